@@ -6,19 +6,10 @@
 # SQLITE_ENABLE_QPSG at build time (or SQLITE_DBCONFIG_ENABLE_QPSG per connection) avoids the recompilation.
 #
 # Observed for 1,000 executions of one prepared statement: `LIMIT ?2` is recompiled 1,000 times, `LIMIT 1` never.
-set -euo pipefail
+# shellcheck source=findings/package.bash
+source "$(dirname "$0")/package.bash"
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-cargo init --quiet --name shows --vcs none . >/dev/null 2>&1
-cat >Cargo.toml <<'TOML'
-[package]
-name = "shows"
-version = "0.0.0"
-edition = "2021"
-
-[dependencies]
+dependencies <<'TOML'
 rusqlite = { version = "=0.39.0", features = ["bundled"] }
 libsqlite3-sys = "=0.37.0"
 TOML
@@ -42,9 +33,6 @@ fn main() -> rusqlite::Result<()> {
     Ok(())
 }
 RUST
-seen=$(LIBSQLITE3_FLAGS='' cargo run --quiet 2>cargo.log) || { tail -n 20 cargo.log >&2; exit 1; }
+seen=$(LIBSQLITE3_FLAGS='' run)
 echo "recompilations in 1,000 executions: $seen"
-if [ "$seen" != "bound limit: 1000, written limit: 0" ]; then
-    echo "changed: expected 1000 and 0" >&2
-    exit 1
-fi
+expect "$seen" 'bound limit: 1000, written limit: 0'

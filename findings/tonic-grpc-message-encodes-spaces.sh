@@ -5,19 +5,10 @@
 # gRPC-Web clients that print the raw trailer show "agent%20run%20not%20found".
 #
 # Observed: `agent%20run%20%22a%22%20not%20found%3F`; the protocol requires no escape in this message.
-set -euo pipefail
+# shellcheck source=findings/package.bash
+source "$(dirname "$0")/package.bash"
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-cargo init --quiet --name shows --vcs none . >/dev/null 2>&1
-cat >Cargo.toml <<'TOML'
-[package]
-name = "shows"
-version = "0.0.0"
-edition = "2021"
-
-[dependencies]
+dependencies <<'TOML'
 tonic = { version = "=0.14.9", default-features = false }
 TOML
 cat >src/main.rs <<'RUST'
@@ -26,10 +17,6 @@ fn main() {
     println!("{}", answer.headers()["grpc-message"].to_str().unwrap());
 }
 RUST
-seen=$(cargo run --quiet 2>cargo.log) || { tail -n 20 cargo.log >&2; exit 1; }
+seen=$(run)
 echo "tonic 0.14.9 sends: $seen"
-expected='agent%20run%20%22a%22%20not%20found%3F'
-if [ "$seen" != "$expected" ]; then
-    echo "changed: expected $expected" >&2
-    exit 1
-fi
+expect "$seen" 'agent%20run%20%22a%22%20not%20found%3F'

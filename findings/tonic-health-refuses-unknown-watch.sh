@@ -5,19 +5,10 @@
 # that follows the protocol retries the call with backoff instead of waiting for a change. `Check` may answer NOT_FOUND.
 #
 # Observed: `watch of an unknown service: NotFound`.
-set -euo pipefail
+# shellcheck source=findings/package.bash
+source "$(dirname "$0")/package.bash"
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-cargo init --quiet --name shows --vcs none . >/dev/null 2>&1
-cat >Cargo.toml <<'TOML'
-[package]
-name = "shows"
-version = "0.0.0"
-edition = "2021"
-
-[dependencies]
+dependencies <<'TOML'
 tokio = { version = "1", features = ["macros", "rt"] }
 tonic = { version = "=0.14.9", default-features = false }
 tonic-health = "=0.14.9"
@@ -38,9 +29,6 @@ async fn main() {
     println!("watch of an unknown service: {:?}", refused.code());
 }
 RUST
-seen=$(cargo run --quiet 2>cargo.log) || { tail -n 20 cargo.log >&2; exit 1; }
+seen=$(run)
 echo "$seen"
-if [ "$seen" != "watch of an unknown service: NotFound" ]; then
-    echo "changed: expected NotFound" >&2
-    exit 1
-fi
+expect "$seen" 'watch of an unknown service: NotFound'

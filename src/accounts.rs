@@ -1,16 +1,20 @@
 //! Accounts, callers, and the scope that limits a query to one account's rows.
 
 pub mod ensure;
+mod find;
 pub mod queue;
 pub mod scope;
-pub mod table;
+mod table;
+pub mod tier;
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use ensure::Accounts;
+pub use find::find;
 pub use queue::AccountQueues;
 pub use scope::{Owned, Scope, of};
+pub use table::Model as Account;
 
 /// The authenticated party behind a request, with its account, its role and the access of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,16 +3,13 @@
 //!
 //! Called by `wire::admin`, which has checked the role.
 
-pub mod audit;
+mod audit;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
-    accounts::{
-        Caller, Scope, ensure, of, queue,
-        table::{Column, Entity, Model},
-    },
+    accounts::{self, Account, Caller, ensure, queue, tier},
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -30,7 +27,7 @@ const MAX_REASON: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The account.
-    pub account: Model,
+    pub account: Account,
     /// Balance in millionths of a credit.
     pub microcredits: i64,
 }
@@ -64,7 +61,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
 pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) -> Result<Known> {
-    let tier = app.tiers.find(tier).ok_or_else(|| {
+    let new = app.tiers.find(tier).ok_or_else(|| {
         let message = format!(
             "tier_name must be one of {}",
             app.tiers.names().collect::<Vec<_>>().join(", ")
@@ -75,12 +72,8 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     let tx = queue::begin(app, account_id, "admin.set_tier").await?;
     // Read the tier under the lock, so that the audit entry names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
-    Entity::update_many()
-        .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
-        .filter(Column::Id.eq(account_id))
-        .exec(&tx)
-        .await?;
-    let detail = format!("from {} to {}", before.tier, tier.name);
+    tier::set(&tx, account_id, new).await?;
+    let detail = format!("from {} to {}", before.tier, new.name);
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
@@ -148,7 +141,7 @@ async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&st
     load(app, account_id).await
 }
 
-async fn find(db: &impl ConnectionTrait, account_id: Uuid) -> Result<Model> {
-    let found = of::<Entity>(Scope::account(account_id)).one(db).await?;
+async fn find(db: &impl ConnectionTrait, account_id: Uuid) -> Result<Account> {
+    let found = accounts::find(db, account_id).await?;
     found.ok_or_else(|| Error::new(Code::AccountNotFound, "Account not found"))
 }

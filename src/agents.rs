@@ -7,7 +7,7 @@ pub mod icons;
 pub mod list;
 pub mod mcp;
 pub mod rules;
-pub mod table;
+mod table;
 pub mod tools;
 pub mod update;
 pub mod version;
@@ -15,9 +15,10 @@ pub mod version;
 pub use create::{NewAgent, create};
 pub use delete::delete;
 pub use list::{Listing, Order, list, load};
+pub use table::version::Model as AgentVersion;
 pub use update::{AgentChange, Change, ContentChange, update};
 
-use table::{agent, version as version_table};
+use table::agent;
 
 /// An agent with its current version.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,5 +26,5 @@ pub struct Agent {
     /// The agent's row.
     pub row: agent::Model,
     /// The row of the agent's current version.
-    pub version: version_table::Model,
+    pub version: AgentVersion,
 }

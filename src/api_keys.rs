@@ -7,7 +7,7 @@
 pub mod create;
 pub mod list;
 pub mod revoke;
-pub mod table;
+mod table;
 pub mod verify;
 
 pub use create::{NewKey, create};

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::{AccountQueues, Accounts},
-    agents::icons,
     clock::Clock,
     config::{Config, ModelTable, TierTable},
     db::Db,
@@ -16,6 +15,7 @@ use crate::{
     events::Hub,
     installation::Installation,
     llm::Models,
+    model_calls,
     projects::walks::Walks,
     runs::{Journal, Wake, WorkerSlots},
     sandbox::Sandboxes,
@@ -49,8 +49,8 @@ pub struct Handles {
     pub accounts: Accounts,
     /// Per-account queue for changes to an account.
     pub account_queues: AccountQueues,
-    /// Per-account queue for choosing agent icons.
-    pub icon_queues: AccountQueues,
+    /// Per-account queue for one-off model calls.
+    pub model_call_queues: AccountQueues,
     /// Limit on concurrent walks over workspaces.
     pub walks: Walks,
     /// Per-project queue for writing files.
@@ -101,13 +101,13 @@ impl App {
             models: config.model_table(),
             accounts: Accounts::default(),
             account_queues: AccountQueues::default(),
-            icon_queues: icons::queues(),
+            model_call_queues: model_calls::queues(),
             walks: Walks::default(),
             placement_queues: AccountQueues::new(1, MAX_PLACING),
             arriving: Arriving::default(),
             disk: Disk::new(&config.data_dir, config.sandbox.min_free_bytes),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
-            llm: Models::new(&config, None)?,
+            llm: Models::new(&config.engine())?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),
             key_revoked: watch::Sender::new(()),

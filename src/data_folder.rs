@@ -113,7 +113,7 @@ fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
         warn!(
             data_dir = %folder.display(),
             mode = format!("{:o}", mode & 0o777),
-            "other users can list or change the data folder, which also holds other files: give Runyard its own folder"
+            "other users can access the data folder, and its mode is unchanged because it contains other files: give Runyard its own folder"
         );
     }
     Ok(())

@@ -90,9 +90,9 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        let writer = sqlite::connect(&file, 1).await?;
+        let writer = sqlite::connect(&file, sqlite::Use::Write, 1).await?;
         schema::bring_up_to_date(&writer).await?;
-        let pool = sqlite::connect(&file, SQLITE_READERS).await?;
+        let pool = sqlite::connect(&file, sqlite::Use::Read, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         let health = Health::default();
         Ok(Self {
@@ -158,7 +158,7 @@ impl Db {
     }
 
     fn note(&self, error: &DbErr) {
-        if fault::is_away(error) {
+        if fault::is_unavailable(error) {
             self.health.failed();
         }
     }
@@ -201,10 +201,10 @@ impl Tx {
             // The statements of every unit in the batch have succeeded, so only the disk can make the commit fail.
             Work::Unit(unit) => unit.commit().await.map_err(|error| {
                 health.failed();
-                fault::away(format!("{name}: {error}"))
+                fault::unavailable(format!("{name}: {error}"))
             })?,
             Work::Transaction(tx) => tx.commit().await.map_err(|error| {
-                if fault::is_away(&error) {
+                if fault::is_unavailable(&error) {
                     health.failed();
                 }
                 let error = Error::from(error);
@@ -224,7 +224,7 @@ impl Tx {
 
     fn noting<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
         if let Err(error) = &outcome
-            && fault::is_away(error)
+            && fault::is_unavailable(error)
         {
             self.health.failed();
         }

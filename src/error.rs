@@ -1,7 +1,7 @@
 //! The crate's error type.
 //!
 //! An error has a stable code, a message for people and, for some codes, typed details. It does not depend on a
-//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/http/fault.rs` renders that status
+//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/fault.rs` renders that status
 //! over HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
@@ -142,6 +142,28 @@ impl StdError for Error {
             .cause
             .as_ref()
             .map(|cause| &**cause as &(dyn StdError + 'static))
+    }
+}
+
+impl From<runyard_engine::Error> for Error {
+    fn from(mut error: runyard_engine::Error) -> Self {
+        let mut converted = Self::new(error.code(), error.message().to_owned());
+        converted.inner.cause = error.take_cause();
+        converted
+    }
+}
+
+/// Converts an error that the worker reports to the engine.
+impl From<Error> for runyard_engine::Error {
+    fn from(error: Error) -> Self {
+        let Inner {
+            code, message, cause, ..
+        } = *error.inner;
+        let converted = Self::new(code, message);
+        match cause {
+            Some(cause) => converted.caused_by(cause),
+            None => converted,
+        }
     }
 }
 

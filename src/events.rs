@@ -9,11 +9,12 @@ pub mod follow;
 pub mod hub;
 pub mod page;
 pub mod relay;
-pub mod table;
+mod table;
 
 pub use encoded::EncodedEvent;
 pub use follow::follow;
 pub use hub::{Hub, Ring};
+pub use table::{insert, insert_one, last_sequence, newest_of};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

@@ -5,16 +5,18 @@
 //! account, run, balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is
 //! written once per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
 
+pub mod billing;
 pub mod charge;
 pub mod direct;
 pub mod list;
 pub mod price;
-pub mod table;
+mod table;
 pub mod wallet;
 
+pub use billing::Billing;
 pub use charge::Charge;
 pub use price::Price;
-pub use table::entry::Book;
+pub use table::entry::{Book, Model as LedgerEntry};
 
 /// Millionths in one credit.
 pub const MICRO: i64 = 1_000_000;

@@ -1,8 +1,9 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
 //! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`,
-//! with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND
-//! (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
+//! with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → GROUND (`error`, `id`, `clock`, `config`,
+//! `data_folder`, `db`, `disk`, `telemetry`). The crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` know
+//! none of them. ARCHITECTURE.md gives the reasons.
 
 // Ground.
 pub mod blocking;
@@ -15,11 +16,6 @@ pub mod error;
 pub mod id;
 pub mod telemetry;
 
-// Engine.
-pub mod engine;
-pub mod llm;
-pub mod tools;
-
 // Nouns. Their order in tests/it/tidy.rs decides which noun may use which.
 pub mod account_state;
 pub mod accounts;
@@ -30,6 +26,7 @@ pub mod events;
 pub mod installation;
 pub mod ledger;
 pub mod limits;
+pub mod model_calls;
 pub mod projects;
 pub mod runs;
 pub mod threads;
@@ -40,11 +37,11 @@ pub mod wire;
 
 // The program.
 pub mod app;
+pub mod background;
 pub mod commands;
 pub mod server;
-pub mod sweeper;
-pub mod worker;
 
 pub use error::{Error, Result};
 pub use runyard_contract::{self as contract, v1};
+pub use runyard_engine::{self as engine, llm, tools};
 pub use runyard_sandbox as sandbox;

@@ -1,10 +1,15 @@
 //! Projects. A project has a workspace and threads. It also has one sandbox, which is created on first use.
 
 pub mod create;
+mod delete;
 pub mod list;
+pub mod on_demand;
 pub mod sandbox;
-pub mod table;
+mod table;
 pub mod walks;
 
-pub use create::moved;
+pub use create::{insertion, moved};
+pub use delete::delete;
 pub use list::{Project, find, list, load};
+pub use on_demand::OnDemand;
+pub use table::{project::Model as ProjectRow, sandbox::Model as SandboxRow};

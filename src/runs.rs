@@ -4,6 +4,7 @@
 //! A run occupies a slot while its row is unfinished. Slots are counted from the rows, so the count is always exact. A
 //! worker writes about a run only through `runs/journal.rs`, which compares the epoch of the lease before each write.
 
+pub mod budget;
 pub mod claim;
 pub mod finish;
 pub mod journal;
@@ -13,7 +14,7 @@ pub mod report;
 pub mod reserve;
 pub mod start;
 pub mod stop;
-pub mod table;
+mod table;
 pub mod wake;
 pub mod worker_slots;
 
@@ -22,3 +23,15 @@ pub use start::{IfBusy, NewRun, Started, start};
 pub use table::{Model as Run, Status};
 pub use wake::Wake;
 pub use worker_slots::WorkerSlots;
+
+use crate::uploads::place::Destination;
+
+impl From<&Run> for Destination {
+    fn from(run: &Run) -> Self {
+        Self {
+            account_id: run.account_id,
+            thread_id: run.thread_id,
+            run_id: run.id,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod connection_slots;
 mod connections;
+mod forward;
 mod health;
 mod linger;
 pub mod protocol_detection;
@@ -21,17 +22,16 @@ use tracing::{info, warn};
 use self::{connections::Connections, health::Health};
 use crate::{
     app::App,
+    background::Background,
     config::{Config, Limits, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     data_folder,
     error::{Code, Error, Result},
-    events, installation, sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
         stack,
     },
-    worker,
 };
 
 /// Number of attempts to bind a port that is in use, and the pause between two attempts.
@@ -43,9 +43,6 @@ const BACKLOG: i32 = 4096;
 const MAX_QUESTION: usize = 16 * 1024;
 /// Maximum time for which the start waits for the sandbox check. The check usually takes milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
-/// Maximum time for which a shutdown waits for the worker to stop. The worker may not stop if the database does not
-/// respond.
-const WORKER_END: Duration = Duration::from_secs(5);
 
 /// The way in which a server ended, if it ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +145,7 @@ impl Server {
         let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address).await;
 
-        let worker = tokio::spawn(work(app.clone(), stopping.clone()));
-        let sweeper = tokio::spawn(sweep(app.clone(), stopping.clone()));
-        let adding_up = tokio::spawn(telemetry::add_up_samples());
-        if !app.db.is_private() {
-            tokio::spawn(events::relay::relay(app.clone()));
-            tokio::spawn(installation::keep(app.clone(), stopping.clone()));
-        }
+        let background = Background::start(&app);
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
         let connections = Connections::new(&app.config.http);
         connections.accept(&listener, &stack, &stopping).await;
@@ -163,32 +154,11 @@ impl Server {
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not finish before the shutdown deadline");
         }
-        match timeout(WORKER_END, worker).await {
-            Ok(Ok(outcome)) => outcome?,
-            Ok(Err(fault)) => warn!(error = %fault, "the worker failed"),
-            Err(_) => warn!("the worker did not stop before the shutdown deadline"),
-        }
-        sweeper.abort();
-        adding_up.abort();
+        background.stop().await?;
         watching.abort();
         info!("stopped");
         Ok(())
     }
-}
-
-/// Waits until this process is a member of the installation, then executes runs.
-async fn work(app: App, stopping: CancellationToken) -> Result<()> {
-    tokio::select! {
-        () = stopping.cancelled() => return Ok(()),
-        () = app.installation.member() => {}
-    }
-    worker::work(app).await
-}
-
-/// Waits until this process is a member of the installation, then removes unused data.
-async fn sweep(app: App, stopping: CancellationToken) {
-    app.installation.member().await;
-    sweeper::sweep(app, stopping).await;
 }
 
 /// Logs each missing part as a warning, then the available parts, then the address on which the server listens.
@@ -205,7 +175,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         );
     }
     let sandboxes = app.sandboxes.clone();
-    let looked = tokio::task::spawn_blocking(move || {
+    let check = tokio::task::spawn_blocking(move || {
         let missing = sandboxes.check().err();
         if let Some(why) = &missing {
             warn!("{}", why.message());
@@ -216,7 +186,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
             }
         }
     });
-    if timeout(SANDBOX_CHECK, looked).await.is_err() {
+    if timeout(SANDBOX_CHECK, check).await.is_err() {
         warn!("the sandbox check is taking long; its result will be logged");
     }
     match (app.config.limits, app.config.tiers.first()) {

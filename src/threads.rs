@@ -1,13 +1,17 @@
 //! Threads and their messages, which form the history of a run.
 
 pub mod create;
+mod delete;
+pub mod history;
 pub mod list;
 pub mod messages;
 pub mod moved;
 pub mod say;
-pub mod table;
+mod table;
 
-pub use create::{create, rename};
+pub use create::{create, insertion, rename};
+pub use delete::delete;
 pub use list::{find, list, load};
 pub use messages::NewMessage;
 pub use say::say;
+pub use table::{message::Model as Message, thread::Model as Thread};

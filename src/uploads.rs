@@ -3,11 +3,12 @@
 //! A file waits in the staging folder under the upload's id until a run uses the upload. The file is then moved into
 //! the workspace by a rename. `uploads/name.rs` chooses its name in the workspace.
 
+mod expire;
 pub mod name;
 pub mod place;
 pub mod receive;
 pub mod room;
-pub mod table;
+mod table;
 pub mod take;
 mod waiting;
 pub mod write;
@@ -15,18 +16,21 @@ pub mod write;
 use std::path::PathBuf;
 
 use sea_orm::{
-    ColumnTrait,
+    ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
 use crate::{
-    accounts::ensure,
+    accounts::{Scope, ensure, of},
     app::App,
     blocking, data_folder,
     error::{Error, Result},
     limits::Plan,
 };
+pub use expire::{discard_expired, known};
+pub use table::Model as Upload;
+use table::{Column, Entity};
 pub use waiting::Arriving;
 
 /// Time for which an unused upload is kept.
@@ -54,11 +58,22 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Condition that a run has taken the upload and that its file is not in the workspace yet. The value is a literal,
-/// because a condition with a bound parameter cannot use a partial index.
-pub fn is_coming() -> Expr {
-    let placed = Expr::col((table::Entity, table::Column::Placed)).eq(Expr::cust("FALSE"));
-    table::Column::RunId.is_not_null().and(placed)
+/// Lists the uploads that runs have taken and whose files are not in the workspace yet. `of_run` limits the list: it
+/// gets the column with the id of the upload's run and returns a condition.
+///
+/// # Errors
+/// Database errors.
+pub async fn unplaced(db: &impl ConnectionTrait, scope: Scope, of_run: impl FnOnce(Expr) -> Expr) -> Result<Vec<Uuid>> {
+    // The value is a literal, because a condition with a bound parameter cannot use a partial index.
+    let placed = Expr::col((Entity, Column::Placed)).eq(Expr::cust("FALSE"));
+    Ok(of::<Entity>(scope)
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::RunId.is_not_null().and(placed))
+        .filter(of_run(Expr::col((Entity, Column::RunId))))
+        .into_tuple()
+        .all(db)
+        .await?)
 }
 
 async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>

@@ -1,25 +1,26 @@
 //! The protocol layer. No other code uses tonic, prost services, http, JSON or JWT.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
-//! to calls of the same services (`wire/http.rs`), so HTTP needs no handlers.
+//! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.
 
 mod access;
 mod accounts;
 mod admin;
 mod agents;
 mod alive;
+mod answers;
 pub mod body_timeout;
 pub mod caller;
 pub mod codec;
 mod cors;
 mod credential_expiry;
 mod deadline;
+pub mod fault;
 pub mod files;
 mod forwarded;
-pub mod http;
-pub mod json;
 pub mod jwt;
 pub mod link;
+pub mod openapi;
 mod owner;
 pub mod page;
 pub mod permit;
@@ -39,12 +40,12 @@ pub mod throttle;
 mod unread;
 mod unread_body;
 
-use std::future::Future;
-
+use futures::future::BoxFuture;
 use tonic::service::Routes;
 use tracing::Instrument;
 
 use crate::{
+    accounts::Caller,
     app::App,
     error::{Error, Result},
 };
@@ -80,10 +81,17 @@ pub fn services(app: &App) -> Routes {
         .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
-/// Runs a write in its own task. If the client disconnects, the write still runs to completion.
-async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+/// Runs a write in its own task. If the client disconnects, the write still runs to completion. The read methods that
+/// may grant credits use it, too.
+async fn write<T, F>(app: &App, caller: Caller, verb: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: for<'a> FnOnce(&'a App, &'a Caller) -> BoxFuture<'a, Result<T>> + Send + 'static,
+{
+    let app = app.clone();
     // The task runs in the span of the request, so that log lines of the write contain the id of the request.
-    tokio::spawn(verb.in_current_span()).await.unwrap_or_else(|fault| {
+    let task = async move { verb(&app, &caller).await }.in_current_span();
+    tokio::spawn(task).await.unwrap_or_else(|fault| {
         Err(Error::internal(
             "the request failed because of an internal error; see the server's log",
             fault,

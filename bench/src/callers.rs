@@ -22,7 +22,7 @@ use crate::{Result, children::SECRET};
 /// Number of callers that share an HTTP/2 connection.
 const CALLERS_PER_CONNECTION: usize = 16;
 /// Timeout of one call.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The protocol that a caller uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Caller {
     /// Creates one caller per account.
     pub(crate) async fn all(protocol: Protocol, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
         let mut callers = Vec::with_capacity(accounts.len());
-        let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+        let http = reqwest::Client::builder().tcp_nodelay(true).timeout(TIMEOUT).build()?;
         let url = format!("http://{address}/v1/agent/start");
         let mut shared = None;
         for (position, account) in accounts.iter().enumerate() {

@@ -17,7 +17,7 @@ use crate::{
 /// Maximum number of runs that one stream reads.
 const AT_ONCE: usize = 100;
 /// Timeout for all events to arrive.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -69,18 +69,18 @@ impl Reader {
 
 /// Waits until an account has no unfinished run. It sends one small query at a time over one connection.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        let asked = account.signed(ListActiveRunsRequest {
+        let request = account.signed(ListActiveRunsRequest {
             page_size: 1,
             ..ListActiveRunsRequest::default()
         });
-        let active = client.list_active_runs(asked).await?.into_inner().active_runs;
+        let active = client.list_active_runs(request).await?.into_inner().active_runs;
         if active.is_empty() {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(format!("runs did not end in {PATIENCE:?}, such as {}", active[0].agent_run_id).into());
+            return Err(format!("runs did not end in {TIMEOUT:?}, such as {}", active[0].agent_run_id).into());
         }
         sleep(PAUSE).await;
     }
@@ -91,7 +91,7 @@ pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uu
     let mut client = connect(address).await?;
     let mut events = 0;
     for runs in runs.chunks(AT_ONCE) {
-        events += timeout(PATIENCE, read_some(&mut client, account, runs)).await??;
+        events += timeout(TIMEOUT, read_some(&mut client, account, runs)).await??;
     }
     Ok(events)
 }
@@ -106,10 +106,10 @@ async fn read_some(client: &mut RunServiceClient<Channel>, account: &Account, ru
         agent_run_id: run.clone(),
         after_sequence: 0,
     });
-    let asked = account.signed(StreamRunsRequest {
+    let request = account.signed(StreamRunsRequest {
         runs: cursors.collect(),
     });
-    let mut stream = client.stream_runs(asked).await?.into_inner();
+    let mut stream = client.stream_runs(request).await?.into_inner();
     while let Some(event) = stream.message().await? {
         let reader = readers.get_mut(&event.agent_run_id).ok_or("an event of another run")?;
         reader.take(&event)?;

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{Result, report};
 
 /// Timeout for a child to start or to exit.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The secret of the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
@@ -70,9 +70,9 @@ impl Helper {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let stdout = child.stdout.take().ok_or("a child process without output")?;
+        let stdout = child.stdout.take().ok_or("a child process printed nothing")?;
         let mut line = String::new();
-        timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
+        timeout(TIMEOUT, BufReader::new(stdout).read_line(&mut line)).await??;
         Ok(Self {
             child,
             line: line.trim().to_owned(),
@@ -155,8 +155,8 @@ impl Server {
         let child = command.spawn()?;
         let start_up = tokio::task::spawn_blocking(move || until_ready(address, began)).await?;
         let Some(start_up) = start_up else {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            return Err(format!("the server did not become ready; its output:\n{said}").into());
+            let output = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("the server did not become ready; its output:\n{output}").into());
         };
         Ok(Self {
             child,
@@ -173,14 +173,14 @@ impl Server {
     /// Kills the server and waits until it has exited.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.child.start_kill()?;
-        timeout(PATIENCE, self.child.wait()).await??;
+        timeout(TIMEOUT, self.child.wait()).await??;
         Ok(())
     }
 }
 
 // Polls every third of a millisecond, so that polling has little effect on the result.
 fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < TIMEOUT {
         if is_ready(address).unwrap_or(false) {
             return Some(began.elapsed());
         }
@@ -191,7 +191,7 @@ fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
 
 fn is_ready(address: SocketAddr) -> Result<bool> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;

@@ -173,16 +173,18 @@ fn value(table: &str, column: &str) -> String {
 
 /// Returns the URL of the database in a server's folder. If a PostgreSQL URL is given, creates a new database on that
 /// server and returns its URL instead.
-pub(crate) async fn database(given: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
-    let Some(given) = given else {
+pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
+    let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");
         return Ok((None, format!("sqlite://{}", file.display())));
     };
     let name = format!("growth_{}", Uuid::now_v7().simple());
-    let db: DatabaseConnection = Database::connect(given).await?;
+    let db: DatabaseConnection = Database::connect(server_url).await?;
     db.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
     db.close().await?;
-    let (server, _) = given.rsplit_once('/').ok_or("a URL without a database")?;
+    let (server, _) = server_url
+        .rsplit_once('/')
+        .ok_or("the PostgreSQL URL names no database")?;
     let url = format!("{server}/{name}");
     Ok((Some(url.clone()), url))
 }

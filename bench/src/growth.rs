@@ -26,8 +26,8 @@ const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 /// Number of callers.
 const CALLERS: usize = 16;
-/// Number of starts per round.
-const STARTS: usize = 600;
+/// Number of starts per round. They take some seconds, so that every round contains several checkpoints of SQLite's log.
+const STARTS: usize = 2_000;
 /// Number of requests for each list per round.
 const LISTS: usize = 40;
 /// The deletions of each round. For each list, the id field of its rows.
@@ -40,6 +40,8 @@ const IDLE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of starts with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
+/// Maximum processor time of a run with the longest history, relative to the server without history.
+const MAX_COST: f64 = 1.05;
 /// Maximum latency of a list with the longest history, relative to the server without history.
 const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
@@ -71,6 +73,7 @@ struct Grown {
     accounts: Vec<Account>,
     paths: Vec<String>,
     rates: Vec<f64>,
+    costs: Vec<f64>,
     lists: Vec<Vec<f64>>,
     deletes: [Vec<f64>; 2],
     idle: f64,
@@ -139,6 +142,7 @@ async fn grow(
         lists: vec![Vec::new(); paths.len()],
         paths,
         rates: Vec::new(),
+        costs: Vec::new(),
         deletes: Default::default(),
         idle: 0.0,
     })
@@ -174,14 +178,15 @@ impl Grown {
         };
         let found = starts::measure(target, Protocol::Grpc, CALLERS, STARTS / options.divisor).await?;
         self.rates.push(found.executed);
+        self.costs.push(found.cpu);
         let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
         for (path, medians) in self.paths.iter().zip(&mut self.lists) {
             let url = format!("http://{}{path}", self.server.address);
             let mut times = Vec::with_capacity(LISTS);
             for _ in 0..LISTS {
-                let asked = std::time::Instant::now();
+                let started = std::time::Instant::now();
                 self.accounts[0].get(&http, &url).await?;
-                times.push(millis(asked.elapsed()));
+                times.push(millis(started.elapsed()));
             }
             times.sort_unstable_by(f64::total_cmp);
             medians.push(median(&times));
@@ -199,9 +204,9 @@ impl Grown {
             let mut times = Vec::with_capacity(DELETES);
             for row in listed[noun].as_array().ok_or("a list without rows")? {
                 let id = row[id].as_str().ok_or("a row without an id")?;
-                let asked = std::time::Instant::now();
+                let started = std::time::Instant::now();
                 account.delete(http, &format!("{url}/{id}")).await?;
-                times.push(millis(asked.elapsed()));
+                times.push(millis(started.elapsed()));
             }
             times.sort_unstable_by(f64::total_cmp);
             medians.push(median(&times));
@@ -254,6 +259,13 @@ fn table(accounts: usize, all: &[Grown]) -> String {
         &format!("StartRun {CALLERS} gRPC, runs/s"),
         rates,
         (format!("{ratio:.2} ≥ {MIN_RATE}"), ratio >= MIN_RATE),
+    );
+    let costs: Vec<f64> = all.iter().map(|grown| middle(&grown.costs)).collect();
+    let ratio = compared(&costs);
+    line(
+        &format!("StartRun {CALLERS} gRPC, ms of CPU per run"),
+        costs,
+        (format!("{ratio:.2} ≤ {MAX_COST}"), ratio <= MAX_COST),
     );
     for (position, path) in PATHS.iter().enumerate() {
         let times: Vec<f64> = all.iter().map(|grown| middle(&grown.lists[position])).collect();

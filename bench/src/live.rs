@@ -32,13 +32,13 @@ impl Live {
                 client = Some(connect(target.address).await?);
             }
             let mut client = client.clone().ok_or("no connection")?;
-            let asked = account.signed(StreamRunRequest {
+            let request = account.signed(StreamRunRequest {
                 agent_run_id: run.to_string(),
                 after_sequence: 0,
             });
-            let mut stream = client.stream_run(asked).await?.into_inner();
+            let mut stream = client.stream_run(request).await?.into_inner();
             let mut reader = Reader::new(&run.to_string());
-            let first = stream.message().await?.ok_or("a stream without events")?;
+            let first = stream.message().await?.ok_or("the stream ended without events")?;
             reader.take(&first)?;
             readers.spawn(async move {
                 while let Some(event) = stream.message().await? {

@@ -38,9 +38,12 @@ pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The process name may contain any character, so the fields are counted from its closing parenthesis. Fields 14 and
     // 15 of the whole line are utime and stime.
-    let fields = stat.rsplit_once(')').ok_or("an odd /proc/pid/stat")?.1;
+    let fields = stat
+        .rsplit_once(')')
+        .ok_or("/proc/PID/stat has an unexpected format")?
+        .1;
     let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> Result<u64> { Ok(fields.next().ok_or("a short /proc/pid/stat")?.parse()?) };
+    let mut ticks = || -> Result<u64> { Ok(fields.next().ok_or("/proc/PID/stat has too few fields")?.parse()?) };
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
@@ -76,7 +79,9 @@ pub(crate) fn waits_of(pid: u32) -> Result<u64> {
 pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
+    let kib = line
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("/proc/PID/status has no VmRSS")?;
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let kib = line
         .and_then(|line| line.split_whitespace().next())
-        .ok_or("no RssAnon")?;
+        .ok_or("/proc/PID/status has no RssAnon")?;
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 

@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
         Ok(Command::Measure(options)) => {
             tokio::select! {
                 outcome = rounds::measure(&options) => outcome,
-                stopped = told_to_stop() => stopped,
+                stopped = stop_signal() => stopped,
             }
         }
         Ok(Command::Model) => children::play_model().await,
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
 
 // Waits for Ctrl-C or SIGTERM. A child process is killed when its handle is dropped, so this process must end by
 // returning from `main`.
-async fn told_to_stop() -> Result<()> {
+async fn stop_signal() -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     tokio::select! {
         outcome = tokio::signal::ctrl_c() => outcome?,

@@ -40,11 +40,11 @@ pub(crate) struct Found {
 /// Lets the quiet account start runs alone, and then next to the noisy account.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
     // The first start creates the account.
-    ask(address, quiet, 1).await?;
-    let alone = ask(address, quiet, starts).await?;
+    start_latency(address, quiet, 1).await?;
+    let alone = start_latency(address, quiet, starts).await?;
     let mut flood = Flood::default();
     let beside = tokio::select! {
-        p99 = ask(address, quiet, starts) => p99?,
+        p99 = start_latency(address, quiet, starts) => p99?,
         broken = flood.make(address, noisy) => return Err(broken),
     };
     Ok(Found {
@@ -55,16 +55,16 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
 }
 
 /// Starts runs at the rate of the quiet account, and returns the 99th percentile of the time of a start.
-async fn ask(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
+async fn start_latency(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut times = Vec::with_capacity(starts);
     for _ in 0..starts {
         pace.tick().await;
-        let asked = Instant::now();
+        let started = Instant::now();
         client.start_run(account.signed(start_on("bench/one"))).await?;
-        times.push(asked.elapsed());
+        times.push(started.elapsed());
     }
     times.sort_unstable();
     Ok(millis(times[times.len() * 99 / 100]))

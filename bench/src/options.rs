@@ -49,7 +49,7 @@ impl Options {
     /// Parses the arguments.
     pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Result<Command> {
         let here = std::env::current_exe()?;
-        let beside = here.parent().ok_or("the program is in no folder")?.to_owned();
+        let beside = here.parent().ok_or("the folder of this program is unknown")?.to_owned();
         let mut options = Self {
             rounds: 7,
             divisor: 1,

@@ -32,7 +32,7 @@ const STEP: Duration = Duration::from_millis(100);
 /// Maximum number of concurrent steps.
 const UNDER_WAY: usize = 32;
 /// Timeout of one step.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two samples.
 const SAMPLE: Duration = Duration::from_secs(15);
 /// Number of samples to print.
@@ -71,7 +71,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
             number += 1;
             // A token is valid for an hour, so each step creates a new one.
             let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
-            under_way.spawn(timeout(PATIENCE, step(server.address, account, number)));
+            under_way.spawn(timeout(TIMEOUT, step(server.address, account, number)));
         }
         while let Some(ended) = under_way.try_join_next() {
             ended???;
@@ -141,11 +141,11 @@ async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> R
         "code".clone_into(&mut start.mode);
     }
     let started = client.start_run(account.signed(start)).await?.into_inner();
-    let asked = StreamRunRequest {
+    let request = StreamRunRequest {
         agent_run_id: started.agent_run_id.clone(),
         after_sequence: 0,
     };
-    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut ended = None;
     while let Some(event) = stream.message().await? {
         ended = ends_with(&event).or(ended);

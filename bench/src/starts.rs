@@ -70,21 +70,21 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     for (position, mut line) in lines.into_iter().enumerate() {
         let left = Arc::clone(&left);
         tasks.spawn(async move {
-            let mut made = Vec::new();
+            let mut started_runs = Vec::new();
             while left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
                 .is_ok()
             {
-                let asked = Instant::now();
+                let started = Instant::now();
                 let run = line.start("bench/one").await?;
-                made.push((run, asked.elapsed()));
+                started_runs.push((run, started.elapsed()));
             }
-            Ok::<_, crate::Fault>((position, made))
+            Ok::<_, crate::Fault>((position, started_runs))
         });
     }
-    let mut made = Vec::with_capacity(callers);
+    let mut started_runs = Vec::with_capacity(callers);
     while let Some(done) = tasks.join_next().await {
-        made.push(done??);
+        started_runs.push(done??);
     }
     for account in accounts {
         check::until_done(&mut asking, account).await?;
@@ -92,11 +92,11 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     let took = began.elapsed();
     let used = usage.so_far()?;
     let mut events = 0;
-    for (position, runs) in &made {
+    for (position, runs) in &started_runs {
         let runs: Vec<_> = runs.iter().map(|(run, _)| *run).collect();
         events += check::read_back(target.address, &accounts[*position], &runs).await?;
     }
-    let mut times: Vec<Duration> = made
+    let mut times: Vec<Duration> = started_runs
         .iter()
         .flat_map(|(_, runs)| runs.iter().map(|(_, took)| *took))
         .collect();
@@ -126,9 +126,9 @@ pub(crate) async fn echo(address: SocketAddr, account: &Account, callers: usize,
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
                 .is_ok()
             {
-                let asked = Instant::now();
+                let started = Instant::now();
                 client.start_run(account.signed(start_on("bench/one"))).await?;
-                times.push(asked.elapsed());
+                times.push(started.elapsed());
             }
             Ok::<_, crate::Fault>(times)
         });

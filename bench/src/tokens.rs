@@ -24,7 +24,7 @@ use crate::{
 /// Number of runs that share a connection.
 const RUNS_PER_CONNECTION: usize = 50;
 /// Timeout of a run.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The results.
 pub(crate) struct Found {
@@ -53,7 +53,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
         let mut tasks = JoinSet::new();
         for position in 0..runs {
             let (mut client, account) = (clients[position / RUNS_PER_CONNECTION].clone(), account.clone());
-            tasks.spawn(async move { timeout(PATIENCE, follow(&mut client, &account)).await? });
+            tasks.spawn(async move { timeout(TIMEOUT, follow(&mut client, &account)).await? });
         }
         while let Some(done) = tasks.join_next().await {
             events += done??;
@@ -76,11 +76,11 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
         .await?
         .into_inner();
     let mut reader = Reader::new(&started.agent_run_id);
-    let asked = StreamRunRequest {
+    let request = StreamRunRequest {
         agent_run_id: started.agent_run_id,
         after_sequence: 0,
     };
-    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let (mut pieces, mut whole) = (String::new(), String::new());
     while let Some(event) = stream.message().await? {
         reader.take(&event)?;
@@ -99,7 +99,7 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
 /// Measures the time to the first token in milliseconds. The first list has the times of direct calls to the model; the
 /// second list has the times from the start of a run to its first token.
 pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-    let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+    let http = reqwest::Client::builder().tcp_nodelay(true).timeout(TIMEOUT).build()?;
     let mut client = connect(target.address).await?;
     let (mut through, mut direct) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for round in 0..=count {
@@ -146,11 +146,11 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
         .start_run(account.signed(start_on("bench/one")))
         .await?
         .into_inner();
-    let asked = StreamRunRequest {
+    let request = StreamRunRequest {
         agent_run_id: started.agent_run_id,
         after_sequence: 0,
     };
-    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut took = None;
     while let Some(event) = stream.message().await? {
         if took.is_none() && matches!(event.event, Some(Event::MessageDelta(_))) {

@@ -18,14 +18,11 @@ use http::{Extensions, Request, StatusCode};
 use http_body_util::BodyExt;
 use prost_reflect::{DescriptorPool, prost::Message as _};
 use runyard::{
-    Error,
     contract::DESCRIPTORS,
     v1::StartRunRequest,
-    wire::{
-        http::{FormFiles, Options, Transcoder},
-        json::Codec,
-    },
+    wire::{codec, fault::HttpFaults},
 };
+use runyard_transcode::{self as transcode, FormFiles, Options, Refused, Transcoder};
 use tower::{ServiceExt, service_fn};
 
 /// Maximum size of a body's text in bytes.
@@ -51,8 +48,8 @@ impl FormFiles for Store {
         &self,
         _: &Extensions,
         name: &str,
-        mut content: BoxStream<'_, Result<Bytes, Error>>,
-    ) -> Result<String, Error> {
+        mut content: BoxStream<'_, transcode::Result<Bytes>>,
+    ) -> Result<String, Refused> {
         let mut bytes = Vec::new();
         while let Some(piece) = content.next().await {
             bytes.extend_from_slice(&piece?);
@@ -71,15 +68,16 @@ impl FormFiles for Store {
 /// The transcoder of all checks, and the store that records its uploads and its request.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let codec = Arc::new(Codec::new(&pool));
+    let codec = Arc::new(codec::json(&pool));
+    let store = Store::default();
     let options = Options {
         max_body_bytes: MAX_TEXT,
         max_form_bytes: 256 * 1024,
         heartbeat: Duration::from_secs(10),
+        files: Some(Arc::new(store.clone())),
+        faults: Some(Arc::new(HttpFaults)),
     };
-    let store = Store::default();
-    let files: Arc<dyn FormFiles> = Arc::new(store.clone());
-    (Transcoder::new(&pool, codec, options, Some(files)).unwrap(), store)
+    (Transcoder::new(&pool, codec, options).unwrap(), store)
 });
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {

@@ -5,10 +5,8 @@
 use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
-use runyard::{
-    contract::DESCRIPTORS,
-    wire::json::{Codec, Dialect, MessageId},
-};
+use runyard::{contract::DESCRIPTORS, wire::codec};
+use runyard_transcode::json::{Codec, Dialect, MessageId};
 use serde_json::Value;
 
 const MESSAGES: &[&str] = &[
@@ -24,7 +22,7 @@ const MESSAGES: &[&str] = &[
 
 static CONTRACT: LazyLock<(DescriptorPool, Codec)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let codec = Codec::new(&pool);
+    let codec = codec::json(&pool);
     (pool, codec)
 });
 
@@ -38,7 +36,7 @@ pub fn check(data: &[u8]) {
     let descriptor = pool.get_message_by_name(name).unwrap();
     let message = codec.message(name).unwrap();
     if choice & 0x80 == 0 {
-        round_trip((codec, message), Dialect::Runyard, bytes);
+        round_trip((codec, message), Dialect::Plain, bytes);
     } else {
         round_trip((codec, message), Dialect::Canonical, bytes);
         reads_like_the_oracle((codec, message), &descriptor, bytes);

@@ -5,21 +5,16 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use http::Method;
 use prost_reflect::DescriptorPool;
-use runyard::{
-    contract::DESCRIPTORS,
-    wire::{
-        http::route::{
-            Routed, Router,
-            template::{Segment, Template},
-            tree::{Found, MAX_PATH_BYTES, MAX_SEGMENTS, Tree, Verb},
-        },
-        json::Codec,
-    },
+use runyard::{contract::DESCRIPTORS, wire::codec};
+use runyard_transcode::route::{
+    Routed, Router,
+    template::{Segment, Template},
+    tree::{Found, MAX_PATH_BYTES, MAX_SEGMENTS, Tree, Verb},
 };
 
 static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    Router::new(&pool, &Codec::new(&pool)).unwrap()
+    Router::new(&pool, &codec::json(&pool)).unwrap()
 });
 
 const METHODS: [Method; 6] = [

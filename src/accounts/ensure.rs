@@ -122,7 +122,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
 /// # Errors
 /// Database errors.
 pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<&'a Tier> {
-    let account = of::<table::Entity>(Scope::account(account_id)).one(db).await?;
+    let account = super::find(db, account_id).await?;
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 

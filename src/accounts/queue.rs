@@ -28,7 +28,7 @@ const AT_ONCE: usize = 2;
 /// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
 /// Maximum time that a writer waits in the queue.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// The queues, by account. Empty queues are removed.
 #[derive(Clone)]
@@ -91,16 +91,16 @@ impl AccountQueues {
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
     pub async fn take(&self, account_id: Uuid) -> Result<QueueTurn> {
-        self.take_within(account_id, PATIENCE).await
+        self.take_within(account_id, MAX_WAIT).await
     }
 
-    /// Waits up to `patience` until the account's queue admits the operation.
+    /// Waits up to `max_wait` until the account's queue admits the operation.
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
-    pub async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<QueueTurn> {
+    pub async fn take_within(&self, account_id: Uuid, max_wait: Duration) -> Result<QueueTurn> {
         let (mut turn, line) = self.enter(account_id)?;
-        let permit = timeout(patience, line.acquire_owned()).await;
+        let permit = timeout(max_wait, line.acquire_owned()).await;
         turn.permit = permit.ok().and_then(std::result::Result::ok);
         if turn.permit.is_none() {
             return Err(busy());

@@ -119,13 +119,13 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
 }
 
 fn check(app: &App, new: &NewAgent) -> Result<Settings> {
-    let given = |text: &Option<String>, rule: fn(&str) -> Result<()>| text.as_deref().map_or(Ok(()), rule);
+    let check = |text: &Option<String>, rule: fn(&str) -> Result<()>| text.as_deref().map_or(Ok(()), rule);
     rules::name(&new.name)?;
-    given(&new.description, rules::description)?;
-    given(&new.system_prompt, rules::system_prompt)?;
-    given(&new.icon_name, rules::icon_name)?;
-    given(&new.icon_color, |value| rules::colour("icon_color", value))?;
-    given(&new.icon_background, |value| rules::colour("icon_background", value))?;
+    check(&new.description, rules::description)?;
+    check(&new.system_prompt, rules::system_prompt)?;
+    check(&new.icon_name, rules::icon_name)?;
+    check(&new.icon_color, |value| rules::colour("icon_color", value))?;
+    check(&new.icon_background, |value| rules::colour("icon_background", value))?;
     if let Some(model) = &new.model {
         rules::model(app, model)?;
     }

@@ -48,7 +48,7 @@ pub async fn purge(app: &App, limit: u64) -> Result<u64> {
         .and_where(run("account_id").equals((agent::Entity, agent::Column::AccountId)))
         .and_where(run("agent_id").equals((agent::Entity, agent::Column::Id)))
         .take();
-    let gone: Vec<Uuid> = of::<agent::Entity>(Scope::system("agents that were deleted"))
+    let unused: Vec<Uuid> = of::<agent::Entity>(Scope::system("agents that were deleted"))
         .select_only()
         .column(agent::Column::Id)
         .filter(agent::Column::DeletedAt.is_not_null())
@@ -57,12 +57,12 @@ pub async fn purge(app: &App, limit: u64) -> Result<u64> {
         .into_tuple()
         .all(app.db.read())
         .await?;
-    if gone.is_empty() {
+    if unused.is_empty() {
         return Ok(0);
     }
     let tx = app.db.begin("agents.purge").await?;
     let removed = agent::Entity::delete_many()
-        .filter(agent::Column::Id.is_in(gone))
+        .filter(agent::Column::Id.is_in(unused))
         .exec(&tx)
         .await?;
     tx.commit().await?;

@@ -4,25 +4,18 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::rules;
 use crate::{
-    accounts::{AccountQueues, Caller, ensure},
+    accounts::{Caller, ensure},
     app::App,
-    engine::compact::{estimate_all, estimate_bytes},
-    error::{Code, Error, Result},
-    ledger::{Book, Price, direct, wallet},
-    limits::INSUFFICIENT_CREDITS,
-    llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
+    error::Result,
+    model_calls::{self, OneOffCall},
 };
 
 /// Maximum time for the model's answer, and maximum wait for earlier suggestions of the account.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum number of waiting suggestions per account.
-const MAX_WAITING: usize = 100;
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of output tokens. The number is large enough for a model that reasons before it answers.
 const MAX_TOKENS: u32 = 1_000;
 /// Maximum size of the answer in bytes; a longer answer is cut off and not used.
@@ -191,11 +184,6 @@ pub struct Icon {
     pub background: String,
 }
 
-/// Creates the queues that allow one suggestion at a time per account, in each process.
-pub fn queues() -> AccountQueues {
-    AccountQueues::new(1, MAX_WAITING)
-}
-
 /// Suggests an icon for an agent with this name. The account pays for the model call with the part of its balance that
 /// is not reserved for runs. `held` returns the reserved amount in microcredits. It is awaited only after the account's
 /// earlier suggestions have finished.
@@ -211,49 +199,8 @@ pub async fn generate(
 ) -> Result<Icon> {
     rules::name(name)?;
     let tier = ensure::tier(app, app.db.read(), caller.account_id).await?;
-    let model = &tier.default_model;
-    if app.llm.is_demo(model) || !app.llm.serves(model) {
-        return Ok(by_hash(name));
-    }
-    let request = request(model, name);
-    let prompt = prompt_tokens(&request);
-    let known = app.models.find(model);
-    let charged = known.and_then(|model| Price::find(app, model));
-    // Only one charged suggestion of an account runs at a time, because the earlier call must be charged before the
-    // cost of this call is compared with the balance.
-    let mut turn = None;
-    if let Some(price) = charged {
-        turn = Some(app.icon_queues.take_within(caller.account_id, PATIENCE).await?);
-        let left = wallet::load(app, caller.account_id).await?.saturating_sub(held.await?);
-        if left < price.cost(prompt, MAX_TOKENS.into()) {
-            return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
-        }
-    }
-    let mut answer = PartialAnswer::default();
-    let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
-    if let Some(price) = known.and_then(|model| Price::recorded(app, model))
-        && answer.began
-    {
-        let usage = answer.usage.unwrap_or_else(|| TokenUsage {
-            input: prompt,
-            output: estimate_bytes(answer.text.len()),
-            cached_input: 0,
-        });
-        let used = (usage, answer.usage.is_none());
-        let book = if charged.is_some() { Book::Wallet } else { Book::Free };
-        direct::charge(app, caller.account_id, book, (model, price), used).await?;
-    }
-    drop(turn);
-    let suggested = ended.unwrap_or(false).then(|| understood(&answer.text)).flatten();
-    Ok(suggested.unwrap_or_else(|| by_hash(name)))
-}
-
-/// The part of the model's answer that has arrived.
-#[derive(Default)]
-struct PartialAnswer {
-    began: bool,
-    text: String,
-    usage: Option<TokenUsage>,
+    let answer = model_calls::call(app, caller.account_id, request(&tier.default_model, name), held).await?;
+    Ok(answer.as_deref().and_then(understood).unwrap_or_else(|| by_hash(name)))
 }
 
 /// Returns whether a text is a colour like `#6366F1`.
@@ -261,53 +208,21 @@ pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn request(model: &str, name: &str) -> ModelRequest {
-    let system = format!(
-        "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
-         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
-         background is light, the colour readable on it. The names: {}.",
-        LIBRARY.join(", ")
-    );
-    ModelRequest {
-        model: model.to_owned(),
-        system,
-        messages: vec![ChatMessage::User {
-            text: format!("The agent's name is {}.", serde_json::Value::from(name)),
-        }],
-        tools: Vec::new(),
+fn request<'a>(model: &'a str, name: &str) -> OneOffCall<'a> {
+    OneOffCall {
+        purpose: "icon",
+        model,
+        system: format!(
+            "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
+             {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. Choose a \
+             light background and a colour that is readable on it. Names: {}.",
+            LIBRARY.join(", ")
+        ),
+        message: format!("The agent's name is {}.", serde_json::Value::from(name)),
         max_output_tokens: MAX_TOKENS,
+        max_answer_bytes: MAX_ANSWER,
+        time_limit: TIMEOUT,
     }
-}
-
-fn prompt_tokens(request: &ModelRequest) -> u64 {
-    estimate_bytes(request.system.len()) + estimate_all(&request.messages)
-}
-
-/// Collects the answer; returns whether it is complete.
-async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut PartialAnswer) -> bool {
-    let mut stream = llm.stream(request).await;
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(ModelEvent::Retried { .. }) => continue,
-            Ok(ModelEvent::Text(text)) => answer.text.push_str(&text),
-            Ok(ModelEvent::Usage(usage)) => answer.usage = Some(usage),
-            Ok(ModelEvent::End(_)) => {
-                answer.began = true;
-                return true;
-            }
-            Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
-            Err(fault) => {
-                // The provider's own text is not logged, because it may quote the agent's name.
-                tracing::warn!(kind = fault.kind(), "the model suggested no icon");
-                return false;
-            }
-        }
-        answer.began = true;
-        if answer.text.len() > MAX_ANSWER {
-            return false;
-        }
-    }
-    true
 }
 
 // Models often add text around the requested object, so everything outside the braces is ignored.

@@ -30,15 +30,15 @@ pub type Settings = BTreeMap<String, Setting>;
 ///
 /// # Errors
 /// INVALID_REQUEST for an invalid tool name or too many tools.
-pub fn merged(asked: Settings) -> Result<Settings> {
+pub fn merged(requested: Settings) -> Result<Settings> {
     const FIELD: &str = "agentpress_tools";
-    if asked.len() > MAX_TOOLS {
+    if requested.len() > MAX_TOOLS {
         return Err(Error::invalid_field(
             FIELD,
             format!("agentpress_tools must have at most {MAX_TOOLS} entries"),
         ));
     }
-    for name in asked.keys() {
+    for name in requested.keys() {
         let fits = (1..=MAX_NAME).contains(&name.len())
             && name
                 .chars()
@@ -50,7 +50,7 @@ pub fn merged(asked: Settings) -> Result<Settings> {
             ));
         }
     }
-    let mut settings = asked;
+    let mut settings = requested;
     for name in tools::core().names() {
         settings.insert(name.to_owned(), Setting { enabled: true });
     }

@@ -90,16 +90,19 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the version that a run is pinned to, even if its agent has been deleted since.
+/// Loads the system prompt of the version that a run is pinned to, even if its agent has been deleted since. Returns
+/// `None` for a run without an agent.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
-pub async fn load(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<version::Model> {
+pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Option<String>> {
+    let Some(version_id) = version_id else { return Ok(None) };
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
-    found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
+    let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
+    Ok(Some(version.system_prompt))
 }
 
 /// Loads one version of an agent.

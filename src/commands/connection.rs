@@ -45,8 +45,8 @@ impl Connection {
     /// Connects with the configured token, or as the local account if no token is configured.
     pub(super) async fn open(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
-        let credential = match self.given() {
-            Some(given) => given,
+        let credential = match self.explicit() {
+            Some(explicit) => explicit,
             None => self.local(&config, None).await?,
         };
         self.connect(&config, credential).await
@@ -56,15 +56,15 @@ impl Connection {
     /// configured token must carry the role.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
-        let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.given()) {
+        let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.explicit()) {
             (Ok(administrator), _) => administrator,
-            (Err(_), Some(given)) => given,
+            (Err(_), Some(explicit)) => explicit,
             (Err(error), None) => return Err(error),
         };
         self.connect(&config, credential).await
     }
 
-    fn given(&self) -> Option<Credential> {
+    fn explicit(&self) -> Option<Credential> {
         let token = self.token.as_ref().filter(|token| !token.expose_secret().is_empty())?;
         Some(Credential {
             token: token.clone(),
@@ -83,7 +83,7 @@ impl Connection {
             return Err(Error::new(
                 Code::NotAuthenticated,
                 format!(
-                    "the server at {server} is not on this machine; set RUNYARD_TOKEN to one of its tokens or API keys"
+                    "the server at {server} is not on this machine; set RUNYARD_TOKEN to a token or an API key of that server"
                 ),
             ));
         }

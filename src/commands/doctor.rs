@@ -190,7 +190,10 @@ fn proxies(config: &Config) -> Check {
             "trusted proxies",
             "none: if you use a reverse proxy, add it to http.trusted_proxies, or all clients share its address",
         ),
-        None => Check::ok("trusted proxies", format!("{} listed", trusted.len())),
+        None => Check::ok(
+            "trusted proxies",
+            format!("http.trusted_proxies lists {}", trusted.len()),
+        ),
     }
 }
 
@@ -201,7 +204,7 @@ fn registration(config: &Config) -> Check {
     if config.new_accounts_per_address().is_some() {
         return Check::ok("new accounts", "limited per address");
     }
-    let message = "every valid token with a new subject creates an account, at any rate: set auth.new_accounts_per_address, \
+    let message = "every valid token with a new subject creates an account, and nothing limits the rate: set auth.new_accounts_per_address, \
                    or auth.self_registration = false";
     if config.is_exposed() {
         Check::bad("new accounts", message)
@@ -229,7 +232,7 @@ fn origins(config: &Config) -> Vec<Check> {
         None => vec![Check::ok(
             "origins",
             format!(
-                "{} listed in http.cors_origins may call the API from a browser",
+                "{} origin(s) in http.cors_origins may call the API from a browser",
                 config.http.cors_origins.len()
             ),
         )],

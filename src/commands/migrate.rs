@@ -36,7 +36,7 @@ impl Migrate {
         let folder = absolute(&config.data_dir);
         if config.database_url.is_none() && !db::is_data_folder(&folder) {
             return Err(Error::invalid(format!(
-                "no server keeps its data in {}; name the server's data folder with --data-dir or RUNYARD_DATA_DIR (a new \
+                "there is no server data in {}; name the server's data folder with --data-dir or RUNYARD_DATA_DIR (a new \
                  server needs no migration)",
                 folder.display()
             )));

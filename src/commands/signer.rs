@@ -62,7 +62,7 @@ impl Signer {
     /// therefore read again for up to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST if no server keeps its data in the folder, if tokens come from a JWKS issuer, or if the secret
+    /// INVALID_REQUEST if the folder contains no server data, if tokens come from a JWKS issuer, or if the secret
     /// is invalid. The message names the folder and says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
@@ -124,7 +124,7 @@ fn advice(config: &Config, folder: &Path) -> String {
         format!("{shown} holds no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
     } else {
         format!(
-            "no server keeps its data in {shown}; start one with `runyard serve`, or name the server's data folder \
+            "there is no server data in {shown}; start one with `runyard serve`, or name the server's data folder \
              with --data-dir or RUNYARD_DATA_DIR"
         )
     }

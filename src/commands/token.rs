@@ -64,18 +64,18 @@ fn parse_subject(text: &str) -> Result<String, String> {
 
 /// Reads a duration such as 90s, 15m, 12h or 30d.
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("{text} is not a duration such as 90s, 15m, 12h or 30d");
+    let invalid = || format!("{text} is not a duration such as 90s, 15m, 12h or 30d");
     let unit = match text.chars().next_back() {
         Some('s') => 1,
         Some('m') => 60,
         Some('h') => 60 * 60,
         Some('d') => 24 * 60 * 60,
-        _ => return Err(wanted()),
+        _ => return Err(invalid()),
     };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wanted())?;
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
     let seconds = number
         .checked_mul(unit)
         .filter(|seconds| *seconds > 0)
-        .ok_or_else(wanted)?;
+        .ok_or_else(invalid)?;
     Ok(Duration::from_secs(seconds))
 }

@@ -88,7 +88,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 
 /// Checks the value of a variable. The check is here, so that the error names the variable instead of a file.
 fn check(variable: &str, value: &str) -> Result<()> {
-    let (fits, wanted) = match variable {
+    let (fits, expected) = match variable {
         "RUNYARD_LISTEN" => (
             value.parse::<std::net::SocketAddr>().is_ok(),
             "an address such as 127.0.0.1:8080",
@@ -104,16 +104,16 @@ fn check(variable: &str, value: &str) -> Result<()> {
     if fits {
         Ok(())
     } else {
-        Err(Error::invalid(format!("{variable} must be {wanted}")))
+        Err(Error::invalid(format!("{variable} must be {expected}")))
     }
 }
 
 fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
-    let given: Vec<_> = PROVIDER_KEYS
+    let variables: Vec<_> = PROVIDER_KEYS
         .iter()
         .filter_map(|(name, key)| Some((*key, lookup(name)?)))
         .collect();
-    if given.is_empty() {
+    if variables.is_empty() {
         return Ok(());
     }
     let path = ["providers", DEFAULT_PROVIDER];
@@ -122,14 +122,14 @@ fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
         .and_then(|providers| providers.get_ref().get(DEFAULT_PROVIDER))
         .is_some();
     if !configured {
-        if given.iter().all(|(key, _)| *key == "model") {
+        if variables.iter().all(|(key, _)| *key == "model") {
             return Err(Error::invalid(
                 "RUNYARD_OPENAI_MODEL alone configures no provider: also set RUNYARD_OPENAI_BASE_URL or RUNYARD_OPENAI_API_KEY",
             ));
         }
         set(table, &path, "kind", "openai".into());
     }
-    for (key, value) in given {
+    for (key, value) in variables {
         set(table, &path, key, value);
     }
     Ok(())

@@ -2,43 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secrecy::SecretString;
+pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind};
 use serde::Deserialize;
 
-use super::place::Mistake;
+use super::{Config, place::Mistake};
 use crate::error::{Code, Error, Result};
-
-/// The provider of models that name no provider.
-pub const DEFAULT_PROVIDER: &str = "default";
-
-/// The built-in demo provider, which needs no configuration.
-pub const DEMO_PROVIDER: &str = "demo";
-
-/// The protocol that a provider speaks.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderKind {
-    /// OpenAI chat completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
-    OpenAi,
-    /// Anthropic Messages.
-    Anthropic,
-    /// Google Gemini.
-    Gemini,
-}
-
-/// A provider of models.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// The protocol that the provider speaks.
-    pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default.
-    pub base_url: Option<String>,
-    /// API key; not needed for a local server.
-    pub api_key: Option<SecretString>,
-    /// Upstream model that serves every public name, instead of the upstream model in the model table.
-    pub model: Option<String>,
-}
 
 /// A public model.
 #[derive(Clone, Debug, Deserialize)]
@@ -66,6 +34,22 @@ pub struct Model {
 
 fn default_provider() -> String {
     DEFAULT_PROVIDER.to_owned()
+}
+
+impl Config {
+    /// Returns the configuration of the engine: the providers, and the models without their prices and limits.
+    pub fn engine(&self) -> runyard_engine::Config {
+        let models = self.models.iter().map(|model| runyard_engine::config::Model {
+            name: model.name.clone(),
+            aliases: model.aliases.clone(),
+            provider: model.provider.clone(),
+            upstream: model.upstream.clone(),
+        });
+        runyard_engine::Config {
+            providers: self.providers.clone(),
+            models: models.collect(),
+        }
+    }
 }
 
 /// The public models, for lookup by name or alias.
@@ -132,17 +116,20 @@ pub(super) fn check<'c>(
             let (name, provider) = (&model.name, &model.provider);
             return wrong(
                 "provider",
-                format!("{name} names the provider {provider}, which is not configured"),
+                format!("the model {name} uses the provider {provider}, which is not configured"),
             );
         }
         for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
             if !price.is_finite() || price < 0.0 {
-                return wrong(key, format!("the price of {} is negative or not a number", model.name));
+                return wrong(
+                    key,
+                    format!("the price of {} must be a number of 0 or more", model.name),
+                );
             }
         }
         if model.context_window <= u64::from(model.max_output_tokens) {
-            let what = "has too small a context window: it must be larger than max_output_tokens";
-            return wrong("context_window", format!("{} {what}", model.name));
+            let what = "must be larger than max_output_tokens";
+            return wrong("context_window", format!("the context window of {} {what}", model.name));
         }
     }
     Ok(())

@@ -104,14 +104,14 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
             return wrong(
                 key,
                 format!(
-                    "the tier {} has a negative limit; remove the key for no limit",
+                    "a limit of the tier {} is negative; to remove the limit, remove the key",
                     tier.name
                 ),
             );
         }
         if tier.run_timeout_seconds == Some(0) {
             let what = format!(
-                "0 would end every run of the tier {} immediately; remove the key to use worker.run_timeout_seconds",
+                "the run timeout of the tier {} must be 1 or more; to use worker.run_timeout_seconds, remove the key",
                 tier.name
             );
             return wrong("run_timeout_seconds", what);
@@ -127,7 +127,7 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
             .chain(replaced.map(|name| ("downgrades", name)));
         for (key, name) in named {
             if !models.iter().any(|model| model.name == *name) {
-                let what = format!("{} names the model {name}, which is not in the model table", tier.name);
+                let what = format!("the tier {} names the model {name}, which is not in models", tier.name);
                 return wrong(key, what);
             }
         }

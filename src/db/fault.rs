@@ -6,13 +6,13 @@ use crate::error::{Code, Error};
 
 /// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
 /// another program holds a lock (<https://sqlite.org/rescode.html>).
-const SQLITE_AWAY: [i32; 5] = [10, 8, 13, 14, 5];
+const SQLITE_UNAVAILABLE: [i32; 5] = [10, 8, 13, 14, 5];
 /// SQLSTATE classes for an unavailable database: insufficient resources, operator intervention, system errors and lost
 /// connections.
-const POSTGRES_AWAY: [&str; 4] = ["53", "57P", "58", "08"];
+const POSTGRES_UNAVAILABLE: [&str; 4] = ["53", "57P", "58", "08"];
 /// Single SQLSTATE codes for an unavailable database: a read-only transaction, as on a standby, and an
 /// idle-in-transaction timeout.
-const POSTGRES_AWAY_ALONE: [&str; 2] = ["25006", "25P03"];
+const POSTGRES_UNAVAILABLE_CODES: [&str; 2] = ["25006", "25P03"];
 /// SQLSTATE codes of lost races: deadlock, serialisation failure and lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
@@ -32,10 +32,10 @@ pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
 }
 
 /// Returns true if the database or its disk is temporarily unavailable, so that the same request may succeed later.
-pub(super) fn is_away(error: &DbErr) -> bool {
+pub(super) fn is_unavailable(error: &DbErr) -> bool {
     match (error, driver(error)) {
         (DbErr::ConnectionAcquire(_) | DbErr::Conn(_), _) => true,
-        (_, Some(sqlx::Error::Database(fault))) => is_away_code(fault.as_ref()),
+        (_, Some(sqlx::Error::Database(fault))) => is_unavailable_code(fault.as_ref()),
         (_, Some(error)) => matches!(
             error,
             sqlx::Error::Io(_)
@@ -49,15 +49,15 @@ pub(super) fn is_away(error: &DbErr) -> bool {
     }
 }
 
-fn is_away_code(fault: &dyn sqlx::error::DatabaseError) -> bool {
+fn is_unavailable_code(fault: &dyn sqlx::error::DatabaseError) -> bool {
     let Some(code) = fault.code() else { return false };
     if fault.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
         // The low byte of an extended result code is the primary code.
         return code
             .parse::<i32>()
-            .is_ok_and(|code| SQLITE_AWAY.contains(&(code & 0xff)));
+            .is_ok_and(|code| SQLITE_UNAVAILABLE.contains(&(code & 0xff)));
     }
-    POSTGRES_AWAY.iter().any(|class| code.starts_with(class)) || POSTGRES_AWAY_ALONE.contains(&&*code)
+    POSTGRES_UNAVAILABLE.iter().any(|class| code.starts_with(class)) || POSTGRES_UNAVAILABLE_CODES.contains(&&*code)
 }
 
 pub(super) fn is_lost_race(error: &DbErr) -> bool {
@@ -68,7 +68,7 @@ pub(super) fn is_lost_race(error: &DbErr) -> bool {
 }
 
 /// Creates the error that requests get while the database is unavailable.
-pub(super) fn away(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let message = "the database is temporarily unavailable; retry later";
     Error::new(Code::Unavailable, message).caused_by(cause)
 }
@@ -76,8 +76,8 @@ pub(super) fn away(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let text = error.to_string();
-        if is_away(&error) {
-            away(text)
+        if is_unavailable(&error) {
+            unavailable(text)
         } else if is_lost_race(&error) {
             Self::new(Code::Contended, "another request changed the same data first; retry").caused_by(text)
         } else {

@@ -26,7 +26,7 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 /// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
 /// Timeout of a probe.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The write of the probe. Its value is never read. On SQLite, the probe writes more than a run start does, because
 /// after a failed write the end of the log may still have room for a smaller change.
@@ -87,7 +87,7 @@ impl Health {
         let is_good = if let Some((_, is_good)) = remembered {
             is_good
         } else {
-            let written = matches!(timeout(PATIENCE, probe(db)).await, Ok(Ok(())));
+            let written = matches!(timeout(PROBE_TIMEOUT, probe(db)).await, Ok(Ok(())));
             *probed = Some((Instant::now(), written));
             written
         };
@@ -95,7 +95,7 @@ impl Health {
         if is_good {
             Ok(())
         } else {
-            Err(fault::away("the probe write failed"))
+            Err(fault::unavailable("the probe write failed"))
         }
     }
 }

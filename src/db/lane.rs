@@ -30,13 +30,13 @@ const QUEUE: usize = 4096;
 /// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
 const BATCH: usize = 1024;
 
-type Ask = oneshot::Sender<Result<Unit>>;
+type BatchRequest = oneshot::Sender<Result<Unit>>;
 type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A handle to the lane.
 #[derive(Clone)]
 pub(super) struct Lane {
-    asks: mpsc::Sender<Ask>,
+    requests: mpsc::Sender<BatchRequest>,
 }
 
 impl Lane {
@@ -51,20 +51,20 @@ impl Lane {
             connection,
             open: Open::Nothing,
         };
-        let (asks, queue) = mpsc::channel(QUEUE);
+        let (requests, queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             drive(writer, queue).await;
             drop((pool, lock));
         });
-        Ok(Self { asks })
+        Ok(Self { requests })
     }
 
     /// Waits for the lane and begins a unit of work.
     pub(super) async fn unit(&self) -> Result<Unit> {
-        let gone = || Error::new(Code::Unavailable, "the database is shutting down");
-        let (ask, answer) = oneshot::channel();
-        self.asks.send(ask).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let stopped = || Error::new(Code::Unavailable, "the database is shutting down");
+        let (request, answer) = oneshot::channel();
+        self.requests.send(request).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
     }
 }
 
@@ -240,7 +240,7 @@ fn reads(statement: &Statement) -> bool {
     statement.sql.starts_with("SELECT ")
 }
 
-async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>) {
+async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<BatchRequest>) {
     while let Some(first) = queue.recv().await {
         let Some((back, waiting)) = fill(writer, first, &mut queue).await else {
             error!("the writing connection was lost");
@@ -261,19 +261,19 @@ async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>) {
 /// wait for the commit.
 async fn fill(
     mut writer: Writer,
-    first: Ask,
-    queue: &mut mpsc::Receiver<Ask>,
+    first: BatchRequest,
+    queue: &mut mpsc::Receiver<BatchRequest>,
 ) -> Option<(Writer, Vec<oneshot::Sender<Outcome>>)> {
     let mut waiting = Vec::new();
     let mut next = Some(first);
-    while let Some(ask) = next.take() {
+    while let Some(request) = next.take() {
         let (back, ended) = oneshot::channel();
         let unit = Unit {
             held: Some((writer, back)),
             has_written: AtomicBool::new(false),
         };
         // If the caller has been cancelled, this drops the unit, and `ended` resolves at once.
-        drop(ask.send(Ok(unit)));
+        drop(request.send(Ok(unit)));
         let ended = ended.await.ok()?;
         writer = ended.writer;
         match ended.durable {

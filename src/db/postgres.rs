@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_seqscan", "off"),
 ];
 /// Maximum time to wait for a database server that is starting.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -63,7 +63,7 @@ pub(super) async fn connect(url: &str) -> Result<DatabaseConnection> {
 }
 
 async fn try_out(options: &PgConnectOptions) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + CONNECT_TIMEOUT;
     loop {
         let error = match timeout_at(until, options.connect()).await {
             Ok(Ok(connection)) => {
@@ -97,12 +97,14 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = format!("{}:{}", options.get_host(), options.get_port());
     match error {
         sqlx::Error::Database(fault) => {
-            let said = fault.message();
+            let message = fault.message();
             let code = fault.code().unwrap_or_default();
-            format!("PostgreSQL at {place} says: {said}; {}", remedy(&code, said))
+            format!("PostgreSQL at {place} reports: {message}; {}", remedy(&code, message))
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            format!("PostgreSQL at {place} does not answer; check host and port in RUNYARD_DATABASE_URL, and firewalls")
+            format!(
+                "PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls"
+            )
         }
         sqlx::Error::Io(error) => format!(
             "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \
@@ -114,12 +116,12 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
 }
 
 // Returns the remedy for an SQLSTATE code. Poolers use few such codes, so their messages are matched instead.
-fn remedy(code: &str, said: &str) -> &'static str {
-    if said.contains("unsupported startup parameter") {
+fn remedy(code: &str, message: &str) -> &'static str {
+    if message.contains("unsupported startup parameter") {
         return "the server is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
                 in pgbouncer.ini, or connect to PostgreSQL itself";
     }
-    if said.contains("no encryption") || said.contains("SSL off") || said.contains("SSL required") {
+    if message.contains("no encryption") || message.contains("SSL off") || message.contains("SSL required") {
         return WITHOUT_TLS;
     }
     match code {

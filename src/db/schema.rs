@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 /// Key of the PostgreSQL advisory lock that protects migrations. It is "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
-const PATIENCE: u32 = 60;
+const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
 /// Applies the missing migrations. On PostgreSQL, several processes may start at once: one process applies the
 /// migrations while the others wait. On SQLite, the lock of the data folder already excludes other processes.
@@ -26,7 +26,9 @@ pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
     // The lock belongs to the transaction, not to the connection. It therefore works behind a pooler that shares
     // connections.
-    let bounds = format!("SET LOCAL lock_timeout = '{PATIENCE}s'; SET LOCAL idle_in_transaction_session_timeout = 0");
+    let bounds = format!(
+        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; SET LOCAL idle_in_transaction_session_timeout = 0"
+    );
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
     tx.execute_raw(lock).await.map_err(lock_failed)?;
@@ -58,7 +60,7 @@ async fn refuse_newer(db: &impl ConnectionTrait) -> Result<()> {
 fn lock_failed(error: DbErr) -> Error {
     if fault::is_lost_race(&error) {
         let message = format!(
-            "another runyard process has been changing the database schema for {PATIENCE} s; start again when it has finished"
+            "another runyard process has been changing the database schema for {LOCK_TIMEOUT_SECONDS} s; start again when it has finished"
         );
         return Error::new(Code::Unavailable, message).caused_by(error);
     }

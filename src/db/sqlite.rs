@@ -22,6 +22,29 @@ const WAL_PAGES: &str = "4000";
 /// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
 
+/// The purpose of a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Use {
+    /// Writes, one unit of work at a time.
+    Write,
+    /// Reads.
+    Read,
+}
+
+impl Use {
+    /// Size of the page cache of one connection, as the value of the pragma `cache_size`: a negative number of KiB.
+    ///
+    /// A reader has a small cache: a page that is not in it costs a read from the cache of the operating system, which all
+    /// connections share. The writer has SQLite's default size. Changed pages that do not fit would be written to the log
+    /// before the commit.
+    fn cache(self) -> &'static str {
+        match self {
+            Self::Write => "-2000",
+            Self::Read => "-512",
+        }
+    }
+}
+
 /// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
 /// files that SQLite creates beside it. The umask has no influence on that.
 ///
@@ -29,13 +52,13 @@ const WAL_BYTES: &str = "16777216";
 /// UNAVAILABLE if the file cannot be created.
 pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     let file = data_dir.join(data_folder::DATABASE);
-    let made = OpenOptions::new()
+    let created = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(&file);
-    made.map(drop).map_err(|error| unusable(&file).caused_by(error))?;
+    created.map(drop).map_err(|error| unusable(&file).caused_by(error))?;
     Ok(file)
 }
 
@@ -43,17 +66,19 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file and says what to do.
-pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseConnection> {
+pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Result<DatabaseConnection> {
     let url = format!("sqlite://{}?mode=rwc", file.display());
     let mut options = ConnectOptions::new(url);
     options
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not break.
+        // A connection to a file does not break, so it is neither tested nor replaced.
         .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             options
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
@@ -62,6 +87,7 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
                 .statement_cache_capacity(256)
                 // With a smaller buffer, a query for a page of events would wait for its reader row by row.
                 .row_buffer_size(512)
+                .pragma("cache_size", purpose.cache())
                 .pragma("wal_autocheckpoint", WAL_PAGES)
                 // The log grows during a long read. After the read, the next write truncates the log to this size.
                 .pragma("journal_size_limit", WAL_BYTES)

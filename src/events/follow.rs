@@ -117,7 +117,7 @@ impl Follower {
         };
         tokio::select! {
             () = self.app.stopping.cancelled() => return Err(going_down()),
-            heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
+            changed = timeout(poll, self.newest.changed()) => self.look_in_table = changed.is_err(),
             _ = self.hints.changed() => self.look_in_table = true,
         }
         Ok(())

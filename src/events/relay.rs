@@ -26,8 +26,7 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs that a statement may have. There are only a few numbers, so that the database keeps the statements
-/// prepared.
+/// Numbers of runs per statement. There are only a few sizes, so that the database can keep each statement prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
 /// from the table.
@@ -100,9 +99,9 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .into_iter()
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
-    let asked = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
+    let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
     // Fill up the statement with values that match no event: no event has a sequence above the maximum.
-    let filled = asked.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
+    let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);
     let mut events = Vec::new();

@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*,
+    ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    entity::prelude::*,
+    sea_query::{ExprTrait, IntoColumnRef},
 };
 
 use super::{Stored, page::fitting};
@@ -152,6 +154,18 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
         0 => Ok(Vec::new()),
         limit => list(db, run_id, after, limit).await,
     }
+}
+
+/// Builds the expression for the sequence of a run's newest event, for a query of runs; NULL if the run has no events.
+/// `run_id` is the query's column with the run's id. The database looks up one index entry per run, for any number of
+/// events.
+pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
+    let newest = of::<Entity>(Scope::system("the outer query is limited to a scope"))
+        .select_only()
+        .expr(Expr::col((Entity, Column::Sequence)).max())
+        .filter(Expr::col((Entity, Column::RunId)).equals(run_id))
+        .into_query();
+    Expr::from(newest)
 }
 
 /// Sequence of a run's newest event; 0 if the run has no events.

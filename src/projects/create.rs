@@ -27,6 +27,11 @@ pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>)
     Ok(row)
 }
 
+/// Builds the statement that inserts a project, for callers that batch statements themselves.
+pub fn insertion(backend: DbBackend, row: project::Model) -> Statement {
+    project::Entity::insert(row.into_active_model()).build(backend)
+}
+
 /// Builds the statement that sets a project's last activity, which moves the project to the top of the list.
 pub fn moved(backend: DbBackend, account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Statement {
     project::Entity::update_many()

@@ -1,5 +1,7 @@
 //! Queries for projects.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -31,6 +33,28 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .filter(project::Column::Id.eq(project_id))
         .one(db)
         .await?)
+}
+
+/// Finds the ids that belong to a project.
+///
+/// # Errors
+/// Database errors.
+pub async fn known(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    ids: impl ExactSizeIterator<Item = Uuid>,
+) -> Result<HashSet<Uuid>> {
+    if ids.len() == 0 {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<Uuid> = of::<project::Entity>(scope)
+        .select_only()
+        .column(project::Column::Id)
+        .filter(project::Column::Id.is_in(ids))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Loads one project.

@@ -21,7 +21,7 @@ use crate::{
     db::Tx,
     error::{Code, Error, Result},
     id,
-    sandbox::{Place, Sandbox},
+    sandbox::{Place, ProjectSandbox},
 };
 
 /// Finds the sandbox of a project.
@@ -91,7 +91,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
 ///
 /// # Errors
 /// Database and file system errors.
-pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Sandbox> {
+pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<ProjectSandbox> {
     let scope = Scope::account(account_id);
     let row = match find(app.db.read(), scope, project_id).await? {
         Some(row) => row,
@@ -130,7 +130,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
 ///
 /// # Errors
 /// File system errors.
-pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
+pub async fn open(app: &App, row: &Model) -> Result<ProjectSandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("the sandbox number is invalid", error))?;
     let place = Place {
         folder: folder(app).join(row.project_id.to_string()),

@@ -15,13 +15,13 @@ use crate::{
     app::App,
     blocking,
     error::{Error, Result},
-    sandbox::{Sandbox, Usage},
+    sandbox::{ProjectSandbox, Usage},
 };
 
 /// Maximum number of waiting walks per account.
 const MAX_WAITING: usize = 200;
 /// Maximum time that a walk waits in the queue of its account.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent walks in the process, for any number of processors.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
@@ -66,7 +66,7 @@ impl Walks {
         T: Send + 'static,
         E: Into<Error> + Send + 'static,
     {
-        let turn = self.turns.take_within(account_id, PATIENCE).await?;
+        let turn = self.turns.take_within(account_id, MAX_WAIT).await?;
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|error| Error::internal("the workspace could not be read", error))?;
         blocking::run("the workspace could not be read", move || {
@@ -95,7 +95,7 @@ impl Walks {
 ///
 /// # Errors
 /// The errors of [`Walks::run`].
-pub async fn usage(app: &App, row: &sandbox::Model, opened: &Sandbox) -> Result<Usage> {
+pub async fn usage(app: &App, row: &sandbox::Model, opened: &ProjectSandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;

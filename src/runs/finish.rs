@@ -13,7 +13,7 @@ use super::{
 use crate::{
     db::Tx,
     error::Result,
-    events::{self, Stored, table as event_table},
+    events::{self, Stored},
 };
 
 /// Ends an unfinished run in a transaction that has locked the run's account. The epoch is incremented, so a worker
@@ -35,9 +35,9 @@ pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc
     if moved.rows_affected == 0 {
         return Ok(None);
     }
-    let sequence = event_table::last_sequence(tx, run.id).await? + 1;
+    let sequence = events::last_sequence(tx, run.id).await? + 1;
     let event = Stored::new(run.id, sequence, now, events::status(status.into(), None));
-    event_table::insert(tx, &[(run.id, event.clone())]).await?;
+    events::insert(tx, &[(run.id, event.clone())]).await?;
     Entity::update_many()
         .col_expr(Column::Status, Expr::value(status))
         .col_expr(Column::StopRequested, Expr::value(true))

@@ -3,20 +3,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{
     Run, Status,
-    table::{Column, Entity, has_status},
+    table::{Column, Entity, has_status, is_unfinished},
 };
 use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
-    events::table as event,
+    events,
     id::IdRange,
 };
 
@@ -93,21 +90,24 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
     ordered.collect()
 }
 
+/// Counts the unfinished runs of an account.
+///
+/// # Errors
+/// Database errors.
+pub async fn count_unfinished(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
+    Ok(of::<Entity>(scope).filter(is_unfinished()).count(db).await?)
+}
+
 /// Finds the sequence of each run's newest event; 0 for a run without events.
 ///
 /// # Errors
 /// Database errors.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    // One index lookup per run, for any number of events.
-    let newest = of::<event::Entity>(Scope::system("the outer query is limited to the scope"))
-        .select_only()
-        .expr(Expr::col((event::Entity, event::Column::Sequence)).max())
-        .filter(Expr::col((event::Entity, event::Column::RunId)).equals((Entity, Column::Id)))
-        .into_query();
+    let newest = events::newest_of((Entity, Column::Id));
     let rows: Vec<(Uuid, Option<i64>)> = of::<Entity>(scope)
         .select_only()
         .column(Column::Id)
-        .expr_as(Expr::from(newest), "newest")
+        .expr_as(newest, "newest")
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .into_tuple()
         .all(db)

@@ -5,7 +5,7 @@
 //! are left over after a crash.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 use tokio::fs;
@@ -17,9 +17,7 @@ use crate::{
     app::App,
     db::Tx,
     error::{Code, Error, Result},
-    projects::{self, table::project},
-    threads::{self, table::thread},
-    uploads::{self, table as upload},
+    projects, threads, uploads,
 };
 
 /// Deletes a thread with its messages and runs.
@@ -33,11 +31,7 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(&tx, caller.scope(), thread_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
     let staged = staged(&tx, caller.scope(), Column::ThreadId, thread_id).await?;
-    thread::Entity::delete_many()
-        .filter(thread::Column::AccountId.eq(caller.account_id))
-        .filter(thread::Column::Id.eq(thread_id))
-        .exec(&tx)
-        .await?;
+    threads::delete(&tx, caller.account_id, thread_id).await?;
     tx.commit().await?;
     forget(app, &staged).await;
     Ok(())
@@ -54,11 +48,7 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     projects::load(&tx, caller.scope(), project_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;
     let staged = staged(&tx, caller.scope(), Column::ProjectId, project_id).await?;
-    project::Entity::delete_many()
-        .filter(project::Column::AccountId.eq(caller.account_id))
-        .filter(project::Column::Id.eq(project_id))
-        .exec(&tx)
-        .await?;
+    projects::delete(&tx, caller.account_id, project_id).await?;
     tx.commit().await?;
     forget(app, &staged).await;
     if let Err(fault) = projects::sandbox::discard(app, project_id).await {
@@ -98,20 +88,16 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
 // Finds the staged files of the runs that will be deleted; the rows of the uploads must still exist. The query starts
 // with the account's uploads that are not placed yet, because they are fewer than the runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
-    let run = of::<Entity>(scope)
-        .select_only()
-        .column(Column::Id)
-        .filter(Expr::col((Entity, Column::Id)).equals((upload::Entity, upload::Column::RunId)))
-        .filter(column.eq(id))
-        .into_query();
-    Ok(of::<upload::Entity>(scope)
-        .select_only()
-        .column(upload::Column::Id)
-        .filter(uploads::is_coming())
-        .filter(Expr::exists(run))
-        .into_tuple()
-        .all(tx)
-        .await?)
+    let is_deleted = |run_id: Expr| {
+        let run = of::<Entity>(scope)
+            .select_only()
+            .column(Column::Id)
+            .filter(Expr::col((Entity, Column::Id)).eq(run_id))
+            .filter(column.eq(id))
+            .into_query();
+        Expr::exists(run)
+    };
+    uploads::unplaced(tx, scope, is_deleted).await
 }
 
 async fn forget(app: &App, staged: &[Uuid]) {

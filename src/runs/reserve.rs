@@ -3,6 +3,18 @@
 //! A start reserves the cost of a usual first call. Before a call that may cost more than is reserved, the worker's
 //! sink reserves the maximum cost of the call. The reservation is stored in the run's row and counts only while the run
 //! is unfinished; the charge for the call or any end of the run releases it.
+//!
+//! A decision first locks the balance, and then adds up the reservations in a new statement. This order is safe on
+//! PostgreSQL too:
+//!
+//! - A reservation is made by a writer that holds the lock of the balance until its commit.
+//! - A charge releases the reservation first and locks the balance afterwards, but both become visible with one commit,
+//!   for which the writer needs that lock. So a decision sees both of them or neither.
+//! - An end without a charge releases the reservation without the lock. The balance stays the same, so a decision that
+//!   misses the release only sees fewer credits.
+//!
+//! A request can end a run during a model call. The charge for that call follows its release, and takes only what is left
+//! of the balance.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -69,8 +81,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     if !current {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
-    // Lock the balance before adding up the other reservations: every writer that changes a reservation has locked the
-    // balance.
+    // Lock the balance before adding up the other reservations (see the module's comment).
     let left = wallet::lock(app, &tx, run.account_id).await?;
     let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
     let hold = decide(left.saturating_sub(others), price, ask)?;

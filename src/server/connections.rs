@@ -190,13 +190,13 @@ fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let current = limit.current.unwrap_or(u64::MAX);
-    let wanted = limit.maximum.unwrap_or(u64::MAX).min(MAX_DESCRIPTORS);
+    let target = limit.maximum.unwrap_or(u64::MAX).min(MAX_DESCRIPTORS);
     let raised = Rlimit {
-        current: Some(wanted),
+        current: Some(target),
         maximum: limit.maximum,
     };
-    let current = if wanted > current && setrlimit(Resource::Nofile, raised).is_ok() {
-        wanted
+    let current = if target > current && setrlimit(Resource::Nofile, raised).is_ok() {
+        target
     } else {
         current
     };

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::protocol_detection::ProtocolDetection;
+use super::{forward::forward_writes, protocol_detection::ProtocolDetection};
 use crate::wire::link::Link;
 
 /// Maximum time to wait for the client to close its side.
@@ -28,7 +28,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// Maximum number of bytes to discard. It equals the default limit of a form.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Size of the read buffer, in bytes.
-const PIECE: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A stream that closes only after its peer has finished sending, or a limit is reached.
 pub struct Lingering<S> {
@@ -65,9 +65,9 @@ impl<S: AsyncRead + Unpin> Lingering<S> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
         };
-        let mut piece = [0; PIECE];
+        let mut bytes = [0; BUFFER_BYTES];
         loop {
-            let mut buffer = ReadBuf::new(&mut piece);
+            let mut buffer = ReadBuf::new(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     closing.discarded += buffer.filled().len() as u64;
@@ -90,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
         let room = buffer.remaining();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.link.hear();
+            self.link.record_input();
         } else if room > 0 {
             self.ended = true;
         }
@@ -99,25 +99,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    forward_writes!(stream);
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;

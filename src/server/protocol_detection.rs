@@ -16,6 +16,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::forward::forward_writes;
+
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -29,12 +31,12 @@ pub struct ProtocolDetection<S> {
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream. `patience` is the maximum time in which the peer must start a protocol.
-    pub fn new(stream: S, patience: Duration) -> Self {
+    /// Wraps a stream. `timeout` is the maximum time in which the peer must start a protocol.
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
             seen: 0,
-            deadline: Some(Box::pin(sleep(patience))),
+            deadline: Some(Box::pin(sleep(timeout))),
         }
     }
 
@@ -48,7 +50,7 @@ impl<S> ProtocolDetection<S> {
         let alike = bytes
             .iter()
             .zip(rest)
-            .take_while(|(byte, wanted)| byte == wanted)
+            .take_while(|(byte, expected)| byte == expected)
             .count();
         self.seen += alike;
         if alike < bytes.len() || self.seen == PREFACE.len() {
@@ -74,25 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ProtocolDetection<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for ProtocolDetection<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    forward_writes!(stream);
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)

@@ -1,6 +1,6 @@
 //! Creating an empty thread, and renaming a thread.
 
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait, Statement};
 use uuid::Uuid;
 
 use super::{list::load, moved::moved, table::thread};
@@ -61,6 +61,11 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
         .await?;
     tx.commit().await?;
     Ok(row)
+}
+
+/// Builds the statement that inserts a thread, for callers that batch statements themselves.
+pub fn insertion(backend: DbBackend, row: thread::Model) -> Statement {
+    thread::Entity::insert(row.into_active_model()).build(backend)
 }
 
 /// Renames a thread. Setting the current name changes nothing.

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select, Statement,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::table::message::{Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
+    db::Tx,
     error::{Error, Result},
     v1::MessageRole,
 };
@@ -120,20 +122,46 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
 /// Builds the statement that inserts a message. An existing row with the same id is not changed: it is the same
 /// message, and only the response to the commit that wrote it was lost.
 pub fn insert(backend: DbBackend, row: Model) -> Statement {
-    use sea_orm::sea_query::OnConflict;
     Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .build(backend)
 }
 
-/// Writes messages.
+/// Builds one statement that inserts several messages in the same way as [`insert`]. A message may be repeated.
+pub fn insert_many(backend: DbBackend, rows: impl IntoIterator<Item = Model>) -> Statement {
+    Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .build(backend)
+}
+
+/// Changes the name of a file in the message of the caller that started a run.
 ///
 /// # Errors
 /// Database errors.
-pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbErr> {
-    for row in rows {
-        tx.execute_raw(insert(tx.get_database_backend(), row)).await?;
+pub async fn rename_file(
+    tx: &Tx,
+    scope: Scope,
+    (thread_id, run_id): (Uuid, Uuid),
+    (old, new): (&str, &str),
+) -> Result<()> {
+    // Messages are found by thread and turn.
+    let naming = of::<Entity>(scope)
+        .filter(Column::ThreadId.eq(thread_id))
+        .filter(Column::Turn.eq(run_id))
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Files.is_not_null())
+        .one(tx)
+        .await?;
+    let Some(naming) = naming else { return Ok(()) };
+    let mut files = naming.files.clone().unwrap_or_default();
+    for name in files.as_array_mut().into_iter().flatten() {
+        if name.as_str() == Some(old) {
+            *name = new.into();
+        }
     }
+    let mut active = naming.into_active_model();
+    active.files = Set(Some(files));
+    Entity::update(active).exec(tx).await?;
     Ok(())
 }
 

@@ -8,11 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    sea_query::{Expr, ExprTrait, Query},
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
@@ -22,10 +18,9 @@ use super::{
 use crate::{
     accounts::{Scope, ensure, of, queue},
     app::App,
-    db::Tx,
     error::{Code, Error, Result},
-    sandbox::{Depth, ErrorKind, Sandbox, Workspace},
-    threads::table::message,
+    sandbox::{Depth, ErrorKind, ProjectSandbox, Workspace},
+    threads::messages,
 };
 
 /// Maximum number of names read from the workspace to find a free one.
@@ -37,7 +32,7 @@ const MAX_TRIES: usize = 32;
 ///
 /// # Errors
 /// File system errors.
-pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
+pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     let list = move || workspace.list("", Depth::One, MAX_NAMES, None);
     let listed = super::blocking(list).await?;
@@ -48,22 +43,27 @@ pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Finds the uploads of a run that are not in the workspace yet.
-///
-/// # Errors
-/// Database errors.
-pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>> {
-    let query = of::<Entity>(scope)
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Placed.eq(false));
-    Ok(query.all(app.db.read()).await?)
+/// The run whose uploads are placed.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination {
+    /// Account that owns the run.
+    pub account_id: Uuid,
+    /// The thread, whose message names the files.
+    pub thread_id: Uuid,
+    /// The run.
+    pub run_id: Uuid,
 }
 
-/// Moves uploads into the workspace and marks them as placed. Repeating the call changes nothing.
+/// Moves the uploads of a run that are not in the workspace yet into the workspace, and marks them as placed. Repeating
+/// the call changes nothing.
 ///
 /// # Errors
 /// File system and database errors.
-pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<()> {
+pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Result<()> {
+    let query = of::<Entity>(Scope::account(run.account_id))
+        .filter(Column::RunId.eq(run.run_id))
+        .filter(Column::Placed.eq(false));
+    let uploads = query.all(app.db.read()).await?;
     if uploads.is_empty() {
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<
         }
         let mut renamed = Vec::with_capacity(left.len());
         for (upload, fault) in left {
-            renamed.extend(rename(app, sandbox, upload, fault).await?);
+            renamed.extend(rename(app, sandbox, run, (upload, fault)).await?);
         }
         left = move_in(app, sandbox.workspace(), renamed).await?;
     }
@@ -123,7 +123,12 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
 
 // Gives an upload a new name: the name that a concurrent call has stored, or the next free name. Returns `None` if the
 // file is already placed.
-async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
+async fn rename(
+    app: &App,
+    sandbox: &ProjectSandbox,
+    run: Destination,
+    (upload, fault): (Model, Error),
+) -> Result<Option<Model>> {
     let names = names(sandbox).await?;
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
@@ -145,42 +150,14 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
     if row.placed_as != upload.placed_as {
         return Ok(Some(row));
     }
-    let (Some(run_id), Some(old), Code::Conflict) = (row.run_id, &row.placed_as, fault.code()) else {
+    let (Some(old), Code::Conflict) = (&row.placed_as, fault.code()) else {
         return Err(fault);
     };
-    rename_in_message(&tx, scope, run_id, (old, &free)).await?;
+    messages::rename_file(&tx, scope, (run.thread_id, run.run_id), (old, &free)).await?;
     let mut active = row.into_active_model();
     active.placed_as = Set(Some(free));
     let row = Entity::update(active).exec(&tx).await?;
     tx.commit().await?;
-    tracing::info!(upload = %row.id, run = %run_id, "an uploaded file was renamed because its name was taken");
+    tracing::info!(upload = %row.id, run = %run.run_id, "an uploaded file was renamed because its name was taken");
     Ok(Some(row))
-}
-
-async fn rename_in_message(tx: &Tx, scope: Scope, run_id: Uuid, (old, new): (&str, &str)) -> Result<()> {
-    // Messages are found by thread and turn. The module `runs` depends on this module, so this module must not import
-    // it. The SQL therefore names the table of `runs`.
-    let thread = Query::select()
-        .column("thread_id")
-        .from("runs")
-        .and_where(Expr::col("id").eq(run_id))
-        .take();
-    let naming = of::<message::Entity>(scope)
-        .filter(Expr::col((message::Entity, message::Column::ThreadId)).eq(Expr::from(thread)))
-        .filter(message::Column::Turn.eq(run_id))
-        .filter(message::Column::RunId.eq(run_id))
-        .filter(message::Column::Files.is_not_null())
-        .one(tx)
-        .await?;
-    let Some(naming) = naming else { return Ok(()) };
-    let mut files = naming.files.clone().unwrap_or_default();
-    for name in files.as_array_mut().into_iter().flatten() {
-        if name.as_str() == Some(old) {
-            *name = new.into();
-        }
-    }
-    let mut active = naming.into_active_model();
-    active.files = Set(Some(files));
-    message::Entity::update(active).exec(tx).await?;
-    Ok(())
 }

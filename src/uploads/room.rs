@@ -14,14 +14,14 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    sandbox::{Sandbox, Usage},
+    sandbox::{ProjectSandbox, Usage},
 };
 
 /// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
 // The uploads of a project's unfinished runs. They are few, and the partial index of unfinished runs (`status = 1`)
-// finds them.
+// finds them. The module `runs` depends on this module, so the SQL names its table.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
@@ -72,7 +72,7 @@ impl Measured {
     ///
     /// # Errors
     /// Database and file system errors.
-    pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &Sandbox) -> Result<Self> {
+    pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &ProjectSandbox) -> Result<Self> {
         // Read the uploads before measuring. An upload that is placed during the measurement is then counted twice, but
         // never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;

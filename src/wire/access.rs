@@ -5,22 +5,18 @@
 //! bad tokens, so lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
 
 use std::{
-    convert::Infallible,
     num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use axum::body::Body;
-use futures::future::BoxFuture;
+use axum::{body::Body, extract::State, middleware::Next};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tonic::Status;
-use tower::Service;
 use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
 
 use super::{protocol::Protocol, status};
@@ -40,63 +36,33 @@ pub(super) fn note_account(account_id: uuid::Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// The layer that counts and logs requests, and gives each request an id. If the client has sent a well-formed id, the
-/// layer uses this id. Otherwise, it generates an id.
-#[derive(Clone)]
-pub(super) struct Access<S> {
-    inner: S,
-    unauthenticated: Arc<Limited>,
-}
-
-impl<S> Access<S> {
-    /// Wraps a service in this layer.
-    pub(super) fn new(inner: S) -> Self {
-        Self {
-            inner,
-            unauthenticated: Arc::default(),
+/// Counts and logs a request, and gives it an id. If the client has sent a well-formed id, this layer uses it. Otherwise,
+/// it generates an id.
+pub(super) async fn log(
+    State(unauthenticated): State<Arc<Limited>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let request_id = request_id(request.headers());
+    if let Some(request_id) = &request_id {
+        request.headers_mut().insert(REQUEST_ID, request_id.clone());
+    }
+    let logged = LoggedRequest::of(&request);
+    let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let span = info_span!("request", request_id = shown, account_id = Empty);
+    let work = async move {
+        let mut response = next.run(request).await;
+        if let Some(request_id) = request_id {
+            response.headers_mut().insert(REQUEST_ID, request_id);
         }
-    }
-}
-
-impl<S, B> Service<Request<Body>> for Access<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send,
-{
-    type Response = Response<B>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<B>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let request_id = request_id(request.headers());
-        if let Some(request_id) = &request_id {
-            request.headers_mut().insert(REQUEST_ID, request_id.clone());
-        }
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let unauthenticated = Arc::clone(&self.unauthenticated);
-        let asked = Asked::of(&request);
-        let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let span = info_span!("request", request_id = shown, account_id = Empty);
-        let work = async move {
-            let mut response = inner.call(request).await?;
-            if let Some(request_id) = request_id {
-                response.headers_mut().insert(REQUEST_ID, request_id);
-            }
-            asked.answered(response.status(), response.headers(), &unauthenticated);
-            Ok(response)
-        };
-        Box::pin(work.instrument(span))
-    }
+        logged.answered(response.status(), response.headers(), &unauthenticated);
+        response
+    };
+    work.instrument(span).await
 }
 
 fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let given = headers.get(&REQUEST_ID).filter(|id| {
+    let received = headers.get(&REQUEST_ID).filter(|id| {
         !id.is_empty()
             && id.len() <= MAX_REQUEST_ID
             && id
@@ -104,20 +70,20 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     });
-    given
+    received
         .cloned()
         .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
 }
 
 /// The properties of a request that are logged.
-struct Asked {
+struct LoggedRequest {
     protocol: &'static str,
     method: Method,
     path: String,
     at: Instant,
 }
 
-impl Asked {
+impl LoggedRequest {
     fn of(request: &Request<Body>) -> Self {
         let path = request.uri().path();
         Self {
@@ -196,7 +162,7 @@ impl Refusal {
 }
 
 /// Limits the number of log lines, and counts the omitted lines.
-struct Limited {
+pub(super) struct Limited {
     limiter: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
 }

@@ -1,9 +1,10 @@
 //! `AccountService`: each method converts messages and calls one domain function.
 
+use futures::FutureExt;
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, runs::time, traits::runyard::v1::account_service_server::AccountService};
+use super::{caller, page::Page, runs::time, traits::runyard::v1::account_service_server::AccountService, write};
 use crate::{
     account_state,
     accounts::Access,
@@ -12,7 +13,7 @@ use crate::{
     error::{Error, Result},
     events::timestamp,
     id,
-    ledger::{self, list::Listing, table::entry},
+    ledger::{self, LedgerEntry, list::Listing},
     limits::Plan,
     v1,
 };
@@ -29,9 +30,11 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::GetAccountStateRequest>,
     ) -> Result<Response<v1::AccountState>, Status> {
-        let caller = caller::of(&request)?;
-        let app = self.app.clone();
-        let usage = super::finish(async move { account_state::load(&app, &caller).await }).await?;
+        let (caller, _) = caller::open(request)?;
+        let usage = write(&self.app, caller, |app, caller| {
+            account_state::load(app, caller).boxed()
+        })
+        .await?;
         Ok(Response::new(self.shown_state(&usage)))
     }
 
@@ -39,23 +42,18 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::ListUsageRequest>,
     ) -> Result<Response<v1::ListUsageResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let query = format!(
-            "usage {} {} {:?} {:?}",
-            asked.thread_id, asked.agent_run_id, asked.created_after, asked.created_before
-        );
-        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
         let listing = Listing {
             thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
             run_id: id::parse_optional("agent_run_id", &asked.agent_run_id)?,
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
-            before: page.after()?,
+            before: page.after,
             limit: page.limit(),
         };
-        let mut rows = ledger::list::list(self.app.db.read(), caller.scope(), &listing).await?;
-        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        let rows = ledger::list::list(self.app.db.read(), caller.scope(), &listing).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
         Ok(Response::new(v1::ListUsageResponse {
             entries: rows.into_iter().map(shown_entry).collect(),
             next_page_token,
@@ -66,15 +64,16 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::CreateApiKeyRequest>,
     ) -> Result<Response<v1::CreateApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let new = NewKey {
             access: access(&asked.scopes)?,
             expires_at: time("expires_at", asked.expires_at)?,
             name: asked.name,
         };
-        let app = self.app.clone();
-        let (row, key) = super::finish(async move { api_keys::create(&app, &caller, new).await }).await?;
+        let (row, key) = write(&self.app, caller, move |app, caller| {
+            api_keys::create(app, caller, new).boxed()
+        })
+        .await?;
         Ok(Response::new(v1::CreateApiKeyResponse {
             api_key: Some(shown_key(row)),
             secret: key.expose_secret().to_owned(),
@@ -85,11 +84,10 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::ListApiKeysRequest>,
     ) -> Result<Response<v1::ListApiKeysResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let page = Page::read(&caller, "api keys", asked.page_size, &asked.page_token)?;
-        let mut rows = api_keys::list::list(self.app.db.read(), caller.scope(), page.after()?, page.limit()).await?;
-        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
+        let rows = api_keys::list::list(self.app.db.read(), caller.scope(), page.after, page.limit()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
         Ok(Response::new(v1::ListApiKeysResponse {
             api_keys: rows.into_iter().map(shown_key).collect(),
             next_page_token,
@@ -97,10 +95,12 @@ impl AccountService for Accounts {
     }
 
     async fn revoke_api_key(&self, request: Request<v1::RevokeApiKeyRequest>) -> Result<Response<v1::ApiKey>, Status> {
-        let caller = caller::of(&request)?;
-        let key_id = id::parse("key_id", &request.get_ref().key_id)?;
-        let app = self.app.clone();
-        let row = super::finish(async move { api_keys::revoke(&app, &caller, key_id).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let key_id = id::parse("key_id", &asked.key_id)?;
+        let row = write(&self.app, caller, move |app, caller| {
+            api_keys::revoke(app, caller, key_id).boxed()
+        })
+        .await?;
         Ok(Response::new(shown_key(row)))
     }
 }
@@ -184,7 +184,7 @@ fn shown_key(row: ApiKey) -> v1::ApiKey {
     }
 }
 
-fn shown_entry(row: entry::Model) -> v1::UsageEntry {
+fn shown_entry(row: LedgerEntry) -> v1::UsageEntry {
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     v1::UsageEntry {
         agent_run_id: id(row.run_id),

@@ -1,9 +1,10 @@
 //! `AdminService`: each method converts messages and calls one domain function. Every method checks the role of the
 //! caller first, so that a caller without the role learns nothing about accounts.
 
+use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{caller, jwt, traits::runyard::v1::admin_service_server::AdminService};
+use super::{caller, jwt, traits::runyard::v1::admin_service_server::AdminService, write};
 use crate::{
     accounts::{Caller, Role},
     admin::{self, Known},
@@ -25,8 +26,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::CreateAccountRequest>,
     ) -> Result<Response<v1::Account>, Status> {
-        let caller = administrator(&request)?;
-        let v1::CreateAccountRequest { subject, issuer } = request.into_inner();
+        let (caller, v1::CreateAccountRequest { subject, issuer }) = administrator(request)?;
         for (field, text) in [("subject", &subject), ("issuer", &issuer)] {
             let may_be_empty = field == "issuer";
             if !(jwt::is_name(text) || (may_be_empty && text.is_empty())) {
@@ -41,16 +41,17 @@ impl AdminService for Admin {
             Some(configured) if issuer.is_empty() => configured.clone(),
             _ => issuer,
         };
-        let app = self.app.clone();
-        let create = async move { admin::create(&app, &caller, &issuer, &subject).await };
-        Ok(Response::new(shown(super::finish(create).await?)))
+        let known = write(&self.app, caller, move |app, caller| {
+            async move { admin::create(app, caller, &issuer, &subject).await }.boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(known)))
     }
 
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::Account>, Status> {
-        administrator(&request)?;
-        let account_id = id::parse("account_id", &request.get_ref().account_id)?;
-        let app = self.app.clone();
-        let known = super::finish(async move { admin::load(&app, account_id).await }).await?;
+        let (caller, asked) = administrator(request)?;
+        let account_id = id::parse("account_id", &asked.account_id)?;
+        let known = write(&self.app, caller, move |app, _| admin::load(app, account_id).boxed()).await?;
         Ok(Response::new(shown(known)))
     }
 
@@ -58,33 +59,36 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::SetAccountTierRequest>,
     ) -> Result<Response<v1::Account>, Status> {
-        let caller = administrator(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = administrator(request)?;
         let account_id = id::parse("account_id", &asked.account_id)?;
-        let app = self.app.clone();
-        let set = async move { admin::set_tier(&app, &caller, account_id, &asked.tier_name).await };
-        Ok(Response::new(shown(super::finish(set).await?)))
+        let known = write(&self.app, caller, move |app, caller| {
+            async move { admin::set_tier(app, caller, account_id, &asked.tier_name).await }.boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(known)))
     }
 
     async fn grant_credits(&self, request: Request<v1::GrantCreditsRequest>) -> Result<Response<v1::Account>, Status> {
-        let caller = administrator(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = administrator(request)?;
         let account_id = id::parse("account_id", &asked.account_id)?;
-        let app = self.app.clone();
         let new = admin::Grant {
             credits: asked.credits,
             request_key: asked.request_id,
             reason: asked.reason,
         };
-        let grant = async move { admin::grant(&app, &caller, account_id, new).await };
-        Ok(Response::new(shown(super::finish(grant).await?)))
+        let known = write(&self.app, caller, move |app, caller| {
+            admin::grant(app, caller, account_id, new).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(known)))
     }
 }
 
-fn administrator<T>(request: &Request<T>) -> Result<Caller> {
-    let caller = caller::of(request)?;
+// Returns the caller and the message of a request of an administrator.
+fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
+    let (caller, asked) = caller::open(request)?;
     match caller.role {
-        Role::SuperAdmin => Ok(caller),
+        Role::SuperAdmin => Ok((caller, asked)),
         Role::User => Err(Error::new(Code::PermissionDenied, "requires the role super_admin")),
     }
 }

@@ -3,10 +3,11 @@
 mod asked;
 mod shown;
 
+use futures::FutureExt;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{caller, page::Page, traits::runyard::v1::agent_service_server::AgentService};
+use super::{caller, page::Page, traits::runyard::v1::agent_service_server::AgentService, write};
 use crate::{
     agents::{
         self, Listing, Order, icons, tools,
@@ -26,10 +27,11 @@ pub struct Agents {
 #[tonic::async_trait]
 impl AgentService for Agents {
     async fn create_agent(&self, request: Request<v1::CreateAgentRequest>) -> Result<Response<v1::Agent>, Status> {
-        let caller = caller::of(&request)?;
-        let new = asked::new_agent(request.into_inner())?;
-        let app = self.app.clone();
-        let made = super::finish(async move { agents::create(&app, &caller, new).await });
+        let (caller, asked) = caller::open(request)?;
+        let new = asked::new_agent(asked)?;
+        let made = write(&self.app, caller, move |app, caller| {
+            agents::create(app, caller, new).boxed()
+        });
         let agent = made.await.map_err(|error| error.doing("Failed to create agent"))?;
         Ok(Response::new(shown::agent(agent)?))
     }
@@ -38,28 +40,23 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let query = format!(
-            "agents {:?} {:?} {:?} {:?}",
-            asked.search, asked.order_by, asked.is_default, asked.tag
-        );
-        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
         if asked.search.contains('\0') || asked.tag.contains('\0') {
             return Err(Error::invalid("search and tag must not contain the character NUL").into());
         }
-        let offset = page.offset()?;
+        let offset: u32 = page.after.unwrap_or_default();
         let listing = Listing {
             search: asked.search,
             is_default: asked.is_default,
             tag: asked.tag,
             order: order(&asked.order_by)?,
-            offset,
+            offset: offset.into(),
             limit: page.limit(),
         };
-        let mut rows = agents::list(self.app.db.read(), caller.scope(), &listing).await?;
-        let next = offset + page.size as u64;
-        let next_page_token = page.cut(&mut rows, |_| next.to_be_bytes().to_vec());
+        let rows = agents::list(self.app.db.read(), caller.scope(), &listing).await?;
+        let next = offset.saturating_add(u32::try_from(page.size).unwrap_or(u32::MAX));
+        let (rows, next_page_token) = page.cut(rows, |_| next);
         let agents = rows.into_iter().map(shown::agent).collect::<Result<_>>()?;
         Ok(Response::new(v1::ListAgentsResponse {
             agents,
@@ -68,27 +65,30 @@ impl AgentService for Agents {
     }
 
     async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::Agent>, Status> {
-        let caller = caller::of(&request)?;
-        let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
         let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
         Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn update_agent(&self, request: Request<v1::UpdateAgentRequest>) -> Result<Response<v1::Agent>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
         let change = asked::change(asked)?;
-        let app = self.app.clone();
-        let agent = super::finish(async move { agents::update(&app, &caller, agent_id, change).await }).await?;
+        let agent = write(&self.app, caller, move |app, caller| {
+            agents::update(app, caller, agent_id, change).boxed()
+        })
+        .await?;
         Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn delete_agent(&self, request: Request<v1::DeleteAgentRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::of(&request)?;
-        let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
-        let app = self.app.clone();
-        super::finish(async move { agents::delete(&app, &caller, agent_id).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
+        write(&self.app, caller, move |app, caller| {
+            agents::delete(app, caller, agent_id).boxed()
+        })
+        .await?;
         Ok(Response::new(()))
     }
 
@@ -96,14 +96,13 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let (app, name) = (self.app.clone(), request.into_inner().name);
+        let (caller, v1::GenerateAgentIconRequest { name }) = caller::open(request)?;
         // This work is completed even if the client disconnects, because the model call is made and must be charged.
-        let chosen = async move {
-            let held = runs::reserve::held(&app, caller.account_id);
-            icons::generate(&app, &caller, &name, held).await
-        };
-        let icon = super::finish(chosen).await?;
+        let icon = write(&self.app, caller, move |app, caller| {
+            let held = runs::reserve::held(app, caller.account_id);
+            async move { icons::generate(app, caller, &name, held).await }.boxed()
+        })
+        .await?;
         Ok(Response::new(v1::GenerateAgentIconResponse {
             icon_name: icon.name,
             icon_color: icon.color,
@@ -115,16 +114,13 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListAgentVersionsRequest>,
     ) -> Result<Response<v1::ListAgentVersionsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, mut asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
-        let query = format!("agent versions {agent_id}");
-        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let page = Page::read(&caller, &mut asked)?;
         let db = self.app.db.read();
         let agent = agents::load(db, caller.scope(), agent_id).await?;
-        let before = page.before()?;
-        let mut rows = version::list(db, caller.scope(), agent_id, before, page.limit()).await?;
-        let next_page_token = page.cut(&mut rows, |row| row.number.to_be_bytes().to_vec());
+        let rows = version::list(db, caller.scope(), agent_id, page.after, page.limit()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.number);
         let current = agent.row.current_version_id;
         let versions = rows
             .into_iter()
@@ -140,12 +136,13 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::CreateAgentVersionRequest>,
     ) -> Result<Response<v1::AgentVersion>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
         let change = asked::new_version(asked)?;
-        let app = self.app.clone();
-        let made = super::finish(async move { version::create::create(&app, &caller, agent_id, change).await }).await?;
+        let made = write(&self.app, caller, move |app, caller| {
+            version::create::create(app, caller, agent_id, change).boxed()
+        })
+        .await?;
         let current = made.id;
         Ok(Response::new(shown::version(made, current)?))
     }
@@ -154,8 +151,7 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::GetAgentVersionRequest>,
     ) -> Result<Response<v1::AgentVersion>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
         let db = self.app.db.read();
         let agent = agents::load(db, caller.scope(), agent_id).await?;
@@ -167,32 +163,33 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ActivateAgentVersionRequest>,
     ) -> Result<Response<v1::Agent>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
-        let app = self.app.clone();
-        let activated = async move { activate::activate(&app, &caller, agent_id, version_id).await };
-        Ok(Response::new(shown::agent(super::finish(activated).await?)?))
+        let agent = write(&self.app, caller, move |app, caller| {
+            activate::activate(app, caller, agent_id, version_id).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn rollback_agent_version(
         &self,
         request: Request<v1::RollbackAgentVersionRequest>,
     ) -> Result<Response<v1::Agent>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
-        let app = self.app.clone();
-        let rolled_back = async move { activate::rollback(&app, &caller, agent_id, version_id).await };
-        Ok(Response::new(shown::agent(super::finish(rolled_back).await?)?))
+        let agent = write(&self.app, caller, move |app, caller| {
+            activate::rollback(app, caller, agent_id, version_id).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn compare_agent_versions(
         &self,
         request: Request<v1::CompareAgentVersionsRequest>,
     ) -> Result<Response<v1::CompareAgentVersionsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
         let other_id = id::parse("other_version_id", &asked.other_version_id)?;
         let db = self.app.db.read();
@@ -211,8 +208,8 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListAgentToolsRequest>,
     ) -> Result<Response<v1::ListAgentToolsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
         // The tools are the same for every agent, but only the owner may ask for them.
         agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
         let tools = tools::offered().into_iter().map(shown::tool).collect();

@@ -13,14 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{body::Body, extract::State, middleware::Next};
 use bytes::Bytes;
-use futures::future::{Either, FutureExt, Map};
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
-use tower::{BoxError, Service};
+use tower::BoxError;
 
 use super::unread_body::UnreadBody;
 use crate::error::Error;
@@ -51,72 +50,37 @@ impl Default for BodyTimeout {
     }
 }
 
-/// The body timeout layer.
-#[derive(Clone)]
-pub struct BodyTimeoutLayer<S> {
-    inner: S,
-    patience: BodyTimeout,
-}
-
-impl<S> BodyTimeoutLayer<S> {
-    /// Wraps a service in this layer.
-    pub fn new(inner: S, patience: BodyTimeout) -> Self {
-        Self { inner, patience }
+/// Bounds the time in which the client must send the body of a request.
+pub async fn limit(State(timeout): State<BodyTimeout>, request: Request<Body>, next: Next) -> Response<Body> {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
     }
+    let timeout = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(timeout);
+    let rest = UnreadBody::of(&request);
+    let verdict = rest.verdict();
+    let request = request.map(|body| Body::new(Awaited::new(body, timeout, rest)));
+    let mut answer = next.run(request).await;
+    verdict.announce(&mut answer);
+    answer
 }
-
-impl<S, B, E> Service<Request<Body>> for BodyTimeoutLayer<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = E>,
-{
-    type Response = Response<B>;
-    type Error = E;
-    type Future = Either<S::Future, Map<S::Future, Announce<B, E>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.body().is_end_stream() {
-            return Either::Left(self.inner.call(request));
-        }
-        let patience = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(self.patience);
-        let rest = UnreadBody::of(&request);
-        let verdict = rest.verdict();
-        let announce = move |mut answer: Result<Response<B>, E>| {
-            if let Ok(answer) = &mut answer {
-                verdict.announce(answer);
-            }
-            answer
-        };
-        let answer = self
-            .inner
-            .call(request.map(|body| Body::new(Awaited::new(body, patience, rest))));
-        Either::Right(answer.map(Box::new(announce)))
-    }
-}
-
-/// A function that adds `Connection: close` to a response if its connection must close.
-type Announce<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<B>, E> + Send>;
 
 /// A body that fails if the client takes too long to send it.
 struct Awaited {
     body: Body,
     rest: UnreadBody,
     /// The body timeout; `None` if the client may take any time.
-    patience: Option<BodyTimeout>,
+    timeout: Option<BodyTimeout>,
     received: u64,
     /// Total time of all completed waits.
     waited: Duration,
     /// The start and the deadline of the current wait.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
-    state: State,
+    progress: Progress,
 }
 
 /// The state of reading a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Progress {
     Open,
     /// The client has exceeded the body timeout.
     Stalled,
@@ -125,33 +89,33 @@ enum State {
 }
 
 impl Awaited {
-    fn new(body: Body, patience: Option<BodyTimeout>, rest: UnreadBody) -> Self {
+    fn new(body: Body, timeout: Option<BodyTimeout>, rest: UnreadBody) -> Self {
         Self {
             body,
             rest,
-            patience,
+            timeout,
             received: 0,
             waited: Duration::ZERO,
             waiting: None,
-            state: State::Open,
+            progress: Progress::Open,
         }
     }
 
     /// Maximum time to wait for the next byte.
-    fn left(&self, patience: BodyTimeout) -> Duration {
-        let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
-        let all = patience.grace.saturating_add(earned);
-        all.saturating_sub(self.waited).min(patience.idle)
+    fn left(&self, timeout: BodyTimeout) -> Duration {
+        let earned = Duration::from_secs(self.received / timeout.bytes_per_second.max(1));
+        let all = timeout.grace.saturating_add(earned);
+        all.saturating_sub(self.waited).min(timeout.idle)
     }
 }
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        match self.state {
-            State::Ended => {}
-            State::Open if self.body.is_end_stream() => {}
-            State::Open => self.rest.take(std::mem::take(&mut self.body)),
-            State::Stalled => self.rest.give_up(),
+        match self.progress {
+            Progress::Ended => {}
+            Progress::Open if self.body.is_end_stream() => {}
+            Progress::Open => self.rest.take(std::mem::take(&mut self.body)),
+            Progress::Stalled => self.rest.give_up(),
         }
     }
 }
@@ -162,28 +126,28 @@ impl http_body::Body for Awaited {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        this.rest.asked_for();
+        this.rest.record_demand();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             if let Some((since, _)) = this.waiting.take() {
                 this.waited += since.elapsed();
             }
             if !matches!(frame, Some(Ok(_))) {
-                this.state = State::Ended;
+                this.progress = Progress::Ended;
             }
             if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
                 this.received += data.len() as u64;
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let Some(patience) = this.patience else {
+        let Some(timeout) = this.timeout else {
             return Poll::Pending;
         };
-        let left = this.left(patience);
+        let left = this.left(timeout);
         let (_, timer) = this
             .waiting
             .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         timer.as_mut().poll(context).map(|()| {
-            this.state = State::Stalled;
+            this.progress = Progress::Stalled;
             Some(Err(Stalled::new().into()))
         })
     }

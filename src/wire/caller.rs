@@ -1,26 +1,18 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method calls [`of`]
+//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method calls [`open`]
 //! to get its caller.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::IpAddr, sync::Arc};
 
-use axum::body::Body;
-use futures::future::BoxFuture;
+use axum::{body::Body, extract::State, middleware::Next};
 use http::{HeaderName, Method, Request, Response};
 use tonic::Status;
-use tower::Service;
 
 use super::{
     access,
     credential_expiry::CredentialExpiry,
-    forwarded,
-    http::fault,
+    fault, forwarded,
     jwt::{Credential, Verifier, credential},
     link::Link,
     owner::Owner,
@@ -55,34 +47,29 @@ const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 /// The path of the metrics. The metrics token and the credential of a super admin grant access to it.
 pub const METRICS: &str = "/metrics";
 
-/// The caller of a request.
+/// The caller and the message of a request.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED, when the request did not pass through [`Authenticate`].
-pub fn of<T>(request: &tonic::Request<T>) -> Result<Caller> {
-    request
-        .extensions()
-        .get::<Caller>()
-        .cloned()
-        .ok_or_else(not_authenticated)
+/// NOT_AUTHENTICATED, when the request did not pass through [`authenticate`].
+pub(super) fn open<T>(request: tonic::Request<T>) -> Result<(Caller, T)> {
+    let (_, mut extensions, message) = request.into_parts();
+    let caller = extensions.remove().ok_or_else(not_authenticated)?;
+    Ok((caller, message))
 }
 
-/// The authentication layer.
-#[derive(Clone)]
-pub struct Authenticate<S> {
-    inner: S,
+/// The state of [`authenticate`].
+pub(super) struct Gate {
     app: App,
     verifier: Arc<Verifier>,
     site: Arc<Site>,
-    throttle: Arc<Throttle>,
+    throttle: Throttle,
 }
 
-impl<S> Authenticate<S> {
-    /// Wraps a service in this layer.
-    pub fn new(inner: S, app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
-        let throttle = Arc::new(Throttle::new(&app.config));
+impl Gate {
+    /// Creates the state. Requests for the files of the site need no credential.
+    pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
+        let throttle = Throttle::new(&app.config);
         Self {
-            inner,
             app,
             verifier,
             site,
@@ -91,73 +78,55 @@ impl<S> Authenticate<S> {
     }
 }
 
-impl<S> Service<Request<Body>> for Authenticate<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
+/// Refuses a request without a valid credential. Adds the caller and the credential expiry to the extensions of all
+/// others.
+pub(super) async fn authenticate(
+    State(gate): State<Arc<Gate>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let link = request.extensions().get::<Arc<Link>>().cloned();
+    let peer = link.as_ref().and_then(|link| link.address());
+    let address = forwarded::client(request.headers(), peer, &gate.app.config.http.trusted_proxies);
+    if is_open(&request) || gate.site.is_open(request.uri().path()) {
+        return answer(next, request, Owner::of_address(address)).await;
     }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        let (app, verifier, throttle) = (self.app.clone(), Arc::clone(&self.verifier), Arc::clone(&self.throttle));
-        let open = is_open(&request) || self.site.is_open(request.uri().path());
-        Box::pin(async move {
-            let link = request.extensions().get::<Arc<Link>>().cloned();
-            let peer = link.as_ref().and_then(|link| link.address());
-            let address = forwarded::client(request.headers(), peer, &app.config.http.trusted_proxies);
-            if open {
-                return answer(inner, request, Owner::of_address(address)).await;
-            }
-            if opens_metrics(&app, &request) {
-                recognize(link.as_deref());
-                return answer(inner, request, Owner::of_address(address)).await;
-            }
-            if let Err(error) = app.installation.check() {
-                return Ok(refuse(&request, error));
-            }
-            // The credential is read before the first await. A `Body` is not `Sync`, so the future must not hold a
-            // reference to the request across an await.
-            let shown = throttle.check_address(address).and_then(|()| shown(&request));
-            let known = match shown {
-                Ok(shown) => known(&app, &verifier, &throttle, (shown, address)).await,
-                Err(error) => Err(error),
-            };
-            let known = known.and_then(|known| throttle.check_account(known.0.account_id).map(|()| known));
-            match known {
-                Ok((caller, expiry)) => {
-                    recognize(link.as_deref());
-                    access::note_account(caller.account_id);
-                    if caller.role != Role::SuperAdmin {
-                        request.headers_mut().remove(SUPER_ADMINS);
-                    }
-                    let owner = Owner::Account(caller.account_id);
-                    request.extensions_mut().insert(caller);
-                    request.extensions_mut().insert(expiry);
-                    answer(inner, request, owner).await
-                }
-                Err(error) => Ok(refuse(&request, error)),
-            }
-        })
+    if opens_metrics(&gate.app, &request) {
+        recognize(link.as_deref());
+        return answer(next, request, Owner::of_address(address)).await;
     }
+    if let Err(error) = gate.app.installation.check() {
+        return refuse(&request, error);
+    }
+    // The credential is read before the first await. A `Body` is not `Sync`, so the future must not hold a reference to
+    // the request across an await.
+    let shown = gate.throttle.check_address(address).and_then(|()| shown(&request));
+    let known = match shown {
+        Ok(shown) => known(&gate, shown, address).await,
+        Err(error) => Err(error),
+    };
+    let admitted = known.and_then(|known| gate.throttle.check_account(known.0.account_id).map(|()| known));
+    let (caller, expiry) = match admitted {
+        Ok(known) => known,
+        Err(error) => return refuse(&request, error),
+    };
+    recognize(link.as_deref());
+    access::note_account(caller.account_id);
+    if caller.role != Role::SuperAdmin {
+        request.headers_mut().remove(SUPER_ADMINS);
+    }
+    let owner = Owner::Account(caller.account_id);
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(expiry);
+    answer(next, request, owner).await
 }
 
-/// Passes a request to the inner service, and adds the owner to the extensions of the request and of its response.
-async fn answer<S>(mut inner: S, mut request: Request<Body>, owner: Owner) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
+/// Passes a request on, and adds the owner to the extensions of the request and of its response.
+async fn answer(next: Next, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
-    let mut answer = inner.call(request).await?;
+    let mut answer = next.run(request).await;
     answer.extensions_mut().insert(owner);
-    Ok(answer)
+    answer
 }
 
 fn recognize(link: Option<&Link>) {
@@ -179,12 +148,8 @@ fn shown(request: &Request<Body>) -> Result<Shown> {
     })
 }
 
-async fn known(
-    app: &App,
-    verifier: &Verifier,
-    throttle: &Throttle,
-    (shown, address): (Shown, Option<IpAddr>),
-) -> Result<(Caller, CredentialExpiry)> {
+async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
+    let Gate { app, verifier, .. } = gate;
     let claims = match shown {
         Shown::Token(token) => {
             let now = app.clock.now();
@@ -215,7 +180,7 @@ async fn known(
             if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
                 account_id
             } else {
-                throttle.check_new_account(address)?;
+                gate.throttle.check_new_account(address)?;
                 ensure::create(app, &claims.issuer, &claims.subject).await?
             }
         }

@@ -1,4 +1,5 @@
-//! The gRPC codec of all services. It encodes and decodes protobuf, and refuses NUL characters in the text of requests.
+//! The descriptors of the contract, and the codecs of all services. The gRPC codec encodes and decodes protobuf, and
+//! refuses NUL characters in the text of requests.
 //!
 //! All protocols use this codec, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in
 //! text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every request, before any domain
@@ -12,6 +13,7 @@ use prost::{
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+use runyard_transcode::json::Codec as JsonCodec;
 use tonic::{
     Status,
     codec::{Codec, DecodeBuf, Decoder},
@@ -32,6 +34,11 @@ static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool:
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)
+}
+
+/// The JSON codec of a contract. The contract declares the options of the transcoder in its own package.
+pub fn json(pool: &DescriptorPool) -> JsonCodec {
+    JsonCodec::with_options_of("runyard.v1", pool)
 }
 
 /// Encodes and decodes protobuf. It refuses NUL in the text of requests.

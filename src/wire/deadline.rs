@@ -1,30 +1,26 @@
 //! The deadline of a call, from the header `grpc-timeout`. It bounds the call and its stream, for every protocol.
 //!
-//! [`Deadline`] runs before the protocols are separated. If a call has no response at its deadline, this layer ends the
-//! call. It also stores the deadline in the request. [`Bounded`] runs directly before the services. If a stream is
+//! [`end_call`] runs before the protocols are separated. If a call has no response at its deadline, this layer ends the
+//! call. It also stores the deadline in the request. [`end_streams`] runs directly before the services. If a stream is
 //! still open at the deadline, this layer ends the stream with DEADLINE_EXCEEDED trailers. Each protocol reports these
 //! trailers like any other failure of a stream.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{body::Body, middleware::Next};
 use bytes::Bytes;
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Either, Map},
-};
+use futures::TryFutureExt;
 use http::{HeaderMap, Request, Response, header};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
-use tower::Service;
+use tower::{ServiceExt, service_fn};
 
-use super::caller::refuse;
+use super::{answers::Answers, caller::refuse};
 use crate::error::{Code, Error};
 
 /// Maximum timeout that is enforced. Longer timeouts are ignored.
@@ -34,105 +30,40 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 #[derive(Clone, Copy, Debug)]
 struct Expires(Instant);
 
-/// The layer that ends a call if it has no response at its deadline.
-#[derive(Clone)]
-pub(super) struct Deadline<S> {
-    inner: S,
-}
-
-impl<S> Deadline<S> {
-    /// Creates this layer around the service that separates the protocols.
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner }
+/// Ends a call if it has no response at its deadline.
+pub(super) async fn end_call(mut request: Request<Body>, next: Next) -> Response<Body> {
+    let Some(text) = request.headers().get("grpc-timeout") else {
+        return next.run(request).await;
+    };
+    let timeout = text.to_str().ok().and_then(read_timeout);
+    let shell = shell_of(&request);
+    let Some(timeout) = timeout else {
+        let message = "grpc-timeout must be a timeout such as 5S or 100m";
+        return refuse(&shell, Error::invalid(message));
+    };
+    if timeout > MAX_TIMEOUT {
+        return next.run(request).await;
+    }
+    let until = Instant::now() + timeout;
+    request.extensions_mut().insert(Expires(until));
+    match tokio::time::timeout_at(until, next.run(request)).await {
+        // The resolution of the timer is limited, so a response may arrive after the deadline. The clock is therefore
+        // checked again.
+        Ok(response) if Instant::now() < until => response,
+        _ => refuse(&shell, passed()),
     }
 }
 
-impl<S> Service<Request<Body>> for Deadline<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Some(text) = request.headers().get("grpc-timeout") else {
-            return Box::pin(inner.call(request));
-        };
-        let timeout = text.to_str().ok().and_then(read_timeout);
-        let shell = shell_of(&request);
-        Box::pin(async move {
-            let Some(timeout) = timeout else {
-                return Ok(refuse(
-                    &shell,
-                    Error::invalid("grpc-timeout must be a timeout such as 5S or 100m"),
-                ));
-            };
-            if timeout > MAX_TIMEOUT {
-                return inner.call(request).await;
-            }
-            let until = Instant::now() + timeout;
-            request.extensions_mut().insert(Expires(until));
-            match tokio::time::timeout_at(until, inner.call(request)).await {
-                // The resolution of the timer is limited, so a response may arrive after the deadline. The clock is
-                // therefore checked again.
-                Ok(response) if Instant::now() < until => response,
-                _ => Ok(refuse(&shell, passed())),
-            }
-        })
-    }
-}
-
-/// The layer that ends the stream of a call at its deadline.
-#[derive(Clone)]
-pub(super) struct Bounded<S> {
-    inner: S,
-}
-
-impl<S> Bounded<S> {
-    /// Wraps the services in this layer.
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-type Answer = Result<Response<tonic::body::Body>, Infallible>;
-
-impl<S> Service<Request<tonic::body::Body>> for Bounded<S>
-where
-    S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<tonic::body::Body>;
-    type Error = Infallible;
-    type Future = Either<S::Future, Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+/// Wraps the services in a layer that ends the stream of a call at its deadline.
+pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers<tonic::body::Body> {
+    service_fn(move |request: Request<tonic::body::Body>| {
         let expires = request.extensions().get::<Expires>().copied();
-        let answer = self.inner.call(request);
-        let Some(Expires(until)) = expires else {
-            return Either::Left(answer);
+        let bound = move |answer: Response<tonic::body::Body>| match expires {
+            Some(Expires(until)) => answer.map(|body| Expiring::until(until, body)),
+            None => answer,
         };
-        let bound = move |body| {
-            tonic::body::Body::new(Expiring {
-                body: Some(body),
-                until,
-                timer: None,
-            })
-        };
-        Either::Right(answer.map(Box::new(move |answer: Answer| answer.map(|answer| answer.map(bound)))))
-    }
+        grpc.clone().oneshot(request).map_ok(bound)
+    })
 }
 
 /// A body that ends at a deadline.
@@ -142,6 +73,16 @@ struct Expiring {
     until: Instant,
     /// The timer for the deadline; it is set only while a frame is awaited.
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Expiring {
+    fn until(until: Instant, body: tonic::body::Body) -> tonic::body::Body {
+        tonic::body::Body::new(Self {
+            body: Some(body),
+            until,
+            timer: None,
+        })
+    }
 }
 
 impl http_body::Body for Expiring {

@@ -2,17 +2,18 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use runyard_transcode::{self as transcode, FormFiles, Refused};
 use tonic::{Request, Response, Status};
 
-use super::{caller, http::FormFiles, permit, traits::runyard::v1::file_service_server::FileService};
+use super::{caller, permit, traits::runyard::v1::file_service_server::FileService, write};
 use crate::{
     accounts::{Access, Caller},
     app::App,
     error::{Code, Error, Result},
     events::timestamp,
     id,
-    uploads::{receive, table::Model},
+    uploads::{Upload, receive},
     v1,
 };
 
@@ -25,25 +26,26 @@ pub struct Files {
 #[tonic::async_trait]
 impl FileService for Files {
     async fn create_upload(&self, request: Request<v1::CreateUploadRequest>) -> Result<Response<v1::Upload>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let app = self.app.clone();
-        let upload =
-            super::finish(async move { receive::announce(&app, &caller, asked.name, asked.size).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let upload = write(&self.app, caller, move |app, caller| {
+            receive::announce(app, caller, asked.name, asked.size).boxed()
+        })
+        .await?;
         Ok(Response::new(shown(upload)))
     }
 
     async fn upload_chunk(&self, request: Request<v1::UploadChunkRequest>) -> Result<Response<v1::Upload>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let upload_id = id::parse("upload_id", &asked.upload_id)?;
-        let app = self.app.clone();
-        let chunk = async move { receive::chunk(&app, &caller, upload_id, asked.offset, asked.data).await };
-        Ok(Response::new(shown(super::finish(chunk).await?)))
+        let upload = write(&self.app, caller, move |app, caller| {
+            receive::chunk(app, caller, upload_id, asked.offset, asked.data).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(upload)))
     }
 }
 
-fn shown(upload: Model) -> v1::Upload {
+fn shown(upload: Upload) -> v1::Upload {
     v1::Upload {
         complete: upload.is_complete(),
         upload_id: upload.id.to_string(),
@@ -65,14 +67,11 @@ impl FormFiles for Forms {
         &self,
         extensions: &http::Extensions,
         name: &str,
-        content: BoxStream<'_, Result<Bytes>>,
-    ) -> Result<String> {
-        // The files of a form are stored before the method is called. The permission of the method is therefore checked
-        // here first.
-        let caller = caller_in(extensions)?;
-        permit::check(caller, Access::Run)?;
-        let upload = receive::stream(&self.app, caller, name, content).await?;
-        Ok(upload.id.to_string())
+        content: BoxStream<'_, transcode::Result<Bytes>>,
+    ) -> Result<String, Refused> {
+        let content = content.map(|chunk| chunk.map_err(Error::from)).boxed();
+        let received = self.store(extensions, name, content).await;
+        received.map_err(|error| Status::from(error).into())
     }
 
     async fn discard(&self, extensions: &http::Extensions, ids: Vec<String>) {
@@ -81,6 +80,22 @@ impl FormFiles for Forms {
         if let Err(fault) = receive::discard(&self.app, caller.scope(), &ids).await {
             tracing::warn!(error = %fault, "could not remove the files of a refused form; the sweeper will remove them");
         }
+    }
+}
+
+impl Forms {
+    async fn store(
+        &self,
+        extensions: &http::Extensions,
+        name: &str,
+        content: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<String> {
+        // The files of a form are stored before the method is called. The permission of the method is therefore checked
+        // here first.
+        let caller = caller_in(extensions)?;
+        permit::check(caller, Access::Run)?;
+        let upload = receive::stream(&self.app, caller, name, content).await?;
+        Ok(upload.id.to_string())
     }
 }
 

@@ -85,7 +85,7 @@ impl Link {
     }
 
     /// Records that bytes have arrived.
-    pub fn hear(&self) {
+    pub fn record_input(&self) {
         self.unanswered.store(true, Relaxed);
     }
 

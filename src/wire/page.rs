@@ -1,58 +1,99 @@
 //! Pages of lists (AIP-158). The page size is limited to a maximum. The page token is opaque and is valid only for the
 //! same caller and query.
+//!
+//! Every list method calls [`Page::read`] and [`Page::cut`]. The query is the request without its page size and page
+//! token, so every field of a request binds its tokens.
+
+use std::mem;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
+use prost::{Message, Name};
 use uuid::Uuid;
 
 use crate::{
     accounts::Caller,
     error::{Code, Error, Result},
+    v1,
 };
 
-/// Page size if the caller does not specify a size.
-const DEFAULT_SIZE: i32 = 50;
-/// Maximum page size.
-const MAX_SIZE: i32 = 200;
+/// The default and the maximum page size.
+const SIZES: (i32, i32) = (50, 200);
 /// Size of the hash that binds a token to its caller and query, in bytes.
 const MARK: usize = 12;
 /// Maximum size of a token, in bytes. A token with the longest file path fits into this size.
 const MAX_TOKEN: usize = 8192;
 
-/// A requested page.
-pub struct Page {
+/// The request message of a list method.
+pub trait ListRequest: Message + Name {
+    /// Removes the page size and the page token from the request, and returns them.
+    fn take_page(&mut self) -> (i32, String);
+}
+
+macro_rules! list_requests {
+    ($($request:ident),+ $(,)?) => {
+        $(impl ListRequest for v1::$request {
+            fn take_page(&mut self) -> (i32, String) {
+                (mem::take(&mut self.page_size), mem::take(&mut self.page_token))
+            }
+        })+
+    };
+}
+
+list_requests!(
+    ListActiveRunsRequest,
+    ListAgentVersionsRequest,
+    ListAgentsRequest,
+    ListApiKeysRequest,
+    ListFilesRequest,
+    ListMessagesRequest,
+    ListProjectsRequest,
+    ListRunsRequest,
+    ListThreadsRequest,
+    ListUsageRequest,
+);
+
+/// The position of a row in its list.
+pub trait Cursor: Sized {
+    /// Encodes the position. The result is not empty.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// Decodes a position; `None` if the bytes are invalid.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+/// A requested page. `C` is the cursor of the list.
+pub struct Page<C> {
     /// Number of rows to return.
     pub size: usize,
-    cursor: Vec<u8>,
+    /// The last row of the previous page; `None` on the first page.
+    pub after: Option<C>,
     mark: [u8; MARK],
 }
 
-impl Page {
-    /// Reads the page size and the page token of a request. `query` must contain every other parameter that determines
-    /// the list.
-    pub fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
-        Self::within(caller, query, (size, DEFAULT_SIZE, MAX_SIZE), token)
+impl<C: Cursor> Page<C> {
+    /// Takes the page size and the page token from a request. The rest of the request determines the list.
+    pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
+        Self::within(caller, asked, SIZES)
     }
 
-    /// Reads a page as [`Page::read`] does, with other limits. `sizes` are the requested, the default and the maximum
-    /// size.
-    pub(super) fn within(caller: &Caller, query: &str, sizes: (i32, i32, i32), token: &str) -> Result<Self> {
-        let (size, default, most) = sizes;
+    /// Reads a page as [`Page::read`] does, with another default and maximum size.
+    pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
+        let (size, token) = asked.take_page();
         if size < 0 {
             return Err(Error::invalid_field("page_size", "page_size must not be negative"));
         }
+        let (default, most) = sizes;
         let size = if size == 0 { default } else { size.min(most) };
-        let hash = blake3::hash(format!("{}\n{query}", caller.account_id).as_bytes());
-        let mut mark = [0; MARK];
-        mark.copy_from_slice(&hash.as_bytes()[..MARK]);
-        let cursor = if token.is_empty() {
-            Vec::new()
+        let mark = mark(caller, asked);
+        let after = if token.is_empty() {
+            None
         } else {
-            open(token, mark)?
+            Some(open(&token, mark)?)
         };
         Ok(Self {
             size: usize::try_from(size).unwrap_or_default(),
-            cursor,
+            after,
             mark,
         })
     }
@@ -62,91 +103,42 @@ impl Page {
         self.size as u64 + 1
     }
 
-    /// The id of the last row of the previous page; `None` on the first page.
-    pub fn after(&self) -> Result<Option<Uuid>> {
-        if self.cursor.is_empty() {
-            return Ok(None);
-        }
-        Uuid::from_slice(&self.cursor).map(Some).map_err(|_| invalid())
-    }
-
-    /// The two ids of the last row of the previous page; `None` on the first page.
-    pub fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
-        if self.cursor.is_empty() {
-            return Ok(None);
-        }
-        let (first, second) = self.cursor.split_at_checked(16).ok_or_else(invalid)?;
-        let id = |bytes| Uuid::from_slice(bytes).map_err(|_| invalid());
-        Ok(Some((id(first)?, id(second)?)))
-    }
-
-    /// The time of the last activity and the id of the last row of the previous page; `None` on the first page.
-    pub(super) fn after_activity(&self) -> Result<Option<(DateTime<Utc>, Uuid)>> {
-        if self.cursor.is_empty() {
-            return Ok(None);
-        }
-        let (micros, id) = self.cursor.split_first_chunk().ok_or_else(invalid)?;
-        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or_else(invalid)?;
-        let id = Uuid::from_slice(id).map_err(|_| invalid())?;
-        Ok(Some((time, id)))
-    }
-
-    /// The total number of rows on all previous pages.
-    pub fn offset(&self) -> Result<u64> {
-        if self.cursor.is_empty() {
-            return Ok(0);
-        }
-        let bytes = <[u8; 8]>::try_from(self.cursor.as_slice()).map_err(|_| invalid())?;
-        Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
-    }
-
-    /// The last path of the previous page; `None` on the first page.
-    pub(super) fn behind(&self) -> Option<Vec<u8>> {
-        (!self.cursor.is_empty()).then(|| self.cursor.clone())
-    }
-
-    /// The number of the last row of the previous page; `None` on the first page.
-    pub(super) fn before(&self) -> Result<Option<i32>> {
-        if self.cursor.is_empty() {
-            return Ok(None);
-        }
-        let bytes = <[u8; 4]>::try_from(self.cursor.as_slice()).map_err(|_| invalid())?;
-        Ok(Some(i32::from_be_bytes(bytes)))
-    }
-
-    /// Truncates the rows to the page size, and returns the token of the next page. The token is empty on the last
-    /// page.
-    pub fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
+    /// Truncates the rows to the page size, and returns them with the token of the next page. The token is empty on the
+    /// last page.
+    pub fn cut<T>(&self, mut rows: Vec<T>, cursor: impl FnOnce(&T) -> C) -> (Vec<T>, String) {
         let has_more = rows.len() > self.size;
         rows.truncate(self.size);
-        self.token(rows, has_more, cursor)
+        let next = rows.last().filter(|_| has_more).map(cursor);
+        (rows, self.token(next.as_ref()))
     }
 
-    /// The token of the page after these rows; empty if there is no next page.
-    pub(super) fn token<T>(&self, rows: &[T], has_more: bool, cursor: impl Fn(&T) -> Vec<u8>) -> String {
-        if !has_more {
-            return String::new();
-        }
-        rows.last().map_or_else(String::new, |last| {
-            let mut token = self.mark.to_vec();
-            token.extend(cursor(last));
-            BASE64.encode(token)
+    /// The token of the page after the row at this position; empty if there is no next page.
+    pub(super) fn token(&self, next: Option<&C>) -> String {
+        next.map_or_else(String::new, |next| {
+            BASE64.encode([&self.mark[..], &next.to_bytes()].concat())
         })
     }
 }
 
-/// Encodes the cursor that [`Page::after_activity`] reads.
-pub(super) fn activity(updated_at: DateTime<Utc>, id: Uuid) -> Vec<u8> {
-    [&updated_at.timestamp_micros().to_be_bytes()[..], id.as_bytes()].concat()
+/// Hashes the caller and the query. The page size and the page token of the request must be unset.
+fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(caller.account_id.as_bytes())
+        .update(format!("{}\n", R::full_name()).as_bytes())
+        .update(&query.encode_to_vec());
+    let mut mark = [0; MARK];
+    hasher.finalize_xof().fill(&mut mark);
+    mark
 }
 
-fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {
+fn open<C: Cursor>(token: &str, mark: [u8; MARK]) -> Result<C> {
     if token.len() > MAX_TOKEN {
         return Err(invalid());
     }
     let bytes = BASE64.decode(token).map_err(|_| invalid())?;
     match bytes.split_at_checked(MARK) {
-        Some((found, cursor)) if found == mark && !cursor.is_empty() => Ok(cursor.to_vec()),
+        Some((found, cursor)) if found == mark && !cursor.is_empty() => C::from_bytes(cursor).ok_or_else(invalid),
         _ => Err(invalid()),
     }
 }
@@ -156,4 +148,73 @@ fn invalid() -> Error {
         Code::InvalidPageToken,
         "page_token was not issued for this query; start again without it",
     )
+}
+
+/// The id of a row.
+impl Cursor for Uuid {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
+/// Two ids of a row, such as the turn and the id of a message.
+impl Cursor for (Uuid, Uuid) {
+    fn to_bytes(&self) -> Vec<u8> {
+        [*self.0.as_bytes(), *self.1.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.split_at_checked(16)?;
+        Some((Uuid::from_bytes(first.try_into().ok()?), Uuid::from_slice(second).ok()?))
+    }
+}
+
+/// The time of the last activity and the id of a row. The time has a precision of microseconds.
+impl Cursor for (DateTime<Utc>, Uuid) {
+    fn to_bytes(&self) -> Vec<u8> {
+        [&self.0.timestamp_micros().to_be_bytes()[..], self.1.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (micros, id) = bytes.split_first_chunk()?;
+        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
+        Some((time, Uuid::from_slice(id).ok()?))
+    }
+}
+
+/// The total number of rows on this page and all previous pages.
+impl Cursor for u32 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+/// The number of a row.
+impl Cursor for i32 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+/// The path of a file. It may contain bytes that are not UTF-8.
+impl Cursor for Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.clone()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(bytes.to_vec())
+    }
 }

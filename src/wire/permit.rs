@@ -4,19 +4,14 @@
 //! methods that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`); a
 //! method without that option needs the widest scope.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::HashMap, sync::Arc};
 
-use futures::future::{Either, Ready, ready};
-use http::{Request, Response};
+use http::Request;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Status, body::Body};
-use tower::Service;
+use tower::{ServiceExt, service_fn};
 
+use super::answers::Answers;
 use crate::{
     accounts::{Access, Caller},
     error::{Code, Error, Result},
@@ -73,42 +68,21 @@ pub fn check(caller: &Caller, needed: Access) -> Result<()> {
     Err(Error::new(Code::PermissionDenied, message))
 }
 
-/// The layer that checks scopes.
-#[derive(Clone)]
-pub struct Permit<S> {
-    inner: S,
-    scopes: Arc<Scopes>,
-}
-
-impl<S> Permit<S> {
-    /// Wraps the services in this layer.
-    pub fn new(inner: S, scopes: Arc<Scopes>) -> Self {
-        Self { inner, scopes }
-    }
-}
-
-impl<S> Service<Request<Body>> for Permit<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, Infallible>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+/// Wraps the services in a layer that refuses calls without the scope of their method.
+pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Answers<Body> {
+    service_fn(move |request: Request<Body>| {
         let caller = request.extensions().get::<Caller>();
-        let permitted = match (caller, self.scopes.needed(request.uri().path())) {
+        let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
             // No caller or no scope is present. A method that requires a caller checks this itself.
             (None, _) | (_, None) => Ok(()),
         };
-        match permitted {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(error) => Either::Right(ready(Ok(Status::from(error).into_http()))),
+        let grpc = grpc.clone();
+        async move {
+            match permitted {
+                Ok(()) => grpc.oneshot(request).await,
+                Err(error) => Ok(Status::from(error).into_http()),
+            }
         }
-    }
+    })
 }

@@ -6,22 +6,20 @@
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{FutureExt, future::Map};
-use http::{HeaderMap, Request, Response};
+use futures::TryFutureExt;
+use http::{HeaderMap, Request};
 use tonic::{Code as GrpcCode, Status, body::Body};
-use tower::Service;
+use tower::{ServiceExt, service_fn};
 use tracing::info;
 use uuid::Uuid;
 
 use runyard_contract::status::StatusDetails;
 
-use super::status;
+use super::{answers::Answers, status};
 use crate::{
     accounts::Caller,
     clock::Clock,
@@ -33,52 +31,21 @@ const PAUSE: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of accounts to log within [`PAUSE`].
 const MAX_ACCOUNTS: usize = 100;
 
-/// The layer that logs requests that a plan has refused.
-#[derive(Clone)]
-pub(super) struct PlanLog<S> {
-    inner: S,
-    mentioned: Arc<Mentioned>,
-}
-
-impl<S> PlanLog<S> {
-    /// Wraps the services in this layer.
-    pub(super) fn new(inner: S, clock: Clock) -> Self {
-        Self {
-            inner,
-            mentioned: Arc::new(Mentioned {
-                clock,
-                accounts: Mutex::default(),
-            }),
-        }
-    }
-}
-
-type Answer = Result<Response<Body>, Infallible>;
-
-impl<S> Service<Request<Body>> for PlanLog<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+/// Wraps the services in a layer that logs requests that a plan has refused.
+pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> {
+    let mentioned = Arc::new(Mentioned {
+        clock,
+        accounts: Mutex::default(),
+    });
+    service_fn(move |request: Request<Body>| {
         let account_id = request.extensions().get::<Caller>().map(|caller| caller.account_id);
-        let mentioned = Arc::clone(&self.mentioned);
-        let look = move |answer: Answer| {
-            if let (Ok(response), Some(account_id)) = (&answer, account_id) {
-                mentioned.look(response.headers(), account_id);
+        let mentioned = Arc::clone(&mentioned);
+        grpc.clone().oneshot(request).inspect_ok(move |answer| {
+            if let Some(account_id) = account_id {
+                mentioned.look(answer.headers(), account_id);
             }
-            answer
-        };
-        self.inner.call(request).map(Box::new(look))
-    }
+        })
+    })
 }
 
 /// The accounts that the log mentions, with the time of each log line.

@@ -1,12 +1,9 @@
 //! `ProjectService`: each method converts messages and calls one domain function.
 
+use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{
-    caller,
-    page::{self, Page},
-    traits::runyard::v1::project_service_server::ProjectService,
-};
+use super::{caller, page::Page, traits::runyard::v1::project_service_server::ProjectService, write};
 use crate::{
     app::App,
     error::Result,
@@ -29,13 +26,10 @@ impl ProjectService for Projects {
         &self,
         request: Request<v1::ListProjectsRequest>,
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let page = Page::read(&caller, "projects by activity", asked.page_size, &asked.page_token)?;
-        let mut rows = projects::list(self.app.db.read(), caller.scope(), page.after_activity()?, page.limit()).await?;
-        let next_page_token = page.cut(&mut rows, |project| {
-            page::activity(project.row.updated_at, project.row.id)
-        });
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
+        let rows = projects::list(self.app.db.read(), caller.scope(), page.after, page.limit()).await?;
+        let (rows, next_page_token) = page.cut(rows, |project| (project.row.updated_at, project.row.id));
         Ok(Response::new(v1::ListProjectsResponse {
             projects: rows.into_iter().map(shown).collect(),
             next_page_token,
@@ -43,17 +37,19 @@ impl ProjectService for Projects {
     }
 
     async fn get_project(&self, request: Request<v1::GetProjectRequest>) -> Result<Response<v1::Project>, Status> {
-        let caller = caller::of(&request)?;
-        let project_id = id::parse("project_id", &request.get_ref().project_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let project_id = id::parse("project_id", &asked.project_id)?;
         let project = projects::load(self.app.db.read(), caller.scope(), project_id).await?;
         Ok(Response::new(shown(project)))
     }
 
     async fn delete_project(&self, request: Request<v1::DeleteProjectRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::of(&request)?;
-        let project_id = id::parse("project_id", &request.get_ref().project_id)?;
-        let app = self.app.clone();
-        super::finish(async move { remove::project(&app, &caller, project_id).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let project_id = id::parse("project_id", &asked.project_id)?;
+        write(&self.app, caller, move |app, caller| {
+            remove::project(app, caller, project_id).boxed()
+        })
+        .await?;
         Ok(Response::new(()))
     }
 }

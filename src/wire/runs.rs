@@ -8,7 +8,8 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use runyard_transcode::response::HTTP_STATUS;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -16,9 +17,9 @@ use super::{
     alive::Alive,
     caller,
     credential_expiry::{self, CredentialExpiry},
-    http::response::HTTP_STATUS,
     page::Page,
     traits::runyard::v1::run_service_server::RunService,
+    write,
 };
 use crate::{
     accounts::{Caller, Role},
@@ -26,7 +27,7 @@ use crate::{
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id, projects,
-    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode, table},
+    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode},
     v1,
 };
 
@@ -47,36 +48,36 @@ impl RunService for Runs {
     type StreamRunsStream = Events;
 
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
         let new = new_run(asked)?;
-        let app = self.app.clone();
-        // The start runs in its own task. If the client disconnects, the start still runs to completion.
-        let started = super::finish(async move { runs::start(&app, &caller, new).await });
+        let started = write(&self.app, caller, move |app, caller| {
+            runs::start(app, caller, new).boxed()
+        });
         let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
         Ok(Response::new(shown_start(&started, timed)))
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
-        let caller = caller::of(&request)?;
-        let run_id = id::parse("agent_run_id", &request.get_ref().agent_run_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let run_id = id::parse("agent_run_id", &asked.agent_run_id)?;
         let run = runs::list::load(self.app.db.read(), caller.scope(), run_id).await?;
         Ok(Response::new(self.shown(&caller, run).await?))
     }
 
     async fn stop_run(&self, request: Request<v1::StopRunRequest>) -> Result<Response<v1::Run>, Status> {
-        let caller = caller::of(&request)?;
-        let run_id = id::parse("agent_run_id", &request.get_ref().agent_run_id)?;
-        let (app, by) = (self.app.clone(), caller.clone());
-        let run = super::finish(async move { runs::stop::stop(&app, &by, run_id).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let run_id = id::parse("agent_run_id", &asked.agent_run_id)?;
+        let run = write(&self.app, caller.clone(), move |app, caller| {
+            runs::stop::stop(app, caller, run_id).boxed()
+        })
+        .await?;
         Ok(Response::new(self.shown(&caller, run).await?))
     }
 
     async fn stream_run(&self, request: Request<v1::StreamRunRequest>) -> Result<Response<Events>, Status> {
-        let caller = caller::of(&request)?;
         let expiry = CredentialExpiry::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let cursor = v1::RunCursor {
             agent_run_id: asked.agent_run_id,
             after_sequence: asked.after_sequence,
@@ -99,9 +100,8 @@ impl RunService for Runs {
     }
 
     async fn stream_runs(&self, request: Request<v1::StreamRunsRequest>) -> Result<Response<Events>, Status> {
-        let caller = caller::of(&request)?;
         let expiry = CredentialExpiry::of(&request)?;
-        let asked = request.into_inner().runs;
+        let (caller, v1::StreamRunsRequest { runs: asked }) = caller::open(request)?;
         let distinct: BTreeSet<_> = asked.iter().map(|cursor| &cursor.agent_run_id).collect();
         if asked.is_empty() || asked.len() > MAX_STREAMED || distinct.len() != asked.len() {
             let message = format!("runs must name 1 to {MAX_STREAMED} different runs");
@@ -124,11 +124,10 @@ impl RunService for Runs {
         &self,
         request: Request<v1::ListActiveRunsRequest>,
     ) -> Result<Response<v1::ListActiveRunsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let page = Page::read(&caller, "active runs", asked.page_size, &asked.page_token)?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
         let listing = Listing {
-            status: Some(table::Status::Running),
+            status: Some(runs::Status::Running),
             ..Listing::default()
         };
         let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
@@ -139,13 +138,8 @@ impl RunService for Runs {
     }
 
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let query = format!(
-            "runs {} {} {:?} {:?}",
-            asked.thread_id, asked.status, asked.created_after, asked.created_before
-        );
-        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
         let thread_id = id::parse_optional("thread_id", &asked.thread_id)?;
         if let Some(thread_id) = thread_id {
             crate::threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
@@ -211,14 +205,14 @@ impl Runs {
         events::follow(&self.app, run_id, after).map_ok(move |event| (run_id, event))
     }
 
-    async fn page(&self, caller: &Caller, page: &Page, listing: Listing) -> Result<(Vec<v1::Run>, String)> {
+    async fn page(&self, caller: &Caller, page: &Page<Uuid>, listing: Listing) -> Result<(Vec<v1::Run>, String)> {
         let listing = Listing {
-            before: page.after()?,
+            before: page.after,
             limit: page.limit(),
             ..listing
         };
-        let mut rows = runs::list::list(self.app.db.read(), caller.scope(), &listing).await?;
-        let next = page.cut(&mut rows, |run| run.id.as_bytes().to_vec());
+        let rows = runs::list::list(self.app.db.read(), caller.scope(), &listing).await?;
+        let (rows, next) = page.cut(rows, |run| run.id);
         let projects = rows.iter().map(|run| run.project_id).collect();
         let sandboxes = projects::sandbox::of_projects(self.app.db.read(), caller.scope(), projects).await?;
         let shown = rows.into_iter().map(|run| {
@@ -325,13 +319,13 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     }
 }
 
-fn status(asked: v1::RunStatus) -> Option<table::Status> {
+fn status(asked: v1::RunStatus) -> Option<runs::Status> {
     match asked {
         v1::RunStatus::Unspecified => None,
-        v1::RunStatus::Running => Some(table::Status::Running),
-        v1::RunStatus::Completed => Some(table::Status::Completed),
-        v1::RunStatus::Failed => Some(table::Status::Failed),
-        v1::RunStatus::Stopped => Some(table::Status::Stopped),
+        v1::RunStatus::Running => Some(runs::Status::Running),
+        v1::RunStatus::Completed => Some(runs::Status::Completed),
+        v1::RunStatus::Failed => Some(runs::Status::Failed),
+        v1::RunStatus::Stopped => Some(runs::Status::Stopped),
     }
 }
 

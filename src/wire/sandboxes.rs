@@ -4,9 +4,10 @@ mod send;
 
 use std::fs::File;
 
+use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::sandbox_service_server::SandboxService};
+use super::{caller, page::Page, traits::runyard::v1::sandbox_service_server::SandboxService, write};
 use crate::{
     accounts::Caller,
     app::App,
@@ -14,7 +15,7 @@ use crate::{
     error::{Code, Error, Result},
     events::timestamp,
     id, projects,
-    sandbox::{Archive, Depth, Entry, FileKind, Listing, Sandbox},
+    sandbox::{Archive, Depth, Entry, FileKind, Listing, ProjectSandbox},
     uploads, v1,
 };
 use send::{Pieces, content_type};
@@ -39,8 +40,8 @@ impl SandboxService for Sandboxes {
     type ReadFileStream = Pieces;
 
     async fn get_sandbox(&self, request: Request<v1::GetSandboxRequest>) -> Result<Response<v1::Sandbox>, Status> {
-        let caller = caller::of(&request)?;
-        let sandbox_id = id::parse("sandbox_id", &request.get_ref().sandbox_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         let opened = projects::sandbox::open(&self.app, &row).await?;
         let used = projects::walks::usage(&self.app, &row, &opened).await?;
@@ -57,13 +58,11 @@ impl SandboxService for Sandboxes {
         &self,
         request: Request<v1::ListFilesRequest>,
     ) -> Result<Response<v1::ListFilesResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let query = format!("files {} {} {}", asked.sandbox_id, asked.path, asked.recursive);
-        let page = Page::within(&caller, &query, (asked.page_size, PAGE.0, PAGE.1), &asked.page_token)?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::within(&caller, &mut asked, PAGE)?;
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let depth = if asked.recursive { Depth::All } else { Depth::One };
-        let (size, behind) = (page.size, page.behind());
+        let (size, behind) = (page.size, page.after.clone());
         let list = move || workspace.list(&asked.path, depth, size, behind.as_deref());
         let listed = self.app.walks.run(caller.account_id, list).await?;
         let next_page_token = next_page(&listed, &page)?;
@@ -74,8 +73,7 @@ impl SandboxService for Sandboxes {
     }
 
     async fn read_file(&self, request: Request<v1::ReadFileRequest>) -> Result<Response<Pieces>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let path = asked.path.clone();
         let opened = move || match workspace.metadata(&path)?.kind {
@@ -93,18 +91,18 @@ impl SandboxService for Sandboxes {
     }
 
     async fn write_file(&self, request: Request<v1::WriteFileRequest>) -> Result<Response<v1::File>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
         let upload_id = id::parse("upload_id", &asked.upload_id)?;
-        let app = self.app.clone();
-        let written = async move { uploads::write::write(&app, &caller, sandbox_id, &asked.path, upload_id).await };
-        Ok(Response::new(shown(super::finish(written).await?)))
+        let entry = write(&self.app, caller, move |app, caller| {
+            async move { uploads::write::write(app, caller, sandbox_id, &asked.path, upload_id).await }.boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(entry)))
     }
 
     async fn delete_file(&self, request: Request<v1::DeleteFileRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         let workspace = projects::sandbox::open(&self.app, &row).await?.workspace().clone();
@@ -119,19 +117,16 @@ impl SandboxService for Sandboxes {
 
 // Returns the token of the next page. An incomplete page is an error, because the caller could not distinguish it from
 // a complete page.
-fn next_page(listed: &Listing, page: &Page) -> Result<String> {
+fn next_page(listed: &Listing, page: &Page<Vec<u8>>) -> Result<String> {
     if let Some(reason) = listed.cut {
         let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");
         return Err(Error::new(Code::TooLarge, message));
     }
-    let next = listed.next.as_ref();
-    Ok(next.map_or_else(String::new, |behind| {
-        page.token(&listed.entries, true, |_| behind.clone())
-    }))
+    Ok(page.token(listed.next.as_ref()))
 }
 
 impl Sandboxes {
-    async fn open(&self, caller: &Caller, sandbox_id: &str) -> Result<Sandbox> {
+    async fn open(&self, caller: &Caller, sandbox_id: &str) -> Result<ProjectSandbox> {
         let sandbox_id = id::parse("sandbox_id", sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         projects::sandbox::open(&self.app, &row).await
@@ -171,7 +166,14 @@ mod tests {
             role: Role::User,
             access: Access::Admin,
         };
-        let page = Page::within(&caller, "files", (3, 3, 3), "").unwrap();
+        let page = |page_token: String| {
+            let mut asked = v1::ListFilesRequest {
+                page_token,
+                ..Default::default()
+            };
+            Page::within(&caller, &mut asked, (3, 3)).unwrap()
+        };
+        let first = page(String::new());
         let listed = |cut: Option<&'static str>, next: Option<&[u8]>| Listing {
             entries: vec![Entry {
                 path: "a/file".to_owned(),
@@ -182,12 +184,11 @@ mod tests {
             cut,
             next: next.map(<[u8]>::to_vec),
         };
-        assert_eq!(next_page(&listed(None, None), &page).unwrap(), "");
-        let token = next_page(&listed(None, Some(b"a/file")), &page).unwrap();
-        let next = Page::within(&caller, "files", (3, 3, 3), &token).unwrap();
-        assert_eq!(next.behind().as_deref(), Some(b"a/file".as_slice()));
+        assert_eq!(next_page(&listed(None, None), &first).unwrap(), "");
+        let token = next_page(&listed(None, Some(b"a/file")), &first).unwrap();
+        assert_eq!(page(token).after.as_deref(), Some(b"a/file".as_slice()));
         for next in [None, Some(b"a/file".as_slice())] {
-            let refused = next_page(&listed(Some("folders are nested too deeply"), next), &page).unwrap_err();
+            let refused = next_page(&listed(Some("folders are nested too deeply"), next), &first).unwrap_err();
             assert_eq!(refused.code(), Code::TooLarge);
             assert!(refused.message().contains("folders are nested too deeply"));
         }

@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, Response};
 use tracing::warn;
 
 use self::asset::Asset;
-use super::http::fault;
+use super::fault;
 use crate::error::{Error, Result};
 
 /// The files that build.rs has found. Each entry has a name relative to the folder, and the content.

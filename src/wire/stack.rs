@@ -14,35 +14,39 @@
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::get,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use runyard_transcode::{Options, Transcoder, route::Routed};
 use tonic::service::Routes;
-use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::catch_panic::{CatchPanic, CatchPanicLayer};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    access::Access,
-    body_timeout::{BodyTimeout, BodyTimeoutLayer},
-    caller::{Authenticate, METRICS},
-    codec::descriptors,
-    cors,
-    deadline::{Bounded, Deadline},
+    access::{self, Limited},
+    answers::Answers,
+    body_timeout::{self, BodyTimeout},
+    caller::{self, Gate, METRICS},
+    codec, cors, deadline,
+    fault::{self, HttpFaults},
     files::Forms,
-    http::{
-        Options, Transcoder, fault, openapi,
-        route::{Routed, Rule},
-    },
-    json::Codec,
     jwt::Verifier,
-    permit::{Permit, Scopes},
-    plan_log::PlanLog,
+    openapi,
+    permit::{self, Scopes},
+    plan_log,
     protocol::Protocol,
     readiness,
     site::Site,
     status,
-    streams::{Counted, Streams},
-    unread::Unread,
+    streams::{self, Streams},
+    unread::{self, Ledger},
 };
 use crate::{
     accounts::{Caller, Role},
@@ -59,14 +63,16 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// # Errors
 /// The HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
-    let pool = descriptors()?;
-    let codec = Arc::new(Codec::new(pool));
+    let pool = codec::descriptors()?;
+    let json = Arc::new(codec::json(pool));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
+        files: Some(Arc::new(Forms { app: app.clone() })),
+        faults: Some(Arc::new(HttpFaults)),
     };
-    let transcoder = Transcoder::new(pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
+    let transcoder = Transcoder::new(pool, json, options)?;
     // Adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
@@ -82,15 +88,15 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let http = &app.config.http;
     let streams = Streams::new(pool, http.max_streams, http.max_streams_per_account);
-    let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
-    let scopes = Arc::new(Scopes::of(pool));
-    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams), scopes);
+    let grpc = plan_log::log(grpc.prepare(), app.clock.clone());
+    let grpc = streams::count(deadline::end_streams(grpc), streams);
+    let grpc = permit::enforce(grpc, Arc::new(Scopes::of(pool)));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // A path of a method belongs to the contract, even if a file of the console has the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
-    let pages = pages(app, transcoder.router().rules())?
+    let pages = pages(app, &transcoder)?
         .fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
     let protocols = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
@@ -109,15 +115,19 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let known = Authenticate::new(Deadline::new(protocols), app.clone(), verifier, site);
-    let stack = observed(cors::layer(http)?.layer(known));
-    let stack = BodyTimeoutLayer::new(stack, BodyTimeout::default());
-    Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
-}
-
-/// Adds the request id to every response, and logs the request. This includes the response to a panic.
-fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
-    Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
+    let gate = Gate::new(app.clone(), verifier, site);
+    let stack = ServiceBuilder::new()
+        .layer(from_fn_with_state(
+            Arc::new(Ledger::new(http.max_unread_bytes)),
+            unread::limit,
+        ))
+        .layer(from_fn_with_state(BodyTimeout::default(), body_timeout::limit))
+        .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
+        .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
+        .layer(cors::layer(http)?)
+        .layer(from_fn_with_state(Arc::new(gate), caller::authenticate))
+        .layer(from_fn(deadline::end_call));
+    Ok(BoxCloneSyncService::new(stack.service(protocols)))
 }
 
 type AnswerPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
@@ -143,8 +153,8 @@ struct Pages {
     openapi: Arc<str>,
 }
 
-fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
-    let openapi = serde_json::to_string(&openapi::document(rules))
+fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
+    let openapi = serde_json::to_string(&openapi::document(transcoder.router()))
         .map_err(|error| Error::internal("the OpenAPI document could not be encoded", error))?;
     let state = Pages {
         app: app.clone(),
@@ -163,17 +173,7 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
 }
 
 /// Answers with a file of the site if a file has the path of the request. All other requests go to the contract.
-fn beside<S>(
-    site: Arc<Site>,
-    contract: S,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
+fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
@@ -225,10 +225,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_to_a_panic_has_a_request_id() {
-        let service = observed(service_fn(|request: Request<Body>| async move {
-            assert_ne!(request.uri().path(), "/panic");
-            Ok::<_, Infallible>(Response::new(Body::empty()))
-        }));
+        let service = ServiceBuilder::new()
+            .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
+            .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
+            .service(service_fn(|request: Request<Body>| async move {
+                assert_ne!(request.uri().path(), "/panic");
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }));
         for (path, status) in [("/", 200), ("/panic", 500)] {
             let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
             let answer = service.clone().oneshot(request.unwrap_or_default()).await;

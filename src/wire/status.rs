@@ -1,6 +1,6 @@
 //! Converts an error of the core into `google.rpc.Status`, and a Status back into an error.
 //!
-//! The operator `?` in the wire methods uses the conversion in this file. `wire/http/fault.rs` and the command line
+//! The operator `?` in the wire methods uses the conversion in this file. `wire/fault.rs` and the command line
 //! call `read` to read a Status. Only the Status is sent to the client. The cause of an error is logged here once and
 //! is never sent.
 
@@ -34,11 +34,8 @@ impl From<Error> for Status {
 
 /// Reads a Status. Runyard, tonic or another server may have created it.
 pub fn read(status: &Status) -> StatusDetails {
-    let message = match status.message() {
-        "" => status.code().description(),
-        text => text,
-    };
-    StatusDetails::read(status.code() as i32, message, status.details())
+    let code = status.code();
+    StatusDetails::read(code as i32, status.message(), code.description(), status.details())
 }
 
 /// Adds the code and the details of Runyard's errors to a Status that tonic created, in the headers of a trailers-only

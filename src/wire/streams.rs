@@ -5,7 +5,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    convert::Infallible,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -13,17 +12,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{
-    FutureExt,
-    future::{Either, Map, Ready, ready},
-};
-use http::{Request, Response};
+use http::Request;
 use http_body::{Frame, SizeHint};
 use prost_reflect::DescriptorPool;
 use tonic::{Status, body::Body};
-use tower::Service;
+use tower::{ServiceExt, service_fn};
 
-use super::owner::Owner;
+use super::{answers::Answers, owner::Owner};
 use crate::error::{Code, Error, Result};
 
 /// Maximum number of open streams that one address may have without a credential.
@@ -80,7 +75,7 @@ impl Streams {
     /// THROTTLED, if a limit is reached.
     fn admit(self: &Arc<Self>, owner: Owner) -> Result<Ticket> {
         let mut open = self.open();
-        let mine = open.owners.get(&owner).copied().unwrap_or_default();
+        let open_streams = open.owners.get(&owner).copied().unwrap_or_default();
         let has_credential = matches!(owner, Owner::Account(_));
         let limit = if has_credential {
             self.most_per_account
@@ -88,9 +83,9 @@ impl Streams {
             MAX_PER_ADDRESS
         };
         let whose = if has_credential { "this account" } else { "this address" };
-        if mine >= limit {
+        if open_streams >= limit {
             return Err(refused(format!(
-                "{whose} has {mine} open streams, which is the maximum; close some of them"
+                "{whose} has {open_streams} open streams, which is the maximum; close some of them"
             )));
         }
         let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);
@@ -107,6 +102,15 @@ impl Streams {
             streams: Arc::clone(self),
             owner,
         })
+    }
+
+    /// Counts the stream of a request; `None` if the method of the request returns no stream.
+    fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
+        if !self.methods.contains(request.uri().path()) {
+            return Ok(None);
+        }
+        let owner = request.extensions().get().copied().unwrap_or(Owner::Unknown);
+        self.admit(owner).map(Some)
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -138,49 +142,22 @@ impl Drop for Ticket {
     }
 }
 
-/// The layer that counts streams.
-#[derive(Clone)]
-pub struct Counted<S> {
-    inner: S,
-    streams: Arc<Streams>,
-}
-
-impl<S> Counted<S> {
-    /// Wraps the services in this layer.
-    pub fn new(inner: S, streams: Arc<Streams>) -> Self {
-        Self { inner, streams }
-    }
-}
-
-type Answer = Result<Response<Body>, Infallible>;
-
-impl<S> Service<Request<Body>> for Counted<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<Either<S::Future, Ready<Answer>>, Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !self.streams.methods.contains(request.uri().path()) {
-            return Either::Left(Either::Left(self.inner.call(request)));
+/// Wraps the services in a layer that counts streams, and refuses those that exceed a limit.
+pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Answers<Body> {
+    service_fn(move |request: Request<Body>| {
+        let grpc = grpc.clone();
+        let ticket = streams.ticket(&request);
+        async move {
+            match ticket {
+                Ok(None) => grpc.oneshot(request).await,
+                Ok(Some(ticket)) => {
+                    let answer = grpc.oneshot(request).await?;
+                    Ok(answer.map(|body| Body::new(CountedBody { body, _ticket: ticket })))
+                }
+                Err(error) => Ok(Status::from(error).into_http()),
+            }
         }
-        let owner = request.extensions().get().copied().unwrap_or(Owner::Unknown);
-        let ticket = match self.streams.admit(owner) {
-            Ok(ticket) => ticket,
-            Err(error) => return Either::Left(Either::Right(ready(Ok(Status::from(error).into_http())))),
-        };
-        let count = move |answer: Answer| {
-            answer.map(|answer| answer.map(|body| Body::new(CountedBody { body, _ticket: ticket })))
-        };
-        Either::Right(self.inner.call(request).map(Box::new(count)))
-    }
+    })
 }
 
 /// The body of a counted stream.

@@ -1,12 +1,9 @@
 //! `ThreadService`: each method converts messages and calls one domain function.
 
+use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{
-    caller,
-    page::{self, Page},
-    traits::runyard::v1::thread_service_server::ThreadService,
-};
+use super::{caller, page::Page, traits::runyard::v1::thread_service_server::ThreadService, write};
 use crate::{
     app::App,
     contract::structs,
@@ -15,9 +12,8 @@ use crate::{
     id,
     runs::remove,
     threads::{
-        self,
+        self, Message, Thread,
         messages::{self, Bound, StoredCall},
-        table::{message, thread},
     },
     v1,
 };
@@ -35,12 +31,13 @@ pub struct Threads {
 #[tonic::async_trait]
 impl ThreadService for Threads {
     async fn create_thread(&self, request: Request<v1::CreateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let project_id = id::parse_optional("project_id", &asked.project_id)?;
         let name = asked.name.unwrap_or_default();
-        let app = self.app.clone();
-        let made = super::finish(async move { threads::create(&app, &caller, project_id, name).await }).await?;
+        let made = write(&self.app, caller, move |app, caller| {
+            threads::create(app, caller, project_id, name).boxed()
+        })
+        .await?;
         Ok(Response::new(shown(made)))
     }
 
@@ -48,27 +45,14 @@ impl ThreadService for Threads {
         &self,
         request: Request<v1::ListThreadsRequest>,
     ) -> Result<Response<v1::ListThreadsResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let page = Page::read(
-            &caller,
-            &format!("threads by activity {}", asked.project_id),
-            asked.page_size,
-            &asked.page_token,
-        )?;
+        let (caller, mut asked) = caller::open(request)?;
+        let page = Page::read(&caller, &mut asked)?;
         let project_id = id::parse_optional("project_id", &asked.project_id)?;
         if let Some(project_id) = project_id {
             crate::projects::load(self.app.db.read(), caller.scope(), project_id).await?;
         }
-        let mut rows = threads::list(
-            self.app.db.read(),
-            caller.scope(),
-            project_id,
-            page.after_activity()?,
-            page.limit(),
-        )
-        .await?;
-        let next_page_token = page.cut(&mut rows, |row| page::activity(row.updated_at, row.id));
+        let rows = threads::list(self.app.db.read(), caller.scope(), project_id, page.after, page.limit()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| (row.updated_at, row.id));
         Ok(Response::new(v1::ListThreadsResponse {
             threads: rows.into_iter().map(shown).collect(),
             next_page_token,
@@ -76,30 +60,33 @@ impl ThreadService for Threads {
     }
 
     async fn get_thread(&self, request: Request<v1::GetThreadRequest>) -> Result<Response<v1::Thread>, Status> {
-        let caller = caller::of(&request)?;
-        let thread_id = id::parse("thread_id", &request.get_ref().thread_id)?;
+        let (caller, asked) = caller::open(request)?;
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
         let row = threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
         Ok(Response::new(shown(row)))
     }
 
     async fn update_thread(&self, request: Request<v1::UpdateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let thread_id = id::parse("thread_id", &asked.thread_id)?;
         let Some(name) = new_name(asked)? else {
             let row = threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
             return Ok(Response::new(shown(row)));
         };
-        let app = self.app.clone();
-        let changed = super::finish(async move { threads::rename(&app, &caller, thread_id, name).await }).await?;
+        let changed = write(&self.app, caller, move |app, caller| {
+            threads::rename(app, caller, thread_id, name).boxed()
+        })
+        .await?;
         Ok(Response::new(shown(changed)))
     }
 
     async fn delete_thread(&self, request: Request<v1::DeleteThreadRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::of(&request)?;
-        let thread_id = id::parse("thread_id", &request.get_ref().thread_id)?;
-        let app = self.app.clone();
-        super::finish(async move { remove::thread(&app, &caller, thread_id).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        write(&self.app, caller, move |app, caller| {
+            remove::thread(app, caller, thread_id).boxed()
+        })
+        .await?;
         Ok(Response::new(()))
     }
 
@@ -107,24 +94,18 @@ impl ThreadService for Threads {
         &self,
         request: Request<v1::ListMessagesRequest>,
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, mut asked) = caller::open(request)?;
         let thread_id = id::parse("thread_id", &asked.thread_id)?;
-        let page = Page::read(
-            &caller,
-            &format!("messages {thread_id}"),
-            asked.page_size,
-            &asked.page_token,
-        )?;
+        let page = Page::read(&caller, &mut asked)?;
         let db = self.app.db.read();
         threads::load(db, caller.scope(), thread_id).await?;
         let bound = Bound {
             rows: page.size,
             bytes: PAGE_BYTES,
         };
-        let (rows, has_more) = messages::list(db, caller.scope(), thread_id, page.after_pair()?, bound).await?;
-        let cursor = |row: &message::Model| [*row.turn.as_bytes(), *row.id.as_bytes()].concat();
-        let next_page_token = page.token(&rows, has_more, cursor);
+        let (rows, has_more) = messages::list(db, caller.scope(), thread_id, page.after, bound).await?;
+        let next = rows.last().filter(|_| has_more).map(|row| (row.turn, row.id));
+        let next_page_token = page.token(next.as_ref());
         let messages = rows.into_iter().map(shown_message).collect::<Result<_>>()?;
         Ok(Response::new(v1::ListMessagesResponse {
             messages,
@@ -133,14 +114,15 @@ impl ThreadService for Threads {
     }
 
     async fn add_message(&self, request: Request<v1::AddMessageRequest>) -> Result<Response<v1::Message>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let thread_id = id::parse("thread_id", &asked.thread_id)?;
         let role = v1::MessageRole::try_from(asked.role)
             .map_err(|_| Error::invalid_field("role", "role must be user or assistant"))?;
-        let app = self.app.clone();
-        let said = async move { threads::say(&app, &caller, thread_id, role, asked.content).await };
-        Ok(Response::new(shown_message(super::finish(said).await?)?))
+        let message = write(&self.app, caller, move |app, caller| {
+            threads::say(app, caller, thread_id, role, asked.content).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown_message(message)?))
     }
 }
 
@@ -164,7 +146,7 @@ fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     })
 }
 
-fn shown(row: thread::Model) -> v1::Thread {
+fn shown(row: Thread) -> v1::Thread {
     v1::Thread {
         thread_id: row.id.to_string(),
         project_id: row.project_id.to_string(),
@@ -174,7 +156,7 @@ fn shown(row: thread::Model) -> v1::Thread {
     }
 }
 
-fn shown_message(row: message::Model) -> Result<v1::Message> {
+fn shown_message(row: Message) -> Result<v1::Message> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be decoded", error);
     let calls: Vec<StoredCall> = match row.tool_calls {
         Some(calls) => serde_json::from_value(calls).map_err(wrong)?,

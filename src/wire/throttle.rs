@@ -109,8 +109,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == LOOK_EVERY - 1 {
             self.forget();
         }
-        let asked = self.states.load().check_key(key);
-        asked.map_err(|until| {
+        let outcome = self.states.load().check_key(key);
+        outcome.map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
             Error::new(Code::Throttled, refusal).retry_after(wait.max(Duration::from_millis(1)))
         })

@@ -18,14 +18,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::Body;
+use axum::{body::Body, extract::State, middleware::Next};
 use bytes::Bytes;
 use dashmap::DashMap;
-use futures::future::{FutureExt, Map};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
-use tower::{BoxError, Service};
+use tower::BoxError;
 
 use self::answer::PendingResponse;
 use super::{
@@ -33,62 +32,19 @@ use super::{
     owner::Owner,
 };
 
-/// The layer that limits unread responses.
-#[derive(Clone)]
-pub struct Unread<S> {
-    inner: S,
-    ledger: Arc<Ledger>,
-}
-
-impl<S> Unread<S> {
-    /// Wraps a service in this layer. `limit` is the maximum total size of all unread responses, in bytes.
-    pub fn new(inner: S, limit: usize) -> Self {
-        let ledger = Ledger {
-            limit,
-            total: AtomicUsize::new(0),
-            next: AtomicU64::new(0),
-            answers: DashMap::new(),
-            relief: Mutex::new(()),
-            opened: Instant::now(),
-        };
-        Self {
-            inner,
-            ledger: Arc::new(ledger),
-        }
+/// Adds the response to a request to the ledger. If all unread responses together exceed the limit of the ledger, some of
+/// them are aborted.
+pub(super) async fn limit(State(ledger): State<Arc<Ledger>>, request: Request<Body>, next: Next) -> Response<Body> {
+    let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
+    let answer = next.run(request).await;
+    if let Some(visit) = &visit {
+        visit.answered();
     }
+    ledger.hold(answer, visit)
 }
-
-impl<S, B, E> Service<Request<Body>> for Unread<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = E>,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = E;
-    type Future = Map<S::Future, Hold<B, E>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
-        let ledger = Arc::clone(&self.ledger);
-        let hold = move |answer: Result<Response<B>, E>| {
-            if let Some(visit) = &visit {
-                visit.answered();
-            }
-            answer.map(|answer| ledger.hold(answer, visit))
-        };
-        self.inner.call(request).map(Box::new(hold))
-    }
-}
-
-/// A function that adds a response to the ledger of the layer.
-type Hold<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<Body>, E> + Send>;
 
 /// All responses that are not completely sent.
-struct Ledger {
+pub(super) struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
@@ -99,13 +55,22 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn hold<B>(self: Arc<Self>, answer: Response<B>, visit: Option<Visit>) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
+    /// Creates an empty ledger. `limit` is the maximum total size of all unread responses, in bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            total: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            answers: DashMap::new(),
+            relief: Mutex::new(()),
+            opened: Instant::now(),
+        }
+    }
+
+    fn hold(self: Arc<Self>, answer: Response<Body>, visit: Option<Visit>) -> Response<Body> {
         let (parts, body) = answer.into_parts();
         let owner = parts.extensions.get().copied().unwrap_or(Owner::Unknown);
-        let answer = Arc::new(PendingResponse::new(owner, Body::new(body), self.now()));
+        let answer = Arc::new(PendingResponse::new(owner, body, self.now()));
         let number = self.next.fetch_add(1, Relaxed);
         let held = answer.content().held();
         self.answers.insert(number, Arc::clone(&answer));
@@ -213,45 +178,42 @@ mod tests {
 
     use std::convert::Infallible;
 
+    use axum::middleware::from_fn_with_state;
     use futures::stream;
+    use http_body::Body as _;
     use http_body_util::BodyExt;
-    use tower::{ServiceExt, service_fn};
+    use tower::{Layer, ServiceExt, service_fn};
     use uuid::Uuid;
 
-    use http_body::Body as _;
-
     use super::{answer::PIECE, *};
+    use crate::wire::answers::Answers;
 
     const KIB: usize = 1024;
 
     /// Returns the body of a response to the account with this number.
-    async fn answer(
-        layer: &Unread<
-            impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send,
-        >,
-        account: u8,
-    ) -> Body {
+    async fn answer(service: &impl Answers<Body>, account: u8) -> Body {
         let mut request = Request::new(Body::empty());
         request
             .extensions_mut()
             .insert(Owner::Account(Uuid::from_u128(account.into())));
-        layer.clone().oneshot(request).await.unwrap().into_body()
+        service.clone().oneshot(request).await.unwrap().into_body()
     }
 
-    fn layer(
-        limit: usize,
-        frame: usize,
-    ) -> Unread<impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send>
-    {
-        let service = service_fn(move |request: Request<Body>| async move {
+    /// Wraps a service in the layer.
+    fn limited(ledger: &Arc<Ledger>, service: impl Answers<Body>) -> impl Answers<Body> {
+        from_fn_with_state(Arc::clone(ledger), limit).layer(service)
+    }
+
+    /// A service whose responses never end. Each frame has this size.
+    fn endless(frame: usize) -> impl Answers<Body> {
+        service_fn(move |request: Request<Body>| async move {
             let frames = stream::repeat_with(move || Ok::<_, Infallible>(Bytes::from(vec![7; frame])));
             let mut answer = Response::new(Body::from_stream(frames));
             answer
                 .extensions_mut()
                 .insert(*request.extensions().get::<Owner>().unwrap());
-            Ok(answer)
-        });
-        Unread::new(service, limit)
+            Ok::<_, Infallible>(answer)
+        })
     }
 
     async fn read(body: &mut Body) -> Option<usize> {
@@ -261,38 +223,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_frame_is_sent_completely_in_chunks() {
-        let service = service_fn(async |_: Request<Body>| {
+        let service = service_fn(|_: Request<Body>| async {
             let content: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
             Ok::<_, Infallible>(Response::new(Body::from(content)))
         });
-        let layer = Unread::new(service, KIB * KIB);
-        let body = layer
-            .clone()
-            .oneshot(Request::new(Body::empty()))
-            .await
-            .unwrap()
-            .into_body();
+        let ledger = Arc::new(Ledger::new(KIB * KIB));
+        let body = answer(&limited(&ledger, service), 1).await;
         assert_eq!(body.size_hint().exact(), Some(100_000));
         let whole = body.collect().await.unwrap().to_bytes();
         assert_eq!(whole.len(), 100_000);
         assert!(whole.iter().enumerate().all(|(at, byte)| at.to_le_bytes()[0] == *byte));
-        assert_eq!((layer.ledger.total.load(Relaxed), layer.ledger.answers.len()), (0, 0));
+        assert_eq!((ledger.total.load(Relaxed), ledger.answers.len()), (0, 0));
     }
 
     #[tokio::test]
     async fn the_owner_that_holds_most_loses_the_response_that_waited_longest() {
-        let layer = layer(1000 * KIB, 100 * KIB);
-        let mut bob = answer(&layer, 2).await;
+        let ledger = Arc::new(Ledger::new(1000 * KIB));
+        let service = limited(&ledger, endless(100 * KIB));
+        let mut bob = answer(&service, 2).await;
         assert_eq!(read(&mut bob).await, Some(PIECE));
         let mut ann = Vec::new();
         for _ in 0..6 {
-            let mut body = answer(&layer, 1).await;
+            let mut body = answer(&service, 1).await;
             // Each client reads one chunk and stops.
             let _ = read(&mut body).await;
             ann.push(body);
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         }
-        assert!(layer.ledger.total.load(Relaxed) <= 1000 * KIB);
+        assert!(ledger.total.load(Relaxed) <= 1000 * KIB);
         assert_eq!(
             read(&mut ann[0]).await,
             None,
@@ -301,6 +259,6 @@ mod tests {
         assert_eq!(read(&mut bob).await, Some(PIECE), "another account keeps its response");
         assert_eq!(read(ann.last_mut().unwrap()).await, Some(PIECE));
         drop((ann, bob));
-        assert_eq!((layer.ledger.total.load(Relaxed), layer.ledger.answers.len()), (0, 0));
+        assert_eq!((ledger.total.load(Relaxed), ledger.answers.len()), (0, 0));
     }
 }

@@ -61,7 +61,7 @@ impl UnreadBody {
     }
 
     /// Records that the client has been asked to send its body, so it no longer waits for `100 Continue`.
-    pub(super) fn asked_for(&mut self) {
+    pub(super) fn record_demand(&mut self) {
         self.waits = false;
     }
 
@@ -117,7 +117,7 @@ impl Verdict {
 }
 
 /// Reads the rest of a body and discards it.
-async fn drain<B>(body: B, (most, patience): (u64, Duration))
+async fn drain<B>(body: B, (max_bytes, max_time): (u64, Duration))
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
@@ -126,11 +126,11 @@ where
         let mut read = 0;
         while let Some(Ok(frame)) = frames.next().await {
             read += frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
-            if read > most {
+            if read > max_bytes {
                 return;
             }
         }
     };
     // The bytes that remain after the timeout are dropped with the body.
-    let _ = timeout(patience, reading).await;
+    let _ = timeout(max_time, reading).await;
 }

@@ -24,10 +24,10 @@ HIDDEN = object()
 class Refused(Exception):
     """The error of a failed call, raised by an adapter."""
 
-    def __init__(self, *, code=HIDDEN, reason, http=HIDDEN, message, facts, fields=HIDDEN):
+    def __init__(self, *, code=HIDDEN, reason, http=HIDDEN, message, details, fields=HIDDEN):
         super().__init__(f"{reason}: {message}")
         self.seen = {
-            "code": code, "reason": reason, "http": http, "message": message, "facts": facts, "fields": fields,
+            "code": code, "reason": reason, "http": http, "message": message, "details": details, "fields": fields,
         }
 
 

@@ -46,9 +46,9 @@ class Door:
         if answer.status >= 400:
             detail = json.loads(answer.read())["detail"]
             connection.close()
-            facts = detail if isinstance(detail, dict) else None
-            message = facts["message"] if facts else detail
-            raise Refused(reason=answer.headers["x-error-code"], http=answer.status, message=message, facts=facts)
+            details = detail if isinstance(detail, dict) else None
+            message = details["message"] if details else detail
+            raise Refused(reason=answer.headers["x-error-code"], http=answer.status, message=message, details=details)
         return connection, answer
 
     def call(self, method, request):
@@ -113,7 +113,7 @@ class GoldenHttpTest(unittest.TestCase):
             [{**create, "request": {}, "answer": {}}],
             [{**create, "request": {}, "error": {"reason": "AGENT_NOT_FOUND"}}],
             [{**create, "request": {}, "error": {"http": 404}}],
-            [{**create, "request": {}, "error": {"facts": {"limit": 3}}}],
+            [{**create, "request": {}, "error": {"details": {"limit": 3}}}],
             [{**create, "request": {}, "error": {"message": "Agent name is missing"}}],
             [start, {**stream, "events": {"text": "Hello!"}}],
             [start, {**stream, "events": {"status": "$enum:FAILED"}}],

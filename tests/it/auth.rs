@@ -60,10 +60,10 @@ fn refuse(verifier: &Verifier, token: &str) -> String {
 #[test]
 fn a_valid_token_yields_its_claims() {
     let signer = Signer::secret();
-    let mut said = claims();
-    said["iss"] = "https://issuer.example".into();
-    said["role"] = "super_admin".into();
-    let found = accept(&signer.verifier(), &signer.sign(&said));
+    let mut payload = claims();
+    payload["iss"] = "https://issuer.example".into();
+    payload["role"] = "super_admin".into();
+    let found = accept(&signer.verifier(), &signer.sign(&payload));
     assert_eq!(found.issuer, "https://issuer.example");
     assert_eq!(found.subject, "2f6f3c1e-0f50-4b6a-9d52-0c4f6f8b8a11");
     assert_eq!(found.role.as_deref(), Some("super_admin"));
@@ -205,10 +205,10 @@ fn j08_issuer_and_audience_are_checked() {
     configured.audience = Some("runyard".into());
     let verifier = signer.verifier_with(&configured);
     let say = |iss: Value, aud: Value| {
-        let mut said = claims();
-        said["iss"] = iss;
-        said["aud"] = aud;
-        signer.sign(&said)
+        let mut payload = claims();
+        payload["iss"] = iss;
+        payload["aud"] = aud;
+        signer.sign(&payload)
     };
     accept(&verifier, &say("https://issuer.example".into(), "runyard".into()));
     accept(

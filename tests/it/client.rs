@@ -21,7 +21,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with},
+};
 use line::Line;
 
 fn prompt(text: &str) -> StartRunRequest {
@@ -66,7 +69,8 @@ async fn a_watch_survives_broken_connections() {
             }
             assert!(line.cuts() >= 3, "the connection was cut while in use: {}", line.cuts());
             let expected: Vec<i64> = (1..).take(events.len()).collect();
-            assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
+            let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
+            assert_same_list(&sequences, &expected, "sequences of a watched run");
             let direct = Client::connect(&server.url(""), token.clone()).await.unwrap();
             let mut again = direct.watch_run(&run.agent_run_id, 0);
             for event in events {

@@ -34,11 +34,11 @@ fn stdout(output: &Output) -> String {
 
 /// Returns the standard error of a failed command. Checks that it is one line and that standard output is empty.
 fn complaint(output: &Output, code: i32) -> String {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{message}");
     assert_eq!(stdout(output), "");
-    let line = said.strip_suffix('\n').unwrap_or(&said);
-    assert!(!line.contains('\n') && line.starts_with("runyard: "), "{said}");
+    let line = message.strip_suffix('\n').unwrap_or(&message);
+    assert!(!line.contains('\n') && line.starts_with("runyard: "), "{message}");
     line.to_owned()
 }
 
@@ -87,8 +87,8 @@ fn manual_pages_are_written() {
     }
     assert!(!pages.join("runyard-help.1").exists());
     std::fs::write(folder.path().join("file"), "").unwrap();
-    let said = complaint(&runyard(folder.path(), &["man", "--dir", "file"], &[]), 1);
-    assert!(said.contains("file cannot be written"), "{said}");
+    let message = complaint(&runyard(folder.path(), &["man", "--dir", "file"], &[]), 1);
+    assert!(message.contains("file cannot be written"), "{message}");
 }
 
 #[test]
@@ -182,10 +182,10 @@ fn the_token_command_names_the_secret_and_the_account() {
     let verifier = Verifier::new(&config.auth, Some(&secret)).unwrap();
     let now = runyard::clock::Clock::default().now();
     let local = verifier.verify(stdout(&printed).trim_end(), now).unwrap();
-    let said = String::from_utf8(printed.stderr).unwrap();
+    let message = String::from_utf8(printed.stderr).unwrap();
     assert!(
-        said.contains("the local account") && said.contains(data.to_str().unwrap()),
-        "{said}"
+        message.contains("the local account") && message.contains(data.to_str().unwrap()),
+        "{message}"
     );
     // The first call prints a token of the same account. The second call names another account.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
@@ -219,24 +219,25 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
         &["tier"],
         &["migrate"],
     ] {
-        let said = complaint(&runyard(folder.path(), command, &[]), 1);
+        let message = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(
-            said.contains(&format!("no server keeps its data in {}", data.display())) && said.contains("--data-dir"),
-            "{said}"
+            message.contains(&format!("there is no server data in {}", data.display()))
+                && message.contains("--data-dir"),
+            "{message}"
         );
         assert!(!data.exists(), "{command:?} created the folder");
     }
     // The data folder exists but no server has used it, as after the installation of a package.
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
-        let said = complaint(&runyard(folder.path(), command, &[]), 1);
-        assert!(said.contains("no server keeps its data in"), "{said}");
+        let message = complaint(&runyard(folder.path(), command, &[]), 1);
+        assert!(message.contains("there is no server data in"), "{message}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
     // A server with a configured secret stores no secret in its data folder.
     std::fs::write(data.join("lock"), "").unwrap();
-    let said = complaint(&runyard(folder.path(), &["token"], &[]), 1);
-    assert!(said.contains("set RUNYARD_JWT_SECRET"), "{said}");
+    let message = complaint(&runyard(folder.path(), &["token"], &[]), 1);
+    assert!(message.contains("set RUNYARD_JWT_SECRET"), "{message}");
     let migrated = runyard(folder.path(), &["migrate"], &[("RUNYARD_LOG", "error")]);
     assert_eq!(migrated.status.code(), Some(0), "{migrated:?}");
     assert!(stdout(&migrated).contains(&format!("The database in {} is up to date", data.display())));
@@ -248,14 +249,14 @@ fn a_local_token_is_never_sent_to_another_machine() {
     let secret = [("RUNYARD_JWT_SECRET", SECRET)];
     for command in [&["run", "hello"][..], &["agents", "list"], &["tier"], &["tier", "pro"]] {
         let with = |server: &'static str| [command, &["--server", server]].concat();
-        let said = complaint(&runyard(folder.path(), &with("http://runyard.invalid:1"), &secret), 1);
+        let message = complaint(&runyard(folder.path(), &with("http://runyard.invalid:1"), &secret), 1);
         assert!(
-            said.contains("is not on this machine") && said.contains("RUNYARD_TOKEN"),
-            "{said}"
+            message.contains("is not on this machine") && message.contains("RUNYARD_TOKEN"),
+            "{message}"
         );
         // Control: the command connects to an address on this machine. No server listens there.
-        let said = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
-        assert!(said.contains("start one with `runyard serve`"), "{said}");
+        let message = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
+        assert!(message.contains("start one with `runyard serve`"), "{message}");
     }
 }
 
@@ -264,29 +265,32 @@ fn a_failure_is_one_line_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let fails =
         |arguments: &[&str], variables: &[(&str, &str)]| complaint(&runyard(folder.path(), arguments, variables), 1);
-    let said = fails(&["run", "hello"], &[]);
+    let message = fails(&["run", "hello"], &[]);
     assert!(
-        said.contains("set RUNYARD_TOKEN") && said.contains("--data-dir"),
-        "{said}"
+        message.contains("set RUNYARD_TOKEN") && message.contains("--data-dir"),
+        "{message}"
     );
     assert!(!folder.path().join("data").exists(), "a client creates no data folder");
     let nobody = ["run", "hello", "--server", "http://127.0.0.1:1", "--token", "a.b.c"];
     assert!(fails(&nobody, &[]).contains("start one with `runyard serve`"));
-    let said = fails(&["run", "hello", "--file", "gone.csv", "--token", "a"], &[]);
-    assert!(said.contains("there is no file gone.csv"), "{said}");
+    let message = fails(&["run", "hello", "--file", "gone.csv", "--token", "a"], &[]);
+    assert!(message.contains("there is no file gone.csv"), "{message}");
     for server in ["127.0.0.1:8080", "ftp://x", "::"] {
-        let said = fails(&["agents", "list", "--server", server, "--token", "a"], &[]);
+        let message = fails(&["agents", "list", "--server", server, "--token", "a"], &[]);
         assert!(
-            said.contains("is not a server address; use an address such as http://"),
-            "{said}"
+            message.contains("is not a server address; use an address such as http://"),
+            "{message}"
         );
     }
-    let said = fails(&["token", "--sub", "me"], &[("RUNYARD_JWT_SECRET", "short")]);
-    assert!(said.contains("openssl rand -hex 32"), "{said}");
-    let said = fails(&["token", "--sub", "me"], &[("RUNYARD_JWKS_FILE", "jwks.json")]);
-    assert!(said.contains("ask the issuer"), "{said}");
-    let said = fails(&["serve", "--config", "gone.toml"], &[]);
-    assert!(said.contains("there is no configuration file gone.toml"), "{said}");
-    let said = fails(&["serve"], &[("RUNYARD_LOG", "==")]);
-    assert!(said.contains("RUNYARD_LOG"), "{said}");
+    let message = fails(&["token", "--sub", "me"], &[("RUNYARD_JWT_SECRET", "short")]);
+    assert!(message.contains("openssl rand -hex 32"), "{message}");
+    let message = fails(&["token", "--sub", "me"], &[("RUNYARD_JWKS_FILE", "jwks.json")]);
+    assert!(message.contains("ask the issuer"), "{message}");
+    let message = fails(&["serve", "--config", "gone.toml"], &[]);
+    assert!(
+        message.contains("there is no configuration file gone.toml"),
+        "{message}"
+    );
+    let message = fails(&["serve"], &[("RUNYARD_LOG", "==")]);
+    assert!(message.contains("RUNYARD_LOG"), "{message}");
 }

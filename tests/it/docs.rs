@@ -8,7 +8,7 @@ use runyard::{
     contract::DESCRIPTORS,
     engine::CODES,
     error::Code,
-    wire::{http::fault::http_status, status::grpc_code},
+    wire::{fault::http_status, status::grpc_code},
 };
 
 const DEFAULTS: &str = include_str!("../../src/config/defaults.toml");

@@ -10,13 +10,14 @@ mod text;
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
-use runyard::wire::json::{Codec, CodecError, Dialect};
+use runyard::wire::codec;
+use runyard_transcode::json::{Codec, CodecError, Dialect};
 
 /// The descriptors of the public contract, with their codec.
 static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     Subject {
-        codec: Codec::new(&pool),
+        codec: codec::json(&pool),
         pool,
     }
 });
@@ -28,7 +29,7 @@ static EVERYTHING: LazyLock<Subject> = LazyLock::new(|| {
     compiler.include_imports(true).open_file("everything.proto").unwrap();
     let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
     Subject {
-        codec: Codec::new(&pool),
+        codec: codec::json(&pool),
         pool,
     }
 });
@@ -57,7 +58,7 @@ impl Subject {
         let mut wire = Vec::new();
         let message = self.codec.message(message).unwrap();
         self.codec
-            .decode_text((message, path), Dialect::Runyard, text, &mut wire)?;
+            .decode_text((message, path), Dialect::Plain, text, &mut wire)?;
         Ok(wire)
     }
 }

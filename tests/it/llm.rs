@@ -15,7 +15,7 @@ use serde_json::json;
 
 /// Everything that was received from one model call.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Reply {
     pub text: String,
     pub reasoning: String,
     pub calls: Vec<ToolRequest>,
@@ -27,29 +27,29 @@ pub struct Heard {
 }
 
 /// Sends a request and collects the answer; waits up to 20 s.
-pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
+pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
     let listening = async {
-        let mut heard = Heard::default();
+        let mut reply = Reply::default();
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {
             assert!(
-                heard.end.is_none() && heard.error.is_none(),
+                reply.end.is_none() && reply.error.is_none(),
                 "an event after the end: {event:?}"
             );
             match event {
                 Ok(ModelEvent::Text(text)) => {
-                    heard.deltas += 1;
-                    heard.text.push_str(&text);
+                    reply.deltas += 1;
+                    reply.text.push_str(&text);
                 }
-                Ok(ModelEvent::Reasoning(text)) => heard.reasoning.push_str(&text),
-                Ok(ModelEvent::ToolCall(call)) => heard.calls.push(call),
-                Ok(ModelEvent::Usage(usage)) => heard.usage = Some(usage),
-                Ok(ModelEvent::Retried { message }) => heard.notices.push(message),
-                Ok(ModelEvent::End(end)) => heard.end = Some(end),
-                Err(error) => heard.error = Some(error),
+                Ok(ModelEvent::Reasoning(text)) => reply.reasoning.push_str(&text),
+                Ok(ModelEvent::ToolCall(call)) => reply.calls.push(call),
+                Ok(ModelEvent::Usage(usage)) => reply.usage = Some(usage),
+                Ok(ModelEvent::Retried { message }) => reply.notices.push(message),
+                Ok(ModelEvent::End(end)) => reply.end = Some(end),
+                Err(error) => reply.error = Some(error),
             }
         }
-        heard
+        reply
     };
     tokio::time::timeout(Duration::from_secs(20), listening)
         .await

@@ -10,6 +10,7 @@ mod auth;
 mod client;
 mod command_line;
 mod console;
+mod difference;
 mod docs;
 mod engine;
 mod fuzz;

@@ -3,16 +3,14 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use prost_reflect::DescriptorPool;
-use runyard::wire::{
-    http::{openapi, route::Router},
-    json::Codec,
-};
+use runyard::wire::{codec, openapi};
+use runyard_transcode::route::Router;
 use serde_json::Value;
 
 static DOCUMENT: LazyLock<(Router, Value)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
-    let router = Router::new(&pool, &Codec::new(&pool)).unwrap();
-    let document = openapi::document(router.rules());
+    let router = Router::new(&pool, &codec::json(&pool)).unwrap();
+    let document = openapi::document(&router);
     (router, document)
 });
 
@@ -189,7 +187,7 @@ fn forms_streams_and_raw_bytes_are_described() {
 #[test]
 fn json_printed_by_the_codec_matches_its_schema() {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
-    let codec = Codec::new(&pool);
+    let codec = codec::json(&pool);
     let schemas = at("/components/schemas").as_object().unwrap();
     let mut checked = 0;
     for message in pool
@@ -205,7 +203,7 @@ fn json_printed_by_the_codec_matches_its_schema() {
         let mut json = Vec::new();
         let id = codec.message(message.full_name()).unwrap();
         codec
-            .encode(id, runyard::wire::json::Dialect::Runyard, b"", &mut json)
+            .encode(id, runyard_transcode::json::Dialect::Plain, b"", &mut json)
             .unwrap();
         let printed: Value = serde_json::from_slice(&json).unwrap();
         let mut whole = schema.clone();

@@ -8,6 +8,7 @@ mod commands;
 mod files;
 mod limits;
 mod links;
+mod long_lived;
 mod memory;
 mod programs;
 mod walls;
@@ -17,7 +18,7 @@ use std::{path::PathBuf, time::Duration};
 
 use runyard::{
     config::Config,
-    sandbox::{Command, CommandEnd, Execution, Place, Sandbox, Sandboxes},
+    sandbox::{Command, CommandEnd, Execution, Place, ProjectSandbox, Sandbox, Sandboxes},
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,7 @@ impl Yard {
         }
     }
 
-    fn project(&self, number: u32) -> Sandbox {
+    fn project(&self, number: u32) -> ProjectSandbox {
         let place = self.place(number);
         self.sandboxes.make(&place).unwrap();
         self.sandboxes.open(place)
@@ -88,23 +89,23 @@ fn command(script: impl Into<String>) -> Command {
     }
 }
 
-async fn run_for(sandbox: &Sandbox, seconds: f64, script: impl Into<String>) -> Execution {
+async fn run_for(sandbox: &ProjectSandbox, seconds: f64, script: impl Into<String>) -> Execution {
     let command = Command {
         timeout: Duration::from_secs_f64(seconds),
         ..command(script)
     };
     sandbox
-        .execute(command, |_| {}, &CancellationToken::new())
+        .execute(command, &mut |_| {}, &CancellationToken::new())
         .await
         .unwrap()
 }
 
-async fn run(sandbox: &Sandbox, script: impl Into<String>) -> Execution {
+async fn run(sandbox: &ProjectSandbox, script: impl Into<String>) -> Execution {
     run_for(sandbox, 60.0, script).await
 }
 
 /// Runs a script that must succeed; returns its output.
-async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
+async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
     assert_eq!(execution.ending, CommandEnd::Exited(0), "{}", execution.text);
     execution.text

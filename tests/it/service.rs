@@ -38,6 +38,7 @@ mod logs;
 mod mcps;
 mod memory;
 mod order;
+mod page_tokens;
 mod privacy;
 mod program;
 mod projects;

@@ -5,6 +5,7 @@ mod bash;
 mod escape;
 mod files;
 mod search;
+mod toolbox;
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -18,7 +19,7 @@ use std::{
 
 use runyard::{
     config::Config,
-    sandbox::{Place, Sandbox, Sandboxes},
+    sandbox::{Place, ProjectSandbox, Sandboxes},
     tools::{self, Effect, ToolAnswer, ToolContext, ToolFailure},
 };
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
 /// The sandbox of a project with an empty workspace, and the tools.
 pub struct Shop {
-    pub sandbox: Arc<Sandbox>,
+    pub sandbox: Arc<ProjectSandbox>,
     pub workspace: PathBuf,
     cancel: CancellationToken,
     output: Arc<Mutex<String>>,
@@ -69,7 +70,7 @@ impl Shop {
         slot.check(&arguments)?;
         let output = Arc::clone(&self.output);
         let context = ToolContext {
-            sandbox: Arc::clone(&self.sandbox),
+            sandbox: self.sandbox.clone(),
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
             cancel: self.cancel.clone(),
         };

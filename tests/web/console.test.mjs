@@ -526,10 +526,10 @@ test("an API key is shown once, works and can be revoked", LIMIT, async () => {
     await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
     await visited.audit("a dialog");
     await page.getByRole("button", { name: "Create key" }).click();
-    const secret = await page.getByRole("textbox", { name: "The key" }).inputValue();
+    const secret = await page.getByRole("textbox", { name: "API key" }).inputValue();
     await visited.screenshot("api-key");
     await page.keyboard.press("Escape");
-    await page.getByRole("textbox", { name: "The key" }).waitFor({ state: "detached" });
+    await page.getByRole("textbox", { name: "API key" }).waitFor({ state: "detached" });
     assert.ok(!(await page.content()).includes(secret), "it is not shown again");
     const program = new Runyard({ baseUrl: demo.url, token: secret });
     assert.equal((await program.account.state()).accountId, (await client.account.state()).accountId);

@@ -36,9 +36,9 @@ export class Account {
 
   /** Lists charges, newest first. */
   usage(query: Input<ListUsageRequest> & CallOptions = {}): Listing<UsageEntry> {
-    const { signal, timeoutMs, ...asked } = query;
-    return new Listing(async (pageToken = asked.pageToken) => {
-      const request = { ...asked, pageToken };
+    const { signal, timeoutMs, ...fields } = query;
+    return new Listing(async (pageToken = fields.pageToken) => {
+      const request = { ...fields, pageToken };
       const page = await this.#channel.callSafely(AccountService.method.listUsage, request, { signal, timeoutMs });
       return { items: page.entries, nextPageToken: page.nextPageToken };
     });

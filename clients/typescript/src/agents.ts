@@ -90,9 +90,9 @@ export class Agents {
 
   /** Lists the caller's agents. */
   list(query: Input<ListAgentsRequest> & CallOptions = {}): Listing<Agent> {
-    const { signal, timeoutMs, ...asked } = query;
-    return new Listing(async (pageToken = asked.pageToken) => {
-      const request = { ...asked, pageToken };
+    const { signal, timeoutMs, ...fields } = query;
+    return new Listing(async (pageToken = fields.pageToken) => {
+      const request = { ...fields, pageToken };
       const page = await this.#channel.callSafely(AgentService.method.listAgents, request, { signal, timeoutMs });
       return { items: page.agents, nextPageToken: page.nextPageToken };
     });
@@ -163,8 +163,8 @@ export class Agents {
   }
 
   /** Uploads the files and starts a run. The run continues in the background, even if no client reads its events. */
-  async run(asked: RunOptions): Promise<Run> {
-    const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = asked;
+  async run(options: RunOptions): Promise<Run> {
+    const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
     const call = { signal, timeoutMs };
     // The files are uploaded one after the other. This keeps the caller's order, and parallel uploads over one connection are not
     // faster.

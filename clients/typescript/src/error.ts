@@ -40,7 +40,7 @@ export type ErrorKind =
   | "internal";
 
 /** Typed details of an error. Each field is present only if it applies. */
-export interface ErrorFacts {
+export interface ErrorDetails {
   /** The threads with the caller's active runs. */
   readonly runningThreadIds?: readonly string[];
   /** The number of the caller's active runs. */
@@ -60,7 +60,7 @@ export interface ErrorParts {
   errorCode: string;
   kind: ErrorKind;
   message: string;
-  facts?: ErrorFacts;
+  details?: ErrorDetails;
   requestId?: string | undefined;
   retryAfter?: number | undefined;
   cause?: unknown;
@@ -73,7 +73,7 @@ export class RunyardError extends Error {
   /** The category of the error. */
   readonly kind: ErrorKind;
   /** Typed details. */
-  readonly facts: ErrorFacts;
+  readonly details: ErrorDetails;
   /** The id of this request in the server's log. */
   readonly requestId: string | undefined;
   /** The server's retry delay in seconds, if it sent one. */
@@ -87,7 +87,7 @@ export class RunyardError extends Error {
     super(parts.message, parts.cause === undefined ? undefined : { cause: parts.cause });
     this.errorCode = parts.errorCode;
     this.kind = parts.kind;
-    this.facts = parts.facts ?? {};
+    this.details = parts.details ?? {};
     this.requestId = parts.requestId;
     this.retryAfter = parts.retryAfter;
   }
@@ -167,7 +167,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
     errorCode: info?.reason ?? bareCode,
     kind: kindOf(info?.reason ?? bareCode, bareKind),
     message: error.rawMessage || `the server answered with ${Code[error.code]}`,
-    facts: factsOf(error),
+    details: detailsOf(error),
     requestId,
     retryAfter: delay ? Number(delay.seconds) + delay.nanos / 1e9 : undefined,
   });
@@ -196,7 +196,7 @@ function isStranger(error: ConnectError): boolean {
   return !error.metadata.has("grpc-status") && codes.includes(error.code);
 }
 
-function factsOf(error: ConnectError): ErrorFacts {
+function detailsOf(error: ConnectError): ErrorDetails {
   const refusal = error.findDetails(RefusalSchema)[0];
   const violations = error.findDetails(BadRequestSchema)[0]?.fieldViolations;
   return {

@@ -79,7 +79,7 @@ export class Feed {
           onConnection: options.onConnection,
           parked: false,
           behind: false,
-          heard: false,
+          hasReceived: false,
           mayBeAtEnd: false,
         };
         follower.mayBeAtEnd = follower.cursor > 0;

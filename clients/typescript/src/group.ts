@@ -34,7 +34,7 @@ export interface Follower {
   /** Whether events of the open stream were dropped. The next stream starts at the cursor and delivers the events again. */
   behind: boolean;
   /** Whether the open stream has delivered an event for the run. */
-  heard: boolean;
+  hasReceived: boolean;
   /** Whether the reader gave a cursor that may already be the end of the run. */
   mayBeAtEnd: boolean;
 }
@@ -50,7 +50,7 @@ export class Group {
   readonly #expel: (follower: Follower) => void;
   #ended = false;
   #failures = 0;
-  #awaySince = 0;
+  #interruptedSince = 0;
   #openSince: number | undefined;
   #isIdle = false;
   #opened: AbortController | undefined;
@@ -130,7 +130,7 @@ export class Group {
     this.#opened = opened;
     for (const member of present) {
       member.behind = false;
-      member.heard = false;
+      member.hasReceived = false;
     }
     try {
       await this.#read(present, opened);
@@ -197,7 +197,7 @@ export class Group {
   // pauses. To distinguish these cases, the event at the cursor is requested again: only the terminal event ends a run.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
-      if (member.mayBeAtEnd && !member.heard && !member.parked && this.#members.has(member)) {
+      if (member.mayBeAtEnd && !member.hasReceived && !member.parked && this.#members.has(member)) {
         this.#atEnd.add(member);
       }
       member.mayBeAtEnd = false;
@@ -224,7 +224,7 @@ export class Group {
     }
     member.inbox.put(event);
     member.cursor = event.sequence;
-    member.heard = true;
+    member.hasReceived = true;
     if (isTerminal(event)) {
       this.#leaveEnded(member);
     } else if (member.inbox.isFull && this.#members.size > 1) {
@@ -248,7 +248,7 @@ export class Group {
   // run, or the connection was cut in a way that looks like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
-      if (!this.#members.has(member) || member.parked || member.heard) {
+      if (!this.#members.has(member) || member.parked || member.hasReceived) {
         continue;
       }
       const request = fromPlain(GetRunRequestSchema, { agentRunId: member.runId });
@@ -282,9 +282,9 @@ export class Group {
     this.#failures += 1;
     const now = Date.now();
     if (this.#failures === 1) {
-      this.#awaySince = now;
+      this.#interruptedSince = now;
     }
-    if (now - this.#awaySince >= this.#options.reconnectForMs) {
+    if (now - this.#interruptedSince >= this.#options.reconnectForMs) {
       throw error;
     }
     const retryInMs = backoffMs(this.#failures, error.retryAfter);

@@ -15,7 +15,7 @@ export {
 } from "./agents.js";
 export { Runyard, type RunyardOptions } from "./client.js";
 export type { CallOptions, Token } from "./channel.js";
-export { CONNECTION_LOST, isRunyardError, RunyardError, type ErrorFacts, type ErrorKind } from "./error.js";
+export { CONNECTION_LOST, isRunyardError, RunyardError, type ErrorDetails, type ErrorKind } from "./error.js";
 export {
   isTerminal,
   type EventBase,

@@ -9,7 +9,7 @@ import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
 
 /** The initial data of a handle. */
-export interface RunFacts {
+export interface RunInfo {
   agentRunId: string;
   threadId: string;
   projectId: string;
@@ -41,15 +41,15 @@ export class Run implements AsyncIterable<RunEvent> {
   #sandboxId: string | undefined;
   #cursor = 0;
 
-  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
+  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, info: RunInfo) {
     this.#channel = channel;
     this.#feed = feed;
     this.#sandboxes = sandboxes;
-    this.id = facts.agentRunId;
-    this.threadId = facts.threadId;
-    this.projectId = facts.projectId;
-    this.#sandboxId = facts.sandboxId;
-    this.#onConnection = facts.onConnection;
+    this.id = info.agentRunId;
+    this.threadId = info.threadId;
+    this.projectId = info.projectId;
+    this.#sandboxId = info.sandboxId;
+    this.#onConnection = info.onConnection;
   }
 
   /** The run's UUID, under the name used by the API. */
@@ -110,11 +110,11 @@ export class Run implements AsyncIterable<RunEvent> {
 
   /** Waits for the run to end and returns the model's messages, joined by newlines. Throws if the run fails. */
   async text(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<string> {
-    const said: string[] = [];
+    const answers: string[] = [];
     let end: StatusEvent | undefined;
     for await (const event of this.events({ signal: within(options) })) {
       if (event.type === "message" && event.text !== "") {
-        said.push(event.text);
+        answers.push(event.text);
       }
       if (isTerminal(event)) {
         end = event;
@@ -127,7 +127,7 @@ export class Run implements AsyncIterable<RunEvent> {
         message: end.message ?? "the run failed",
       });
     }
-    return said.join("\n");
+    return answers.join("\n");
   }
 
   /** Requests that the run stops. Has no effect on a run that has ended. */

@@ -30,9 +30,9 @@ export class Runs {
 
   /** Lists the caller's runs, newest first. */
   list(query: Input<ListRunsRequest> & CallOptions = {}): Listing<RunRecord> {
-    const { signal, timeoutMs, ...asked } = query;
-    return new Listing(async (pageToken = asked.pageToken) => {
-      const request = { ...asked, pageToken };
+    const { signal, timeoutMs, ...fields } = query;
+    return new Listing(async (pageToken = fields.pageToken) => {
+      const request = { ...fields, pageToken };
       const page = await this.#channel.callSafely(RunService.method.listRuns, request, { signal, timeoutMs });
       return { items: page.agentRuns, nextPageToken: page.nextPageToken };
     });

@@ -38,9 +38,9 @@ export class Threads {
 
   /** Lists the caller's threads, most recently active first. */
   list(query: Input<ListThreadsRequest> & CallOptions = {}): Listing<Thread> {
-    const { signal, timeoutMs, ...asked } = query;
-    return new Listing(async (pageToken = asked.pageToken) => {
-      const request = { ...asked, pageToken };
+    const { signal, timeoutMs, ...fields } = query;
+    return new Listing(async (pageToken = fields.pageToken) => {
+      const request = { ...fields, pageToken };
       const page = await this.#channel.callSafely(ThreadService.method.listThreads, request, { signal, timeoutMs });
       return { items: page.threads, nextPageToken: page.nextPageToken };
     });

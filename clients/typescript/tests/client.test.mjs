@@ -502,7 +502,7 @@ test("a refused model is an error with typed details", LIMIT, async () => {
   const client = await server.client();
   const refused = await client.agents.run({ prompt: "x", modelName: "openai/gpt-5-nano" }).catch((error) => error);
   assert.ok(isRunyardError(refused));
-  assert.deepEqual([refused.errorCode, refused.kind, refused.facts], ["MODEL_ACCESS_DENIED", "not_in_plan", { tierName: "free" }]);
+  assert.deepEqual([refused.errorCode, refused.kind, refused.details], ["MODEL_ACCESS_DENIED", "not_in_plan", { tierName: "free" }]);
   assert.match(String(refused), /^RunyardError: MODEL_ACCESS_DENIED: Your current subscription/);
   const failed = await (await client.agents.run({ prompt: "fail: 401" })).text().catch((error) => error);
   assert.equal(failed.errorCode, "MODEL_CREDENTIALS_REFUSED");

@@ -157,8 +157,8 @@ class Player {
         code: CODES[error.kind],
         reason: error.errorCode,
         message: error.message,
-        facts: { message: error.message, error_code: error.errorCode, ...renamed(error.facts, snake) },
-        fields: error.facts.fieldViolations?.map(({ field }) => field),
+        details: { message: error.message, error_code: error.errorCode, ...renamed(error.details, snake) },
+        fields: error.details.fieldViolations?.map(({ field }) => field),
       };
       for (const [key, wanted] of Object.entries(step.error)) {
         // The expected HTTP status does not apply to gRPC-Web.

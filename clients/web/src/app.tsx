@@ -170,7 +170,7 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
         <a class="side-brand" href="#/" aria-label="Runyard home">
           <Brand />
         </a>
-        <button type="button" class="button-icon side-palette" aria-label="Find a page, thread or agent" title={`${isApple ? "⌘" : "Ctrl"}+K`} onClick={onPalette}>
+        <button type="button" class="button-icon side-palette" aria-label="Find a page, thread or agent" title={`Find a page, thread or agent (${isApple ? "⌘" : "Ctrl"}+K)`} onClick={onPalette}>
           <Icon of={Command} size={17} />
         </button>
       </div>

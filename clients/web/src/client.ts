@@ -3,14 +3,14 @@ import { computed } from "@preact/signals";
 import { Runyard } from "@runyard/client";
 import { token } from "./session";
 
-const made = computed(() => {
+const current = computed(() => {
   const value = token.value;
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
 /** Returns the client. Throws an error if the user is signed out, so only screens behind the sign-in form may call it. */
 export function runyard(): Runyard {
-  const client = made.value;
+  const client = current.value;
   if (!client) throw new Error("not signed in");
   return client;
 }

@@ -10,14 +10,14 @@ const KEY = "runyard.token";
 /** The token, or null when signed out. */
 export const token = signal<string | null>(null);
 /** Reason why the user was signed out, for the sign-in screen; null if there is no message to show. */
-export const farewell = signal<string | null>(null);
+export const signOutReason = signal<string | null>(null);
 
 /** Restores the session from the URL fragment or from storage. Call it before the first render. */
 export function resume(): void {
-  const arrived = fromFragment(location.hash);
-  if (arrived) {
+  const linkToken = fromFragment(location.hash);
+  if (linkToken) {
     history.replaceState(null, "", `${location.pathname}${location.search}#/`);
-    signIn(arrived, false);
+    signIn(linkToken, false);
     return;
   }
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
@@ -27,14 +27,14 @@ export function resume(): void {
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
-  farewell.value = null;
+  signOutReason.value = null;
   token.value = value;
 }
 
 /** Signs out. The sign-in screen shows `why` as the reason. */
 export function signOut(why: string | null = null): void {
   forget();
-  farewell.value = why;
+  signOutReason.value = why;
   token.value = null;
 }
 

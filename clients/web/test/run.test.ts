@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
-import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, unseen } from "../src/view/run";
+import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView } from "../src/view/run";
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
 
@@ -35,7 +35,7 @@ const WHOLE = events(
   { type: "status", status: "completed" },
 );
 
-const ALL = advance(unseen(RUN), WHOLE);
+const ALL = advance(emptyView(RUN), WHOLE);
 
 test("all events of a run give the complete view", () => {
   assert.equal(ALL.state, "completed");
@@ -53,7 +53,7 @@ test("all events of a run give the complete view", () => {
 
 test("a split at any event gives the same view", () => {
   for (let cut = 0; cut <= WHOLE.length; cut += 1) {
-    const prefix = advance(unseen(RUN), WHOLE.slice(0, cut));
+    const prefix = advance(emptyView(RUN), WHOLE.slice(0, cut));
     assert.equal(prefix.last, cut);
     assert.deepEqual(advance(prefix, WHOLE.slice(cut)), ALL, `cut at ${cut}`);
     // A resumed stream may repeat events.
@@ -63,7 +63,7 @@ test("a split at any event gives the same view", () => {
 
 test("one event at a time gives the same view and does not mutate earlier views", () => {
   const views: [RunView, string][] = [];
-  let view = unseen(RUN);
+  let view = emptyView(RUN);
   for (const event of WHOLE) {
     views.push([view, JSON.stringify(view)]);
     view = advance(view, [event]);
@@ -74,12 +74,12 @@ test("one event at a time gives the same view and does not mutate earlier views"
 
 test("repeated events return the same view object", () => {
   assert.equal(advance(ALL, WHOLE), ALL);
-  const half = advance(unseen(RUN), WHOLE.slice(0, 9));
+  const half = advance(emptyView(RUN), WHOLE.slice(0, 9));
   assert.equal(advance(half, WHOLE.slice(2, 8)), half);
 });
 
 test("events after a gap are ignored", () => {
-  const half = advance(unseen(RUN), WHOLE.slice(0, 5));
+  const half = advance(emptyView(RUN), WHOLE.slice(0, 5));
   assert.equal(advance(half, WHOLE.slice(6)), half);
   const upToTheGap = advance(half, [WHOLE[5]!, WHOLE[7]!, WHOLE[6]!]);
   assert.equal(upToTheGap.last, 6);
@@ -88,12 +88,12 @@ test("events after a gap are ignored", () => {
 
 test("events of other runs are ignored", () => {
   const other = WHOLE.map((event) => ({ ...event, agentRunId: "another" }));
-  const view = unseen(RUN);
+  const view = emptyView(RUN);
   assert.equal(advance(view, other), view);
 });
 
 test("unchanged steps stay the same objects", () => {
-  const before = advance(unseen(RUN), WHOLE.slice(0, 10));
+  const before = advance(emptyView(RUN), WHOLE.slice(0, 10));
   const after = advance(before, WHOLE.slice(10, 12));
   assert.equal(after.steps[0], before.steps[0]);
   assert.equal(after.steps[2], before.steps[2]);
@@ -102,7 +102,7 @@ test("unchanged steps stay the same objects", () => {
 });
 
 test("a run is waiting until its first output, and running again after a lost worker", () => {
-  const waiting = advance(unseen(RUN), WHOLE.slice(0, 1));
+  const waiting = advance(emptyView(RUN), WHOLE.slice(0, 1));
   assert.equal(waiting.state, "waiting");
   assert.equal(advance(waiting, WHOLE.slice(1, 3)).state, "running");
   const list = events(
@@ -111,13 +111,13 @@ test("a run is waiting until its first output, and running again after a lost wo
     { type: "notice", kind: "resumed", message: "Resumed." },
     { type: "status", status: "running" },
   );
-  const view = advance(unseen(RUN), list);
+  const view = advance(emptyView(RUN), list);
   assert.equal(view.state, "running");
   assert.equal(hasEnded(view), false);
 });
 
 test("a failed run keeps its error code and message", () => {
-  const view = advance(unseen(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "unavailable" }));
+  const view = advance(emptyView(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "unavailable" }));
   assert.equal(view.state, "failed");
   assert.equal(view.errorCode, "MODEL_UNAVAILABLE");
   assert.equal(view.message, "unavailable");
@@ -131,7 +131,7 @@ test("the output kept of a running tool is bounded", () => {
     { type: "tool_call", toolCallId: "c1", name: "bash", arguments: {} },
     ...Array.from({ length: 50 }, (): What => ({ type: "tool_output", toolCallId: "c1", text: piece })),
   );
-  const step = advance(unseen(RUN), list).steps[0];
+  const step = advance(emptyView(RUN), list).steps[0];
   assert.ok(step?.kind === "tool");
   assert.ok(step.output.length <= MAX_LIVE_OUTPUT);
   assert.equal(step.outputCut, true);

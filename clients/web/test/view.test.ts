@@ -33,7 +33,7 @@ test("difference lists the changed lines with context", () => {
   const lines = difference(before, after);
   assert.deepEqual(lines.filter(({ kind }) => kind === "removed").map(({ text }) => text), ["e", "f"]);
   assert.deepEqual(lines.filter(({ kind }) => kind === "added").map(({ text }) => text), ["E"]);
-  assert.deepEqual(lines[0], { kind: "place", text: "1 same line" });
+  assert.deepEqual(lines[0], { kind: "place", text: "1 unchanged line" });
   assert.deepEqual(difference(before, before), []);
   assert.deepEqual(difference("", "a\n\nb").map(({ kind }) => kind), ["added", "added", "added"]);
   assert.deepEqual(difference("a", "").map(({ kind }) => kind), ["removed"]);
@@ -69,12 +69,12 @@ test("error messages name the next step", () => {
   const full = explain({
     errorCode: "AGENT_RUN_LIMIT_EXCEEDED",
     message: "…",
-    facts: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
+    details: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
   });
   assert.equal(full.text, "The free plan allows 1 concurrent run, and one is running. Wait for a run to end, or stop one.");
   assert.deepEqual(full.links.map(({ to }) => to), ["/threads/t1", "/runs"]);
   assert.equal(full.again, true);
-  const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", facts: { currentCount: 3, limit: 3, tierName: "free" } });
+  const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", details: { currentCount: 3, limit: 3, tierName: "free" } });
   assert.equal(agents.text, "The free plan allows 3 agents. Delete an agent you no longer need.");
   for (const refused of [full, agents, explain({ errorCode: "INSUFFICIENT_CREDITS", message: "" })]) {
     assert.match(JSON.stringify(refused.operator), /RUNYARD_LIMITS=off/);

@@ -18,11 +18,8 @@ pub(super) fn is_passing(status: &Status) -> bool {
 /// Converts a status to an error. A newer server may send a code that this client does not know. Such a code is
 /// replaced by a known code of the same kind.
 pub fn from_status(status: Status) -> Error {
-    let message = match status.message() {
-        "" => status.code().description(),
-        text => text,
-    };
-    let read = StatusDetails::read(status.code() as i32, message, status.details());
+    let grpc = status.code();
+    let read = StatusDetails::read(grpc as i32, status.message(), grpc.description(), status.details());
     let code = Code::ALL.iter().copied().find(|code| code.as_str() == read.reason);
     let code = code.or_else(|| Code::ALL.iter().copied().find(|code| code.kind() == read.kind));
     let details = read.refusal.map(|refusal| ErrorDetails {

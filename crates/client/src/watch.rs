@@ -79,7 +79,7 @@ impl Watch {
         self.failures += 1;
         if self.failures > ATTEMPTS * 2 {
             let message = format!(
-                "the connection broke {} times in a row; the run continues, watch it again from event {}",
+                "the connection broke {} times in a row; the run continues, and you can watch it again from event {}",
                 self.failures,
                 self.cursor()
             );

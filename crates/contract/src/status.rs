@@ -34,8 +34,10 @@ impl StatusDetails {
     /// Reads a Status. A Status from tonic or from another service may have no `ErrorInfo`; its kind and reason are
     /// then derived from its code and message.
     ///
-    /// `code` is the gRPC status code. `details` is the encoded `google.rpc.Status`.
-    pub fn read(code: i32, message: &str, details: &[u8]) -> Self {
+    /// `code` is the gRPC status code. `description` describes the code; it replaces an empty message. `details` is the
+    /// encoded `google.rpc.Status`.
+    pub fn read(code: i32, message: &str, description: &str, details: &[u8]) -> Self {
+        let message = if message.is_empty() { description } else { message };
         let mut info = None;
         let mut refusal = None;
         let mut retry_after = None;

@@ -3,22 +3,22 @@
 use std::{fs, path::Path};
 
 /// Explains why bubblewrap cannot create a sandbox on this host and how to fix it.
-pub fn explain(said: &str) -> String {
+pub fn explain(output: &str) -> String {
     let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
     if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {
         return format!(
-            "AppArmor does not allow bubblewrap to create user namespaces ({said}). Write this to /etc/apparmor.d/bwrap, run \
-             apparmor_parser -r /etc/apparmor.d/bwrap, and restart:\n{APPARMOR_PROFILE}"
+            "AppArmor does not allow bubblewrap to create user namespaces ({output}). Write this to /etc/apparmor.d/bwrap, run \
+             apparmor_parser -r /etc/apparmor.d/bwrap, and restart Runyard:\n{APPARMOR_PROFILE}"
         );
     }
     if setting("kernel/unprivileged_userns_clone").is_ok_and(|value| value == "0") {
         return format!(
-            "user namespaces are disabled ({said}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart"
+            "user namespaces are disabled ({output}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart Runyard"
         );
     }
     if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {
         return format!(
-            "user namespaces are disabled ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
+            "user namespaces are disabled ({output}): run sysctl -w user.max_user_namespaces=10000 and restart Runyard"
         );
     }
     if ["/.dockerenv", "/run/.containerenv"]
@@ -26,11 +26,11 @@ pub fn explain(said: &str) -> String {
         .any(|mark| Path::new(mark).exists())
     {
         return format!(
-            "this container does not allow bubblewrap to create a sandbox ({said}): start it with \
+            "this container does not allow bubblewrap to create a sandbox ({output}): start it with \
              --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
         );
     }
-    format!("bubblewrap cannot create a sandbox here: {said}")
+    format!("bubblewrap cannot create a sandbox here: {output}")
 }
 
 const APPARMOR_PROFILE: &str = "abi <abi/4.0>,

@@ -18,7 +18,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// Approximate size of a chunk in bytes.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Block size of the tar format in bytes.
 const BLOCK: usize = 512;
 /// Maximum length of a name in a tar header, in bytes.
@@ -40,7 +40,9 @@ pub struct Archive {
     /// Number of bytes to strip from the start of each path: the path of the folder's parent.
     above: usize,
     file: Option<(File, u64)>,
-    piece: Vec<u8>,
+    /// Path of the file that was opened last, for error texts.
+    path: String,
+    chunk: Vec<u8>,
     ended: bool,
 }
 
@@ -59,7 +61,8 @@ impl Workspace {
             name: name.unwrap_or("workspace").to_owned(),
             above: if path.is_empty() { 0 } else { path.len() + 1 },
             file: None,
-            piece: Vec::with_capacity(PIECE),
+            path: String::new(),
+            chunk: Vec::with_capacity(CHUNK_BYTES),
             ended: false,
         };
         let top = format!("{}/", archive.name);
@@ -79,8 +82,8 @@ impl Archive {
     /// # Errors
     /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails;
     /// `TOO_LARGE` when the folder exceeds the limits of an archive.
-    pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>> {
-        while self.piece.len() < PIECE && !self.ended {
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        while self.chunk.len() < CHUNK_BYTES && !self.ended {
             match self.file.take() {
                 Some((file, left)) => self.copy(file, left)?,
                 None => match self.walk.next() {
@@ -89,8 +92,8 @@ impl Archive {
                 },
             }
         }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        Ok((!piece.is_empty()).then_some(piece))
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES));
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 
     fn enter(&mut self, found: &Found) -> Result<()> {
@@ -102,8 +105,8 @@ impl Archive {
             }
             FileKind::File => match self.walk.open(found) {
                 Ok(file) => {
-                    let failed = |error| Error::internal("a file of the folder cannot be read", error);
-                    let size = file.metadata().map_err(failed)?.len();
+                    self.path = String::from_utf8_lossy(found.raw()).into_owned();
+                    let size = file.metadata().map_err(|error| self.unreadable(error))?.len();
                     self.header(&name, b'0', size, &found.metadata);
                     self.file = Some((file, size));
                 }
@@ -119,23 +122,28 @@ impl Archive {
     // The header has already announced the size of the file. If the file grows meanwhile, its content is cut. If the
     // file shrinks, the missing bytes are filled with zeros.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
-        let before = self.piece.len();
-        let wanted = left.min(PIECE as u64);
-        let read = file.by_ref().take(wanted).read_to_end(&mut self.piece);
-        read.map_err(|error| Error::internal("a file of the folder cannot be read", error))?;
-        let given = (self.piece.len() - before) as u64;
-        let given = if given < wanted {
-            self.piece.resize(before + usize::try_from(wanted).unwrap_or(PIECE), 0);
+        let before = self.chunk.len();
+        let wanted = left.min(CHUNK_BYTES as u64);
+        let outcome = file.by_ref().take(wanted).read_to_end(&mut self.chunk);
+        outcome.map_err(|error| self.unreadable(error))?;
+        let read = (self.chunk.len() - before) as u64;
+        let added = if read < wanted {
+            self.chunk
+                .resize(before + usize::try_from(wanted).unwrap_or(CHUNK_BYTES), 0);
             wanted
         } else {
-            given
+            read
         };
-        if left > given {
-            self.file = Some((file, left - given));
+        if left > added {
+            self.file = Some((file, left - added));
         } else {
             self.pad();
         }
         Ok(())
+    }
+
+    fn unreadable(&self, error: std::io::Error) -> Error {
+        Error::internal(format!("{:?} cannot be read", self.path), error)
     }
 
     fn end(&mut self) -> Result<()> {
@@ -144,7 +152,7 @@ impl Archive {
                 format!("the folder cannot be sent as one archive: {cut}; download its subfolders one by one");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        self.piece.resize(self.piece.len() + 2 * BLOCK, 0);
+        self.chunk.resize(self.chunk.len() + 2 * BLOCK, 0);
         self.ended = true;
         Ok(())
     }
@@ -153,20 +161,20 @@ impl Archive {
         if name.len() > SHORT_NAME {
             // GNU extension: a long name is stored as the content of an extra entry before the file's own entry.
             let length = name.len() as u64 + 1;
-            self.piece.extend(block(b"././@LongLink", b'L', length, metadata));
-            self.piece.extend_from_slice(name);
-            self.piece.push(0);
+            self.chunk.extend(block(b"././@LongLink", b'L', length, metadata));
+            self.chunk.extend_from_slice(name);
+            self.chunk.push(0);
             self.pad();
         }
         let short = &name[..name.len().min(SHORT_NAME)];
-        self.piece.extend(block(short, kind, size, metadata));
+        self.chunk.extend(block(short, kind, size, metadata));
     }
 
     // Pads the chunk to a whole block. This works because the sizes of all earlier chunks are multiples of the block
     // size.
     fn pad(&mut self) {
-        let full = self.piece.len().next_multiple_of(BLOCK);
-        self.piece.resize(full, 0);
+        let full = self.chunk.len().next_multiple_of(BLOCK);
+        self.chunk.resize(full, 0);
     }
 }
 

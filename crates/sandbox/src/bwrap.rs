@@ -52,6 +52,8 @@ pub struct Layout<'a> {
     pub tmp_bytes: u64,
     /// Write access to the workspace.
     pub room: Room,
+    /// Standard input of the command.
+    pub input: Input,
     /// Maximum number of processes; `None` if the first process sets no such limit.
     pub max_processes: Option<u64>,
     /// Process name of bubblewrap on the host; the command does not see it.
@@ -67,6 +69,15 @@ pub enum Room {
     Free,
     /// The workspace exceeds its limit, so the command can only remove files.
     Full,
+}
+
+/// Standard input of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The command reads nothing.
+    Empty,
+    /// The command reads from the socket of its gate.
+    Gate,
 }
 
 /// A command that is ready to be spawned, with the files that must stay open until then.
@@ -142,7 +153,11 @@ impl Layout<'_> {
     /// would apply to bubblewrap, which itself writes small files. The process limit applies to one user namespace, so
     /// it must be set inside the sandbox to count only the processes of this command.
     fn first_process(&self) -> String {
-        let mut script = gate::WAIT.to_owned();
+        let wait = match self.input {
+            Input::Empty => gate::WAIT,
+            Input::Gate => gate::WAIT_WITH_INPUT,
+        };
+        let mut script = wait.to_owned();
         if self.room == Room::Full {
             script.push_str("ulimit -f 0; ");
         }

@@ -111,9 +111,9 @@ impl Cgroups {
                 format!("control groups v1 limit the {} of each command", bounded.join(" and "))
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is measured four times a second, system calls whose \
-                 memory cannot be measured are refused (memfd_create, System V segments and queues), and processes are \
-                 limited by RLIMIT_NPROC"
+                "weak: control groups are unavailable ({why}). Instead, the service checks memory four times a second and \
+                 limits processes with RLIMIT_NPROC, and memfd_create, large System V segments and message queues are refused, \
+                 because their memory cannot be measured"
             ),
         }
     }
@@ -207,7 +207,7 @@ impl Group {
             }
             std::thread::sleep(REMOVAL_PAUSE);
         }
-        tracing::warn!(?folders, "a control group could not be removed after its command");
+        tracing::warn!(?folders, "could not remove the control group of a command");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, CommandEnd, Sandboxes, run, start::Cell};
+use super::{Command, CommandEnd, Sandboxes, project::run, start::Cell};
 use crate::{config, error::Error};
 
 /// Time limit for listing the programs; `import matplotlib` alone can take seconds on a cold disk.
@@ -37,7 +37,7 @@ impl Sandboxes {
                 script: PROGRAMS_SCRIPT.into(),
                 timeout: PROGRAMS_TIMEOUT,
             };
-            let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
+            let execution = run(cell, command, &mut |_| {}, &CancellationToken::new()).await?;
             match execution.ending {
                 CommandEnd::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
                 ending => Err(Error::internal(

@@ -1,14 +1,15 @@
 //! The life of one command, from its start to the end of its last process.
 //!
-//! `Sandbox::execute` calls [`run`] in its own task. If the caller drops its future, the command is cancelled and the
-//! task still cleans up. All processes of the command have ended when `run` returns.
+//! `ProjectSandbox::execute` calls [`run`] in its own task. If the caller drops its future, the command is cancelled
+//! and the task still cleans up. All processes of the command have ended when `run` returns. `spawned` uses [`Running`]
+//! for long-lived processes.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::AsyncReadExt,
-    net::unix::pipe,
+    net::{UnixStream, unix::pipe},
     sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until, timeout},
@@ -26,7 +27,7 @@ use super::{
     processes::Scope,
     reading::pump,
     records::Record,
-    start::{Cell, Started},
+    start::{Cell, Started, Streams},
     workspace::Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -63,13 +64,13 @@ pub async fn run(
     let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
     let until = Instant::now() + command.timeout.min(longest);
     let (starting, script) = (cell.clone(), command.script);
-    let started = spawn_blocking(move || starting.start(&script)).await;
+    let started = spawn_blocking(move || starting.start(&script, Streams::Merged)).await;
     let started = started.map_err(|error| Error::internal("starting the command failed", error))??;
-    Running::new(cell, started, live)?.finish(until, &cancel).await
+    Running::new(cell, started, live, drop)?.finish(until, &cancel).await
 }
 
 /// A started command and the tasks that serve it.
-struct Running {
+pub struct Running {
     cell: Cell,
     process: Process,
     group: Option<Group>,
@@ -84,13 +85,20 @@ struct Running {
 }
 
 impl Running {
-    fn new(cell: Cell, started: Started, live: mpsc::Sender<String>) -> Result<Self> {
+    /// Serves a started command. `opened` receives the socket of the gate when the command begins to run.
+    pub fn new(
+        cell: Cell,
+        started: Started,
+        live: mpsc::Sender<String>,
+        opened: impl FnOnce(UnixStream) + Send + 'static,
+    ) -> Result<Self> {
         let failed = |error| Error::internal("the command's output cannot be read", error);
         let output = pipe::Receiver::from_owned_fd(started.output).map_err(failed)?;
         let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
         let (reported, report) = watch::channel(String::new());
         tokio::spawn(read_report(status, reported));
-        let opening = tokio::spawn(open(Arc::clone(&cell.host), started.gate, report.clone()));
+        let opening = open(Arc::clone(&cell.host), started.gate, report.clone(), opened);
+        let opening = tokio::spawn(opening);
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
         Ok(Self {
@@ -105,7 +113,8 @@ impl Running {
         })
     }
 
-    async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
+    /// Waits for the end of the command and of all its processes. Ends them at `until`, or when `cancel` is cancelled.
+    pub async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
         let watched = watch_limits(
             self.meter(),
             self.report.clone(),
@@ -249,18 +258,24 @@ impl Drop for Running {
 
 /// Records the sandbox, so that the next start of the service can find it, then opens the gate. If bubblewrap does not
 /// report the sandbox, the command does not run.
-async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) -> Option<Record> {
+async fn open(
+    host: Arc<Host>,
+    gate: Gate,
+    mut report: watch::Receiver<String>,
+    opened: impl FnOnce(UnixStream),
+) -> Option<Record> {
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
     let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
-    match gate.open_when_ready(guard).await {
-        Ok(Some(Ok(record))) => Some(record),
-        Ok(Some(Err(error))) => {
+    // Without a record, the command has already ended.
+    let (record, socket) = gate.open_when_ready(guard).await.ok()?;
+    opened(socket);
+    match record? {
+        Ok(record) => Some(record),
+        Err(error) => {
             tracing::warn!(%error, "a running command cannot be recorded in the data folder");
             None
         }
-        // The command has already ended.
-        Ok(None) | Err(_) => None,
     }
 }
 

@@ -12,6 +12,8 @@ use std::{
 
 /// Script that the first process runs before the command. The standard input of this process is its end of the gate.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
+/// The same script for a process that keeps the gate's socket as its standard input.
+pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 
 /// The service's end of the gate. If it is dropped before it was opened, the command does not run.
 #[derive(Debug)]
@@ -30,8 +32,9 @@ impl Gate {
         (&self.0).write_all(b"\n")
     }
 
-    /// Waits for the first process, runs `guard`, then lets the command run. Must be called within the tokio runtime.
-    pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<T> {
+    /// Waits for the first process, runs `guard`, then lets the command run. Returns the service's end of the socket;
+    /// the command may have kept the other end. Must be called within the tokio runtime.
+    pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<(T, tokio::net::UnixStream)> {
         self.0.set_nonblocking(true)?;
         let socket = tokio::net::UnixStream::from_std(self.0)?;
         loop {
@@ -47,6 +50,6 @@ impl Gate {
         let guarded = guard();
         // The send buffer is empty, so the byte fits.
         socket.try_write(b"\n")?;
-        Ok(guarded)
+        Ok((guarded, socket))
     }
 }

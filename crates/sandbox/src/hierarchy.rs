@@ -39,7 +39,7 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
             .iter()
             .any(|controller| own_folder(mounts, own, controller).is_some());
         return Kind::None(if mounted {
-            "the service is not allowed to create any".into()
+            "the service may not create groups".into()
         } else {
             why
         });

@@ -21,7 +21,7 @@ use rustix::{
 use super::{
     advice::explain,
     beneath::open_beneath,
-    bwrap::{Layout, Room},
+    bwrap::{Input, Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     records::CommandRecords,
@@ -161,6 +161,7 @@ impl Host {
             carry_over: bwrap.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
             room: Room::Free,
+            input: Input::Empty,
             max_processes: self.max_processes(),
             mark: self.remains.mark(),
             filters: &self.filters,
@@ -192,8 +193,8 @@ impl Host {
         });
         lines.push(self.cgroups.describe());
         lines.push(format!(
-            "a command can use {} of memory, {} processes and {} s; a workspace can hold {} in {} files, measured once a \
-             second, so a command can exceed the limit for about a second",
+            "limits of a command: {} of memory, {} processes, {} s; limits of a workspace: {} in {} files, checked once a second, \
+             so a command can exceed them briefly",
             mebibytes(config.max_memory_bytes),
             config.max_processes,
             config.max_timeout_seconds,
@@ -296,8 +297,8 @@ impl Host {
             return Err(Error::invalid_field(
                 "data_dir",
                 format!(
-                    "the service runs as root, so commands run as uids from {base}, which cannot traverse {closed} to \
-                     reach the data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as \
+                    "the service runs as root, so commands run as uids from {base}, which cannot enter {closed}, a folder above \
+                     the data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as \
                      /var/lib/runyard",
                     closed = closed.display(),
                     data = data_dir.display(),

@@ -1,9 +1,9 @@
-//! The sandbox in which tools run. It is one of the engine's two external interfaces; the other one is `llm`.
+//! Sandboxes in which tools run.
 //!
-//! `Sandboxes` is created once at start and knows which sandbox features the host supports. A `Sandbox` belongs to one
-//! project. It runs commands in bubblewrap (`sandbox/bwrap.rs`). Its `Workspace` (`sandbox/workspace.rs`) gives the
-//! service access to the project's files and opens only paths inside the workspace. No command ever runs outside
-//! bubblewrap.
+//! The traits [`Sandbox`] and [`Files`] (`interface.rs`) are all that the engine and the tools know. [`ProjectSandbox`]
+//! implements them with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and knows which features the
+//! host supports. The [`Workspace`] of a project gives the service access to the project's files and opens only
+//! paths inside the workspace. No command ever runs outside bubblewrap.
 
 mod advice;
 mod archive;
@@ -21,15 +21,18 @@ mod execute;
 mod gate;
 mod hierarchy;
 mod host;
+mod interface;
 mod memory;
 mod meter;
 mod output;
 mod processes;
+mod project;
 mod reading;
 mod records;
 mod screen;
 mod seccomp;
 mod settings;
+mod spawned;
 mod spawner;
 mod start;
 mod terminal;
@@ -45,20 +48,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OnceCell, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OnceCell;
 
 pub use archive::Archive;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
 use host::Host;
-use start::Cell;
+pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};
+pub use project::ProjectSandbox;
+pub use spawned::{MAX_SPAWNED, Spawned};
 pub use start::MAX_SCRIPT_BYTES;
 pub use walk::{Found, Walk, WalkLimits};
 pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace};
-
-/// Maximum number of live-output chunks queued for the reader.
-const LIVE_PIECES: usize = 16;
 
 /// Location and owner of a project's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct Place {
 pub struct Command {
     /// Script for `bash -c`: up to 128 KiB, without NUL bytes.
     pub script: String,
-    /// Time limit; capped at the configured maximum.
+    /// Time limit. For [`Sandbox::execute`], it is capped at the configured maximum.
     pub timeout: Duration,
 }
 
@@ -113,14 +114,6 @@ pub enum CommandEnd {
 pub struct Sandboxes {
     host: Arc<Host>,
     programs: Arc<OnceCell<String>>,
-}
-
-/// The sandbox of one project. Cheap to clone.
-#[derive(Clone)]
-pub struct Sandbox {
-    place: Place,
-    workspace: Workspace,
-    host: Arc<Host>,
 }
 
 impl Sandboxes {
@@ -170,90 +163,18 @@ impl Sandboxes {
     }
 
     /// Returns the sandbox of a project without accessing the file system.
-    pub fn open(&self, place: Place) -> Sandbox {
+    pub fn open(&self, place: Place) -> ProjectSandbox {
         // The child process of a command has a different working directory from the service, so the path must be
         // absolute.
         let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
-        Sandbox {
-            workspace: Workspace::at(folder, self.host.owner(place.number)),
-            place,
-            host: Arc::clone(&self.host),
-        }
+        let workspace = Workspace::at(folder, self.host.owner(place.number));
+        ProjectSandbox::new(place, workspace, Arc::clone(&self.host))
     }
-}
-
-impl Sandbox {
-    /// Location and owner of the workspace.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// The service's access to the project's files.
-    pub fn workspace(&self) -> &Workspace {
-        &self.workspace
-    }
-
-    /// Time limit of a command that does not set a limit itself.
-    pub fn default_timeout(&self) -> Duration {
-        Duration::from_secs(self.host.config.default_timeout_seconds)
-    }
-
-    /// Maximum time limit of a command.
-    pub fn max_timeout(&self) -> Duration {
-        Duration::from_secs(self.host.config.max_timeout_seconds)
-    }
-
-    /// Runs a command to its end. While it runs, `output` receives chunks of its output, at a bounded rate and with a
-    /// bounded total size. The command is stopped when `cancel` is cancelled or the future is dropped.
-    ///
-    /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work (the message explains how to fix it); `INVALID_REQUEST` for a script
-    /// that cannot be passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
-    pub async fn execute(
-        &self,
-        command: Command,
-        output: impl FnMut(&str) + Send,
-        cancel: &CancellationToken,
-    ) -> Result<Execution> {
-        let cell = Cell {
-            host: Arc::clone(&self.host),
-            workspace: Some(self.workspace.clone()),
-            owner: self.host.owner(self.place.number),
-        };
-        run(cell, command, output, cancel).await
-    }
-}
-
-/// Runs a command in its own task, so that the command is cleaned up even if the caller's future is dropped.
-async fn run(
-    cell: Cell,
-    command: Command,
-    mut output: impl FnMut(&str) + Send,
-    cancel: &CancellationToken,
-) -> Result<Execution> {
-    let stop = cancel.child_token();
-    let _stop_when_dropped = stop.clone().drop_guard();
-    let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
-    let task = tokio::spawn(execute::run(cell, command, sender, stop));
-    // The channel closes when the output ends.
-    while let Some(piece) = pieces.recv().await {
-        output(&piece);
-    }
-    task.await
-        .map_err(|error| Error::internal("running the command failed", error))?
 }
 
 impl fmt::Debug for Sandboxes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandboxes").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Sandbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("place", &self.place)
-            .finish_non_exhaustive()
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn pump(
                 Ok(count @ 1..) => reading.push(&chunk[..count]),
                 Ok(0) | Err(_) => break,
             },
-            _ = ticks.tick(), if reading.live.is_waiting() => {
+            _ = ticks.tick(), if reading.live.is_waiting() && !sink.is_closed() => {
                 // If the channel is full, the chunk waits for the next tick.
                 if let Ok(room) = sink.try_reserve() {
                     room.send(reading.live.take());

@@ -137,7 +137,7 @@ fn end_unfinished(family: &str) {
             tracing::info!(
                 process,
                 ?killed,
-                "killed an unfinished sandbox that an earlier service left behind"
+                "killed a sandbox whose start an earlier server process did not finish"
             );
         }
     }
@@ -166,7 +166,7 @@ fn end_remains(name: &str) -> bool {
         tracing::warn!(
             process,
             ?killed,
-            "killed a running command that an earlier service left behind"
+            "killed a command that an earlier server process left running"
         );
         return killed.is_ok();
     }

@@ -7,7 +7,7 @@ use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{
-    bwrap::Room,
+    bwrap::{Input, Room},
     cgroup::{Bounds, Group},
     child::Process,
     confine::Confinement,
@@ -40,12 +40,23 @@ pub struct Cell {
     pub owner: Option<u32>,
 }
 
+/// Use of a command's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// The command has no input. Standard output and standard error share one pipe.
+    Merged,
+    /// The command reads from the gate's socket. Standard output and standard error have a pipe each.
+    Separate,
+}
+
 /// A started command and its pipes.
 pub struct Started {
     /// The bubblewrap process.
     pub process: Process,
-    /// Reading end of the pipe for standard output and standard error.
+    /// Reading end of the pipe for standard error, and for standard output unless it has its own pipe.
     pub output: OwnedFd,
+    /// Reading end of the pipe for standard output, if it has its own pipe.
+    pub stdout: Option<OwnedFd>,
     /// Reading end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
     /// Gate at which the command waits.
@@ -62,7 +73,7 @@ impl Cell {
     /// # Errors
     /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist; `INVALID_REQUEST`
     /// for a script that cannot be passed to bash.
-    pub fn start(&self, script: &str) -> Result<Started> {
+    pub fn start(&self, script: &str, streams: Streams) -> Result<Started> {
         check_script(script)?;
         let failed = |error| Error::internal("the command cannot be started", error);
         let config = &self.host.config;
@@ -73,6 +84,9 @@ impl Cell {
         };
         if at_start.is_over(self.host.workspace_limit()) {
             layout.room = Room::Full;
+        }
+        if streams == Streams::Separate {
+            layout.input = Input::Gate;
         }
         let bounds = Bounds {
             memory: config.max_memory_bytes,
@@ -86,18 +100,25 @@ impl Cell {
             ..Confinement::default()
         };
         let spawned = (|| {
-            let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-            let errors = writer.try_clone()?;
+            let (output, errors) = pipe_with(PipeFlags::CLOEXEC)?;
+            let (stdout, writer) = match streams {
+                Streams::Merged => (None, errors.try_clone()?),
+                Streams::Separate => {
+                    let (stdout, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+                    (Some(stdout), writer)
+                }
+            };
             let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
             // The service's copies of the descriptors close when this closure returns. By then, bubblewrap has its own
             // copies.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
-            Ok((process, output, prepared.status, prepared.gate))
+            Ok((process, (output, stdout), prepared.status, prepared.gate))
         })();
         match spawned {
-            Ok((process, output, status, gate)) => Ok(Started {
+            Ok((process, (output, stdout), status, gate)) => Ok(Started {
                 process,
                 output,
+                stdout,
                 status,
                 gate,
                 group,

@@ -21,19 +21,19 @@ pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uu
     let tx = queue::begin(app, caller.account_id, "agents.activate").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
-    let mut wanted = load_of(&tx, caller.scope(), agent_id, version_id).await?;
-    if wanted.id == before.row.current_version_id {
+    let mut version = load_of(&tx, caller.scope(), agent_id, version_id).await?;
+    if version.id == before.row.current_version_id {
         return Ok(before);
     }
-    wanted.updated_at = now;
-    version::Entity::update(wanted.clone().into_active_model().reset_all())
+    version.updated_at = now;
+    version::Entity::update(version.clone().into_active_model().reset_all())
         .exec(&tx)
         .await?;
     let mut row = before.row;
-    row.current_version_id = wanted.id;
+    row.current_version_id = version.id;
     update::write(&tx, &mut row, now).await?;
     tx.commit().await?;
-    Ok(Agent { row, version: wanted })
+    Ok(Agent { row, version })
 }
 
 /// Copies a version into a new one and makes the copy the current version.
@@ -46,8 +46,8 @@ pub async fn rollback(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uu
     let tx = queue::begin(app, caller.account_id, "agents.rollback").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let mut row = load(&tx, caller.scope(), agent_id).await?.row;
-    let wanted = load_of(&tx, caller.scope(), agent_id, version_id).await?;
-    let version = add(&tx, &mut row, &Content::of(&wanted)?, now).await?;
+    let earlier = load_of(&tx, caller.scope(), agent_id, version_id).await?;
+    let version = add(&tx, &mut row, &Content::of(&earlier)?, now).await?;
     update::write(&tx, &mut row, now).await?;
     tx.commit().await?;
     Ok(Agent { row, version })

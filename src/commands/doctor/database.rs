@@ -35,7 +35,7 @@ fn schema(schema: &Schema) -> Check {
         Schema::Behind(missing) => Check::warn(
             "schema",
             format!(
-                "{missing} migration{} missing: make a backup; the next start applies the missing ones",
+                "{missing} migration{} pending: make a backup; the next start migrates the database",
                 if *missing == 1 { " is" } else { "s are" }
             ),
         ),
@@ -50,9 +50,12 @@ fn schema(schema: &Schema) -> Check {
 }
 
 async fn clock(database: &Inspected) -> Option<Check> {
-    let theirs = database.time().await.ok().flatten()?;
-    let apart = Clock::default().now().signed_duration_since(theirs).num_milliseconds();
-    let message = format!("{apart} ms from the clock of the database");
+    let database_time = database.time().await.ok().flatten()?;
+    let apart = Clock::default()
+        .now()
+        .signed_duration_since(database_time)
+        .num_milliseconds();
+    let message = format!("this machine and the database differ by {} ms", apart.unsigned_abs());
     Some(if apart.unsigned_abs() > MAX_DIFFERENCE {
         Check::warn("clock", format!("{message}: run an NTP client on both hosts"))
     } else {

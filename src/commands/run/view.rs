@@ -4,13 +4,14 @@ mod text;
 
 use prost::Message;
 use prost_reflect::DescriptorPool;
+use runyard_transcode::json::{Codec, Dialect, MessageId};
 
 use crate::{
     commands::output::Output,
     contract::DESCRIPTORS,
     error::{Error, Result},
     v1::{RunEvent, StartRunResponse},
-    wire::json::{Codec, Dialect, MessageId},
+    wire::codec,
 };
 use text::TextView;
 
@@ -89,7 +90,7 @@ impl Json {
     fn new() -> Result<Self> {
         let broken = |error: String| Error::internal("the compiled-in API description is invalid", error);
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
-        let codec = Codec::new(&pool);
+        let codec = codec::json(&pool);
         let message = codec
             .message("runyard.v1.RunEvent")
             .ok_or_else(|| broken("no RunEvent".into()))?;
@@ -103,7 +104,7 @@ impl Json {
     fn show(&mut self, event: &RunEvent) -> Result<()> {
         let mut line = Vec::new();
         self.codec
-            .encode(self.message, Dialect::Runyard, &event.encode_to_vec(), &mut line)
+            .encode(self.message, Dialect::Plain, &event.encode_to_vec(), &mut line)
             .map_err(|error| Error::internal("cannot encode an event as JSON", error.to_string()))?;
         self.out.line(&String::from_utf8_lossy(&line))
     }

@@ -4,9 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, Statement,
-    UpdateMany,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryTrait, Statement, UpdateMany,
+    sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use super::log::{RunEnd, Spent};
 use crate::{
     db::Tx,
     runs::table::{Column, Entity},
-    threads::table::message,
+    threads::{Message, messages},
 };
 
 /// Numbers of rows that a statement or an execution may have.
@@ -37,14 +36,12 @@ pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
 }
 
 /// Inserts messages. An existing row is the same message, so the last message may be repeated to fill up a statement.
-pub(super) async fn insert_messages(tx: &Tx, rows: &[&message::Model]) -> Result<(), DbErr> {
+pub(super) async fn insert_messages(tx: &Tx, rows: &[&Message]) -> Result<(), DbErr> {
     for chunk in rows.chunks(MOST) {
         let filled = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1]));
-        let models = filled
-            .take(size_for(chunk.len()))
-            .map(|row| (*row).clone().into_active_model());
-        let insert = message::Entity::insert_many(models).on_conflict(OnConflict::new().do_nothing().to_owned());
-        tx.execute_all([insert.build(tx.get_database_backend())]).await?;
+        let rows = filled.take(size_for(chunk.len())).map(|row| (*row).clone());
+        tx.execute_all([messages::insert_many(tx.get_database_backend(), rows)])
+            .await?;
     }
     Ok(())
 }

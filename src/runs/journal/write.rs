@@ -17,14 +17,14 @@ use crate::{
     clock::Clock,
     db::Db,
     error::{Code, Error, Result},
-    events::{self, Stored, table as event_table},
+    events::{self, Stored},
     ledger::{self, Charge},
     runs::{
         Status,
         table::{Column, Entity},
     },
     telemetry,
-    threads::{messages, table::message},
+    threads::{Message, messages},
 };
 
 /// Number of attempts to write a batch before its runs are released. A worker then resumes the runs.
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Taken {
     log: Arc<RunLog>,
     events: Vec<Stored>,
-    messages: Vec<message::Model>,
+    messages: Vec<Message>,
     spent: Spent,
     charges: Vec<Charge>,
     ending: Option<RunEnd>,
@@ -192,7 +192,7 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Lease
             None => {}
         }
     }
-    event_table::insert(&tx, &events).await?;
+    events::insert(&tx, &events).await?;
     rows::insert_messages(&tx, &messages).await?;
     rows::add(&tx, &spendings).await?;
     rows::end(&tx, &lasts).await?;

@@ -27,18 +27,24 @@ pub(super) struct StartAccount {
     pub(super) default_agent: Option<Pinned>,
 }
 
-/// Locks the account of a start in the same way as [`ensure::lock`], and finds the default agent if the start names no
-/// agent.
-pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<StartAccount> {
-    if agent_id.is_some() {
+impl StartAccount {
+    /// Locks the account of a start in the same way as [`ensure::lock`], and finds the default agent if the start names
+    /// no agent.
+    pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Self> {
+        if agent_id.is_none() {
+            return lock_with_agent(tx, caller.account_id).await;
+        }
         let account = ensure::lock(tx, caller.account_id).await?;
-        return Ok(StartAccount {
+        Ok(Self {
             tier: account.tier,
             threads: account.threads,
             projects: account.projects,
             default_agent: None,
-        });
+        })
     }
+}
+
+async fn lock_with_agent(tx: &Tx, account_id: Uuid) -> Result<StartAccount> {
     let backend = tx.get_database_backend();
     let text = match backend {
         // The lock mode is the same as in `ensure::lock`.
@@ -46,11 +52,11 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
         // SQLite needs no row lock, because only one writer works at a time.
         _ => FIND.replace("{lock}", ""),
     };
-    let statement = Statement::from_sql_and_values(backend, text, [caller.account_id.into()]);
+    let statement = Statement::from_sql_and_values(backend, text, [account_id.into()]);
     let row = tx.query_one_raw(statement).await?.ok_or_else(|| {
         Error::internal(
             "the account could not be loaded",
-            format!("the account {} does not exist", caller.account_id),
+            format!("the account {account_id} does not exist"),
         )
     })?;
     let default_agent = match row.try_get::<Option<Uuid>>("", "agent_id")? {

@@ -12,7 +12,7 @@ use crate::{
     db::Tx,
     error::Result,
     projects, threads,
-    uploads::{self, room::Measured},
+    uploads::{self, Upload, room::Measured},
 };
 
 /// The project's workspace before the transaction. While this value exists, this process places no other files in the
@@ -54,7 +54,7 @@ impl Room {
         app: &App,
         tx: &Tx,
         target: &Target,
-        files: &[uploads::table::Model],
+        files: &[Upload],
     ) -> Result<BTreeSet<String>> {
         let coming = match files.first() {
             Some(file) if !target.makes_project => {

@@ -1,9 +1,6 @@
 //! The target of a start: the thread and project that the start continues or creates.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement};
 use uuid::Uuid;
 
 use super::NewRun;
@@ -12,16 +9,13 @@ use crate::{
     db::{Tx, is_duplicate},
     error::{Code, Error, Result},
     id,
-    projects::{
-        self,
-        table::{project, sandbox},
-    },
+    projects::{self, ProjectRow, SandboxRow},
     runs::{
         Run,
         table::{Column, Entity, is_unfinished},
     },
-    threads::{self, table::thread},
-    uploads,
+    threads::{self, Thread},
+    uploads::Upload,
 };
 
 /// Maximum length in characters of the name that a new thread or project takes from the prompt.
@@ -34,7 +28,7 @@ pub(super) struct Target {
     pub(super) makes_thread: bool,
     pub(super) makes_project: bool,
     /// The existing thread, if the run continues one.
-    continued: Option<thread::Model>,
+    continued: Option<Thread>,
 }
 
 impl Target {
@@ -95,12 +89,7 @@ impl Target {
     }
 
     /// Finds the sandbox of the project; creates its row if there are files.
-    pub(super) async fn sandbox_for(
-        &self,
-        tx: &Tx,
-        run: &Run,
-        files: &[uploads::table::Model],
-    ) -> Result<Option<sandbox::Model>> {
+    pub(super) async fn sandbox_for(&self, tx: &Tx, run: &Run, files: &[Upload]) -> Result<Option<SandboxRow>> {
         let scope = Scope::account(run.account_id);
         if !files.is_empty() {
             let made = projects::sandbox::insert(tx, run.account_id, self.project_id, run.created_at).await?;
@@ -136,17 +125,17 @@ impl Target {
             ));
         }
         if self.makes_project {
-            let row = project::Model {
+            let row = ProjectRow {
                 id: self.project_id,
                 account_id: run.account_id,
                 name: name.clone(),
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(project::Entity::insert(row.into_active_model()).build(backend));
+            statements.push(projects::insertion(backend, row));
         }
         if self.makes_thread {
-            let row = thread::Model {
+            let row = Thread {
                 id: self.thread_id,
                 account_id: run.account_id,
                 project_id: self.project_id,
@@ -154,7 +143,7 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(thread::Entity::insert(row.into_active_model()).build(backend));
+            statements.push(threads::insertion(backend, row));
         }
         statements
     }

@@ -4,9 +4,8 @@ use uuid::Uuid;
 
 use crate::{
     agents::{
-        Agent, mcp,
+        Agent, AgentVersion, mcp,
         rules::read,
-        table,
         tools::{Offered, Settings},
         version::compare::Difference,
     },
@@ -41,7 +40,7 @@ pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
 }
 
 /// Converts a version of an agent. `current` is the id of the agent's current version.
-pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::AgentVersion> {
+pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersion> {
     let settings: Settings = read(&row.tools)?;
     let setting = |enabled| v1::ToolSetting { enabled };
     Ok(v1::AgentVersion {

@@ -137,13 +137,13 @@ impl Remote {
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        let told = |error: reqwest::Error| error.without_url().to_string();
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(told)?;
+        let describe = |error: reqwest::Error| error.without_url().to_string();
+        let mut response = self.client.get(self.url.clone()).send().await.map_err(describe)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(format!("the response has status {}", response.status()));
         }
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(told)? {
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
             if (text.len() + chunk.len()) as u64 > MAX_JWKS_BYTES {
                 return Err(format!("the response is larger than {MAX_JWKS_BYTES} bytes"));
             }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
+use runyard_transcode::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use tonic::{
@@ -22,14 +23,11 @@ use crate::{
     error::{Error, Result},
     sandbox::Archive,
     v1,
-    wire::{
-        http::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS},
-        range::{Asked, Part},
-    },
+    wire::range::{Asked, Part},
 };
 
 /// Size of one streamed chunk, in bytes.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// The content type of a folder.
 const TAR: &str = "application/x-tar";
 
@@ -78,7 +76,7 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
         Box::pin(stream::iter([Ok(first)]))
     } else {
         let reader = tokio::fs::File::from_std(file).take(length);
-        let rest = ReaderStream::with_capacity(reader, PIECE).map(|piece| match piece {
+        let rest = ReaderStream::with_capacity(reader, CHUNK_BYTES).map(|chunk| match chunk {
             Ok(data) => Ok(HttpBody {
                 data,
                 ..HttpBody::default()
@@ -112,12 +110,12 @@ pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     };
     let rest = stream::try_unfold((archive, place), |(mut archive, place)| async move {
         let next = blocking::run("the folder could not be read", move || {
-            archive.next_piece().map(|piece| (piece, archive))
+            archive.next_chunk().map(|chunk| (chunk, archive))
         })
         .await?;
-        let (piece, archive) = next;
-        let body = piece.map(|piece| HttpBody {
-            data: piece.into(),
+        let (chunk, archive) = next;
+        let body = chunk.map(|chunk| HttpBody {
+            data: chunk.into(),
             ..HttpBody::default()
         });
         Ok::<_, Status>(body.map(|body| (body, (archive, place))))

@@ -70,9 +70,9 @@ impl Asset {
     }
 
     /// The response to GET.
-    pub(super) async fn answer(&self, asked: &HeaderMap) -> Response<Body> {
+    pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
-        let small = if accepts_gzip(asked) {
+        let small = if accepts_gzip(request) {
             self.gzipped().await
         } else {
             None
@@ -84,7 +84,7 @@ impl Asset {
             Some(_) => format!("\"{tag}-gzip\""),
             None => format!("\"{tag}\""),
         };
-        let unchanged = is_known(asked, &tag);
+        let unchanged = is_known(request, &tag);
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         let mut say = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
@@ -119,14 +119,14 @@ impl Asset {
     }
 
     async fn gzipped(&self) -> Option<Bytes> {
-        let made = self.0.gzip.get_or_init(async || {
+        let compressed = self.0.gzip.get_or_init(async || {
             let plain = self.0.plain.clone();
             tokio::task::spawn_blocking(move || compress(&plain))
                 .await
                 .ok()
                 .flatten()
         });
-        made.await.clone()
+        compressed.await.clone()
     }
 }
 
@@ -169,8 +169,8 @@ fn has_hash(name: &str) -> bool {
 }
 
 /// Returns true if `Accept-Encoding` names gzip with a weight other than q=0 (RFC 9110, 12.5.3).
-fn accepts_gzip(asked: &HeaderMap) -> bool {
-    let lists = asked.get_all(header::ACCEPT_ENCODING).iter();
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = lists
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','));
@@ -185,8 +185,8 @@ fn accepts_gzip(asked: &HeaderMap) -> bool {
 }
 
 /// Returns true if the file in the browser's cache is current (RFC 9110, 13.1.2).
-fn is_known(asked: &HeaderMap, tag: &str) -> bool {
-    let lists = asked.get_all(header::IF_NONE_MATCH).iter();
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','));

@@ -75,10 +75,10 @@ class Door:
         try:
             return self.do(act())
         except runyard.RunyardError as error:
-            facts = {"message": error.message, "error_code": error.error_code, **in_json(error.facts)}
+            details = {"message": error.message, "error_code": error.error_code, **in_json(error.details)}
             fields = [violation.field for violation in error.field_violations]
             raise Refused(
-                code=error.grpc_code, reason=error.error_code, message=error.message, facts=facts, fields=fields
+                code=error.grpc_code, reason=error.error_code, message=error.message, details=details, fields=fields
             ) from error
 
     def call(self, method, request):

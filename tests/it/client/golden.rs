@@ -379,12 +379,12 @@ fn printed(message: &DynamicMessage) -> Value {
 
 /// An error as the client sees it.
 fn refusal(error: &Error) -> Value {
-    let mut facts = Map::from_iter([
+    let mut details = Map::from_iter([
         ("message".to_owned(), error.message().into()),
         ("error_code".to_owned(), error.code().as_str().into()),
     ]);
     if let Some(seen) = error.details() {
-        facts.extend([
+        details.extend([
             ("running_thread_ids".to_owned(), json!(seen.running_thread_ids)),
             ("running_count".to_owned(), json!(seen.running_count)),
             ("current_count".to_owned(), json!(seen.current_count)),
@@ -395,7 +395,7 @@ fn refusal(error: &Error) -> Value {
     let status = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Status>());
     let code = status.map(|status| screaming(&format!("{:?}", status.code())));
     json!({
-        "code": code, "reason": error.code().as_str(), "message": error.message(), "facts": facts,
+        "code": code, "reason": error.code().as_str(), "message": error.message(), "details": details,
         "fields": error.field().into_iter().collect::<Vec<_>>(),
     })
 }

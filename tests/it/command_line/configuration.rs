@@ -92,8 +92,8 @@ fn three_variables_configure_a_provider() {
 #[test]
 fn configuration_errors_name_the_key() {
     let refused = |file: Option<&str>, variables: &[(&str, &str)], word: &str| {
-        let said = load(file, variables).unwrap_err();
-        assert!(said.contains(word), "{said}");
+        let message = load(file, variables).unwrap_err();
+        assert!(message.contains(word), "{message}");
     };
     refused(
         None,
@@ -105,10 +105,10 @@ fn configuration_errors_name_the_key() {
     refused(Some("listen = "), &[], "runyard.toml");
     refused(Some("lissten = \"x\""), &[], "lissten");
     refused(Some("auth = 3"), &[("RUNYARD_JWT_SECRET", "x")], "runyard.toml");
-    let said = load(None, &[("RUNYARD_DATABASE_URL", "mysql://u:hunter2@h/db")]).unwrap_err();
+    let message = load(None, &[("RUNYARD_DATABASE_URL", "mysql://u:hunter2@h/db")]).unwrap_err();
     assert!(
-        said.contains("RUNYARD_DATABASE_URL") && !said.contains("hunter2"),
-        "{said}"
+        message.contains("RUNYARD_DATABASE_URL") && !message.contains("hunter2"),
+        "{message}"
     );
 }
 
@@ -133,7 +133,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "input_price = 1\n",
             "input_price = -1\n",
-            "line 7, models[0].input_price: the price of a is negative",
+            "line 7, models[0].input_price: the price of a must be a number of 0 or more",
         ),
         (
             "output_price = 1.5",
@@ -148,7 +148,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "max_output_tokens = 10\n",
             "max_output_tokens = 100\n",
-            "line 5, models[0].context_window: a has too small a context window",
+            "line 5, models[0].context_window: the context window of a must be larger than max_output_tokens",
         ),
         (
             "max_output_tokens = 10\n",
@@ -168,7 +168,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "upstream = \"a\"",
             "upstream = \"a\"\nprovider = \"x\"",
-            "line 5, models[0].provider: a names the provider x",
+            "line 5, models[0].provider: the model a uses the provider x",
         ),
         (
             "name = \"a\"",
@@ -178,7 +178,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nconcurrent_runs = -1\n",
-            "line 16, tiers[0].concurrent_runs: the tier free has a negative limit",
+            "line 16, tiers[0].concurrent_runs: a limit of the tier free is negative",
         ),
         (
             "credits_granted = 1\n",
@@ -198,17 +198,17 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "models = [\"a\"]",
             "models = [\n\"a\",\n\"z\"]",
-            "line 12, tiers[0].models: free names the model z",
+            "line 12, tiers[0].models: the tier free names the model z",
         ),
         (
             "default_model = \"a\"",
             "default_model = \"z\"",
-            "line 13, tiers[0].default_model: free names the model z",
+            "line 13, tiers[0].default_model: the tier free names the model z",
         ),
         (
             "credits_granted = 1\n",
             "credits_granted = 1\ndowngrades = { z = \"a\" }\n",
-            "line 16, tiers[0].downgrades: free names the model z",
+            "line 16, tiers[0].downgrades: the tier free names the model z",
         ),
         (
             "# Ours.",
@@ -228,7 +228,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nrun_timeout_seconds = 0\n",
-            "line 16, tiers[0].run_timeout_seconds: 0 would end every run of the tier free immediately",
+            "line 16, tiers[0].run_timeout_seconds: the run timeout of the tier free must be 1 or more",
         ),
         (
             "models = [\"a\"]",
@@ -265,21 +265,21 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     for (from, to, wanted) in table {
         let mistaken = good.replacen(from, to, 1);
         assert_ne!(mistaken, good, "{from}");
-        let said = load(Some(&mistaken), &[]).unwrap_err();
-        assert!(said.contains(&format!("runyard.toml, {wanted}")), "{to}: {said}");
+        let message = load(Some(&mistaken), &[]).unwrap_err();
+        assert!(message.contains(&format!("runyard.toml, {wanted}")), "{to}: {message}");
     }
 
     let twice = format!("{good}{tier}");
-    let said = load(Some(&twice), &[]).unwrap_err();
+    let message = load(Some(&twice), &[]).unwrap_err();
     assert!(
-        said.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
-        "{said}"
+        message.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
+        "{message}"
     );
     // The file has custom models but no tiers. The error concerns a default tier, so it has no line number.
-    let said = load(Some(model), &[]).unwrap_err();
+    let message = load(Some(model), &[]).unwrap_err();
     assert!(
-        said.contains("runyard.toml, default value of tiers[0].models: free names the model"),
-        "{said}"
+        message.contains("runyard.toml, default value of tiers[0].models: the tier free names the model"),
+        "{message}"
     );
 }
 
@@ -299,7 +299,7 @@ fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     let config = read(off);
     assert_eq!(has(&config), [false, true]);
     assert_eq!(config.rate_per_address().unwrap().per_second.get(), 7);
-    for (text, said) in [
+    for (text, message) in [
         ("[http]\nrate_per_account = \"on\"", "or \"off\""),
         (
             "[http]\nrate_per_account = { per_second = 0, burst = 1 }",
@@ -311,6 +311,6 @@ fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
         ),
     ] {
         let refused = Config::parse("a test", text).unwrap_err();
-        assert!(refused.message().contains(said), "{}", refused.message());
+        assert!(refused.message().contains(message), "{}", refused.message());
     }
 }

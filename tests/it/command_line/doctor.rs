@@ -36,8 +36,8 @@ fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String
     (read(&stdout(&output)), output.status.code())
 }
 
-fn read(said: &str) -> Vec<[String; 3]> {
-    let checks = said.lines().map(|line| {
+fn read(message: &str) -> Vec<[String; 3]> {
+    let checks = message.lines().map(|line| {
         let check: Value = serde_json::from_str(line).unwrap();
         ["name", "verdict", "message"].map(|key| check[key].as_str().unwrap().to_owned())
     });

@@ -9,9 +9,8 @@ use std::{
 };
 
 use runyard::{
-    Error,
     engine::{
-        Outcome,
+        Error, Outcome,
         answer::{MAX_ARGUMENT_BYTES, MAX_CALLS, MAX_RECEIVED_CALLS},
         calls::{MAX_MISTAKES, MAX_RESULT_BYTES, MAX_SHOWN_BYTES},
         salvage,
@@ -423,7 +422,9 @@ async fn a_panic_in_a_tool_is_contained() {
         .await;
     played.assert_completed();
     assert!(
-        played.log.has("record result a error \"the tool failed internally"),
+        played
+            .log
+            .has("record result a error \"the tool failed because of an internal error"),
         "{:#?}",
         played.lines()
     );

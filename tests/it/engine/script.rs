@@ -9,14 +9,13 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream};
 use runyard::{
-    Error, Result,
     config::Config,
-    engine::{self, Budget, Job, ModelLimits, Outcome, Recorded, Sink, StoredMessage},
+    engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage},
     llm::{
         ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest, ToolSpec,
     },
     sandbox::{Place, Sandboxes},
-    tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, Toolbox},
+    tools::{self, Effect, Tool, ToolAnswer, ToolContext, ToolFailure, Toolbox},
     v1::{NoticeKind, run_event::Event},
 };
 use serde_json::{Value, json};
@@ -341,7 +340,7 @@ impl Stage {
                 },
                 system_prompt: "Be brief.".to_owned(),
                 history: vec![user("Do it.")],
-                tools: runyard::tools::none(),
+                tools: tools::none(),
                 workplace: Arc::new(sandboxes.open(Place { folder, number: 0 })),
                 budget: Budget {
                     max_steps: 20,
@@ -386,7 +385,7 @@ impl Stage {
 
     pub async fn run(mut self) -> Played {
         if !self.tools.is_empty() {
-            self.job.tools = Arc::new(Toolbox::new(self.tools));
+            self.job.tools = Toolbox::for_run(tools::none(), self.tools).unwrap();
         }
         let sink: Arc<dyn Sink> = Arc::new(self.log.clone());
         let running = engine::run(&*self.script, self.job, sink, &self.cancel);

@@ -3,10 +3,8 @@
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use prost_types::Timestamp;
-use runyard::{
-    v1,
-    wire::json::Dialect::{self, Canonical, Runyard},
-};
+use runyard::v1;
+use runyard_transcode::json::Dialect::{self, Canonical, Plain};
 
 use super::{CONTRACT, EVERYTHING};
 
@@ -97,10 +95,10 @@ fn an_agent_prints_as_in_the_seed_document() {
         ..v1::Agent::default()
     };
     let printed = CONTRACT
-        .encode("runyard.v1.Agent", Runyard, &agent.encode_to_vec())
+        .encode("runyard.v1.Agent", Plain, &agent.encode_to_vec())
         .unwrap();
     assert_eq!(printed, compact(seed));
-    let read = CONTRACT.decode("runyard.v1.Agent", Runyard, seed.as_bytes()).unwrap();
+    let read = CONTRACT.decode("runyard.v1.Agent", Plain, seed.as_bytes()).unwrap();
     assert_eq!(v1::Agent::decode(read.as_slice()).unwrap(), agent);
 }
 
@@ -123,7 +121,7 @@ fn a_started_run_prints_as_in_the_seed_document() {
     };
     let print = |answer: &v1::StartRunResponse| {
         CONTRACT
-            .encode("runyard.v1.StartRunResponse", Runyard, &answer.encode_to_vec())
+            .encode("runyard.v1.StartRunResponse", Plain, &answer.encode_to_vec())
             .unwrap()
     };
     assert_eq!(print(&answer), compact(seed));
@@ -158,7 +156,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     };
     let (wire, message) = (event.encode_to_vec(), "runyard.v1.RunEvent");
     assert_eq!(
-        CONTRACT.encode(message, Runyard, &wire).unwrap(),
+        CONTRACT.encode(message, Plain, &wire).unwrap(),
         compact(
             r#"{"agent_run_id": "r", "sequence": 9007199254740993, "created_at": "2025-08-15T10:30:00.123456Z",
                "status": {"status": "failed", "error_code": "INTERNAL", "message": null}}"#
@@ -176,11 +174,11 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.set_member(id, &wire).unwrap(), Some("status"));
     assert_eq!(codec.set_member(id, b"").unwrap(), None);
     assert_eq!(
-        codec.read_text((id, 2), Runyard, &wire).unwrap().as_deref(),
+        codec.read_text((id, 2), Plain, &wire).unwrap().as_deref(),
         Some("9007199254740993")
     );
-    assert_eq!(codec.read_text((id, 1), Runyard, &wire).unwrap().as_deref(), Some("r"));
-    assert_eq!(codec.read_text((id, 3), Runyard, &wire).unwrap(), None, "not a scalar");
+    assert_eq!(codec.read_text((id, 1), Plain, &wire).unwrap().as_deref(), Some("r"));
+    assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
 /// Reads text in one dialect and prints it in another dialect. Returns an error as text.
@@ -349,7 +347,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
 
 /// Reads JSON in our dialect; prints each field that the JSON names as `name=value`.
 fn ours(json: &str) -> String {
-    let wire = EVERYTHING.decode("runyard.test.Everything", Runyard, json.as_bytes());
+    let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {
         Ok(wire) => wire,
         Err(error) => return error.to_string(),
@@ -362,7 +360,7 @@ fn ours(json: &str) -> String {
         let mut value = Vec::new();
         EVERYTHING
             .codec
-            .encode_field((id, field.number), Runyard, &wire, &mut value)
+            .encode_field((id, field.number), Plain, &wire, &mut value)
             .unwrap();
         printed.push(format!("{}={}", field.name, String::from_utf8(value).unwrap()));
     }
@@ -419,7 +417,7 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
 
 #[test]
 fn unset_fields_print_as_documented() {
-    let all = EVERYTHING.encode("runyard.test.Everything", Runyard, b"").unwrap();
+    let all = EVERYTHING.encode("runyard.test.Everything", Plain, b"").unwrap();
     assert!(
         all.starts_with(r#"{"zulu":"","a_double":0.0,"a_float":0.0,"a_int32":0,"a_int64":0,"#),
         "fields are printed in file order: {all}"

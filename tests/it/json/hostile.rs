@@ -1,14 +1,14 @@
 //! Hostile input is refused, and no input makes the codec panic.
 
 use proptest::prelude::*;
-use runyard::wire::json::Dialect::{Canonical, Runyard};
+use runyard_transcode::json::Dialect::{Canonical, Plain};
 
 use super::{CONTRACT, EVERYTHING};
 
 const MESSAGE: &str = "runyard.test.Everything";
 
 fn refusal(json: &[u8]) -> String {
-    match EVERYTHING.decode(MESSAGE, Runyard, json) {
+    match EVERYTHING.decode(MESSAGE, Plain, json) {
         Ok(_) => "taken".to_owned(),
         Err(error) => {
             assert!(error.is_callers(), "{error}");
@@ -203,7 +203,7 @@ fn length_prefixes_of_any_size_are_written() {
         let text = "é".repeat(length / 2) + &"x".repeat(length % 2);
         let json = format!("{{\"inner\":{{\"inner\":{{\"text\":\"{text}\"}},\"inners\":[{{}},{{\"text\":\"y\"}}]}}}}");
         let wire = EVERYTHING
-            .decode("runyard.test.Inner", Runyard, json.as_bytes())
+            .decode("runyard.test.Inner", Plain, json.as_bytes())
             .unwrap();
         let descriptor = EVERYTHING.pool.get_message_by_name("runyard.test.Inner").unwrap();
         let oracle = prost_reflect::DynamicMessage::decode(descriptor, wire.as_slice()).unwrap();
@@ -289,7 +289,7 @@ fn an_error_leaves_the_buffer_unchanged() {
 fn an_invalid_request_error_names_its_field() {
     let error = CONTRACT.decode(
         "runyard.v1.CreateAgentRequest",
-        Runyard,
+        Plain,
         br#"{"custom_mcps": [{"nmae": ""}]}"#,
     );
     let error = runyard::Error::from(error.unwrap_err());
@@ -346,7 +346,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for message in ["runyard.test.Everything", "google.protobuf.Any", "google.protobuf.Value", "google.protobuf.Timestamp", "runyard.test.Inner"] {
-            for dialect in [Canonical, Runyard] {
+            for dialect in [Canonical, Plain] {
                 let _ = EVERYTHING.encode(message, dialect, &bytes);
                 let _ = EVERYTHING.decode(message, dialect, &bytes);
             }
@@ -356,7 +356,7 @@ proptest! {
 
     #[test]
     fn bytes_of_small_tags_and_lengths_never_panic(bytes in prop::collection::vec(prop_oneof![0u8..32, 0x70u8..0x8f, Just(0xf8), Just(0xff)], 0..80)) {
-        for dialect in [Canonical, Runyard] {
+        for dialect in [Canonical, Plain] {
             if let Ok(json) = EVERYTHING.encode("runyard.test.Everything", dialect, &bytes) {
                 serde_json::from_str::<serde_json::Value>(&json).map_err(|error| TestCaseError::fail(format!("{error}: {json}")))?;
             }
@@ -376,7 +376,7 @@ proptest! {
             }
             _ => {}
         }
-        for dialect in [Canonical, Runyard] {
+        for dialect in [Canonical, Plain] {
             if let Ok(wire) = EVERYTHING.decode(MESSAGE, dialect, text.as_bytes()) {
                 let printed = EVERYTHING.encode(MESSAGE, dialect, &wire).unwrap();
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&printed).is_ok());

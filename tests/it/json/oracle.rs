@@ -5,7 +5,7 @@ use proptest::{prelude::*, test_runner::TestCaseResult};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _};
 use rand::{SeedableRng as _, rngs::StdRng};
-use runyard::wire::json::Dialect;
+use runyard_transcode::json::Dialect;
 use serde_json::Value;
 
 use super::{CONTRACT, EVERYTHING, Subject, random};
@@ -55,9 +55,9 @@ fn round_trip(subject: &Subject, message: &DynamicMessage) -> TestCaseResult {
     let descriptor = message.descriptor();
     let name = descriptor.full_name();
     let printed = subject
-        .encode(name, Dialect::Runyard, &message.encode_to_vec())
+        .encode(name, Dialect::Plain, &message.encode_to_vec())
         .unwrap();
-    let wire = subject.decode(name, Dialect::Runyard, printed.as_bytes());
+    let wire = subject.decode(name, Dialect::Plain, printed.as_bytes());
     let wire = wire.map_err(|error| TestCaseError::fail(format!("{name}: {error} in {printed}")))?;
     let read = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();
     prop_assert_eq!(expected(&read), expected(message), "{} through {}", name, printed);

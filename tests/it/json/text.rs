@@ -1,13 +1,11 @@
 //! Fields from path variables, query parameters and form parts, and the field descriptions of the codec.
 
 use prost::Message as _;
-use runyard::{
-    v1,
-    wire::json::{
-        Cardinality,
-        Dialect::{Canonical, Runyard},
-        FieldKind,
-    },
+use runyard::v1;
+use runyard_transcode::json::{
+    Cardinality,
+    Dialect::{Canonical, Plain},
+    FieldKind,
 };
 
 use super::{CONTRACT, EVERYTHING};
@@ -94,7 +92,7 @@ fn text_fields_are_merged_into_one_message() {
         .codec
         .decode(
             id,
-            Runyard,
+            Plain,
             br#"{"an_inner": {"text": "body", "number": 1}, "r_int32": [1, 2]}"#,
             &mut wire,
         )
@@ -110,7 +108,7 @@ fn text_fields_are_merged_into_one_message() {
     ] {
         EVERYTHING
             .codec
-            .decode_text((id, path), Runyard, text, &mut wire)
+            .decode_text((id, path), Plain, text, &mut wire)
             .unwrap();
     }
     assert_eq!(
@@ -125,7 +123,7 @@ fn the_keys_of_a_body_form_its_update_mask() {
     let id = codec.message("runyard.v1.UpdateAgentRequest").unwrap();
     let mut wire = Vec::new();
     let json = br#"{"description": null, "iconName": "bot", "custom_mcps": []}"#;
-    let keys = codec.decode_keys(id, Runyard, json, &mut wire).unwrap();
+    let keys = codec.decode_keys(id, Plain, json, &mut wire).unwrap();
     assert_eq!(keys, ["description", "icon_name", "custom_mcps"]);
     let mask = codec.field(id, "updateMask").unwrap();
     assert_eq!(
@@ -133,7 +131,7 @@ fn the_keys_of_a_body_form_its_update_mask() {
         (FieldKind::FieldMask, Cardinality::Single)
     );
     codec
-        .decode_text((id, mask.name), Runyard, &keys.join(","), &mut wire)
+        .decode_text((id, mask.name), Plain, &keys.join(","), &mut wire)
         .unwrap();
     let request = v1::UpdateAgentRequest::decode(wire.as_slice()).unwrap();
     assert_eq!(request.update_mask.unwrap().paths, keys);
@@ -146,10 +144,10 @@ fn a_field_given_with_its_default_value_is_set() {
     let id = codec.message("runyard.v1.StartRunRequest").unwrap();
     let emit = codec.field(id, "emit_timing").unwrap();
     let mut wire = Vec::new();
-    codec.decode(id, Runyard, br#"{"prompt": "x"}"#, &mut wire).unwrap();
+    codec.decode(id, Plain, br#"{"prompt": "x"}"#, &mut wire).unwrap();
     assert!(!codec.is_set(id, emit.number, &wire).unwrap());
     codec
-        .decode(id, Runyard, br#"{"emit_timing": false}"#, &mut wire)
+        .decode(id, Plain, br#"{"emit_timing": false}"#, &mut wire)
         .unwrap();
     assert!(codec.is_set(id, emit.number, &wire).unwrap());
 }

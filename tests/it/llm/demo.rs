@@ -65,25 +65,25 @@ impl Desk {
                 tools: self.offered.iter().map(|name| spec(name)).collect(),
                 max_output_tokens: 8192,
             };
-            let heard = ask(&Demo, request.clone()).await;
-            assert_eq!(heard.end, Some(EndReason::Done));
-            let usage = heard.usage.expect("an estimate");
+            let reply = ask(&Demo, request.clone()).await;
+            assert_eq!(reply.end, Some(EndReason::Done));
+            let usage = reply.usage.expect("an estimate");
             assert!(usage.input > 0 && usage.output > 0);
             let again = ask(&Demo, request).await;
             assert_eq!(
-                (&heard.text, &heard.calls),
+                (&reply.text, &reply.calls),
                 (&again.text, &again.calls),
                 "the same request gives the same answer"
             );
             self.messages.push(ChatMessage::Assistant {
-                text: heard.text.clone(),
-                tool_calls: heard.calls.clone(),
+                text: reply.text.clone(),
+                tool_calls: reply.calls.clone(),
             });
-            if heard.calls.is_empty() {
-                assert!(heard.deltas > 3, "the text arrives in small deltas");
-                return heard.text;
+            if reply.calls.is_empty() {
+                assert!(reply.deltas > 3, "the text arrives in small deltas");
+                return reply.text;
             }
-            for call in heard.calls {
+            for call in reply.calls {
                 self.execute(&call);
             }
         }
@@ -211,14 +211,14 @@ const SALES: &str = "date,region,product,units,revenue\n\
 /// Analyzes a table in a workspace with few programs.
 async fn analyze(files: &[(&str, &str)], prompt: &str) -> (String, Desk) {
     let mut desk = Desk::new(files).with_few_programs();
-    let said = desk.say(prompt).await;
-    (said, desk)
+    let answer = desk.say(prompt).await;
+    (answer, desk)
 }
 
 #[tokio::test]
 async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
     let prompt = "Analyze data.csv and create visualizations\n\nFiles in /workspace: data.csv";
-    let (said, desk) = analyze(&[("data.csv", SALES)], prompt).await;
+    let (answer, desk) = analyze(&[("data.csv", SALES)], prompt).await;
     for expected in [
         "9 rows",
         "5 columns",
@@ -227,7 +227,7 @@ async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
         "output/report.md",
         "output/chart.svg",
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(answer.contains(expected), "{expected}: {answer}");
     }
     let report = desk.file("output/report.md");
     for expected in [
@@ -254,10 +254,10 @@ async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
 
 #[tokio::test]
 async fn the_prompt_selects_the_columns() {
-    let (said, desk) = analyze(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
+    let (answer, desk) = analyze(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
     assert!(
-        said.contains("**Units by region**") && said.contains("Highest: South with 12"),
-        "{said}"
+        answer.contains("**Units by region**") && answer.contains("Highest: South with 12"),
+        "{answer}"
     );
     let chart = desk.chart();
     assert!(
@@ -345,9 +345,9 @@ async fn tables_in_many_formats_are_understood() {
     ];
     for (name, content, expected) in table {
         let prompt = format!("What is in it?\n\nFiles in /workspace: {name}");
-        let (said, desk) = analyze(&[(name, content)], &prompt).await;
+        let (answer, desk) = analyze(&[(name, content)], &prompt).await;
         for expected in expected {
-            assert!(said.contains(expected), "{name}: {expected}: {said}");
+            assert!(answer.contains(expected), "{name}: {expected}: {answer}");
         }
         desk.chart();
         assert!(!desk.has("x"), "{name}: part of a file or column name was executed");
@@ -356,19 +356,19 @@ async fn tables_in_many_formats_are_understood() {
 
 #[tokio::test]
 async fn a_table_without_rows_is_reported_as_empty() {
-    let (said, desk) = analyze(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
-    assert!(said.contains("0 rows") && said.contains("no rows, so"), "{said}");
+    let (answer, desk) = analyze(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
+    assert!(answer.contains("0 rows") && answer.contains("no rows, so"), "{answer}");
     assert!(!desk.has("output/chart.svg") && desk.file("output/report.md").contains("0 rows, 2 columns"));
 
     for (content, expected) in [("", "is empty"), ("\n\n  \n", "only blank lines")] {
         let mut desk = Desk::new(&[("nothing.csv", content)]);
-        let said = desk.say("Analyze nothing.csv").await;
-        assert!(said.contains(expected), "{said}");
+        let answer = desk.say("Analyze nothing.csv").await;
+        assert!(answer.contains(expected), "{answer}");
         assert!(!desk.has("output"));
     }
     let mut desk = Desk::new(&[]);
-    let said = desk.say("Analyze missing.csv").await;
-    assert!(said.contains("There is no file missing.csv"), "{said}");
+    let answer = desk.say("Analyze missing.csv").await;
+    assert!(answer.contains("There is no file missing.csv"), "{answer}");
 }
 
 #[tokio::test]
@@ -386,8 +386,8 @@ async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
         )
         .unwrap();
     }
-    let (said, desk) = analyze(&[("big.csv", &text)], "Analyze big.csv").await;
-    assert!(said.contains("60000 rows"), "{said}");
+    let (answer, desk) = analyze(&[("big.csv", &text)], "Analyze big.csv").await;
+    assert!(answer.contains("60000 rows"), "{answer}");
     let read: usize = desk
         .messages
         .iter()
@@ -408,26 +408,26 @@ async fn a_failing_tool_leads_to_a_fallback_or_an_explanation() {
     let prompt = "Analyze data.csv";
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("write");
-    let said = desk.say(prompt).await;
+    let answer = desk.say(prompt).await;
     assert!(
-        said.contains("2,861.5") && desk.has("output/chart.svg"),
-        "the shell writes the script: {said}"
+        answer.contains("2,861.5") && desk.has("output/chart.svg"),
+        "the shell writes the script: {answer}"
     );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("bash");
-    let said = desk.say(prompt).await;
+    let answer = desk.say(prompt).await;
     assert!(
-        said.contains("could not look at data.csv") && said.contains("out of order"),
-        "{said}"
+        answer.contains("could not look at data.csv") && answer.contains("out of order"),
+        "{answer}"
     );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.offered = vec!["bash"];
-    let said = desk.say(prompt).await;
+    let answer = desk.say(prompt).await;
     assert!(
-        said.contains("2,861.5") && desk.has("output/chart.svg"),
-        "bash alone is enough: {said}"
+        answer.contains("2,861.5") && desk.has("output/chart.svg"),
+        "bash alone is enough: {answer}"
     );
 }
 
@@ -435,8 +435,11 @@ async fn a_failing_tool_leads_to_a_fallback_or_an_explanation() {
 async fn a_failing_script_is_explained() {
     let mut desk = Desk::new(&[("data.csv", SALES)]).with_few_programs();
     fs::remove_file(desk.folder.path().join(".programs/awk")).unwrap();
-    let said = desk.say("Analyze data.csv").await;
-    assert!(said.contains("my script failed") && said.contains("awk"), "{said}");
+    let answer = desk.say("Analyze data.csv").await;
+    assert!(
+        answer.contains("my script failed") && answer.contains("awk"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -448,13 +451,17 @@ async fn a_message_names_a_file() {
         ("see `/workspace/a.csv`.", "a.csv"),
         ("compare \"a.txt\" to c.csv's rows!", "c.csv"),
     ] {
-        let said = Desk::new(&[]).say(message).await;
-        assert_eq!(said, format!("There is no file {file} in the workspace."), "{message}");
+        let answer = Desk::new(&[]).say(message).await;
+        assert_eq!(
+            answer,
+            format!("There is no file {file} in the workspace."),
+            "{message}"
+        );
     }
-    let said = Desk::new(&[])
+    let answer = Desk::new(&[])
         .say("version 1.5, e.g. https://x.org/a.csv or ../../etc/a.csv")
         .await;
-    assert!(said.contains("built-in demo model"), "{said}");
+    assert!(answer.contains("built-in demo model"), "{answer}");
 }
 
 /// The examples on the home screen of the console; `samples.ts` creates their files.
@@ -462,8 +469,8 @@ async fn a_message_names_a_file() {
 async fn the_examples_of_the_console_get_useful_answers() {
     let table = "month,region,product,units,revenue\n2025-01,North,Tent,70,13230.00\n2025-01,South,Stove,90,5805.00\n\
         2025-02,North,Backpack,120,15480.00\n2025-03,South,Tent,180,34020.00\n";
-    let (said, desk) = analyze(&[("data.csv", table)], "Analyze data.csv and create visualizations").await;
-    assert!(said.contains("Highest: 2025-03 with 34,020"), "{said}");
+    let (answer, desk) = analyze(&[("data.csv", table)], "Analyze data.csv and create visualizations").await;
+    assert!(answer.contains("Highest: 2025-03 with 34,020"), "{answer}");
     assert!(desk.chart().contains("<polyline"));
 
     let notes = "Meeting of the yard crew, Tuesday\n\n\
@@ -472,8 +479,8 @@ async fn the_examples_of_the_console_get_useful_answers() {
         The new timetable starts on the first of the month. Freight then comes an hour earlier, so the\n\
         crane has to be ready by five. There were no objections.\nOpen: who trains the two newcomers?\n";
     let mut desk = Desk::new(&[("notes.txt", notes)]).with_few_programs();
-    let said = desk.say("Summarize notes.txt in three sentences").await;
-    let chosen: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    let answer = desk.say("Summarize notes.txt in three sentences").await;
+    let chosen: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("> ")).collect();
     assert_eq!(
         chosen,
         [
@@ -495,7 +502,7 @@ async fn the_examples_of_the_console_get_useful_answers() {
         writeln!(log, "2025-11-04 10:{minute:02}:31 GET /checkout {status} {took} ms").unwrap();
     }
     let mut desk = Desk::new(&[("server.log", &log)]).with_few_programs();
-    let said = desk
+    let answer = desk
         .say("Write a script that finds the slowest requests and the errors in server.log, and run it")
         .await;
     for expected in [
@@ -505,7 +512,7 @@ async fn the_examples_of_the_console_get_useful_answers() {
         "- `2025-11-04 10:33:31 GET /checkout 503 1833 ms`",
         "output/find.sh",
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(answer.contains(expected), "{expected}: {answer}");
     }
     assert!(
         desk.file("output/report.md")
@@ -517,9 +524,9 @@ async fn the_examples_of_the_console_get_useful_answers() {
 async fn other_files_are_found_and_summarised() {
     let poem = "The sea is wide\nthe sea is deep\n\nthe SEAGULLS sleep\n";
     let mut desk = Desk::new(&[("poem.txt", poem)]).with_few_programs();
-    let said = desk.say("Summarize this\n\nFiles in /workspace: poem.txt").await;
+    let answer = desk.say("Summarize this\n\nFiles in /workspace: poem.txt").await;
     for expected in ["4 lines (1 of them blank)", "11 words", "52 bytes", "output/report.md"] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(answer.contains(expected), "{expected}: {answer}");
     }
     assert!(
         desk.file("output/report.md").contains("| seagulls | 1 |"),
@@ -528,20 +535,23 @@ async fn other_files_are_found_and_summarised() {
     );
 
     let mut desk = Desk::new(&[("deep/er/sales.csv", SALES), ("note.txt", "hi")]);
-    let said = desk.say("Please make a chart of my data").await;
-    assert!(said.contains("deep/er/sales.csv") && said.contains("2,861.5"), "{said}");
-    let said = desk.say("And the units by product?").await;
+    let answer = desk.say("Please make a chart of my data").await;
     assert!(
-        said.contains("built-in demo model"),
-        "a question without a file is not answered by guessing: {said}"
+        answer.contains("deep/er/sales.csv") && answer.contains("2,861.5"),
+        "{answer}"
     );
-    let said = desk.say("Make a chart of the units by product in that file").await;
-    assert!(said.contains("**Units by product**"), "{said}");
+    let answer = desk.say("And the units by product?").await;
+    assert!(
+        answer.contains("built-in demo model"),
+        "a question without a file is not answered by guessing: {answer}"
+    );
+    let answer = desk.say("Make a chart of the units by product in that file").await;
+    assert!(answer.contains("**Units by product**"), "{answer}");
 
     let mut desk = Desk::new(&[]);
     fs::write(desk.folder.path().join("photo.bin"), [0_u8, 159, 146, 150, 0, 1]).unwrap();
-    let said = desk.say("What is this?\n\nFiles in /workspace: photo.bin").await;
-    assert!(said.contains("not text") && said.contains("6 bytes"), "{said}");
+    let answer = desk.say("What is this?\n\nFiles in /workspace: photo.bin").await;
+    assert!(answer.contains("not text") && answer.contains("6 bytes"), "{answer}");
 }
 
 #[tokio::test]
@@ -553,20 +563,23 @@ async fn without_files_or_tools_the_model_says_it_is_a_demo() {
         "hi 🦀",
     ] {
         let mut desk = Desk::new(&[]);
-        let said = desk.say(prompt).await;
+        let answer = desk.say(prompt).await;
         assert!(
-            said.contains("built-in demo model") && said.contains("RUNYARD_OPENAI_BASE_URL"),
-            "{prompt}: {said}"
+            answer.contains("built-in demo model") && answer.contains("RUNYARD_OPENAI_BASE_URL"),
+            "{prompt}: {answer}"
         );
-        assert!(!said.contains("Paris") && desk.calls.is_empty(), "{prompt}");
+        assert!(!answer.contains("Paris") && desk.calls.is_empty(), "{prompt}");
     }
     let mut desk = Desk::new(&[]);
-    let said = desk.say("Analyze my data and draw a chart").await;
-    assert!(said.contains("no file in the workspace"), "{said}");
+    let answer = desk.say("Analyze my data and draw a chart").await;
+    assert!(answer.contains("no file in the workspace"), "{answer}");
     assert_eq!(desk.calls.len(), 1, "it listed the workspace");
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.offered.clear();
-    let said = desk.say("Analyze data.csv").await;
-    assert!(said.contains("no tools in this run") && desk.calls.is_empty(), "{said}");
+    let answer = desk.say("Analyze data.csv").await;
+    assert!(
+        answer.contains("no tools in this run") && desk.calls.is_empty(),
+        "{answer}"
+    );
 }

@@ -2,11 +2,25 @@
 
 use runyard::{
     config::{Config, Provider, ProviderKind},
+    engine,
     llm::{EndReason, LlmError, Models},
 };
 use runyard_upstream::{Script, Turn, Upstream};
 
 use super::{ask, question};
+
+/// The models of a configuration, with a default provider.
+fn models(config: &str, default: Option<Provider>) -> Models {
+    with_default(config, default).unwrap()
+}
+
+fn with_default(config: &str, default: Option<Provider>) -> Result<Models, engine::Error> {
+    let mut config = Config::parse("test", config).unwrap();
+    config
+        .providers
+        .extend(default.map(|provider| ("default".to_owned(), provider)));
+    Models::new(&config.engine())
+}
 
 fn provider(server: &Upstream, model: Option<&str>) -> Provider {
     Provider {
@@ -33,7 +47,7 @@ fn named(model: &str) -> runyard::llm::ModelRequest {
 
 #[tokio::test]
 async fn without_a_provider_the_built_in_model_serves_every_name() {
-    let models = Models::new(&Config::parse("test", "").unwrap(), None).unwrap();
+    let models = models("", None);
     for name in [
         "kortix/minimax",
         "kortix/basic",
@@ -43,25 +57,24 @@ async fn without_a_provider_the_built_in_model_serves_every_name() {
         assert!(models.serves(name) && models.is_demo(name), "{name}");
     }
     assert!(!models.serves("nobody/nothing") && !models.is_demo("nobody/nothing"));
-    let heard = ask(&models, named("kortix/basic")).await;
-    assert_eq!(heard.end, Some(EndReason::Done), "{heard:?}");
-    assert!(heard.text.contains("built-in"), "{}", heard.text);
+    let reply = ask(&models, named("kortix/basic")).await;
+    assert_eq!(reply.end, Some(EndReason::Done), "{reply:?}");
+    assert!(reply.text.contains("built-in"), "{}", reply.text);
 }
 
 #[tokio::test]
 async fn the_provider_of_the_environment_serves_every_name_but_the_demo() {
     let server = echo().await;
-    let config = Config::parse("test", "").unwrap();
-    let models = Models::new(&config, Some(&provider(&server, Some("local-model")))).unwrap();
-    assert_eq!(models.demo_names().collect::<Vec<_>>(), ["runyard/demo"]);
+    let with_name = models("", Some(provider(&server, Some("local-model"))));
+    assert_eq!(with_name.demo_names().collect::<Vec<_>>(), ["runyard/demo"]);
     for name in ["kortix/minimax", "openai/gpt-5-nano", "openai/gpt-5-nano-2025-08-07"] {
-        assert_eq!(ask(&models, named(name)).await.text, "local-model", "{name}");
+        assert_eq!(ask(&with_name, named(name)).await.text, "local-model", "{name}");
     }
     assert_eq!(server.count(), 3);
 
-    let models = Models::new(&config, Some(&provider(&server, None))).unwrap();
+    let without_name = models("", Some(provider(&server, None)));
     assert_eq!(
-        ask(&models, named("kortix/minimax")).await.text,
+        ask(&without_name, named("kortix/minimax")).await.text,
         "MiniMax-M2",
         "the upstream name of the model table is used when none is configured"
     );
@@ -78,12 +91,12 @@ async fn a_model_is_served_by_the_provider_in_the_model_table() {
         one.base_url(),
         other.base_url().trim_end_matches('/'),
     );
-    let models = Models::new(&Config::parse("test", &text).unwrap(), None).unwrap();
+    let models = models(&text, None);
     assert_eq!(ask(&models, named("a")).await.text, "up-a");
     assert_eq!(ask(&models, named("b")).await.text, "up-b");
     assert_eq!((one.count(), other.count()), (1, 1));
-    let heard = ask(&models, named("c")).await;
-    assert!(matches!(heard.error, Some(LlmError::Refused(_))), "{heard:?}");
+    let reply = ask(&models, named("c")).await;
+    assert!(matches!(reply.error, Some(LlmError::Refused(_))), "{reply:?}");
 }
 
 #[test]
@@ -95,9 +108,7 @@ fn an_invalid_base_url_is_refused_with_the_provider_name() {
             api_key: None,
             model: None,
         };
-        let error = Models::new(&Config::parse("test", "").unwrap(), Some(&provider))
-            .err()
-            .expect("a refusal");
+        let error = with_default("", Some(provider)).err().expect("a refusal");
         assert!(error.message().starts_with("providers.default: "), "{url}: {error}");
         assert!(!error.message().contains("secret"), "{error}");
     }

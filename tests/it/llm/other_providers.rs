@@ -11,9 +11,9 @@ use runyard::{
 use runyard_upstream::{Step, Turn, Upstream};
 use serde_json::{Value, json};
 
-use super::{Heard, ask, bash_tool, question};
+use super::{Reply, ask, bash_tool, question};
 
-async fn hear(kind: ProviderKind, turns: Vec<Turn>) -> (Heard, Upstream) {
+async fn collect(kind: ProviderKind, turns: Vec<Turn>) -> (Reply, Upstream) {
     let server = Upstream::start(turns).await;
     let provider = Provider {
         kind,
@@ -95,15 +95,15 @@ fn anthropic_answer() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn anthropic_text_tool_calls_and_usage_are_read() {
-    let (heard, server) = hear(ProviderKind::Anthropic, vec![anthropic(&anthropic_answer())]).await;
+    let (reply, server) = collect(ProviderKind::Anthropic, vec![anthropic(&anthropic_answer())]).await;
     assert_eq!(
-        (heard.text.as_str(), heard.deltas, heard.end),
+        (reply.text.as_str(), reply.deltas, reply.end),
         ("I look again.", 2, Some(EndReason::Done)),
-        "{heard:?}"
+        "{reply:?}"
     );
-    let call = &heard.calls[0];
+    let call = &reply.calls[0];
     assert_eq!(
-        (call.id.as_str(), call.name.as_str(), heard.calls.len()),
+        (call.id.as_str(), call.name.as_str(), reply.calls.len()),
         ("toolu_1", "bash", 1)
     );
     assert_eq!(
@@ -111,7 +111,7 @@ async fn anthropic_text_tool_calls_and_usage_are_read() {
         json!({"command": "ls"})
     );
     assert_eq!(
-        heard.usage,
+        reply.usage,
         Some(TokenUsage {
             input: 25,
             output: 9,
@@ -137,25 +137,25 @@ async fn anthropic_text_tool_calls_and_usage_are_read() {
 #[tokio::test]
 async fn anthropic_failures_are_classified() {
     let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
-    let (heard, _server) = hear(
+    let (reply, _server) = collect(
         ProviderKind::Anthropic,
         vec![anthropic(&[("error", overloaded)]), anthropic(&anthropic_answer())],
     )
     .await;
     assert_eq!(
-        (heard.text.as_str(), heard.notices.len()),
+        (reply.text.as_str(), reply.notices.len()),
         ("I look again.", 1),
-        "{heard:?}"
+        "{reply:?}"
     );
 
     let cut = anthropic(&anthropic_answer()[..8]);
-    let (heard, _server) = hear(ProviderKind::Anthropic, vec![cut]).await;
-    assert_eq!((heard.text.as_str(), heard.calls.len()), ("I look again.", 0));
-    assert!(matches!(heard.error, Some(LlmError::Broken(_))), "{heard:?}");
+    let (reply, _server) = collect(ProviderKind::Anthropic, vec![cut]).await;
+    assert_eq!((reply.text.as_str(), reply.calls.len()), ("I look again.", 0));
+    assert!(matches!(reply.error, Some(LlmError::Broken(_))), "{reply:?}");
 
     let long = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9"}});
-    let (heard, _server) = hear(ProviderKind::Anthropic, vec![Turn::status(400).body(&long.to_string())]).await;
-    assert!(matches!(heard.error, Some(LlmError::TooLong(_))), "{heard:?}");
+    let (reply, _server) = collect(ProviderKind::Anthropic, vec![Turn::status(400).body(&long.to_string())]).await;
+    assert!(matches!(reply.error, Some(LlmError::TooLong(_))), "{reply:?}");
 }
 
 fn gemini(parts: &Value, finish: Option<&str>) -> Step {
@@ -177,19 +177,19 @@ async fn gemini_text_tool_calls_and_usage_are_read() {
         gemini(&json!([{"text": "more."}]), None),
         gemini(&call, Some("STOP")),
     ]);
-    let (heard, server) = hear(ProviderKind::Gemini, vec![turn]).await;
+    let (reply, server) = collect(ProviderKind::Gemini, vec![turn]).await;
     assert_eq!(
-        (heard.text.as_str(), heard.end),
+        (reply.text.as_str(), reply.end),
         ("Once more.", Some(EndReason::Done)),
-        "{heard:?}"
+        "{reply:?}"
     );
-    assert_eq!((heard.calls[0].name.as_str(), heard.calls.len()), ("bash", 1));
+    assert_eq!((reply.calls[0].name.as_str(), reply.calls.len()), ("bash", 1));
     assert_eq!(
-        serde_json::from_str::<Value>(&heard.calls[0].arguments).unwrap(),
+        serde_json::from_str::<Value>(&reply.calls[0].arguments).unwrap(),
         json!({"command": "ls"})
     );
     assert_eq!(
-        heard.usage,
+        reply.usage,
         Some(TokenUsage {
             input: 7,
             output: 3,
@@ -201,13 +201,13 @@ async fn gemini_text_tool_calls_and_usage_are_read() {
     assert_eq!(request.path, "/v1/models/scripted:streamGenerateContent");
 
     let cut = Turn::raw([gemini(&json!([{"text": "Once "}]), None)]);
-    let (heard, _server) = hear(ProviderKind::Gemini, vec![cut]).await;
+    let (reply, _server) = collect(ProviderKind::Gemini, vec![cut]).await;
     assert!(
-        heard.text == "Once " && matches!(heard.error, Some(LlmError::Broken(_))),
-        "{heard:?}"
+        reply.text == "Once " && matches!(reply.error, Some(LlmError::Broken(_))),
+        "{reply:?}"
     );
 
-    let (heard, server) = hear(ProviderKind::Gemini, vec![Turn::status(503), Turn::status(403)]).await;
-    assert!(matches!(heard.error, Some(LlmError::Credentials(_))), "{heard:?}");
-    assert_eq!((heard.notices.len(), server.count()), (1, 2));
+    let (reply, server) = collect(ProviderKind::Gemini, vec![Turn::status(503), Turn::status(403)]).await;
+    assert!(matches!(reply.error, Some(LlmError::Credentials(_))), "{reply:?}");
+    assert_eq!((reply.notices.len(), server.count()), (1, 2));
 }

@@ -15,7 +15,7 @@ use runyard_upstream::{Call, Gate, Script, Step, Turn, Upstream};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Heard, ask, bash_tool, question};
+use super::{Reply, ask, bash_tool, question};
 
 const KEY: &str = "sk-secret-0123456789";
 
@@ -44,10 +44,10 @@ fn adapter(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url())
 }
 
-async fn hear(turns: impl Into<Script>) -> (Heard, Upstream) {
+async fn collect(turns: impl Into<Script>) -> (Reply, Upstream) {
     let server = Upstream::start(turns).await;
-    let heard = ask(&adapter(&server), question("hello")).await;
-    (heard, server)
+    let reply = ask(&adapter(&server), question("hello")).await;
+    (reply, server)
 }
 
 fn sse(event: &Value) -> String {
@@ -65,13 +65,13 @@ fn stop() -> Value {
 #[tokio::test]
 async fn an_answer_is_streamed_with_reasoning_and_usage() {
     let turn = Turn::deltas(["Hel", "lo ", "wörld"]).reasoning("hm").usage(12, 34);
-    let (heard, server) = hear(turn).await;
+    let (reply, server) = collect(turn).await;
     assert_eq!(
-        (heard.text.as_str(), heard.reasoning.as_str(), heard.deltas),
+        (reply.text.as_str(), reply.reasoning.as_str(), reply.deltas),
         ("Hello wörld", "hm", 3)
     );
     assert_eq!(
-        heard.usage,
+        reply.usage,
         Some(TokenUsage {
             input: 12,
             output: 34,
@@ -79,7 +79,7 @@ async fn an_answer_is_streamed_with_reasoning_and_usage() {
         })
     );
     assert_eq!(
-        (heard.end, heard.error.is_none(), heard.notices.len()),
+        (reply.end, reply.error.is_none(), reply.notices.len()),
         (Some(EndReason::Done), true, 0)
     );
 
@@ -241,18 +241,18 @@ async fn tool_calls_are_assembled_from_split_and_interleaved_chunks() {
         Call::new("read", &json!({"path": "a.txt"})).id("one"),
         Call::new("bash", &json!({"command": "echo 'ü'"})).id("two"),
     ];
-    let (heard, _server) = hear(Turn::text("Both.").and_calls(calls).argument_pieces(5)).await;
-    assert_eq!(heard.text, "Both.");
+    let (reply, _server) = collect(Turn::text("Both.").and_calls(calls).argument_pieces(5)).await;
+    assert_eq!(reply.text, "Both.");
     let expected = [
         ("one", "read", json!({"path": "a.txt"})),
         ("two", "bash", json!({"command": "echo 'ü'"})),
     ];
-    assert_eq!(heard.calls.len(), 2);
-    for (call, (id, name, arguments)) in heard.calls.iter().zip(expected) {
+    assert_eq!(reply.calls.len(), 2);
+    for (call, (id, name, arguments)) in reply.calls.iter().zip(expected) {
         assert_eq!((call.id.as_str(), call.name.as_str()), (id, name));
         assert_eq!(serde_json::from_str::<Value>(&call.arguments).unwrap(), arguments);
     }
-    assert_eq!(heard.end, Some(EndReason::Done));
+    assert_eq!(reply.end, Some(EndReason::Done));
 }
 
 #[tokio::test]
@@ -326,9 +326,9 @@ async fn malformed_tool_calls_are_passed_on_unchanged() {
         ),
     ];
     for (name, steps, expected) in table {
-        let (heard, _server) = hear(Turn::raw(steps)).await;
-        assert_eq!(heard.calls, expected, "{name}: {heard:?}");
-        assert_eq!(heard.end, Some(EndReason::Done), "{name}");
+        let (reply, _server) = collect(Turn::raw(steps)).await;
+        assert_eq!(reply.calls, expected, "{name}: {reply:?}");
+        assert_eq!(reply.end, Some(EndReason::Done), "{name}");
     }
 }
 
@@ -375,22 +375,22 @@ async fn failures_before_the_first_token_are_retried_and_reported() {
         ),
     ];
     for (name, bad) in table {
-        let (heard, server) = hear([bad.clone(), Turn::text("fine")]).await;
+        let (reply, server) = collect([bad.clone(), Turn::text("fine")]).await;
         assert_eq!(
-            (heard.text.as_str(), heard.end),
+            (reply.text.as_str(), reply.end),
             ("fine", Some(EndReason::Done)),
-            "{name}: {heard:?}"
+            "{name}: {reply:?}"
         );
-        assert_eq!((heard.notices.len(), server.count()), (1, 2), "{name}: {heard:?}");
-        assert!(heard.notices[0].contains("retrying in"), "{name}: {heard:?}");
+        assert_eq!((reply.notices.len(), server.count()), (1, 2), "{name}: {reply:?}");
+        assert!(reply.notices[0].contains("retrying in"), "{name}: {reply:?}");
 
-        let (heard, server) = hear(Script::function(move |_| bad.clone())).await;
+        let (reply, server) = collect(Script::function(move |_| bad.clone())).await;
         assert!(
-            matches!(heard.error, Some(LlmError::Unavailable(_))),
-            "{name}: {heard:?}"
+            matches!(reply.error, Some(LlmError::Unavailable(_))),
+            "{name}: {reply:?}"
         );
         assert_eq!(
-            (heard.notices.len(), server.count()),
+            (reply.notices.len(), server.count()),
             (2, 3),
             "{name}: three attempts in all"
         );
@@ -462,10 +462,10 @@ async fn refusals_are_not_retried() {
         ),
     ];
     for (name, turn, is_expected) in table {
-        let (heard, server) = hear(turn).await;
-        let error = heard.error.as_ref().unwrap_or_else(|| panic!("{name}: {heard:?}"));
+        let (reply, server) = collect(turn).await;
+        let error = reply.error.as_ref().unwrap_or_else(|| panic!("{name}: {reply:?}"));
         assert!(is_expected(error), "{name}: {error:?}");
-        assert_eq!((heard.notices.len(), server.count()), (0, 1), "{name}: one attempt");
+        assert_eq!((reply.notices.len(), server.count()), (0, 1), "{name}: one attempt");
     }
 }
 
@@ -474,23 +474,23 @@ async fn the_error_names_an_unreachable_provider() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let heard = ask(&adapter_for(&format!("http://{address}/v1")), question("hello")).await;
-    let error = heard.error.unwrap().to_string();
+    let reply = ask(&adapter_for(&format!("http://{address}/v1")), question("hello")).await;
+    let error = reply.error.unwrap().to_string();
     assert!(error.contains(&format!("no connection to http://{address}")), "{error}");
-    assert_eq!(heard.notices.len(), 2);
+    assert_eq!(reply.notices.len(), 2);
 
-    let heard = ask(&adapter_for("http://no-such-host.invalid/v1"), question("hello")).await;
-    assert!(matches!(heard.error, Some(LlmError::Unavailable(_))), "{heard:?}");
+    let reply = ask(&adapter_for("http://no-such-host.invalid/v1"), question("hello")).await;
+    assert!(matches!(reply.error, Some(LlmError::Unavailable(_))), "{reply:?}");
 
     let server = Upstream::start(Turn::text("plain")).await;
-    let heard = ask(
+    let reply = ask(
         &adapter_for(&server.base_url().replace("http:", "https:")),
         question("hello"),
     )
     .await;
     assert!(
-        matches!(heard.error, Some(LlmError::Unavailable(_))),
-        "TLS to a plain server: {heard:?}"
+        matches!(reply.error, Some(LlmError::Unavailable(_))),
+        "TLS to a plain server: {reply:?}"
     );
 }
 
@@ -506,8 +506,8 @@ async fn the_api_key_is_removed_from_provider_errors() {
         Turn::status(302).header("location", &format!("http://elsewhere/{KEY}")),
     ];
     for turn in echoing {
-        let (heard, _server) = hear(turn).await;
-        let error = format!("{:?}", heard.error.unwrap());
+        let (reply, _server) = collect(turn).await;
+        let error = format!("{:?}", reply.error.unwrap());
         assert!(!error.contains("sk-sec"), "{error}");
         assert!(error.len() < 700, "cut: {error}");
     }
@@ -557,13 +557,13 @@ async fn a_broken_answer_keeps_its_text_and_is_not_retried() {
         ),
     ];
     for (name, turn) in table {
-        let (heard, server) = hear([turn, Turn::text("never")]).await;
-        assert_eq!(heard.text, "ab", "{name}: {heard:?}");
-        assert!(matches!(heard.error, Some(LlmError::Broken(_))), "{name}: {heard:?}");
+        let (reply, server) = collect([turn, Turn::text("never")]).await;
+        assert_eq!(reply.text, "ab", "{name}: {reply:?}");
+        assert!(matches!(reply.error, Some(LlmError::Broken(_))), "{name}: {reply:?}");
         assert_eq!(
-            (heard.calls.len(), heard.notices.len(), server.count()),
+            (reply.calls.len(), reply.notices.len(), server.count()),
             (0, 0, 1),
-            "{name}: {heard:?}"
+            "{name}: {reply:?}"
         );
     }
 }
@@ -608,15 +608,15 @@ async fn end_reasons_are_read() {
         ),
     ];
     for (name, turn, end) in table {
-        let (heard, server) = hear(turn).await;
-        assert_eq!((heard.text.as_str(), heard.end), ("x", Some(end)), "{name}: {heard:?}");
+        let (reply, server) = collect(turn).await;
+        assert_eq!((reply.text.as_str(), reply.end), ("x", Some(end)), "{name}: {reply:?}");
         assert_eq!(server.count(), 1, "{name}");
     }
-    let (heard, _server) = hear(Turn::deltas([])).await;
+    let (reply, _server) = collect(Turn::deltas([])).await;
     assert_eq!(
-        (heard.text.as_str(), heard.end),
+        (reply.text.as_str(), reply.end),
         ("", Some(EndReason::Done)),
-        "an empty answer is valid: {heard:?}"
+        "an empty answer is valid: {reply:?}"
     );
 }
 
@@ -642,22 +642,22 @@ async fn every_valid_form_of_an_event_stream_is_read() {
         ("no blank line at the end", lf.trim_end().to_owned()),
     ];
     for (name, text) in table {
-        let (heard, _server) = hear(Turn::stream(text.clone())).await;
+        let (reply, _server) = collect(Turn::stream(text.clone())).await;
         assert_eq!(
-            (heard.text.as_str(), heard.end),
+            (reply.text.as_str(), reply.end),
             ("one twö", Some(EndReason::Done)),
-            "{name}: {heard:?}"
+            "{name}: {reply:?}"
         );
         // The same bytes arrive one at a time, because chunk boundaries must not matter.
         let bytes: Vec<Step> = text
             .bytes()
             .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))
             .collect();
-        let (heard, _server) = hear(Turn::raw(bytes)).await;
+        let (reply, _server) = collect(Turn::raw(bytes)).await;
         assert_eq!(
-            (heard.text.as_str(), heard.end),
+            (reply.text.as_str(), reply.end),
             ("one twö", Some(EndReason::Done)),
-            "{name}, in bytes: {heard:?}"
+            "{name}, in bytes: {reply:?}"
         );
     }
 }
@@ -672,11 +672,11 @@ async fn keep_alives_prevent_a_timeout_while_the_model_thinks() {
         ]);
     }
     steps.extend([Step::Event(delta(&json!({"content": "done"}))), Step::Event(stop())]);
-    let (heard, server) = hear(Turn::raw(steps)).await;
+    let (reply, server) = collect(Turn::raw(steps)).await;
     assert_eq!(
-        (heard.text.as_str(), server.count()),
+        (reply.text.as_str(), server.count()),
         ("done", 1),
-        "longer than all timeouts together: {heard:?}"
+        "longer than all timeouts together: {reply:?}"
     );
 }
 
@@ -706,11 +706,11 @@ async fn valid_usage_is_read_and_invalid_usage_ignored() {
         (json!(null), None),
     ];
     for (raw, expected) in table {
-        let (heard, _server) = hear(Turn::text("x").raw_usage(raw.clone())).await;
-        assert_eq!((heard.usage, heard.end), (expected, Some(EndReason::Done)), "{raw}");
+        let (reply, _server) = collect(Turn::text("x").raw_usage(raw.clone())).await;
+        assert_eq!((reply.usage, reply.end), (expected, Some(EndReason::Done)), "{raw}");
     }
-    let (heard, _server) = hear(Turn::text("x").without_usage()).await;
-    assert_eq!((heard.usage, heard.end), (None, Some(EndReason::Done)));
+    let (reply, _server) = collect(Turn::text("x").without_usage()).await;
+    assert_eq!((reply.usage, reply.end), (None, Some(EndReason::Done)));
 }
 
 #[tokio::test]
@@ -719,23 +719,23 @@ async fn endless_answers_are_cut_off() {
     let steps: Vec<Step> = (0..200)
         .map(|_| Step::Event(delta(&json!({"content": piece}))))
         .collect();
-    let (heard, _server) = hear(Turn::raw(steps)).await;
-    assert_eq!(heard.end, Some(EndReason::Length));
+    let (reply, _server) = collect(Turn::raw(steps)).await;
+    assert_eq!(reply.end, Some(EndReason::Length));
     assert!(
-        heard.text.len() >= 64 * 1024 && heard.text.len() < 100 * 1024,
+        reply.text.len() >= 64 * 1024 && reply.text.len() < 100 * 1024,
         "{} bytes",
-        heard.text.len()
+        reply.text.len()
     );
 
     let argument = "x".repeat(64 * 1024);
     let call =
         delta(&json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "w", "arguments": argument}}]}));
     let steps: Vec<Step> = (0..160).map(|_| Step::Event(call.clone())).collect();
-    let (heard, server) = hear(Turn::raw(steps)).await;
+    let (reply, server) = collect(Turn::raw(steps)).await;
     assert!(
-        matches!(heard.error, Some(LlmError::Broken(_))),
+        matches!(reply.error, Some(LlmError::Broken(_))),
         "10 MB of arguments: {:?}",
-        heard.error
+        reply.error
     );
     assert_eq!(server.count(), 1);
 }

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 /// The recorded statements by shape. The value also says whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// A kind of database, and the text of a statement in which value lists of any length look the same.
+/// A kind of database, and the text of a statement. Lists of values are shortened, so that their length does not matter.
 type Shape = (&'static str, String);
 
 struct Noted {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use runyard::sandbox::{CommandEnd, ErrorKind, Sandboxes};
+use runyard::sandbox::{CommandEnd, ErrorKind, Sandbox, Sandboxes};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
     assert!(run(&sandbox, long).await.text.ends_with("end\n"));
     for script in [format!("echo {}", "x".repeat(131_072)), "echo a\0b".to_owned()] {
         let refused = sandbox
-            .execute(command(script), |_| {}, &CancellationToken::new())
+            .execute(command(script), &mut |_| {}, &CancellationToken::new())
             .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
@@ -78,7 +78,7 @@ async fn output_is_streamed_while_the_command_runs() {
     let sandbox = yard.project(0);
     let heard = Arc::new(Mutex::new(String::new()));
     let (listener, files) = (Arc::clone(&heard), sandbox.workspace().clone());
-    let listen = move |piece: &str| {
+    let mut listen = move |piece: &str| {
         let mut heard = listener.lock().unwrap();
         heard.push_str(piece);
         // The command continues to its second line only if the listener receives the first one in time.
@@ -88,7 +88,7 @@ async fn output_is_streamed_while_the_command_runs() {
     };
     let script = "echo first; for i in $(seq 500); do [ -e go ] && break; sleep 0.01; done; [ -e go ] && echo second";
     let execution = sandbox
-        .execute(command(script), listen, &CancellationToken::new())
+        .execute(command(script), &mut listen, &CancellationToken::new())
         .await
         .unwrap();
     assert_eq!(execution.text, "first\nsecond\n");
@@ -158,7 +158,7 @@ async fn without_bubblewrap_nothing_runs() {
         let yard = Yard::with(&settings);
         let sandbox = yard.project(0);
         let error = sandbox
-            .execute(command("touch ran"), |_| {}, &CancellationToken::new())
+            .execute(command("touch ran"), &mut |_| {}, &CancellationToken::new())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{bwrap}: {error}");
@@ -178,7 +178,7 @@ async fn a_missing_workspace_is_not_found() {
     let yard = Yard::new();
     let sandbox = yard.sandboxes.open(yard.place(3));
     let error = sandbox
-        .execute(command("true"), |_| {}, &CancellationToken::new())
+        .execute(command("true"), &mut |_| {}, &CancellationToken::new())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::FileNotFound, "{error}");

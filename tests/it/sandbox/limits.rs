@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard::sandbox::{CommandEnd, Depth, Place, Sandboxes, WalkLimits};
+use runyard::sandbox::{CommandEnd, Depth, Place, ProjectSandbox, Sandbox, Sandboxes, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -200,7 +200,7 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     let script = format!("echo begun; (sleep {long} &); sleep {long}");
     let running = tokio::spawn({
         let (sandbox, cancel) = (sandbox.clone(), cancel.clone());
-        async move { sandbox.execute(command(script), |_| {}, &cancel).await.unwrap() }
+        async move { sandbox.execute(command(script), &mut |_| {}, &cancel).await.unwrap() }
     });
     eventually("it runs", || with_marker(&format!("sleep\0{long}")).len() == 2).await;
     let start = Instant::now();
@@ -231,11 +231,14 @@ async fn s14_a_flood_of_output_is_bounded() {
     let watcher = Arc::clone(&shown);
     let mut flood = command("yes");
     flood.timeout = Duration::from_secs(2);
-    let watch = move |piece: &str| {
+    let mut watch = move |piece: &str| {
         let mut shown = watcher.lock().unwrap();
         *shown = (shown.0 + piece.len(), shown.1 + 1);
     };
-    let execution = sandbox.execute(flood, watch, &CancellationToken::new()).await.unwrap();
+    let execution = sandbox
+        .execute(flood, &mut watch, &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(execution.ending, CommandEnd::TimedOut);
     assert!(execution.truncated && execution.text.starts_with("y\ny\n") && execution.text.len() < 31_000);
     let (bytes, pieces) = *shown.lock().unwrap();
@@ -408,7 +411,7 @@ async fn each_project_has_its_own_uid_under_root() {
     let (one, other) = (yard.project(0), yard.project(7));
     say(&one, "touch f").await;
     say(&other, "touch f").await;
-    let owner = |sandbox: &runyard::sandbox::Sandbox, name: &str| {
+    let owner = |sandbox: &ProjectSandbox, name: &str| {
         let file = std::fs::metadata(sandbox.place().folder.join(name)).unwrap();
         (file.uid(), file.gid())
     };

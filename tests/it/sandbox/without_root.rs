@@ -36,8 +36,8 @@ fn all_sandbox_tests_pass_without_root() {
         .gid(NOBODY)
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("s01_host_files_cannot_be_read ... ok"), "{said}");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("s01_host_files_cannot_be_read ... ok"), "{text}");
 }

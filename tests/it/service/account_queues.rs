@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use runyard::{
-    accounts::{Scope, of},
-    runs::{claim, table::Entity},
+    accounts::Scope,
+    runs::{
+        claim,
+        list::{self, Listing},
+    },
 };
 use runyard_upstream::{Script, Turn};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
@@ -144,8 +147,8 @@ async fn knock(server: &TestServer, path: &str) {
         ("authorization", format!("Bearer {good}x")),
         ("x-api-key", "nothing".to_owned()),
     ] {
-        let asked = server.http.get(server.url(path)).header(name, &value);
-        let answer = timeout(PROMPTLY, asked.send()).await;
+        let request = server.http.get(server.url(path)).header(name, &value);
+        let answer = timeout(PROMPTLY, request.send()).await;
         let answer = answer.unwrap_or_else(|_| panic!("{name}: {value:.20} should not wait for the database"));
         assert_eq!(answer.unwrap().status(), 401, "{name}: {value:.20}");
     }
@@ -221,11 +224,13 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
             }
             server.upstream.wait_for(2).await;
             let (first, second) = (runs[0], runs[1]);
-            let found = of::<Entity>(Scope::system("a test reads a run"))
-                .one(&server.outside().await)
-                .await
-                .unwrap();
-            let worker_id = found.unwrap().lease_owner.unwrap();
+            let one = Listing {
+                limit: 1,
+                ..Listing::default()
+            };
+            let scope = Scope::system("a test reads a run");
+            let found = list::list(&server.outside().await, scope, &one).await.unwrap();
+            let worker_id = found[0].lease_owner.unwrap();
             let outside = server.outside().await;
             let is_postgres = server.config.database_url.is_some();
             let blocker = if is_postgres {

@@ -44,15 +44,15 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             assert_eq!(granted["credits"], 325.0);
             // Repeated grants with the same key grant the credits only once.
             for _ in 0..3 {
-                let asked = json!({"credits": 10, "request_id": "one"});
+                let request = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(
-                    root.post(&format!("{path}/credits"), asked).await.ok()["credits"],
+                    root.post(&format!("{path}/credits"), request).await.ok()["credits"],
                     335.0
                 );
             }
             // A grant with the same key and a different amount is refused.
-            let asked = json!({"credits": 11, "request_id": "one"});
-            let refused = root.post(&format!("{path}/credits"), asked).await;
+            let request = json!({"credits": 11, "request_id": "one"});
+            let refused = root.post(&format!("{path}/credits"), request).await;
             refused.refused(409, "REQUEST_KEY_REUSED");
             assert_eq!(root.get(&path).await.ok()["credits"], 335.0);
             let recorded = "SELECT COUNT(*) FROM audit_entries WHERE actor_id <> account_id";

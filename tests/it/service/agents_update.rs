@@ -143,13 +143,13 @@ async fn over_grpc_only_set_fields_or_fields_in_the_mask_change() {
             let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent", "description": "d", "tags": ["a"]})).await;
             let mut grpc = caller.agents().await;
-            let asked = v1::UpdateAgentRequest {
+            let request = v1::UpdateAgentRequest {
                 agent_id: text(&agent, "agent_id").to_owned(),
                 name: Some("Other".to_owned()),
                 ..Default::default()
             };
             let changed = grpc
-                .update_agent(caller.signed(asked.clone()))
+                .update_agent(caller.signed(request.clone()))
                 .await
                 .unwrap()
                 .into_inner();
@@ -166,14 +166,14 @@ async fn over_grpc_only_set_fields_or_fields_in_the_mask_change() {
             let masked = v1::UpdateAgentRequest {
                 name: Some("Ignored".to_owned()),
                 update_mask: mask(&["description", "tags"]),
-                ..asked.clone()
+                ..request.clone()
             };
             let changed = grpc.update_agent(caller.signed(masked)).await.unwrap().into_inner();
             assert_eq!((changed.name.as_str(), changed.description.as_deref()), ("Other", None));
             assert!(changed.tags.is_empty());
             let wrong = v1::UpdateAgentRequest {
                 update_mask: mask(&["created_at"]),
-                ..asked
+                ..request
             };
             let status = grpc.update_agent(caller.signed(wrong)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument);
@@ -238,7 +238,7 @@ async fn of_two_updates_that_expect_the_same_version_one_succeeds() {
             }
             let after = caller.get(&path).await.ok();
             assert_eq!(after["version_count"], 2);
-            let asked = v1::UpdateAgentRequest {
+            let request = v1::UpdateAgentRequest {
                 agent_id: text(&agent, "agent_id").to_owned(),
                 name: Some("Other".to_owned()),
                 expected_version_id: expected.as_str().map(str::to_owned),
@@ -247,7 +247,7 @@ async fn of_two_updates_that_expect_the_same_version_one_succeeds() {
             let status = caller
                 .agents()
                 .await
-                .update_agent(caller.signed(asked))
+                .update_agent(caller.signed(request))
                 .await
                 .unwrap_err();
             assert_eq!(status.code(), tonic::Code::Aborted);

@@ -6,7 +6,10 @@ use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
 use super::requests::{each, patch, put, text};
-use crate::test_server::{Caller, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Caller, on_every_database, on_every_database_with},
+};
 
 async fn made(caller: &Caller, body: Value) -> (Value, String) {
     let agent = caller.post("/agents", body).await.ok();
@@ -32,7 +35,7 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
             }));
             let mut numbers: Vec<i64> = answers.await.iter().map(|number| number.as_i64().unwrap()).collect();
             numbers.sort_unstable();
-            assert_eq!(numbers, (2..=51).collect::<Vec<_>>());
+            assert_same_list(&numbers, &(2..=51).collect::<Vec<_>>(), "numbers of the versions");
             // The list contains the newest versions first, in pages.
             let (mut seen, mut token) = (Vec::new(), String::new());
             loop {
@@ -46,7 +49,8 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
                     break;
                 }
             }
-            assert_eq!(seen, (1..=51).rev().map(|number| json!(number)).collect::<Vec<_>>());
+            let expected: Vec<_> = (1..=51).rev().map(|number| json!(number)).collect();
+            assert_same_list(&seen, &expected, "versions on all pages");
             let listed = caller.get(&format!("{versions}?page_size=2")).await.ok();
             assert_eq!(each(&listed, "versions", "is_active"), [true, false]);
             let now = caller.get(&path).await.ok();
@@ -226,8 +230,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             };
             let expected: Value = serde_json::from_str(good).unwrap();
             assert_eq!(ask().await, expected);
-            let asked = server.upstream.requests().remove(0);
-            assert!(asked.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
+            let request = server.upstream.requests().remove(0);
+            assert!(request.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
             // An icon name that is not in the icon library is an invalid answer, too. After an invalid answer, the
@@ -253,13 +257,13 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             let body = json!({"name": "Lawyer", "icon_name": icon["icon_name"], "icon_color": icon["icon_color"],
                 "icon_background": icon["icon_background"]});
             made(&caller, body).await;
-            let asked = v1::GenerateAgentIconRequest {
+            let request = v1::GenerateAgentIconRequest {
                 name: "lawyer".to_owned(),
             };
             let over_grpc = caller
                 .agents()
                 .await
-                .generate_agent_icon(caller.signed(asked))
+                .generate_agent_icon(caller.signed(request))
                 .await
                 .unwrap();
             assert_eq!(json!(over_grpc.get_ref().icon_name), icon["icon_name"]);
@@ -288,14 +292,14 @@ async fn a_new_version_clears_the_fields_in_its_mask() {
             assert_eq!((&cleared["custom_mcps"], &cleared["system_prompt"]), (&json!([]), &json!("One.")));
             assert_eq!(cleared["configured_mcps"].as_array().unwrap().len(), 1);
             assert!(cleared["agentpress_tools"].get("x").is_none(), "{cleared}");
-            let asked = v1::CreateAgentVersionRequest {
+            let request = v1::CreateAgentVersionRequest {
                 agent_id: path.rsplit('/').next().unwrap().to_owned(),
                 update_mask: Some(prost_types::FieldMask {
                     paths: vec!["configured_mcps".to_owned()],
                 }),
                 ..Default::default()
             };
-            let over_grpc = caller.agents().await.create_agent_version(caller.signed(asked)).await;
+            let over_grpc = caller.agents().await.create_agent_version(caller.signed(request)).await;
             assert!(over_grpc.unwrap().get_ref().configured_mcps.is_empty());
             for field in ["name", "nothing", "agent_id.x"] {
                 let refused = caller.post(&versions, json!({"update_mask": field})).await;

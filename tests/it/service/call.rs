@@ -10,14 +10,11 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use runyard::{
     contract::{DESCRIPTORS, google::api::HttpBody},
-    wire::{
-        http::{
-            fault::http_status,
-            route::{BodyRule, Router, Rule},
-        },
-        json::{Codec, Dialect},
-        status,
-    },
+    wire::{codec, fault::http_status, status},
+};
+use runyard_transcode::{
+    json::{Codec, Dialect},
+    route::{BodyRule, Router, Rule, tree::Verb},
 };
 use serde_json::{Value, json};
 use tonic::{
@@ -35,7 +32,7 @@ pub struct Contract {
 
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let codec = Codec::new(&pool);
+    let codec = codec::json(&pool);
     let router = Router::new(&pool, &codec).unwrap();
     Contract { pool, codec, router }
 });
@@ -90,6 +87,19 @@ impl Reply {
         matches!(self, Self::Good(_))
     }
 
+    /// The message of a successful call with one answer.
+    pub fn message(self) -> Value {
+        match self {
+            Self::Good(mut messages) if messages.len() == 1 => messages.remove(0),
+            other => panic!("not one message: {other:?}"),
+        }
+    }
+
+    /// The reply as lines, so that two long replies can be compared line by line.
+    pub fn lines(&self) -> Vec<String> {
+        format!("{self:#?}").lines().map(str::to_owned).collect()
+    }
+
     pub fn code(&self) -> &str {
         match self {
             Self::Good(_) => "OK",
@@ -121,7 +131,7 @@ fn encoded(method: &MethodDescriptor, request: &Value) -> Bytes {
     let text = request.to_string();
     CONTRACT
         .codec
-        .decode(input, Dialect::Runyard, text.as_bytes(), &mut wire)
+        .decode(input, Dialect::Plain, text.as_bytes(), &mut wire)
         .unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
     wire.into()
 }
@@ -138,7 +148,7 @@ fn shown(method: &MethodDescriptor, messages: &[Bytes]) -> Vec<Value> {
     let id = CONTRACT.codec.message(output.full_name()).unwrap();
     let json = |bytes: &Bytes| {
         let mut text = Vec::new();
-        CONTRACT.codec.encode(id, Dialect::Runyard, bytes, &mut text).unwrap();
+        CONTRACT.codec.encode(id, Dialect::Plain, bytes, &mut text).unwrap();
         serde_json::from_slice(&text).unwrap()
     };
     messages.iter().map(json).collect()
@@ -152,7 +162,7 @@ fn refused(status: &Status) -> Reply {
             let id = CONTRACT.codec.message("runyard.v1.Refusal").unwrap();
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
-            CONTRACT.codec.encode(id, Dialect::Runyard, &wire, &mut text).unwrap();
+            CONTRACT.codec.encode(id, Dialect::Plain, &wire, &mut text).unwrap();
             // HTTP/JSON leaves out the null fields and the empty lists of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
@@ -244,8 +254,8 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     }
     path.push_str(template);
     let verb = match &rule.verb {
-        runyard::wire::http::route::tree::Verb::Only(verb) => verb.as_str(),
-        runyard::wire::http::route::tree::Verb::Any => "GET",
+        Verb::Only(verb) => verb.as_str(),
+        Verb::Any => "GET",
     };
     let send = match rule.body {
         BodyRule::None => {

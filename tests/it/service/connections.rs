@@ -43,8 +43,8 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
                 idle.push(stream);
             }
             let client = reqwest::Client::new();
-            let asked = client.get(server.url("/healthz")).send();
-            let answer = timeout(TEST_TIMEOUT, asked)
+            let request = client.get(server.url("/healthz")).send();
+            let answer = timeout(TEST_TIMEOUT, request)
                 .await
                 .expect("other clients should be served")
                 .unwrap();

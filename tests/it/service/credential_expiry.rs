@@ -24,7 +24,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 }
 
 /// Opens an SSE stream; returns everything that it sends until it ends.
-async fn said(caller: &Caller, run: &serde_json::Value) -> String {
+async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();
     assert_eq!(stream.status(), 200);
@@ -57,18 +57,18 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         server.upstream.wait_for(1).await;
         // A stream that another credential of the same account opened stays open.
         let mut grpc = ann.runs().await;
-        let asked = ann.signed(v1::StreamRunRequest {
+        let request = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),
             after_sequence: 0,
         });
-        let kept = grpc.stream_run(asked).await.unwrap().into_inner();
+        let kept = grpc.stream_run(request).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
         let revoke = async {
             // By now the stream is open and has sent its first event.
             tokio::time::sleep(Duration::from_millis(300)).await;
             Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
         };
-        let (before, ()) = tokio::join!(said(&using, &run), revoke);
+        let (before, ()) = tokio::join!(stream_text(&using, &run), revoke);
         goes_on(server, &ann, &run, &before).await;
         let kept: Vec<_> = tokio::time::timeout(TEST_TIMEOUT, kept.collect()).await.unwrap();
         assert!(kept.iter().all(Result::is_ok), "{kept:?}");
@@ -91,7 +91,7 @@ async fn j15_a_stream_ends_when_its_token_expires() {
         let made_at = server.clock.now() - Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
         let mut short = server.caller("nobody");
         short.token = mint(&server.config.auth, &secret, &grant, made_at).unwrap();
-        let before = said(&short, &run).await;
+        let before = stream_text(&short, &run).await;
         goes_on(server, &ann, &run, &before).await;
     })
     .await;

@@ -581,7 +581,7 @@ async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
             let all = join_all((0..20).map(|_| ask(&ann)));
             let (answers, others) = tokio::join!(all, async {
                 let all = async {
-                    while server.app().icon_queues.length(account_id) < 20 {
+                    while server.app().model_call_queues.length(account_id) < 20 {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };

@@ -86,26 +86,32 @@ async fn a_failed_start_reports_the_error_of_the_database() {
     };
     let (user, rest) = url.split_once("://").unwrap().1.split_once('@').unwrap();
     let (name, password) = user.split_once(':').unwrap();
-    let said = open(&format!("postgres://{name}:not-the-password@{rest}")).await;
-    assert!(said.contains("password authentication failed"), "{said}");
+    let message = open(&format!("postgres://{name}:not-the-password@{rest}")).await;
+    assert!(message.contains("password authentication failed"), "{message}");
     assert!(
-        said.contains("RUNYARD_DATABASE_URL") && !said.contains("not-the-password"),
-        "{said}"
+        message.contains("RUNYARD_DATABASE_URL") && !message.contains("not-the-password"),
+        "{message}"
     );
     let (base, _) = url.rsplit_once('/').unwrap();
-    let said = open(&format!("{base}/no_such_database")).await;
-    assert!(said.contains("no_such_database") && said.contains("createdb"), "{said}");
-    assert!(!said.contains(password), "{said}");
-    let said = open("postgres://u:p@127.0.0.1:1/x").await;
-    assert!(said.contains("127.0.0.1:1") && said.contains("refused"), "{said}");
-    let said = open(&format!("{url}?sslmode=require")).await;
-    assert!(said.contains("TLS"), "{said}");
+    let message = open(&format!("{base}/no_such_database")).await;
+    assert!(
+        message.contains("no_such_database") && message.contains("createdb"),
+        "{message}"
+    );
+    assert!(!message.contains(password), "{message}");
+    let message = open("postgres://u:p@127.0.0.1:1/x").await;
+    assert!(
+        message.contains("127.0.0.1:1") && message.contains("refused"),
+        "{message}"
+    );
+    let message = open(&format!("{url}?sslmode=require")).await;
+    assert!(message.contains("TLS"), "{message}");
     Db::open(&config(&url, folder.path())).await.unwrap();
 }
 
 async fn ready(server: &TestServer) -> u16 {
-    let asked = server.http.get(server.url("/readyz")).send().await.unwrap();
-    asked.status().as_u16()
+    let request = server.http.get(server.url("/readyz")).send().await.unwrap();
+    request.status().as_u16()
 }
 
 #[tokio::test]

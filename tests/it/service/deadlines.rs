@@ -23,7 +23,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 }
 
 /// Opens a stream over HTTP; returns everything that it sends until it ends.
-async fn said(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
+async fn stream_text(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let request = caller.request("GET", &path).header("accept", accept);
     let stream = request.header("grpc-timeout", timeout).send().await.unwrap();
@@ -33,19 +33,19 @@ async fn said(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> Stri
 }
 
 async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1::RunEvent, tonic::Status>> {
-    let mut asked = caller.signed(v1::StreamRunRequest {
+    let mut request = caller.signed(v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
         after_sequence: 0,
     });
-    asked.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
-    let stream = caller.runs().await.stream_run(asked).await.unwrap().into_inner();
+    request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+    let stream = caller.runs().await.stream_run(request).await.unwrap().into_inner();
     let whole = tokio::time::timeout(TEST_TIMEOUT, stream.collect()).await;
     whole.expect("the stream should end at its deadline")
 }
 
 /// Reads the stream over gRPC-Web; returns the number of messages and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
-    let asked = v1::StreamRunRequest {
+    let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
         after_sequence: 0,
     };
@@ -53,7 +53,7 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
         .request("POST", "/runyard.v1.RunService/StreamRun")
         .header("content-type", "application/grpc-web+proto")
         .header("grpc-timeout", timeout)
-        .body(framed(&asked.encode_to_vec()));
+        .body(framed(&request.encode_to_vec()));
     let answer = tokio::time::timeout(TEST_TIMEOUT, async {
         request.send().await.unwrap().bytes().await.unwrap()
     });
@@ -77,8 +77,8 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         let run = caller.start("x").await;
         server.upstream.wait_for(1).await;
         let (sse, lines, grpc, web) = tokio::join!(
-            said(&caller, &run, "text/event-stream", "1S"),
-            said(&caller, &run, "application/x-ndjson", "1000m"),
+            stream_text(&caller, &run, "text/event-stream", "1S"),
+            stream_text(&caller, &run, "application/x-ndjson", "1000m"),
             over_grpc(&caller, &run, "1S"),
             over_grpc_web(&caller, &run, "1000000u"),
         );
@@ -103,7 +103,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
             server.gate.open();
         };
         let (sse, grpc, web, ()) = tokio::join!(
-            said(&caller, &run, "text/event-stream", "1H"),
+            stream_text(&caller, &run, "text/event-stream", "1H"),
             over_grpc(&caller, &run, "1H"),
             over_grpc_web(&caller, &run, "99999999H"),
             open,

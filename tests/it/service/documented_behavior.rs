@@ -139,9 +139,9 @@ async fn files_of_any_format_arrive_unchanged() {
             }
             let run = caller.form("/agent/start", form).await.ok();
             caller.ended(&run).await;
-            let told = server.upstream.requests().remove(0);
+            let request = server.upstream.requests().remove(0);
             for (name, bytes) in &files {
-                assert!(told.last_text().contains(name), "{}", told.last_text());
+                assert!(request.last_text().contains(name), "{}", request.last_text());
                 let path = format!(
                     "/sandboxes/{}/files/content?path={name}",
                     run["sandbox_id"].as_str().unwrap()

@@ -112,7 +112,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             let ask = async |if_range: &str| {
                 let request = caller.request("GET", &path).header("range", "bytes=4-");
                 let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
-                let asked = v1::ReadFileRequest {
+                let request = v1::ReadFileRequest {
                     sandbox_id: sandbox_id.to_owned(),
                     path: "digits.txt".to_owned(),
                     range: "bytes=4-".to_owned(),
@@ -120,7 +120,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
                     ..Default::default()
                 };
                 let mut grpc = SandboxServiceClient::new(caller.channel().await);
-                let stream = grpc.read_file(caller.signed(asked)).await.unwrap();
+                let stream = grpc.read_file(caller.signed(request)).await.unwrap();
                 let range = stream.metadata().get("content-range").cloned();
                 let pieces: Vec<_> = stream.into_inner().map(|piece| piece.unwrap().data).collect().await;
                 let range = range
@@ -340,7 +340,9 @@ async fn an_unused_upload_is_kept_for_a_day() {
             caller.ended(&run).await;
             let sweep = async || {
                 let began = std::time::SystemTime::now();
-                runyard::sweeper::sweep_once(server.app(), began).await.unwrap();
+                runyard::background::sweeper::sweep_once(server.app(), began)
+                    .await
+                    .unwrap();
                 let staged = std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
                 (staged, server.number("SELECT COUNT(*) FROM uploads").await)
             };

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::requests::{each, put, text};
-use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
+use crate::{
+    difference::{assert_same_list, assert_same_set},
+    test_server::{Caller, TestServer, on_every_database, on_every_database_with},
+};
 
 fn part(name: &str, content: &str) -> Part {
     Part::bytes(content.to_owned().into_bytes()).file_name(name.to_owned())
@@ -79,7 +82,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
 }
 
 /// The names of the files attached to the messages of a thread.
-async fn told(caller: &Caller, run: &Value) -> Vec<Value> {
+async fn announced_files(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/threads/{}/messages", text(run, "thread_id"));
     let messages = caller.get(&path).await.ok();
     let files = each(&messages, "messages", "files");
@@ -110,20 +113,18 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             for answer in join_all(starts).await {
                 let run = answer.ok();
                 assert_eq!(caller.ended(&run).await["status"], "completed");
-                let named = told(&caller, &run).await;
+                let named = announced_files(&caller, &run).await;
                 let [Value::String(name)] = named.as_slice() else {
                     panic!("the message should name one file, but names {named:?}");
                 };
                 contents.push(content(&caller, &run, name).await);
                 given.push(name.clone());
             }
-            given.sort();
             let numbers = (2..=10).map(|number| format!("data-{number}.csv"));
-            let mut expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
-            expected.sort();
-            assert_eq!(given, expected);
+            let expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
+            assert_same_set(&given, &expected, "names of the files");
             let whose: Vec<String> = (0..10).map(|number| number.to_string()).collect();
-            assert_eq!(contents, whose, "each name should lead to the file of its own start");
+            assert_same_list(&contents, &whose, "each name should lead to the file of its own start");
         },
     )
     .await;
@@ -146,7 +147,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("data.csv", "uploaded"))
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
-            assert_eq!(told(&caller, &second).await, ["data.csv", "other.csv"]);
+            assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
             // Restores the state directly after the commit: both files are staged, and the name is in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
@@ -174,13 +175,15 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
             // The model and the messages of the thread name the file as it was stored.
-            let asked = server.upstream.requests().remove(1);
+            let request = server.upstream.requests().remove(1);
             assert!(
-                asked.last_text().contains("Files in /workspace: data-2.csv, other.csv"),
+                request
+                    .last_text()
+                    .contains("Files in /workspace: data-2.csv, other.csv"),
                 "{}",
-                asked.last_text()
+                request.last_text()
             );
-            assert_eq!(told(&caller, &second).await, ["data-2.csv", "other.csv"]);
+            assert_eq!(announced_files(&caller, &second).await, ["data-2.csv", "other.csv"]);
         },
     )
     .await;

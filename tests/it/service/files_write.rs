@@ -8,7 +8,10 @@ use runyard_upstream::{Call, Turn};
 use serde_json::{Value, json};
 
 use super::requests::{delete, each, text};
-use crate::test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with},
+};
 
 /// Runs a command in the workspace of a new project; returns the project and the API path of its files.
 async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
@@ -79,12 +82,12 @@ async fn an_upload_is_placed_completely_and_only_once() {
             let early = json!({"path": "x", "upload_id": early["upload_id"]});
             caller.post(&files, early).await.refused(409, "UPLOAD_INCOMPLETE");
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::WriteFileRequest {
+            let request = v1::WriteFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "over/grpc.txt".to_owned(),
                 upload_id: third.as_str().unwrap().to_owned(),
             };
-            let file = grpc.write_file(caller.signed(asked)).await.unwrap().into_inner();
+            let file = grpc.write_file(caller.signed(request)).await.unwrap().into_inner();
             assert_eq!((file.path.as_str(), file.size), ("over/grpc.txt", 5));
         },
     )
@@ -181,11 +184,11 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
                 gone(wrong).await.refused(400, "INVALID_REQUEST");
             }
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::DeleteFileRequest {
+            let request = v1::DeleteFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "z".to_owned(),
             };
-            grpc.delete_file(caller.signed(asked)).await.unwrap();
+            grpc.delete_file(caller.signed(request)).await.unwrap();
             let left = caller.get(&format!("{files}?recursive=true")).await.ok();
             assert_eq!(each(&left, "files", "path"), ["full", "full/x", "output"]);
         },
@@ -241,20 +244,21 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
             let long_folder = format!("out/{}/", "d".repeat(90));
             let long_file = format!("out/{long}");
             let expected = ["out/", "out/big", &long_folder, &long_file, "out/empty/", "out/nothing", "out/run.sh", "out/ü b"];
-            assert_eq!(listed, expected);
+            assert_same_list(&listed, &expected, "entries of the archive");
             let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
             assert_eq!((read(&long_file).as_str(), read("out/ü b").as_str()), ("deep\n", "u\n"));
-            assert_eq!(read("out/big"), "x".repeat(300_000));
+            let big = read("out/big");
+            assert!(big.bytes().all(|byte| byte == b'x') && big.len() == 300_000, "{} bytes", big.len());
             let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("out/run.sh")).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o755);
             // The whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::ReadFileRequest {
+            let request = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "/workspace".to_owned(),
                 ..Default::default()
             };
-            let mut pieces = grpc.read_file(caller.signed(asked)).await.unwrap().into_inner();
+            let mut pieces = grpc.read_file(caller.signed(request)).await.unwrap().into_inner();
             let first = pieces.message().await.unwrap().unwrap();
             assert_eq!(first.content_type, "application/x-tar");
             let mut archive = first.data.to_vec();

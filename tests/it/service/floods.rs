@@ -106,8 +106,8 @@ async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End 
 }
 
 pub(super) async fn assert_served(program: &Program) {
-    let asked = program.request("GET", "/agents").send();
-    let answer = timeout(TEST_TIMEOUT, asked)
+    let others = program.request("GET", "/agents").send();
+    let answer = timeout(TEST_TIMEOUT, others)
         .await
         .expect("other clients should be served")
         .unwrap();
@@ -254,7 +254,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     let mut stream = open(&program).await;
-    let asked = async {
+    let others = async {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
@@ -288,7 +288,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
             }
         }
     };
-    asked.await;
+    others.await;
 }
 
 /// Thousands of idle connections take little memory and delay no other client.
@@ -367,7 +367,7 @@ async fn h07_a_compression_bomb_is_refused_unopened() {
     for encoding in ["gzip", "deflate", "zstd"] {
         let status = beside(&program, encoding, send(encoding, true, &bomb)).await;
         assert_eq!(status, 12, "{encoding} over gRPC");
-        let asked = async {
+        let others = async {
             let request = program.request("POST", "/threads").header("content-encoding", encoding);
             let request = request.header("content-type", "application/json").body(bomb.clone());
             timeout(TEST_TIMEOUT, request.send())
@@ -377,7 +377,7 @@ async fn h07_a_compression_bomb_is_refused_unopened() {
                 .status()
                 .as_u16()
         };
-        let status = beside(&program, encoding, asked).await;
+        let status = beside(&program, encoding, others).await;
         assert!((400..500).contains(&status), "{encoding} over HTTP: {status}");
     }
 }

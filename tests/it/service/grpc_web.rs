@@ -132,9 +132,11 @@ async fn a_refusal_message_is_readable_without_decoding() {
                     thread_id: name.to_owned(),
                     ..Default::default()
                 };
-                let asked = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
-                let asked = asked.header("content-type", BINARY).body(framed(&ask.encode_to_vec()));
-                let answer = asked.send().await.unwrap();
+                let request = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
+                let request = request
+                    .header("content-type", BINARY)
+                    .body(framed(&ask.encode_to_vec()));
+                let answer = request.send().await.unwrap();
                 let message = answer.headers()["grpc-message"].to_str().unwrap().to_owned();
                 (
                     message,
@@ -147,10 +149,10 @@ async fn a_refusal_message_is_readable_without_decoding() {
             let (raw, decoded) = ask("x").await;
             assert!(raw.contains(' ') && !raw.contains('%'), "{raw}");
             assert_eq!(raw, decoded);
-            let asked = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
+            let request = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
             let unsigned = server
                 .http
-                .post(asked.build().unwrap().url().clone())
+                .post(request.build().unwrap().url().clone())
                 .header("content-type", BINARY);
             let refused = unsigned.send().await.unwrap();
             assert_eq!(refused.headers()["grpc-message"], "Not authenticated");

@@ -56,25 +56,25 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
                 let body = json!({"thread_id": thread_id, "files": files, "prompt": prompt});
                 caller.ended(&caller.post("/agent/start", body).await.ok()).await;
             }
-            let asked = v1::StartRunRequest {
+            let request = v1::StartRunRequest {
                 thread_id: thread_id.to_owned(),
                 files: vec![upload(&caller, "grpc.txt").await.as_str().unwrap().to_owned()],
                 ..Default::default()
             };
-            let answer = caller.runs().await.start_run(caller.signed(asked)).await.unwrap();
+            let answer = caller.runs().await.start_run(caller.signed(request)).await.unwrap();
             let run_id = answer.into_inner().agent_run_id;
             caller.ended(&json!({"agent_run_id": run_id})).await;
 
-            let said = messages(&caller, thread_id).await;
-            let files: Vec<&Value> = said.iter().map(|message| &message["files"]).collect();
+            let stored = messages(&caller, thread_id).await;
+            let files: Vec<&Value> = stored.iter().map(|message| &message["files"]).collect();
             for name in ["form.txt", "json.txt", "empty.txt", "grpc.txt"] {
                 assert!(files.contains(&&json!([name])), "{name}: {files:?}");
-                let told = server
+                let is_mentioned = server
                     .upstream
                     .requests()
                     .iter()
-                    .any(|asked| asked.last_text().contains(name));
-                assert!(told, "the model should be told of {name}");
+                    .any(|request| request.last_text().contains(name));
+                assert!(is_mentioned, "the model should be told of {name}");
             }
         },
     )
@@ -122,11 +122,11 @@ async fn the_partial_answer_of_an_interrupted_run_is_kept_and_charged() {
             let went = before.as_f64().unwrap() - left.as_f64().unwrap();
             assert!((went - spent * 1e6).abs() < 1.0, "{went} {spent}");
 
-            let said = messages(&caller, text(&first, "thread_id")).await;
-            let roles: Vec<&str> = said.iter().map(|message| text(message, "role")).collect();
+            let stored = messages(&caller, text(&first, "thread_id")).await;
+            let roles: Vec<&str> = stored.iter().map(|message| text(message, "role")).collect();
             assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
-            assert_eq!(said[1]["partial"], true);
-            assert!(text(&said[1], "content").contains("w4 "), "{}", said[1]);
+            assert_eq!(stored[1]["partial"], true);
+            assert!(text(&stored[1], "content").contains("w4 "), "{}", stored[1]);
         },
     )
     .await;
@@ -148,22 +148,26 @@ async fn deeply_nested_arguments_leave_the_thread_readable() {
             let run = caller.start("x").await;
             assert_eq!(caller.ended(&run).await["status"], "completed");
             let thread_id = text(&run, "thread_id");
-            let said = messages(&caller, thread_id).await;
-            let call = &said[1]["tool_calls"][0];
+            let stored = messages(&caller, thread_id).await;
+            let call = &stored[1]["tool_calls"][0];
             assert_eq!(
                 (&call["arguments"], text(call, "invalid_arguments")),
                 (&Value::Null, deep.as_str())
             );
-            let shallow = &said[3]["tool_calls"][0];
+            let shallow = &stored[3]["tool_calls"][0];
             assert_eq!(shallow["arguments"], json!({"command": "true"}));
             assert_eq!(shallow["invalid_arguments"], Value::Null);
             let mut threads = ThreadServiceClient::new(caller.channel().await);
-            let asked = v1::ListMessagesRequest {
+            let request = v1::ListMessagesRequest {
                 thread_id: thread_id.to_owned(),
                 ..Default::default()
             };
-            let listed = threads.list_messages(caller.signed(asked)).await.unwrap().into_inner();
-            assert_eq!(listed.messages.len(), said.len());
+            let listed = threads
+                .list_messages(caller.signed(request))
+                .await
+                .unwrap()
+                .into_inner();
+            assert_eq!(listed.messages.len(), stored.len());
             assert_eq!(
                 listed.messages[1].tool_calls[0].invalid_arguments.as_deref(),
                 Some(deep.as_str())
@@ -191,13 +195,17 @@ async fn large_messages_shorten_pages_and_the_history_is_bounded() {
             let mut threads = ThreadServiceClient::new(caller.channel().await);
             let (mut token, mut all) = (String::new(), Vec::new());
             loop {
-                let asked = v1::ListMessagesRequest {
+                let request = v1::ListMessagesRequest {
                     thread_id: thread_id.to_owned(),
                     page_size: 200,
                     page_token: token,
                 };
                 // A tonic client accepts messages of up to 4 MiB, as most clients do.
-                let page = threads.list_messages(caller.signed(asked)).await.unwrap().into_inner();
+                let page = threads
+                    .list_messages(caller.signed(request))
+                    .await
+                    .unwrap()
+                    .into_inner();
                 assert!(!page.messages.is_empty() && page.messages.len() < 16);
                 all.extend(page.messages);
                 token = page.next_page_token;

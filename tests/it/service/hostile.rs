@@ -5,7 +5,10 @@ use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Answer, Caller, TestServer, on_every_database_with},
+};
 
 async fn without_limits(test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(
@@ -71,8 +74,8 @@ async fn h14_injection_strings_are_stored_verbatim() {
             assert_eq!(caller.get(&path).await.ok()["messages"][0]["content"], *text);
         }
         let prompts = server.upstream.requests();
-        let heard: Vec<_> = prompts.iter().map(runyard_upstream::Received::last_text).collect();
-        assert_eq!(heard, INJECTIONS);
+        let received: Vec<_> = prompts.iter().map(runyard_upstream::Received::last_text).collect();
+        assert_same_list(&received, INJECTIONS, "prompts that the model received");
         let order = "/agents?order_by=name%3B%20DROP%20TABLE%20agents";
         caller.get(order).await.refused(400, "INVALID_REQUEST");
         let listed = caller.get("/agents?order_by=name").await.ok();

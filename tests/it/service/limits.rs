@@ -55,9 +55,9 @@ async fn the_plan_limits_threads_and_models() {
             assert_eq!(body, expected);
 
             let other = server.caller("bob");
-            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano-2025-08-07"});
+            let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano-2025-08-07"});
             let body = other
-                .post("/agent/start", asked)
+                .post("/agent/start", request)
                 .await
                 .refused(402, "MODEL_ACCESS_DENIED");
             let expected = json!({"detail": {
@@ -66,8 +66,8 @@ async fn the_plan_limits_threads_and_models() {
                 "tier_name": "free", "error_code": "MODEL_ACCESS_DENIED",
             }});
             assert_eq!(body, expected);
-            let asked = json!({"prompt": "x", "model_name": "kortix/basic"});
-            let run = other.post("/agent/start", asked).await.ok();
+            let request = json!({"prompt": "x", "model_name": "kortix/basic"});
+            let run = other.post("/agent/start", request).await.ok();
             let ended = other.ended(&run).await;
             assert_eq!(
                 (&ended["model_requested"], &ended["model_name"]),
@@ -100,15 +100,15 @@ async fn with_limits_off_nothing_is_limited() {
             for _ in 0..5 {
                 caller.start("x").await;
             }
-            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
-            caller.post("/agent/start", asked).await.ok();
+            let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
+            caller.post("/agent/start", request).await.ok();
             server.gate.open();
             // The file size limit of the tier does not apply either: every file that fits into a form may be uploaded.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {
-                let asked = json!({"name": "large.bin", "size": size.to_string()});
-                caller.post("/uploads", asked).await
+                let request = json!({"name": "large.bin", "size": size.to_string()});
+                caller.post("/uploads", request).await
             };
             announce(1_073_741_824).await.ok();
             announce(1_073_741_825).await.refused(413, "TOO_LARGE");
@@ -130,8 +130,8 @@ async fn a_run_times_out_after_the_limit_of_its_tier() {
             let root = server.caller_as("root", Some("super_admin"));
             let account = bob.get("/billing/account-state").await.ok()["account_id"].clone();
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
-            let asked = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
-            Answer::of(asked.send().await.unwrap()).await.ok();
+            let request = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
+            Answer::of(request.send().await.unwrap()).await.ok();
             // The run with the longer time limit starts first, but the other run times out first.
             let long = bob.start("x").await;
             server.upstream.wait_for(1).await;
@@ -159,17 +159,17 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
             let account = ann.get("/billing/account-state").await.ok()["account_id"].clone();
             let set = async |tier: &str| {
                 let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
-                let asked = root.request("PUT", &path).json(&json!({"tier_name": tier}));
-                Answer::of(asked.send().await.unwrap()).await.ok();
+                let request = root.request("PUT", &path).json(&json!({"tier_name": tier}));
+                Answer::of(request.send().await.unwrap()).await.ok();
             };
-            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
-            ann.post("/agent/start", asked.clone())
+            let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
+            ann.post("/agent/start", request.clone())
                 .await
                 .refused(402, "MODEL_ACCESS_DENIED");
             set("pro").await;
             let runs = [
-                ann.post("/agent/start", asked.clone()).await.ok(),
-                ann.post("/agent/start", asked.clone()).await.ok(),
+                ann.post("/agent/start", request.clone()).await.ok(),
+                ann.post("/agent/start", request.clone()).await.ok(),
             ];
             set("free").await;
             // The account has two running runs, one more than the new plan allows. Both runs continue with their model.
@@ -187,7 +187,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                     (&json!("completed"), &json!("openai/gpt-5-nano"))
                 );
             }
-            ann.post("/agent/start", asked)
+            ann.post("/agent/start", request)
                 .await
                 .refused(402, "MODEL_ACCESS_DENIED");
             ann.ended(&ann.post("/agent/start", json!({"prompt": "x"})).await.ok())

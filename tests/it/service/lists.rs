@@ -37,8 +37,8 @@ async fn runs_are_filtered_by_thread_status_and_time() {
             server.clock.advance(APART);
         }
         let first_thread = text(&runs[0], "thread_id").to_owned();
-        let asked = json!({"prompt": "hold", "thread_id": first_thread});
-        let held = caller.post("/agent/start", asked).await.ok();
+        let request = json!({"prompt": "hold", "thread_id": first_thread});
+        let held = caller.post("/agent/start", request).await.ok();
         let path = format!("/agent-run/{}", text(&held, "agent_run_id"));
         runs.push(caller.get(&path).await.ok());
         let ids: Vec<&Value> = runs.iter().map(|run| &run["agent_run_id"]).collect();
@@ -70,11 +70,11 @@ async fn runs_are_filtered_by_thread_status_and_time() {
         let found = listed(&caller, &path, ("agent_runs", "agent_run_id")).await;
         assert_eq!(found.iter().collect::<Vec<_>>(), [held]);
 
-        let asked = v1::ListRunsRequest {
+        let request = v1::ListRunsRequest {
             status: v1::RunStatus::Failed.into(),
             ..Default::default()
         };
-        let answer = caller.runs().await.list_runs(caller.signed(asked)).await.unwrap();
+        let answer = caller.runs().await.list_runs(caller.signed(request)).await.unwrap();
         let found: Vec<_> = answer
             .get_ref()
             .agent_runs
@@ -157,11 +157,11 @@ async fn agents_are_listed_in_the_requested_order() {
             ] {
                 let path = format!("/agents?order_by={}", order.replace(' ', "%20"));
                 assert_eq!(listed(&caller, &path, ("agents", "name")).await, wanted, "{order}");
-                let asked = v1::ListAgentsRequest {
+                let request = v1::ListAgentsRequest {
                     order_by: order.to_owned(),
                     ..Default::default()
                 };
-                let answer = caller.agents().await.list_agents(caller.signed(asked)).await.unwrap();
+                let answer = caller.agents().await.list_agents(caller.signed(request)).await.unwrap();
                 let names: Vec<_> = answer
                     .get_ref()
                     .agents

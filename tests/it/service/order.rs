@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::requests::{each, patch, text};
-use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Caller, TestServer, on_every_database, on_every_database_with},
+};
 
 /// Time between two activities. It makes their order unambiguous.
 const APART: Duration = Duration::from_mins(1);
@@ -64,8 +67,8 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
         async |server| {
             let caller = server.caller("ann");
             let (mut wanted, mut above) = six_starts(server, &caller).await;
-            assert_eq!(threads(&caller, "").await, wanted);
-            assert_eq!(projects(&caller).await, above);
+            assert_same_list(&threads(&caller, "").await, &wanted, "threads");
+            assert_same_list(&projects(&caller).await, &above, "projects");
 
             // A run, a message or a rename moves a thread and its project to the top.
             for (position, act) in [(3, "start"), (5, "say"), (2, "rename")] {
@@ -86,8 +89,8 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 wanted.insert(0, thread_id);
                 let project = above.remove(position);
                 above.insert(0, project);
-                assert_eq!(threads(&caller, "").await, wanted, "{act}");
-                assert_eq!(projects(&caller).await, above, "{act}");
+                assert_same_list(&threads(&caller, "").await, &wanted, act);
+                assert_same_list(&projects(&caller).await, &above, act);
             }
             // The entries have the same order by `updated_at`.
             for list in ["threads", "projects"] {
@@ -138,8 +141,10 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
         async |server| {
             let caller = server.caller("ann");
             let (wanted, above) = six_starts(server, &caller).await;
-            assert_eq!(pages(&caller, "/threads?", ("threads", "thread_id")).await, wanted);
-            assert_eq!(pages(&caller, "/projects?", ("projects", "project_id")).await, above);
+            let found = pages(&caller, "/threads?", ("threads", "thread_id")).await;
+            assert_same_list(&found, &wanted, "pages of threads");
+            let found = pages(&caller, "/projects?", ("projects", "project_id")).await;
+            assert_same_list(&found, &above, "pages of projects");
             let path = format!("/threads?project_id={}&", above[2].as_str().unwrap());
             assert_eq!(
                 pages(&caller, &path, ("threads", "thread_id")).await,
@@ -151,7 +156,8 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
             let start = json!({"prompt": "again", "thread_id": wanted[5]});
             caller.ended(&caller.post("/agent/start", start).await.ok()).await;
             let token = text(&first, "next_page_token");
-            assert_eq!(threads(&caller, &format!("page_token={token}")).await, wanted[2..5]);
+            let second = threads(&caller, &format!("page_token={token}")).await;
+            assert_same_list(&second, &wanted[2..5], "the page after the first");
 
             // A page token is valid only for its caller and its query.
             for (caller, path) in [

@@ -300,7 +300,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
             }
             let accounts = &accounts;
             for _ in 0..10 {
-                let asked = (0..120).map(|turn| {
+                let requests = (0..120).map(|turn| {
                     let (caller, names, credits, thread) = &accounts[turn % accounts.len()];
                     async move {
                         match turn / accounts.len() % 3 {
@@ -321,7 +321,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                         }
                     }
                 });
-                join_all(asked).await;
+                join_all(requests).await;
             }
             server.gate.open();
         },
@@ -360,10 +360,10 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
                 "{ended}"
             );
             let notices: Vec<_> = events.iter().filter(|event| event.event == "notice").collect();
-            let told = notices
+            let is_reported = notices
                 .iter()
                 .any(|event| event.data["notice"]["kind"] == "budget_exhausted");
-            assert!(told, "{notices:?}");
+            assert!(is_reported, "{notices:?}");
         },
     )
     .await;

@@ -49,10 +49,10 @@ async fn deleting_a_project_deletes_everything_in_it_unless_a_run_is_running() {
             caller.ended(&kept).await;
             assert_eq!(workspaces(server).len(), 2);
             let mut grpc = ProjectServiceClient::new(caller.channel().await);
-            let asked = v1::DeleteProjectRequest {
+            let request = v1::DeleteProjectRequest {
                 project_id: text(&run, "project_id").to_owned(),
             };
-            grpc.delete_project(caller.signed(asked)).await.unwrap();
+            grpc.delete_project(caller.signed(request)).await.unwrap();
             assert_eq!(workspaces(server), [text(&kept, "project_id")]);
             caller.get(&path).await.refused(404, "PROJECT_NOT_FOUND");
             caller

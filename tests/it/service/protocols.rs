@@ -9,7 +9,10 @@ use super::{
     call::{Reply, Way, call, methods, ways},
     fixtures::{Belongings, LATER},
 };
-use crate::test_server::{Answer, assert_no_gaps, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Answer, assert_no_gaps, on_every_database, on_every_database_with},
+};
 
 fn framed(message: &impl Message) -> Vec<u8> {
     super::call::framed(&message.encode_to_vec())
@@ -68,10 +71,8 @@ async fn a_run_over_grpc_web() {
                 .iter()
                 .map(|bytes| v1::RunEvent::decode(bytes.as_slice()).unwrap().sequence)
                 .collect();
-            assert_eq!(
-                sequences,
-                (1..=i64::try_from(messages.len()).unwrap()).collect::<Vec<_>>()
-            );
+            let expected: Vec<_> = (1..=i64::try_from(messages.len()).unwrap()).collect();
+            assert_same_list(&sequences, &expected, "sequences over gRPC-Web");
             let sse = caller.events(&json!({"agent_run_id": started.agent_run_id}), 0).await;
             assert_no_gaps(&sse, 1);
             assert_eq!(sse.len(), messages.len());
@@ -226,8 +227,11 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
                     }
                     answers.push(answer);
                 }
-                assert_eq!(answers[0], answers[1], "{}: gRPC and gRPC-Web", method.name());
-                assert_eq!(answers[0], answers[2], "{}: gRPC and HTTP", method.name());
+                for (other, name) in [(&answers[1], "gRPC-Web"), (&answers[2], "HTTP")] {
+                    let what = format!("{}: gRPC and {name}", method.name());
+                    assert_same_list(&answers[0].lines(), &other.lines(), &what);
+                    assert_eq!(answers[0], *other, "{what}");
+                }
             }
         },
     )

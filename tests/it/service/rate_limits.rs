@@ -38,11 +38,11 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             assert_eq!(body["detail"], "too many requests from this account; retry later");
 
             let mut agents = ann.agents().await;
-            let asked = join_all((0..20).map(|_| {
+            let request = join_all((0..20).map(|_| {
                 let (mut agents, request) = (agents.clone(), ann.signed(v1::ListAgentsRequest::default()));
                 async move { agents.list_agents(request).await }
             }));
-            let status = asked.await.into_iter().find_map(Result::err).unwrap();
+            let status = request.await.into_iter().find_map(Result::err).unwrap();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
             let fault = status::read(&status);
             assert_eq!(fault.reason, "THROTTLED");

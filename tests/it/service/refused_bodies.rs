@@ -209,8 +209,8 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
                  expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.unwrap();
-            let told = answer(&mut stream).await;
-            assert!(told.starts_with("http/1.1 100"), "{told}");
+            let head = answer(&mut stream).await;
+            assert!(head.starts_with("http/1.1 100"), "{head}");
             stream.write_all(b"{}").await.unwrap();
             let made = answer(&mut stream).await;
             assert!(made.starts_with("http/1.1 200"), "{made}");

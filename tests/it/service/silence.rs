@@ -11,7 +11,10 @@ use runyard_upstream::{Script, Turn, Upstream};
 use serde_json::{Value, json};
 
 use super::{call::framed, program::Program};
-use crate::test_server::{Answer, TEST_TIMEOUT, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Answer, TEST_TIMEOUT, on_every_database_with},
+};
 
 const CONFIG: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\n\
                       max_upload_bytes = 1000000\ncredits_granted = 300\n";
@@ -62,10 +65,10 @@ async fn i12_the_log_holds_no_user_content() {
     // The next requests fail, because they use a thread of another account, a malformed body, an invalid token and an
     // invalid key.
     let thread = theirs["thread_id"].as_str().unwrap();
-    let asked = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
+    let request = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
     let refused = program
         .request("POST", "/agent/start")
-        .json(&asked)
+        .json(&request)
         .send()
         .await
         .unwrap();
@@ -81,16 +84,16 @@ async fn i12_the_log_holds_no_user_content() {
         ("authorization", "Bearer CANARY.TOKEN.x"),
         ("x-api-key", "ry_CANARYKEY"),
     ] {
-        let asked = program.http.get(format!("{}/agents", program.url)).header(name, value);
-        assert_eq!(asked.send().await.unwrap().status(), 401);
+        let request = program.http.get(format!("{}/agents", program.url)).header(name, value);
+        assert_eq!(request.send().await.unwrap().status(), 401);
     }
 
     let log = program.log();
     for code in ["THREAD_NOT_FOUND", "INVALID_REQUEST", "NOT_AUTHENTICATED"] {
         assert!(log.contains(code), "the log should name the failure {code}: {log}");
     }
-    let told = log.lines().find(|line| line.contains("CANARY"));
-    assert_eq!(told, None, "the log should hold no user content");
+    let leak = log.lines().find(|line| line.contains("CANARY"));
+    assert_eq!(leak, None, "the log should hold no user content");
     let signature = ann.rsplit('.').next().unwrap();
     assert!(
         !log.contains(&ann) && !log.contains(signature),
@@ -120,10 +123,10 @@ async fn u06_an_idle_stream_sends_heartbeats() {
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let stream = caller.request("GET", &path).send().await.unwrap();
             let mut pieces = stream.bytes_stream();
-            let mut heard = String::new();
+            let mut received = String::new();
             let two = async {
-                while heard.lines().filter(|line| line.starts_with(':')).count() < 2 {
-                    heard.push_str(std::str::from_utf8(&pieces.next().await.unwrap().unwrap()).unwrap());
+                while received.lines().filter(|line| line.starts_with(':')).count() < 2 {
+                    received.push_str(std::str::from_utf8(&pieces.next().await.unwrap().unwrap()).unwrap());
                 }
             };
             tokio::time::timeout(TEST_TIMEOUT, two)
@@ -132,13 +135,16 @@ async fn u06_an_idle_stream_sends_heartbeats() {
             server.gate.open();
             let rest = async {
                 while let Some(piece) = pieces.next().await {
-                    heard.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+                    received.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
                 }
             };
             tokio::time::timeout(Duration::from_secs(20), rest)
                 .await
                 .expect("the stream should end");
-            assert!(heard.contains("At last.") && heard.contains("\"completed\""), "{heard}");
+            assert!(
+                received.contains("At last.") && received.contains("\"completed\""),
+                "{received}"
+            );
         },
     )
     .await;
@@ -174,7 +180,7 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
                 let mut events = Vec::new();
                 let mut last = 0;
                 let mut heartbeats = 0;
-                let heard = async {
+                let received = async {
                     while let Some(event) = stream.message().await.unwrap() {
                         assert_eq!(event.agent_run_id, run_id);
                         if event.event.is_none() {
@@ -190,12 +196,12 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
                         events.push(event);
                     }
                 };
-                tokio::time::timeout(TEST_TIMEOUT, heard)
+                tokio::time::timeout(TEST_TIMEOUT, received)
                     .await
                     .expect("the stream should end");
                 whole.push(events);
             }
-            assert_eq!(whole[0], whole[1], "heartbeats should not be part of the history");
+            assert_same_list(&whole[0], &whole[1], "heartbeats should not be part of the history");
             assert!(whole[0].len() > 2);
         },
     )

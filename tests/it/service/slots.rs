@@ -4,16 +4,15 @@ use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
 use serde_json::{Value, json};
 
-use crate::test_server::{Caller, on_every_database_with};
+use super::requests::each;
+use crate::{
+    difference::assert_same_set,
+    test_server::{Caller, on_every_database_with},
+};
 
 fn held(gate: &Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |_| Turn::text("Held.").held_by(&gate))
-}
-
-fn sorted(mut names: Vec<Value>) -> Vec<Value> {
-    names.sort_by_key(ToString::to_string);
-    names
 }
 
 /// Of 200 concurrent starts, exactly as many are admitted as the plan has slots. The refusals report correct counts.
@@ -33,13 +32,13 @@ async fn l01(limit: i32) {
             let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
             assert_eq!(admitted.len(), usize::try_from(limit).unwrap());
             let threads = admitted.into_iter().map(|answer| answer.ok()["thread_id"].clone());
-            let threads = sorted(threads.collect());
+            let threads: Vec<Value> = threads.collect();
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
                 // The counts contain only runs of the caller, and not the run of the other account.
                 let named = body["detail"]["running_thread_ids"].take();
-                let named = sorted(named.as_array().unwrap().clone());
-                assert_eq!(named, threads);
+                let named = named.as_array().unwrap();
+                assert_same_set(named, &threads, "threads with an active run");
                 assert!(!named.contains(&theirs["thread_id"]));
                 let expected = json!({"detail": {
                     "message": format!("Maximum of {limit} concurrent runs. You have {limit} running."),
@@ -52,8 +51,7 @@ async fn l01(limit: i32) {
             let listed = caller.get("/threads?page_size=200").await.ok();
             assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
             let active = caller.get("/agent-runs/active").await.ok();
-            let active = active["active_runs"].as_array().unwrap().iter();
-            assert_eq!(sorted(active.map(|run| run["thread_id"].clone()).collect()), threads);
+            assert_same_set(&each(&active, "active_runs", "thread_id"), &threads, "active runs");
             server.gate.open();
         },
     )

@@ -93,7 +93,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
     // Both a silent body and a body that sends one byte per second must time out. gRPC announces the length of a
     // message, so all bytes of the slow body must belong to one message.
     let long = framed(&vec![0; 1000]);
-    let mut asked = Vec::new();
+    let mut refusals = Vec::new();
     for (kind, path, first, expected) in requests {
         let silent = Body::wrap_stream(stream::iter([Ok::<_, std::io::Error>(first.clone())]).chain(stream::pending()));
         let begun = if kind.starts_with("application/grpc") {
@@ -104,7 +104,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         let drips = Body::wrap_stream(drip(begun, Duration::from_secs(1)));
         for (what, body) in [("silent", silent), ("dripping", drips)] {
             let caller = caller.clone();
-            asked.push(async move {
+            refusals.push(async move {
                 let (status, after) = refused(&caller, kind, path, body).await;
                 assert_eq!(status, expected, "{what}: {kind}");
                 assert!(after > Duration::from_secs(25), "{what}: {kind} after {after:?}");
@@ -122,7 +122,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         let (status, _) = refused(&caller, "application/grpc", method, Body::wrap_stream(paced)).await;
         assert_eq!(status, "200", "the headers should carry no error status");
     };
-    tokio::join!(join_all(asked), slow);
+    tokio::join!(join_all(refusals), slow);
     let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
     assert_eq!(staged, 0, "no partial file should remain");
     let threads = caller.get("/threads").await.ok();

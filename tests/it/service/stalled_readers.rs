@@ -1,11 +1,13 @@
 //! Stalled readers: the server bounds their memory for every kind of stream, and serves other clients.
 
 use prost::Message;
+use reqwest::multipart::{Form, Part};
 use runyard::{config::Http, v1};
 use runyard_upstream::{Script, Turn, Upstream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use super::{
     call::framed,
@@ -33,15 +35,19 @@ async fn open(program: &Program) -> TcpStream {
     stream
 }
 
-/// Completes a run with large events; returns its id.
-async fn finished_run(program: &Program) -> String {
-    let asked = program.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
-    let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
+/// Completes a run with large events and a large file `large.bin`; returns its id and the id of its sandbox.
+async fn finished_run(program: &Program) -> (String, String) {
+    let file = Part::bytes(vec![b'z'; LARGE]).file_name("large.bin");
+    let form = Form::new().text("prompt", "x").part("files", file);
+    let request = program.request("POST", "/agent/start").multipart(form);
+    let run: Value = Answer::of(request.send().await.unwrap()).await.ok();
     let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
     let stream = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let events = stream.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
     assert!(events.len() > LARGE && events.contains("\"completed\""));
-    run_id
+    let run = program.request("GET", &format!("/agent-run/{run_id}"));
+    let run: Value = Answer::of(run.send().await.unwrap()).await.ok();
+    (run_id, run["sandbox_id"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
@@ -56,7 +62,7 @@ async fn unread_streams_take_bounded_memory() {
         upstream.base_url()
     );
     let program = Program::start(folder.path(), &config).await;
-    let run_id = finished_run(&program).await;
+    let (run_id, sandbox_id) = finished_run(&program).await;
     let stream_run = v1::StreamRunRequest {
         agent_run_id: run_id.clone(),
         after_sequence: 0,
@@ -67,6 +73,16 @@ async fn unread_streams_take_bounded_memory() {
             after_sequence: 0,
         }],
     };
+    let read_file = v1::ReadFileRequest {
+        sandbox_id: sandbox_id.clone(),
+        path: "large.bin".to_owned(),
+        ..Default::default()
+    };
+    let reflect = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::FileContainingSymbol("runyard.v1.RunService".to_owned())),
+    };
+    let content = format!("/sandboxes/{sandbox_id}/files/content");
     let service = "/runyard.v1.RunService";
     let kinds = [
         (
@@ -98,6 +114,22 @@ async fn unread_streams_take_bounded_memory() {
             framed(&stream_run.encode_to_vec()),
         ),
         ("one answer", GET, "/openapi.json".to_owned(), "", Vec::new()),
+        ("a file", GET, format!("{content}?path=large.bin"), "", Vec::new()),
+        ("an archive", GET, format!("{content}?path=."), "", Vec::new()),
+        (
+            "a file over gRPC",
+            POST,
+            "/runyard.v1.SandboxService/ReadFile".to_owned(),
+            "application/grpc",
+            framed(&read_file.encode_to_vec()),
+        ),
+        (
+            "reflection",
+            POST,
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".to_owned(),
+            "application/grpc",
+            framed(&reflect.encode_to_vec()),
+        ),
     ];
     let token = format!("Bearer {}", program.token);
     for (what, method, path, kind, body) in kinds {
@@ -138,7 +170,9 @@ async fn unread_streams_take_bounded_memory() {
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
-    // A client that reads receives every event.
+    // A client that reads receives the whole file and every event.
+    let file = program.request("GET", &format!("{content}?path=large.bin"));
+    assert_eq!(file.send().await.unwrap().bytes().await.unwrap().len(), LARGE);
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let whole = whole.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
     assert!(whole.contains("\"completed\""));

@@ -101,13 +101,13 @@ async fn a_second_run_of_a_thread_sees_its_history() {
             assert_eq!(second["thread_id"], first["thread_id"]);
             assert_eq!(second["project_id"], first["project_id"]);
             caller.ended(&second).await;
-            let said: Vec<String> = server.upstream.requests()[1]
+            let sent: Vec<String> = server.upstream.requests()[1]
                 .messages()
                 .iter()
                 .filter(|message| message["role"] != "system")
                 .map(|message| message["content"].as_str().unwrap().to_owned())
                 .collect();
-            assert_eq!(said, ["What colour?", "Blue.", "What did you say?"]);
+            assert_eq!(sent, ["What colour?", "Blue.", "What did you say?"]);
             let thread = first["thread_id"].as_str().unwrap();
             let messages = caller.get(&format!("/threads/{thread}/messages")).await.ok();
             let roles: Vec<_> = messages["messages"]

@@ -9,7 +9,10 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_set,
+    test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with},
+};
 
 fn echo() -> Script {
     Script::function(|_| Turn::text("Yes."))
@@ -53,9 +56,7 @@ async fn every_parameter_has_its_documented_default() {
             }
             let tools = ["bash", "edit", "glob", "grep", "read", "write"];
             for request in server.upstream.requests() {
-                let mut named = request.tool_names();
-                named.sort_unstable();
-                assert_eq!(named, tools);
+                assert_same_set(&request.tool_names(), &tools, "tools of a run");
             }
         },
     )
@@ -80,8 +81,8 @@ async fn the_default_agent_is_used_unless_another_is_named() {
             let body = json!({"prompt": "x", "agent_id": other["agent_id"]});
             let run = caller.post("/agent/start", body).await.ok();
             assert_eq!(caller.ended(&run).await["agent_id"], other["agent_id"]);
-            let said: Vec<String> = server.upstream.requests().iter().map(|r| r.body.to_string()).collect();
-            assert!(said[0].contains("You are the usual.") && said[1].contains("You are the other."));
+            let bodies: Vec<String> = server.upstream.requests().iter().map(|r| r.body.to_string()).collect();
+            assert!(bodies[0].contains("You are the usual.") && bodies[1].contains("You are the other."));
         },
     )
     .await;
@@ -100,8 +101,8 @@ async fn a_requested_model_overrides_the_agents_model() {
                 .post("/agent/start", json!({"prompt": "x", "agent_id": agent}))
                 .await;
             assert_eq!(caller.ended(&run.ok()).await["model_name"], "openai/gpt-5-nano");
-            let asked = json!({"prompt": "x", "agent_id": agent, "model_name": "anthropic/claude-3.5-sonnet"});
-            let run = caller.post("/agent/start", asked).await.ok();
+            let request = json!({"prompt": "x", "agent_id": agent, "model_name": "anthropic/claude-3.5-sonnet"});
+            let run = caller.post("/agent/start", request).await.ok();
             assert_eq!(caller.ended(&run).await["model_name"], "anthropic/claude-3.5-sonnet");
         },
     )
@@ -114,8 +115,8 @@ async fn memory_enabled_is_stored_with_the_run_and_returned() {
         |_| echo(),
         async |server| {
             let caller = server.caller("ann");
-            for (asked, kept) in [("true", json!(true)), ("false", json!(false))] {
-                let form = Form::new().text("prompt", "x").text("memory_enabled", asked);
+            for (given, kept) in [("true", json!(true)), ("false", json!(false))] {
+                let form = Form::new().text("prompt", "x").text("memory_enabled", given);
                 let run = caller.form("/agent/start", form).await.ok();
                 assert_eq!(shown(&caller, &run).await["memory_enabled"], kept);
                 caller.ended(&run).await;
@@ -198,13 +199,13 @@ async fn i11_only_a_super_admin_gets_timings() {
                         assert!(timing["total_ms"].as_f64().unwrap() > 0.0);
                         assert!(timing.values().all(|part| part.as_f64().unwrap() >= 0.0));
                     }
-                    let asked = v1::StartRunRequest {
+                    let request = v1::StartRunRequest {
                         prompt: Some("x".to_owned()),
                         emit_timing: asks,
                         ..Default::default()
                     };
                     let mut grpc = caller.runs().await;
-                    let run = grpc.start_run(caller.signed(asked)).await.unwrap().into_inner();
+                    let run = grpc.start_run(caller.signed(request)).await.unwrap().into_inner();
                     assert_eq!(run.timing_breakdown.is_some(), shows && asks, "{role:?}");
                     caller.ended(&json!({"agent_run_id": run.agent_run_id})).await;
                 }
@@ -257,9 +258,11 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
                     .ok()
             };
             let answers = join_all((0..100).map(send)).await;
-            assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+            for answer in &answers {
+                assert_eq!(*answer, answers[0]);
+            }
             // A start with the same key over gRPC returns the same run.
-            let asked = v1::StartRunRequest {
+            let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
                 ..Default::default()
@@ -267,7 +270,7 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             let grpc = caller
                 .runs()
                 .await
-                .start_run(caller.signed(asked))
+                .start_run(caller.signed(request))
                 .await
                 .unwrap()
                 .into_inner();
@@ -448,12 +451,12 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
             let caller = server.caller("ann");
             let first = caller.start("x").await;
             let folder = server.data_dir().parent().unwrap().join("held");
-            let asked = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
+            let started = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
                 while !folder.join("asked").exists() {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
             });
-            asked.await.unwrap();
+            started.await.unwrap();
             // The script still holds back the creation of the sandbox, but the server answers a second start.
             let second = caller.start("x").await;
             for run in [&first, &second] {

@@ -5,7 +5,10 @@ use runyard::v1;
 use runyard_upstream::{Gate, Turn};
 use serde_json::json;
 
-use crate::test_server::{Answer, SseEvent, TEST_TIMEOUT, assert_no_gaps, on_every_database, parse_sse};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Answer, SseEvent, TEST_TIMEOUT, assert_no_gaps, on_every_database, parse_sse},
+};
 
 fn words(_: &Gate) -> Turn {
     Turn::words(50)
@@ -21,7 +24,11 @@ async fn a_stream_from_any_cursor_returns_exactly_the_later_events() {
         let last = i64::try_from(all.len()).unwrap();
         for after in 1..last {
             let rest = caller.events(&run, after).await;
-            assert_eq!(rest, all[usize::try_from(after).unwrap()..], "after {after}");
+            assert_same_list(
+                &rest,
+                &all[usize::try_from(after).unwrap()..],
+                &format!("after {after}"),
+            );
         }
         let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
         let at_end = caller
@@ -99,7 +106,8 @@ async fn newline_json_and_grpc_stream_the_same_events() {
             .unwrap();
         let lines = lines.text().await.unwrap();
         let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines, sse.iter().map(|event| event.data.clone()).collect::<Vec<_>>());
+        let data: Vec<_> = sse.iter().map(|event| event.data.clone()).collect();
+        assert_same_list(&lines, &data, "newline JSON and server-sent events");
 
         let request = v1::StreamRunRequest {
             agent_run_id: run_id.to_owned(),
@@ -114,7 +122,8 @@ async fn newline_json_and_grpc_stream_the_same_events() {
             .into_inner();
         let events: Vec<v1::RunEvent> = stream.map(Result::unwrap).collect().await;
         let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
-        assert_eq!(sequences, (1..=i64::try_from(sse.len()).unwrap()).collect::<Vec<_>>());
+        let expected: Vec<_> = (1..=i64::try_from(sse.len()).unwrap()).collect();
+        assert_same_list(&sequences, &expected, "sequences over gRPC");
     })
     .await;
 }
@@ -162,7 +171,7 @@ async fn one_stream_carries_the_events_of_many_runs() {
                     .filter(|event| event.data["agent_run_id"] == run["agent_run_id"])
                     .map(|event| event.data.clone())
                     .collect();
-                assert_eq!(got, expected);
+                assert_same_list(&got, &expected, "events of one run");
             }
         },
     )

@@ -79,12 +79,12 @@ async fn a_thread_is_created_in_a_new_or_an_existing_project() {
                 .await
                 .refused(404, "THREAD_NOT_FOUND");
             let mut grpc = ThreadServiceClient::new(caller.channel().await);
-            let asked = v1::UpdateThreadRequest {
+            let request = v1::UpdateThreadRequest {
                 thread_id: text(&thread, "thread_id").to_owned(),
                 name: Some("Over gRPC".to_owned()),
                 update_mask: None,
             };
-            let renamed = grpc.update_thread(caller.signed(asked)).await.unwrap().into_inner();
+            let renamed = grpc.update_thread(caller.signed(request)).await.unwrap().into_inner();
             assert_eq!(renamed.name, "Over gRPC");
         },
     )
@@ -127,8 +127,11 @@ async fn the_next_run_sees_an_added_message() {
             let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let thread = caller.post("/threads", json!({})).await.ok();
             let path = format!("/threads/{}/messages", text(&thread, "thread_id"));
-            let said = caller.post(&path, json!({"content": "I like blue."})).await.ok();
-            assert_eq!((&said["role"], &said["agent_run_id"]), (&json!("user"), &Value::Null));
+            let message = caller.post(&path, json!({"content": "I like blue."})).await.ok();
+            assert_eq!(
+                (&message["role"], &message["agent_run_id"]),
+                (&json!("user"), &Value::Null)
+            );
             caller
                 .post(&path, json!({"content": "Noted.", "role": "assistant"}))
                 .await
@@ -160,12 +163,12 @@ async fn the_next_run_sees_an_added_message() {
                 .await
                 .ok();
             let mut grpc = ThreadServiceClient::new(caller.channel().await);
-            let asked = v1::AddMessageRequest {
+            let request = v1::AddMessageRequest {
                 thread_id: text(&thread, "thread_id").to_owned(),
                 content: "Over gRPC".to_owned(),
                 role: v1::MessageRole::User.into(),
             };
-            grpc.add_message(caller.signed(asked)).await.unwrap();
+            grpc.add_message(caller.signed(request)).await.unwrap();
             let listed = caller.get(&path).await.ok();
             assert_eq!(
                 listed["messages"].as_array().unwrap().last().unwrap()["content"],
@@ -192,10 +195,10 @@ async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
             server.gate.open();
             caller.ended(&run).await;
             let mut grpc = ThreadServiceClient::new(caller.channel().await);
-            let asked = v1::DeleteThreadRequest {
+            let request = v1::DeleteThreadRequest {
                 thread_id: text(&run, "thread_id").to_owned(),
             };
-            grpc.delete_thread(caller.signed(asked)).await.unwrap();
+            grpc.delete_thread(caller.signed(request)).await.unwrap();
             caller.get(&path).await.refused(404, "THREAD_NOT_FOUND");
             caller
                 .get(&format!("{path}/messages"))

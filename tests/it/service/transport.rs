@@ -165,7 +165,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut piece = [0; 4096];
     // On a busy machine, the first bytes may take a while. Bytes that follow without a pause belong to the same answer.
     let mut pause = Duration::from_secs(10);
@@ -174,13 +174,13 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
         if read == 0 {
             break;
         }
-        heard.extend_from_slice(&piece[..read]);
+        received.extend_from_slice(&piece[..read]);
     }
-    String::from_utf8_lossy(&heard).into_owned()
+    String::from_utf8_lossy(&received).into_owned()
 }
 
-fn statuses(heard: &str) -> Vec<&str> {
-    heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
+fn statuses(received: &str) -> Vec<&str> {
+    received.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
 /// A request has exactly one end. The server never parses the bytes after an ambiguous end as a request.
@@ -258,30 +258,30 @@ async fn h10_no_request_is_smuggled() {
                 ),
                 ("not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned()),
             ] {
-                let heard = exchange(server.address, request.as_bytes()).await;
-                let statuses = statuses(&heard);
-                assert!(statuses.iter().all(|status| *status == "400"), "{what}: {heard}");
-                assert!(statuses.len() <= 1, "{what}: {heard}");
+                let received = exchange(server.address, request.as_bytes()).await;
+                let statuses = statuses(&received);
+                assert!(statuses.iter().all(|status| *status == "400"), "{what}: {received}");
+                assert!(statuses.len() <= 1, "{what}: {received}");
             }
             // If a request has both a length and a transfer coding, the server uses the coding or refuses the request.
             // In neither case does it find a second request.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
-            let heard = exchange(server.address, both.as_bytes()).await;
+            let received = exchange(server.address, both.as_bytes()).await;
             assert!(
-                statuses(&heard).len() == 1 && ["200", "400"].contains(&statuses(&heard)[0]),
-                "{heard}"
+                statuses(&received).len() == 1 && ["200", "400"].contains(&statuses(&received)[0]),
+                "{received}"
             );
             let inside = format!(
                 "{opening}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
                 5 + hidden.len()
             );
-            let heard = exchange(server.address, inside.as_bytes()).await;
+            let received = exchange(server.address, inside.as_bytes()).await;
             let named = caller.get("/agents").await.ok().to_string();
-            assert!(!named.contains("Smuggled"), "{heard}");
+            assert!(!named.contains("Smuggled"), "{received}");
             // Positive control: two honest requests on one connection get two answers.
             let honest = format!("{opening}Content-Length: 22\r\n\r\n{body}");
-            let heard = exchange(server.address, format!("{honest}{honest}").as_bytes()).await;
-            assert_eq!(statuses(&heard), ["200", "200"], "{heard}");
+            let received = exchange(server.address, format!("{honest}{honest}").as_bytes()).await;
+            assert_eq!(statuses(&received), ["200", "200"], "{received}");
             let absolute = "GET http://elsewhere.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n";
             assert_eq!(statuses(&exchange(server.address, absolute.as_bytes()).await), ["200"]);
         },
@@ -382,13 +382,13 @@ async fn a_preflight_allows_the_headers_of_tracing_tools() {
             config.http.cors_headers = vec!["X-Tenant".to_owned()];
         },
         async |server| {
-            let asked = server
+            let request = server
                 .http
                 .request(reqwest::Method::OPTIONS, server.url("/agent/start"))
                 .header("origin", "https://good.example")
                 .header("access-control-request-method", "POST")
                 .header("access-control-request-headers", "traceparent");
-            let answer = Answer::of(asked.send().await.unwrap()).await;
+            let answer = Answer::of(request.send().await.unwrap()).await;
             let allowed = answer.header("access-control-allow-headers").to_lowercase();
             let allowed: HashSet<&str> = allowed.split(',').map(str::trim).collect();
             for name in [
@@ -422,11 +422,11 @@ async fn h13_unknown_paths_and_methods_are_refused() {
                     "{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
                     caller.token
                 );
-                let heard = exchange(server.address, text.as_bytes()).await;
-                let status = statuses(&heard)
+                let received = exchange(server.address, text.as_bytes()).await;
+                let status = statuses(&received)
                     .first()
                     .map_or(0, |status| status.parse::<u16>().unwrap());
-                (status, heard)
+                (status, received)
             };
             let long = format!("GET /{}", "a".repeat(65_000));
             for line in [
@@ -453,12 +453,12 @@ async fn h13_unknown_paths_and_methods_are_refused() {
                 "GET /agents/%ff%fe/versions",
                 long.as_str(),
             ] {
-                let (status, heard) = ask(line).await;
-                assert!((400..500).contains(&status), "{line:.80}: {heard}");
+                let (status, received) = ask(line).await;
+                assert!((400..500).contains(&status), "{line:.80}: {received}");
             }
             for method in ["FROB", "DELETE", "TRACE", "CONNECT", "get", "PROPFIND"] {
-                let (status, heard) = ask(&format!("{method} /agents")).await;
-                assert!([400, 404, 405].contains(&status), "{method}: {heard}");
+                let (status, received) = ask(&format!("{method} /agents")).await;
+                assert!([400, 404, 405].contains(&status), "{method}: {received}");
             }
             let (status, _) = ask("GET /agents?page_size=1&page_size=2").await;
             assert_eq!(status, 400);
@@ -496,8 +496,8 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
             assert_served(server, &caller).await;
             // The server serves a thousand streams on one connection.
             let client = grpc();
-            let asked = (0..1000).map(|_| client.get(server.url("/healthz")).send());
-            for answer in futures::future::join_all(asked).await {
+            let request = (0..1000).map(|_| client.get(server.url("/healthz")).send());
+            for answer in futures::future::join_all(request).await {
                 assert_eq!(answer.unwrap().status(), 200);
             }
             assert_served(server, &caller).await;

@@ -1,11 +1,7 @@
 //! Worker slots. A start claims a free slot when it commits, and queued runs start in order.
 
-use runyard::{
-    accounts::{Scope, of},
-    runs::table::{Column, Entity},
-};
+use runyard::{accounts::Scope, runs::list};
 use runyard_upstream::{Script, Turn};
-use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -14,12 +10,8 @@ use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database, on_every_d
 
 async fn row(server: &TestServer, run: &Value) -> runyard::runs::Run {
     let id: Uuid = text(run, "agent_run_id").parse().unwrap();
-    let found = of::<Entity>(Scope::system("a test reads a run"))
-        .filter(Column::Id.eq(id))
-        .one(server.app().db.read())
-        .await
-        .unwrap();
-    found.unwrap()
+    let scope = Scope::system("a test reads a run");
+    list::load(server.app().db.read(), scope, id).await.unwrap()
 }
 
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {

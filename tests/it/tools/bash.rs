@@ -117,9 +117,9 @@ async fn long_output_is_cut_to_its_head_and_tail() {
 async fn bash_reports_out_of_memory() {
     let shop = Shop::with("[sandbox]\nmax_memory_bytes = 67108864\n");
     let hog = "head -c 400000000 /dev/zero | tail";
-    let told = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
+    let error = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
     // A control group kills the command. With rlimits alone, the program reports the error itself.
-    assert!(told.to_lowercase().contains("memory"), "{told}");
+    assert!(error.to_lowercase().contains("memory"), "{error}");
     // Control: the same command with less memory.
     shop.text("bash", json!({"command": "head -c 4000 /dev/zero | tail >/dev/null"}))
         .await;
@@ -129,19 +129,19 @@ async fn bash_reports_out_of_memory() {
 async fn bash_reports_a_full_disk() {
     let shop = Shop::with("[sandbox]\nmax_workspace_bytes = 20000000\n");
     let fill = "while true; do head -c 4000000 /dev/zero > f$RANDOM$RANDOM; sleep 0.05; done";
-    let told = shop
+    let error = shop
         .error("bash", json!({"command": fill, "timeout_seconds": 60}))
         .await;
-    assert!(told.contains("disk full"), "{told}");
+    assert!(error.contains("disk full"), "{error}");
 }
 
 #[tokio::test]
 async fn a_script_that_is_too_long_is_refused() {
     let shop = Shop::new();
-    let told = shop
+    let error = shop
         .error("bash", json!({"command": format!("true {}", "x".repeat(200_000))}))
         .await;
-    assert!(told.contains("Write it to a file"), "{told}");
+    assert!(error.contains("Write it to a file"), "{error}");
     assert!(!shop.error("bash", json!({"command": "echo a\u{0}b"})).await.is_empty());
 }
 

@@ -36,16 +36,16 @@ async fn links_made_by_bash_do_not_lead_out_of_the_workspace() {
                 json!({"path": path, "old_string": "root", "new_string": "toor"}),
             ),
         ] {
-            let told = shop.error(tool, arguments).await;
-            assert!(!told.contains("root:x:0"), "{tool} {path}: {told}");
+            let error = shop.error(tool, arguments).await;
+            assert!(!error.contains("root:x:0"), "{tool} {path}: {error}");
         }
     }
     let found = shop.text("grep", json!({"pattern": "root:x:0|control"})).await;
     assert_eq!(found, "real:1:control\n");
     let listed = shop.text("glob", json!({"pattern": "**/*"})).await;
     assert_eq!(listed, "real\n");
-    let told = shop.error("glob", json!({"pattern": "*", "path": "etc"})).await;
-    assert!(!told.contains("passwd"), "{told}");
+    let error = shop.error("glob", json!({"pattern": "*", "path": "etc"})).await;
+    assert!(!error.contains("passwd"), "{error}");
 }
 
 #[tokio::test]
@@ -58,14 +58,14 @@ async fn write_replaces_a_link_and_never_follows_it() {
     shop.text("write", json!({"path": "link", "content": "mine"})).await;
     assert_eq!(shop.content("link"), "mine");
     assert!(!shop.workspace.join("link").is_symlink());
-    let told = shop
+    let error = shop
         .error("write", json!({"path": "folder/outside", "content": "stolen"}))
         .await;
-    assert!(!told.is_empty());
-    let told = shop
+    assert!(!error.is_empty());
+    let error = shop
         .error("write", json!({"path": "../outside", "content": "stolen"}))
         .await;
-    assert!(!told.is_empty());
+    assert!(!error.is_empty());
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
     // Control: the same content can be written into the workspace.
     shop.text("write", json!({"path": "sub/outside", "content": "fine"}))
@@ -82,8 +82,8 @@ async fn a_pipe_made_by_bash_does_not_block_a_tool() {
         ("grep", json!({"pattern": "x", "path": "pipe"})),
         ("edit", json!({"path": "pipe", "old_string": "a", "new_string": "b"})),
     ] {
-        let told = shop.error(tool, arguments).await;
-        assert!(told.contains("pipe"), "{tool}: {told}");
+        let error = shop.error(tool, arguments).await;
+        assert!(error.contains("pipe"), "{tool}: {error}");
     }
     assert_eq!(shop.text("read", json!({"path": "file"})).await, "     1\ttext\n");
 }
@@ -110,10 +110,10 @@ async fn tools_and_bash_see_the_same_files() {
         json!({"path": "script.sh", "content": "echo \"from $1\" > output/made.txt\n"}),
     )
     .await;
-    let said = shop
+    let output = shop
         .bash("sh script.sh bash && echo more >> script.sh && cat output/made.txt")
         .await;
-    assert!(said.contains("from bash"), "{said}");
+    assert!(output.contains("from bash"), "{output}");
     assert_eq!(
         shop.text("read", json!({"path": "output/made.txt"})).await,
         "     1\tfrom bash\n"

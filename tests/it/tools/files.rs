@@ -21,8 +21,8 @@ async fn read_numbers_lines_and_continues_at_an_offset() {
         "     2\t1,2\n[more lines follow; continue with offset 3. The file has 13 bytes]"
     );
     assert!(answer.truncated);
-    let told = shop.error("read", json!({"path": "data.csv", "offset": 9})).await;
-    assert_eq!(told, "data.csv has 4 lines; there is no line 9");
+    let error = shop.error("read", json!({"path": "data.csv", "offset": 9})).await;
+    assert_eq!(error, "data.csv has 4 lines; there is no line 9");
     shop.put("empty", "");
     assert_eq!(shop.text("read", json!({"path": "empty"})).await, "(the file is empty)");
 }
@@ -57,8 +57,8 @@ async fn read_limits_lines_and_bytes() {
 async fn read_refuses_files_that_are_not_text() {
     let shop = Shop::new();
     shop.put("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
-    let told = shop.error("read", json!({"path": "image.png"})).await;
-    assert!(told.contains("binary file of 16 bytes"), "{told}");
+    let error = shop.error("read", json!({"path": "image.png"})).await;
+    assert!(error.contains("binary file of 16 bytes"), "{error}");
     shop.put("latin1", b"caf\xe9\n");
     assert_eq!(
         shop.text("read", json!({"path": "latin1"})).await,
@@ -68,8 +68,8 @@ async fn read_refuses_files_that_are_not_text() {
         shop.error("read", json!({"path": "lost"})).await,
         "there is no file lost"
     );
-    let told = shop.error("read", json!({"path": "output"})).await;
-    assert!(told.contains("folder") || told.contains("regular file"), "{told}");
+    let error = shop.error("read", json!({"path": "output"})).await;
+    assert!(error.contains("folder") || error.contains("regular file"), "{error}");
 }
 
 #[tokio::test]
@@ -87,13 +87,13 @@ async fn write_creates_and_replaces_files() {
         .text("write", json!({"path": "output/a/b.md", "content": ""}))
         .await;
     assert_eq!(text, "replaced output/a/b.md: 0 bytes, 0 lines");
-    let told = shop
+    let error = shop
         .error("write", json!({"path": "big", "content": "x".repeat((1 << 20) + 1)}))
         .await;
-    assert!(told.contains("the maximum is 1048576"), "{told}");
+    assert!(error.contains("the maximum is 1048576"), "{error}");
     assert!(!shop.workspace.join("big").exists());
-    let told = shop.error("write", json!({"path": "output", "content": "x"})).await;
-    assert!(told.contains("output"), "{told}");
+    let error = shop.error("write", json!({"path": "output", "content": "x"})).await;
+    assert!(error.contains("output"), "{error}");
 }
 
 #[tokio::test]
@@ -130,10 +130,10 @@ async fn edit_replaces_one_place_and_shows_the_difference() {
 async fn edit_replaces_every_occurrence_only_when_requested() {
     let shop = Shop::new();
     shop.put("a", "x=1\ny=2\nx=1\n");
-    let told = shop
+    let error = shop
         .error("edit", json!({"path": "a", "old_string": "x=1", "new_string": "x=3"}))
         .await;
-    assert!(told.contains("occurs 2 times in a (lines 1, 3)"), "{told}");
+    assert!(error.contains("occurs 2 times in a (lines 1, 3)"), "{error}");
     assert_eq!(shop.content("a"), "x=1\ny=2\nx=1\n");
     let all = json!({"path": "a", "old_string": "x=1", "new_string": "x=3\nz=4", "replace_all": true});
     let text = shop.text("edit", all).await;
@@ -152,40 +152,40 @@ async fn edit_replaces_every_occurrence_only_when_requested() {
 async fn edit_reports_why_a_change_does_not_apply() {
     let shop = Shop::new();
     shop.put("a.py", "def f():\n    return 1\n");
-    let told = shop
+    let error = shop
         .error(
             "edit",
             json!({"path": "a.py", "old_string": "\treturn 1", "new_string": "x"}),
         )
         .await;
     assert_eq!(
-        told,
+        error,
         "old_string was not found in a.py; line 2 has the same text with different white space"
     );
-    let told = shop
+    let error = shop
         .error(
             "edit",
             json!({"path": "a.py", "old_string": "return 2", "new_string": "x"}),
         )
         .await;
-    assert!(told.contains("read the file"), "{told}");
-    let told = shop
+    assert!(error.contains("read the file"), "{error}");
+    let error = shop
         .error("edit", json!({"path": "a.py", "old_string": "f", "new_string": "f"}))
         .await;
-    assert!(told.contains("the same"), "{told}");
-    let told = shop
+    assert!(error.contains("the same"), "{error}");
+    let error = shop
         .error("edit", json!({"path": "a.py", "old_string": "", "new_string": "f"}))
         .await;
-    assert!(told.contains("/old_string"), "{told}");
+    assert!(error.contains("/old_string"), "{error}");
     shop.put("b", b"caf\xe9");
-    let told = shop
+    let error = shop
         .error("edit", json!({"path": "b", "old_string": "caf", "new_string": "x"}))
         .await;
-    assert!(told.contains("not UTF-8"), "{told}");
-    let told = shop
+    assert!(error.contains("not UTF-8"), "{error}");
+    let error = shop
         .error("edit", json!({"path": "lost", "old_string": "a", "new_string": "b"}))
         .await;
-    assert_eq!(told, "there is no file lost");
+    assert_eq!(error, "there is no file lost");
 }
 
 #[tokio::test]
@@ -199,13 +199,13 @@ async fn edit_keeps_dos_line_ends_and_limits_the_result_size() {
     .await;
     assert_eq!(shop.content("dos"), "1\r\n2\r\nthree\r\n");
     shop.put("a", "a".repeat(1 << 20));
-    let told = shop
+    let error = shop
         .error(
             "edit",
             json!({"path": "a", "old_string": "a", "new_string": "b".repeat(64), "replace_all": true}),
         )
         .await;
-    assert!(told.contains("the maximum for edit is"), "{told}");
+    assert!(error.contains("the maximum for edit is"), "{error}");
     assert_eq!(shop.content("a").len(), 1 << 20);
 }
 

@@ -45,10 +45,10 @@ async fn glob_finds_files_newest_first() {
     for (arguments, expected) in cases {
         assert_eq!(shop.text("glob", arguments.clone()).await, expected, "{arguments}");
     }
-    let told = shop.error("glob", json!({"pattern": "a["})).await;
-    assert!(told.contains("pattern is invalid"), "{told}");
-    let told = shop.error("glob", json!({"pattern": "*", "path": "lost"})).await;
-    assert!(told.contains("lost"), "{told}");
+    let error = shop.error("glob", json!({"pattern": "a["})).await;
+    assert!(error.contains("pattern is invalid"), "{error}");
+    let error = shop.error("glob", json!({"pattern": "*", "path": "lost"})).await;
+    assert!(error.contains("lost"), "{error}");
 }
 
 #[tokio::test]
@@ -98,8 +98,8 @@ async fn grep_finds_matching_lines() {
     assert_eq!(found, "/workspace/a.py:2:print(os.name)\n");
     let found = shop.text("grep", json!({"pattern": "nothing", "glob": "*.py"})).await;
     assert_eq!(found, "no line matches\n");
-    let told = shop.error("grep", json!({"pattern": "(?=x)"})).await;
-    assert!(told.contains("look-around"), "{told}");
+    let error = shop.error("grep", json!({"pattern": "(?=x)"})).await;
+    assert!(error.contains("look-around"), "{error}");
 }
 
 #[tokio::test]
@@ -116,8 +116,8 @@ async fn grep_results_are_limited() {
         "{}",
         found.len()
     );
-    let told = shop.error("grep", json!({"pattern": "(a{1000}){1000}"})).await;
-    assert!(told.contains("size limit"), "{told}");
+    let error = shop.error("grep", json!({"pattern": "(a{1000}){1000}"})).await;
+    assert!(error.contains("size limit"), "{error}");
 }
 
 #[tokio::test]

@@ -10,11 +10,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use http::Extensions;
 use reqwest::multipart::{Form, Part};
-use runyard::{
-    Error,
-    error::Code,
-    wire::http::{FormFiles, MAX_PARTS},
-};
+use runyard::{Error, error::Code};
+use runyard_transcode::{self as transcode, FormFiles, MAX_PARTS, Refused};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -50,8 +47,8 @@ impl FormFiles for Store {
         &self,
         extensions: &Extensions,
         name: &str,
-        mut content: BoxStream<'_, Result<Bytes, Error>>,
-    ) -> Result<String, Error> {
+        mut content: BoxStream<'_, transcode::Result<Bytes>>,
+    ) -> Result<String, Refused> {
         assert_eq!(extensions.get(), Some(&Caller("alice")));
         self.receiving.fetch_add(1, Ordering::SeqCst);
         let _guard = InTheMiddle(&self.receiving);
@@ -61,7 +58,8 @@ impl FormFiles for Store {
             self.largest.fetch_max(piece.len(), Ordering::SeqCst);
             bytes.extend_from_slice(&piece);
             if self.max_file.is_some_and(|max| bytes.len() > max) {
-                return Err(Error::new(Code::TooLarge, "the file is larger than the plan allows"));
+                let error = Error::new(Code::TooLarge, "the file is larger than the plan allows");
+                return Err(Status::from(error).into());
             }
         }
         let id = format!("u{}", self.next.fetch_add(1, Ordering::SeqCst));

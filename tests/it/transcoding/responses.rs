@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::FutureExt;
-use runyard::wire::http::response::{HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE, HTTP_STATUS};
+use runyard_transcode::response::{HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE, HTTP_STATUS};
 use serde_json::json;
 use tonic::Status;
 

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use http::Method;
 use proptest::prelude::*;
 use prost_reflect::DescriptorPool;
-use runyard::wire::{
-    http::route::{
-        Routed, Router,
-        template::Template,
-        tree::{Found, MAX_PATH_BYTES, MAX_SEGMENTS, Tree, Verb},
-    },
-    json::Codec,
+use runyard::wire::codec;
+use runyard_transcode::route::{
+    Routed, Router,
+    template::Template,
+    tree::{Found, MAX_PATH_BYTES, MAX_SEGMENTS, Tree, Verb},
 };
 
 use super::service::{compile, library};
@@ -213,7 +211,7 @@ fn long_paths_match_nothing() {
     assert_eq!(find(&routes, "GET", &format!("{long}a")), "404");
 }
 
-fn router_of(methods: &str) -> runyard::Result<Router> {
+fn router_of(methods: &str) -> runyard_transcode::Result<Router> {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         r#"syntax = "proto3";
@@ -226,7 +224,7 @@ fn router_of(methods: &str) -> runyard::Result<Router> {
     );
     std::fs::write(folder.path().join("t.proto"), text).unwrap();
     let pool = compile(&["t.proto"], folder.path().to_str().unwrap());
-    Router::new(&pool, &Codec::new(&pool))
+    Router::new(&pool, &codec::json(&pool))
 }
 
 #[test]
@@ -323,7 +321,7 @@ fn invalid_rules_are_refused() {
 #[test]
 fn every_contract_rule_matches_with_and_without_the_prefix() {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
-    let router = Router::new(&pool, &Codec::new(&pool)).unwrap();
+    let router = Router::new(&pool, &codec::json(&pool)).unwrap();
     assert!(router.rules().len() > 30, "{}", router.rules().len());
     for (number, rule) in router.rules().iter().enumerate() {
         let Verb::Only(method) = &rule.verb else {
@@ -347,7 +345,7 @@ proptest! {
         thread_local! {
             static ROUTER: Arc<Router> = {
                 let pool = library();
-                Arc::new(Router::new(&pool, &Codec::new(&pool)).unwrap())
+                Arc::new(Router::new(&pool, &codec::json(&pool)).unwrap())
             };
         }
         ROUTER.with(|router| {
@@ -363,4 +361,15 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// The contract declares the options in its own package, so that clients need no other proto files. The other tests use
+/// that package; this test shows that they also hold for the package of the transcoder.
+#[test]
+fn the_contract_and_the_transcoder_declare_the_same_options() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let declarations = |text: &str| text[text.find("import ").unwrap()..].to_owned();
+    let ours = declarations(&read("proto/runyard/v1/http.proto"));
+    let theirs = declarations(&read("crates/transcode/proto/transcode/v1/options.proto"));
+    assert_eq!(ours.replace("JSON_DIALECT_RUNYARD", "JSON_DIALECT_PLAIN"), theirs);
 }

@@ -14,10 +14,11 @@ use http::{HeaderMap, Request, Response};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
-    body_timeout::{BodyTimeout, BodyTimeoutLayer},
-    http::{FormFiles, Options, Transcoder, TranscoderService},
-    json::Codec,
+    body_timeout::{self, BodyTimeout},
+    codec,
+    fault::HttpFaults,
 };
+use runyard_transcode::{FormFiles, Options, Transcoder, TranscoderService};
 use serde_json::Value;
 use tonic::{
     Status,
@@ -207,8 +208,10 @@ impl TranscoderServer {
             max_body_bytes: MAX_BODY,
             max_form_bytes: MAX_FORM,
             heartbeat: Duration::from_millis(200),
+            files,
+            faults: Some(Arc::new(HttpFaults)),
         };
-        let transcoder = Transcoder::new(&pool, Arc::new(Codec::new(&pool)), options, files).unwrap();
+        let transcoder = Transcoder::new(&pool, Arc::new(codec::json(&pool)), options).unwrap();
         let door = transcoder.over(grpc);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -217,7 +220,8 @@ impl TranscoderServer {
             ..BodyTimeout::default()
         };
         let router = axum::Router::new()
-            .fallback_service(BodyTimeoutLayer::new(door.clone(), patience))
+            .fallback_service(door.clone())
+            .layer(axum::middleware::from_fn_with_state(patience, body_timeout::limit))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {

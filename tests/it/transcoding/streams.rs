@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use runyard::{Error, error::Code, wire::http::response::HTTP_STATUS};
+use runyard::{Error, error::Code};
+use runyard_transcode::response::HTTP_STATUS;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::Status;

@@ -22,8 +22,8 @@ UNSET: Final = Unset.UNSET
 
 def changes(request: M, **given: Any) -> M:
     """Sets the given fields and lists them in the update mask. None is not set; listing the field clears it."""
-    said = {name: value for name, value in given.items() if value is not UNSET}
-    fill(request, said)
+    fields = {name: value for name, value in given.items() if value is not UNSET}
+    fill(request, fields)
     mask: Any = request
-    mask.update_mask.paths.extend(said)
+    mask.update_mask.paths.extend(fields)
     return request

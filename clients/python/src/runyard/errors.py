@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ErrorDetails:
     """Details of a plan limit. Fields that do not apply are None."""
 
     running_thread_ids: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class RunyardError(Exception):
         grpc_code: str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
-        facts: Facts | None = None,
+        details: ErrorDetails | None = None,
         field_violations: tuple[FieldViolation, ...] = (),
         is_from_server: bool = False,
     ) -> None:
@@ -59,7 +59,7 @@ class RunyardError(Exception):
         """The id of this request in the server's log."""
         self.retry_after = retry_after
         """The server's retry delay in seconds, if it sent one."""
-        self.facts = facts or Facts()
+        self.details = details or ErrorDetails()
         """Details of a plan limit."""
         self.field_violations = field_violations
         """The invalid fields of the request."""
@@ -91,32 +91,32 @@ class ConflictError(RunyardError):
 
 
 class LimitError(RunyardError):
-    """A plan limit was exceeded. `facts` and the properties have the details."""
+    """A plan limit was exceeded. `details` and the properties have the details."""
 
     @property
     def limit(self) -> int | None:
         """The limit of the plan."""
-        return self.facts.limit
+        return self.details.limit
 
     @property
     def current_count(self) -> int | None:
         """The current number of limited resources."""
-        return self.facts.current_count
+        return self.details.current_count
 
     @property
     def running_count(self) -> int | None:
         """The number of active runs."""
-        return self.facts.running_count
+        return self.details.running_count
 
     @property
     def running_thread_ids(self) -> tuple[str, ...]:
         """The threads with active runs."""
-        return self.facts.running_thread_ids
+        return self.details.running_thread_ids
 
     @property
     def tier_name(self) -> str | None:
         """The caller's tier."""
-        return self.facts.tier_name
+        return self.details.tier_name
 
 
 class InsufficientCreditsError(LimitError):
@@ -199,8 +199,8 @@ def error_of(raised: grpc.RpcError) -> RunyardError:
     retry_after: float | None = None
     refusal: errors_pb2.Refusal | None = None
     violations: list[FieldViolation] = []
-    details = metadata.get("grpc-status-details-bin")
-    for detail in status_pb2.Status.FromString(details).details if isinstance(details, bytes) else ():
+    encoded = metadata.get("grpc-status-details-bin")
+    for detail in status_pb2.Status.FromString(encoded).details if isinstance(encoded, bytes) else ():
         match detail.type_url.rpartition("/")[2]:
             case "google.rpc.ErrorInfo":
                 reason = error_details_pb2.ErrorInfo.FromString(detail.value).reason
@@ -221,22 +221,22 @@ def error_of(raised: grpc.RpcError) -> RunyardError:
         grpc_code=code,
         request_id=_text(metadata.get("x-request-id")),
         retry_after=retry_after,
-        facts=_facts(refusal) if refusal is not None else None,
+        details=_details_of(refusal) if refusal is not None else None,
         field_violations=tuple(violations),
         is_from_server=reason is not None,
     )
 
 
-def _facts(refusal: errors_pb2.Refusal) -> Facts:
-    def given(name: str) -> Any:
+def _details_of(refusal: errors_pb2.Refusal) -> ErrorDetails:
+    def value(name: str) -> Any:
         return getattr(refusal, name) if refusal.HasField(name) else None
 
-    return Facts(
+    return ErrorDetails(
         running_thread_ids=tuple(refusal.running_thread_ids),
-        running_count=given("running_count"),
-        current_count=given("current_count"),
-        limit=given("limit"),
-        tier_name=given("tier_name"),
+        running_count=value("running_count"),
+        current_count=value("current_count"),
+        limit=value("limit"),
+        tier_name=value("tier_name"),
     )
 
 

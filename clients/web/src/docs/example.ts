@@ -2,14 +2,14 @@
 import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./openapi";
 
 /** Maximum nesting depth of an example. */
-const DEEPEST = 4;
+const MAX_DEPTH = 4;
 
 /** Returns an example value of a schema. `name` is the name of the field; the function uses it to choose a plausible value. */
-export function exampleOf(document: Document, given: Schema, name = "", depth = 0): unknown {
-  const { schema } = withoutNull(given);
+export function exampleOf(document: Document, original: Schema, name = "", depth = 0): unknown {
+  const { schema } = withoutNull(original);
   if (schema.$ref) {
     const found = document.components.schemas[nameOf(schema.$ref)];
-    return found && depth < DEEPEST ? exampleOf(document, found, name, depth + 1) : null;
+    return found && depth < MAX_DEPTH ? exampleOf(document, found, name, depth + 1) : null;
   }
   if (schema.default !== undefined) return schema.default;
   if (schema.enum) return schema.enum[0];
@@ -28,9 +28,9 @@ export function exampleOf(document: Document, given: Schema, name = "", depth = 
     case "boolean":
       return true;
     case "array":
-      return depth < DEEPEST && schema.items ? [exampleOf(document, schema.items, name.replace(/s$/, ""), depth + 1)] : [];
+      return depth < MAX_DEPTH && schema.items ? [exampleOf(document, schema.items, name.replace(/s$/, ""), depth + 1)] : [];
     case "object":
-      return typeof schema.additionalProperties === "object" && depth < DEEPEST
+      return typeof schema.additionalProperties === "object" && depth < MAX_DEPTH
         ? { name: exampleOf(document, schema.additionalProperties, "", depth + 1) }
         : {};
     default:

@@ -94,8 +94,8 @@ export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean
 }
 
 /** Returns a short description of a schema's type, such as "list of Agent". */
-export function typeOf(given: Schema): string {
-  const { schema, nullable } = withoutNull(given);
+export function typeOf(original: Schema): string {
+  const { schema, nullable } = withoutNull(original);
   return `${bareType(schema)}${nullable ? " or null" : ""}`;
 }
 
@@ -111,8 +111,8 @@ function bareType(schema: Schema): string {
 }
 
 /** Unwraps lists, maps and nullable types until a schema has properties or enum values. Returns null if no such schema exists. */
-export function inner(document: Document, given: Schema): { name: string | null; schema: Schema } | null {
-  const { schema } = withoutNull(given);
+export function inner(document: Document, original: Schema): { name: string | null; schema: Schema } | null {
+  const { schema } = withoutNull(original);
   if (schema.$ref) {
     const name = nameOf(schema.$ref);
     const found = document.components.schemas[name];

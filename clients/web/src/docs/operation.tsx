@@ -43,7 +43,7 @@ function Body({ document, placed }: { document: Document; placed: Placed }) {
                 document={document}
                 name={parameter.name}
                 schema={{ ...parameter.schema, ...(parameter.description ? { description: parameter.description } : {}) }}
-                asked
+                isRequest
                 required={parameter.required ?? false}
                 above={[]}
                 note={<span class="small dim">in the {parameter.in}</span>}
@@ -69,10 +69,10 @@ function Body({ document, placed }: { document: Document; placed: Placed }) {
 function Answers({ document, placed }: { document: Document; placed: Placed }) {
   return (
     <ul class="answers">
-      {Object.entries(placed.operation.responses).map(([status, given]) => {
-        const answer = given.$ref ? document.components.responses[nameOf(given.$ref)] : given;
-        if (!answer) return null;
-        return <AnswerView key={status} document={document} status={status} description={answer.description ?? ""} content={answer.content ?? {}} />;
+      {Object.entries(placed.operation.responses).map(([status, response]) => {
+        const resolved = response.$ref ? document.components.responses[nameOf(response.$ref)] : response;
+        if (!resolved) return null;
+        return <AnswerView key={status} document={document} status={status} description={resolved.description ?? ""} content={resolved.content ?? {}} />;
       })}
     </ul>
   );
@@ -118,7 +118,7 @@ function Bodies({ document, content, example = false }: { document: Document; co
             <code>{type}</code>
             {schema?.$ref && ` · ${nameOf(schema.$ref)}`}
           </p>
-          {schema && <SchemaView document={document} schema={schema} asked={!example} />}
+          {schema && <SchemaView document={document} schema={schema} isRequest={!example} />}
           {example && schema && type === "application/json" && inner(document, schema)?.name && (
             <Code label="Example" text={JSON.stringify(exampleOf(document, schema), null, 2)} language="json" />
           )}

@@ -27,7 +27,7 @@ export function Reference() {
       ) : (
         <main class="reference-main">
           <h1>Runyard API</h1>
-          {failed.value ? <Note kind="error">The server does not respond. Reload this page in a moment.</Note> : <Spinner label="Loading the reference" />}
+          {failed.value ? <Note kind="error">The API description could not be loaded. Reload this page in a moment.</Note> : <Spinner label="Loading the reference" />}
         </main>
       )}
       <div class="unseen" role="status" aria-live="polite">
@@ -38,7 +38,7 @@ export function Reference() {
 }
 
 function Pages({ document }: { document: Document }) {
-  const wanted = useSignal("");
+  const query = useSignal("");
   const open = useSignal<ReadonlySet<string>>(new Set(location.hash ? [location.hash.slice(1)] : []));
   useEffect(() => {
     const show = () => {
@@ -51,10 +51,10 @@ function Pages({ document }: { document: Document }) {
     addEventListener("hashchange", show);
     return () => removeEventListener("hashchange", show);
   }, []);
-  const words = wanted.value.trim().toLowerCase();
-  const fits = ({ method, path, operation }: Placed) => `${method} ${path} ${operation.operationId} ${operation.summary ?? ""}`.toLowerCase().includes(words);
+  const needle = query.value.trim().toLowerCase();
+  const matches = ({ method, path, operation }: Placed) => `${method} ${path} ${operation.operationId} ${operation.summary ?? ""}`.toLowerCase().includes(needle);
   const shown = services(document)
-    .map((service) => ({ ...service, operations: service.operations.filter(fits) }))
+    .map((service) => ({ ...service, operations: service.operations.filter(matches) }))
     .filter(({ operations }) => operations.length > 0);
   const toggle = (name: string) => {
     const next = new Set(open.value);
@@ -104,8 +104,8 @@ function Pages({ document }: { document: Document }) {
           class="search"
           aria-label="Find an operation"
           placeholder="Find an operation"
-          value={wanted.value}
-          onInput={(event) => (wanted.value = event.currentTarget.value)}
+          value={query.value}
+          onInput={(event) => (query.value = event.currentTarget.value)}
         />
         {shown.length === 0 && <p class="dim">No matching operations.</p>}
         {shown.map(({ name, description, operations }) => (

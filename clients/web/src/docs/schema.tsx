@@ -8,13 +8,13 @@ import { type Document, type Schema, inner, typeOf } from "./openapi";
 export function SchemaView({
   document,
   schema,
-  asked,
+  isRequest,
   above = [],
 }: {
   document: Document;
   schema: Schema;
   /** Whether the schema belongs to a request. Required fields are marked only in requests. */
-  asked: boolean;
+  isRequest: boolean;
   above?: readonly string[];
 }) {
   const found = inner(document, schema);
@@ -34,8 +34,8 @@ export function SchemaView({
           document={document}
           name={name}
           schema={field}
-          asked={asked}
-          required={asked && (found.schema.required?.includes(name) ?? false)}
+          isRequest={isRequest}
+          required={isRequest && (found.schema.required?.includes(name) ?? false)}
           above={found.name ? [...above, found.name] : above}
         />
       ))}
@@ -52,7 +52,7 @@ export function Field({
   document,
   name,
   schema,
-  asked,
+  isRequest,
   required,
   above,
   note,
@@ -60,7 +60,7 @@ export function Field({
   document: Document;
   name: string;
   schema: Schema;
-  asked: boolean;
+  isRequest: boolean;
   required: boolean;
   above: readonly string[];
   note?: ComponentChild;
@@ -87,7 +87,7 @@ export function Field({
         {schema.description && <Markdown text={schema.description} />}
         {opens && open && (
           <div class="inner">
-            <SchemaView document={document} schema={schema} asked={asked} above={above} />
+            <SchemaView document={document} schema={schema} isRequest={isRequest} above={above} />
           </div>
         )}
       </dd>

@@ -4,7 +4,7 @@ import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { account, loadAccount } from "../stores/account";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
@@ -42,7 +42,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         .agents.listTools(agent.agentId)
         .then(
           (list) => (tools.value = list),
-          (error) => (refused.value = trouble(error)),
+          (error) => (refused.value = explainError(error)),
         );
     }
   }, [agent?.currentVersionId]);
@@ -66,7 +66,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       saved.value = agent && next.currentVersionId !== agent.currentVersionId ? `Saved as ${next.currentVersion?.versionName}.` : "Saved.";
       onSaved(next);
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     } finally {
       saving.value = false;
     }
@@ -101,7 +101,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
           <label class="check">
             <input type="checkbox" checked={now.isDefault} disabled={agent?.isDefault} onChange={(event) => set({ isDefault: event.currentTarget.checked })} />
             <span>
-              Default agent <span class="small dim">used for runs that do not name an agent</span>
+              Default agent <span class="small dim">used when a run does not select an agent</span>
             </span>
           </label>
           <label class="check">
@@ -124,7 +124,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
             {account.value?.models.map((model) => (
               <option key={model.modelName} value={model.modelName}>
                 {model.modelName}
-                {!model.allowed && (model.downgradedTo ? ` → ${model.downgradedTo} on your plan` : " · not in your plan")}
+                {!model.allowed && (model.downgradedTo ? ` (your plan uses ${model.downgradedTo})` : " (not in your plan)")}
               </option>
             ))}
           </select>
@@ -155,8 +155,8 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       <fieldset>
         <legend>MCP servers</legend>
         <p class="small dim">
-          External tools that use the Model Context Protocol (MCP). Each agent version stores its servers; runs do not call them in this
-          release.
+          Servers that offer more tools over the Model Context Protocol (MCP). Each agent version stores its list of servers, but runs do
+          not use the servers yet.
         </p>
         <McpEditor label="Integrations" servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
         <McpEditor label="Custom servers" servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { announce } from "../stores/announce";
 import { Loadable } from "../stores/loaded";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { day } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Confirm, Dialog, Field, Note, RefusalNote, Spinner } from "./basic";
@@ -24,7 +24,7 @@ function load(): Promise<void> {
 /** The API keys of the account. */
 export function ApiKeys() {
   const creating = useSignal(false);
-  const made = useSignal<NewApiKey | null>(null);
+  const created = useSignal<NewApiKey | null>(null);
   const revoking = useSignal<ApiKey | null>(null);
   const refused = useSignal<Explained | null>(null);
   useEffect(() => void load(), []);
@@ -69,20 +69,20 @@ export function ApiKeys() {
       {creating.value && (
         <NewKey
           onClose={() => (creating.value = false)}
-          onMade={(key) => {
+          onCreated={(key) => {
             creating.value = false;
-            made.value = key;
+            created.value = key;
             void load();
           }}
         />
       )}
-      {made.value && (
-        <Dialog title="Your new key" onClose={() => (made.value = null)}>
+      {created.value && (
+        <Dialog title="Your new API key" onClose={() => (created.value = null)}>
           <div class="dialog-text">
             <Note kind="warning">Copy the key now. It is shown only once.</Note>
             <div class="secret">
-              <input class="code" readOnly aria-label="The key" value={made.value.secret} onFocus={(event) => event.currentTarget.select()} />
-              <CopyButton text={made.value.secret} what="the key" label />
+              <input class="code" readOnly aria-label="API key" value={created.value.secret} onFocus={(event) => event.currentTarget.select()} />
+              <CopyButton text={created.value.secret} what="the key" label />
             </div>
           </div>
         </Dialog>
@@ -99,7 +99,7 @@ export function ApiKeys() {
               announce(`Revoked ${key.name}`);
               await load();
             } catch (error) {
-              refused.value = trouble(error);
+              refused.value = explainError(error);
             }
           }}
         >
@@ -110,7 +110,7 @@ export function ApiKeys() {
   );
 }
 
-function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: NewApiKey) => void }) {
+function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated: (key: NewApiKey) => void }) {
   const name = useSignal("");
   const scope = useSignal<keyof typeof SCOPES>("run");
   const days = useSignal(90);
@@ -122,7 +122,7 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: NewApi
         onSubmit={async (event) => {
           event.preventDefault();
           try {
-            onMade(
+            onCreated(
               await runyard().apiKeys.create({
                 name: name.value.trim(),
                 scopes: [scope.value],
@@ -130,7 +130,7 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: NewApi
               }),
             );
           } catch (error) {
-            refused.value = trouble(error);
+            refused.value = explainError(error);
           }
         }}
       >

@@ -95,7 +95,7 @@ export function RefusalNote({
       )}
       {explained.requestId && (
         <p class="small">
-          Request <code>{explained.requestId}</code>
+          Request id: <code>{explained.requestId}</code>
         </p>
       )}
       {(explained.links.length > 0 || (explained.again && onAgain)) && (
@@ -233,7 +233,7 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";
-  const words = limit === null ? "no limit" : level === "full" ? "all used" : `${count(limit - used)} left`;
+  const words = limit === null ? "no limit" : level === "full" ? "limit reached" : `${count(limit - used)} left`;
   return (
     <div class={`meter meter-${level}`}>
       <div class="meter-head">

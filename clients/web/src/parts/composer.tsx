@@ -8,7 +8,7 @@ import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { Attachments, type Attachment } from "../stores/attachments";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Note, RefusalNote } from "./basic";
@@ -49,7 +49,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const isOpen = useSignal(false);
   const refused = useSignal<Explained | null>(null);
   const attachments = useMemo(() => new Attachments(), []);
-  const words = useRef<HTMLTextAreaElement>(null);
+  const input = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
@@ -71,10 +71,10 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
     prompt.value = suggestion.prompt;
     attachments.clear();
     attachments.add(suggestion.files);
-    words.current?.focus();
+    input.current?.focus();
   }, [suggestion?.turn]);
   useEffect(() => {
-    const element = words.current;
+    const element = input.current;
     if (!element) return;
     element.style.height = "auto";
     element.style.height = `${Math.min(element.scrollHeight + 2, innerHeight * 0.4)}px`;
@@ -83,7 +83,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const start = async () => {
     const text = prompt.value.trim();
     if (starting.value || (text === "" && attachments.list.value.length === 0)) {
-      words.current?.focus();
+      input.current?.focus();
       return;
     }
     starting.value = true;
@@ -111,7 +111,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       void loadAccount();
       onStarted(started);
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     } finally {
       starting.value = false;
     }
@@ -157,8 +157,8 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       {!refused.value && full.value && !busy && <SlotsNote />}
       <div class="composer-box">
         <textarea
-          ref={words}
-          class="composer-words"
+          ref={input}
+          class="composer-input"
           aria-label="Task"
           aria-describedby={help}
           data-composer="true"
@@ -222,7 +222,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       </div>
       <div class="composer-below small">
         <p id={help} class="composer-help">
-          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts
+          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts the run
           {!threadId && (
             <>
               {" "}
@@ -291,15 +291,15 @@ function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRe
 
 function AgentChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   const list = agents.value ?? [];
-  const standard = list.find((agent) => agent.isDefault);
-  const shown = list.some((agent) => agent.agentId === value && agent !== standard) ? value : "";
+  const defaultAgent = list.find((agent) => agent.isDefault);
+  const shown = list.some((agent) => agent.agentId === value && agent !== defaultAgent) ? value : "";
   return (
     <label class="choice">
       <span class="unseen">Agent</span>
       <select value={shown} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">{standard ? `${standard.name} (default)` : "Built-in agent"}</option>
+        <option value="">{defaultAgent ? `${defaultAgent.name} (default)` : "Built-in agent"}</option>
         {list
-          .filter((agent) => agent !== standard)
+          .filter((agent) => agent !== defaultAgent)
           .map((agent) => (
             <option key={agent.agentId} value={agent.agentId}>
               {agent.name}
@@ -320,7 +320,7 @@ function ModelChoice({ value, onChange }: { value: string; onChange: (value: str
         {models.map((model) => (
           <option key={model.modelName} value={model.modelName} disabled={!model.allowed && !model.downgradedTo}>
             {model.modelName}
-            {!model.allowed && (model.downgradedTo ? ` → ${model.downgradedTo}` : " · not in your plan")}
+            {!model.allowed && (model.downgradedTo ? ` (your plan uses ${model.downgradedTo})` : " (not in your plan)")}
           </option>
         ))}
       </select>

@@ -4,17 +4,17 @@ import { useState } from "preact/hooks";
 import { announce } from "../stores/announce";
 import { Icon } from "./icon";
 
-/** A button that copies `text`. Its accessible name is "Copy" followed by `what`. */
+/** A button that copies `text`. Without a visible label, its accessible name is "Copy" followed by `what`. */
 export function CopyButton({ text, what, label = false }: { text: string; what: string; label?: boolean }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
       setDone(true);
-      announce("Copied");
+      announce("Copied to the clipboard");
       setTimeout(() => setDone(false), 1500);
     } catch {
-      announce("Copying failed: the browser denied access to the clipboard");
+      announce("The browser blocked access to the clipboard. Select the text and copy it.");
     }
   };
   return (

@@ -4,7 +4,7 @@ import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type FileKind, deleteFile, files, filesChanged, kindOf, loadFiles, save } from "../stores/files";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Confirm, RefusalNote, Spinner } from "./basic";
@@ -39,7 +39,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
       {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void loadFiles(sandboxId)} />}
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {!list && loading && <Spinner label="Loading files" />}
-      {list?.length === 0 && <p class="dim small files-none">No files yet. Files appear here as a run writes them.</p>}
+      {list?.length === 0 && <p class="dim small files-none">No files yet. Files appear here when a run writes them.</p>}
       <ul class="file-list">
         {list?.map((each) => {
           const depth = each.path.split("/").length - 1;
@@ -70,7 +70,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
                       try {
                         await save(sandboxId, each);
                       } catch (error) {
-                        refused.value = trouble(error);
+                        refused.value = explainError(error);
                       }
                     }}
                   >
@@ -97,7 +97,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
               await deleteFile(sandboxId, path);
               if (path === chosen) onChoose(null);
             } catch (error) {
-              refused.value = trouble(error);
+              refused.value = explainError(error);
             }
           }}
         >

@@ -25,9 +25,9 @@ export class Guard extends Component<Properties, { broken: boolean }> {
     if (!this.state.broken) return children;
     return (
       <div class="page">
-        <h1>This page failed to load</h1>
+        <h1>This page cannot be shown</h1>
         <Note kind="error">
-          Your runs continue and your files are safe.{" "}
+          An error occurred in the console. Your runs continue and your files are safe.{" "}
           <button type="button" class="button button-small" onClick={() => this.setState({ broken: false })}>
             Try again
           </button>

@@ -2,7 +2,7 @@
 import { Wand } from "lucide";
 import { useSignal } from "@preact/signals";
 import { runyard } from "../client";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { AgentIcon, library, loadLibrary } from "./agent_icon";
 import { Dialog, RefusalNote } from "./basic";
@@ -33,21 +33,21 @@ const PAIRS: [string, string, string][] = [
 /** A button that shows the icon and opens the dialog. */
 export function IconPicker({ agentName, icon, onChange }: { agentName: string; icon: ChosenIcon; onChange: (icon: ChosenIcon) => void }) {
   const open = useSignal(false);
-  const wanted = useSignal("");
-  const asking = useSignal(false);
+  const query = useSignal("");
+  const suggesting = useSignal(false);
   const refused = useSignal<Explained | null>(null);
   loadLibrary();
-  const names = Object.keys(library.value ?? {}).filter((name) => name.includes(wanted.value.trim().toLowerCase()));
+  const names = Object.keys(library.value ?? {}).filter((name) => name.includes(query.value.trim().toLowerCase()));
   const suggest = async () => {
-    asking.value = true;
+    suggesting.value = true;
     refused.value = null;
     try {
       const suggested = await runyard().agents.generateIcon(agentName.trim());
       onChange({ name: suggested.iconName, color: suggested.iconColor, background: suggested.iconBackground });
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     } finally {
-      asking.value = false;
+      suggesting.value = false;
     }
   };
   return (
@@ -59,7 +59,7 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
         <Dialog title="Icon" wide onClose={() => (open.value = false)}>
           <div class="icon-picker-head">
             <AgentIcon {...icon} size={64} />
-            <div class="swatches" role="group" aria-label="Colours">
+            <div class="swatches" role="group" aria-label="Colors">
               {PAIRS.map(([label, color, background]) => (
                 <button
                   key={label}
@@ -75,9 +75,9 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
                 </button>
               ))}
             </div>
-            <button type="button" class="button" disabled={asking.value || agentName.trim().length < 2} onClick={() => void suggest()}>
+            <button type="button" class="button" disabled={suggesting.value || agentName.trim().length < 2} onClick={() => void suggest()}>
               <Icon of={Wand} size={16} />
-              {asking.value ? "Suggesting" : "Suggest"}
+              {suggesting.value ? "Suggesting" : "Suggest"}
             </button>
           </div>
           {agentName.trim().length < 2 && <p class="small dim">To get a suggestion, enter an agent name of at least 2 characters.</p>}
@@ -87,8 +87,8 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
             class="search"
             aria-label="Find an icon"
             placeholder="Find an icon"
-            value={wanted.value}
-            onInput={(event) => (wanted.value = event.currentTarget.value)}
+            value={query.value}
+            onInput={(event) => (query.value = event.currentTarget.value)}
           />
           <div class="icon-grid" role="group" aria-label="Icons">
             {names.map((name) => (

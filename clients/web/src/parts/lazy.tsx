@@ -45,9 +45,9 @@ export function Suspense<P extends object>({
     return (
       <div class="page">
         <Note kind="error">
-          This page could not be loaded.{" "}
+          This page could not be loaded. The server may be unreachable, or it was updated.{" "}
           <button type="button" class="button button-small" onClick={() => location.reload()}>
-            Reload the console
+            Reload
           </button>
         </Note>
       </div>

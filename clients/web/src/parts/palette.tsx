@@ -25,7 +25,7 @@ const PAGES: Target[] = [
 const COMBOBOX = { role: "combobox" } as object;
 
 /** Maximum number of results. */
-const MOST = 12;
+const MAX_RESULTS = 12;
 
 /** The command palette. */
 export function Palette({ onClose }: { onClose: () => void }) {
@@ -33,16 +33,16 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const at = useSignal(0);
   const list = useRef<HTMLUListElement>(null);
   useEffect(() => void loadAgents(), []);
-  const wanted = text.value.trim().toLowerCase();
+  const query = text.value.trim().toLowerCase();
   const found = [
     ...PAGES,
     ...(threads.value ?? []).map((thread) => ({ label: thread.name || "Untitled", kind: "Thread", to: `/threads/${thread.threadId}` })),
     ...(agents.value ?? []).map((agent) => ({ label: agent.name, kind: "Agent", to: `/agents/${agent.agentId}` })),
   ]
-    .filter((target) => target.label.toLowerCase().includes(wanted))
-    .slice(0, MOST);
+    .filter((target) => target.label.toLowerCase().includes(query))
+    .slice(0, MAX_RESULTS);
   const chosen = Math.min(at.value, found.length - 1);
-  const take = (target: Target | undefined) => {
+  const open = (target: Target | undefined) => {
     if (!target) return;
     onClose();
     go(target.to);
@@ -67,7 +67,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
         onKeyDown={(event) => {
           if (event.key === "ArrowDown") at.value = Math.min(chosen + 1, found.length - 1);
           else if (event.key === "ArrowUp") at.value = Math.max(chosen - 1, 0);
-          else if (event.key === "Enter") take(found[chosen]);
+          else if (event.key === "Enter") open(found[chosen]);
           else return;
           event.preventDefault();
         }}
@@ -80,7 +80,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
             role="option"
             aria-selected={place === chosen}
             onMouseMove={() => (at.value = place)}
-            onClick={() => take(target)}
+            onClick={() => open(target)}
           >
             <span>{target.label}</span>
             <span class="small dim">{target.kind}</span>
@@ -89,8 +89,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
         {found.length === 0 && <li class="dim palette-none">No results.</li>}
       </ul>
       <p class="small dim palette-keys">
-        <kbd>g</kbd> then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
-        <kbd>/</kbd> focus the task
+        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents or{" "}
+        <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
 import { type FileKind, MAX_PREVIEW, kindOf, readImage, readText, save } from "../stores/files";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { isNumeric, readTable } from "../view/csv";
 import { bytes, count, counted } from "../view/format";
 import type { Explained } from "../view/refusal";
@@ -33,7 +33,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
             try {
               await save(sandboxId, file);
             } catch (error) {
-              refused.value = trouble(error);
+              refused.value = explainError(error);
             }
           }}
         >
@@ -54,7 +54,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
       ) : kind === "other" ? (
         <p class="dim preview-none">No preview for this file type.</p>
       ) : (
-        <Words sandboxId={sandboxId} file={file} kind={kind} />
+        <TextPreview sandboxId={sandboxId} file={file} kind={kind} />
       )}
     </section>
   );
@@ -66,28 +66,28 @@ export function Picture({ sandboxId, path, version, label }: { sandboxId: string
   const refused = useSignal<Explained | null>(null);
   useEffect(() => {
     const abort = new AbortController();
-    let made: string | null = null;
+    let objectUrl: string | null = null;
     readImage(sandboxId, path, abort.signal).then(
       (blob) => {
         if (abort.signal.aborted) return;
-        made = URL.createObjectURL(blob);
-        address.value = made;
+        objectUrl = URL.createObjectURL(blob);
+        address.value = objectUrl;
         refused.value = null;
       },
       (error) => {
-        if (!abort.signal.aborted) refused.value = trouble(error);
+        if (!abort.signal.aborted) refused.value = explainError(error);
       },
     );
     return () => {
       abort.abort();
-      if (made) URL.revokeObjectURL(made);
+      if (objectUrl) URL.revokeObjectURL(objectUrl);
     };
   }, [sandboxId, path, version]);
   if (refused.value) return <Note kind="error">{refused.value.text}</Note>;
   return address.value ? <img class="picture" src={address.value} alt={label ?? path} /> : <Spinner label="Loading the image" />;
 }
 
-function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
+function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
   const content = useSignal<{ text: string; whole: boolean } | null>(null);
   const refused = useSignal<Explained | null>(null);
   const version = Number(file.modifiedAt ?? 0);
@@ -98,7 +98,7 @@ function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; 
         if (!abort.signal.aborted) content.value = read;
       },
       (error) => {
-        if (!abort.signal.aborted) refused.value = trouble(error);
+        if (!abort.signal.aborted) refused.value = explainError(error);
       },
     );
     return () => abort.abort();
@@ -143,7 +143,7 @@ function TableView({ text }: { text: string }) {
   const right = table.header.map((_name, at) => isNumeric(table, at));
   return (
     <>
-      <p class="small dim preview-facts">
+      <p class="small dim preview-details">
         {table.more ? `First ${count(table.rows.length)} rows` : counted(table.rows.length, "row")}, {counted(table.header.length, "column")}
       </p>
       <div class="table-scroll data" tabIndex={0} role="group" aria-label="Table">
@@ -179,7 +179,7 @@ function TextView({ text, name }: { text: string; name: string }) {
   const shown = lines.slice(0, MAX_LINES);
   return (
     <>
-      <p class="small dim preview-facts">
+      <p class="small dim preview-details">
         {counted(lines.length, "line")}
         {lines.length > MAX_LINES && ` (showing the first ${count(MAX_LINES)})`}
         <span class="push">

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
 import { announce } from "../stores/announce";
 import { useNow } from "../stores/clock";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { explainFailure } from "../view/refusal";
@@ -37,19 +37,19 @@ const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean;
     {step.kind === "tool" ? (
       <ToolCard step={step} ended={ended} />
     ) : step.kind === "text" ? (
-      <Said step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
+      <ModelText step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
     ) : step.kind === "reasoning" ? (
-      <Reasoned step={step} live={live} />
+      <Reasoning step={step} live={live} />
     ) : (
-      <Noticed step={step} />
+      <Notice step={step} />
     )}
   </li>
 ));
 
-function Said({ step, live, ended, stopped }: { step: TextStep; live: boolean; ended: boolean; stopped: boolean }) {
+function ModelText({ step, live, ended, stopped }: { step: TextStep; live: boolean; ended: boolean; stopped: boolean }) {
   const text = usePaced(step.text, step.finished || ended);
   return (
-    <div class={live ? "said said-live" : "said"}>
+    <div class={live ? "model-text model-text-live" : "model-text"}>
       <Markdown text={text} />
       {step.partial && <p class={stopped ? "small dim" : "small bad"}>{stopped ? "The run was stopped here." : "The answer was cut off here."}</p>}
     </div>
@@ -89,7 +89,7 @@ function usePaced(text: string, final: boolean): string {
   return final ? text : shown;
 }
 
-function Reasoned({ step, live }: { step: ReasoningStep; live: boolean }) {
+function Reasoning({ step, live }: { step: ReasoningStep; live: boolean }) {
   const [chosen, setChosen] = useState<boolean | null>(null);
   const open = chosen ?? live;
   return (
@@ -104,7 +104,7 @@ function Reasoned({ step, live }: { step: ReasoningStep; live: boolean }) {
   );
 }
 
-function Noticed({ step }: { step: NoticeStep }) {
+function Notice({ step }: { step: NoticeStep }) {
   return (
     <p class="noticed">
       <Icon of={Info} size={15} />
@@ -115,18 +115,18 @@ function Noticed({ step }: { step: NoticeStep }) {
 
 /** A run's state, duration and usage. A button stops an active run, or repeats the task of a failed or stopped run. */
 export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
-  const [asked, setAsked] = useState(stopping ?? false);
+  const [stopRequested, setStopRequested] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
   const ended = hasEnded(view);
   const stop = async () => {
-    setAsked(true);
+    setStopRequested(true);
     setRefused(null);
     announce("Stopping the run");
     try {
       await runyard().runs.stop(view.runId);
     } catch (error) {
-      setAsked(false);
-      setRefused(trouble(error));
+      setStopRequested(false);
+      setRefused(explainError(error));
     }
   };
   return (
@@ -135,9 +135,9 @@ export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: 
         <State of={view.state} />
         <Used view={view} />
         {!ended && (
-          <button type="button" class="button button-small button-stop" disabled={asked} onClick={stop}>
+          <button type="button" class="button button-small button-stop" disabled={stopRequested} onClick={stop}>
             <Icon of={Square} size={13} />
-            {asked ? "Stopping" : "Stop"}
+            {stopRequested ? "Stopping" : "Stop"}
           </button>
         )}
         {ended && view.state !== "completed" && onAgain && (

@@ -8,7 +8,7 @@ import { loadAccount } from "../stores/account";
 import { announce } from "../stores/announce";
 import { whole } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { Confirm, Dialog, Field } from "./basic";
 import { Icon } from "./icon";
@@ -76,7 +76,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
                 if (before) whole.set({ ...before, thread });
                 void loadThreads();
               } catch (error) {
-                onRefused(trouble(error));
+                onRefused(explainError(error));
               }
               open.value = null;
             }}
@@ -105,11 +105,11 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
               void loadAccount();
               go("/threads");
             } catch (error) {
-              onRefused(trouble(error));
+              onRefused(explainError(error));
             }
           }}
         >
-          <p>This permanently deletes its messages and runs.</p>
+          <p>This permanently deletes the thread with its messages and runs.</p>
         </Confirm>
       )}
     </header>

@@ -60,7 +60,7 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
   return (
     <div class="tool-body">
       {step.invalidArgs !== null && <Output label="Arguments from the model" text={step.invalidArgs} />}
-      <Asked step={step} />
+      <Arguments step={step} />
       {step.result ? (
         <Result step={step} text={step.result.text} truncated={step.result.truncated} />
       ) : (
@@ -77,18 +77,18 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
   );
 }
 
-function Asked({ step }: { step: ToolStep }) {
-  const words = step.args;
+function Arguments({ step }: { step: ToolStep }) {
+  const args = step.args;
   switch (step.name) {
     case "bash":
-      return text(words["command"]) === "" ? null : <Output label="Command" text={text(words["command"])} command />;
+      return text(args["command"]) === "" ? null : <Output label="Command" text={text(args["command"])} command />;
     case "write":
-      return <DiffView label={`Content of ${text(words["path"])}`} lines={difference("", withoutEnd(text(words["content"]))).slice(0, 400)} />;
+      return <DiffView label={`Content of ${text(args["path"])}`} lines={difference("", withoutEnd(text(args["content"]))).slice(0, 400)} />;
     case "edit":
       return step.result && !step.result.isError && step.result.text.includes("@@") ? null : (
         <DiffView
-          label={`Changes to ${text(words["path"])}`}
-          lines={difference(text(words["old_string"] ?? words["old"]), text(words["new_string"] ?? words["new"]))}
+          label={`Changes to ${text(args["path"])}`}
+          lines={difference(text(args["old_string"] ?? args["old"]), text(args["new_string"] ?? args["new"]))}
         />
       );
     case "read":
@@ -96,7 +96,7 @@ function Asked({ step }: { step: ToolStep }) {
     case "grep":
       return null;
     default:
-      return Object.keys(words).length === 0 ? null : <Output label="Arguments" text={JSON.stringify(words, null, 2)} />;
+      return Object.keys(args).length === 0 ? null : <Output label="Arguments" text={JSON.stringify(args, null, 2)} />;
   }
 }
 
@@ -143,20 +143,20 @@ function Output({
 }
 
 function summary(step: ToolStep): string {
-  const words = step.args;
+  const args = step.args;
   switch (step.name) {
     case "bash":
-      return excerpt(firstCommand(text(words["command"])), 160);
+      return excerpt(firstCommand(text(args["command"])), 160);
     case "write":
-      return `${text(words["path"])} · ${counted(withoutEnd(text(words["content"])).split("\n").length, "line")}`;
+      return `${text(args["path"])} · ${counted(withoutEnd(text(args["content"])).split("\n").length, "line")}`;
     case "grep":
     case "glob":
-      return [text(words["pattern"]), text(words["path"])].filter(Boolean).join(" in ");
+      return [text(args["pattern"]), text(args["path"])].filter(Boolean).join(" in ");
     case "read":
     case "edit":
-      return text(words["path"]);
+      return text(args["path"]);
     default:
-      return excerpt(Object.entries(words).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
+      return excerpt(Object.entries(args).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
   }
 }
 

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { loadAccount } from "../stores/account";
-import { isAway } from "../stores/live";
+import { isReconnecting } from "../stores/live";
 import { type Turn, loadThread } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
 import { Note } from "./basic";
@@ -53,7 +53,7 @@ export function Transcript({
         {all.length === 0 && <p class="dim">This thread has no messages yet.</p>}
       </div>
       <div class="transcript-foot">
-        {isAway.value && (
+        {isReconnecting.value && (
           <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>
         )}
         <Composer

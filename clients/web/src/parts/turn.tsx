@@ -5,9 +5,9 @@ import type { FileEntry, RunRecord } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { announce } from "../stores/announce";
 import { files, kindOf, loadFiles, save } from "../stores/files";
-import { followAgain, givenUp, useRun } from "../stores/live";
+import { retryStream, streamError, useRun } from "../stores/live";
 import type { Turn } from "../stores/thread";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { dayAndTime } from "../view/format";
 import { writtenBy } from "../view/output";
 import type { Explained } from "../view/refusal";
@@ -36,19 +36,19 @@ export function TurnView({
   onAgain: (prompt: string) => void;
   onEnded: () => void;
 }) {
-  const asked = useSignal(false);
-  const withSteps = turn.run !== null && (fresh || asked.value);
+  const stepsRequested = useSignal(false);
+  const withSteps = turn.run !== null && (fresh || stepsRequested.value);
   return (
     <article class="turn" aria-label={turn.prompt ? `Task: ${turn.prompt.content.slice(0, 80)}` : "Message"}>
       {turn.prompt && (
-        <div class="asked">
-          <div class="asked-head small">
+        <div class="prompt">
+          <div class="prompt-head small">
             <span>You</span>
             {turn.prompt.createdAt && <time class="dim">{dayAndTime(turn.prompt.createdAt)}</time>}
           </div>
-          <p class="asked-text">{turn.prompt.content}</p>
+          <p class="prompt-text">{turn.prompt.content}</p>
           {turn.prompt.files.length > 0 && (
-            <ul class="asked-files" aria-label="Attached files">
+            <ul class="prompt-files" aria-label="Attached files">
               {turn.prompt.files.map((path) => (
                 <li key={path}>
                   <button type="button" class="chip" onClick={() => onFile(path)}>
@@ -77,7 +77,7 @@ export function TurnView({
           {turn.run && (
             <p class="small">
               <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
-              <button type="button" class="button button-small" onClick={() => (asked.value = true)}>
+              <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
                 Show steps
               </button>
             </p>
@@ -107,7 +107,7 @@ function LiveRun({
 }) {
   const view = useRun(run.agentRunId).value;
   const ended = hasEnded(view);
-  const lost = givenUp(run.agentRunId);
+  const streamFailure = streamError(run.agentRunId);
   useEffect(() => {
     if (ended && run.status === "running") onEnded();
   }, [ended]);
@@ -115,7 +115,7 @@ function LiveRun({
     <section class="run" aria-label={`Run, ${view.state}`}>
       <RunTrack view={view} />
       <Failure view={view} />
-      {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
+      {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}
       {last && sandboxId && (
         <Output
           runId={run.agentRunId}
@@ -148,23 +148,23 @@ function Output({
   useEffect(() => {
     if (files.state.peek().value?.sandboxId !== sandboxId) void loadFiles(sandboxId);
   }, [sandboxId]);
-  const made = files.value?.sandboxId === sandboxId ? writtenBy(files.value.files, startedAt, attached) : [];
-  if (made.length === 0) return null;
-  const pictures = made.filter((file) => kindOf(file) === "image" && file.size < 4_000_000).slice(0, 6);
-  const others = made.filter((file) => !pictures.includes(file)).slice(0, 12);
+  const written = files.value?.sandboxId === sandboxId ? writtenBy(files.value.files, startedAt, attached) : [];
+  if (written.length === 0) return null;
+  const pictures = written.filter((file) => kindOf(file) === "image" && file.size < 4_000_000).slice(0, 6);
+  const others = written.filter((file) => !pictures.includes(file)).slice(0, 12);
   const download = async (file: FileEntry) => {
     try {
       await save(sandboxId, file);
       announce(`Downloaded ${file.name}`);
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     }
   };
   return (
-    <section class="made" aria-label="Output of this run" key={runId}>
+    <section class="run-output" aria-label="Output of this run" key={runId}>
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {pictures.map((file) => (
-        <figure key={file.path} class="made-picture">
+        <figure key={file.path} class="run-output-picture">
           <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
           <figcaption>
             <button type="button" class="chip" onClick={() => onFile(file.path)}>
@@ -178,7 +178,7 @@ function Output({
         </figure>
       ))}
       {others.length > 0 && (
-        <ul class="made-files" aria-label="Other output files">
+        <ul class="run-output-files" aria-label="Other output files">
           {others.map((file) => (
             <li key={file.path}>
               <button type="button" class="chip" onClick={() => onFile(file.path)}>
@@ -187,7 +187,7 @@ function Output({
               </button>
             </li>
           ))}
-          {made.length > pictures.length + others.length && <li class="small dim">and {made.length - pictures.length - others.length} more</li>}
+          {written.length > pictures.length + others.length && <li class="small dim">and {written.length - pictures.length - others.length} more</li>}
         </ul>
       )}
     </section>

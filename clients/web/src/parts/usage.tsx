@@ -10,7 +10,7 @@ import { type By, groupUsage } from "../view/usage";
 import { RefusalNote, Spinner } from "./basic";
 
 /** Maximum number of charges that are loaded. */
-const MOST = 5_000;
+const MAX_CHARGES = 5_000;
 
 const usage = new Loadable<{ entries: readonly UsageEntry[]; days: number }>();
 
@@ -19,12 +19,12 @@ export function UsageReport() {
   const by = useSignal<By>("day");
   const days = useSignal(30);
   useEffect(() => {
-    const wanted = days.value;
+    const period = days.value;
     void usage.load(async () => ({
-      days: wanted,
+      days: period,
       entries: await runyard()
-        .account.usage({ pageSize: 200, createdAfter: new Date(Date.now() - wanted * 86_400_000) })
-        .all(MOST),
+        .account.usage({ pageSize: 200, createdAfter: new Date(Date.now() - period * 86_400_000) })
+        .all(MAX_CHARGES),
     }));
   }, [days.value]);
   const { value, refused } = usage.state.value;
@@ -65,7 +65,7 @@ export function UsageReport() {
                   <span class="unseen">Share</span>
                 </th>
                 <th scope="col" class="right">
-                  Calls
+                  Model calls
                 </th>
                 <th scope="col" class="right">
                   Input tokens
@@ -95,7 +95,7 @@ export function UsageReport() {
           </table>
         </div>
       )}
-      {value && value.entries.length >= MOST && <p class="small dim">This report covers only the newest {count(MOST)} charges.</p>}
+      {value && value.entries.length >= MAX_CHARGES && <p class="small dim">This report covers only the newest {count(MAX_CHARGES)} charges.</p>}
     </section>
   );
 }

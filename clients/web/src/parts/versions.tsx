@@ -4,7 +4,7 @@ import type { Agent, AgentComparison, AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { announce } from "../stores/announce";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { difference } from "../view/diff";
 import { dayAndTime } from "../view/format";
 import type { Explained } from "../view/refusal";
@@ -37,7 +37,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
           right.value ||= list[0]?.versionId ?? "";
           left.value ||= list[1]?.versionId ?? list[0]?.versionId ?? "";
         },
-        (error) => (refused.value = trouble(error)),
+        (error) => (refused.value = explainError(error)),
       );
   }, [agent.currentVersionId, agent.versionCount]);
   useEffect(() => {
@@ -49,7 +49,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
       .then(
         (comparison) => (compared.value = comparison),
         (error) => {
-          if (!abort.signal.aborted) refused.value = trouble(error);
+          if (!abort.signal.aborted) refused.value = explainError(error);
         },
       );
     return () => abort.abort();
@@ -61,7 +61,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
       onChanged(await what());
       announce(words);
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     } finally {
       busy.value = false;
     }

@@ -22,13 +22,13 @@ export function Account() {
       {value && (
         <>
           <section class="plan" aria-labelledby="plan">
-            <div class="plan-facts">
+            <div class="plan-details">
               <div>
                 <h2 id="plan" class="small dim">
                   Plan
                 </h2>
                 <p class="big">{isUnlimited(value) ? "No limits" : value.tierName}</p>
-                {isUnlimited(value) && <p class="small dim">This server enforces no plans and charges no credits.</p>}
+                {isUnlimited(value) && <p class="small dim">This server has no plan limits and charges no credits.</p>}
               </div>
               {!isUnlimited(value) && (
                 <div>
@@ -36,7 +36,7 @@ export function Account() {
                   <p class="big numbers">{credits(value.credits)}</p>
                   <p class="small dim">
                     ${(value.credits / 100).toFixed(2)}
-                    {value.credits <= 0 ? ": too low to start a run" : value.credits < 20 ? ": running low" : ""}
+                    {value.credits <= 0 ? " (too low to start a run)" : value.credits < 20 ? " (running low)" : ""}
                   </p>
                 </div>
               )}
@@ -67,7 +67,7 @@ export function Account() {
                     <th scope="col">Model</th>
                     <th scope="col">In your plan</th>
                     <th scope="col" class="right">
-                      Context
+                      Context (tokens)
                     </th>
                   </tr>
                 </thead>
@@ -77,7 +77,7 @@ export function Account() {
                       <td>
                         <code>{model.modelName}</code>
                       </td>
-                      <td>{model.allowed ? "Yes" : model.downgradedTo ? `${model.downgradedTo} runs instead` : <span class="dim">No</span>}</td>
+                      <td>{model.allowed ? "Yes" : model.downgradedTo ? `No: ${model.downgradedTo} is used instead` : <span class="dim">No</span>}</td>
                       <td class="right">{short(model.contextWindow)}</td>
                     </tr>
                   ))}

@@ -14,7 +14,7 @@ import { loadAccount } from "../stores/account";
 import { loadAgents } from "../stores/agents";
 import { announce } from "../stores/announce";
 import { Loadable } from "../stores/loaded";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { counted } from "../view/format";
 import type { Explained } from "../view/refusal";
 
@@ -44,10 +44,10 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
         <h1>New agent</h1>
         <AgentForm
           agent={null}
-          onSaved={(made) => {
-            changed(made);
-            announce(`Created ${made.name}`);
-            go(`/agents/${made.agentId}`);
+          onSaved={(created) => {
+            changed(created);
+            announce(`Created ${created.name}`);
+            go(`/agents/${created.agentId}`);
           }}
         />
       </div>
@@ -120,7 +120,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
               void loadAccount();
               go("/agents");
             } catch (error) {
-              refused.value = trouble(error);
+              refused.value = explainError(error);
             }
           }}
         >

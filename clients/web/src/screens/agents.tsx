@@ -11,7 +11,7 @@ import { counted } from "../view/format";
 
 /** The agents screen. */
 export function Agents() {
-  const wanted = useSignal("");
+  const query = useSignal("");
   useEffect(() => {
     document.title = "Agents · Runyard";
     void loadAgents();
@@ -19,15 +19,15 @@ export function Agents() {
   }, []);
   const { value, refused, loading } = agents.state.value;
   const limit = account.value?.agents;
-  const words = wanted.value.trim().toLowerCase();
-  const shown = (value ?? []).filter((agent) => [agent.name, agent.description ?? "", ...agent.tags].some((text) => text.toLowerCase().includes(words)));
+  const needle = query.value.trim().toLowerCase();
+  const shown = (value ?? []).filter((agent) => [agent.name, agent.description ?? "", ...agent.tags].some((text) => text.toLowerCase().includes(needle)));
   return (
     <div class="page page-wide">
       <div class="page-head">
         <h1>Agents</h1>
         {limit && (
           <div class="board-slots">
-            <Meter label="Your plan" used={limit.used} limit={limit.limit ?? null} />
+            <Meter label="Agents" used={limit.used} limit={limit.limit ?? null} />
           </div>
         )}
         <a class="button button-primary push" href="#/agents/new">
@@ -41,8 +41,8 @@ export function Agents() {
           class="search"
           aria-label="Find an agent"
           placeholder="Name, description or tag"
-          value={wanted.value}
-          onInput={(event) => (wanted.value = event.currentTarget.value)}
+          value={query.value}
+          onInput={(event) => (query.value = event.currentTarget.value)}
         />
       )}
       {refused && <RefusalNote explained={refused} onAgain={() => void loadAgents()} />}
@@ -67,7 +67,7 @@ export function Agents() {
               <div class="agent-card-text">
                 <h2>{agent.name}</h2>
                 <p class="dim">{agent.description || "No description"}</p>
-                <p class="small agent-card-facts">
+                <p class="small agent-card-details">
                   {agent.isDefault && (
                     <span class="tag tag-default">
                       <Icon of={Star} size={12} />

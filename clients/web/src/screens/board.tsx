@@ -9,21 +9,21 @@ import { Icon } from "../parts/icon";
 import { Failure, RunBar, RunTrack } from "../parts/run";
 import { account, loadAccount } from "../stores/account";
 import { active, loadActive } from "../stores/active";
-import { followAgain, givenUp, isAway, useRun } from "../stores/live";
+import { retryStream, streamError, isReconnecting, useRun } from "../stores/live";
 import { Loadable } from "../stores/loaded";
 import { loadThreads, threads } from "../stores/threads";
-import { dayAndTime } from "../view/format";
+import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 /** Maximum number of runs on the screen. */
-const MOST = 24;
+const MAX_RUNS = 24;
 /** Number of last steps of a run that its card shows. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
 
 async function load(): Promise<void> {
-  await newest.load(() => runyard().runs.list({ pageSize: MOST }).all(MOST));
+  await newest.load(() => runyard().runs.list({ pageSize: MAX_RUNS }).all(MAX_RUNS));
   // A run that another client started may be in a thread that is not loaded yet.
   const known = new Set((threads.state.peek().value ?? []).map((thread) => thread.threadId));
   if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
@@ -43,10 +43,10 @@ export function Board() {
     void loadAccount();
   }, [at]);
   const { value, refused, loading } = newest.state.value;
-  const atWork = new Set((active.value ?? []).map((run) => run.agentRunId));
+  const activeIds = new Set((active.value ?? []).map((run) => run.agentRunId));
   const known = new Set((value ?? []).map((run) => run.agentRunId));
   const all = [...(active.value ?? []).filter((run) => !known.has(run.agentRunId)), ...(value ?? [])];
-  const shown = only.value === "active" ? all.filter((run) => atWork.has(run.agentRunId)) : all.slice(0, MOST);
+  const shown = only.value === "active" ? all.filter((run) => activeIds.has(run.agentRunId)) : all.slice(0, MAX_RUNS);
   const slots = account.value?.concurrentRuns;
   return (
     <div class="page page-wide">
@@ -57,21 +57,21 @@ export function Board() {
             All
           </button>
           <button type="button" aria-pressed={only.value === "active"} onClick={() => (only.value = "active")}>
-            Running <span class="badge">{atWork.size}</span>
+            Running <span class="badge">{activeIds.size}</span>
           </button>
         </div>
         {slots && (
           <div class="board-slots">
-            <Meter label="Concurrent runs" used={atWork.size} limit={slots.limit ?? null} />
+            <Meter label="Concurrent runs" used={activeIds.size} limit={slots.limit ?? null} />
           </div>
         )}
       </div>
-      {isAway.value && <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>}
+      {isReconnecting.value && <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>}
       {refused && <RefusalNote explained={refused} onAgain={() => void load()} />}
       {!value && loading && <Spinner label="Loading runs" />}
       {value && shown.length === 0 && (
         <Empty title={only.value === "active" ? "No active runs" : "No runs yet"}>
-          <p>This page shows your runs side by side, with live steps.</p>
+          <p>This page shows your runs side by side, with each step as it happens.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>
@@ -92,7 +92,7 @@ function Card({ run }: { run: RunRecord }) {
   const view = useRun(run.agentRunId).value;
   const place = useRef<HTMLDivElement>(null);
   const name = threads.value?.find((thread) => thread.threadId === run.threadId)?.name ?? "Thread";
-  const lost = givenUp(run.agentRunId);
+  const streamFailure = streamError(run.agentRunId);
   useLayoutEffect(() => {
     if (place.current) place.current.scrollTop = place.current.scrollHeight;
   }, [view]);
@@ -109,11 +109,11 @@ function Card({ run }: { run: RunRecord }) {
         {run.createdAt && <time class="small dim numbers">{dayAndTime(run.createdAt)}</time>}
       </header>
       <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Latest steps of ${name}`}>
-        {view.steps.length > LAST_STEPS && <p class="small dim">{view.steps.length - LAST_STEPS} earlier steps</p>}
+        {view.steps.length > LAST_STEPS && <p class="small dim">{counted(view.steps.length - LAST_STEPS, "earlier step")}</p>}
         <RunTrack view={view.steps.length > LAST_STEPS ? { ...view, steps: view.steps.slice(-LAST_STEPS) } : view} />
         <Failure view={view} />
       </div>
-      {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
+      {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}
       <footer>
         <RunBar view={view} stopping={run.stopRequested} />
       </footer>

@@ -24,11 +24,11 @@ export function sampleTable(): File {
 export function sampleNotes(): File {
   const notes = `Meeting of the yard crew, Tuesday
 
-Track 4 stays closed until the switch is replaced. The part comes on Thursday; Mara checks it when it arrives.
-The night shift asks for better light between the shed and track 2. Two lamps are in the store, Jon mounts them.
-The new timetable starts on the first of the month. Freight from the harbour then comes an hour earlier, so the
+Track 4 stays closed until the switch is replaced. The part arrives on Thursday, and Mara will check it.
+The night shift needs better light between the shed and track 2. Jon will install the two lamps from the storeroom.
+The new timetable starts on the first of the month. Freight from the harbour will arrive an hour earlier, so the
 crane has to be ready by five. There were no objections.
-Open: who trains the two newcomers? Asked again next week.
+Open question: who trains the two new workers? To be decided next week.
 `;
   return new File([notes], "notes.txt", { type: "text/plain" });
 }

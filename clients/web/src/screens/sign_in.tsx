@@ -5,15 +5,15 @@ import { useEffect, useRef } from "preact/hooks";
 import { Field, Note } from "../parts/basic";
 import { Brand } from "../parts/brand";
 import { Yard } from "../parts/yard";
-import { farewell, fromPaste, signIn } from "../session";
-import { trouble } from "../trouble";
+import { signOutReason, fromPaste, signIn } from "../session";
+import { explainError } from "../errors";
 
 /** The sign-in screen. */
 export function SignIn() {
   const text = useSignal("");
   const remember = useSignal(false);
-  const wrong = useSignal<string | null>(null);
-  const asking = useSignal(false);
+  const problem = useSignal<string | null>(null);
+  const signingIn = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     document.title = "Sign in · Runyard";
@@ -25,17 +25,17 @@ export function SignIn() {
       <div class="sign-in-card">
         <Brand large />
         <h1>Sign in</h1>
-        {farewell.value && <Note kind="warning">{farewell.value}</Note>}
+        {signOutReason.value && <Note kind="warning">{signOutReason.value}</Note>}
         <form
           onSubmit={async (event) => {
             event.preventDefault();
-            if (asking.value) return;
-            asking.value = true;
-            farewell.value = null;
+            if (signingIn.value) return;
+            signingIn.value = true;
+            signOutReason.value = null;
             const token = fromPaste(text.value);
-            wrong.value = await reasonAgainst(token);
-            asking.value = false;
-            if (wrong.value === null) signIn(token, remember.value);
+            problem.value = await checkToken(token);
+            signingIn.value = false;
+            if (problem.value === null) signIn(token, remember.value);
             else field.current?.focus();
           }}
         >
@@ -47,21 +47,21 @@ export function SignIn() {
               autocomplete="off"
               spellcheck={false}
               required
-              aria-invalid={wrong.value !== null}
+              aria-invalid={problem.value !== null}
               value={text.value}
               onInput={(event) => {
                 text.value = event.currentTarget.value;
-                wrong.value = null;
+                problem.value = null;
               }}
             />
           </Field>
-          {wrong.value !== null && <Note kind="error">{wrong.value}</Note>}
+          {problem.value !== null && <Note kind="error">{problem.value}</Note>}
           <label class="check">
             <input type="checkbox" checked={remember.value} onChange={(event) => (remember.value = event.currentTarget.checked)} />
             <span>Keep me signed in on this device</span>
           </label>
-          <button type="submit" class="button button-primary button-wide" disabled={asking.value}>
-            {asking.value ? "Signing in" : "Sign in"}
+          <button type="submit" class="button button-primary button-wide" disabled={signingIn.value}>
+            {signingIn.value ? "Signing in" : "Sign in"}
           </button>
         </form>
         <details class="sign-in-help">
@@ -80,13 +80,13 @@ export function SignIn() {
 }
 
 // Checks the token with the server before signing in, so that a wrong token is reported once and not by every screen.
-async function reasonAgainst(token: string): Promise<string | null> {
+async function checkToken(token: string): Promise<string | null> {
   if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or contains spaces.";
   try {
     await new Runyard({ baseUrl: location.origin, token }).account.state();
     return null;
   } catch (error) {
     if (isRunyardError(error) && error.kind === "unauthenticated") return "The server does not accept this token. It may have expired or belong to another server.";
-    return trouble(error)?.text ?? "Signing in failed. Try again.";
+    return explainError(error)?.text ?? "Signing in failed. Try again.";
   }
 }

@@ -8,7 +8,7 @@ import { Icon } from "../parts/icon";
 import { ThreadHead } from "../parts/thread_head";
 import { Transcript } from "../parts/transcript";
 import { files, filesChanged } from "../stores/files";
-import { changes, isAway } from "../stores/live";
+import { changes, isReconnecting } from "../stores/live";
 import { loadThread, turns, whole } from "../stores/thread";
 import type { Explained } from "../view/refusal";
 
@@ -22,15 +22,15 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     chosen.value = null;
     void loadThread(threadId);
     // Reloads after an interruption, because runs may have ended meanwhile.
-    const look = () => void loadThread(threadId);
-    addEventListener("online", look);
-    let wasAway = false;
-    const stop = isAway.subscribe((away) => {
-      if (wasAway && !away) look();
-      wasAway = away;
+    const reload = () => void loadThread(threadId);
+    addEventListener("online", reload);
+    let wasReconnecting = false;
+    const stop = isReconnecting.subscribe((reconnecting) => {
+      if (wasReconnecting && !reconnecting) reload();
+      wasReconnecting = reconnecting;
     });
     return () => {
-      removeEventListener("online", look);
+      removeEventListener("online", reload);
       stop();
     };
   }, [threadId]);
@@ -100,15 +100,15 @@ function FilesFollow({ sandboxId }: { sandboxId: string }) {
 }
 
 /** Interval between checks for a new workspace, in milliseconds. */
-const LOOK_AGAIN = 1_500;
+const POLL_INTERVAL_MS = 1_500;
 
 // A placeholder that is shown until the thread has a workspace. The server creates the workspace in the background.
 function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean }) {
   useEffect(() => {
     if (!waiting) return;
     const timer = setInterval(() => {
-      if (!document.hidden && !isAway.peek()) void loadThread(threadId);
-    }, LOOK_AGAIN);
+      if (!document.hidden && !isReconnecting.peek()) void loadThread(threadId);
+    }, POLL_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
   // Once a tool call has ended, the workspace exists.
@@ -121,7 +121,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
         <h2>Files</h2>
         <code class="dim small">/workspace</code>
       </header>
-      <p class="dim small">{waiting ? "No files yet. Files appear here as a run writes them." : "This thread has no files."}</p>
+      <p class="dim small">{waiting ? "No files yet. Files appear here when a run writes them." : "This thread has no files."}</p>
     </section>
   );
 }

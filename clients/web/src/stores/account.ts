@@ -1,7 +1,7 @@
 // The signed-in account: plan, credits, limits and models.
 import type { AccountState } from "@runyard/client";
 import { runyard } from "../client";
-import { knowPlan } from "../trouble";
+import { setPlanName } from "../errors";
 import { Loadable } from "./loaded";
 
 /** The signed-in account. */
@@ -11,7 +11,7 @@ export const account = new Loadable<AccountState>();
 export function loadAccount(): Promise<void> {
   return account.load(async () => {
     const state = await runyard().account.state();
-    knowPlan(state.tierName);
+    setPlanName(state.tierName);
     return state;
   });
 }

@@ -7,7 +7,7 @@ import { changes } from "./live";
 import { Loadable } from "./loaded";
 
 /** Polling interval in milliseconds. */
-const EVERY = 5_000;
+const POLL_INTERVAL_MS = 5_000;
 
 /** The active runs, newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
@@ -23,17 +23,17 @@ export function loadActive(): Promise<void> {
 export function useActive(): void {
   useEffect(() => {
     void loadActive();
-    const look = () => {
+    const poll = () => {
       if (!document.hidden) void loadActive();
     };
-    const timer = setInterval(look, EVERY);
-    document.addEventListener("visibilitychange", look);
+    const timer = setInterval(poll, POLL_INTERVAL_MS);
+    document.addEventListener("visibilitychange", poll);
     const stop = changes.subscribe((times) => {
-      if (times > 0) look();
+      if (times > 0) poll();
     });
     return () => {
       clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", poll);
       stop();
     };
   }, []);

@@ -4,12 +4,12 @@ import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 /** Maximum number of agents that are loaded. */
-const MOST = 1_000;
+const MAX_AGENTS = 1_000;
 
 /** The agents, newest first. */
 export const agents = new Loadable<readonly Agent[]>();
 
 /** Reloads the agents. */
 export function loadAgents(): Promise<void> {
-  return agents.load(() => runyard().agents.list({ pageSize: 200, orderBy: "created_at desc" }).all(MOST));
+  return agents.load(() => runyard().agents.list({ pageSize: 200, orderBy: "created_at desc" }).all(MAX_AGENTS));
 }

@@ -2,14 +2,14 @@
 // does not have to wait for an upload.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import { account } from "./account";
 
 /** Maximum number of files per task. */
-const MOST_FILES = 50;
+const MAX_FILES = 50;
 /** Number of parallel uploads. */
-const AT_ONCE = 2;
+const PARALLEL_UPLOADS = 2;
 
 /** A file and the state of its upload. */
 export interface Attachment {
@@ -25,7 +25,7 @@ export class Attachments {
   readonly list: Signal<readonly Attachment[]> = signal([]);
   readonly problem: Signal<string | null> = signal(null);
   #next = 1;
-  #going = 0;
+  #active = 0;
   #aborts = new Map<number, AbortController>();
 
   /** Adds files and starts their uploads. */
@@ -34,8 +34,8 @@ export class Attachments {
     const limit = account.state.peek().value?.maxUploadBytes ?? null;
     const added: Attachment[] = [];
     for (const file of files) {
-      if (this.list.peek().length + added.length >= MOST_FILES) {
-        this.problem.value = `You can attach up to ${MOST_FILES} files.`;
+      if (this.list.peek().length + added.length >= MAX_FILES) {
+        this.problem.value = `You can attach up to ${MAX_FILES} files. The other files were not added.`;
         break;
       }
       const tooLarge = limit !== null && file.size > limit;
@@ -48,7 +48,7 @@ export class Attachments {
       });
     }
     this.list.value = [...this.list.peek(), ...added];
-    this.#go();
+    this.#startUploads();
   }
 
   /** Removes a file and aborts its upload. */
@@ -77,9 +77,9 @@ export class Attachments {
     return list.every(({ uploadId }) => uploadId !== null) ? list.map(({ uploadId }) => uploadId!) : null;
   }
 
-  #go(): void {
+  #startUploads(): void {
     for (const attachment of this.list.peek()) {
-      if (this.#going >= AT_ONCE) return;
+      if (this.#active >= PARALLEL_UPLOADS) return;
       const { key, uploadId, problem } = attachment;
       if (uploadId === null && problem === null && !this.#aborts.has(key)) void this.#send(attachment);
     }
@@ -88,7 +88,7 @@ export class Attachments {
   async #send({ key, file }: Attachment): Promise<void> {
     const abort = new AbortController();
     this.#aborts.set(key, abort);
-    this.#going += 1;
+    this.#active += 1;
     try {
       const upload = await runyard().uploads.create(file, {
         signal: abort.signal,
@@ -96,11 +96,11 @@ export class Attachments {
       });
       this.#change(key, { uploadId: upload.uploadId, sent: file.size });
     } catch (error) {
-      this.#change(key, { problem: trouble(error)?.text ?? "Upload failed" });
+      this.#change(key, { problem: explainError(error)?.text ?? "Upload failed" });
     } finally {
       this.#aborts.delete(key);
-      this.#going -= 1;
-      this.#go();
+      this.#active -= 1;
+      this.#startUploads();
     }
   }
 

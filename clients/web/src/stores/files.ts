@@ -4,7 +4,7 @@ import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 /** Maximum number of files that are listed. */
-const MOST = 2_000;
+const MAX_FILES = 2_000;
 /** Maximum bytes of a text or image that a preview loads. */
 export const MAX_PREVIEW = 4_000_000;
 
@@ -19,17 +19,17 @@ export function loadFiles(sandboxId: string): Promise<void> {
   if (files.state.peek().value?.sandboxId !== sandboxId) files.clear();
   return files.load(async () => ({
     sandboxId,
-    files: await runyard().sandboxes.list(sandboxId, { recursive: true, pageSize: 1000 }).all(MOST),
+    files: await runyard().sandboxes.list(sandboxId, { recursive: true, pageSize: 1000 }).all(MAX_FILES),
   }));
 }
 
-let waiting: ReturnType<typeof setTimeout> | undefined;
+let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Schedules a reload of the files; changes within 150 ms cause one reload. */
 export function filesChanged(sandboxId: string): void {
-  if (waiting !== undefined) return;
-  waiting = setTimeout(() => {
-    waiting = undefined;
+  if (timer !== undefined) return;
+  timer = setTimeout(() => {
+    timer = undefined;
     void loadFiles(sandboxId);
   }, 150);
 }
@@ -91,15 +91,15 @@ export async function deleteFile(sandboxId: string, path: string): Promise<void>
   await loadFiles(sandboxId);
 }
 
-// Reads up to `most` bytes from the start of a file.
-async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, most = Infinity): Promise<Uint8Array<ArrayBuffer>> {
+// Reads up to `limit` bytes from the start of a file.
+async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, limit = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
   const { chunks } = await runyard().sandboxes.open(sandboxId, path, { signal });
   for await (const chunk of chunks) {
-    parts.push(chunk.byteLength > most - size ? chunk.subarray(0, most - size) : chunk);
+    parts.push(chunk.byteLength > limit - size ? chunk.subarray(0, limit - size) : chunk);
     size += parts[parts.length - 1]!.byteLength;
-    if (size >= most) break;
+    if (size >= limit) break;
   }
   const whole = new Uint8Array(size);
   let at = 0;

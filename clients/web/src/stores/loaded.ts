@@ -1,6 +1,6 @@
 // Values loaded from the server. The previous value stays visible during a reload.
 import { type Signal, signal } from "@preact/signals";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 
 /** A value with its loading state and the last error. */
@@ -21,7 +21,7 @@ export function forgetLoaded(): void {
 /** A value that can be loaded. If loads overlap, only the result of the last load is used. */
 export class Loadable<T> {
   readonly state: Signal<Loaded<T>> = signal({ value: null, refused: null, loading: false });
-  #turn = 0;
+  #generation = 0;
 
   /** Create instances only at the top level of a module, because they are never released. */
   constructor() {
@@ -29,29 +29,29 @@ export class Loadable<T> {
   }
 
   /** Loads the value. A failure keeps the previous value and sets `refused`. */
-  async load(ask: () => Promise<T>): Promise<void> {
-    this.#turn += 1;
-    const turn = this.#turn;
+  async load(request: () => Promise<T>): Promise<void> {
+    this.#generation += 1;
+    const generation = this.#generation;
     this.state.value = { ...this.state.peek(), loading: true };
     try {
-      const value = await ask();
-      if (turn === this.#turn) this.state.value = { value, refused: null, loading: false };
+      const value = await request();
+      if (generation === this.#generation) this.state.value = { value, refused: null, loading: false };
     } catch (error) {
-      if (turn === this.#turn) {
-        this.state.value = { value: this.state.peek().value, refused: trouble(error), loading: false };
+      if (generation === this.#generation) {
+        this.state.value = { value: this.state.peek().value, refused: explainError(error), loading: false };
       }
     }
   }
 
   /** Sets the value without a request. */
   set(value: T): void {
-    this.#turn += 1;
+    this.#generation += 1;
     this.state.value = { value, refused: null, loading: false };
   }
 
   /** Removes the value and discards loads in progress. */
   clear(): void {
-    this.#turn += 1;
+    this.#generation += 1;
     this.state.value = { value: null, refused: null, loading: false };
   }
 

@@ -7,7 +7,7 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "runyard.theme";
 
 /** The chosen theme. */
-export const theme = signal<Theme>(kept());
+export const theme = signal<Theme>(stored());
 
 /** Applies a theme and stores the choice. */
 export function choose(next: Theme): void {
@@ -22,7 +22,7 @@ export function choose(next: Theme): void {
   }
 }
 
-function kept(): Theme {
+function stored(): Theme {
   try {
     const value = localStorage.getItem(KEY);
     return value === "light" || value === "dark" ? value : "system";

@@ -4,7 +4,7 @@ import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 /** Maximum number of messages and of runs that are loaded per thread. */
-const MOST = 2_000;
+const MAX_ITEMS = 2_000;
 
 /** A thread with its messages and runs. */
 export interface WholeThread {
@@ -33,8 +33,8 @@ export function loadThread(threadId: string): Promise<void> {
     const client = runyard();
     const [thread, messages, runs] = await Promise.all([
       client.threads.get(threadId),
-      client.threads.listMessages(threadId, { pageSize: 200 }).all(MOST),
-      client.runs.list({ threadId, pageSize: 200 }).all(MOST),
+      client.threads.listMessages(threadId, { pageSize: 200 }).all(MAX_ITEMS),
+      client.runs.list({ threadId, pageSize: 200 }).all(MAX_ITEMS),
     ]);
     return { thread, messages, runs: [...runs].reverse() };
   });
@@ -42,32 +42,32 @@ export function loadThread(threadId: string): Promise<void> {
 
 /** Groups messages and runs into turns, oldest first. */
 export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
-  const made: { at: number; turn: Turn }[] = [];
+  const placed: { at: number; turn: Turn }[] = [];
   const byRun = new Map<string, ThreadMessage[]>();
   for (const message of messages) {
     if (message.agentRunId) {
-      const said = byRun.get(message.agentRunId);
-      if (said) said.push(message);
+      const ofRun = byRun.get(message.agentRunId);
+      if (ofRun) ofRun.push(message);
       else byRun.set(message.agentRunId, [message]);
     } else if (message.role !== "tool") {
       const isUser = message.role === "user";
-      made.push({
+      placed.push({
         at: Number(message.createdAt ?? 0),
         turn: { key: message.messageId, prompt: isUser ? message : null, run: null, answers: isUser ? [] : [message] },
       });
     }
   }
   for (const run of runs) {
-    const said = byRun.get(run.agentRunId) ?? [];
-    made.push({
+    const ofRun = byRun.get(run.agentRunId) ?? [];
+    placed.push({
       at: Number(run.createdAt ?? 0),
       turn: {
         key: run.agentRunId,
-        prompt: said.find((message) => message.role === "user") ?? null,
+        prompt: ofRun.find((message) => message.role === "user") ?? null,
         run,
-        answers: said.filter((message) => message.role === "assistant"),
+        answers: ofRun.filter((message) => message.role === "assistant"),
       },
     });
   }
-  return made.sort((left, right) => left.at - right.at).map(({ turn }) => turn);
+  return placed.sort((left, right) => left.at - right.at).map(({ turn }) => turn);
 }

@@ -8,8 +8,8 @@ export interface Table {
   more: boolean;
 }
 
-/** Parses up to `most` rows. Of the possible separators, the one that occurs most often in the first line is used. */
-export function readTable(text: string, most: number): Table {
+/** Parses up to `maxRows` rows. Of the possible separators, the one that occurs most often in the first line is used. */
+export function readTable(text: string, maxRows: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);
   let row: string[] = [];
@@ -22,7 +22,7 @@ export function readTable(text: string, most: number): Table {
     row = [];
     cell = "";
   };
-  for (; at < text.length && rows.length <= most; at += 1) {
+  for (; at < text.length && rows.length <= maxRows; at += 1) {
     const letter = text[at]!;
     if (quoted) {
       if (letter !== '"') cell += letter;
@@ -37,9 +37,9 @@ export function readTable(text: string, most: number): Table {
     } else if (letter === "\n") endRow();
     else if (letter !== "\r") cell += letter;
   }
-  if (rows.length <= most && (cell !== "" || row.length > 0)) endRow();
+  if (rows.length <= maxRows && (cell !== "" || row.length > 0)) endRow();
   const header = rows.shift() ?? [];
-  return { header, rows: rows.slice(0, most), more: at < text.length || rows.length > most };
+  return { header, rows: rows.slice(0, maxRows), more: at < text.length || rows.length > maxRows };
 }
 
 /** Whether a column holds only numbers, so that it can be aligned right. */

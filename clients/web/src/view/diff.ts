@@ -88,11 +88,11 @@ function shorten(lines: DiffLine[]): DiffLine[] {
   let left = 0;
   lines.forEach((line, at) => {
     if (near[at]) {
-      if (left > 0) kept.push({ kind: "place", text: left === 1 ? "1 same line" : `${left} same lines` });
+      if (left > 0) kept.push({ kind: "place", text: left === 1 ? "1 unchanged line" : `${left} unchanged lines` });
       left = 0;
       kept.push(line);
     } else left += 1;
   });
-  if (left > 0 && kept.length > 0) kept.push({ kind: "place", text: left === 1 ? "1 same line" : `${left} same lines` });
+  if (left > 0 && kept.length > 0) kept.push({ kind: "place", text: left === 1 ? "1 unchanged line" : `${left} unchanged lines` });
   return kept;
 }

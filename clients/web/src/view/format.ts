@@ -71,10 +71,10 @@ export function dayAndTime(at: number | Date): string {
   });
 }
 
-/** Returns the start of a text as one line of up to `most` characters. */
-export function excerpt(text: string, most: number): string {
+/** Returns the start of a text as one line of up to `maxLength` characters. */
+export function excerpt(text: string, maxLength: number): string {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`;
+  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).trimEnd()}…`;
 }
 
 function trim(value: number): string {

@@ -5,7 +5,7 @@ import { counted } from "./format";
 export interface Refused {
   errorCode: string;
   message: string;
-  facts?: {
+  details?: {
     runningThreadIds?: readonly string[];
     runningCount?: number;
     currentCount?: number;
@@ -44,7 +44,7 @@ const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=of
 
 /** Returns the message for an error. */
 export function explain(refused: Refused): Explained {
-  return { ...inWords(refused), operator: forOperator(refused.errorCode) };
+  return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }
 
 /** Returns instructions for the operator of the server. */
@@ -63,11 +63,11 @@ function forOperator(errorCode: string): Code[] | null {
   }
 }
 
-function inWords(refused: Refused): Omit<Explained, "operator"> {
-  const facts = refused.facts ?? {};
-  const plan = facts.tierName ? `The ${facts.tierName} plan` : "Your plan";
-  const threads = facts.runningThreadIds ?? [];
-  const made = (title: string, text: string, links: Explained["links"] = [], again = false): Omit<Explained, "operator"> => ({
+function describe(refused: Refused): Omit<Explained, "operator"> {
+  const details = refused.details ?? {};
+  const plan = details.tierName ? `The ${details.tierName} plan` : "Your plan";
+  const threads = details.runningThreadIds ?? [];
+  const message = (title: string, text: string, links: Explained["links"] = [], again = false): Omit<Explained, "operator"> => ({
     title,
     text,
     links,
@@ -75,12 +75,12 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     requestId: null,
   });
   const allows = (noun: string) =>
-    facts.limit === undefined ? `${plan} allows no more ${noun}s.` : `${plan} allows ${counted(facts.limit, noun)}.`;
+    details.limit === undefined ? `${plan} allows no more ${noun}s.` : `${plan} allows ${counted(details.limit, noun)}.`;
   switch (refused.errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED": {
-      const limit = facts.limit ?? 1;
-      const running = facts.runningCount ?? threads.length;
-      return made(
+      const limit = details.limit ?? 1;
+      const running = details.runningCount ?? threads.length;
+      return message(
         "Run limit reached",
         `${plan} allows ${counted(limit, "concurrent run")}, and ${running === 1 ? "one is" : `${running} are`} running. ` +
           "Wait for a run to end, or stop one.",
@@ -95,35 +95,35 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
       );
     }
     case "INSUFFICIENT_CREDITS":
-      return made(
+      return message(
         "No credits left",
-        "A run needs credits to start. You get new credits next month, or from your administrator.",
+        "A run needs credits to start. You get new credits next month. Your administrator can also add some.",
         [{ label: "View account", to: "/account" }],
       );
     case "THREAD_LIMIT_EXCEEDED":
-      return made("Thread limit reached", `${allows("thread")} Delete a thread you no longer need.`, [
+      return message("Thread limit reached", `${allows("thread")} Delete a thread you no longer need.`, [
         { label: "View threads", to: "/threads" },
       ]);
     case "PROJECT_LIMIT_EXCEEDED":
-      return made(
+      return message(
         "Project limit reached",
         `${allows("project")} Delete a project with its threads, or continue in an existing thread.`,
         [{ label: "View threads", to: "/threads" }],
       );
     case "AGENT_LIMIT_EXCEEDED":
-      return made("Agent limit reached", `${allows("agent")} Delete an agent you no longer need.`, [
+      return message("Agent limit reached", `${allows("agent")} Delete an agent you no longer need.`, [
         { label: "View agents", to: "/agents" },
       ]);
     case "MODEL_ACCESS_DENIED":
-      return made("This model is not in your plan", `${plan} does not include this model. Choose another one.`, [
+      return message("This model is not in your plan", `${plan} does not include this model. Choose another one.`, [
         { label: "View available models", to: "/account" },
       ]);
     case "THREAD_BUSY":
-      return made("The thread has an active run", "Wait for it to end, queue the new run behind it, or interrupt it.", [], true);
+      return message("The thread has an active run", "Wait for it to end, queue the new run behind it, or interrupt it.", [], true);
     case "TOO_LARGE":
-      return made("Too large", sentence(refused.message));
+      return message("Too large", sentence(refused.message));
     case "THROTTLED":
-      return made(
+      return message(
         "Limit reached",
         `${sentence(refused.message)} ` +
           (refused.retryAfter ? `Try again in ${counted(Math.ceil(refused.retryAfter), "second")}.` : "Try again in a moment."),
@@ -131,20 +131,20 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
         true,
       );
     case "NOT_AUTHENTICATED":
-      return made("The token is not valid", "It may have expired. Sign in with a new one.");
+      return message("The token is not valid", "It may have expired. Sign in with a new one.");
     case "PERMISSION_DENIED":
-      return made("Not allowed", "Your token lacks the required role or scope. Sign in with another token, or ask your administrator.");
+      return message("Not allowed", "Your token lacks the required role or scope. Sign in with another token, or ask your administrator.");
     case "CONNECTION_LOST":
-      return made("The server cannot be reached", "The server may be starting. Try again in a moment.", [], true);
+      return message("The server cannot be reached", "The server may be starting. Try again in a moment.", [], true);
     case "UNAVAILABLE":
-      return made("The server is temporarily unavailable", sentence(refused.message), [], true);
+      return message("The server is temporarily unavailable", sentence(refused.message), [], true);
     case "DEADLINE_EXCEEDED":
-      return made("The server took too long to respond", "Try again in a moment.", [], true);
+      return message("The server took too long to respond", "Try again in a moment.", [], true);
     case "CONTENDED":
-      return made("Another change came first", "Reload the page and repeat your change.", [], true);
+      return message("This was changed in the meantime", "Reload the page and repeat your change.", [], true);
     case "INTERNAL":
       return {
-        ...made(
+        ...message(
           "Something went wrong on the server",
           refused.requestId
             ? "Give this request id to your administrator, who can find the cause in the server log."
@@ -155,7 +155,7 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
         requestId: refused.requestId ?? null,
       };
     default:
-      return made(title(refused.errorCode), sentence(refused.message));
+      return message(title(refused.errorCode), sentence(refused.message));
   }
 }
 
@@ -177,7 +177,7 @@ export function explainFailure(code: string | null, message: string | null): str
     case "TOKEN_BUDGET_EXHAUSTED":
       return "The run reached its token limit. Continue the thread to resume from here.";
     case "INSUFFICIENT_CREDITS":
-      return "Your credits ran out during the run. You get new credits next month, or from your administrator.";
+      return "Your credits ran out during the run. You get new credits next month. Your administrator can also add some.";
     case "MODEL_REFUSED":
       return "The model provider refused to answer. Rephrase the task or choose another model.";
     default:

@@ -85,7 +85,7 @@ export interface RunView {
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
 /** The view of a run before its first event. */
-export function unseen(runId: string): RunView {
+export function emptyView(runId: string): RunView {
   return {
     runId,
     last: 0,
@@ -121,8 +121,8 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
     apply(next, event);
   }
   if (!next) return view;
-  const { fresh: _fresh, ...made } = next;
-  return made;
+  const { fresh: _fresh, ...result } = next;
+  return result;
 }
 
 // A mutable copy of a view. `fresh` contains the steps that were created or copied for this draft. Only these may be modified.
@@ -140,11 +140,11 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.message = event.message ?? null;
       break;
     case "message_delta":
-      working(draft, at);
+      markStarted(draft, at);
       text(draft, event.messageId).text += event.text;
       break;
     case "message": {
-      working(draft, at);
+      markStarted(draft, at);
       // A message without text contains only tool calls and needs no text step.
       if (event.text === "" && !draft.steps.some((step) => step.kind === "text" && step.id === event.messageId)) break;
       const step = text(draft, event.messageId);
@@ -154,11 +154,11 @@ function apply(draft: Draft, event: RunEvent): void {
       break;
     }
     case "reasoning_delta":
-      working(draft, at);
+      markStarted(draft, at);
       reasoning(draft, event.messageId).text += event.text;
       break;
     case "tool_call":
-      working(draft, at);
+      markStarted(draft, at);
       add(draft, {
         kind: "tool",
         id: event.toolCallId,
@@ -215,7 +215,7 @@ function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   }
 }
 
-function working(draft: Draft, at: number): void {
+function markStarted(draft: Draft, at: number): void {
   draft.startedAt ??= at;
   if (draft.state === "waiting") draft.state = "running";
 }
@@ -227,7 +227,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
 }
 
 // Returns the step at a position for modification. The step is copied first unless it was created or copied for this draft.
-function own<S extends Step>(draft: Draft, position: number): S {
+function editable<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;
   const copy = { ...step };
@@ -238,15 +238,15 @@ function own<S extends Step>(draft: Draft, position: number): S {
 
 function text(draft: Draft, id: string): TextStep {
   const at = draft.steps.findLastIndex((step) => step.kind === "text" && step.id === id);
-  return at >= 0 ? own<TextStep>(draft, at) : add(draft, { kind: "text", id, text: "", finished: false, partial: false });
+  return at >= 0 ? editable<TextStep>(draft, at) : add(draft, { kind: "text", id, text: "", finished: false, partial: false });
 }
 
 function reasoning(draft: Draft, id: string): ReasoningStep {
   const at = draft.steps.findLastIndex((step) => step.kind === "reasoning" && step.id === id);
-  return at >= 0 ? own<ReasoningStep>(draft, at) : add(draft, { kind: "reasoning", id, text: "" });
+  return at >= 0 ? editable<ReasoningStep>(draft, at) : add(draft, { kind: "reasoning", id, text: "" });
 }
 
 function tool(draft: Draft, id: string): ToolStep | null {
   const at = draft.steps.findLastIndex((step) => step.kind === "tool" && step.id === id);
-  return at >= 0 ? own<ToolStep>(draft, at) : null;
+  return at >= 0 ? editable<ToolStep>(draft, at) : null;
 }

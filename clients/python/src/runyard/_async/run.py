@@ -164,11 +164,11 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
-        asked = dict(unfinished)
+        requested = dict(unfinished)
         opened_at: float | None = None
         error: RunyardError
         try:
-            async with _open(transport, asked, left) as stream:
+            async with _open(transport, requested, left) as stream:
                 await stream.metadata()
                 opened_at = time.monotonic()
                 async for message in stream.messages():
@@ -187,7 +187,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
             # The cursor of a run without new events may already be the end of the run.
-            for run_id, cursor in asked.items():
+            for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
                     del unfinished[run_id]
             if not unfinished:
@@ -204,10 +204,10 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
 
 
 def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None) -> AsyncStream:
-    asked = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
-    if len(asked) == 1:
-        return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **asked[0]), timeout)
-    return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=asked), timeout)
+    runs = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
+    if len(runs) == 1:
+        return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **runs[0]), timeout)
+    return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=runs), timeout)
 
 
 async def _is_over(client: AsyncRunyard, run_id: str) -> bool:

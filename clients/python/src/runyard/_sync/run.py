@@ -165,11 +165,11 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
-        asked = dict(unfinished)
+        requested = dict(unfinished)
         opened_at: float | None = None
         error: RunyardError
         try:
-            with _open(transport, asked, left) as stream:
+            with _open(transport, requested, left) as stream:
                 stream.metadata()
                 opened_at = time.monotonic()
                 for message in stream.messages():
@@ -188,7 +188,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
             # The cursor of a run without new events may already be the end of the run.
-            for run_id, cursor in asked.items():
+            for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
             if not unfinished:
@@ -205,10 +205,10 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
 
 
 def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | None) -> Stream:
-    asked = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
-    if len(asked) == 1:
-        return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **asked[0]), timeout)
-    return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=asked), timeout)
+    runs = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
+    if len(runs) == 1:
+        return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **runs[0]), timeout)
+    return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=runs), timeout)
 
 
 def _is_over(client: Runyard, run_id: str) -> bool:

@@ -1,0 +1,31 @@
+// Turns errors into messages for people. An invalid token also ends the session.
+import { isRunyardError } from "@runyard/client";
+import { signOut, token } from "./session";
+import { type Explained, explain } from "./view/refusal";
+
+let planName: string | null = null;
+
+/** Sets the account's plan name, which `explainError` uses when an error does not name the plan. */
+export function setPlanName(name: string): void {
+  planName = name;
+}
+
+/** Explains a thrown value. Returns null for an aborted request. */
+export function explainError(error: unknown): Explained | null {
+  if (error instanceof DOMException && error.name === "AbortError") return null;
+  if (isRunyardError(error)) {
+    if (error.errorCode === "CANCELLED") return null;
+    if (error.errorCode === "NOT_AUTHENTICATED" && token.value !== null) {
+      signOut("Your token is no longer valid. Sign in with a new one.");
+    }
+    return explain({
+      errorCode: error.errorCode,
+      message: error.message,
+      // The plan's name is added because not every error contains it.
+      details: { ...(planName === null ? {} : { tierName: planName }), ...error.details },
+      ...(error.requestId ? { requestId: error.requestId } : {}),
+      ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),
+    });
+  }
+  return explain({ errorCode: "", message: error instanceof Error ? error.message : String(error) });
+}

@@ -1,0 +1,230 @@
+//! Receives one answer of the model.
+//!
+//! `turn` calls [`Listener::hear`]. Text and reasoning are passed on as they arrive. Invariants: the size of an answer
+//! is bounded, and the cancel token and the deadline end an answer at once.
+
+use futures::StreamExt;
+use runyard_contract::{
+    structs::without_nul,
+    v1::{MessageDelta, NoticeKind, ReasoningDelta, run_event::Event},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Sink, record::notice_event};
+use crate::{
+    id,
+    llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
+};
+
+/// Maximum size of the text of one answer in bytes; the stream ends there.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Maximum size of the reasoning of one answer in bytes; the stream ends there.
+pub const MAX_REASONING_BYTES: usize = 1 << 20;
+/// Maximum size of the arguments of one call in bytes.
+pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
+/// Maximum size of the arguments of all calls of one answer in bytes.
+pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
+/// Maximum number of calls of one answer that are run; further calls get an error as their result.
+pub const MAX_CALLS: usize = 32;
+/// Maximum number of calls of one answer that get a result; further calls are dropped with a notice.
+pub const MAX_RECEIVED_CALLS: usize = 64;
+/// Maximum size of a tool's name and of a call's id in bytes; the rest is cut.
+const MAX_NAME_BYTES: usize = 128;
+/// Number of bytes that are kept of arguments that are too long.
+const KEPT_ARGUMENT_BYTES: usize = 1024;
+
+/// How an answer ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The provider ended the answer.
+    Done(EndReason),
+    /// The answer reached one of the engine's size limits.
+    Cut,
+    /// The stream failed.
+    Broken(LlmError),
+    /// The run reached its time limit.
+    TimedOut,
+    /// The run was cancelled.
+    Stopped,
+}
+
+/// A call that the model sent.
+#[derive(Debug)]
+pub(super) struct ReceivedCall {
+    /// The call; its arguments are cut if they are too long.
+    pub(super) request: ToolRequest,
+    /// Reason why the call is not run, as text for the model; `None` if it may run.
+    pub(super) refusal: Option<String>,
+}
+
+/// One answer of the model.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Id of the message that the answer becomes.
+    pub(super) message_id: Uuid,
+    /// Text of the answer.
+    pub(super) text: String,
+    /// Tool calls of the answer.
+    pub(super) calls: Vec<ReceivedCall>,
+    /// Number of calls that were dropped.
+    pub(super) left_out: usize,
+    /// Size of the reasoning in bytes.
+    pub(super) reasoning_bytes: usize,
+    /// Token usage reported by the provider.
+    pub(super) usage: Option<TokenUsage>,
+    /// How the answer ended.
+    pub(super) ended: Ended,
+    argument_bytes: usize,
+}
+
+impl Answer {
+    fn new() -> Self {
+        Self {
+            message_id: id::new(),
+            text: String::new(),
+            calls: Vec::new(),
+            left_out: 0,
+            reasoning_bytes: 0,
+            usage: None,
+            ended: Ended::Stopped,
+            argument_bytes: 0,
+        }
+    }
+
+    /// Returns whether any part of the answer has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
+    }
+
+    /// Size of the answer in bytes, for an estimate of its tokens.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.reasoning_bytes + self.argument_bytes
+    }
+
+    fn hear_call(&mut self, call: ToolRequest) {
+        if self.calls.len() >= MAX_RECEIVED_CALLS {
+            self.left_out += 1;
+            return;
+        }
+        let bytes = call.arguments.len();
+        let mut refusal = None;
+        let mut arguments = call.arguments;
+        if self.calls.len() >= MAX_CALLS {
+            refusal = Some(format!(
+                "not run: one answer may call up to {MAX_CALLS} tools; make the remaining calls in your next answer"
+            ));
+        }
+        if bytes > MAX_ARGUMENT_BYTES || self.argument_bytes + bytes > MAX_ALL_ARGUMENT_BYTES {
+            refusal = Some(format!(
+                "not run: the arguments are {bytes} bytes long; the maximum is {MAX_ARGUMENT_BYTES} for a call and \
+                 {MAX_ALL_ARGUMENT_BYTES} for an answer. Split the work; for example, write a large file in parts"
+            ));
+            arguments = prefix(&arguments, KEPT_ARGUMENT_BYTES).to_owned();
+        }
+        self.argument_bytes += arguments.len();
+        let request = ToolRequest {
+            id: without_nul(prefix(&call.id, MAX_NAME_BYTES)),
+            name: without_nul(prefix(&call.name, MAX_NAME_BYTES)),
+            arguments: without_nul(&arguments),
+        };
+        self.calls.push(ReceivedCall { request, refusal });
+    }
+}
+
+/// Receiver of an answer, and the conditions that end it early.
+pub(super) struct Listener<'a> {
+    /// Receives the text and reasoning.
+    pub(super) sink: &'a dyn Sink,
+    /// Cancels the answer.
+    pub(super) cancel: &'a CancellationToken,
+    /// Time limit of the run.
+    pub(super) deadline: Instant,
+}
+
+impl Listener<'_> {
+    /// Calls the model and receives its answer to the end.
+    pub(super) async fn hear(&self, llm: &dyn Llm, request: ModelRequest) -> Answer {
+        let mut answer = Answer::new();
+        let ended = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Ended::Stopped,
+            () = tokio::time::sleep_until(self.deadline) => Ended::TimedOut,
+            ended = self.follow(llm, request, &mut answer) => ended,
+        };
+        answer.ended = ended;
+        answer
+    }
+
+    async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
+        let mut stream = llm.stream(request).await;
+        while let Some(item) = stream.next().await {
+            // Yield to the runtime, so that a stream that is always ready does not delay the cancel token and the
+            // deadline.
+            tokio::task::coop::consume_budget().await;
+            match item {
+                Ok(ModelEvent::End(reason)) => return Ended::Done(reason),
+                Ok(event) => {
+                    if self.take(event, answer).is_err() {
+                        return Ended::Cut;
+                    }
+                }
+                Err(error) => return Ended::Broken(error),
+            }
+        }
+        Ended::Broken(LlmError::Broken(
+            "the stream ended before the answer was complete".to_owned(),
+        ))
+    }
+
+    /// Handles one event. Fails when the answer has reached its size limit.
+    fn take(&self, event: ModelEvent, answer: &mut Answer) -> Result<(), Full> {
+        let message_id = answer.message_id.to_string();
+        match event {
+            ModelEvent::Text(piece) => {
+                let kept = prefix(&piece, MAX_TEXT_BYTES.saturating_sub(answer.text.len()));
+                let full = kept.len() < piece.len();
+                let kept = without_nul(kept);
+                if !kept.is_empty() {
+                    answer.text.push_str(&kept);
+                    self.sink
+                        .say(Event::MessageDelta(MessageDelta { message_id, text: kept }));
+                }
+                if full { Err(Full) } else { Ok(()) }
+            }
+            ModelEvent::Reasoning(piece) => {
+                let kept = prefix(&piece, MAX_REASONING_BYTES.saturating_sub(answer.reasoning_bytes));
+                let full = kept.len() < piece.len();
+                let kept = without_nul(kept);
+                if !kept.is_empty() {
+                    answer.reasoning_bytes += kept.len();
+                    self.sink
+                        .say(Event::ReasoningDelta(ReasoningDelta { message_id, text: kept }));
+                }
+                if full { Err(Full) } else { Ok(()) }
+            }
+            ModelEvent::ToolCall(call) => {
+                answer.hear_call(call);
+                Ok(())
+            }
+            ModelEvent::Usage(usage) => {
+                answer.usage = Some(usage);
+                Ok(())
+            }
+            ModelEvent::Retried { message } => {
+                self.sink.say(notice_event(NoticeKind::ProviderRetried, message));
+                Ok(())
+            }
+            ModelEvent::End(_) => Ok(()),
+        }
+    }
+}
+
+/// Error of an answer that has reached its size limit.
+struct Full;
+
+/// Returns the longest prefix of up to `max_bytes` bytes that ends between two characters.
+fn prefix(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
+}

@@ -1,0 +1,327 @@
+//! Runs the tools that one answer calls.
+//!
+//! `turn` plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in parallel. Calls
+//! that change something run one after another, in order. Invariant: every call gets exactly one recorded result, and
+//! no tool starts after the run was stopped or tool use has ended.
+
+mod failures;
+mod plan;
+
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, stream};
+use runyard_contract::{
+    structs::without_nul,
+    v1::{NoticeKind, ToolOutput, run_event::Event},
+};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Outcome, Recorded, SandboxSource, Sink, record};
+use crate::{
+    error::Error,
+    llm::{ChatMessage, ToolRequest},
+    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
+};
+
+pub(super) use failures::Failures;
+pub use failures::MAX_MISTAKES;
+pub(super) use plan::{Decision, Planned};
+
+/// Maximum size of a result in bytes. The tools themselves have lower limits.
+pub const MAX_RESULT_BYTES: usize = 256 << 10;
+/// Maximum size in bytes of the live output of one call. It does not limit the result for the model.
+pub const MAX_SHOWN_BYTES: usize = 512 << 10;
+/// Time in which tools can end by themselves after the run was stopped. After that, they are dropped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A call that has ended.
+struct Done {
+    call: Planned,
+    answer: ToolAnswer,
+    took: Duration,
+    fatal: Option<Error>,
+}
+
+/// Reason why the remaining calls are not run.
+#[derive(Debug)]
+pub(super) enum WorkEnd {
+    /// The model repeated its mistakes. The text names the mistakes.
+    ToolsEnded(String),
+    /// A tool failed in a way that ends the run.
+    Fatal(Error),
+    /// The run reached its time limit.
+    TimedOut,
+    /// The run was cancelled.
+    Stopped,
+}
+
+/// Outcome of the calls of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Worked {
+    /// Results, as messages for the model.
+    pub(super) messages: Vec<ChatMessage>,
+    /// Reason why some calls were not run; `None` if all calls were run.
+    pub(super) end: Option<WorkEnd>,
+}
+
+/// Runs the calls of a run.
+pub(super) struct CallRunner<'a> {
+    pub(super) tools: Arc<Toolbox>,
+    pub(super) workplace: Arc<dyn SandboxSource>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) deadline: Instant,
+    pub(super) max_parallel_calls: usize,
+}
+
+impl CallRunner<'_> {
+    /// Runs the calls and returns their results in order.
+    ///
+    /// # Errors
+    /// [`Outcome::Abandoned`] when the sink refuses to record.
+    pub(super) async fn run(&self, calls: Vec<Planned>, failures: &mut Failures) -> Result<Worked, Outcome> {
+        failures.next_answer();
+        let mut rest = VecDeque::from(calls);
+        let mut worked = Worked::default();
+        while worked.end.is_none() && !rest.is_empty() {
+            let group = self.next_group(&mut rest);
+            self.run_group(group, failures, &mut worked).await?;
+        }
+        let Some(end) = &worked.end else { return Ok(worked) };
+        let (told, closing) = match end {
+            WorkEnd::ToolsEnded(why) => {
+                let notice = record::notice(
+                    NoticeKind::ToolsEnded,
+                    format!("The model can no longer call tools: {why}."),
+                );
+                ("not run: you can no longer call tools", Some(notice))
+            }
+            WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
+            WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),
+            WorkEnd::Stopped => ("not run: the run was stopped", None),
+        };
+        let rest = rest.into_iter().map(|call| Done::told(call, told.to_owned())).collect();
+        self.record(rest, closing, &mut worked).await?;
+        Ok(worked)
+    }
+
+    /// Takes the read-only calls before the next call that changes something. If the next call changes something, takes
+    /// only this call.
+    fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
+        let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
+        rest.drain(..looking.max(1)).collect()
+    }
+
+    async fn run_group(
+        &self,
+        group: Vec<Planned>,
+        failures: &mut Failures,
+        worked: &mut Worked,
+    ) -> Result<(), Outcome> {
+        let token = CancellationToken::new();
+        // The tools are cancelled when this function returns, even if it returns early.
+        let _ends_tools = token.clone().drop_guard();
+        let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
+        let performed = group.into_iter().map(|call| self.perform(call, token.clone()));
+        let mut running = stream::iter(performed)
+            .buffered(self.max_parallel_calls.max(1))
+            .ready_chunks(32);
+        let mut give_up_at: Option<Instant> = None;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                end = self.interruption(), if give_up_at.is_none() => {
+                    token.cancel();
+                    worked.end = Some(end);
+                    give_up_at = Some(Instant::now() + GRACE);
+                    continue;
+                }
+                () = tokio::time::sleep_until(give_up_at.unwrap_or(self.deadline)), if give_up_at.is_some() => break,
+                chunk = running.next() => chunk,
+            };
+            let Some(chunk) = chunk else { break };
+            waiting.drain(..chunk.len());
+            let ends: Vec<_> = chunk.iter().filter_map(|done| self.note(failures, done)).collect();
+            let fatal = self.record(chunk, None, worked).await?;
+            if worked.end.is_none() {
+                worked.end = fatal
+                    .map(WorkEnd::Fatal)
+                    .or_else(|| ends.into_iter().next().map(WorkEnd::ToolsEnded));
+            }
+        }
+        let lost = waiting.into_iter().map(|request| {
+            let call = Planned {
+                request,
+                arguments: Value::Null,
+                plan: Decision::Refused(String::new()),
+            };
+            Done::told(
+                call,
+                "stopped: the tool did not end in time, so its outcome is unknown".to_owned(),
+            )
+        });
+        self.record(lost.collect(), None, worked).await?;
+        Ok(())
+    }
+
+    fn note(&self, failures: &mut Failures, done: &Done) -> Option<String> {
+        if done.answer.is_error {
+            return failures.failed(&done.call);
+        }
+        if self.may_change(&done.call) {
+            failures.changed();
+        } else {
+            failures.looked();
+        }
+        None
+    }
+
+    async fn interruption(&self) -> WorkEnd {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => WorkEnd::Stopped,
+            () = tokio::time::sleep_until(self.deadline) => WorkEnd::TimedOut,
+        }
+    }
+
+    /// Runs one call. A panic in the tool becomes an error result.
+    async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
+        match &mut call.plan {
+            Decision::Run => {}
+            Decision::Invalid(told) | Decision::Refused(told) => {
+                let told = told.clone();
+                return Done::told(call, told);
+            }
+        }
+        let Some(slot) = self.tools.find(&call.request.name) else {
+            return Done::told(call, "there is no such tool".to_owned());
+        };
+        if cancel.is_cancelled() {
+            return Done::told(call, "not run: the run was stopped".to_owned());
+        }
+        let started = Instant::now();
+        let output = self.output(&call.request.id);
+        let work = async {
+            let sandbox = self.workplace.open().await.map_err(ToolFailure::Fatal)?;
+            let context = ToolContext {
+                sandbox,
+                output,
+                cancel,
+            };
+            slot.tool.call(call.arguments.clone(), &context).await
+        };
+        let result = AssertUnwindSafe(work).catch_unwind().await;
+        let told = |text: String| ToolAnswer {
+            text,
+            is_error: true,
+            truncated: false,
+        };
+        let (answer, fatal) = match result {
+            Ok(Ok(answer)) => (answer, None),
+            Ok(Err(ToolFailure::Reported(text))) => (told(text), None),
+            Ok(Err(ToolFailure::Fatal(error))) => (told(error.message().to_owned()), Some(error)),
+            Err(_panic) => {
+                tracing::error!(tool = %call.request.name, "a tool panicked");
+                (
+                    told("the tool failed because of an internal error; your call is not the cause".to_owned()),
+                    None,
+                )
+            }
+        };
+        Done {
+            call,
+            answer: bounded(&answer),
+            took: started.elapsed(),
+            fatal,
+        }
+    }
+
+    /// Returns the receiver of a tool's live output. The receiver passes the output to the sink until the limit is
+    /// reached.
+    fn output(&self, tool_call_id: &str) -> OutputSink {
+        let sink = Arc::clone(&self.sink);
+        let tool_call_id = tool_call_id.to_owned();
+        let shown = AtomicUsize::new(0);
+        Arc::new(move |text: String| {
+            let before = shown.fetch_add(text.len(), Ordering::Relaxed);
+            if text.is_empty() || before > MAX_SHOWN_BYTES {
+                return;
+            }
+            let mut text = without_nul(&text);
+            if before + text.len() > MAX_SHOWN_BYTES {
+                text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES - before));
+                text.push_str("\n[more output is not shown while the tool runs]\n");
+                shown.fetch_add(MAX_SHOWN_BYTES, Ordering::Relaxed);
+            }
+            sink.say(Event::ToolOutput(ToolOutput {
+                tool_call_id: tool_call_id.clone(),
+                text,
+            }));
+        })
+    }
+
+    /// Records results. Returns the first fatal error among them.
+    async fn record(
+        &self,
+        done: Vec<Done>,
+        closing: Option<Recorded>,
+        worked: &mut Worked,
+    ) -> Result<Option<Error>, Outcome> {
+        let mut events = Vec::with_capacity(done.len() + 1);
+        let mut fatal = None;
+        for Done {
+            call,
+            answer,
+            took,
+            fatal: error,
+        } in done
+        {
+            let (event, message) = record::tool_result(&call.request, &answer, took);
+            events.push(event);
+            worked.messages.push(message);
+            fatal = fatal.or(error);
+        }
+        events.extend(closing);
+        if !events.is_empty() {
+            self.sink.record(events).await.map_err(Outcome::Abandoned)?;
+        }
+        Ok(fatal)
+    }
+}
+
+impl Done {
+    /// Creates the result of a call that was not run.
+    fn told(call: Planned, text: String) -> Self {
+        let answer = ToolAnswer {
+            text,
+            is_error: true,
+            truncated: false,
+        };
+        Self {
+            call,
+            answer,
+            took: Duration::ZERO,
+            fatal: None,
+        }
+    }
+}
+
+fn bounded(answer: &ToolAnswer) -> ToolAnswer {
+    let text = excerpt(&answer.text, MAX_RESULT_BYTES);
+    let truncated = answer.truncated || text.len() < answer.text.len();
+    ToolAnswer {
+        text: without_nul(&text),
+        is_error: answer.is_error,
+        truncated,
+    }
+}

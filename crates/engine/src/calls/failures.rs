@@ -1,0 +1,58 @@
+//! Ends tool use when a model repeats its mistakes.
+//!
+//! Tool use ends if a call failed in the previous answer and the same call fails again, and no other call has changed
+//! anything in between: the model has not learned from the failure. Two failures of the same call in one answer do not
+//! count as a repetition, because the model had not yet seen the first failure.
+
+use serde_json::Value;
+
+use super::plan::{Decision, Planned};
+
+/// Maximum number of consecutive calls with invalid arguments or unknown tools before tool use ends.
+pub const MAX_MISTAKES: u32 = 5;
+
+/// Consecutive failures, across all answers of the run.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    before: Vec<(String, Value)>,
+    now: Vec<(String, Value)>,
+    mistakes: u32,
+}
+
+impl Failures {
+    /// Starts counting the calls of the next answer.
+    pub(super) fn next_answer(&mut self) {
+        self.before = std::mem::take(&mut self.now);
+    }
+
+    /// Counts a failed call. Returns the reason if tool use has to end.
+    pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
+        match call.plan {
+            // The engine refused the call, which is not a mistake of the model.
+            Decision::Refused(_) => return None,
+            Decision::Invalid(_) => self.mistakes += 1,
+            Decision::Run => self.mistakes = 0,
+        }
+        let name = &call.request.name;
+        let this = (name.clone(), call.arguments.clone());
+        if self.before.contains(&this) {
+            return Some(format!(
+                "the call of {name} failed twice in a row with the same arguments"
+            ));
+        }
+        self.now.push(this);
+        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
+    }
+
+    /// Counts a successful call that may have changed something. Calls that failed before may work now.
+    pub(super) fn changed(&mut self) {
+        self.before.clear();
+        self.now.clear();
+        self.mistakes = 0;
+    }
+
+    /// Counts a successful read-only call.
+    pub(super) fn looked(&mut self) {
+        self.mistakes = 0;
+    }
+}

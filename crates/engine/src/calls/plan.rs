@@ -1,0 +1,98 @@
+//! Decides how to handle a call: run it, or report an error to the model.
+
+use serde_json::Value;
+
+use super::CallRunner;
+use crate::{answer::ReceivedCall, llm::ToolRequest, tools::Effect};
+
+/// A call and how to handle it.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) request: ToolRequest,
+    pub(crate) arguments: Value,
+    pub(crate) plan: Decision,
+}
+
+/// How to handle a call.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Run the tool.
+    Run,
+    /// Report the model's mistake.
+    Invalid(String),
+    /// Report why the engine does not run the call.
+    Refused(String),
+}
+
+impl CallRunner<'_> {
+    /// Decides how to handle a call.
+    pub(crate) fn plan(&self, heard: ReceivedCall) -> Planned {
+        let ReceivedCall { request, refusal } = heard;
+        let (arguments, checked) = match read_arguments(&request.arguments) {
+            Ok(arguments) => {
+                let checked = self.check(&request.name, &arguments);
+                (arguments, checked)
+            }
+            Err(told) => {
+                let checked = self.check_name(&request.name).and(Err(told));
+                (Value::String(request.arguments.clone()), checked)
+            }
+        };
+        let plan = match (refusal, checked) {
+            (Some(told), _) => Decision::Refused(told),
+            (None, Ok(())) => Decision::Run,
+            (None, Err(told)) => Decision::Invalid(told),
+        };
+        Planned {
+            request,
+            arguments,
+            plan,
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        if self.tools.find(name).is_some() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.tools.names().collect();
+        Err(format!(
+            "there is no tool named {name:?}; the tools are {}",
+            names.join(", ")
+        ))
+    }
+
+    fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
+        self.check_name(name)?;
+        match self.tools.find(name).map(|slot| slot.check(arguments)) {
+            Some(Err(mistakes)) => Err(format!("the arguments do not match the schema of {name}: {mistakes}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether running a call may change something.
+    pub(crate) fn may_change(&self, call: &Planned) -> bool {
+        matches!(call.plan, Decision::Run)
+            && self
+                .tools
+                .find(&call.request.name)
+                .is_some_and(|slot| slot.effect() == Effect::Changes)
+    }
+}
+
+/// Parses the arguments of a call: a JSON object, a JSON string that contains such an object, or an empty text.
+fn read_arguments(text: &str) -> Result<Value, String> {
+    if text.trim().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| format!("the arguments are not valid JSON: {error}"))?;
+    let value = match value {
+        Value::String(inner) => serde_json::from_str(&inner).unwrap_or(Value::String(inner)),
+        value => value,
+    };
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err("the arguments must be a JSON object".to_owned())
+    }
+}

@@ -1,0 +1,60 @@
+//! The configuration of the models: the providers, and the public models that they serve.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// The provider of models that name no provider.
+pub const DEFAULT_PROVIDER: &str = "default";
+
+/// The built-in demo provider, which needs no configuration.
+pub const DEMO_PROVIDER: &str = "demo";
+
+/// The models that the engine can call.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Model providers by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// The public models.
+    pub models: Vec<Model>,
+}
+
+/// A public model and its provider.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The public name, such as `kortix/basic`.
+    pub name: String,
+    /// Other public names of the same model.
+    pub aliases: Vec<String>,
+    /// Name of the provider; [`DEMO_PROVIDER`] for the built-in model.
+    pub provider: String,
+    /// The provider's own name for the model.
+    pub upstream: String,
+}
+
+/// The protocol that a provider speaks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// OpenAI chat completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    OpenAi,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Google Gemini.
+    Gemini,
+}
+
+/// A provider of models.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The protocol that the provider speaks.
+    pub kind: ProviderKind,
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default.
+    pub base_url: Option<String>,
+    /// API key; not needed for a local server.
+    pub api_key: Option<SecretString>,
+    /// Upstream model that serves every public name, instead of the upstream model in the model table.
+    pub model: Option<String>,
+}

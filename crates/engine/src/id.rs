@@ -1,0 +1,13 @@
+//! Ids and random numbers.
+
+use uuid::Uuid;
+
+/// Returns a new time-ordered id (RFC 9562, version 7).
+pub fn new() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// Returns a random number in `0.0..1.0`, for jitter.
+pub fn jitter() -> f64 {
+    rand::random()
+}

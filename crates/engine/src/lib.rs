@@ -1,0 +1,212 @@
+//! The engine takes a history, a budget and a cancel token, and emits events.
+//!
+//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
+//! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
+//! tables or protocols. It knows a model as [`llm::Llm`] and a sandbox as [`runyard_sandbox::Sandbox`]. Its invariant:
+//! a tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this
+//! worker or from the worker that resumes the run.
+
+pub mod answer;
+mod budget;
+pub mod calls;
+mod clock;
+pub mod compact;
+pub mod config;
+mod error;
+pub mod history;
+mod id;
+pub mod llm;
+pub mod prompt;
+mod record;
+pub mod salvage;
+pub mod tools;
+mod turn;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use runyard_contract::v1::run_event::Event;
+use runyard_sandbox::Sandbox;
+use uuid::Uuid;
+
+pub use config::Config;
+pub use error::{Error, Result};
+use llm::{ChatMessage, ToolRequest};
+use tools::Toolbox;
+pub use turn::run;
+
+/// A sandbox that may be created on first use.
+#[async_trait]
+pub trait SandboxSource: Send + Sync {
+    /// Returns the sandbox; the first call creates it.
+    ///
+    /// # Errors
+    /// Any error that ends the run. A client sees its code and its message.
+    async fn open(&self) -> Result<Arc<dyn Sandbox>>;
+}
+
+#[async_trait]
+impl<S: Sandbox + Clone + 'static> SandboxSource for S {
+    async fn open(&self) -> Result<Arc<dyn Sandbox>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+/// The provider refused the server's credentials.
+pub const MODEL_CREDENTIALS_REFUSED: &str = "MODEL_CREDENTIALS_REFUSED";
+/// The provider refused the request, or refused to answer.
+pub const MODEL_REFUSED: &str = "MODEL_REFUSED";
+/// The provider could not be reached or kept failing before the first token.
+pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
+/// The model's answer broke off; the text received so far is kept and marked partial.
+pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
+/// The conversation does not fit the model's context window, even after it was shortened.
+pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
+/// The model returned an empty answer twice in a row.
+pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
+/// The run exceeded its time limit.
+pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
+/// The run exceeded its token budget.
+pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
+
+/// All codes that the engine itself gives to a failed run, each with its sentence for the documentation.
+pub const CODES: &[(&str, &str)] = &[
+    (
+        MODEL_CREDENTIALS_REFUSED,
+        "The model provider refused the server's credentials.",
+    ),
+    (
+        MODEL_REFUSED,
+        "The model provider refused the request, or refused to answer.",
+    ),
+    (
+        MODEL_UNAVAILABLE,
+        "The model provider could not be reached or kept failing before the first token.",
+    ),
+    (
+        MODEL_STREAM_BROKEN,
+        "The model's answer broke off; the text received so far is kept and marked partial.",
+    ),
+    (
+        MODEL_CONTEXT_EXCEEDED,
+        "The conversation does not fit the model's context window, even after it was shortened.",
+    ),
+    (MODEL_EMPTY_ANSWER, "The model returned an empty answer twice in a row."),
+    (RUN_TIMEOUT, "The run exceeded its time limit."),
+    (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
+];
+
+/// Input of one run.
+pub struct Job {
+    /// Id of the run, used in log lines.
+    pub run_id: Uuid,
+    /// The model and its limits.
+    pub model: ModelLimits,
+    /// The complete system prompt, as [`prompt::Prompt`] assembles it.
+    pub system_prompt: String,
+    /// The thread so far, oldest message first, including the run's own earlier steps.
+    pub history: Vec<ChatMessage>,
+    /// Tools that the model may call.
+    pub tools: Arc<Toolbox>,
+    /// Sandbox in which the tools run; created at the first tool call.
+    pub workplace: Arc<dyn SandboxSource>,
+    /// Limits of the run.
+    pub budget: Budget,
+    /// Calls in the history's last assistant message whose outcome is unknown, because the previous worker stopped.
+    pub interrupted: Vec<ToolRequest>,
+    /// Number of model calls already made; not zero when the run is resumed.
+    pub steps_done: u32,
+    /// Number of tokens that these model calls used, input plus output.
+    pub tokens_used: u64,
+}
+
+/// Name and limits of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelLimits {
+    /// Public name of the model; used in requests and usage events.
+    pub name: String,
+    /// Size of the context window in tokens, including the answer.
+    pub context_window: u64,
+    /// Maximum number of tokens of one answer.
+    pub max_output_tokens: u32,
+}
+
+/// Limits of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Maximum number of model calls with tools. When they are used up, one more call without tools asks for a summary.
+    pub max_steps: u32,
+    /// Maximum duration of the run, counted from the start of this job.
+    pub max_duration: Duration,
+    /// Maximum number of tokens, input plus output, of all model calls. The limit is checked before each call, so one
+    /// call can exceed it.
+    pub max_tokens: u64,
+    /// Maximum number of read-only tool calls in parallel.
+    pub max_parallel_calls: usize,
+}
+
+/// Receives the events of a run. The service implements it on top of its journal.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Receives a chunk of text or tool output. Must not block; may merge adjacent chunks.
+    fn say(&self, event: Event);
+
+    /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit. All
+    /// chunks that were passed to `say` earlier are ordered before these events.
+    ///
+    /// # Errors
+    /// The sink's error when it refuses the events, for example because the lease was lost. The engine then stops at
+    /// once and returns [`Outcome::Abandoned`].
+    async fn record(&self, events: Vec<Recorded>) -> Result<()>;
+
+    /// Records events in the same order as [`Sink::record`], but does not wait for the commit. The events become
+    /// durable with the next call of `record`, or when the caller records the end of the run. The engine uses this
+    /// function for the last answer of a run.
+    fn leave(&self, events: Vec<Recorded>);
+
+    /// Reserves credits to call the model with a prompt of about `input_tokens`. Returns the maximum number of tokens
+    /// of the answer, which may be less than `max_output_tokens`.
+    ///
+    /// # Errors
+    /// INSUFFICIENT_CREDITS fails the run; all other errors act as in [`Sink::record`].
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
+}
+
+/// An event to record, with the thread message that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// The event. In a usage event, `credits` is zero: the implementation of [`Sink`] knows the prices and computes the
+    /// credits.
+    pub event: Event,
+    /// Message to store in the same transaction; `None` if the event has no message.
+    pub message: Option<StoredMessage>,
+}
+
+/// A message to store in the thread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredMessage {
+    /// Id of the message; events refer to it.
+    pub message_id: Uuid,
+    /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
+    pub message: ChatMessage,
+    /// True if the model's stream broke or was stopped before its end.
+    pub partial: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The model had nothing more to do.
+    Completed,
+    /// The run failed with an error.
+    Failed {
+        /// One of [`CODES`], or the code of a tool's fatal error.
+        code: String,
+        /// Error text for people.
+        message: String,
+    },
+    /// The cancel token stopped the run.
+    Stopped,
+    /// The sink refused to record. This worker must not write anything more about the run.
+    Abandoned(Error),
+}

@@ -1,0 +1,169 @@
+//! Model providers. They are one of the engine's two external interfaces; the other one is the sandbox.
+//!
+//! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai, `llm/demo.rs` is the
+//! built-in model, and `llm/models.rs` maps public names to them. Dropping the stream of a call cancels the call.
+
+pub mod demo;
+pub mod models;
+pub mod upstream;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde_json::Value;
+
+pub use demo::Demo;
+pub use models::Models;
+pub use upstream::{Retries, Timeouts, Upstream};
+
+/// A request to a model.
+#[derive(Clone, Debug)]
+pub struct ModelRequest {
+    /// Public name of the model.
+    pub model: String,
+    /// The system prompt.
+    pub system: String,
+    /// The conversation so far, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Tools that the model may call. If the list is empty, the model cannot call tools.
+    pub tools: Vec<ToolSpec>,
+    /// Maximum number of tokens of the answer.
+    pub max_output_tokens: u32,
+}
+
+/// A message of the conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChatMessage {
+    /// A message from the user.
+    User {
+        /// Text of the message.
+        text: String,
+    },
+    /// A message from the model.
+    Assistant {
+        /// Text of the message.
+        text: String,
+        /// Tools that the model called.
+        tool_calls: Vec<ToolRequest>,
+    },
+    /// The result of a tool call.
+    Tool {
+        /// Id of the call.
+        tool_call_id: String,
+        /// Name of the tool.
+        name: String,
+        /// Text of the result.
+        text: String,
+        /// True if the call failed.
+        is_error: bool,
+    },
+}
+
+/// A tool call as the model sent it, not yet validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolRequest {
+    /// Id of the call. The engine makes it unique within the run.
+    pub id: String,
+    /// Name of the tool.
+    pub name: String,
+    /// Arguments as the model sent them; they may not be valid JSON.
+    pub arguments: String,
+}
+
+/// Description of a tool for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSpec {
+    /// Name of the tool.
+    pub name: String,
+    /// Explains to the model what the tool does.
+    pub description: String,
+    /// JSON schema of the arguments.
+    pub parameters: Value,
+}
+
+/// One event of a model's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelEvent {
+    /// The provider failed before the first token and is called again.
+    Retried {
+        /// Explanation for people.
+        message: String,
+    },
+    /// A chunk of text.
+    Text(String),
+    /// A chunk of reasoning.
+    Reasoning(String),
+    /// A complete tool call.
+    ToolCall(ToolRequest),
+    /// Token usage of the call. The event is missing if the provider does not report the usage.
+    Usage(TokenUsage),
+    /// End of the answer; always the last event of a complete stream.
+    End(EndReason),
+}
+
+/// Reason why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The model had nothing more to say, or called tools.
+    Done,
+    /// The answer reached its length limit.
+    Length,
+    /// The provider refused to continue.
+    Refused,
+}
+
+/// Number of tokens that one call used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenUsage {
+    /// Tokens of the prompt.
+    pub input: u64,
+    /// Tokens of the answer.
+    pub output: u64,
+    /// Tokens of the prompt that came from the provider's cache.
+    pub cached_input: u64,
+}
+
+/// Reason why a model could not answer. The run fails with this error.
+#[derive(Debug, thiserror::Error)]
+pub enum LlmError {
+    /// The provider refused the API key (401, 403); a retry does not help.
+    #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
+    Credentials(String),
+    /// The provider refused the request (400, 404, 413 …); a retry does not help.
+    #[error("the model provider refused the request: {0}")]
+    Refused(String),
+    /// The provider reports that the conversation exceeds its context window.
+    #[error(
+        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}"
+    )]
+    TooLong(String),
+    /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
+    #[error("the model provider is unavailable: {0}")]
+    Unavailable(String),
+    /// The stream broke after the first token.
+    #[error("the model's answer broke off: {0}")]
+    Broken(String),
+}
+
+impl LlmError {
+    /// Kind of the failure, for log lines that must not quote the provider.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Credentials(_) => "credentials",
+            Self::Refused(_) => "refused",
+            Self::TooLong(_) => "too long",
+            Self::Unavailable(_) => "unavailable",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
+/// Stream of one answer.
+pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
+
+/// A provider of models.
+#[async_trait]
+pub trait Llm: Send + Sync {
+    /// Requests one answer. Retries before the first token happen inside the stream and appear as
+    /// [`ModelEvent::Retried`], so this function returns at once. A failure is the last item of the stream.
+    async fn stream(&self, request: ModelRequest) -> ModelStream;
+}

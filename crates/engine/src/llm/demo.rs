@@ -1,0 +1,232 @@
+//! The built-in model `runyard/demo`, which answers while no provider is configured.
+//!
+//! It needs no key and no network, and the same request always gets the same answer. It can do one thing: it looks at a
+//! file, writes one of three scripts (`demo/*.sh`), runs it and repeats its findings. Like any model it keeps no state:
+//! the tool results since the user's last message select the next step.
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
+
+const ANALYZE: &str = include_str!("demo/analyze.sh");
+const FIND: &str = include_str!("demo/find.sh");
+const SUMMARIZE: &str = include_str!("demo/summarize.sh");
+
+/// Answer to a request that the model cannot handle.
+const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules and do not understand language, so I cannot \
+    answer questions, write programs or hold a conversation. I can work on a file with a script that I run in the sandbox: \
+    analyze a CSV file and draw a chart, select the most important sentences of a text, and find the errors and the slowest \
+    requests in a log. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
+    RUNYARD_OPENAI_MODEL), or add a provider to the configuration.";
+
+/// Beginnings of words that indicate that a message is about files.
+const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph log plot report row spreadsheet statistic \
+    summar table tsv upload visual workspace";
+
+/// Extensions that identify a word as a file name.
+const EXTENSIONS: &str = "csv html json log md py rs sh sql tab toml tsv txt xml yaml yml";
+
+/// Extensions of tables.
+const TABLES: &str = "csv tsv tab";
+
+/// Text that introduces the list of uploaded files at the end of a message.
+const UPLOADS: &str = "\n\nFiles in /workspace: ";
+
+/// Describes the file `$f`: a line with its kind, size and name, then its beginning. Without a name it selects the first
+/// table of the workspace, or else the first file.
+const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
+    NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
+if [ ! -f "$f" ]; then kind=missing
+elif [ "$(head -c 4096 <"$f" | tr -d '\000' | wc -c)" -lt "$(head -c 4096 <"$f" | wc -c)" ]; then kind=binary
+elif [ -z "$(tr -d ' \t\r\n' <"$f" | head -c 1)" ]; then kind=blank
+else kind=text; fi
+printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "${f#./}"
+[ $kind != text ] || head -n 5 <"$f" | head -c 1000"#;
+
+/// The built-in model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demo;
+
+/// Next step of the model: a text, and the tool call that follows.
+type Step = (String, Option<ToolRequest>);
+
+#[async_trait]
+impl Llm for Demo {
+    async fn stream(&self, request: ModelRequest) -> ModelStream {
+        let (text, call) = Turn::of(&request).next();
+        let usage = TokenUsage {
+            input: tokens(&format!("{}{:?}{:?}", request.system, request.messages, request.tools)),
+            output: tokens(&format!("{text}{call:?}")),
+            cached_input: 0,
+        };
+        let words = text.split_inclusive(' ').map(|word| ModelEvent::Text(word.to_owned()));
+        let end = [ModelEvent::Usage(usage), ModelEvent::End(EndReason::Done)];
+        let events: Vec<_> = words.chain(call.map(ModelEvent::ToolCall)).chain(end).map(Ok).collect();
+        stream::iter(events).boxed()
+    }
+}
+
+/// The conversation since the user's last message.
+struct Turn<'a> {
+    request: &'a ModelRequest,
+    task: &'a str,
+    /// The file that the task names. A task about files can also mean a file that an earlier message names.
+    file: Option<&'a str>,
+    /// The results of the tool calls: the tool, the text, and whether it is an error.
+    results: Vec<(&'a str, &'a str, bool)>,
+}
+
+impl<'a> Turn<'a> {
+    fn of(request: &'a ModelRequest) -> Self {
+        let (mut task, mut latest, mut results) = ("", None, Vec::new());
+        for message in &request.messages {
+            match message {
+                ChatMessage::User { text } => (task, latest, results) = (text, named_file(text).or(latest), Vec::new()),
+                ChatMessage::Tool {
+                    name, text, is_error, ..
+                } => results.push((name.as_str(), text.as_str(), *is_error)),
+                ChatMessage::Assistant { .. } => {}
+            }
+        }
+        let file = if is_about_files(task) { latest } else { named_file(task) };
+        Self {
+            request,
+            task,
+            file,
+            results,
+        }
+    }
+
+    /// Decides the next step: look at the file, write a script, run it, answer.
+    fn next(&self) -> Step {
+        let can_run = self.has("bash");
+        let file = match self.file {
+            Some(file) if can_run => file,
+            Some(file) => return say(format!("I have no tools in this run to open {file}.\n\n{ABOUT}")),
+            None if can_run && is_about_files(self.task) => "",
+            None => return say(ABOUT),
+        };
+        let Some((_, look, _)) = self.results.first() else {
+            return self.bash("I'll look at the file first.", &format!("f={}\n{LOOK}", quote(file)));
+        };
+        let first: Vec<&str> = look.lines().next().unwrap_or_default().splitn(3, ' ').collect();
+        match first[..] {
+            ["text", _, name] => self.work(name),
+            ["missing", ..] if file.is_empty() => say(format!("I found no file in the workspace.\n\n{ABOUT}")),
+            ["missing", ..] => say(format!("There is no file {file} in the workspace.")),
+            ["blank", _, name] => say(format!("{name} is empty or has only blank lines.")),
+            ["binary", size, name] => say(format!("{name} is not text; it has {size} bytes.")),
+            _ => say(format!("I could not look at {file}: {}", excerpt(look))),
+        }
+    }
+
+    /// Writes the script and runs it. If the tool `write` is missing or fails, the shell writes the script.
+    fn work(&self, file: &str) -> Step {
+        let (name, script, purpose) = job(file, self.task);
+        let path = format!("output/{name}.sh");
+        let results = &self.results[1..];
+        if let Some((_, text, is_error)) = results.iter().find(|(tool, ..)| *tool == "bash") {
+            return say(if *is_error {
+                format!("I looked at {file}, but my script failed:\n\n{}", excerpt(text))
+            } else {
+                let findings = text.trim_end().trim_end_matches("[exit status 0]").trim_end();
+                format!("{findings}\n\nThe built-in demo model wrote this answer by fixed rules.")
+            });
+        }
+        let plan = format!("I'll write a script that {purpose}.");
+        if results.is_empty() && self.has("write") {
+            return self.call(plan, "write", &json!({"path": path, "content": script}));
+        }
+        let (task, _) = self.task.rsplit_once(UPLOADS).unwrap_or((self.task, ""));
+        let words = task.split_whitespace().filter(|word| word.len() < 100).take(50);
+        let task = words.collect::<Vec<_>>().join(" ");
+        let run = format!("sh {path} {} {}", quote(file), quote(&task));
+        if results.iter().any(|(.., is_error)| !is_error) {
+            return self.bash("I'll run it.", &run);
+        }
+        let write = format!("mkdir -p output && cat >{path} <<'END_OF_SCRIPT'\n{script}END_OF_SCRIPT");
+        self.bash(plan, &format!("{write}\n{run}"))
+    }
+
+    fn has(&self, tool: &str) -> bool {
+        self.request.tools.iter().any(|spec| spec.name == tool)
+    }
+
+    fn bash(&self, text: impl Into<String>, command: &str) -> Step {
+        self.call(text, "bash", &json!({"command": command}))
+    }
+
+    fn call(&self, text: impl Into<String>, tool: &str, arguments: &Value) -> Step {
+        let call = ToolRequest {
+            id: format!("demo_{}", self.request.messages.len()),
+            name: tool.to_owned(),
+            arguments: arguments.to_string(),
+        };
+        (text.into(), Some(call))
+    }
+}
+
+/// Returns the last 300 bytes of a result, for an explanation.
+fn excerpt(text: &str) -> &str {
+    let text = text.trim();
+    &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
+}
+
+/// Estimates the number of tokens: providers count about one token per four bytes.
+fn tokens(text: &str) -> u64 {
+    text.len().div_ceil(4) as u64
+}
+
+fn say(text: impl Into<String>) -> Step {
+    (text.into(), None)
+}
+
+/// Selects a script: its name, its content and its purpose.
+fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
+    let task = task.to_lowercase();
+    if has_extension(file, TABLES) {
+        ("analyze", ANALYZE, "creates a report and a chart")
+    } else if has_extension(file, "log") || task.contains("error") || task.contains("slow") {
+        ("find", FIND, "finds the slowest requests and the errors")
+    } else {
+        ("summarize", SUMMARIZE, "selects the most important sentences")
+    }
+}
+
+fn is_about_files(task: &str) -> bool {
+    let task = task.to_lowercase();
+    let mut words = task.split(|character: char| !character.is_alphanumeric());
+    words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
+}
+
+/// Returns a file that a message names in its text or has as an upload. If there are several files, the first table is
+/// preferred.
+fn named_file(message: &str) -> Option<&str> {
+    let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
+    let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();
+    let is_mark = |character: char| !character.is_alphanumeric() && !"/_-".contains(character);
+    let words = text.split_whitespace().map(|word| {
+        let word = word.trim_start_matches("./").trim_matches(is_mark);
+        let word = word.trim_end_matches("'s").trim_end_matches("’s");
+        word.trim_start_matches("/workspace/")
+    });
+    let is_file = |word: &&str| has_extension(word, EXTENSIONS);
+    let is_inside = |word: &&str| !word.starts_with('/') && !word.contains("..") && !word.contains("://");
+    let words: Vec<&str> = words.filter(is_file).filter(is_inside).collect();
+    let both: Vec<&str> = words.iter().filter(|word| uploads.contains(word)).copied().collect();
+    let names = [both, uploads, words].into_iter().find(|names| !names.is_empty())?;
+    let table = names.iter().find(|name| has_extension(name, TABLES));
+    table.or(names.first()).copied()
+}
+
+fn has_extension(name: &str, known: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    known.split(' ').any(|known| extension.as_deref() == Some(known))
+}
+
+/// Quotes a text for the shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
+}

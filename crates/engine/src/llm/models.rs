@@ -1,0 +1,120 @@
+//! Maps each public model name to its provider.
+//!
+//! [`Models`] is created once at start from the configuration. The engine uses it like any other `Llm`. The built-in
+//! model serves all models whose provider is not configured. The worker checks [`Models::is_demo`] before each run and
+//! reports the use of the built-in model.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use super::{Llm, LlmError, ModelRequest, ModelStream, demo::Demo, upstream::Upstream};
+use crate::{
+    config::{Config, DEMO_PROVIDER, Provider},
+    error::{Error, Result},
+};
+
+/// The public models and their providers.
+pub struct Models {
+    routes: BTreeMap<String, Route>,
+}
+
+#[derive(Clone)]
+struct Route {
+    llm: Arc<dyn Llm>,
+    upstream: String,
+    server: Server,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Provider,
+    BuiltIn,
+}
+
+impl Models {
+    /// Creates the models of a configuration.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when a provider's base URL is invalid.
+    pub fn new(config: &Config) -> Result<Self> {
+        let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
+        for (name, provider) in &config.providers {
+            providers.insert(name, (provider, connect(name, provider)?));
+        }
+        let demo: Arc<dyn Llm> = Arc::new(Demo);
+        let mut routes = BTreeMap::new();
+        for model in &config.models {
+            let provider = (model.provider != DEMO_PROVIDER)
+                .then(|| providers.get(model.provider.as_str()))
+                .flatten();
+            let route = match provider {
+                Some((provider, llm)) => Route {
+                    llm: Arc::clone(llm),
+                    upstream: provider.model.as_ref().unwrap_or(&model.upstream).clone(),
+                    server: Server::Provider,
+                },
+                None => Route {
+                    llm: Arc::clone(&demo),
+                    upstream: model.upstream.clone(),
+                    server: Server::BuiltIn,
+                },
+            };
+            for name in std::iter::once(&model.name).chain(&model.aliases) {
+                routes.insert(name.clone(), route.clone());
+            }
+        }
+        Ok(Self { routes })
+    }
+
+    /// Creates models that one `Llm` serves, for example in tests.
+    pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
+        let route = |name: &String| Route {
+            llm: Arc::clone(llm),
+            upstream: name.clone(),
+            server: Server::Provider,
+        };
+        Self {
+            routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
+        }
+    }
+
+    /// Returns whether the model table contains the name.
+    pub fn serves(&self, name: &str) -> bool {
+        self.routes.contains_key(name)
+    }
+
+    /// Returns whether the built-in model serves this name.
+    pub fn is_demo(&self, name: &str) -> bool {
+        self.routes
+            .get(name)
+            .is_some_and(|route| route.server == Server::BuiltIn)
+    }
+
+    /// Names that the built-in model serves, in alphabetical order.
+    pub fn demo_names(&self) -> impl Iterator<Item = &str> {
+        self.routes
+            .iter()
+            .filter(|(_, route)| route.server == Server::BuiltIn)
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
+    let upstream = Upstream::new(provider)
+        .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))?;
+    Ok(Arc::new(upstream))
+}
+
+#[async_trait]
+impl Llm for Models {
+    async fn stream(&self, mut request: ModelRequest) -> ModelStream {
+        let Some(route) = self.routes.get(&request.model) else {
+            let error = LlmError::Refused(format!("unknown model {}", request.model));
+            return stream::iter([Err(error)]).boxed();
+        };
+        request.model.clone_from(&route.upstream);
+        route.llm.stream(request).await
+    }
+}

@@ -1,0 +1,108 @@
+//! Builds the events that the engine records.
+//!
+//! `turn`, `answer` and `calls` use it. Invariants: no text that leaves the engine contains NUL, which some databases
+//! cannot store, and no event is nested more deeply than a protobuf reader accepts.
+
+use std::time::Duration;
+
+use runyard_contract::{
+    structs,
+    v1::{MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
+};
+use serde_json::Value;
+
+use super::{Recorded, StoredMessage, answer::Answer};
+use crate::{
+    id,
+    llm::{ChatMessage, TokenUsage, ToolRequest},
+    tools::ToolAnswer,
+};
+
+pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Event {
+    Event::Notice(Notice {
+        kind: kind.into(),
+        message: message.into(),
+    })
+}
+
+pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
+    Recorded {
+        event: notice_event(kind, message),
+        message: None,
+    }
+}
+
+/// Builds the event for a finished message of the model, with its tool calls.
+pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>, partial: bool) -> Recorded {
+    let text = answer.text.clone();
+    Recorded {
+        event: Event::Message(MessageFinished {
+            message_id: answer.message_id.to_string(),
+            text: text.clone(),
+            partial,
+        }),
+        message: Some(StoredMessage {
+            message_id: answer.message_id,
+            message: ChatMessage::Assistant {
+                text,
+                tool_calls: calls,
+            },
+            partial,
+        }),
+    }
+}
+
+pub(super) fn usage(model_name: &str, usage: TokenUsage, estimated: bool) -> Recorded {
+    let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let event = Event::Usage(ModelUsage {
+        model_name: model_name.to_owned(),
+        input_tokens: tokens(usage.input),
+        output_tokens: tokens(usage.output),
+        cached_input_tokens: tokens(usage.cached_input),
+        estimated,
+        credits: 0.0,
+    });
+    Recorded { event, message: None }
+}
+
+/// Builds the event for a call that is about to start.
+pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
+    let arguments = structs::object(arguments);
+    let event = Event::ToolCall(ToolCall {
+        tool_call_id: request.id.clone(),
+        name: request.name.clone(),
+        invalid_arguments: arguments.is_none().then(|| request.arguments.clone()),
+        arguments,
+    });
+    Recorded { event, message: None }
+}
+
+/// Builds the event to record for the result of a call, and the message for the model.
+pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
+    let message = ChatMessage::Tool {
+        tool_call_id: request.id.clone(),
+        name: request.name.clone(),
+        text: answer.text.clone(),
+        is_error: answer.is_error,
+    };
+    let event = Event::ToolResult(ToolResult {
+        tool_call_id: request.id.clone(),
+        name: request.name.clone(),
+        is_error: answer.is_error,
+        text: answer.text.clone(),
+        truncated: answer.truncated,
+        duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+    });
+    let stored = StoredMessage {
+        message_id: id::new(),
+        message: message.clone(),
+        partial: false,
+    };
+    (
+        Recorded {
+            event,
+            message: Some(stored),
+        },
+        message,
+    )
+}

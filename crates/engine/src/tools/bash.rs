@@ -1,0 +1,110 @@
+//! bash: runs a command in the sandbox.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use runyard_sandbox::{Command, CommandEnd, MAX_SCRIPT_BYTES};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
+use crate::llm::ToolSpec;
+
+/// Maximum size of a script in bytes.
+pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
+
+/// The bash tool.
+pub struct Bash;
+
+#[derive(Deserialize)]
+struct Arguments {
+    command: String,
+    timeout_seconds: Option<u64>,
+}
+
+#[async_trait]
+impl Tool for Bash {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "bash".to_owned(),
+            description: format!(
+                "Runs a bash command in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
+                 installed. The system prompt lists the installed programs and the limits on memory, processes, disk and \
+                 time. Only files in /workspace are kept between calls; variables, the working directory and background \
+                 processes are not. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
+                 that takes minutes. The maximum command size is {MAX_COMMAND_BYTES} bytes. Long output is cut in the middle; \
+                 write it to a file if you need all of it. The result ends with the exit status."
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "command": {"type": "string", "minLength": 1, "description": "The command or script for bash."},
+                    "timeout_seconds": {
+                        "type": "integer", "minimum": 1,
+                        "description": "The time limit in seconds; the sandbox's maximum applies."
+                    }
+                },
+                "required": ["command"],
+                "additionalProperties": false
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Changes
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        let Arguments {
+            command,
+            timeout_seconds,
+        } = files::arguments(arguments)?;
+        if command.len() > MAX_COMMAND_BYTES {
+            return Err(ToolFailure::Reported(format!(
+                "the command is {} bytes long; the maximum is {MAX_COMMAND_BYTES}. Write it to a file and run that file",
+                command.len()
+            )));
+        }
+        let most = context.sandbox.max_timeout();
+        let timeout = timeout_seconds
+            .map_or(context.sandbox.default_timeout(), Duration::from_secs)
+            .min(most);
+        let output = Arc::clone(&context.output);
+        let execution = context
+            .sandbox
+            .execute(
+                Command {
+                    script: command,
+                    timeout,
+                },
+                &mut move |piece| output(piece.to_owned()),
+                &context.cancel,
+            )
+            .await
+            .map_err(|error| files::told("bash", &error))?;
+        let ending = match execution.ending.describe() {
+            None => "exit status 0".to_owned(),
+            Some(ending) if execution.ending == CommandEnd::TimedOut => {
+                format!(
+                    "{ending}; the limit was {} seconds, and timeout_seconds can be up to {}",
+                    timeout.as_secs(),
+                    most.as_secs()
+                )
+            }
+            Some(ending) => ending,
+        };
+        let mut text = execution.text;
+        if text.is_empty() {
+            text.push_str("(no output)");
+        }
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let _ = write!(text, "[{ending}]");
+        Ok(ToolAnswer {
+            text,
+            is_error: !execution.ending.is_success(),
+            truncated: execution.truncated,
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
+//!
+//! The tools read, write, edit, glob and grep use it. Invariants: arguments never pass through a shell, and a cancelled
+//! call returns at once. The work of a cancelled call may still run on another thread; it stops at its next check of
+//! [`Files::is_over`].
+
+use std::{
+    borrow::Cow,
+    path::{Component, Path},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use runyard_sandbox::{Error, ErrorKind};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{ToolAnswer, ToolContext, ToolFailure};
+
+/// Maximum duration of one call of a file tool.
+pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
+
+/// Workspace and limits of one call.
+pub(super) struct Files {
+    pub(super) workspace: Arc<dyn runyard_sandbox::Files>,
+    cancel: CancellationToken,
+    deadline: Instant,
+}
+
+impl Files {
+    /// Returns whether the call was cancelled or exceeded its time limit.
+    pub(super) fn is_over(&self) -> bool {
+        self.cancel.is_cancelled() || Instant::now() >= self.deadline
+    }
+}
+
+/// Runs blocking work on another thread. If the call is cancelled, the future ends at once, and the work stops at its
+/// next check of [`Files::is_over`]. If only the future is dropped, the work continues until it ends or reaches its
+/// time limit.
+pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
+where
+    F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
+{
+    let files = Files {
+        workspace: context.sandbox.files(),
+        cancel: context.cancel.clone(),
+        deadline: Instant::now() + MAX_TIME,
+    };
+    let work = tokio::task::spawn_blocking(move || work(&files));
+    tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped".to_owned())),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed because of an internal error".to_owned()))),
+    }
+}
+
+/// Deserializes arguments that match the schema.
+pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
+    serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
+}
+
+/// Creates a complete result: nothing was left out.
+pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
+    ToolAnswer {
+        text: text.into(),
+        is_error: false,
+        truncated: false,
+    }
+}
+
+/// Turns a file or sandbox error into a text for the model. Internal errors are logged here, because the text does not
+/// contain their cause.
+pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
+    ToolFailure::Reported(match error.kind() {
+        ErrorKind::FileNotFound => format!("there is no file {path}"),
+        ErrorKind::Internal => {
+            tracing::warn!(%error, "a tool could not access the sandbox");
+            format!("{path}: {}", error.message())
+        }
+        _ => format!("{path}: {}", error.message()),
+    })
+}
+
+/// Turns a read error into a text for the model.
+pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
+    ToolFailure::Reported(format!("{path} cannot be read: {error}"))
+}
+
+/// Formats a path for one line of a result. Control characters are escaped, so that a name with a line feed does not
+/// look like two lines.
+pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
+    if path.chars().any(char::is_control) {
+        Cow::Owned(path.escape_debug().to_string())
+    } else {
+        Cow::Borrowed(path)
+    }
+}
+
+/// Returns the path relative to the workspace, for comparison with a walk's paths. The workspace itself is the empty
+/// path.
+pub(super) fn beneath(path: &str) -> String {
+    let inside = path
+        .strip_prefix("/workspace")
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .unwrap_or(path);
+    let parts = Path::new(inside).components().filter_map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        Component::ParentDir => Some(".."),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}

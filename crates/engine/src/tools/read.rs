@@ -1,0 +1,138 @@
+//! read: shows numbered lines of a text file.
+
+use std::{fmt::Write as _, io::BufReader};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
+    files::{self, Files},
+    lines::{Lines, shown},
+};
+use crate::llm::ToolSpec;
+
+/// Maximum number of lines in a result.
+pub const MAX_LINES: u64 = 2000;
+/// Maximum number of bytes shown of a line.
+pub const MAX_LINE_BYTES: usize = 2000;
+/// Maximum size of a result in bytes.
+pub const MAX_BYTES: usize = 64 << 10;
+/// Maximum number of bytes of a file that one call reads or skips.
+pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
+
+/// The read tool.
+pub struct Read;
+
+#[derive(Deserialize)]
+struct Arguments {
+    path: String,
+    #[serde(default = "first")]
+    offset: u64,
+    #[serde(default = "most")]
+    limit: u64,
+}
+
+fn first() -> u64 {
+    1
+}
+
+fn most() -> u64 {
+    MAX_LINES
+}
+
+#[async_trait]
+impl Tool for Read {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "read".to_owned(),
+            description: format!(
+                "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
+                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
+                 {MAX_LINE_BYTES} bytes. Binary files are refused."
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "path": {
+                        "type": "string", "minLength": 1, "maxLength": 4096,
+                        "description": "Path of the file, such as data.csv or /workspace/data.csv."
+                    },
+                    "offset": {"type": "integer", "minimum": 1, "description": "Number of the first line to read, counted from 1."},
+                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."}
+                },
+                "required": ["path"],
+                "additionalProperties": false
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::ReadOnly
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        let arguments: Arguments = files::arguments(arguments)?;
+        files::blocking(context, move |files| read(files, &arguments)).await
+    }
+}
+
+fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
+    let path = &arguments.path;
+    let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
+    let size = file.size;
+    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES + 4);
+    if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
+        return Err(ToolFailure::Reported(format!(
+            "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
+        )));
+    }
+    let last = arguments.offset.saturating_add(arguments.limit.min(MAX_LINES));
+    let mut text = String::new();
+    let mut buffer = Vec::new();
+    let mut number = 0;
+    let give_up = |bytes_read| bytes_read > MAX_SCANNED_BYTES || files.is_over();
+    loop {
+        let line = lines
+            .next(&mut buffer, give_up)
+            .map_err(|error| files::unreadable(path, &error))?;
+        let Some(line) = line else { break };
+        number += 1;
+        if give_up(lines.bytes_read()) {
+            let told = format!(
+                "[stopped at line {number}: the file is too large for read; use bash, for example with sed -n or tail]"
+            );
+            text.push_str(&told);
+            return Ok(ToolAnswer {
+                text,
+                is_error: false,
+                truncated: true,
+            });
+        }
+        if number < arguments.offset {
+            continue;
+        }
+        let shown = shown(&buffer, line.bytes, MAX_LINE_BYTES);
+        if number >= last || text.len() + shown.len() > MAX_BYTES {
+            let _ = write!(
+                text,
+                "[more lines follow; continue with offset {number}. The file has {size} bytes]"
+            );
+            return Ok(ToolAnswer {
+                text,
+                is_error: false,
+                truncated: true,
+            });
+        }
+        let _ = writeln!(text, "{number:>6}\t{shown}");
+    }
+    match number {
+        0 => Ok(files::whole("(the file is empty)")),
+        number if number < arguments.offset => Err(ToolFailure::Reported(format!(
+            "{path} has {number} lines; there is no line {}",
+            arguments.offset
+        ))),
+        _ => Ok(files::whole(text)),
+    }
+}

@@ -1,0 +1,159 @@
+//! The tools of a run, with their specs and compiled schemas.
+//!
+//! The core tools are created once per process and shared by all runs: compiling schemas for each run would cost more
+//! than starting the run. A run can have further tools. Invariants: names are unique, and a tool is called only with
+//! arguments that match its schema.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use jsonschema::Validator;
+use runyard_contract::error::Code;
+use serde_json::Value;
+
+use super::{Effect, Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
+use crate::{
+    error::{Error, Result},
+    llm::ToolSpec,
+};
+
+/// Maximum number of schema errors reported to the model at once.
+const MAX_MISTAKES: usize = 5;
+
+/// A set of tools with unique names.
+pub struct Toolbox {
+    slots: Vec<Arc<Slot>>,
+    spec_bytes: usize,
+}
+
+/// One tool of a set, with its spec and schema.
+pub struct Slot {
+    /// The tool itself.
+    pub tool: Arc<dyn Tool>,
+    /// Spec of the tool, created once.
+    pub spec: ToolSpec,
+    validator: OnceLock<Option<Validator>>,
+}
+
+impl Toolbox {
+    /// Creates the set of tools of one run: the shared `core` and the run's own tools.
+    ///
+    /// # Errors
+    /// CONFLICT when two tools have the same name.
+    pub fn for_run(core: Arc<Self>, extra: Vec<Arc<dyn Tool>>) -> Result<Arc<Self>> {
+        if extra.is_empty() {
+            return Ok(core);
+        }
+        let mut slots = core.slots.clone();
+        for tool in extra {
+            let slot = Slot::new(tool);
+            let name = &slot.spec.name;
+            if slots.iter().any(|other| other.spec.name == *name) {
+                let message = format!("two tools are named {name}; rename or remove one of them");
+                return Err(Error::new(Code::Conflict, message));
+            }
+            slots.push(slot);
+        }
+        Ok(Arc::new(Self::of(slots)))
+    }
+
+    fn of(slots: Vec<Arc<Slot>>) -> Self {
+        let spec_bytes = slots
+            .iter()
+            .map(|slot| &slot.spec)
+            .map(|spec| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
+            .sum();
+        Self { slots, spec_bytes }
+    }
+
+    /// Specs of all tools, for the model.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        self.slots.iter().map(|slot| slot.spec.clone()).collect()
+    }
+
+    /// Total size of the specs in bytes, for an estimate of their tokens.
+    pub fn spec_bytes(&self) -> usize {
+        self.spec_bytes
+    }
+
+    /// Names of the tools, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(|slot| slot.spec.name.as_str())
+    }
+
+    /// Finds a tool by name.
+    pub fn find(&self, name: &str) -> Option<&Slot> {
+        self.slots
+            .iter()
+            .map(|slot| &**slot)
+            .find(|slot| slot.spec.name == name)
+    }
+
+    /// Returns whether the set has no tools.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+impl Slot {
+    fn new(tool: Arc<dyn Tool>) -> Arc<Self> {
+        Arc::new(Self {
+            spec: tool.spec(),
+            tool,
+            validator: OnceLock::new(),
+        })
+    }
+
+    /// Returns whether a call can change something.
+    pub fn effect(&self) -> Effect {
+        self.tool.effect()
+    }
+
+    /// Validates arguments against the schema.
+    ///
+    /// # Errors
+    /// The first few mismatches, as text for the model.
+    pub fn check(&self, arguments: &Value) -> Result<(), String> {
+        // If a schema does not compile, nothing is validated here, but the tool still deserializes its arguments.
+        let validator = self
+            .validator
+            .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());
+        let Some(validator) = validator else { return Ok(()) };
+        let mistakes: Vec<String> = validator
+            .iter_errors(arguments)
+            .take(MAX_MISTAKES)
+            .map(|mistake| match mistake.instance_path.to_string() {
+                path if path.is_empty() => mistake.to_string(),
+                path => format!("{path}: {mistake}"),
+            })
+            .collect();
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes.join("; "))
+        }
+    }
+}
+
+/// The core tools. Their names are unique.
+static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
+    let tools: [Arc<dyn Tool>; 6] = [
+        Arc::new(Bash),
+        Arc::new(Read),
+        Arc::new(Write),
+        Arc::new(Edit),
+        Arc::new(Glob),
+        Arc::new(Grep),
+    ];
+    Arc::new(Toolbox::of(tools.map(Slot::new).into()))
+});
+static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::of(Vec::new())));
+
+/// Returns the six core tools: bash, read, write, edit, glob, grep.
+pub fn core() -> Arc<Toolbox> {
+    Arc::clone(&CORE)
+}
+
+/// Returns the empty set, for the mode "chat".
+pub fn none() -> Arc<Toolbox> {
+    Arc::clone(&NONE)
+}

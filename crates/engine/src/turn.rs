@@ -1,0 +1,291 @@
+//! The main loop: call the model, run its tool calls, repeat.
+//!
+//! `worker` calls [`run`] once per claim of a run. Invariants: an answer and its tool calls are recorded before any of
+//! the calls starts. After the sink has refused to record, nothing more happens.
+
+mod fit;
+mod reply;
+
+use std::{collections::HashSet, sync::Arc};
+
+use runyard_contract::{error::Code, structs::without_nul, v1::NoticeKind};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    Job, ModelLimits, Outcome, RUN_TIMEOUT, Recorded, Sink, TOKEN_BUDGET_EXHAUSTED,
+    answer::{Answer, Ended, Listener, ReceivedCall},
+    budget::Meter,
+    calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
+    compact::estimate_all,
+    history::{INTERRUPTED, mend, note},
+    record,
+};
+use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec};
+
+/// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
+pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
+    let span = tracing::info_span!("run", run_id = %job.run_id);
+    let mut turn = RunLoop::new(llm, job, sink, cancel);
+    match turn.go().instrument(span).await {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+/// The next step after an answer.
+enum Next {
+    AskAgain,
+    Finish,
+}
+
+struct RunLoop<'a> {
+    llm: &'a dyn Llm,
+    sink: Arc<dyn Sink>,
+    cancel: &'a CancellationToken,
+    bench: CallRunner<'a>,
+    model: ModelLimits,
+    system_prompt: String,
+    specs: Vec<ToolSpec>,
+    messages: Vec<ChatMessage>,
+    interrupted: Vec<ToolRequest>,
+    ids: HashSet<String>,
+    meter: Meter,
+    failures: Failures,
+    /// Note for the model, added to the end of the next request.
+    note: Option<String>,
+    /// True if the next answer is the last and is requested without tools.
+    is_last: bool,
+    was_empty: bool,
+    is_taken_up: bool,
+    /// Divisor of the context window. It is 2 after the provider rejected a conversation as too long, because the
+    /// estimate was then too low.
+    squeeze: u64,
+}
+
+impl<'a> RunLoop<'a> {
+    fn new(llm: &'a dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
+        let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
+        let bench = CallRunner {
+            tools: Arc::clone(&job.tools),
+            workplace: job.workplace,
+            sink: Arc::clone(&sink),
+            cancel,
+            deadline: meter.deadline(),
+            max_parallel_calls: job.budget.max_parallel_calls,
+        };
+        Self {
+            llm,
+            sink,
+            cancel,
+            bench,
+            specs: job.tools.specs(),
+            model: job.model,
+            system_prompt: job.system_prompt,
+            ids: call_ids(&job.history),
+            messages: job.history,
+            interrupted: job.interrupted,
+            meter,
+            failures: Failures::default(),
+            note: None,
+            is_last: false,
+            was_empty: false,
+            is_taken_up: job.steps_done > 0,
+            squeeze: 1,
+        }
+    }
+
+    async fn go(&mut self) -> Result<Outcome, Outcome> {
+        self.settle_interrupted().await?;
+        self.messages = mend(std::mem::take(&mut self.messages));
+        if !matches!(
+            self.messages.last(),
+            Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
+        ) {
+            if self.is_taken_up && !self.messages.is_empty() {
+                // The previous worker recorded the last answer but stopped before it recorded the end of the run.
+                return Ok(Outcome::Completed);
+            }
+            self.messages.push(note("Continue."));
+        }
+        loop {
+            self.check_budget().await?;
+            let answer = self.ask().await?;
+            match self.take(answer).await? {
+                Next::AskAgain => {}
+                Next::Finish => return Ok(Outcome::Completed),
+            }
+        }
+    }
+
+    /// Gives results to the calls that the previous worker did not finish. Read-only calls are repeated. All other
+    /// calls get an error that explains the interruption.
+    async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
+        let answered: HashSet<&str> = self
+            .messages
+            .iter()
+            .filter_map(|message| match message {
+                ChatMessage::Tool { tool_call_id, .. } => Some(tool_call_id.as_str()),
+                ChatMessage::User { .. } | ChatMessage::Assistant { .. } => None,
+            })
+            .collect();
+        let open: Vec<ToolRequest> = self
+            .interrupted
+            .iter()
+            .filter(|call| !answered.contains(call.id.as_str()))
+            .cloned()
+            .collect();
+        let planned = open.into_iter().map(|request| {
+            let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
+            if self.bench.may_change(&call) {
+                call.plan = Decision::Refused(INTERRUPTED.to_owned());
+            }
+            call
+        });
+        let planned = planned.collect();
+        self.work(planned).await
+    }
+
+    /// Checks whether the model may be called once more, and whether it may use tools.
+    async fn check_budget(&mut self) -> Result<(), Outcome> {
+        if self.cancel.is_cancelled() {
+            return Err(Outcome::Stopped);
+        }
+        if self.meter.tokens_left() == 0 {
+            self.record(vec![record::notice(
+                NoticeKind::BudgetExhausted,
+                "The run has used its token budget.",
+            )])
+            .await?;
+            return Err(failed(
+                TOKEN_BUDGET_EXHAUSTED,
+                "the run exceeded its token budget; start another run in this thread to continue",
+            ));
+        }
+        if !self.is_last && !self.specs.is_empty() && !self.meter.has_steps() {
+            let message = "The run has used all its steps; the model now writes a summary.";
+            self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
+                .await?;
+            self.end_tools("the run has used all its steps");
+        }
+        Ok(())
+    }
+
+    /// Makes the next answer the last one, without tools.
+    fn end_tools(&mut self, why: &str) {
+        self.is_last = true;
+        self.note = Some(format!(
+            "You can no longer call tools: {why}. Answer now in text: say what was done, what was found, which files exist, \
+             and what is missing and why."
+        ));
+    }
+
+    /// Calls the model. If the provider finds the conversation too long, compacts the conversation further and tries
+    /// once more.
+    async fn ask(&mut self) -> Result<Answer, Outcome> {
+        let mut has_squeezed = false;
+        loop {
+            self.fit().await?;
+            let listener = Listener {
+                sink: &*self.sink,
+                cancel: self.cancel,
+                deadline: self.meter.deadline(),
+            };
+            let mut request = self.request();
+            request.max_output_tokens = self.reserve(request.max_output_tokens).await?;
+            let answer = listener.hear(self.llm, request).await;
+            match &answer.ended {
+                Ended::Broken(LlmError::TooLong(_)) if !answer.has_begun() && !has_squeezed => {
+                    has_squeezed = true;
+                    self.squeeze = 2;
+                    let half = estimate_all(&self.messages) / 2;
+                    self.shrink(self.room().min(half)).await?;
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    fn request(&self) -> ModelRequest {
+        let mut messages = self.messages.clone();
+        messages.extend(self.note.as_deref().map(note));
+        let most = u32::try_from(self.meter.tokens_left()).unwrap_or(u32::MAX).max(1);
+        ModelRequest {
+            model: self.model.name.clone(),
+            system: self.system_prompt.clone(),
+            messages,
+            tools: if self.is_last { Vec::new() } else { self.specs.clone() },
+            max_output_tokens: self.model.max_output_tokens.min(most),
+        }
+    }
+
+    /// Reserves credits for the next call. Returns the maximum number of tokens of its answer.
+    async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
+        let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
+        self.sink
+            .reserve(input_tokens, max_output_tokens)
+            .await
+            .map_err(|error| match error.code() {
+                Code::InsufficientCredits => failed(error.code().as_str(), error.message()),
+                _ => Outcome::Abandoned(error),
+            })
+    }
+
+    /// Runs calls and adds their results to the conversation.
+    async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
+        let worked = self.bench.run(calls, &mut self.failures).await?;
+        self.messages.extend(worked.messages);
+        match worked.end {
+            None => Ok(()),
+            Some(WorkEnd::ToolsEnded(why)) => {
+                self.end_tools(&why);
+                Ok(())
+            }
+            Some(WorkEnd::Fatal(error)) => {
+                // The run's failure contains only the message; log the cause for the operator.
+                tracing::warn!(%error, "a tool ended the run");
+                Err(failed(error.code().as_str(), error.message()))
+            }
+            Some(WorkEnd::Stopped) => Err(Outcome::Stopped),
+            Some(WorkEnd::TimedOut) => Err(self.time_is_up(Vec::new()).await?),
+        }
+    }
+
+    async fn time_is_up(&self, mut events: Vec<Recorded>) -> Result<Outcome, Outcome> {
+        events.push(record::notice(
+            NoticeKind::BudgetExhausted,
+            "The run's time limit was reached.",
+        ));
+        self.record(events).await?;
+        Ok(failed(
+            RUN_TIMEOUT,
+            "the run exceeded its time limit; start another run in this thread to continue",
+        ))
+    }
+
+    async fn record(&self, events: Vec<Recorded>) -> Result<(), Outcome> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.sink.record(events).await.map_err(Outcome::Abandoned)
+    }
+}
+
+fn failed(code: &str, message: &str) -> Outcome {
+    Outcome::Failed {
+        code: code.to_owned(),
+        // The message may quote the provider.
+        message: without_nul(message),
+    }
+}
+
+fn call_ids(messages: &[ChatMessage]) -> HashSet<String> {
+    messages
+        .iter()
+        .filter_map(|message| match message {
+            ChatMessage::Assistant { tool_calls, .. } => Some(tool_calls),
+            ChatMessage::User { .. } | ChatMessage::Tool { .. } => None,
+        })
+        .flatten()
+        .map(|call| call.id.clone())
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! Handles an answer of the model: records it with its calls, then runs them or ends the run.
+
+use runyard_contract::v1::NoticeKind;
+
+use super::{Next, RunLoop, failed};
+use crate::{
+    MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN,
+    MODEL_UNAVAILABLE, Outcome, Recorded,
+    answer::{Answer, Ended, ReceivedCall},
+    budget::plausible,
+    calls::Planned,
+    compact::{estimate_all, estimate_bytes},
+    llm::{ChatMessage, EndReason, LlmError, TokenUsage, ToolRequest},
+    record, salvage,
+};
+
+impl RunLoop<'_> {
+    /// Records an answer, then runs its calls or ends the run.
+    pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
+        let usage = self.spend(&answer);
+        if !matches!(answer.ended, Ended::Done(_) | Ended::Cut) {
+            return Err(self.give_up(answer, usage).await?);
+        }
+        let calls = self.plan(&mut answer);
+        if calls.is_empty() && answer.text.trim().is_empty() {
+            return self.take_empty(&answer, usage).await;
+        }
+        self.was_empty = false;
+        self.note = None;
+        let requests: Vec<ToolRequest> = calls.iter().map(|call| call.request.clone()).collect();
+        let mut events = vec![record::message(&answer, requests.clone(), false)];
+        events.extend(usage);
+        events.extend(
+            calls
+                .iter()
+                .map(|call| record::tool_call(&call.request, &call.arguments)),
+        );
+        events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
+        if calls.is_empty() {
+            // The caller records the end of the run next, which makes these events durable too.
+            self.sink.leave(events);
+            return Ok(Next::Finish);
+        }
+        self.record(events).await?;
+        self.messages.push(ChatMessage::Assistant {
+            text: answer.text,
+            tool_calls: requests,
+        });
+        self.work(calls).await?;
+        Ok(Next::AskAgain)
+    }
+
+    /// Returns the calls of an answer, with ids that are unique in the run. The calls are native or extracted from the
+    /// text.
+    fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
+        if self.is_last || self.specs.is_empty() {
+            return Vec::new();
+        }
+        let mut heard = std::mem::take(&mut answer.calls);
+        if heard.is_empty() {
+            let salvaged = salvage::calls(&answer.text, |name| self.bench.tools.find(name).is_some());
+            heard = salvaged
+                .into_iter()
+                .map(|request| ReceivedCall { request, refusal: None })
+                .collect();
+        }
+        for call in &mut heard {
+            self.make_unique(&mut call.request.id);
+        }
+        heard.into_iter().map(|call| self.bench.plan(call)).collect()
+    }
+
+    fn make_unique(&mut self, id: &mut String) {
+        let is_plain = !id.is_empty()
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !is_plain || self.ids.contains(id) {
+            let mut number = self.ids.len() + 1;
+            while self.ids.contains(&format!("call_{number}")) {
+                number += 1;
+            }
+            *id = format!("call_{number}");
+        }
+        self.ids.insert(id.clone());
+    }
+
+    /// Counts the tokens of an answer and returns the usage event; `None` if no part of the answer arrived. If the
+    /// provider reports no plausible usage, the usage is estimated.
+    fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
+        let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
+        let told = plausible(answer.usage, &self.model);
+        if told.is_none() && !is_whole && !answer.has_begun() {
+            return None;
+        }
+        let usage = told.unwrap_or_else(|| TokenUsage {
+            input: self.fixed_tokens().saturating_add(estimate_all(&self.messages)),
+            output: estimate_bytes(answer.bytes()),
+            cached_input: 0,
+        });
+        self.meter.spend(usage);
+        Some(record::usage(&self.model.name, usage, told.is_none()))
+    }
+
+    /// Handles an answer without text and calls. After the first such answer, the model is called once more. After a
+    /// second one, the run fails.
+    async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
+        self.record(usage.into_iter().collect()).await?;
+        if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
+            return Err(failed(
+                MODEL_REFUSED,
+                "the model provider refused to answer; rephrase the task or use another model",
+            ));
+        }
+        if self.was_empty {
+            return Err(failed(
+                MODEL_EMPTY_ANSWER,
+                "the model returned an empty answer twice in a row; rephrase the task or use another model",
+            ));
+        }
+        self.was_empty = true;
+        let before = self.note.take().unwrap_or_default();
+        self.note = Some(
+            format!("{before} Your last answer was empty. Answer in text or call a tool.")
+                .trim()
+                .to_owned(),
+        );
+        Ok(Next::AskAgain)
+    }
+
+    /// Records the received part of an answer that did not end normally, and returns the outcome of the run.
+    async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
+        let mut events = Vec::new();
+        if !answer.text.is_empty() {
+            events.push(record::message(&answer, Vec::new(), true));
+        }
+        events.extend(usage);
+        match &answer.ended {
+            Ended::TimedOut => return self.time_is_up(events).await,
+            Ended::Stopped | Ended::Broken(_) | Ended::Done(_) | Ended::Cut => self.record(events).await?,
+        }
+        let Ended::Broken(error) = &answer.ended else {
+            return Ok(Outcome::Stopped);
+        };
+        let code = match error {
+            _ if answer.has_begun() => MODEL_STREAM_BROKEN,
+            LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
+            LlmError::Refused(_) => MODEL_REFUSED,
+            LlmError::TooLong(_) => MODEL_CONTEXT_EXCEEDED,
+            LlmError::Unavailable(_) => MODEL_UNAVAILABLE,
+            LlmError::Broken(_) => MODEL_STREAM_BROKEN,
+        };
+        Ok(failed(code, &error.to_string()))
+    }
+}
+
+/// Returns a remark about the end of an answer, for the user.
+fn remark(answer: &Answer, is_final: bool) -> Option<String> {
+    if answer.left_out > 0 {
+        return Some(format!(
+            "The model called {} more tools than one answer may contain; they were ignored.",
+            answer.left_out
+        ));
+    }
+    match answer.ended {
+        Ended::Done(EndReason::Length) if is_final => Some("The answer reached the model's length limit.".to_owned()),
+        Ended::Done(EndReason::Refused) if is_final => {
+            Some("The model provider refused to continue the answer.".to_owned())
+        }
+        Ended::Cut => Some("The answer exceeded the size limit and was cut.".to_owned()),
+        _ => None,
+    }
+}

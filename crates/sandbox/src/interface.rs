@@ -1,0 +1,166 @@
+//! The interface of a sandbox: all that the engine and the tools know about it.
+//!
+//! The traits are object-safe, so that a run can use any sandbox. The functions of [`Files`] block: call them through
+//! `spawn_blocking`.
+
+use std::{fs::File, io::Read, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{Command, Depth, Execution, Found, Listing, Metadata, Spawned, Walk, WalkLimits, Workspace};
+use crate::error::Result;
+
+/// Receives chunks of a command's output.
+pub type OutputListener<'a> = dyn for<'t> FnMut(&'t str) + Send + 'a;
+
+/// A place that runs commands and holds files.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Time limit of a command that does not set a limit itself.
+    fn default_timeout(&self) -> Duration;
+
+    /// Maximum time limit of a command.
+    fn max_timeout(&self) -> Duration;
+
+    /// Runs a command to its end. While it runs, `output` receives chunks of its output, at a bounded rate and with a
+    /// bounded total size. The command is stopped when `cancel` is cancelled or the future is dropped.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when commands cannot run here; `INVALID_REQUEST` for a script that cannot be passed to bash;
+    /// `FILE_NOT_FOUND` when the workspace does not exist.
+    async fn execute(
+        &self,
+        command: Command,
+        output: &mut OutputListener<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Execution>;
+
+    /// Starts a long-lived process with standard input and standard output, such as a tool server. Its time limit is
+    /// not capped. It is killed at its time limit, when the returned value is dropped, and with the sandbox.
+    ///
+    /// # Errors
+    /// CONFLICT when the sandbox already runs the maximum number of such processes; the errors of `execute`.
+    async fn spawn(&self, command: Command) -> Result<Spawned>;
+
+    /// The files of the sandbox.
+    fn files(&self) -> Arc<dyn Files>;
+}
+
+/// The files of a sandbox. `/workspace/x`, `./x` and `x` are the same file. No function follows a link.
+pub trait Files: Send + Sync {
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
+    /// through a link, or is not a regular file.
+    fn open(&self, path: &str) -> Result<OpenFile>;
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// The errors of `open`; `TOO_LARGE` when the file has more than `max_bytes`.
+    fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
+
+    /// Writes a whole file atomically. Missing parent folders are created.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
+    fn write(&self, path: &str, content: &[u8]) -> Result<()>;
+
+    /// Returns the metadata of a path.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.
+    fn metadata(&self, path: &str) -> Result<Metadata>;
+
+    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning, or after
+    /// `behind`, the last path of an earlier page.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when the folder does not exist.
+    fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing>;
+
+    /// Starts a walk over all files and folders below a folder.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when the folder does not exist.
+    fn walk(&self, path: &str, limits: WalkLimits) -> Result<Box<dyn FileWalk>>;
+
+    /// Removes a file, a link, or a folder with everything in it.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for the workspace itself.
+    fn remove(&self, path: &str) -> Result<()>;
+}
+
+/// A walk over the files of a sandbox.
+pub trait FileWalk: Iterator<Item = Found> {
+    /// Opens a file that the walk returned.
+    ///
+    /// # Errors
+    /// The errors of [`Files::open`].
+    fn open(&self, found: &Found) -> Result<OpenFile>;
+
+    /// Reason why the walk is incomplete; `None` if it is complete so far.
+    fn cut(&self) -> Option<&'static str>;
+}
+
+/// A file that is open for reading.
+pub struct OpenFile {
+    /// The content.
+    pub content: Box<dyn Read + Send>,
+    /// Size in bytes when the file was opened.
+    pub size: u64,
+}
+
+impl From<File> for OpenFile {
+    fn from(file: File) -> Self {
+        // If the size cannot be read, the file appears empty, and reading it reports the error.
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        Self {
+            content: Box::new(file),
+            size,
+        }
+    }
+}
+
+impl Files for Workspace {
+    fn open(&self, path: &str) -> Result<OpenFile> {
+        self.open_file(path).map(OpenFile::from)
+    }
+
+    fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
+        self.read(path, max_bytes)
+    }
+
+    fn write(&self, path: &str, content: &[u8]) -> Result<()> {
+        self.write(path, content)
+    }
+
+    fn metadata(&self, path: &str) -> Result<Metadata> {
+        self.metadata(path)
+    }
+
+    fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing> {
+        self.list(path, depth, max_entries, behind)
+    }
+
+    fn walk(&self, path: &str, limits: WalkLimits) -> Result<Box<dyn FileWalk>> {
+        Ok(Box::new(self.walk(path, limits)?))
+    }
+
+    fn remove(&self, path: &str) -> Result<()> {
+        self.remove(path)
+    }
+}
+
+impl FileWalk for Walk {
+    fn open(&self, found: &Found) -> Result<OpenFile> {
+        self.open(found).map(OpenFile::from)
+    }
+
+    fn cut(&self) -> Option<&'static str> {
+        self.cut()
+    }
+}

@@ -1,0 +1,114 @@
+//! The sandbox of one project, in bubblewrap.
+//!
+//! Every command and every long-lived process runs in its own bubblewrap, with the project's workspace. Invariant: the
+//! long-lived processes are killed when the last clone of their sandbox is dropped.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Command, Execution, Files, OutputListener, Place, Sandbox, Spawned, Workspace, execute,
+    host::Host,
+    spawned::{self, LongLived},
+    start::Cell,
+};
+use crate::error::{Error, Result};
+
+/// Maximum number of live-output chunks queued for the reader.
+const LIVE_PIECES: usize = 16;
+
+/// The sandbox of one project, in bubblewrap. Cheap to clone.
+#[derive(Clone)]
+pub struct ProjectSandbox {
+    place: Place,
+    workspace: Workspace,
+    host: Arc<Host>,
+    long_lived: Arc<LongLived>,
+}
+
+impl ProjectSandbox {
+    pub(super) fn new(place: Place, workspace: Workspace, host: Arc<Host>) -> Self {
+        Self {
+            place,
+            workspace,
+            host,
+            long_lived: Arc::default(),
+        }
+    }
+
+    /// Location and owner of the workspace.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The service's access to the project's files.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    fn cell(&self) -> Cell {
+        Cell {
+            host: Arc::clone(&self.host),
+            workspace: Some(self.workspace.clone()),
+            owner: self.host.owner(self.place.number),
+        }
+    }
+}
+
+#[async_trait]
+impl Sandbox for ProjectSandbox {
+    fn default_timeout(&self) -> Duration {
+        Duration::from_secs(self.host.config.default_timeout_seconds)
+    }
+
+    fn max_timeout(&self) -> Duration {
+        Duration::from_secs(self.host.config.max_timeout_seconds)
+    }
+
+    async fn execute(
+        &self,
+        command: Command,
+        output: &mut OutputListener<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Execution> {
+        run(self.cell(), command, output, cancel).await
+    }
+
+    async fn spawn(&self, command: Command) -> Result<Spawned> {
+        spawned::spawn(self.cell(), command, &self.long_lived).await
+    }
+
+    fn files(&self) -> Arc<dyn Files> {
+        Arc::new(self.workspace.clone())
+    }
+}
+
+/// Runs a command in its own task, so that the command is cleaned up even if the caller's future is dropped.
+pub(super) async fn run(
+    cell: Cell,
+    command: Command,
+    output: &mut OutputListener<'_>,
+    cancel: &CancellationToken,
+) -> Result<Execution> {
+    let stop = cancel.child_token();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
+    let task = tokio::spawn(execute::run(cell, command, sender, stop));
+    // The channel closes when the output ends.
+    while let Some(piece) = pieces.recv().await {
+        output(&piece);
+    }
+    task.await
+        .map_err(|error| Error::internal("running the command failed", error))?
+}
+
+impl fmt::Debug for ProjectSandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProjectSandbox")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}

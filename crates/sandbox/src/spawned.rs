@@ -1,0 +1,152 @@
+//! Long-lived processes with standard input and standard output, such as tool servers.
+//!
+//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, except for its time limit: the
+//! caller sets it, and it is not capped. Standard output is not read ahead, so a process that writes faster than it is
+//! read waits. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or with its sandbox,
+//! whichever comes first.
+
+use std::{fmt, os::fd::OwnedFd, sync::Arc};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{UnixStream, unix::pipe},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Command, Execution,
+    execute::Running,
+    start::{Cell, Streams},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Maximum number of long-lived processes of one sandbox. Each has the memory and process limits of one command.
+pub const MAX_SPAWNED: usize = 8;
+
+/// A long-lived process. Dropping this value kills the process and everything that it has started.
+pub struct Spawned {
+    /// Standard input. Dropping it closes the stream.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Standard output. It ends when the process and its child processes have closed it.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    stop: DropGuard,
+    ended: JoinHandle<Result<Execution>>,
+}
+
+impl Spawned {
+    /// Closes standard input and standard output, and waits for the process to end by itself or at its time limit. The
+    /// text of the result is the standard error, shortened like the output of a command.
+    ///
+    /// # Errors
+    /// INTERNAL when the process could not be observed to its end.
+    pub async fn close(self) -> Result<Execution> {
+        let Self {
+            stdin,
+            stdout,
+            stop: _stop_when_dropped,
+            ended,
+        } = self;
+        drop((stdin, stdout));
+        joined(ended).await
+    }
+
+    /// Ends the process and everything that it has started. The result is that of [`Spawned::close`].
+    ///
+    /// # Errors
+    /// The errors of [`Spawned::close`].
+    pub async fn stop(self) -> Result<Execution> {
+        drop(self.stop);
+        joined(self.ended).await
+    }
+}
+
+impl fmt::Debug for Spawned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawned").finish_non_exhaustive()
+    }
+}
+
+/// The long-lived processes of one sandbox. Dropping this value kills them.
+pub struct LongLived {
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Default for LongLived {
+    fn default() -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(MAX_SPAWNED)),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+impl Drop for LongLived {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The service's ends of standard input and standard output.
+type Pipes = (UnixStream, Option<OwnedFd>);
+
+/// Starts a process. Returns when it begins to run.
+pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Spawned> {
+    let slot = Arc::clone(&owner.slots).try_acquire_owned().map_err(|_| {
+        let message = format!("a sandbox can run up to {MAX_SPAWNED} long-lived processes; end one of them first");
+        Error::new(ErrorKind::Conflict, message)
+    })?;
+    let cancel = owner.stop.child_token();
+    let stop = cancel.clone().drop_guard();
+    let (ready, pipes) = oneshot::channel();
+    // The process is cleaned up in its own task, even if the caller's future is dropped.
+    let ended = tokio::spawn(live(cell, command, ready, cancel, slot));
+    let Ok((socket, Some(stdout))) = pipes.await else {
+        let execution = joined(ended).await?;
+        let why = execution.ending.describe().unwrap_or_default();
+        return Err(Error::new(ErrorKind::Unavailable, "the process ended before it was ready").caused_by(why));
+    };
+    let stdout = pipe::Receiver::from_owned_fd(stdout)
+        .map_err(|error| Error::internal("the process's output cannot be read", error))?;
+    let (_, stdin) = socket.into_split();
+    Ok(Spawned {
+        stdin: Box::new(stdin),
+        stdout: Box::new(stdout),
+        stop,
+        ended,
+    })
+}
+
+/// Runs a process to its end. Its slot is free when all its processes have ended.
+async fn live(
+    cell: Cell,
+    command: Command,
+    ready: oneshot::Sender<Pipes>,
+    cancel: CancellationToken,
+    slot: OwnedSemaphorePermit,
+) -> Result<Execution> {
+    let Command { script, timeout } = command;
+    let until = Instant::now() + timeout;
+    let starting = cell.clone();
+    let started = spawn_blocking(move || starting.start(&script, Streams::Separate)).await;
+    let mut started = started.map_err(|error| Error::internal("starting the process failed", error))??;
+    let stdout = started.stdout.take();
+    // There is no live view of the standard error, so the receiver is dropped.
+    let (unread, _) = mpsc::channel(1);
+    // If the caller no longer waits, its token ends the process.
+    let opened = move |socket| drop(ready.send((socket, stdout)));
+    let execution = Running::new(cell, started, unread, opened)?
+        .finish(until, &cancel)
+        .await;
+    drop(slot);
+    execution
+}
+
+async fn joined(ended: JoinHandle<Result<Execution>>) -> Result<Execution> {
+    ended
+        .await
+        .map_err(|error| Error::internal("running the process failed", error))?
+}

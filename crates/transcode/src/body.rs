@@ -1,0 +1,105 @@
+//! Reads the body of an HTTP request: its declared type, and its bytes up to a limit.
+//!
+//! Used by `request` and `multipart`, which fill fields with the bytes.
+
+use axum_core::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Refuses a compressed body.
+///
+/// # Errors
+/// 415 if `Content-Encoding` has a value other than `identity`.
+pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Error::new(
+            ErrorKind::UnsupportedMedia,
+            "Content-Encoding is not supported; send the body uncompressed",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The media type of the body, without parameters.
+pub fn essence(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
+}
+
+/// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        // A body without a Content-Type counts as JSON, the only type that a method can accept here.
+        return true;
+    }
+    let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
+        return false;
+    };
+    let suffix = subtype.rsplit('+').next().unwrap_or_default();
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
+}
+
+/// Returns true if requests with the HTTP method have no body. These methods are GET and HEAD.
+pub fn is_reading(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 when the body is larger than `max_bytes`, 400 when it ends early.
+pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("the body is larger than {max_bytes} bytes"));
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::invalid("the request body ended early").caused_by(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len().max(joined.len()) + data.len() > max_bytes {
+            return Err(too_large());
+        }
+        match (first.is_empty(), joined.is_empty()) {
+            (true, true) => first = data,
+            (false, true) => {
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+            }
+            _ => joined.extend_from_slice(&data),
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Writes `google.api.HttpBody` as the field with this number or, without a number, as the whole message.
+pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
+    let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
+    // The field numbers are content_type = 1 and data = 2. A header that is not UTF-8 is left out, because it cannot be
+    // a protobuf string.
+    if let Ok(text) = std::str::from_utf8(content_type)
+        && !text.is_empty()
+    {
+        put_bytes(1, text.as_bytes(), &mut body);
+    }
+    if !data.is_empty() {
+        put_bytes(2, data, &mut body);
+    }
+    match number {
+        Some(number) => put_bytes(number, &body, wire),
+        None => wire.extend_from_slice(&body),
+    }
+}
+
+/// Writes a length-delimited field.
+pub fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, wire);
+    encode_varint(bytes.len() as u64, wire);
+    wire.extend_from_slice(bytes);
+}

@@ -1,0 +1,201 @@
+//! Renders failures as HTTP responses. A service may pass its own [`Faults`]; the default is [`StandardFaults`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use prost::Message;
+use prost_types::Any;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::{
+    Error, ErrorKind,
+    json::{Codec, Dialect},
+};
+
+/// Renders failures as HTTP responses. A stream that has already begun sends only the body of the response.
+pub trait Faults: Send + Sync + 'static {
+    /// Renders a Status of the service that is not OK.
+    fn status(&self, status: &Status) -> Response<Bytes>;
+
+    /// Renders an error of the transcoder. For 405, the transcoder adds the header `Allow`.
+    fn error(&self, error: Error) -> Response<Bytes>;
+}
+
+/// Renders errors as the JSON of `google.rpc.Status`, like Google's APIs (<https://google.aip.dev/193>):
+/// `{"error": {"code": 404, "message": "…", "status": "NOT_FOUND", "details": […]}}`. The code is the HTTP status.
+///
+/// Details whose types are not in the descriptor pool of the codec are left out. The causes of internal errors are
+/// logged.
+#[derive(Clone, Debug)]
+pub struct StandardFaults {
+    codec: Arc<Codec>,
+}
+
+impl StandardFaults {
+    /// Creates the renderer. The codec prints the details.
+    pub fn new(codec: Arc<Codec>) -> Self {
+        Self { codec }
+    }
+
+    fn details(&self, encoded: &[u8]) -> Vec<Value> {
+        let Some(any) = self.codec.message("google.protobuf.Any") else {
+            return Vec::new();
+        };
+        let details = RpcStatus::decode(encoded).unwrap_or_default().details;
+        let print = |detail: Any| {
+            let mut json = Vec::new();
+            let wire = detail.encode_to_vec();
+            self.codec.encode(any, Dialect::Canonical, &wire, &mut json).ok()?;
+            serde_json::from_slice(&json).ok()
+        };
+        details.into_iter().filter_map(print).collect()
+    }
+}
+
+impl Faults for StandardFaults {
+    fn status(&self, status: &Status) -> Response<Bytes> {
+        let message = match status.message() {
+            "" => status.code().description(),
+            text => text,
+        };
+        let details = self.details(status.details());
+        render(http_status(status.code()), name(status.code()), message, details)
+    }
+
+    fn error(&self, error: Error) -> Response<Bytes> {
+        if let (ErrorKind::Internal, Some(cause)) = (error.kind(), error.cause()) {
+            tracing::error!(cause = %cause, "{}", error.message());
+        }
+        let (status, name) = match error.kind() {
+            ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
+            ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "INVALID_ARGUMENT"),
+            ErrorKind::NoSuchPath => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED"),
+            ErrorKind::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "INVALID_ARGUMENT"),
+            ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+        };
+        let violation = error.field().map(|field| {
+            json!({
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": field, "description": error.message()}],
+            })
+        });
+        render(status, name, error.message(), violation.into_iter().collect())
+    }
+}
+
+/// `google.rpc.Status`, of which only the details are read.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RpcStatus {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) -> Response<Bytes> {
+    let mut error = json!({"code": status.as_u16(), "message": message, "status": name});
+    if !details.is_empty() {
+        error["details"] = details.into();
+    }
+    let mut response = Response::new(Bytes::from(json!({"error": error}).to_string()));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// The HTTP status of a gRPC code, as documented in `google/rpc/code.proto`.
+fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        // 499 is nginx's status "client closed request". No registered status for this case exists.
+        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The name of a gRPC code in `google/rpc/code.proto`.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    /// Standard errors that know the detail types of `google.rpc`.
+    fn faults() -> StandardFaults {
+        let mut compiler = protox::Compiler::new(["../../proto"]).unwrap();
+        compiler.include_imports(true);
+        compiler
+            .open_files(["google/rpc/error_details.proto", "google/protobuf/any.proto"])
+            .unwrap();
+        let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
+        StandardFaults::new(Arc::new(Codec::new(&pool)))
+    }
+
+    fn shown(response: &Response<Bytes>) -> (u16, Value) {
+        let body = serde_json::from_slice(response.body()).unwrap();
+        (response.status().as_u16(), body)
+    }
+
+    #[test]
+    fn details_of_known_types_are_printed() {
+        let detail = |name: &str| Any {
+            type_url: format!("type.googleapis.com/{name}"),
+            // The field 1 of RetryInfo, a Duration of one second.
+            value: b"\x0a\x02\x08\x01".to_vec(),
+        };
+        let details = vec![detail("google.rpc.RetryInfo"), detail("example.Unknown")];
+        let status = Status::with_details(
+            Code::Unavailable,
+            "retry later",
+            RpcStatus { details }.encode_to_vec().into(),
+        );
+        let expected = json!({"error": {
+            "code": 503,
+            "message": "retry later",
+            "status": "UNAVAILABLE",
+            "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}],
+        }});
+        assert_eq!(shown(&faults().status(&status)), (503, expected));
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_is_not_sent() {
+        let error = Error::internal("the response could not be decoded", "SECRET");
+        let message = "the response could not be decoded";
+        let expected = json!({"error": {"code": 500, "message": message, "status": "INTERNAL"}});
+        assert_eq!(shown(&faults().error(error)), (500, expected));
+    }
+}

@@ -1,0 +1,302 @@
+//! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
+//!
+//! Used by the transcoder and the `OpenAPI` document. A [`Codec`] contains tables that are compiled once from the
+//! descriptors. It needs no generated code and builds no intermediate tree of values. It supports two dialects:
+//! canonical proto3 JSON and a plain dialect. Invariants: no JSON text and no wire bytes cause a panic, and decoded
+//! messages never nest deeper than prost accepts.
+
+mod decode;
+mod decode_known;
+mod encode;
+mod encode_known;
+mod enums;
+mod error;
+mod parse;
+mod print;
+mod slots;
+mod tables;
+mod text;
+mod time;
+mod wire;
+
+use std::borrow::Cow;
+
+use prost_reflect::DescriptorPool;
+
+use self::{
+    decode::Decoder,
+    encode::Encoder,
+    tables::{Field, Kind, Known, Shape, Tables},
+};
+pub use self::error::CodecError;
+pub(crate) use self::enums::short_enum_name;
+use crate::options::{self, Package};
+
+/// The JSON dialect of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Canonical proto3 JSON.
+    Canonical,
+    /// Proto field names, null for unset fields, lower-case enum values, and 64-bit integers as numbers.
+    Plain,
+}
+
+/// The id of a message type within one codec. Other codecs do not know this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId(u32);
+
+/// The number of values that a field may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cardinality {
+    /// One value.
+    Single,
+    /// Any number of values.
+    List,
+    /// One value per key.
+    Map,
+}
+
+/// The type of the value of a field, in the categories that the transcoder distinguishes. For a map, it is the type of
+/// the map's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// `bool`.
+    Bool,
+    /// An integer or a floating-point number.
+    Number,
+    /// `string`.
+    String,
+    /// `bytes`.
+    Bytes,
+    /// An enum.
+    Enum,
+    /// `google.protobuf.FieldMask`.
+    FieldMask,
+    /// A message with a plain text form: a time, a duration or a wrapper.
+    TextMessage(MessageId),
+    /// Any other message.
+    Message(MessageId),
+}
+
+/// Description of a field.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldInfo<'c> {
+    /// The name in the proto file.
+    pub name: &'c str,
+    /// The field number.
+    pub number: u32,
+    /// The number of values that the field may have.
+    pub cardinality: Cardinality,
+    /// The type of the field's value.
+    pub kind: FieldKind,
+}
+
+/// The tables of every message of a pool.
+#[derive(Debug)]
+pub struct Codec {
+    tables: Tables,
+    pub(crate) package: Package,
+}
+
+impl Codec {
+    /// Compiles the tables. Call once at start and share the result. The options of the pool are those of
+    /// `transcode/v1/options.proto`.
+    pub fn new(pool: &DescriptorPool) -> Self {
+        Self::with_options_of(options::PACKAGE, pool)
+    }
+
+    /// Compiles the tables of a pool whose options are declared in another package. The package must declare options
+    /// with the names and types of `transcode/v1/options.proto`.
+    pub fn with_options_of(package: impl Into<Cow<'static, str>>, pool: &DescriptorPool) -> Self {
+        let package = Package::new(package);
+        Self {
+            tables: Tables::compile(pool, package.omit_unset(pool)),
+            package,
+        }
+    }
+
+    /// The message with this full name, such as `greeter.v1.HelloRequest`.
+    pub fn message(&self, full_name: &str) -> Option<MessageId> {
+        self.tables.by_name.get(full_name).copied()
+    }
+
+    /// The field of a message by its proto or camelCase name.
+    pub fn field(&self, message: MessageId, name: &str) -> Option<FieldInfo<'_>> {
+        let table = self.tables.message(message);
+        table.find(name, 0).map(|index| self.describe(&table.fields[index]))
+    }
+
+    /// The field at the end of a path such as `agent.agent_id`. Every segment except the last must name a single
+    /// message field.
+    pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
+        match path.split_once('.') {
+            None => self.field(message, path),
+            Some((head, rest)) => match self.field(message, head)? {
+                FieldInfo {
+                    cardinality: Cardinality::Single,
+                    kind: FieldKind::Message(inner) | FieldKind::TextMessage(inner),
+                    ..
+                } => self.field_at(inner, rest),
+                _ => None,
+            },
+        }
+    }
+
+    /// Appends a message to `json`. On error, `json` is unchanged.
+    pub fn encode(
+        &self,
+        message: MessageId,
+        dialect: Dialect,
+        wire: &[u8],
+        json: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        restoring(json, |json| {
+            Encoder::new(&self.tables, dialect).message(message, wire, json)
+        })
+    }
+
+    /// Appends the value of one field to `json`, for the `response_body` of a rule. If the field is unset, its default
+    /// or null is appended.
+    pub fn encode_field(
+        &self,
+        (message, number): (MessageId, u32),
+        dialect: Dialect,
+        wire: &[u8],
+        json: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
+        restoring(json, |json| {
+            Encoder::new(&self.tables, dialect).one_field(message, index, wire, json)
+        })
+    }
+
+    /// Decodes JSON text and appends the message to `wire`. On error, `wire` is unchanged.
+    pub fn decode(
+        &self,
+        message: MessageId,
+        dialect: Dialect,
+        json: &[u8],
+        wire: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        restoring(wire, |wire| {
+            Decoder::new(&self.tables, dialect, json)?.whole(message, wire)
+        })
+    }
+
+    /// Decodes JSON text as [`Codec::decode`] does. It also returns the keys of the outermost object as proto names,
+    /// including keys whose value is null. These are the fields that a PUT or PATCH changes.
+    pub fn decode_keys(
+        &self,
+        message: MessageId,
+        dialect: Dialect,
+        json: &[u8],
+        wire: &mut Vec<u8>,
+    ) -> Result<Vec<&str>, CodecError> {
+        restoring(wire, |wire| {
+            Decoder::new(&self.tables, dialect, json)?.whole_with_keys(message, wire)
+        })
+    }
+
+    /// Decodes JSON text that is the value of one field, for a rule with `body: "field"`.
+    pub fn decode_field(
+        &self,
+        (message, number): (MessageId, u32),
+        dialect: Dialect,
+        json: &[u8],
+        wire: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
+        restoring(wire, |wire| {
+            Decoder::new(&self.tables, dialect, json)?.whole_field(message, index, wire)
+        })
+    }
+
+    /// Decodes plain text into a field, according to the type of the field. The text comes from a path variable, a
+    /// query parameter, a header or a form part. The path to the field consists of proto or camelCase names. For a
+    /// repeated field, each call appends one value. For a single field, the last call wins. Nested messages are merged.
+    ///
+    /// # Errors
+    /// The field does not exist, a segment before the last does not name a single message field, or the text is not a
+    /// value of the field.
+    pub fn decode_text(
+        &self,
+        (message, path): (MessageId, &str),
+        dialect: Dialect,
+        text: &str,
+        wire: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        restoring(wire, |wire| {
+            text::decode(&self.tables, (message, path), dialect, text, wire)
+        })
+    }
+
+    /// Returns true if a top-level field occurs in the wire bytes, even with its default value.
+    pub fn is_set(&self, message: MessageId, number: u32, wire: &[u8]) -> Result<bool, CodecError> {
+        let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
+        Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
+    }
+
+    /// The proto name of the member that is set in the first oneof of the message, such as `tool_call` of a `RunEvent`.
+    pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
+        Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
+    }
+
+    /// The value of a top-level scalar field, as text without quotes. If the field is unset, the text is its default.
+    /// Returns `None` for lists, maps and messages, and for enums and optional fields that are unset.
+    pub fn read_text(
+        &self,
+        (message, number): (MessageId, u32),
+        dialect: Dialect,
+        wire: &[u8],
+    ) -> Result<Option<String>, CodecError> {
+        let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
+        Encoder::new(&self.tables, dialect).read_text(message, index, wire)
+    }
+
+    fn index_of(&self, message: MessageId, number: u32) -> Option<usize> {
+        self.tables.message(message).by_number(number)
+    }
+
+    fn describe<'c>(&'c self, field: &'c Field) -> FieldInfo<'c> {
+        let kind = match field.kind {
+            Kind::Bool => FieldKind::Bool,
+            Kind::String => FieldKind::String,
+            Kind::Bytes => FieldKind::Bytes,
+            Kind::Enum(_) => FieldKind::Enum,
+            Kind::Message(id) => match self.tables.message(id).known {
+                Some(Known::FieldMask) => FieldKind::FieldMask,
+                Some(Known::Timestamp | Known::Duration | Known::Wrapper) => FieldKind::TextMessage(id),
+                _ => FieldKind::Message(id),
+            },
+            _ => FieldKind::Number,
+        };
+        let cardinality = match field.shape {
+            Shape::Single => Cardinality::Single,
+            Shape::List => Cardinality::List,
+            Shape::Map(_) => Cardinality::Map,
+        };
+        FieldInfo {
+            name: &field.name,
+            number: field.number,
+            cardinality,
+            kind,
+        }
+    }
+}
+
+/// Runs a step that appends to a buffer. If the step fails, this function removes the appended bytes.
+fn restoring<T>(
+    buffer: &mut Vec<u8>,
+    step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,
+) -> Result<T, CodecError> {
+    let before = buffer.len();
+    let result = step(buffer);
+    if result.is_err() {
+        buffer.truncate(before);
+    }
+    result
+}
+
+fn no_field(number: u32) -> CodecError {
+    CodecError::wire(format!("the message has no field {number}"))
+}

@@ -1,0 +1,142 @@
+//! The error for invalid JSON text, plain text or wire bytes, with its location.
+//!
+//! Created by the codec only. The location is a path of proto field names such as `configured_mcps[0].headers["x"]`.
+//! The path is assembled while the error propagates, so valid requests have no cost for it.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use crate::Error;
+
+/// Maximum number of characters that an error quotes from a name that the client has sent.
+const MAX_QUOTED_CHARS: usize = 64;
+
+/// The kind of input that contains the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Text from a client.
+    Text,
+    /// Protobuf bytes from one of the services.
+    Wire,
+}
+
+/// The error of the codec for text or wire bytes that it refuses.
+#[derive(Debug)]
+pub struct CodecError {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    path: String,
+    message: Cow<'static, str>,
+}
+
+impl CodecError {
+    /// An error in text from a client.
+    pub(super) fn text(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Source::Text, message.into())
+    }
+
+    /// An error in protobuf bytes.
+    pub(super) fn wire(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Source::Wire, message.into())
+    }
+
+    fn new(source: Source, message: Cow<'static, str>) -> Self {
+        let path = String::new();
+        Self {
+            inner: Box::new(Inner { source, path, message }),
+        }
+    }
+
+    /// Adds the field that contains the error to the location.
+    #[must_use]
+    pub(super) fn within(mut self, field: &str) -> Self {
+        let rest = std::mem::take(&mut self.inner.path);
+        let dot = if rest.is_empty() || rest.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.inner.path = format!("{}{dot}{rest}", shortened(field));
+        self
+    }
+
+    /// Adds the list index of the element that contains the error to the location.
+    #[must_use]
+    pub(super) fn at_index(mut self, index: usize) -> Self {
+        self.bracket(&index.to_string());
+        self
+    }
+
+    /// Adds the map key of the entry that contains the error to the location.
+    #[must_use]
+    pub(super) fn at_key(mut self, key: &str) -> Self {
+        self.bracket(&format!("{:?}", shortened(key)));
+        self
+    }
+
+    fn bracket(&mut self, inside: &str) {
+        let rest = std::mem::take(&mut self.inner.path);
+        let dot = if rest.is_empty() || rest.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.inner.path = format!("[{inside}]{dot}{rest}");
+    }
+
+    /// The path of the field that contains the error, in proto names. It is empty if the error does not concern a
+    /// single field.
+    pub fn field(&self) -> &str {
+        &self.inner.path
+    }
+
+    /// The message, without the path.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// Returns true if the error is in text from a client. Returns false if it is in bytes from a service.
+    pub fn is_callers(&self) -> bool {
+        self.inner.source == Source::Text
+    }
+}
+
+/// Truncates a text from a client to a length that is safe to quote.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => {
+            let mut short = text[..end].to_owned();
+            short.push('…');
+            Cow::Owned(short)
+        }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.inner.path.is_empty() {
+            f.write_str(&self.inner.path)?;
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl StdError for CodecError {}
+
+impl From<CodecError> for Error {
+    fn from(error: CodecError) -> Self {
+        let sentence = error.to_string();
+        match error.inner.source {
+            // The sentence begins with "must", so it needs a subject. Without a path, the subject is the body.
+            Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
+            Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
+            Source::Text => Self::invalid_field(error.inner.path, sentence),
+            Source::Wire => Self::internal("the response could not be encoded as JSON", error),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The tables of the codec. They are compiled once from the descriptors.
+//!
+//! The tables contain everything that does not depend on the content of a message: the order in which fields are
+//! printed, their keys as JSON text, and the names of enum values in each dialect.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
+
+use super::{Dialect, MessageId, enums::Enum};
+use crate::options;
+
+/// Limit of the dense table. A field with a number below this limit is found by one array access.
+const DENSE: u32 = 256;
+
+/// The value of an entry in the dense table that has no field.
+const NO_FIELD: u16 = u16::MAX;
+
+/// All messages and enums of a pool.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub messages: Vec<Message>,
+    pub enums: Vec<Enum>,
+    pub by_name: HashMap<Box<str>, MessageId>,
+}
+
+/// A well-known type with a special JSON form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Any,
+    Duration,
+    Empty,
+    FieldMask,
+    List,
+    Struct,
+    Timestamp,
+    Value,
+    Wrapper,
+}
+
+/// A message type. Its fields are in the order of the proto file.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub known: Option<Known>,
+    pub fields: Vec<Field>,
+    pub oneofs: usize,
+    names: HashMap<Box<str>, u16>,
+    dense: Box<[u16]>,
+    sparse: HashMap<u32, u16>,
+}
+
+/// A field and its JSON form.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: Box<str>,
+    pub number: u32,
+    pub kind: Kind,
+    pub shape: Shape,
+    pub presence: Presence,
+    pub packed: bool,
+    pub omit_unset: bool,
+    json_name: Box<str>,
+    key: Box<[u8]>,
+    canonical_key: Box<[u8]>,
+}
+
+/// The type of the value of a field. For a map, it is the type of the map's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Double,
+    Float,
+    Int32,
+    Int64,
+    Uint32,
+    Uint64,
+    Sint32,
+    Sint64,
+    Fixed32,
+    Fixed64,
+    Sfixed32,
+    Sfixed64,
+    Bool,
+    String,
+    Bytes,
+    Enum(u32),
+    Message(MessageId),
+}
+
+/// The number of values that a field may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Single,
+    List,
+    /// A map. The id is the message type of its entries, which consist of a key and a value.
+    Map(MessageId),
+}
+
+/// The way in which a single field can be unset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// A field that is set to its default cannot be distinguished from an unset field.
+    Implicit,
+    /// The field is `optional`, or its type is a message.
+    Explicit,
+    /// The field is a member of the oneof with this index.
+    Oneof(u16),
+}
+
+impl Tables {
+    /// Compiles every message and enum of a pool. `omit_unset` is the option of a field whose key is omitted if the
+    /// field is unset.
+    pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
+        let mut by_name = HashMap::new();
+        for (id, message) in (0..).zip(pool.all_messages()) {
+            by_name.insert(message.full_name().into(), MessageId(id));
+        }
+        let mut enum_ids = HashMap::new();
+        for (id, descriptor) in (0..).zip(pool.all_enums()) {
+            enum_ids.insert(descriptor.full_name().to_owned(), id);
+        }
+        let compiler = Compiler {
+            messages: &by_name,
+            enums: &enum_ids,
+            omit_unset,
+        };
+        let messages = pool.all_messages().map(|message| compiler.message(&message)).collect();
+        let enums = pool.all_enums().map(|descriptor| Enum::compile(&descriptor)).collect();
+        Self {
+            messages,
+            enums,
+            by_name,
+        }
+    }
+
+    /// The table of a message of this pool.
+    pub fn message(&self, id: MessageId) -> &Message {
+        &self.messages[id.0 as usize]
+    }
+
+    /// The table of an enum of this pool.
+    pub fn enumeration(&self, id: u32) -> &Enum {
+        &self.enums[id as usize]
+    }
+
+    /// The well-known type of a kind; `None` if the kind is not a well-known type.
+    pub fn known(&self, kind: Kind) -> Option<Known> {
+        match kind {
+            Kind::Message(id) => self.message(id).known,
+            _ => None,
+        }
+    }
+
+    /// Returns true if a kind is `google.protobuf.NullValue`.
+    pub fn is_null_enum(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Enum(id) if self.enumeration(id).is_null)
+    }
+}
+
+struct Compiler<'p> {
+    messages: &'p HashMap<Box<str>, MessageId>,
+    enums: &'p HashMap<String, u32>,
+    omit_unset: Option<ExtensionDescriptor>,
+}
+
+impl Compiler<'_> {
+    fn message(&self, message: &MessageDescriptor) -> Message {
+        // The fields are in the order of the file, which is not always the order of the field numbers.
+        let fields: Vec<Field> = message
+            .descriptor_proto()
+            .field
+            .iter()
+            .filter_map(|proto| message.get_field_by_name(proto.name()))
+            .map(|field| self.field(message, &field))
+            .collect();
+        let highest = fields
+            .iter()
+            .map(|field| field.number)
+            .filter(|number| *number < DENSE)
+            .max()
+            .unwrap_or(0);
+        let mut dense = vec![NO_FIELD; highest as usize + 1];
+        let mut sparse = HashMap::new();
+        let mut names = HashMap::new();
+        for (index, field) in (0..NO_FIELD).zip(&fields) {
+            match dense.get_mut(field.number as usize) {
+                Some(place) => *place = index,
+                None => drop(sparse.insert(field.number, index)),
+            }
+            names.insert(field.json_name.clone(), index);
+        }
+        // The proto names are inserted last. If a proto name equals the camelCase name of another field, the proto name
+        // wins.
+        for (index, field) in (0..NO_FIELD).zip(&fields) {
+            names.insert(field.name.clone(), index);
+        }
+        Message {
+            known: known(message.full_name()),
+            oneofs: message.oneofs().len(),
+            names,
+            dense: dense.into(),
+            sparse,
+            fields,
+        }
+    }
+
+    fn field(&self, message: &MessageDescriptor, field: &FieldDescriptor) -> Field {
+        let value = if field.is_map() {
+            entry(field).map(|entry| entry.map_entry_value_field())
+        } else {
+            None
+        };
+        let kind = self.kind(&value.as_ref().unwrap_or(field).kind());
+        let shape = if field.is_map() {
+            Shape::Map(entry(field).map_or(MessageId(0), |entry| self.messages[entry.full_name()]))
+        } else if field.is_list() {
+            Shape::List
+        } else {
+            Shape::Single
+        };
+        let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+        let presence = match oneof {
+            Some(oneof) => {
+                let position = message.oneofs().position(|other| other.name() == oneof.name());
+                Presence::Oneof(position.and_then(|position| u16::try_from(position).ok()).unwrap_or(0))
+            }
+            None if field.supports_presence() && shape == Shape::Single => Presence::Explicit,
+            None => Presence::Implicit,
+        };
+        Field {
+            name: field.name().into(),
+            number: field.number(),
+            kind,
+            shape,
+            presence,
+            packed: field.is_packed(),
+            omit_unset: options::is_true(self.omit_unset.as_ref(), field),
+            key: key(field.name()),
+            canonical_key: key(field.json_name()),
+            json_name: field.json_name().into(),
+        }
+    }
+
+    fn kind(&self, kind: &prost_reflect::Kind) -> Kind {
+        use prost_reflect::Kind as K;
+        match kind {
+            K::Double => Kind::Double,
+            K::Float => Kind::Float,
+            K::Int32 => Kind::Int32,
+            K::Int64 => Kind::Int64,
+            K::Uint32 => Kind::Uint32,
+            K::Uint64 => Kind::Uint64,
+            K::Sint32 => Kind::Sint32,
+            K::Sint64 => Kind::Sint64,
+            K::Fixed32 => Kind::Fixed32,
+            K::Fixed64 => Kind::Fixed64,
+            K::Sfixed32 => Kind::Sfixed32,
+            K::Sfixed64 => Kind::Sfixed64,
+            K::Bool => Kind::Bool,
+            K::String => Kind::String,
+            K::Bytes => Kind::Bytes,
+            K::Enum(descriptor) => Kind::Enum(self.enums[descriptor.full_name()]),
+            K::Message(descriptor) => Kind::Message(self.messages[descriptor.full_name()]),
+        }
+    }
+}
+
+fn entry(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    field.kind().as_message().cloned()
+}
+
+fn key(name: &str) -> Box<[u8]> {
+    let mut key = serde_json::Value::from(name).to_string().into_bytes();
+    key.push(b':');
+    key.into()
+}
+
+fn known(full_name: &str) -> Option<Known> {
+    Some(match full_name.strip_prefix("google.protobuf.")? {
+        "Any" => Known::Any,
+        "Duration" => Known::Duration,
+        "Empty" => Known::Empty,
+        "FieldMask" => Known::FieldMask,
+        "ListValue" => Known::List,
+        "Struct" => Known::Struct,
+        "Timestamp" => Known::Timestamp,
+        "Value" => Known::Value,
+        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value" | "BoolValue"
+        | "StringValue" | "BytesValue" => Known::Wrapper,
+        _ => return None,
+    })
+}
+
+impl Message {
+    /// The index of the field with this number.
+    pub fn by_number(&self, number: u32) -> Option<usize> {
+        let index = match self.dense.get(number as usize) {
+            Some(index) => *index,
+            None if self.sparse.is_empty() => NO_FIELD,
+            None => self.sparse.get(&number).copied().unwrap_or(NO_FIELD),
+        };
+        (index != NO_FIELD).then_some(usize::from(index))
+    }
+
+    /// The index of the field with this proto or camelCase name. Index `guess` is tried first.
+    pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.fields.get(guess) {
+            Some(field) if *field.name == *name => Some(guess),
+            _ => self.names.get(name).map(|index| usize::from(*index)),
+        }
+    }
+}
+
+impl Field {
+    /// The key of the field as JSON text, including the colon.
+    pub fn key(&self, dialect: Dialect) -> &[u8] {
+        match dialect {
+            Dialect::Canonical => &self.canonical_key,
+            Dialect::Plain => &self.key,
+        }
+    }
+}
+
+impl Presence {
+    /// The index of the oneof that the field belongs to.
+    pub fn oneof(self) -> Option<u16> {
+        match self {
+            Self::Oneof(oneof) => Some(oneof),
+            Self::Implicit | Self::Explicit => None,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! HTTP/JSON for any tonic service. HTTP requests are transcoded to gRPC calls, according to the proto descriptors at
+//! run time.
+//!
+//! A [`TranscoderService`] answers HTTP requests and calls the gRPC services in the same process. There is no code per
+//! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
+//! the HTTP request reach the service, so a layer in front of the transcoder can authenticate the caller.
+
+mod alias;
+mod body;
+mod error;
+mod fault;
+mod frames;
+pub mod json;
+mod multipart;
+pub mod openapi;
+mod options;
+mod request;
+pub mod response;
+pub mod route;
+mod stream;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum_core::body::Body;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body::Body as _;
+use prost_reflect::DescriptorPool;
+use tonic::Status;
+use tower::{BoxError, Service, ServiceExt};
+use tracing::Instrument;
+
+pub use self::{
+    error::{Error, ErrorKind, Refused, Result},
+    fault::{Faults, StandardFaults},
+    multipart::{FormFiles, MAX_PARTS},
+};
+use self::{
+    json::Codec,
+    multipart::{FormLimits, Uploads},
+    request::Draft,
+    route::{Routed, Router},
+    stream::Format,
+};
+
+/// Settings of a transcoder.
+#[derive(Clone)]
+pub struct Options {
+    /// Maximum size of a JSON body, and of all text in a form, in bytes.
+    pub max_body_bytes: usize,
+    /// Maximum size of a form, files included, in bytes.
+    pub max_form_bytes: u64,
+    /// Time without data on an event stream after which a heartbeat is sent.
+    pub heartbeat: Duration,
+    /// Stores the files of forms. If it is `None`, forms are refused with 415.
+    pub files: Option<Arc<dyn FormFiles>>,
+    /// Renders errors. If it is `None`, [`StandardFaults`] renders them.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+impl Default for Options {
+    /// Bodies up to 4 MiB, forms up to 64 MiB, a heartbeat after 15 seconds, no files, and standard errors.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 4 * 1024 * 1024,
+            max_form_bytes: 64 * 1024 * 1024,
+            heartbeat: Duration::from_secs(15),
+            files: None,
+            faults: None,
+        }
+    }
+}
+
+/// The transcoder of the services of one descriptor pool; cheap to clone.
+#[derive(Clone)]
+pub struct Transcoder {
+    shared: Arc<Shared>,
+}
+
+/// State shared by all requests.
+struct Shared {
+    codec: Arc<Codec>,
+    router: Router,
+    options: Options,
+    faults: Arc<dyn Faults>,
+}
+
+impl Shared {
+    /// The response for a Status that is not OK.
+    fn fail(&self, status: &Status) -> Response<Body> {
+        self.faults.status(status).map(Body::from)
+    }
+
+    /// The response for an error of the transcoder.
+    fn refuse(&self, error: Error) -> Response<Body> {
+        self.faults.error(error).map(Body::from)
+    }
+
+    /// The response with status 405. `methods` are the allowed HTTP methods.
+    fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        let mut response = self.refuse(Error::new(
+            ErrorKind::MethodNotAllowed,
+            "this path does not support the HTTP method",
+        ));
+        if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+        response
+    }
+}
+
+impl Transcoder {
+    /// Compiles the rules of the services of a pool. The codec must have been compiled from the same pool.
+    ///
+    /// # Errors
+    /// `Invalid`, with the names of the methods whose rules are wrong or conflict.
+    pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: Options) -> Result<Self> {
+        let router = Router::new(pool, &codec)?;
+        let standard = || Arc::new(StandardFaults::new(Arc::clone(&codec))) as Arc<dyn Faults>;
+        let shared = Arc::new(Shared {
+            faults: options.faults.clone().unwrap_or_else(standard),
+            codec,
+            router,
+            options,
+        });
+        Ok(Self { shared })
+    }
+
+    /// The routes, from which the `OpenAPI` document is generated.
+    pub fn router(&self) -> &Router {
+        &self.shared.router
+    }
+
+    /// Wraps a gRPC service in a tower service that answers HTTP.
+    pub fn over<S>(&self, grpc: S) -> TranscoderService<S> {
+        let transcoder = self.clone();
+        TranscoderService { transcoder, grpc }
+    }
+
+    /// Answers one HTTP request. `grpc` is the gRPC service to call.
+    pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Grpc,
+        S::Future: Send,
+        S::Error: Into<BoxError> + Send,
+    {
+        let is_head = *request.method() == Method::HEAD;
+        let uri = request.uri().clone();
+        let response = match self.shared.router.find(request.method(), uri.path()) {
+            Routed::To(rule, captures) => {
+                let call = Call {
+                    shared: &self.shared,
+                    rule,
+                    captures,
+                };
+                call.answer(grpc, request).await
+            }
+            Routed::OtherMethods(methods) => self.shared.method_not_allowed(&methods),
+            Routed::Nowhere => self
+                .shared
+                .refuse(Error::new(ErrorKind::NoSuchPath, "no method has this path")),
+            Routed::Malformed => self
+                .shared
+                .refuse(Error::invalid("the percent-encoding of the path is invalid")),
+        };
+        if is_head { without_body(response) } else { response }
+    }
+}
+
+/// The gRPC services, as one tower service.
+pub trait Grpc:
+    Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Clone + Send + 'static
+{
+}
+
+impl<S> Grpc for S where
+    S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Clone + Send + 'static
+{
+}
+
+/// A request that matched a rule.
+struct Call<'r> {
+    shared: &'r Arc<Shared>,
+    rule: usize,
+    captures: Vec<(&'r str, std::borrow::Cow<'r, str>)>,
+}
+
+impl Call<'_> {
+    async fn answer<S>(self, grpc: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Grpc,
+        S::Future: Send,
+        S::Error: Into<BoxError> + Send,
+    {
+        let format = Format::asked_by(request.headers());
+        let (request, uploads) = match self.translate(request).await {
+            Ok(translated) => translated,
+            Err(Refused::Error(error)) => return self.shared.refuse(error),
+            Err(Refused::Status(status)) => return self.shared.fail(&status),
+        };
+        let Some(uploads) = uploads else {
+            return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
+        };
+        // The call runs in its own task, so that it continues when the client disconnects. Only the response shows
+        // whether the service has accepted the files.
+        let shared = Arc::clone(self.shared);
+        let rule = self.rule;
+        let work = async move {
+            let response = call(shared, rule, format, grpc, request).await;
+            if response.status().is_client_error() || response.status().is_server_error() {
+                uploads.discard().await;
+            } else {
+                uploads.keep();
+            }
+            response
+        };
+        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
+            self.shared.refuse(Error::internal(
+                "the request failed because of an internal error; see the server's log",
+                error,
+            ))
+        })
+    }
+
+    async fn translate(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(Request<tonic::body::Body>, Option<Uploads>), Refused> {
+        let shared = self.shared;
+        let rule = &shared.router.rules()[self.rule];
+        let (parts, content) = request.into_parts();
+        let mut draft = Draft::new(&shared.codec, rule, &self.captures);
+        let is_form =
+            body::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"));
+        let uploads = match (&rule.method.form_files, &shared.options.files) {
+            (Some(field), Some(store)) if is_form && rule.body == route::BodyRule::Whole => {
+                let limits = FormLimits {
+                    form_bytes: shared.options.max_form_bytes,
+                    text_bytes: shared.options.max_body_bytes,
+                };
+                Some(multipart::read(&mut draft, field, &parts, content, store, limits).await?)
+            }
+            _ => {
+                draft.body(&parts, content, shared.options.max_body_bytes).await?;
+                None
+            }
+        };
+        let finished = draft.rest(&parts).and_then(|()| draft.finish());
+        match (finished, uploads) {
+            (Ok(message), uploads) => Ok((request::wrap(&rule.method, parts, message), uploads)),
+            (Err(error), None) => Err(error.into()),
+            (Err(error), Some(uploads)) => {
+                uploads.discard().await;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Calls the gRPC service in the same process, and renders its response.
+async fn call<S>(
+    shared: Arc<Shared>,
+    rule: usize,
+    format: Format,
+    grpc: S,
+    request: Request<tonic::body::Body>,
+) -> Response<Body>
+where
+    S: Grpc,
+    S::Error: Into<BoxError>,
+{
+    let answer = match grpc.oneshot(request).await {
+        Ok(answer) => answer,
+        Err(error) => return shared.fail(&Status::from_error(error.into())),
+    };
+    let bound = &shared.router.rules()[rule];
+    match (bound.method.streams, bound.method.answers_raw) {
+        (false, _) => response::unary(&shared, bound, answer).await,
+        (true, true) => response::raw(&shared, answer).await,
+        (true, false) => stream::begin(Arc::clone(&shared), rule, format, answer).await,
+    }
+}
+
+/// Removes the body from the response to HEAD. The headers are those of the response to GET.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact()
+        && !parts.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+/// A tower service that answers HTTP requests by calling a gRPC service.
+#[derive(Clone)]
+pub struct TranscoderService<S> {
+    transcoder: Transcoder,
+    grpc: S,
+}
+
+impl<S> Service<Request<Body>> for TranscoderService<S>
+where
+    S: Grpc,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // This service is always ready, because each call waits for its own clone of the gRPC service.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let transcoder = self.transcoder.clone();
+        let grpc = self.grpc.clone();
+        Box::pin(async move { Ok(transcoder.serve(grpc, request).await) })
+    }
+}

@@ -1,0 +1,302 @@
+//! Reads multipart/form-data as a request. Text parts fill fields. Parts with a file name are streamed into the upload
+//! store.
+//!
+//! Called by the transcoder for methods whose options name a field for files. Memory use does not grow with
+//! the size of the form: the body is read one chunk at a time, and the text size, the header size and the number of
+//! parts are bounded. If the request is refused or incomplete, or if the client disconnects, its stored files are
+//! discarded.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use async_trait::async_trait;
+use axum_core::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use http::{Extensions, header, request::Parts};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+
+use crate::{Error, ErrorKind, Refused, Result, body::check_encoding, request::Draft};
+
+/// Maximum number of parts of a form.
+pub const MAX_PARTS: usize = 256;
+/// Maximum size of a part's headers, and of the preamble before the first part, in bytes.
+const MAX_PART_HEADER_BYTES: usize = 64 * 1024;
+/// Maximum length of the boundary (RFC 2046), in bytes.
+const MAX_BOUNDARY_BYTES: usize = 70;
+
+/// Stores the files of a form.
+///
+/// When the client disconnects, the future of `receive` is dropped before it completes. The store must then remove the
+/// part of the file that it has already written.
+#[async_trait]
+pub trait FormFiles: Send + Sync + 'static {
+    /// Streams one file into the store and returns the upload's id. `name` comes from the client and may be hostile.
+    /// `extensions` are those of the HTTP request.
+    ///
+    /// # Errors
+    /// The error that ended the content, or the Status with which the store refused the file.
+    async fn receive(
+        &self,
+        extensions: &Extensions,
+        name: &str,
+        content: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<String, Refused>;
+
+    /// Removes the uploads of a refused request.
+    async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
+}
+
+/// The uploads of one request. On drop, they are discarded, unless `keep` was called.
+pub struct Uploads {
+    store: Arc<dyn FormFiles>,
+    extensions: Extensions,
+    ids: Vec<String>,
+}
+
+impl Uploads {
+    fn new(store: Arc<dyn FormFiles>, extensions: Extensions) -> Self {
+        let ids = Vec::new();
+        Self { store, extensions, ids }
+    }
+
+    /// Keeps the uploads, because the service has accepted the request. They now belong to the service.
+    pub fn keep(mut self) {
+        self.ids.clear();
+    }
+
+    /// Removes the uploads of a refused request before the response is sent.
+    pub async fn discard(mut self) {
+        let ids = std::mem::take(&mut self.ids);
+        if !ids.is_empty() {
+            self.store.discard(&self.extensions, ids).await;
+        }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let ids = std::mem::take(&mut self.ids);
+        if ids.is_empty() {
+            return;
+        }
+        // The client has disconnected, so nothing can await the removal. It therefore runs in its own task.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
+            runtime.spawn(async move { store.discard(&extensions, ids).await });
+        }
+    }
+}
+
+/// Size limits of a form.
+#[derive(Clone, Copy, Debug)]
+pub struct FormLimits {
+    /// Maximum size of the whole body, in bytes.
+    pub form_bytes: u64,
+    /// Maximum size of all text parts together, in bytes.
+    pub text_bytes: usize,
+}
+
+/// Reads a form. Text is written to the draft, and files to the store. If the form is refused, its uploads are removed
+/// before this function returns.
+///
+/// # Errors
+/// 413 if a limit is exceeded, 400 if the form is invalid, and the errors of the store.
+pub async fn read(
+    draft: &mut Draft<'_>,
+    files_field: &str,
+    parts: &Parts,
+    body: Body,
+    store: &Arc<dyn FormFiles>,
+    limits: FormLimits,
+) -> Result<Uploads, Refused> {
+    check_encoding(&parts.headers)?;
+    let mut uploads = Uploads::new(Arc::clone(store), parts.extensions.clone());
+    match Form::open(parts, body, limits)?
+        .read(draft, files_field, &mut uploads)
+        .await
+    {
+        Ok(()) => Ok(uploads),
+        Err(error) => {
+            uploads.discard().await;
+            Err(error)
+        }
+    }
+}
+
+struct Form {
+    multipart: Multipart<'static>,
+    allowance: Arc<AtomicUsize>,
+    limits: FormLimits,
+    text_left: usize,
+}
+
+impl Form {
+    fn open(parts: &Parts, body: Body, limits: FormLimits) -> Result<Self> {
+        let content_type = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let boundary = multer::parse_boundary(content_type.unwrap_or_default())
+            .ok()
+            .filter(|boundary| !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY_BYTES)
+            .ok_or_else(|| Error::invalid("the form's Content-Type has no usable boundary"))?;
+        let length = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        if length
+            .and_then(|length| length.parse::<u64>().ok())
+            .is_some_and(|length| length > limits.form_bytes)
+        {
+            return Err(too_large(limits.form_bytes));
+        }
+        let allowance = Arc::new(AtomicUsize::new(0));
+        let paced = Paced {
+            inner: body.into_data_stream(),
+            rests: false,
+            allowance: Arc::clone(&allowance),
+        };
+        let size = SizeLimit::new().whole_stream(limits.form_bytes);
+        Ok(Self {
+            multipart: Multipart::with_constraints(paced, boundary, Constraints::new().size_limit(size)),
+            allowance,
+            text_left: limits.text_bytes,
+            limits,
+        })
+    }
+
+    async fn read(
+        mut self,
+        draft: &mut Draft<'_>,
+        files_field: &str,
+        uploads: &mut Uploads,
+    ) -> Result<(), Refused> {
+        let mut count = 0;
+        loop {
+            self.allowance.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
+            let next = self.multipart.next_field().await;
+            self.allowance.store(usize::MAX, Ordering::Relaxed);
+            let Some(part) = next.map_err(|error| form_error(error, self.limits))? else {
+                return Ok(());
+            };
+            count += 1;
+            if count > MAX_PARTS {
+                let message = format!("the form has more than {MAX_PARTS} parts");
+                return Err(Error::new(ErrorKind::TooLarge, message).into());
+            }
+            let name = part
+                .name()
+                .ok_or_else(|| Error::invalid("a part of the form has no name"))?
+                .to_owned();
+            match part.file_name().map(str::to_owned) {
+                Some(file) if name == files_field && !file.is_empty() => {
+                    let limits = self.limits;
+                    let content = part
+                        .map(move |piece| piece.map_err(|error| form_error(error, limits)))
+                        .boxed();
+                    let id = uploads.store.receive(&uploads.extensions, &file, content).await?;
+                    uploads.ids.push(id.clone());
+                    draft.form_file(files_field, &id)?;
+                }
+                file => self.text(draft, files_field, (&name, file.is_some()), part).await?,
+            }
+        }
+    }
+
+    async fn text(
+        &mut self,
+        draft: &mut Draft<'_>,
+        files_field: &str,
+        (name, is_file): (&str, bool),
+        mut part: Field<'static>,
+    ) -> Result<()> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = part.chunk().await.map_err(|error| form_error(error, self.limits))? {
+            self.text_left = self.text_left.checked_sub(piece.len()).ok_or_else(|| {
+                let limit = self.limits.text_bytes;
+                Error::new(ErrorKind::TooLarge, format!("the form's text is larger than {limit} bytes"))
+            })?;
+            bytes.extend_from_slice(&piece);
+        }
+        // For each empty input of a form, including file inputs, browsers send an empty part.
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let wrong = |what: &str| Err(Error::invalid_field(name.to_owned(), format!("{name}: {what}")));
+        if name == files_field {
+            return wrong("a file needs a file name");
+        }
+        if is_file {
+            return wrong("must be text, not a file");
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => draft.form_text(name, text),
+            Err(_) => wrong("the text is not UTF-8"),
+        }
+    }
+}
+
+/// The body as a stream that pauses after every chunk. multer buffers all chunks that are ready before it parses them.
+/// The pause makes multer parse every chunk separately. The stream fails if the headers of a part exceed their limit.
+struct Paced {
+    inner: BodyDataStream,
+    /// True if the next poll must pause, because the previous poll returned a chunk.
+    rests: bool,
+    /// Number of bytes that may still arrive before the headers of a part must end.
+    allowance: Arc<AtomicUsize>,
+}
+
+/// The error for a part whose headers exceed their limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
+struct EndlessHeaders;
+
+impl Stream for Paced {
+    type Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rests) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let allowance = self.allowance.load(Ordering::Relaxed);
+        if allowance == 0 {
+            return Poll::Ready(Some(Err(EndlessHeaders.into())));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+            Some(Ok(piece)) => {
+                self.rests = true;
+                if allowance != usize::MAX {
+                    self.allowance
+                        .store(allowance.saturating_sub(piece.len()), Ordering::Relaxed);
+                }
+                Some(Ok(piece))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+            None => None,
+        })
+    }
+}
+
+fn form_error(error: multer::Error, limits: FormLimits) -> Error {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => too_large(limits.form_bytes),
+        multer::Error::StreamReadFailed(cause) if cause.is::<EndlessHeaders>() => Error::invalid(cause.to_string()),
+        multer::Error::StreamReadFailed(cause) => Error::invalid("the form ended early").caused_by(cause),
+        multer::Error::IncompleteStream
+        | multer::Error::IncompleteFieldData { .. }
+        | multer::Error::IncompleteHeaders => Error::invalid("the form is incomplete: the final boundary is missing"),
+        other => Error::invalid(format!("the form cannot be read: {other}")),
+    }
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the form is larger than {limit} bytes"))
+}

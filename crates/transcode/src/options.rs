@@ -1,0 +1,143 @@
+//! The options that the transcoder reads from the descriptors: `google.api.http` and those of
+//! `proto/transcode/v1/options.proto`.
+//!
+//! The messages are written by hand, so that the crate needs no build script. Only the fields that the transcoder reads
+//! are declared.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Value};
+
+use crate::{Error, Result};
+
+/// The package of the options, unless the codec was given another one.
+pub(crate) const PACKAGE: &str = "transcode.v1";
+
+/// `JSON_DIALECT_PLAIN` of the options file.
+pub(crate) const PLAIN: i32 = 1;
+
+/// The package that declares the options.
+#[derive(Clone, Debug)]
+pub(crate) struct Package(Cow<'static, str>);
+
+impl Package {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The options of a service.
+    pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
+        Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
+    }
+
+    /// The options of a method.
+    pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
+        Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
+    }
+
+    /// The option of a field whose key is omitted if the field is unset; `None` if no file of the pool uses options.
+    pub(crate) fn omit_unset(&self, pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
+        pool.get_extension_by_name(&format!("{}.omit_unset", self.0))
+    }
+}
+
+/// Returns true if a field has an option of type `bool`, and the option is true.
+pub(crate) fn is_true(option: Option<&ExtensionDescriptor>, field: &FieldDescriptor) -> bool {
+    option.is_some_and(|option| *field.options().get_extension(option) == Value::Bool(true))
+}
+
+/// The `google.api.http` rule of a method.
+pub(crate) fn http_rule(pool: &DescriptorPool, options: &DynamicMessage) -> Result<Option<HttpRule>> {
+    read(pool, "google.api.http", options)
+}
+
+fn read<M: prost::Message + Default>(
+    pool: &DescriptorPool,
+    name: &str,
+    options: &DynamicMessage,
+) -> Result<Option<M>> {
+    let Some(extension) = pool.get_extension_by_name(name) else {
+        return Ok(None);
+    };
+    if !options.has_extension(&extension) {
+        return Ok(None);
+    }
+    let value = options.get_extension(&extension);
+    let message = value.as_message().map(DynamicMessage::transcode_to::<M>).transpose();
+    message.map_err(|error| Error::internal(format!("the option {name} cannot be read"), error))
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpService {
+    #[prost(string, tag = "1")]
+    pub(crate) prefix: String,
+    #[prost(int32, tag = "2")]
+    pub(crate) json: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpMethod {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) aliases: Vec<HttpAlias>,
+    #[prost(string, tag = "2")]
+    pub(crate) event_id: String,
+    #[prost(string, tag = "3")]
+    pub(crate) multipart_files: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpAlias {
+    #[prost(string, tag = "1")]
+    pub(crate) field: String,
+    #[prost(string, tag = "2")]
+    pub(crate) header: String,
+    #[prost(string, tag = "3")]
+    pub(crate) query: String,
+}
+
+/// `google.api.HttpRule`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpRule {
+    #[prost(oneof = "Pattern", tags = "2, 3, 4, 5, 6, 8")]
+    pub(crate) pattern: Option<Pattern>,
+    #[prost(string, tag = "7")]
+    pub(crate) body: String,
+    #[prost(string, tag = "12")]
+    pub(crate) response_body: String,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) additional_bindings: Vec<HttpRule>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Pattern {
+    #[prost(string, tag = "2")]
+    Get(String),
+    #[prost(string, tag = "3")]
+    Put(String),
+    #[prost(string, tag = "4")]
+    Post(String),
+    #[prost(string, tag = "5")]
+    Delete(String),
+    #[prost(string, tag = "6")]
+    Patch(String),
+    #[prost(message, tag = "8")]
+    Custom(CustomPattern),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct CustomPattern {
+    #[prost(string, tag = "1")]
+    pub(crate) kind: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+}
+
+/// `google.api.HttpBody`, without its extensions.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpBody {
+    #[prost(string, tag = "1")]
+    pub(crate) content_type: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) data: Bytes,
+}

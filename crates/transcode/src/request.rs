@@ -1,0 +1,371 @@
+//! Translates the path, the query, the body, the headers and the form of an HTTP request into a gRPC request.
+//!
+//! Called by the transcoder for every request that matched a rule. The message is written as wire bytes, field by
+//! field. protobuf allows any order of fields. Fields from the path are written last, so that no other value can
+//! replace the values that determined the route. A request may give a field in one place only.
+
+use std::borrow::Cow;
+
+use axum_core::body::Body;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Uri, Version, header, request::Parts,
+};
+use http_body::Body as _;
+use http_body_util::Full;
+use percent_encoding::percent_decode;
+
+use crate::{
+    Error, ErrorKind, Result, alias, body, frames,
+    json::{Cardinality, Codec, FieldInfo, FieldKind, MessageId},
+    route::{Alias, BodyRule, Method, Rule},
+};
+
+/// The message of a request while it is assembled.
+pub struct Draft<'r> {
+    codec: &'r Codec,
+    rule: &'r Rule,
+    captures: &'r [(&'r str, Cow<'r, str>)],
+    wire: Vec<u8>,
+    /// The fields that the request has given under their own names, as paths of proto names.
+    given: Vec<Cow<'r, str>>,
+    /// The keys of the body. If the request has no update mask, these keys become the mask.
+    mask: Option<Vec<Cow<'r, str>>>,
+}
+
+impl<'r> Draft<'r> {
+    /// Creates a draft with an empty message.
+    pub fn new(codec: &'r Codec, rule: &'r Rule, captures: &'r [(&'r str, Cow<'r, str>)]) -> Self {
+        Self {
+            codec,
+            rule,
+            captures,
+            wire: frames::begin(),
+            given: Vec::new(),
+            mask: None,
+        }
+    }
+
+    /// Reads the body. The rule determines which fields it fills.
+    ///
+    /// # Errors
+    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its type, 400 if it is invalid.
+    pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
+        if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
+            return Ok(());
+        }
+        body::check_encoding(&parts.headers)?;
+        let bytes = body::collect(content, max_bytes).await?;
+        if bytes.is_empty() && !matches!(self.rule.body, BodyRule::Raw(_)) {
+            self.mask = self.rule.infers_mask.then(Vec::new);
+            return Ok(());
+        }
+        if !matches!(self.rule.body, BodyRule::Raw(_)) && !body::is_json(&parts.headers) {
+            let message = match self.method().form_files {
+                Some(_) => "Content-Type must be multipart/form-data or application/json",
+                None => "Content-Type must be application/json",
+            };
+            return Err(Error::new(ErrorKind::UnsupportedMedia, message));
+        }
+        match self.rule.body {
+            BodyRule::None => match bytes.trim_ascii() {
+                b"" | b"{}" | b"null" => Ok(()),
+                _ => Err(Error::invalid("this method takes no body")),
+            },
+            BodyRule::Whole => self.whole(&bytes),
+            BodyRule::Field(number) => self.field(number, &bytes),
+            BodyRule::Raw(number) => {
+                let content_type = parts.headers.get(header::CONTENT_TYPE);
+                body::put_raw(
+                    number,
+                    content_type.map_or(&[], HeaderValue::as_bytes),
+                    &bytes,
+                    &mut self.wire,
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Fills a field from a text part of a form.
+    ///
+    /// # Errors
+    /// 400 if the field does not exist, was already given, or does not accept this text.
+    pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
+        let (path, _) = self.resolve(name, "form field")?;
+        self.codec.decode_text(
+            (self.method().input, &path),
+            self.method().dialect,
+            text,
+            &mut self.wire,
+        )?;
+        if self.rule.infers_mask {
+            self.mask.get_or_insert_default().push(path.clone());
+        }
+        self.given.push(path);
+        Ok(())
+    }
+
+    /// Adds the id of an uploaded file to the field for files.
+    ///
+    /// # Errors
+    /// The field does not accept the id. A store must not return such an id.
+    pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
+        Ok(self
+            .codec
+            .decode_text((self.method().input, field), self.method().dialect, id, &mut self.wire)?)
+    }
+
+    /// Fills fields from the query, then from aliases (headers and query parameters), then from the path.
+    ///
+    /// # Errors
+    /// 400 if a parameter is unknown, is given in two places, or is not a value of its field.
+    pub fn rest(&mut self, parts: &Parts) -> Result<()> {
+        let renamed = match parts.uri.query() {
+            Some(query) => self.query(query)?,
+            None => Vec::new(),
+        };
+        self.aliases(&parts.headers, &renamed)?;
+        self.update_mask();
+        let method = self.method();
+        for (field, value) in self.captures {
+            self.codec
+                .decode_text((method.input, field), method.dialect, value, &mut self.wire)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the finished message in a frame.
+    ///
+    /// # Errors
+    /// 413 if the message is too long for a frame.
+    pub fn finish(self) -> Result<Bytes> {
+        frames::finish(self.wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
+    }
+
+    fn method(&self) -> &'r Method {
+        &self.rule.method
+    }
+
+    fn whole(&mut self, json: &[u8]) -> Result<()> {
+        let method = self.method();
+        if self.captures.is_empty() && method.aliases.is_empty() && !self.rule.infers_mask {
+            self.codec.decode(method.input, method.dialect, json, &mut self.wire)?;
+            return Ok(());
+        }
+        let keys = self
+            .codec
+            .decode_keys(method.input, method.dialect, json, &mut self.wire)?;
+        if let Some(bound) = keys.iter().find(|key| self.is_bound(key)) {
+            return Err(given_by_path(bound));
+        }
+        if self.rule.infers_mask {
+            self.mask = Some(keys.iter().map(|key| Cow::Borrowed(*key)).collect());
+        }
+        self.given.extend(keys.into_iter().map(Cow::Borrowed));
+        Ok(())
+    }
+
+    fn field(&mut self, number: u32, json: &[u8]) -> Result<()> {
+        let method = self.method();
+        let descriptor = method.descriptor.input().get_field(number);
+        let inner = descriptor
+            .filter(|field| !field.is_list() && !field.is_map())
+            .and_then(|field| self.codec.message(field.kind().as_message()?.full_name()));
+        match inner {
+            Some(inner) if self.rule.infers_mask => {
+                let mut wire = Vec::with_capacity(json.len());
+                let keys = self.codec.decode_keys(inner, method.dialect, json, &mut wire)?;
+                self.mask = Some(keys.into_iter().map(Cow::Borrowed).collect());
+                body::put_bytes(number, &wire, &mut self.wire);
+            }
+            _ => self
+                .codec
+                .decode_field((method.input, number), method.dialect, json, &mut self.wire)?,
+        }
+        Ok(())
+    }
+
+    /// Fills fields from the query. Returns the parameters that are aliases, which the caller must handle.
+    fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
+        let mut renamed: Vec<(&Alias, String)> = Vec::new();
+        let method = self.method();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let key = unescape(key)?;
+            let value = unescape(value)?;
+            let alias = method
+                .aliases
+                .iter()
+                .find(|alias| alias.query.as_deref() == Some(&*key));
+            if let Some(alias) = alias {
+                if renamed.iter().any(|(other, _)| std::ptr::eq(*other, alias)) {
+                    return Err(given_twice(&key));
+                }
+                renamed.push((alias, value.into_owned()));
+                continue;
+            }
+            if matches!(self.rule.body, BodyRule::Whole | BodyRule::Raw(None)) {
+                return Err(unknown(&key, "query parameter"));
+            }
+            let (path, field) = self.resolve(&key, "query parameter")?;
+            if field.cardinality == Cardinality::Map || matches!(field.kind, FieldKind::Message(_)) {
+                return Err(unknown(&key, "query parameter"));
+            }
+            self.codec
+                .decode_text((method.input, &path), method.dialect, &value, &mut self.wire)?;
+            self.given.push(path);
+        }
+        Ok(renamed)
+    }
+
+    fn aliases(&mut self, headers: &HeaderMap, renamed: &[(&Alias, String)]) -> Result<()> {
+        let method = self.method();
+        for field in alias::fields(method) {
+            if self.given.iter().any(|given| top(given) == Some(field)) || self.is_bound(field) {
+                continue;
+            }
+            let text = alias::text(method, field, headers, renamed)?;
+            if !text.is_empty() {
+                self.codec
+                    .decode_text((method.input, field), method.dialect, text, &mut self.wire)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the keys of the body as the update mask, unless the request already has a mask.
+    fn update_mask(&mut self) {
+        let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
+            return;
+        };
+        if self.given.iter().any(|given| top(given) == Some("update_mask")) {
+            return;
+        }
+        let mut mask = Vec::new();
+        for key in keys {
+            body::put_bytes(1, key.as_bytes(), &mut mask);
+        }
+        body::put_bytes(number, &mask, &mut self.wire);
+    }
+
+    /// Returns the field to which a name from the client refers, and its path of proto names.
+    fn resolve(&self, name: &str, what: &str) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
+        let (path, field, first) = resolve(self.codec, self.method().input, name).ok_or_else(|| unknown(name, what))?;
+        if self.is_bound(&path) {
+            return Err(given_by_path(&path));
+        }
+        match self.rule.body {
+            BodyRule::Field(number) | BodyRule::Raw(Some(number)) if number == first => {
+                return Err(Error::invalid_field(
+                    path.clone().into_owned(),
+                    format!("{path}: already set by the request body"),
+                ));
+            }
+            _ => {}
+        }
+        if field.cardinality == Cardinality::Single && self.given.contains(&path) {
+            return Err(given_twice(&path));
+        }
+        if let Some(other) = self.other_choice(&path) {
+            return Err(Error::invalid_field(
+                path.clone().into_owned(),
+                format!("{path}: cannot be given together with {other}"),
+            ));
+        }
+        Ok((path, field))
+    }
+
+    /// Returns another member of the same oneof that the request has already given.
+    fn other_choice(&self, path: &str) -> Option<&str> {
+        let member = top(path)?;
+        let choice = self
+            .method()
+            .choices
+            .iter()
+            .find(|choice| choice.iter().any(|name| **name == *member))?;
+        let mut given = self.given.iter().filter_map(|given| top(given));
+        given.find(|given| *given != member && choice.iter().any(|name| **name == **given))
+    }
+
+    fn is_bound(&self, path: &str) -> bool {
+        self.captures.iter().any(|(field, _)| *field == path)
+    }
+}
+
+/// Creates the gRPC request with a message, and with the headers and extensions of the HTTP request.
+pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::body::Body> {
+    let mut request = Request::new(tonic::body::Body::new(Full::new(message)));
+    *request.method_mut() = HttpMethod::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from(method.path.clone());
+    *request.extensions_mut() = parts.extensions;
+    let mut headers = parts.headers;
+    for name in &NOT_CARRIED {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Headers that are not copied, because they describe the HTTP message. A gRPC service would misinterpret them.
+static NOT_CARRIED: [HeaderName; 12] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TRAILER,
+    header::EXPECT,
+    header::HOST,
+    header::ACCEPT_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("grpc-accept-encoding"),
+];
+
+fn resolve<'c>(codec: &'c Codec, message: MessageId, name: &str) -> Option<(Cow<'c, str>, FieldInfo<'c>, u32)> {
+    let Some((head, rest)) = name.split_once('.') else {
+        let field = codec.field(message, name)?;
+        return Some((Cow::Borrowed(field.name), field, field.number));
+    };
+    let outer = codec.field(message, head)?;
+    let (Cardinality::Single, FieldKind::Message(inner) | FieldKind::TextMessage(inner)) =
+        (outer.cardinality, outer.kind)
+    else {
+        return None;
+    };
+    let (path, field, _) = resolve(codec, inner, rest)?;
+    Some((Cow::Owned(format!("{}.{path}", outer.name)), field, outer.number))
+}
+
+fn unescape(text: &str) -> Result<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let spaced = text.replace('+', " ");
+    match percent_decode(spaced.as_bytes()).decode_utf8() {
+        Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
+        Err(_) => Err(Error::invalid("the query is not UTF-8")),
+    }
+}
+
+/// The first segment of a field path.
+fn top(path: &str) -> Option<&str> {
+    path.split('.').next()
+}
+
+fn unknown(name: &str, what: &str) -> Error {
+    let short: String = name.chars().take(64).collect();
+    Error::invalid_field(short.clone(), format!("unknown {what} {short:?}"))
+}
+
+fn given_twice(name: &str) -> Error {
+    Error::invalid_field(name.to_owned(), format!("{name}: given more than once"))
+}
+
+fn given_by_path(name: &str) -> Error {
+    Error::invalid_field(name.to_owned(), format!("{name}: already set by the path"))
+}

@@ -1,0 +1,201 @@
+//! Translates a gRPC response that is one message or raw bytes into an HTTP response.
+//!
+//! Called by the transcoder. gRPC has no form for some HTTP details. A service sets these details in its initial
+//! metadata. The constants below list the accepted metadata. All other metadata is dropped.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum_core::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use prost::Message;
+use tonic::Status;
+
+use crate::{
+    Error, Shared,
+    frames::{Frames, failure},
+    json::Codec,
+    options::HttpBody,
+    route::Rule,
+};
+
+/// Metadata that sets the HTTP status of a successful response: 200, 201, 202, 204, 206, 304 or 416.
+pub const HTTP_STATUS: &str = "x-http-status";
+/// Metadata that becomes `Content-Type` and takes precedence over `HttpBody.content_type`. The name `content-type` is
+/// reserved by gRPC.
+pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
+/// Metadata that becomes `Content-Length`. Its value is the total size of the `HttpBody` stream, in bytes. The name
+/// `content-length` cannot be used, because the frames of the gRPC response are longer than this value.
+pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
+
+/// Metadata that becomes the HTTP header with the same name.
+pub static CARRIED: [HeaderName; 8] = [
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::ACCEPT_RANGES,
+    header::CONTENT_RANGE,
+    header::CONTENT_DISPOSITION,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::CONTENT_SECURITY_POLICY,
+    header::CACHE_CONTROL,
+];
+
+/// Renders the response of a method that does not stream.
+pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return shared.fail(&status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    let message = match frames.next().await {
+        Some(Ok(message)) => message,
+        Some(Err(status)) => return shared.fail(&status),
+        None => return shared.fail(&Status::internal("the service sent no response")),
+    };
+    // The status follows the message. Only the status shows whether the call has succeeded.
+    match frames.next().await {
+        None => {}
+        Some(Ok(_)) => return shared.fail(&Status::internal("the service sent more than one response")),
+        Some(Err(status)) => return shared.fail(&status),
+    }
+    if rule.method.answers_raw && rule.response_body.is_none() {
+        return match HttpBody::decode(message) {
+            Ok(body) => whole(&parts.headers, &body.content_type, Body::from(body.data)),
+            Err(error) => shared.refuse(Error::internal("the response could not be decoded", error)),
+        };
+    }
+    let mut json = Vec::with_capacity(message.len() * 2 + 64);
+    match encode(&shared.codec, rule, &message, &mut json) {
+        Ok(()) => whole(&parts.headers, "application/json", Body::from(json)),
+        Err(error) => shared.refuse(error),
+    }
+}
+
+/// Renders the response of a method that streams `HttpBody`. The body is the concatenated bytes of all messages.
+pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return shared.fail(&status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    // The first message contains the content type. If the service fails before the first message, the failure becomes
+    // an ordinary HTTP error.
+    let first = match frames.next().await.transpose() {
+        Ok(first) => first.unwrap_or_default(),
+        Err(status) => return shared.fail(&status),
+    };
+    match HttpBody::decode(first) {
+        Ok(HttpBody { content_type, data }) => {
+            let first = Some(data).filter(|data| !data.is_empty());
+            whole(&parts.headers, &content_type, Body::new(RawBody { first, frames }))
+        }
+        Err(error) => shared.refuse(Error::internal("the response could not be decoded", error)),
+    }
+}
+
+/// Writes the JSON of one message. If the rule has a `response_body`, only this field of the message is written.
+///
+/// # Errors
+/// `Internal` if the bytes from the service are not a message of the expected type.
+pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
+    let method = &rule.method;
+    let written = match rule.response_body {
+        Some(number) => codec.encode_field((method.output, number), method.dialect, message, json),
+        None => codec.encode(method.output, method.dialect, message, json),
+    };
+    written.map_err(Error::from)
+}
+
+/// The status that the metadata requests.
+pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
+    let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
+    match asked {
+        Some(b"201") => StatusCode::CREATED,
+        Some(b"202") => StatusCode::ACCEPTED,
+        Some(b"204") => StatusCode::NO_CONTENT,
+        Some(b"206") => StatusCode::PARTIAL_CONTENT,
+        Some(b"304") => StatusCode::NOT_MODIFIED,
+        Some(b"416") => StatusCode::RANGE_NOT_SATISFIABLE,
+        _ => StatusCode::OK,
+    }
+}
+
+/// Creates a complete response, with the HTTP headers that the metadata contains.
+fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
+    let status = status_of(metadata);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = Response::new(if bodiless { Body::empty() } else { body });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    carry(metadata, headers);
+    if bodiless {
+        return response;
+    }
+    let content_type = match metadata.get(HTTP_CONTENT_TYPE) {
+        Some(value) => Some(value.clone()),
+        None if content_type == "application/json" => Some(HeaderValue::from_static("application/json")),
+        None => HeaderValue::from_str(content_type)
+            .ok()
+            .filter(|value| !value.is_empty()),
+    };
+    headers.insert(
+        header::CONTENT_TYPE,
+        content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
+    if let Some(length) = metadata.get(HTTP_CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, length.clone());
+    }
+    response
+}
+
+/// Copies the metadata listed in [`CARRIED`] to HTTP headers.
+fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
+    for name in &CARRIED {
+        if let Some(value) = metadata.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The body of a response with the bytes of a stream of `HttpBody`. If the stream fails, the connection is aborted, so
+/// that the reader does not treat an incomplete body as complete.
+struct RawBody {
+    first: Option<Bytes>,
+    frames: Frames,
+}
+
+impl http_body::Body for RawBody {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(data) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        loop {
+            let message = match ready!(self.frames.poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None => return Poll::Ready(None),
+            };
+            match HttpBody::decode(message) {
+                Ok(body) if body.data.is_empty() => {}
+                Ok(body) => return Poll::Ready(Some(Ok(Frame::data(body.data)))),
+                Err(error) => return Poll::Ready(Some(Err(Status::internal(error.to_string())))),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.first.as_ref().map_or(0, Bytes::len) as u64);
+        hint
+    }
+}

@@ -1,0 +1,124 @@
+//! Maps an HTTP method and a path to a gRPC method.
+//!
+//! The router is built once from a descriptor set. The transcoder queries it for every request. If two rules match the
+//! same paths, the router cannot be built. Routing therefore never depends on the order of the files.
+
+pub mod rules;
+pub mod template;
+pub mod tree;
+
+use std::borrow::Cow;
+
+use http::Method as HttpMethod;
+use prost_reflect::DescriptorPool;
+
+pub use self::rules::{Alias, BodyRule, Method, Rule};
+use self::{
+    template::Capture,
+    tree::{Conflict, Found, Tree},
+};
+use crate::{Error, Result, json::Codec, options::Package};
+
+/// The routes of the services of a descriptor pool.
+#[derive(Debug)]
+pub struct Router {
+    rules: Vec<Rule>,
+    targets: Vec<Target>,
+    tree: Tree,
+    pub(crate) package: Package,
+}
+
+/// One path of a rule. It is either the path in the proto file, or this path below the second root of the service.
+#[derive(Debug)]
+struct Target {
+    rule: usize,
+    captures: Vec<Capture>,
+}
+
+/// Result of routing a request.
+#[derive(Debug)]
+pub enum Routed<'r> {
+    /// The index of the matching rule, and the fields captured from the path.
+    To(usize, Vec<(&'r str, Cow<'r, str>)>),
+    /// The path exists, but only for these HTTP methods.
+    OtherMethods(Vec<HttpMethod>),
+    /// No rule has this path.
+    Nowhere,
+    /// The percent-encoding of the path is invalid.
+    Malformed,
+}
+
+impl Router {
+    /// Reads the rules of a descriptor set and builds the matcher.
+    ///
+    /// # Errors
+    /// `Invalid`. If a rule is wrong, the error names its method. If two rules conflict, the error names both
+    /// methods.
+    pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
+        let mut router = Self {
+            rules: rules::read(pool, codec)?,
+            targets: Vec::new(),
+            tree: Tree::default(),
+            package: codec.package.clone(),
+        };
+        for rule in 0..router.rules.len() {
+            router.add(rule, "")?;
+        }
+        for rule in 0..router.rules.len() {
+            let prefix = router.rules[rule].method.prefix.clone();
+            if !prefix.is_empty() {
+                router.add(rule, &prefix)?;
+            }
+        }
+        Ok(router)
+    }
+
+    /// The rules, in the order of the proto files.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Finds the rule for a request. `path` is the percent-encoded path of the URI.
+    pub fn find<'r>(&'r self, method: &HttpMethod, path: &'r str) -> Routed<'r> {
+        match self.tree.find(method, path) {
+            Found::Rule(target, path) => {
+                let target = &self.targets[target];
+                let values = target
+                    .captures
+                    .iter()
+                    .map(|capture| (&*capture.field, path.value(capture)));
+                Routed::To(target.rule, values.collect())
+            }
+            Found::OtherMethods(methods) => Routed::OtherMethods(methods),
+            Found::Nothing => Routed::Nowhere,
+            Found::Malformed => Routed::Malformed,
+        }
+    }
+
+    fn add(&mut self, number: usize, prefix: &str) -> Result<()> {
+        let rule = &self.rules[number];
+        let name = rule.method.descriptor.full_name();
+        let template = match prefix {
+            "" => rule.template.clone(),
+            prefix => rule
+                .template
+                .below(prefix)
+                .map_err(|error| Error::invalid(format!("{name}: the prefix {prefix}: {error}")))?,
+        };
+        let target = self.targets.len();
+        if let Err(Conflict(earlier)) = self.tree.add(&template, rule.verb.clone(), target) {
+            let other = &self.rules[self.targets[earlier].rule];
+            return Err(Error::invalid(format!(
+                "{name} at {prefix}{} and {} at {} match the same requests",
+                rule.path,
+                other.method.descriptor.full_name(),
+                other.path,
+            )));
+        }
+        self.targets.push(Target {
+            rule: number,
+            captures: template.captures,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! The background loops of the process. `server` starts and stops them here, all together.
+//!
+//! | loop | work |
+//! |---|---|
+//! | `worker` | executes runs |
+//! | `sweeper` | removes unused data |
+//! | `telemetry::add_up_samples` | keeps the memory of metrics small |
+//! | `events::relay` | on a shared database, fetches events that other processes write |
+//! | `installation::keep` | on a shared database, reports that the data folder is in use |
+//!
+//! The worker and the sweeper begin only when this process is a member of the installation.
+
+pub mod sweeper;
+mod worker;
+
+use std::time::Duration;
+
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tracing::warn;
+
+use crate::{app::App, error::Result, events, installation, telemetry};
+
+/// Maximum time for which a shutdown waits for the worker to stop. The worker may not stop if the database does not
+/// respond.
+const WORKER_END: Duration = Duration::from_secs(5);
+
+/// The running loops. Dropping the value ends all loops except the worker.
+pub struct Background {
+    worker: JoinHandle<Result<()>>,
+    others: JoinSet<()>,
+}
+
+impl Background {
+    /// Starts all loops.
+    pub fn start(app: &App) -> Self {
+        let mut others = JoinSet::new();
+        others.spawn(sweep(app.clone()));
+        others.spawn(telemetry::add_up_samples());
+        if !app.db.is_private() {
+            others.spawn(events::relay::relay(app.clone()));
+            others.spawn(installation::keep(app.clone(), app.stopping.clone()));
+        }
+        Self {
+            worker: tokio::spawn(work(app.clone())),
+            others,
+        }
+    }
+
+    /// Waits until the worker has handed over its runs, then ends the other loops. The app must be stopping.
+    ///
+    /// # Errors
+    /// The error with which the worker ended.
+    pub async fn stop(self) -> Result<()> {
+        match timeout(WORKER_END, self.worker).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(fault)) => warn!(error = %fault, "the worker failed"),
+            Err(_) => warn!("the worker did not stop before the shutdown deadline"),
+        }
+        drop(self.others);
+        Ok(())
+    }
+}
+
+/// Waits until this process is a member of the installation, then executes runs.
+async fn work(app: App) -> Result<()> {
+    tokio::select! {
+        () = app.stopping.cancelled() => return Ok(()),
+        () = app.installation.member() => {}
+    }
+    worker::work(app).await
+}
+
+/// Waits until this process is a member of the installation, then removes unused data.
+async fn sweep(app: App) {
+    app.installation.member().await;
+    sweeper::sweep(app).await;
+}

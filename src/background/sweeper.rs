@@ -1,0 +1,130 @@
+//! The sweeper: removes uploads that no run used in time, deleted agents whose last run has ended, and files of deleted
+//! projects that a crash left behind.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::{
+    fs::{self, DirEntry, ReadDir},
+    time::sleep,
+};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, uploads};
+
+/// Pause between two sweeps.
+const EVERY: Duration = Duration::from_mins(10);
+/// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
+/// sweep by ten minutes.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Age at which a staged file without a row counts as abandoned; a younger file may still be arriving.
+const ON_ITS_WAY: Duration = Duration::from_hours(1);
+/// Maximum number of rows or files per batch.
+const AT_ONCE: usize = 500;
+
+/// Sweeps periodically until the app is stopping.
+pub async fn sweep(app: App) {
+    let began = SystemTime::now();
+    let mut failures = 0;
+    loop {
+        let pause = match sweep_once(&app, began).await {
+            Ok(()) => {
+                failures = 0;
+                EVERY
+            }
+            Err(fault) => {
+                warn!(error = %fault, "could not remove all unused rows and files; the sweeper will retry");
+                failures += 1;
+                AGAIN.saturating_mul(failures).min(EVERY)
+            }
+        };
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// Runs one sweep. A failure in one part does not stop the other parts. `began` is the start time of this process.
+///
+/// # Errors
+/// The first error of the database, or of the file system if a workspace cannot be removed.
+pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
+    let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
+    let workspaces = workspaces(app).await;
+    let uploads = old_uploads(app, began).await;
+    agents.and(workspaces).and(uploads)
+}
+
+// A project's row is created before the workspace and deleted before the workspace, so a workspace without a row is
+// left over from a crash.
+async fn workspaces(app: &App) -> Result<()> {
+    let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
+        return Ok(());
+    };
+    let scope = Scope::system("workspaces of deleted projects");
+    let mut failed = Ok(());
+    loop {
+        let some = next_named(&mut folders).await;
+        let known = projects::list::known(app.db.read(), scope, ids(&some)).await?;
+        for (project_id, _) in some.iter().filter(|(project_id, _)| !known.contains(project_id)) {
+            match projects::sandbox::discard(app, *project_id).await {
+                Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
+                Err(fault) => failed = Err(fault),
+            }
+        }
+        if some.is_empty() {
+            return failed;
+        }
+    }
+}
+
+/// Reads up to [`AT_ONCE`] entries whose names are ids; returns none at the end of the folder.
+async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
+    let mut some = Vec::new();
+    while some.len() < AT_ONCE
+        && let Ok(Some(entry)) = folder.next_entry().await
+    {
+        let id = entry.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok());
+        some.extend(id.map(|id| (id, entry)));
+    }
+    some
+}
+
+fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
+    entries.iter().map(|(id, _)| *id)
+}
+
+// Removes expired uploads, and staged files without a row.
+async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
+    let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
+    if expired > 0 {
+        info!(uploads = expired, "removed uploads that no run used");
+    }
+    // A process that crashes while it receives a file leaves the file without a row. If no other process uses the
+    // folder, a file without a row was left by a crash if the file is older than this process.
+    let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
+        return Ok(());
+    };
+    loop {
+        let some = next_named(&mut files).await;
+        if some.is_empty() {
+            return Ok(());
+        }
+        // Check the ages before the rows. A file that is old enough either has a row already or never gets one.
+        let mut left = Vec::new();
+        for (upload_id, file) in some {
+            let modified = file.metadata().await.and_then(|metadata| metadata.modified());
+            let is_left = modified.is_ok_and(|modified| {
+                let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+                age > ON_ITS_WAY || app.db.is_private() && modified < began
+            });
+            left.extend(is_left.then_some((upload_id, file)));
+        }
+        let scope = Scope::system("staged files without an upload");
+        let known = uploads::known(app.db.read(), scope, ids(&left)).await?;
+        for (_, file) in left.iter().filter(|(upload_id, _)| !known.contains(upload_id)) {
+            drop(fs::remove_file(file.path()).await);
+        }
+    }
+}

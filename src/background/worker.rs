@@ -1,0 +1,206 @@
+//! The worker claims runs and executes them.
+//!
+//! Each process has one worker. The worker renews the leases of all its runs together. If a lease could not be renewed
+//! because another worker owns the run, the worker drops the run and writes nothing more for it. `worker/drive.rs`
+//! executes one run from claim to end.
+
+mod drive;
+mod job;
+mod sink;
+
+use std::{
+    collections::HashMap,
+    iter,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    error::Result,
+    id,
+    runs::{
+        claim::{self, Claimed},
+        worker_slots::ClaimedInSlot,
+    },
+};
+
+/// Maximum wait for a hint before the worker polls for work. Other processes on the same database send no hints.
+const POLL_SHARED: Duration = Duration::from_secs(1);
+/// Maximum wait for a hint on a private database, where every start and every end of a run sends a hint.
+const POLL_PRIVATE: Duration = Duration::from_secs(5);
+/// Maximum number of runs claimed in one transaction.
+const CLAIM_AT_ONCE: usize = 64;
+/// Maximum time for handing over all running runs at shutdown. The lease of a run that takes longer expires.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// The tokens of the runs that a worker holds.
+#[derive(Clone, Default)]
+pub(crate) struct Held {
+    runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
+}
+
+/// Tokens that end the execution of a run.
+#[derive(Clone, Default)]
+pub(crate) struct Tokens {
+    /// A caller asked the run to stop.
+    pub(crate) stop: CancellationToken,
+    /// Another worker owns the run, or this process shuts down: nothing more may be written.
+    pub(crate) lost: CancellationToken,
+}
+
+impl Held {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, Tokens>) -> T) -> T {
+        look(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Claims and drives runs until the app is stopping, then hands all running runs over to the next process.
+///
+/// # Errors
+/// Database errors while releasing the leases of an earlier process at startup.
+pub async fn work(app: App) -> Result<()> {
+    let shutdown = app.stopping.clone();
+    let worker_id = id::new();
+    if app.db.is_private() {
+        claim::release_all(&app).await?;
+    }
+    let poll = if app.db.is_private() { POLL_PRIVATE } else { POLL_SHARED };
+    let (held, tasks) = (Held::default(), TaskTracker::new());
+    let ended = CancellationToken::new();
+    let renewing = tokio::spawn(renew(app.clone(), worker_id, held.clone(), ended.clone()));
+    let lease = Duration::from_secs(app.config.worker.lease_seconds);
+    let slots = Arc::new(Semaphore::new(app.config.worker.max_runs));
+    let arrivals = app
+        .worker_slots
+        .open(worker_id, lease, &slots, app.config.worker.max_runs);
+    let executor = Executor {
+        app: app.clone(),
+        worker_id,
+        held: held.clone(),
+        tasks: tasks.clone(),
+    };
+    let seating = tokio::spawn(seat(executor.clone(), arrivals));
+    while !shutdown.is_cancelled() {
+        // Take the slots before the claim, because a start may take a slot during the claim.
+        let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
+            .take(CLAIM_AT_ONCE)
+            .collect();
+        let claimed = if free.is_empty() {
+            Vec::new()
+        } else {
+            claim::claim(&app, worker_id, free.len(), lease)
+                .await
+                .unwrap_or_else(|fault| {
+                    warn!(error = %fault, "could not claim runs");
+                    Vec::new()
+                })
+        };
+        let more = !free.is_empty() && claimed.len() == free.len();
+        for (claimed, slot) in claimed.into_iter().zip(free) {
+            executor.begin(claimed, slot);
+        }
+        let waits = more || claim::has_waiting(&app).await.unwrap_or(true);
+        app.wake.note_waiting(waits);
+        if !more {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = timeout(poll, app.wake.work()) => {}
+            }
+        }
+    }
+    // Some starts may still hold a slot. `seating` ends only after each of them has sent its run or released its slot,
+    // so the hand-over includes these runs.
+    app.worker_slots.close();
+    if let Err(fault) = seating.await {
+        error!(error = %fault, "the task that receives started runs failed");
+    }
+    hand_over(&held, &tasks).await;
+    ended.cancel();
+    renewing
+        .await
+        .unwrap_or_else(|fault| error!(error = %fault, "the task that renews leases failed"));
+    Ok(())
+}
+
+/// The state shared by all runs of the worker.
+#[derive(Clone)]
+struct Executor {
+    app: App,
+    worker_id: Uuid,
+    held: Held,
+    tasks: TaskTracker,
+}
+
+impl Executor {
+    fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
+        let tokens = Tokens::default();
+        let run_id = claimed.run.id;
+        self.held.with(|runs| runs.insert(run_id, tokens.clone()));
+        let (app, held, worker_id) = (self.app.clone(), self.held.clone(), self.worker_id);
+        self.tasks.spawn(async move {
+            drive::drive(&app, worker_id, claimed, tokens).await;
+            held.with(|runs| runs.remove(&run_id));
+            drop(slot);
+            app.wake.run_ended();
+        });
+    }
+}
+
+async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
+    while let Some((claimed, slot)) = arrivals.recv().await {
+        executor.begin(claimed, slot);
+    }
+}
+
+// The task of each run detects by itself that the app is stopping (`worker/drive.rs`).
+async fn hand_over(held: &Held, tasks: &TaskTracker) {
+    tasks.close();
+    let runs = held.with(|runs| runs.len());
+    if runs > 0 {
+        info!(runs, "handing over the running runs");
+    }
+    if timeout(HAND_OVER, tasks.wait()).await.is_err() {
+        let runs = held.with(|runs| runs.len());
+        warn!(runs, "could not hand over some runs in time; their leases will expire");
+    }
+}
+
+async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) {
+    let lease = Duration::from_secs(app.config.worker.lease_seconds);
+    let mut ticks = interval(lease / 3);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let before: Vec<Uuid> = held.with(|runs| runs.keys().copied().collect());
+        if before.is_empty() {
+            continue;
+        }
+        match claim::renew(&app, worker_id, &before, lease).await {
+            Ok(renewed) => held.with(|runs| {
+                for run_id in before {
+                    let Some(tokens) = runs.get(&run_id) else { continue };
+                    match renewed.iter().find(|run| run.run_id == run_id) {
+                        Some(run) if run.stop_requested => tokens.stop.cancel(),
+                        Some(_) => {}
+                        // The run has just finished, or another worker owns it. The token has no effect on a finished
+                        // run.
+                        None => tokens.lost.cancel(),
+                    }
+                }
+            }),
+            Err(fault) => warn!(error = %fault, "could not renew leases"),
+        }
+    }
+}

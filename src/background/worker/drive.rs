@@ -1,0 +1,187 @@
+//! Executes one run from claim to end.
+//!
+//! `worker` spawns [`drive`] for each claimed run. At shutdown the run is handed over at once: a model call is
+//! cancelled, a running tool call gets a short time to end, nothing new begins, and the lease is released for the next
+//! process.
+
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::time::timeout;
+use tracing::{Instrument, error, info, info_span, warn};
+use uuid::Uuid;
+
+use super::{Tokens, job, sink::JournalSink};
+use crate::{
+    app::App,
+    engine::{self, Job, Outcome},
+    error::{Code, Error, Result},
+    runs::{
+        Run, RunLog, Status,
+        claim::{self, Claimed},
+        journal::RunEnd,
+        report,
+    },
+    v1::{Notice, NoticeKind, run_event::Event},
+};
+
+/// Time that running tool calls get to end at shutdown. It is short, because the next process cannot answer before this
+/// one has ended; it is long enough that short calls need not be reported as "outcome unknown".
+const TOOL_GRACE: Duration = Duration::from_millis(500);
+
+/// Drives a claimed run until its terminal event is committed, or until this worker no longer owns it.
+pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
+    let run_id = claimed.run.id;
+    let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
+    async {
+        match attempt(app, &claimed, &tokens).await {
+            Err(_) if app.stopping.is_cancelled() => info!("run handed over to the next process"),
+            Err(fault) => {
+                warn!(error = %fault, "stopped executing a run; if it has not ended, a worker will resume it");
+            }
+            Ok(()) => {}
+        }
+        // Releases the lease of an unfinished run for the next claim. A finished run has no lease.
+        if tokens.lost.is_cancelled()
+            && let Err(fault) = claim::release(app, worker_id, run_id).await
+        {
+            warn!(error = %fault, "could not release a run; its lease will expire");
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
+    let run = &claimed.run;
+    let _working = app.wake.working(run.id, tokens.stop.clone());
+    let ring = app.hub.ring(run.id);
+    let log = RunLog::open(
+        &app.journal,
+        run,
+        ring,
+        claimed.newest_event,
+        (tokens.stop.clone(), tokens.lost.clone()),
+    );
+    if run.stop_requested {
+        let ending = RunEnd {
+            status: Status::Stopped,
+            error: None,
+        };
+        return finish(app, run, &log, ending).await;
+    }
+    let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
+    let outcome = work.await.unwrap_or_else(|_| {
+        error!("a run panicked");
+        Err(Error::new(
+            Code::Internal,
+            "the run failed because of an internal error; see the server's log",
+        ))
+    });
+    if tokens.lost.is_cancelled() {
+        return Err(Error::new(Code::Contended, "another worker owns the run"));
+    }
+    let ending = match outcome {
+        Ok(Outcome::Completed) => RunEnd {
+            status: Status::Completed,
+            error: None,
+        },
+        Ok(Outcome::Stopped) => RunEnd {
+            status: Status::Stopped,
+            error: None,
+        },
+        Ok(Outcome::Failed { code, message }) => RunEnd {
+            status: Status::Failed,
+            error: Some((code, message)),
+        },
+        Ok(Outcome::Abandoned(fault)) => {
+            tokens.lost.cancel();
+            return Err(fault.into());
+        }
+        Err(fault) => {
+            error!(error = %fault, "could not run the engine");
+            let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
+            RunEnd {
+                status: Status::Failed,
+                error: Some(error),
+            }
+        }
+    };
+    let finished = finish(app, run, &log, ending).await;
+    if finished.is_err() {
+        tokens.lost.cancel();
+    }
+    finished
+}
+
+async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<()> {
+    let (status, error_code) = (ending.status, ending.error.as_ref().map(|(code, _)| code.clone()));
+    log.finish(ending).await?;
+    report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
+    Ok(())
+}
+
+/// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
+async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
+    // The preparation can be cancelled at any point. It may stay incomplete, because the next worker places the
+    // remaining files.
+    let (job, sink) = tokio::select! {
+        biased;
+        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),
+        prepared = prepare(app, claimed, log) => prepared?,
+    };
+    let cancel = tokens.stop.child_token();
+    let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
+    tokio::select! {
+        outcome = &mut work => return Ok(outcome),
+        () = leave(app, log, tokens, sink.tools_ended()) => {}
+    }
+    // The lease is released only after the engine has ended the processes of its tools.
+    cancel.cancel();
+    Ok(work.await)
+}
+
+/// Waits until this worker must release a run: it has lost the lease, or the process shuts down. At shutdown, running
+/// tool calls get a short time to end, and all earlier output is committed first.
+async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
+    tokio::select! {
+        () = tokens.lost.cancelled() => return,
+        () = app.stopping.cancelled() => {}
+    }
+    // After a timeout, the outcome of the tool call is unknown. It need not be recorded here, because the next worker
+    // reports it to the model.
+    let _ = timeout(TOOL_GRACE, tools_ended).await;
+    if let Err(fault) = log.flush().await {
+        warn!(error = %fault, "could not write the last events of a run that is being handed over");
+    }
+    tokens.lost.cancel();
+}
+
+async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job, Arc<JournalSink>)> {
+    let run = &claimed.run;
+    let model = app.models.load(&run.model_used)?;
+    announce(app, run, log);
+    let job = job::assemble(app, claimed, model).await?;
+    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
+}
+
+// Writes the notices that a reader of the run should see first.
+fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
+    let notice = |kind: NoticeKind, message: &str| {
+        log.say(Event::Notice(Notice {
+            kind: kind.into(),
+            message: message.to_owned(),
+        }));
+    };
+    if run.lease_epoch > 1 {
+        notice(
+            NoticeKind::Resumed,
+            "The run was resumed after its previous worker stopped.",
+        );
+    } else if app.llm.is_demo(&run.model_used) {
+        notice(
+            NoticeKind::DemoModel,
+            "No model provider is configured for this model, so the built-in demo model answers. It follows fixed rules.",
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Puts the job of a run together. Each part comes from the noun that owns it:
+//!
+//! | part | owner |
+//! |---|---|
+//! | instructions of the agent | `agents::version` |
+//! | sandbox, created on first use | `projects::on_demand` |
+//! | files of the start | `uploads::place` |
+//! | tools | `tools` |
+//! | limits | `runs::budget` |
+//! | history | `threads::history` |
+//! | price and reservations of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
+
+use std::sync::Arc;
+
+use crate::{
+    accounts::Scope,
+    agents,
+    app::App,
+    config::Model,
+    engine::{Job, ModelLimits, prompt::Prompt},
+    error::Result,
+    projects::OnDemand,
+    runs::{budget, claim::Claimed, start::Mode},
+    threads::history,
+    tools::{self, Toolbox},
+    uploads::place,
+};
+
+/// Loads all parts of a run's job.
+pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
+    let run = &claimed.run;
+    let (db, scope) = (app.db.read(), Scope::account(run.account_id));
+    let workplace = workplace(app, claimed).await?;
+    let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
+    let tools = RunTools::of(app, &run.mode).await?;
+    let budget = budget::of(app, run).await?;
+    let past = history::load(db, scope, (run.thread_id, run.id), model.context_window).await?;
+    let prompt = Prompt {
+        agent: agent.as_deref(),
+        sandbox: tools.sandbox.as_deref(),
+        today: app.clock.now().date_naive(),
+    };
+    Ok(Job {
+        run_id: run.id,
+        model: limits_of(model),
+        system_prompt: prompt.assemble(),
+        history: past.messages,
+        tools: tools.toolbox,
+        workplace,
+        budget,
+        interrupted: past.interrupted,
+        steps_done: u32::try_from(run.steps).unwrap_or_default(),
+        tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
+    })
+}
+
+fn limits_of(model: &Model) -> ModelLimits {
+    ModelLimits {
+        name: model.name.clone(),
+        context_window: model.context_window,
+        max_output_tokens: model.max_output_tokens,
+    }
+}
+
+/// The sandbox of the run's project, with all files of the run.
+async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
+    let run = &claimed.run;
+    let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));
+    if claimed.awaits_files {
+        place::place(app, workplace.ensure().await?, run.into()).await?;
+    }
+    Ok(workplace)
+}
+
+/// The tools of a run, and the description of the sandbox in which they work.
+struct RunTools {
+    toolbox: Arc<Toolbox>,
+    sandbox: Option<String>,
+}
+
+impl RunTools {
+    async fn of(app: &App, mode: &str) -> Result<Self> {
+        if mode != Mode::Code.as_str() {
+            return Ok(Self {
+                toolbox: tools::none(),
+                sandbox: None,
+            });
+        }
+        Ok(Self {
+            // A run has only the core tools, because no source of further tools exists yet.
+            toolbox: Toolbox::for_run(tools::core(), Vec::new())?,
+            sandbox: Some(app.sandboxes.describe_for_model().await),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! The engine's sink, which writes to the journal. It reserves credits before each model call and calculates the cost
+//! of each call.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI32, AtomicI64, Ordering},
+};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{
+    app::App,
+    config::Model,
+    engine::{self, Recorded, Sink, StoredMessage},
+    error::{Code, Error},
+    ledger::{self, Billing, Charge},
+    llm::ChatMessage,
+    runs::{
+        Run, RunLog,
+        journal::{Entry, Spent},
+        reserve::{CallEstimate, reserve},
+    },
+    threads::{NewMessage, messages::StoredCall},
+    v1::{MessageRole, ModelUsage, run_event::Event},
+};
+
+/// Receives the engine's output of one run.
+pub(super) struct JournalSink {
+    app: App,
+    run: Run,
+    log: Arc<RunLog>,
+    billing: Billing,
+    /// Number of recorded model calls. A run makes one call at a time.
+    steps: AtomicI32,
+    /// Credits reserved for the next model call, in millionths.
+    held: AtomicI64,
+    /// Number of recorded tool calls without a recorded result.
+    open_calls: watch::Sender<usize>,
+}
+
+impl JournalSink {
+    /// Creates a sink that records the cost of model calls, and charges the account if the model is charged.
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
+        Self {
+            app: app.clone(),
+            log,
+            billing: Billing::of(app, model),
+            steps: AtomicI32::new(run.steps),
+            held: AtomicI64::new(run.held_microcredits),
+            open_calls: watch::Sender::new(0),
+            run: run.clone(),
+        }
+    }
+
+    /// Waits until every recorded tool call has a recorded result.
+    pub(super) async fn tools_ended(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.open_calls.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    fn entry(&self, recorded: Vec<Recorded>) -> Entry {
+        let mut entry = Entry::default();
+        for Recorded { mut event, message } in recorded {
+            if let Event::Usage(usage) = &mut event {
+                let charge = self.price(usage, &mut entry.spent);
+                entry.charges.extend(charge);
+            }
+            entry.events.push(event);
+            entry.messages.extend(message.map(stored));
+        }
+        entry
+    }
+
+    fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
+        let count = |tokens: i64| u64::try_from(tokens).unwrap_or_default();
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut more = Spent {
+            steps: 1,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            ..Spent::default()
+        };
+        let charge = self.billing.recorded().map(|price| {
+            more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
+            usage.credits = ledger::in_credits(more.microcredits);
+            self.held.store(0, Ordering::Relaxed);
+            Charge {
+                account_id: self.run.account_id,
+                book: self.billing.book(),
+                run_id: self.run.id,
+                thread_id: self.run.thread_id,
+                step,
+                model: usage.model_name.clone(),
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                estimated: usage.estimated,
+                microcredits: more.microcredits,
+            }
+        });
+        spent.add(more);
+        charge
+    }
+}
+
+#[async_trait]
+impl Sink for JournalSink {
+    fn say(&self, event: Event) {
+        self.log.say(event);
+    }
+
+    async fn record(&self, recorded: Vec<Recorded>) -> engine::Result<()> {
+        let count = |matches: fn(&Event) -> bool| recorded.iter().filter(|entry| matches(&entry.event)).count();
+        let calls = count(|event| matches!(event, Event::ToolCall(_)));
+        let results = count(|event| matches!(event, Event::ToolResult(_)));
+        self.open_calls.send_modify(|open| *open += calls);
+        let outcome = self.log.record(self.entry(recorded)).await;
+        // Some results may belong to calls that an earlier worker recorded. This counter does not include those calls.
+        self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
+        Ok(outcome?)
+    }
+
+    fn leave(&self, recorded: Vec<Recorded>) {
+        self.log.leave(self.entry(recorded));
+    }
+
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<u32> {
+        if self.app.stopping.is_cancelled() {
+            return Err(Error::new(Code::Contended, "handing over the run").into());
+        }
+        let Some(price) = self.billing.charged() else {
+            return Ok(max_output_tokens);
+        };
+        // The reservation of the start covers most first calls.
+        if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
+            return Ok(max_output_tokens);
+        }
+        let ask = CallEstimate {
+            input_tokens,
+            max_output_tokens,
+        };
+        let hold = reserve(&self.app, &self.run, price, ask).await?;
+        self.held.store(hold.microcredits, Ordering::Relaxed);
+        Ok(hold.max_output_tokens)
+    }
+}
+
+fn stored(message: StoredMessage) -> NewMessage {
+    let StoredMessage {
+        message_id,
+        message,
+        partial,
+    } = message;
+    match message {
+        ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
+        ChatMessage::Assistant { text, tool_calls } => {
+            let mut new = NewMessage::text(message_id, MessageRole::Assistant, text);
+            new.partial = partial;
+            new.tool_calls = tool_calls
+                .into_iter()
+                .map(|call| StoredCall {
+                    id: call.id,
+                    name: call.name,
+                    arguments: call.arguments,
+                })
+                .collect();
+            new
+        }
+        ChatMessage::Tool {
+            tool_call_id,
+            name: _,
+            text,
+            is_error,
+        } => {
+            let mut new = NewMessage::text(message_id, MessageRole::Tool, text);
+            new.tool_call_id = Some(tool_call_id);
+            new.is_error = is_error;
+            new
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Billing of the calls of a run: the price at which they are recorded, and whether the account is charged.
+
+use super::{Book, Price};
+use crate::{app::App, config::Model};
+
+/// Billing of one model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Billing {
+    recorded: Option<Price>,
+    is_charged: bool,
+}
+
+impl Billing {
+    /// Billing of a model under the configuration.
+    pub fn of(app: &App, model: &Model) -> Self {
+        Self {
+            recorded: Price::recorded(app, model),
+            is_charged: Price::find(app, model).is_some(),
+        }
+    }
+
+    /// The price at which usage is recorded; `None` for the built-in model.
+    pub fn recorded(self) -> Option<Price> {
+        self.recorded
+    }
+
+    /// The price that the account is charged; `None` if the account is not charged.
+    pub fn charged(self) -> Option<Price> {
+        self.recorded.filter(|_| self.is_charged)
+    }
+
+    /// The book that a charge debits.
+    pub fn book(self) -> Book {
+        if self.is_charged { Book::Wallet } else { Book::Free }
+    }
+}

@@ -1,0 +1,160 @@
+//! One-off model calls outside of runs, such as icon suggestions.
+//!
+//! Every such call goes through [`call`]. It bounds the call's tokens, size and time, and bills the account. A call
+//! reserves credits by its place in the account's queue: until it is charged, no other one-off call of the account
+//! compares its cost with the balance. A failed call is no error, because its caller has a fallback.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{
+    accounts::AccountQueues,
+    app::App,
+    engine::compact::{estimate_all, estimate_bytes},
+    error::{Code, Error, Result},
+    ledger::{Book, Price, direct, wallet},
+    limits::INSUFFICIENT_CREDITS,
+    llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
+};
+
+/// Maximum number of waiting calls per account.
+const MAX_WAITING: usize = 100;
+
+/// A call and its limits.
+#[derive(Clone, Debug)]
+pub struct OneOffCall<'a> {
+    /// Purpose of the call, for log lines.
+    pub purpose: &'static str,
+    /// Public name of the model.
+    pub model: &'a str,
+    /// The system prompt.
+    pub system: String,
+    /// The user's message.
+    pub message: String,
+    /// Maximum number of tokens of the answer.
+    pub max_output_tokens: u32,
+    /// Maximum size of the answer in bytes; a longer answer is not used.
+    pub max_answer_bytes: usize,
+    /// Maximum time for the answer, and maximum wait for earlier calls of the account.
+    pub time_limit: Duration,
+}
+
+/// Creates the queues that allow one charged call at a time per account, in each process.
+pub fn queues() -> AccountQueues {
+    AccountQueues::new(1, MAX_WAITING)
+}
+
+/// Calls the model once and returns its complete answer. Returns `None` if no provider serves the model, or if the
+/// answer failed, was too long or took too long.
+///
+/// The account pays with the part of its balance that is not reserved for runs. `held` returns the reserved amount in
+/// microcredits. It is awaited only after the account's earlier calls have finished.
+///
+/// # Errors
+/// INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many calls wait; database errors.
+pub async fn call(
+    app: &App,
+    account_id: Uuid,
+    call: OneOffCall<'_>,
+    held: impl Future<Output = Result<i64>> + Send,
+) -> Result<Option<String>> {
+    let Some(model) = app.models.find(call.model).filter(|_| is_served(app, call.model)) else {
+        return Ok(None);
+    };
+    let (name, purpose, time_limit, max_bytes) = (call.model, call.purpose, call.time_limit, call.max_answer_bytes);
+    let request = request(call);
+    let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
+    let charged = Price::find(app, model);
+    // The turn is the reservation. It is released after the charge.
+    let mut turn = None;
+    if let Some(price) = charged {
+        turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);
+        let left = wallet::load(app, account_id).await?.saturating_sub(held.await?);
+        if left < price.cost(prompt, request.max_output_tokens.into()) {
+            return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
+        }
+    }
+    let mut answer = PartialAnswer::new(max_bytes);
+    let ended = timeout(time_limit, answer.receive(&app.llm, request, purpose)).await;
+    if answer.has_begun
+        && let Some(price) = Price::recorded(app, model)
+    {
+        let book = if charged.is_some() { Book::Wallet } else { Book::Free };
+        direct::charge(app, account_id, book, (name, price), answer.usage(prompt)).await?;
+    }
+    drop(turn);
+    Ok(ended.unwrap_or(false).then_some(answer.text))
+}
+
+fn is_served(app: &App, model: &str) -> bool {
+    app.llm.serves(model) && !app.llm.is_demo(model)
+}
+
+fn request(call: OneOffCall<'_>) -> ModelRequest {
+    ModelRequest {
+        model: call.model.to_owned(),
+        system: call.system,
+        messages: vec![ChatMessage::User { text: call.message }],
+        tools: Vec::new(),
+        max_output_tokens: call.max_output_tokens,
+    }
+}
+
+/// The part of the model's answer that has arrived.
+struct PartialAnswer {
+    has_begun: bool,
+    text: String,
+    reported: Option<TokenUsage>,
+    max_bytes: usize,
+}
+
+impl PartialAnswer {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            has_begun: false,
+            text: String::new(),
+            reported: None,
+            max_bytes,
+        }
+    }
+
+    /// Token usage of the call, and whether it is estimated because the provider reported none.
+    fn usage(&self, prompt_tokens: u64) -> (TokenUsage, bool) {
+        let estimate = TokenUsage {
+            input: prompt_tokens,
+            output: estimate_bytes(self.text.len()),
+            cached_input: 0,
+        };
+        (self.reported.unwrap_or(estimate), self.reported.is_none())
+    }
+
+    /// Receives the answer; returns whether it is complete.
+    async fn receive(&mut self, llm: &impl Llm, request: ModelRequest, purpose: &'static str) -> bool {
+        let mut stream = llm.stream(request).await;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(ModelEvent::Retried { .. }) => continue,
+                Ok(ModelEvent::Text(text)) => self.text.push_str(&text),
+                Ok(ModelEvent::Usage(usage)) => self.reported = Some(usage),
+                Ok(ModelEvent::End(_)) => {
+                    self.has_begun = true;
+                    return true;
+                }
+                Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
+                Err(fault) => {
+                    // The provider's own text is not logged, because it may quote the request.
+                    tracing::warn!(purpose, kind = fault.kind(), "a one-off model call failed");
+                    return false;
+                }
+            }
+            self.has_begun = true;
+            if self.text.len() > self.max_bytes {
+                return false;
+            }
+        }
+        true
+    }
+}

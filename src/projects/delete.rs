@@ -1,0 +1,20 @@
+//! Deleting a project. `runs/remove.rs` checks before that no run needs it.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::table::project::{Column, Entity};
+use crate::{db::Tx, error::Result};
+
+/// Deletes the row of a project. Foreign keys delete its threads, runs and sandbox. The caller has locked the account.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete(tx: &Tx, account_id: Uuid, project_id: Uuid) -> Result<()> {
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account_id))
+        .filter(Column::Id.eq(project_id))
+        .exec(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The limits of a run that a worker executes.
+
+use std::time::Duration;
+
+use super::Run;
+use crate::{accounts::ensure, app::App, engine::Budget, error::Result, limits::Plan};
+
+/// Loads the limits of a run. The time since its first claim counts towards its time limit.
+///
+/// # Errors
+/// Database errors.
+pub async fn of(app: &App, run: &Run) -> Result<Budget> {
+    let worked = run.started_at.map_or(Duration::ZERO, |started| {
+        (app.clock.now() - started).to_std().unwrap_or_default()
+    });
+    let limits = &app.config.worker;
+    Ok(Budget {
+        max_steps: limits.max_steps,
+        max_duration: time(app, run).await?.saturating_sub(worked),
+        max_tokens: limits.max_tokens,
+        max_parallel_calls: limits.max_parallel_calls,
+    })
+}
+
+// Time limit of the account's current tier. The tier is read only if some tier sets a time limit.
+async fn time(app: &App, run: &Run) -> Result<Duration> {
+    let tier = if app.tiers.limits_time() {
+        ensure::tier(app, app.db.read(), run.account_id).await?
+    } else {
+        app.tiers.first()
+    };
+    let limits = app.config.limits;
+    Ok(Plan { tier, limits }.run_timeout(&app.config.worker))
+}

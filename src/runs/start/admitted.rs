@@ -1,0 +1,183 @@
+//! The fifth stage of a start: the plan allows the run.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, QueryTrait, Statement};
+
+use super::{
+    prepared::Prepared,
+    started::Timing,
+    target::{self, Target},
+    written::Written,
+};
+use crate::{
+    agents::version::Pinned,
+    db::Tx,
+    error::Result,
+    events::{self, Stored},
+    id,
+    limits::Admission,
+    projects::SandboxRow,
+    runs::{Run, Status, table::Entity, worker_slots::WorkerSlot},
+    threads::{
+        NewMessage,
+        messages::{self, Belongs},
+    },
+    uploads,
+    v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
+};
+
+/// A start that its plan allows.
+pub(super) struct Admitted<'a> {
+    pub(super) prepared: Prepared<'a>,
+    pub(super) tx: Tx,
+    pub(super) target: Target,
+    pub(super) agent: Option<Pinned>,
+    pub(super) ended: Vec<(Run, Stored)>,
+    pub(super) admission: Admission,
+    /// Credits to reserve for the first model call, in millionths.
+    pub(super) held_microcredits: i64,
+    /// Time until the admission.
+    pub(super) loaded: Duration,
+}
+
+impl<'a> Admitted<'a> {
+    /// Writes the rows of the run. If a worker slot is free, the run is written as already claimed.
+    pub(super) async fn write(mut self) -> Result<Written<'a>> {
+        let mut run = self.run();
+        let slot = self.worker_slot();
+        if let Some(slot) = &slot {
+            (run.lease_owner, run.lease_epoch) = (Some(slot.worker_id), 1);
+            (run.lease_expires_at, run.started_at) = (Some(run.created_at + slot.lease), Some(run.created_at));
+        }
+        let first = self.first_events(&run);
+        let sandbox = self.insert(&run, &first).await?;
+        Ok(Written {
+            timing: Timing {
+                load: self.loaded,
+                write: self.prepared.began.elapsed().saturating_sub(self.loaded),
+                ..Timing::default()
+            },
+            prepared: self.prepared,
+            tx: self.tx,
+            ended: self.ended,
+            run,
+            first,
+            slot,
+            sandbox_id: sandbox.map(|sandbox| sandbox.id),
+        })
+    }
+
+    fn run(&self) -> Run {
+        let Prepared {
+            app, caller, new, key, ..
+        } = &self.prepared;
+        let (id, now) = app.clock.stamp();
+        let (request_key, request_hash) = key.clone().map(|key| (key.name, key.hash)).unzip();
+        Run {
+            id,
+            account_id: caller.account_id,
+            thread_id: self.target.thread_id,
+            project_id: self.target.project_id,
+            agent_id: self.agent.as_ref().map(|agent| agent.agent_id),
+            agent_version_id: self.agent.as_ref().map(|agent| agent.version_id),
+            status: Status::Running,
+            mode: new.mode.as_str().to_owned(),
+            model_requested: new.model.clone(),
+            model_used: self.admission.model().to_owned(),
+            memory_enabled: new.memory_enabled,
+            request_key,
+            request_hash,
+            lease_owner: None,
+            lease_epoch: 0,
+            lease_expires_at: None,
+            stop_requested: false,
+            error_code: None,
+            error_message: None,
+            steps: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            microcredits: 0,
+            held_microcredits: self.held_microcredits,
+            last_sequence: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    // Takes a worker slot if the run can begin directly after the commit: its thread is new, so that it waits for no
+    // earlier run; it has no files to place; and no other run waits to be claimed.
+    fn worker_slot(&self) -> Option<WorkerSlot> {
+        let Prepared { app, files, .. } = &self.prepared;
+        if !self.target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
+            return None;
+        }
+        app.worker_slots.take()
+    }
+
+    fn first_events(&self, run: &Run) -> Vec<Stored> {
+        let status = events::status(RunStatus::Running, None);
+        let mut first = vec![Stored::new(run.id, 1, run.created_at, status)];
+        if let Some(asked) = self.admission.downgraded_from() {
+            let message = format!(
+                "Your plan does not include {asked}, so this run uses {}.",
+                self.admission.model()
+            );
+            let notice = Notice {
+                kind: NoticeKind::ModelDowngraded.into(),
+                message,
+            };
+            first.push(Stored::new(run.id, 2, run.created_at, Event::Notice(notice)));
+        }
+        first
+    }
+
+    // Inserts all rows in one statement if the start has no files; returns the sandbox, if its row exists.
+    async fn insert(&mut self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
+        let (tx, target) = (&self.tx, &self.target);
+        let Prepared {
+            app, new, files, room, ..
+        } = &mut self.prepared;
+        let backend = tx.get_database_backend();
+        let mut statements = target.inserts(backend, run, new);
+        statements.push(Entity::insert(run.clone().into_active_model()).build(backend));
+        statements.extend(
+            first
+                .iter()
+                .map(|event| events::insert_one(backend, run.id, event.clone())),
+        );
+        // Without files, the message of the prompt is already complete. Inserting it together with the other rows saves
+        // a thread hop.
+        let early = files.is_empty();
+        if early {
+            statements.extend(message(tx, run, new.prompt.as_deref(), Vec::new())?);
+        }
+        tx.execute_together(statements).await.map_err(target::lost_race)?;
+        let sandbox = target.sandbox_for(tx, run, files).await?;
+        if !early {
+            let taken = room.admit(app, tx, target, files).await?;
+            let names = uploads::take::bind(tx, files, run.id, taken).await?;
+            tx.execute_all(message(tx, run, new.prompt.as_deref(), names)?).await?;
+        }
+        Ok(sandbox)
+    }
+}
+
+// Builds the caller's message with the names of its files. A run without a prompt and without files has no message and
+// continues from the thread's history.
+fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
+    let prompt = prompt.unwrap_or_default();
+    if prompt.is_empty() && names.is_empty() {
+        return Ok(None);
+    }
+    let mut message = NewMessage::text(id::new(), MessageRole::User, prompt.to_owned());
+    message.files = names;
+    let belongs = Belongs {
+        account_id: run.account_id,
+        thread_id: run.thread_id,
+        run_id: Some(run.id),
+    };
+    let row = messages::row(belongs, message, run.created_at)?;
+    Ok(Some(messages::insert(tx.get_database_backend(), row)))
+}

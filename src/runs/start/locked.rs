@@ -1,0 +1,69 @@
+//! The third stage of a start: its account is locked until the end of the transaction, and its key is new.
+
+use super::{IfBusy, account::StartAccount, prepared::Prepared, resolved::Resolved, target::Target};
+use crate::{
+    agents::version::pin,
+    app::App,
+    db::Tx,
+    error::{Code, Error, Result},
+    events::Stored,
+    runs::{Run, Status, finish},
+};
+
+/// A start whose account is locked.
+pub(super) struct Locked<'a> {
+    pub(super) prepared: Prepared<'a>,
+    pub(super) tx: Tx,
+    pub(super) account: StartAccount,
+}
+
+impl<'a> Locked<'a> {
+    /// Finds the thread, the project and the agent through the caller's scope, and applies `if_busy` to the thread.
+    pub(super) async fn resolve(self) -> Result<Resolved<'a>> {
+        let Self {
+            prepared,
+            tx,
+            mut account,
+        } = self;
+        let (app, scope, new) = (prepared.app, prepared.caller.scope(), &prepared.new);
+        // If the disk is almost full, refuse new runs, so that the remaining space is available to runs that have
+        // started.
+        app.disk.check(0)?;
+        let target = Target::find(&tx, scope, new).await?;
+        let agent = match new.agent_id {
+            Some(_) => pin(&tx, scope, new.agent_id).await?,
+            None => account.default_agent.take(),
+        };
+        let busy = target.busy(&tx, scope).await?;
+        let ended = make_room(app, &tx, busy, new.if_busy).await?;
+        Ok(Resolved {
+            prepared,
+            tx,
+            account,
+            target,
+            agent,
+            ended,
+        })
+    }
+}
+
+/// Applies `if_busy` to a thread with unfinished runs; returns the runs that it ended.
+async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
+    match if_busy {
+        IfBusy::Enqueue => Ok(Vec::new()),
+        IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
+        IfBusy::Reject => Err(Error::new(
+            Code::ThreadBusy,
+            "the thread has an active run; stop the run or wait until it ends",
+        )),
+        IfBusy::Interrupt => {
+            let now = app.clock.now();
+            let mut ended = Vec::with_capacity(busy.len());
+            for run in busy {
+                let event = finish::finish(tx, &run, Status::Stopped, now).await?;
+                ended.extend(event.map(|event| (run, event)));
+            }
+            Ok(ended)
+        }
+    }
+}

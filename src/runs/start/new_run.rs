@@ -1,0 +1,132 @@
+//! The first stage of a start: the request as the caller made it.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::{key::Key, prepared::Prepared, room::Room};
+use crate::{
+    accounts::Caller,
+    app::App,
+    error::{Error, Result},
+    uploads,
+};
+
+/// Maximum size of a prompt in bytes.
+pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
+/// Maximum number of characters of a request key.
+pub const MAX_KEY: usize = 255;
+
+/// Action if the thread already has an unfinished run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfBusy {
+    /// Queue the new run behind the unfinished run.
+    #[default]
+    Enqueue,
+    /// Refuse the new run.
+    Reject,
+    /// End the unfinished run first.
+    Interrupt,
+}
+
+/// Tools that a run may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// All tools.
+    #[default]
+    Code,
+    /// No tools that need a sandbox.
+    Chat,
+}
+
+impl Mode {
+    /// Name of the mode in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+/// A run to start.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    /// The task.
+    pub prompt: Option<String>,
+    /// The thread to continue, or the id of the new thread in optimistic mode.
+    pub thread_id: Option<Uuid>,
+    /// The project.
+    pub project_id: Option<Uuid>,
+    /// True if the client generated the ids.
+    pub optimistic: bool,
+    /// The agent; the account's default agent if absent.
+    pub agent_id: Option<Uuid>,
+    /// The model to use instead of the agent's model.
+    pub model: Option<String>,
+    /// Tools that the run may use.
+    pub mode: Mode,
+    /// Memory setting of the run; `None` if the request has none.
+    pub memory_enabled: Option<bool>,
+    /// Uploads to place in the workspace.
+    pub files: Vec<Uuid>,
+    /// Idempotency key: a retry with the same key returns this run.
+    pub request_key: Option<String>,
+    /// Action if the thread already has an unfinished run.
+    pub if_busy: IfBusy,
+}
+
+impl NewRun {
+    /// Validates the request, loads its files and measures the workspace that receives them. All of this happens before
+    /// the transaction.
+    pub(super) async fn prepare<'a>(self, app: &'a App, caller: &'a Caller) -> Result<Prepared<'a>> {
+        self.check()?;
+        let began = Instant::now();
+        let files = uploads::take::load(app.db.read(), caller.scope(), &self.files).await?;
+        let key = Key::of(&self, &files);
+        let room = Room::look(app, caller, &self).await?;
+        Ok(Prepared {
+            app,
+            caller,
+            new: self,
+            files,
+            key,
+            room,
+            began,
+        })
+    }
+
+    // Validates a start, with the wording fixed by the API documentation.
+    fn check(&self) -> Result<()> {
+        if self.optimistic && (self.thread_id.is_none() || self.project_id.is_none()) {
+            return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
+        }
+        let prompt = self.prompt.as_deref().unwrap_or_default();
+        if prompt.trim().is_empty() && (self.thread_id.is_none() || self.optimistic) {
+            return Err(Error::invalid_field(
+                "prompt",
+                "prompt required when creating new thread",
+            ));
+        }
+        if prompt.len() > MAX_PROMPT_BYTES {
+            return Err(Error::invalid_field(
+                "prompt",
+                format!("prompt must have at most {MAX_PROMPT_BYTES} bytes"),
+            ));
+        }
+        if prompt.contains('\0') {
+            return Err(Error::invalid_field(
+                "prompt",
+                "prompt must not contain the character NUL",
+            ));
+        }
+        let key = self.request_key.as_deref().unwrap_or_default();
+        if key.chars().count() > MAX_KEY || key.contains('\0') {
+            return Err(Error::invalid_field(
+                "request_id",
+                format!("request_id must have at most {MAX_KEY} characters"),
+            ));
+        }
+        Ok(())
+    }
+}

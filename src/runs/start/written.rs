@@ -1,0 +1,110 @@
+//! The sixth stage of a start: all rows are written, but not committed.
+
+use uuid::Uuid;
+
+use super::{
+    prepared::Prepared,
+    started::{Started, Timing},
+};
+use crate::{
+    app::App,
+    db::Tx,
+    error::{Error, Result},
+    events::Stored,
+    projects,
+    runs::{
+        Run, Status,
+        claim::{self, Claimed},
+        journal::Spent,
+        report,
+        worker_slots::WorkerSlot,
+    },
+    telemetry,
+    uploads::place,
+};
+
+/// A start with all its rows.
+pub(super) struct Written<'a> {
+    pub(super) prepared: Prepared<'a>,
+    pub(super) tx: Tx,
+    pub(super) ended: Vec<(Run, Stored)>,
+    pub(super) run: Run,
+    /// The first events of the run.
+    pub(super) first: Vec<Stored>,
+    /// The worker slot that the run has taken.
+    pub(super) slot: Option<WorkerSlot>,
+    /// The sandbox, if its row exists.
+    pub(super) sandbox_id: Option<Uuid>,
+    /// Duration of the phases so far.
+    pub(super) timing: Timing,
+}
+
+impl Written<'_> {
+    /// Commits the transaction, publishes its events, places the files and passes the run to a worker.
+    pub(super) async fn commit(self) -> Result<Started> {
+        let Prepared {
+            app,
+            files,
+            room,
+            began,
+            ..
+        } = self.prepared;
+        self.tx.commit().await?;
+        let committed = began.elapsed();
+        let run = self.run;
+        for (ended, event) in self.ended {
+            app.hub.publish(ended.id, &[event]);
+            app.wake.stop(ended.id);
+            report::ended(&ended, Status::Stopped, None, Spent::of(&ended), run.created_at);
+        }
+        report::started(&run);
+        app.hub.publish(run.id, &self.first);
+        if !files.is_empty() {
+            place_files(app, &run).await;
+        }
+        drop(room);
+        match self.slot {
+            Some(slot) => hand_over(app, slot, &run, &self.first).await,
+            None => app.wake.run_queued(),
+        }
+        metrics::counter!(telemetry::RUNS_STARTED).increment(1);
+        let timing = Timing {
+            commit: committed.saturating_sub(self.timing.load + self.timing.write),
+            files: began.elapsed().saturating_sub(committed),
+            ..self.timing
+        };
+        Ok(Started {
+            sandbox_id: self.sandbox_id,
+            run,
+            timing,
+        })
+    }
+}
+
+// The start is already durable, so a failure to place its files must not fail the call. The worker then places the
+// files before the first step.
+async fn place_files(app: &App, run: &Run) {
+    let placed = async {
+        let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;
+        place::place(app, &sandbox, run.into()).await?;
+        app.walks.changed(run.project_id).await;
+        Ok::<_, Error>(())
+    };
+    if let Err(fault) = placed.await {
+        tracing::warn!(error = %fault, run = %run.id, "could not move uploads into the workspace; the run's worker will retry");
+    }
+}
+
+async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored]) {
+    let worker_id = slot.worker_id;
+    let claimed = Claimed {
+        run: run.clone(),
+        newest_event: first.last().map_or(0, |event| event.sequence),
+        awaits_files: false,
+    };
+    if slot.hand_over(claimed).is_err()
+        && let Err(fault) = claim::release(app, worker_id, run.id).await
+    {
+        tracing::warn!(error = %fault, run = %run.id, "could not release a run; its lease will expire");
+    }
+}

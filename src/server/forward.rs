@@ -1,0 +1,30 @@
+//! Forwards the writes of a wrapper to the stream inside it.
+//!
+//! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only reads and the close.
+
+/// The methods of `AsyncWrite` that forward to a field of `self`, except `poll_shutdown`.
+macro_rules! forward_writes {
+    ($stream:ident) => {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.$stream).poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffers: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.$stream).poll_write_vectored(cx, buffers)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.$stream.is_write_vectored()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.$stream).poll_flush(cx)
+        }
+    };
+}
+
+pub(super) use forward_writes;

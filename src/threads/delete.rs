@@ -1,0 +1,20 @@
+//! Deleting a thread. `runs/remove.rs` checks before that no run needs it.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::table::thread::{Column, Entity};
+use crate::{db::Tx, error::Result};
+
+/// Deletes the row of a thread. Foreign keys delete its messages and runs. The caller has locked the account.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete(tx: &Tx, account_id: Uuid, thread_id: Uuid) -> Result<()> {
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account_id))
+        .filter(Column::Id.eq(thread_id))
+        .exec(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The conversation of a thread as a run's model sees it, built from the thread's messages.
+
+use std::collections::HashMap;
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::{
+    Message,
+    messages::{self, Bound, StoredCall},
+};
+use crate::{
+    accounts::Scope,
+    error::{Error, Result},
+    llm::{ChatMessage, ToolRequest},
+    v1::MessageRole,
+};
+
+/// Maximum number of messages in the history. The engine shortens it further to fit the model's context window.
+const MAX_MESSAGES: usize = 2_000;
+/// Maximum bytes of history per token of the context window. This is several times the size that fits, so that the
+/// engine chooses which messages to shorten.
+const BYTES_PER_TOKEN: u64 = 16;
+/// Maximum bytes of history, for any size of the context window.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The thread's history.
+pub struct Past {
+    /// The conversation, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Tool calls of the last message that have no results because their worker stopped.
+    pub interrupted: Vec<ToolRequest>,
+}
+
+/// Loads the part of a thread that a run may see, for a context window of this size in tokens.
+///
+/// # Errors
+/// Database errors; INTERNAL if a message cannot be decoded.
+pub async fn load(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    (thread_id, run_id): (Uuid, Uuid),
+    context_window: u64,
+) -> Result<Past> {
+    let bytes = context_window.saturating_mul(BYTES_PER_TOKEN).min(MAX_BYTES);
+    let bound = Bound {
+        rows: MAX_MESSAGES,
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+    };
+    let rows = messages::history(db, scope, thread_id, run_id, bound).await?;
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut conversation = Vec::with_capacity(rows.len());
+    let mut open: Vec<ToolRequest> = Vec::new();
+    for row in rows {
+        let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
+        match role {
+            MessageRole::Assistant => {
+                let tool_calls = calls(&row)?;
+                names.extend(tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
+                open = if row.run_id == Some(run_id) {
+                    tool_calls.clone()
+                } else {
+                    Vec::new()
+                };
+                conversation.push(ChatMessage::Assistant {
+                    text: row.content,
+                    tool_calls,
+                });
+            }
+            MessageRole::Tool => {
+                let tool_call_id = row.tool_call_id.unwrap_or_default();
+                open.retain(|call| call.id != tool_call_id);
+                let name = names.get(&tool_call_id).cloned().unwrap_or_default();
+                conversation.push(ChatMessage::Tool {
+                    tool_call_id,
+                    name,
+                    text: row.content,
+                    is_error: row.is_error,
+                });
+            }
+            MessageRole::User | MessageRole::Unspecified => {
+                conversation.push(ChatMessage::User { text: with_files(row)? });
+            }
+        }
+    }
+    Ok(Past {
+        messages: conversation,
+        interrupted: open,
+    })
+}
+
+fn calls(row: &Message) -> Result<Vec<ToolRequest>> {
+    let Some(stored) = &row.tool_calls else {
+        return Ok(Vec::new());
+    };
+    let stored: Vec<StoredCall> = serde_json::from_value(stored.clone())
+        .map_err(|error| Error::internal("a message of the thread could not be decoded", error))?;
+    Ok(stored
+        .into_iter()
+        .map(|call| ToolRequest {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        })
+        .collect())
+}
+
+fn with_files(row: Message) -> Result<String> {
+    let Some(files) = row.files else { return Ok(row.content) };
+    let names: Vec<String> = serde_json::from_value(files)
+        .map_err(|error| Error::internal("a message of the thread could not be decoded", error))?;
+    Ok(format!("{}\n\nFiles in /workspace: {}", row.content, names.join(", ")))
+}

@@ -1,0 +1,108 @@
+//! Every field of a list request binds its page tokens. The test takes the methods and fields from the contract.
+
+use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
+use runyard::config::Limits;
+use runyard_upstream::{Gate, Script, Turn};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    call::{Way, call, methods},
+    fixtures::Belongings,
+};
+use crate::test_server::{Caller, on_every_database_with};
+
+/// Two fields that a client may change between two pages.
+const PAGE: [&str; 2] = ["page_size", "page_token"];
+
+/// The script depends on the prompt: some runs keep running, and the others end.
+fn held_or_done(gate: &Gate) -> Script {
+    let gate = gate.clone();
+    Script::function(move |request| match request.last_text() {
+        "hold" => Turn::text("Held.").held_by(&gate),
+        _ => Turn::text("Done.").usage(10, 1),
+    })
+}
+
+fn is_list(method: &MethodDescriptor) -> bool {
+    method.input().get_field_by_name("page_token").is_some()
+}
+
+/// The smallest request that the method accepts: the required ids, and pages of one row.
+fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
+    let mut request = json!({"page_size": 1});
+    let required: &[&str] = match method.name() {
+        "ListAgentVersions" => &["agent_id"],
+        "ListMessages" => &["thread_id"],
+        "ListFiles" => &["sandbox_id"],
+        _ => &[],
+    };
+    for field in required {
+        request[field] = json!(has.id(field));
+    }
+    request
+}
+
+/// A value of a field that differs from the value in the first request.
+fn other_value(field: &FieldDescriptor) -> Value {
+    match field.kind() {
+        Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),
+        Kind::String if field.name() == "order_by" => json!("name"),
+        Kind::String => json!("other"),
+        Kind::Bool => json!(true),
+        Kind::Enum(kind) => json!(kind.get_value(1).unwrap().name()),
+        Kind::Message(kind) if kind.full_name() == "google.protobuf.Timestamp" => json!("2020-01-01T00:00:00Z"),
+        kind => panic!("{} is of kind {kind:?}; add a value for it", field.full_name()),
+    }
+}
+
+/// Creates enough objects for a second page of every list.
+async fn two_of_each(caller: &Caller) -> Belongings {
+    let has = Belongings::of(caller).await;
+    caller.post("/api-keys", json!({"name": "Second"})).await.ok();
+    caller.post("/agents", json!({"name": "Second"})).await.ok();
+    for prompt in ["end", "hold", "hold"] {
+        let run = caller.start(prompt).await;
+        if prompt == "end" {
+            caller.ended(&run).await;
+        }
+    }
+    has
+}
+
+#[tokio::test]
+async fn a_page_token_is_refused_if_any_other_field_has_changed() {
+    on_every_database_with(
+        held_or_done,
+        |config| config.limits = Limits::Off,
+        async |server| {
+            let caller = server.caller("ann");
+            let has = two_of_each(&caller).await;
+            let (mut lists, mut changes) = (0, 0);
+            for method in methods().into_iter().filter(is_list) {
+                let first = first_page(&method, &has);
+                let answer = call(&caller, &method, &first, Way::Grpc).await.message();
+                let token = answer["next_page_token"].as_str().unwrap();
+                assert!(!token.is_empty(), "{} has no second page: {answer}", method.name());
+                let with = |field: &str, value: Value| {
+                    let mut request = first.clone();
+                    request["page_token"] = json!(token);
+                    request[field] = value;
+                    request
+                };
+                let next = call(&caller, &method, &with("page_size", json!(2)), Way::Grpc).await;
+                assert!(next.is_good(), "{}: {next:?}", method.name());
+                for field in method.input().fields().filter(|field| !PAGE.contains(&field.name())) {
+                    let changed = with(field.name(), other_value(&field));
+                    let refused = call(&caller, &method, &changed, Way::Grpc).await;
+                    assert_eq!(refused.code(), "INVALID_PAGE_TOKEN", "{}: {changed}", method.name());
+                    changes += 1;
+                }
+                lists += 1;
+            }
+            assert!(lists >= 10 && changes >= 18, "{lists} lists, {changes} changes");
+            server.gate.open();
+        },
+    )
+    .await;
+}
