@@ -48,17 +48,21 @@ fn malformed_json_is_refused() {
         (b"{\"k_mask\": \"a_B\"}", "k_mask: must be comma-separated field names"),
         (b"{\"a_double\": NaN}", "invalid JSON at byte 13: expected a value"),
         (b"{\"a_double\": Infinity}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": -Infinity}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": -Infinity}", "invalid JSON at byte 14: invalid number"),
         (b"{\"a_double\": +1}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": 01}", "invalid JSON at byte 13: invalid number"),
-        (b"{\"a_double\": 1.}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": 01}", "invalid JSON at byte 14: invalid number"),
+        (b"{\"a_double\": 1.}", "invalid JSON at byte 15: invalid number"),
         (b"{\"a_double\": .1}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": 1e}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": 1e}", "invalid JSON at byte 15: invalid number"),
         (b"\xef\xbb\xbf{}", "the JSON must not begin with a byte order mark"),
         (b"\xff\xfe{\0}\0", "the JSON is not valid UTF-8"),
         (b"{\0}\0", "invalid JSON at byte 1: expected a quoted key"),
         (b"{\"a_string\": \"\xc3\x28\"}", "the JSON is not valid UTF-8"),
         (b"{\"a_string\": \"\xed\xa0\x80\"}", "the JSON is not valid UTF-8"),
+        (
+            b"{\"k_any\": {\"value\": \"\xff\", \"@type\": \"a/google.protobuf.Value\"}}",
+            "the JSON is not valid UTF-8",
+        ),
         (b"{} x", "invalid JSON at byte 3: unexpected text after the value"),
         (b"{}{}", "invalid JSON at byte 2: unexpected text after the value"),
         (
@@ -73,11 +77,12 @@ fn malformed_json_is_refused() {
             b"{\"r_int32\": [1 2]}",
             "r_int32: invalid JSON at byte 15: expected a comma",
         ),
-        (b"{\"a_bool\" true}", "invalid JSON at byte 10: expected a colon"),
         (
-            b"{\"a_bool\": truely}",
-            "a_bool: invalid JSON at byte 11: expected a value",
+            b"{\"r_int32\": [1",
+            "r_int32: invalid JSON at byte 14: unexpected end of the text",
         ),
+        (b"{\"a_bool\" true}", "invalid JSON at byte 10: expected a colon"),
+        (b"{\"a_bool\": truely}", "invalid JSON at byte 15: expected a comma"),
         (b"{'a_bool': true}", "invalid JSON at byte 1: expected a quoted key"),
         (b"{/**/}", "invalid JSON at byte 1: expected a quoted key"),
         (
@@ -86,19 +91,19 @@ fn malformed_json_is_refused() {
         ),
         (
             b"{\"a_string\": \"\\x\"}",
-            "a_string: invalid JSON at byte 14: unknown escape sequence",
+            "a_string: invalid JSON at byte 15: unknown escape sequence",
         ),
         (
             b"{\"a_string\": \"\\ud834\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
+            "a_string: invalid JSON at byte 20: the escape is not a Unicode character",
         ),
         (
             b"{\"a_string\": \"\\udd1e\\ud834\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
+            "a_string: invalid JSON at byte 19: the escape is not a Unicode character",
         ),
         (
             b"{\"a_string\": \"\\u+041\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
+            "a_string: invalid JSON at byte 16: unknown escape sequence",
         ),
         (
             b"{\"a_string\": \"a",
@@ -106,7 +111,7 @@ fn malformed_json_is_refused() {
         ),
         (
             b"{\"a_string\": \"a\\",
-            "a_string: invalid JSON at byte 15: unknown escape sequence",
+            "a_string: invalid JSON at byte 16: the string is not terminated",
         ),
         (b"{\"k_struct\": {\"a\": 1e400}}", "k_struct[\"a\"]: is out of range"),
     ];

@@ -7,10 +7,10 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     CodecError, Dialect, MessageId,
-    parse::{Parser, Quoted, Token},
+    parse::{Parser, Token},
     tables::{Field, Kind, Known, Message, Shape, Tables},
     text::{put_base64, put_enum, put_number},
-    wire::{MAX_DEPTH, WireType, close, open, put_tag, put_varint},
+    wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint},
 };
 
 /// The state of decoding one text.
@@ -158,14 +158,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.expect(Token::Object, "must be an object")?;
         self.json.enter()?;
         let (mut seen, mut first, mut guess) = (Seen::default(), true, 0);
-        while let Some(key) = self.json.key(&mut first)? {
-            let name = key.text();
-            let Some(index) = table.find(&name, guess) else {
+        while let Some(name) = self.json.key(&mut first)? {
+            let Some(index) = table.find(name, guess) else {
                 if !besides.is_empty() && name == besides {
                     self.json.skip()?;
                     continue;
                 }
-                return Err(CodecError::text("unknown field").within(&name));
+                return Err(CodecError::text("unknown field").within(name));
             };
             guess = index + 1;
             let field = &table.fields[index];
@@ -246,12 +245,11 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.descend()?;
         let mut keys = Keys::default();
         let mut first = true;
-        while let Some(key) = self.json.key(&mut first)? {
-            let name = key.text();
+        while let Some(name) = self.json.map_key(&mut first)? {
             put_tag(wire, number, WireType::Length);
             let start = open(wire);
             put_tag(wire, key_field.number, key_field.kind.wire_type());
-            put_key(key_field.kind, key, wire).map_err(|error| error.at_key(&name))?;
+            put_key(key_field.kind, &name, wire).map_err(|error| error.at_key(&name))?;
             put_tag(wire, value_field.number, value_field.kind.wire_type());
             self.value(value_field.kind, wire)
                 .map_err(|error| error.at_key(&name))?;
@@ -276,12 +274,10 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 Ok(())
             }
             Kind::String => {
-                self.string("must be a string")?.put(wire);
+                put_bytes(wire, self.string("must be a string")?.as_bytes());
                 Ok(())
             }
-            Kind::Bytes => {
-                put_base64(&self.string("must be a string of base64")?.text(), wire).map_err(CodecError::text)
-            }
+            Kind::Bytes => put_base64(self.string("must be a string of base64")?, wire).map_err(CodecError::text),
             Kind::Bool => {
                 self.expect(Token::Bool, "must be true or false")?;
                 put_varint(wire, self.json.boolean()?.into());
@@ -290,7 +286,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
             Kind::Enum(id) => self.enumeration(id, wire),
             kind => match self.json.peek()? {
                 Token::Number => put_number(kind, self.json.number()?, wire).map_err(CodecError::text),
-                Token::String => put_number(kind, &self.json.string()?.text(), wire).map_err(CodecError::text),
+                Token::String => put_number(kind, self.json.string()?, wire).map_err(CodecError::text),
                 _ => Err(CodecError::text("must be a number")),
             },
         }
@@ -306,14 +302,14 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 put_varint(wire, 0);
                 Ok(())
             }
-            Token::String => put_enum(table, &self.json.string()?.text(), self.dialect, wire),
+            Token::String => put_enum(table, self.json.string()?, self.dialect, wire),
             Token::Number => put_number(Kind::Enum(id), self.json.number()?, wire).map_err(CodecError::text),
             _ => Err(CodecError::text("must be the name of an enum value")),
         }
     }
 
     /// Reads a string. `refusal` is the error if the next token is not a string.
-    pub fn string(&mut self, refusal: &'static str) -> Result<Quoted<'j>, CodecError> {
+    pub fn string(&mut self, refusal: &'static str) -> Result<&str, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
     }
@@ -329,16 +325,15 @@ impl<'c, 'j> Decoder<'c, 'j> {
 }
 
 /// Appends the key of a map entry. In JSON, keys of every type are strings.
-fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecError> {
-    let text = key.text();
+fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
-        Kind::String => key.put(wire),
+        Kind::String => put_bytes(wire, text.as_bytes()),
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
         // Each number has only one accepted spelling, so that keys with different texts are different keys.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
-            put_number(kind, &text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
+            put_number(kind, text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
         }
         _ => return Err(CodecError::text("the key must be a whole number")),
     }

@@ -25,8 +25,9 @@ impl<'c> Decoder<'c, '_> {
     pub(super) fn known(&mut self, known: Known, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match known {
             Known::Timestamp | Known::Duration | Known::FieldMask => {
-                let text = self.string("must be a string")?.text();
-                known.put_text(&text, self.dialect, wire).map_err(CodecError::text)
+                let dialect = self.dialect;
+                let text = self.string("must be a string")?;
+                known.put_text(text, dialect, wire).map_err(CodecError::text)
             }
             Known::Empty => self.object(table, wire, |_| ()),
             Known::Any => self.any(wire),
@@ -85,7 +86,7 @@ impl<'c> Decoder<'c, '_> {
                 self.json.enter()?;
                 let (mut first, mut found) = (true, false);
                 while let Some(key) = self.json.key(&mut first)? {
-                    match &*key.text() {
+                    match key {
                         "@type" => self.json.skip()?,
                         "value" if !found => {
                             found = true;
@@ -114,15 +115,14 @@ impl<'c> Decoder<'c, '_> {
         self.json.enter()?;
         let mut first = true;
         while let Some(key) = self.json.key(&mut first)? {
-            if key.text() != "@type" {
+            if key != "@type" {
                 self.json.skip()?;
                 continue;
             }
             let text = self
                 .string("must be a string")
                 .map_err(|error| error.within("@type"))?
-                .text()
-                .into_owned();
+                .to_owned();
             if url.replace(text).is_some() {
                 return Err(CodecError::text("must not occur twice").within("@type"));
             }

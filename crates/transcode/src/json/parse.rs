@@ -1,12 +1,13 @@
-//! A pull parser for JSON text. It accepts exactly the JSON of RFC 8259.
+//! Reads JSON text with jiter. It accepts exactly the JSON of RFC 8259.
 //!
-//! Used by the decoder. It builds no values. A string stays a slice of the text until the decoder unescapes it. A
-//! number stays text until the type of its field is known, so that 64-bit integers and exponents lose no precision. The
-//! nesting depth is bounded.
+//! Used by the decoder. It builds no values. A number stays text until the type of its field is known, so that 64-bit
+//! integers and exponents lose no precision. The nesting depth and the length of numbers are bounded.
 
 use std::borrow::Cow;
 
-use super::{CodecError, wire};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType};
+
+use super::CodecError;
 
 /// Maximum nesting of objects and arrays.
 const MAX_DEPTH: u32 = 128;
@@ -14,11 +15,13 @@ const MAX_DEPTH: u32 = 128;
 /// Maximum length of a number, in characters. The exact decimal form of every double is shorter.
 const MAX_NUMBER_LENGTH: usize = 1100;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A position in a JSON text.
 #[derive(Clone, Debug)]
 pub(super) struct Parser<'j> {
-    text: &'j str,
-    at: usize,
+    text: &'j [u8],
+    jiter: Jiter<'j>,
     depth: u32,
 }
 
@@ -33,34 +36,37 @@ pub(super) enum Token {
     Null,
 }
 
-/// A string in the form in which it occurs in the text. Its escapes have been validated.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quoted<'j> {
-    raw: &'j str,
-    escaped: bool,
-}
-
 impl<'j> Parser<'j> {
     /// Starts at the beginning of a text.
     pub fn new(json: &'j [u8]) -> Result<Self, CodecError> {
-        let text = std::str::from_utf8(json).map_err(|_| CodecError::text("the JSON is not valid UTF-8"))?;
-        if text.starts_with('\u{feff}') {
+        if json.starts_with(BYTE_ORDER_MARK) {
             return Err(CodecError::text("the JSON must not begin with a byte order mark"));
         }
-        Ok(Self { text, at: 0, depth: 0 })
+        Ok(Self {
+            text: json,
+            jiter: Jiter::new(json),
+            depth: 0,
+        })
     }
 
     /// Returns the type of the next value without consuming the value.
     pub fn peek(&mut self) -> Result<Token, CodecError> {
-        self.skip_space();
-        match self.byte() {
-            Some(b'{') => Ok(Token::Object),
-            Some(b'[') => Ok(Token::Array),
-            Some(b'"') => Ok(Token::String),
-            Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
-            Some(b't' | b'f') => Ok(Token::Bool),
-            Some(b'n') => Ok(Token::Null),
-            _ => Err(self.wrong("expected a value")),
+        let byte = match self.text.get(self.jiter.current_index()) {
+            Some(byte) if !byte.is_ascii_whitespace() => *byte,
+            _ => self
+                .jiter
+                .peek()
+                .map_err(|error| refusal(self.text, &error))?
+                .into_inner(),
+        };
+        match byte {
+            b'{' => Ok(Token::Object),
+            b'[' => Ok(Token::Array),
+            b'"' => Ok(Token::String),
+            b'-' | b'0'..=b'9' => Ok(Token::Number),
+            b't' | b'f' => Ok(Token::Bool),
+            b'n' => Ok(Token::Null),
+            _ => Err(wrong(self.text, self.jiter.current_index(), "expected a value")),
         }
     }
 
@@ -70,253 +76,124 @@ impl<'j> Parser<'j> {
         if self.depth > MAX_DEPTH {
             return Err(CodecError::text("nested too deeply"));
         }
-        self.at += 1;
         Ok(())
     }
 
     /// Reads the next key of the current object, and the colon after it. At the end of the object, this method leaves
     /// the object and returns `None`.
-    pub fn key(&mut self, first: &mut bool) -> Result<Option<Quoted<'j>>, CodecError> {
-        if !self.more(b'}', first)? {
+    pub fn key(&mut self, first: &mut bool) -> Result<Option<&str>, CodecError> {
+        let key = if std::mem::take(first) {
+            self.jiter.known_object()
+        } else {
+            self.jiter.next_key()
+        };
+        let key = key.map_err(|error| refusal(self.text, &error))?;
+        if key.is_none() {
+            self.depth -= 1;
+        }
+        Ok(key)
+    }
+
+    /// Reads the next key as `key` does. The key outlives the next read, and is copied only if it contains escapes.
+    pub fn map_key(&mut self, first: &mut bool) -> Result<Option<Cow<'j, str>>, CodecError> {
+        let rest = self.text.get(self.jiter.current_index()..).unwrap_or_default();
+        let Some(key) = self.key(first)? else {
             return Ok(None);
-        }
-        if self.byte() != Some(b'"') {
-            return Err(self.wrong("expected a quoted key"));
-        }
-        let key = self.string()?;
-        self.skip_space();
-        if self.byte() != Some(b':') {
-            return Err(self.wrong("expected a colon"));
-        }
-        self.at += 1;
-        Ok(Some(key))
+        };
+        let quote = rest.iter().position(|byte| *byte == b'"');
+        let slice = quote
+            .and_then(|quote| rest.get(quote + 1..quote + 1 + key.len()))
+            .filter(|slice| *slice == key.as_bytes())
+            .and_then(|slice| std::str::from_utf8(slice).ok());
+        Ok(Some(slice.map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)))
     }
 
     /// Returns true if the current array has another element. At the end of the array, this method leaves the array and
     /// returns false.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
-        self.more(b']', first)
-    }
-
-    fn more(&mut self, end: u8, first: &mut bool) -> Result<bool, CodecError> {
-        self.skip_space();
-        if self.byte() == Some(end) {
-            self.at += 1;
+        let next = if std::mem::take(first) {
+            self.jiter.known_array()
+        } else {
+            self.jiter.array_step()
+        };
+        let more = next.map_err(|error| refusal(self.text, &error))?.is_some();
+        if !more {
             self.depth -= 1;
-            return Ok(false);
         }
-        if !std::mem::take(first) {
-            if self.byte() != Some(b',') {
-                return Err(self.wrong("expected a comma"));
-            }
-            self.at += 1;
-            self.skip_space();
-            if self.byte() == Some(end) {
-                return Err(self.wrong("a trailing comma is not allowed"));
-            }
-        }
-        Ok(true)
+        Ok(more)
     }
 
     /// Reads the string that `peek` reported.
-    pub fn string(&mut self) -> Result<Quoted<'j>, CodecError> {
-        self.at += 1;
-        let start = self.at;
-        let mut escaped = false;
-        loop {
-            let rest = &self.text.as_bytes()[self.at..];
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-            self.at += plain.unwrap_or(rest.len());
-            match self.byte() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => return Err(self.wrong("a control character must be escaped")),
-                None => return Err(self.wrong("the string is not terminated")),
-            }
-        }
-        let raw = &self.text[start..self.at];
-        self.at += 1;
-        Ok(Quoted { raw, escaped })
-    }
-
-    /// Validates one escape and skips it.
-    fn escape(&mut self) -> Result<(), CodecError> {
-        match self.text.as_bytes().get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let rest = &self.text[self.at..];
-                let (_, length) = unicode(rest).ok_or_else(|| self.wrong("the escape is not a Unicode character"))?;
-                self.at += length;
-            }
-            _ => return Err(self.wrong("unknown escape sequence")),
-        }
-        Ok(())
+    pub fn string(&mut self) -> Result<&str, CodecError> {
+        self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
 
     /// Reads the number that `peek` reported, as text.
-    pub fn number(&mut self) -> Result<&'j str, CodecError> {
-        let rest = &self.text[self.at..];
-        let length = rest
-            .bytes()
-            .take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'));
-        let token = &rest[..length.count()];
-        if token.len() > MAX_NUMBER_LENGTH {
-            return Err(self.wrong("the number is too long"));
+    pub fn number(&mut self) -> Result<&str, CodecError> {
+        let start = self.jiter.current_index();
+        let number = self
+            .jiter
+            .next_number_bytes()
+            .map_err(|error| refusal(self.text, &error))?;
+        if number.len() > MAX_NUMBER_LENGTH {
+            return Err(wrong(self.text, start, "the number is too long"));
         }
-        if !is_number(token) {
-            return Err(self.wrong("invalid number"));
-        }
-        self.at += token.len();
-        Ok(token)
+        std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
     /// Reads the boolean that `peek` reported.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
-        let value = self.byte() == Some(b't');
-        self.literal(if value { "true" } else { "false" })?;
-        Ok(value)
+        self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
     /// Reads the null that `peek` reported.
     pub fn null(&mut self) -> Result<(), CodecError> {
-        self.literal("null")
+        self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    fn literal(&mut self, word: &str) -> Result<(), CodecError> {
-        let rest = &self.text[self.at..];
-        let behind = rest.as_bytes().get(word.len());
-        if !rest.starts_with(word) || behind.is_some_and(u8::is_ascii_alphanumeric) {
-            return Err(self.wrong("expected a value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    /// Skips a value, which must be valid.
+    /// Skips a value, which must be valid. Its strings may contain invalid UTF-8, and it may nest deeper than other
+    /// values. The caller reads the value later, or refuses the text.
     pub fn skip(&mut self) -> Result<(), CodecError> {
-        let mut first = true;
-        match self.peek()? {
-            Token::Object => {
-                self.enter()?;
-                while self.key(&mut first)?.is_some() {
-                    self.skip()?;
-                }
-            }
-            Token::Array => {
-                self.enter()?;
-                while self.element(&mut first)? {
-                    self.skip()?;
-                }
-            }
-            Token::String => drop(self.string()?),
-            Token::Number => drop(self.number()?),
-            Token::Bool => drop(self.boolean()?),
-            Token::Null => self.null()?,
-        }
-        Ok(())
+        self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }
 
     /// Checks that only white space follows.
     pub fn end(&mut self) -> Result<(), CodecError> {
-        self.skip_space();
-        if self.at < self.text.len() {
-            Err(self.wrong("unexpected text after the value"))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn skip_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
-            self.at += 1;
-        }
-    }
-
-    fn wrong(&self, what: &str) -> CodecError {
-        CodecError::text(format!("invalid JSON at byte {}: {what}", self.at))
+        self.jiter.finish().map_err(|error| refusal(self.text, &error))
     }
 }
 
-impl<'j> Quoted<'j> {
-    /// The unescaped string.
-    pub fn text(self) -> Cow<'j, str> {
-        if !self.escaped {
-            return Cow::Borrowed(self.raw);
-        }
-        let mut text = String::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(at) = rest.find('\\') {
-            text.push_str(&rest[..at]);
-            let (character, length) = unescape(&rest[at..]);
-            text.push(character);
-            rest = &rest[at + length..];
-        }
-        text.push_str(rest);
-        Cow::Owned(text)
-    }
+#[cold]
+fn refusal(text: &[u8], error: &JiterError) -> CodecError {
+    use JsonErrorType as Type;
 
-    /// Appends the length of the unescaped string, then the string.
-    pub fn put(self, buffer: &mut Vec<u8>) {
-        wire::put_bytes(buffer, self.text().as_bytes());
-    }
-}
-
-/// The character of a validated escape, and the length of the escape.
-fn unescape(escape: &str) -> (char, usize) {
-    let character = match escape.as_bytes().get(1) {
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return unicode(escape).unwrap_or((char::REPLACEMENT_CHARACTER, 6)),
-        Some(other) => char::from(*other),
-        None => char::REPLACEMENT_CHARACTER,
+    let JiterErrorType::JsonError(kind) = &error.error_type else {
+        return wrong(text, error.index, "expected a value");
     };
-    (character, 2)
-}
-
-/// The character of `\u0041` or of a surrogate pair, and the length of the escape.
-fn unicode(escape: &str) -> Option<(char, usize)> {
-    let unit = code_unit(escape)?;
-    if let Some(character) = char::from_u32(unit) {
-        return Some((character, 6));
-    }
-    let low = escape.get(6..).and_then(code_unit)?;
-    if !(0xd800..0xdc00).contains(&unit) || !(0xdc00..0xe000).contains(&low) {
-        return None;
-    }
-    Some((char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))?, 12))
-}
-
-fn code_unit(escape: &str) -> Option<u32> {
-    let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    // This check is needed because `from_str_radix` also accepts a sign.
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    u32::from_str_radix(digits, 16).ok()
-}
-
-/// Returns true if a text is a JSON number.
-pub(super) fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
-        None => (unsigned, None),
+    let what = match kind {
+        Type::RecursionLimitExceeded => return CodecError::text("nested too deeply"),
+        Type::ExpectedColon => "expected a colon",
+        Type::KeyMustBeAString => "expected a quoted key",
+        Type::ExpectedListCommaOrEnd | Type::ExpectedObjectCommaOrEnd => "expected a comma",
+        Type::EofWhileParsingList | Type::EofWhileParsingObject => "unexpected end of the text",
+        Type::TrailingComma => "a trailing comma is not allowed",
+        Type::TrailingCharacters => "unexpected text after the value",
+        Type::EofWhileParsingString => "the string is not terminated",
+        Type::ControlCharacterWhileParsingString => "a control character must be escaped",
+        Type::InvalidEscape => "unknown escape sequence",
+        Type::LoneLeadingSurrogateInHexEscape | Type::UnexpectedEndOfHexEscape => {
+            "the escape is not a Unicode character"
+        }
+        Type::NumberOutOfRange => "the number is too long",
+        Type::InvalidNumber => "invalid number",
+        _ => "expected a value",
     };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let leading_zero = whole.len() > 1 && whole.starts_with('0');
-    digits(whole) && !leading_zero && fraction.is_none_or(digits) && exponent.is_none_or(digits)
+    wrong(text, error.index, what)
+}
+
+fn wrong(text: &[u8], at: usize, what: &str) -> CodecError {
+    if std::str::from_utf8(text).is_err() {
+        return CodecError::text("the JSON is not valid UTF-8");
+    }
+    CodecError::text(format!("invalid JSON at byte {at}: {what}"))
 }

@@ -15,7 +15,6 @@ use super::{
     CodecError, Dialect, MessageId,
     decode::Decoder,
     enums::Enum,
-    parse::is_number,
     tables::{Field, Kind, Known, Message, Shape, Tables},
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
@@ -235,6 +234,22 @@ fn exact(text: &str) -> Result<i128, Refusal> {
         .ok()
         .and_then(|number| number.checked_mul(power))
         .ok_or(OUT_OF_RANGE)
+}
+
+/// Returns true if a text is a JSON number.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = whole.len() > 1 && whole.starts_with('0');
+    digits(whole) && !leading_zero && fraction.is_none_or(digits) && exponent.is_none_or(digits)
 }
 
 fn double(text: &str) -> Result<f64, Refusal> {
