@@ -17,105 +17,107 @@ fn refusal(json: &[u8]) -> String {
     }
 }
 
+/// Texts, each with the end of its error text, or `taken` if the text is accepted.
+const MALFORMED: &[(&[u8], &str)] = &[
+    (b"{}", "taken"),
+    (b" {\r\n\t} ", "taken"),
+    (b"", "invalid JSON at byte 0: expected a value"),
+    (b"null", "must be an object"),
+    (b"[]", "must be an object"),
+    (b"{\"nothing\": 1}", "nothing: unknown field"),
+    (
+        b"{\"an_inner\": {\"inners\": [{}, {\"nothing\": 1}]}}",
+        "an_inner.inners[1].nothing: unknown field",
+    ),
+    (b"{\"a_int32\": 1, \"a_int32\": 1}", "a_int32: must not occur twice"),
+    (b"{\"a_int32\": 1, \"aInt32\": 1}", "a_int32: must not occur twice"),
+    (b"{\"a_int32\": null, \"aInt32\": 1}", "a_int32: must not occur twice"),
+    (
+        b"{\"m_string\": {\"a\": \"\", \"\\u0061\": \"\"}}",
+        "m_string[\"a\"]: must not occur twice",
+    ),
+    (
+        b"{\"k_struct\": {\"a\": 1, \"a\": 1}}",
+        "k_struct[\"a\"]: must not occur twice",
+    ),
+    (b"{\"k_mask\": \"a_b,cD\"}", "taken"),
+    (b"{\"k_mask\": \"a__b\"}", "k_mask: must be comma-separated field names"),
+    (b"{\"k_mask\": \"a_\"}", "k_mask: must be comma-separated field names"),
+    (b"{\"k_mask\": \"a_1\"}", "k_mask: must be comma-separated field names"),
+    (b"{\"k_mask\": \"a_B\"}", "k_mask: must be comma-separated field names"),
+    (b"{\"a_double\": NaN}", "invalid JSON at byte 13: expected a value"),
+    (b"{\"a_double\": Infinity}", "invalid JSON at byte 13: expected a value"),
+    (b"{\"a_double\": -Infinity}", "invalid JSON at byte 14: invalid number"),
+    (b"{\"a_double\": +1}", "invalid JSON at byte 13: expected a value"),
+    (b"{\"a_double\": 01}", "invalid JSON at byte 14: invalid number"),
+    (b"{\"a_double\": 1.}", "invalid JSON at byte 15: invalid number"),
+    (b"{\"a_double\": .1}", "invalid JSON at byte 13: expected a value"),
+    (b"{\"a_double\": 1e}", "invalid JSON at byte 15: invalid number"),
+    (b"\xef\xbb\xbf{}", "the JSON must not begin with a byte order mark"),
+    (b"\xff\xfe{\0}\0", "the JSON is not valid UTF-8"),
+    (b"{\0}\0", "invalid JSON at byte 1: expected a quoted key"),
+    (b"{\"a_string\": \"\xc3\x28\"}", "the JSON is not valid UTF-8"),
+    (b"{\"a_string\": \"\xed\xa0\x80\"}", "the JSON is not valid UTF-8"),
+    (
+        b"{\"k_any\": {\"value\": \"\xff\", \"@type\": \"a/google.protobuf.Value\"}}",
+        "the JSON is not valid UTF-8",
+    ),
+    (b"{} x", "invalid JSON at byte 3: unexpected text after the value"),
+    (b"{}{}", "invalid JSON at byte 2: unexpected text after the value"),
+    (
+        b"{\"a_bool\": true,}",
+        "invalid JSON at byte 16: a trailing comma is not allowed",
+    ),
+    (
+        b"{\"r_int32\": [1,]}",
+        "r_int32: invalid JSON at byte 15: a trailing comma is not allowed",
+    ),
+    (
+        b"{\"r_int32\": [1 2]}",
+        "r_int32: invalid JSON at byte 15: expected a comma",
+    ),
+    (
+        b"{\"r_int32\": [1",
+        "r_int32: invalid JSON at byte 14: unexpected end of the text",
+    ),
+    (b"{\"a_bool\" true}", "invalid JSON at byte 10: expected a colon"),
+    (b"{\"a_bool\": truely}", "invalid JSON at byte 15: expected a comma"),
+    (b"{'a_bool': true}", "invalid JSON at byte 1: expected a quoted key"),
+    (b"{/**/}", "invalid JSON at byte 1: expected a quoted key"),
+    (
+        b"{\"a_string\": \"a\nb\"}",
+        "a_string: invalid JSON at byte 15: a control character must be escaped",
+    ),
+    (
+        b"{\"a_string\": \"\\x\"}",
+        "a_string: invalid JSON at byte 15: unknown escape sequence",
+    ),
+    (
+        b"{\"a_string\": \"\\ud834\"}",
+        "a_string: invalid JSON at byte 20: the escape is not a Unicode character",
+    ),
+    (
+        b"{\"a_string\": \"\\udd1e\\ud834\"}",
+        "a_string: invalid JSON at byte 19: the escape is not a Unicode character",
+    ),
+    (
+        b"{\"a_string\": \"\\u+041\"}",
+        "a_string: invalid JSON at byte 16: unknown escape sequence",
+    ),
+    (
+        b"{\"a_string\": \"a",
+        "a_string: invalid JSON at byte 15: the string is not terminated",
+    ),
+    (
+        b"{\"a_string\": \"a\\",
+        "a_string: invalid JSON at byte 16: the string is not terminated",
+    ),
+    (b"{\"k_struct\": {\"a\": 1e400}}", "k_struct[\"a\"]: is out of range"),
+];
+
 #[test]
 fn malformed_json_is_refused() {
-    let table: &[(&[u8], &str)] = &[
-        (b"{}", "taken"),
-        (b" {\r\n\t} ", "taken"),
-        (b"", "invalid JSON at byte 0: expected a value"),
-        (b"null", "must be an object"),
-        (b"[]", "must be an object"),
-        (b"{\"nothing\": 1}", "nothing: unknown field"),
-        (
-            b"{\"an_inner\": {\"inners\": [{}, {\"nothing\": 1}]}}",
-            "an_inner.inners[1].nothing: unknown field",
-        ),
-        (b"{\"a_int32\": 1, \"a_int32\": 1}", "a_int32: must not occur twice"),
-        (b"{\"a_int32\": 1, \"aInt32\": 1}", "a_int32: must not occur twice"),
-        (b"{\"a_int32\": null, \"aInt32\": 1}", "a_int32: must not occur twice"),
-        (
-            b"{\"m_string\": {\"a\": \"\", \"\\u0061\": \"\"}}",
-            "m_string[\"a\"]: must not occur twice",
-        ),
-        (
-            b"{\"k_struct\": {\"a\": 1, \"a\": 1}}",
-            "k_struct[\"a\"]: must not occur twice",
-        ),
-        (b"{\"k_mask\": \"a_b,cD\"}", "taken"),
-        (b"{\"k_mask\": \"a__b\"}", "k_mask: must be comma-separated field names"),
-        (b"{\"k_mask\": \"a_\"}", "k_mask: must be comma-separated field names"),
-        (b"{\"k_mask\": \"a_1\"}", "k_mask: must be comma-separated field names"),
-        (b"{\"k_mask\": \"a_B\"}", "k_mask: must be comma-separated field names"),
-        (b"{\"a_double\": NaN}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": Infinity}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": -Infinity}", "invalid JSON at byte 14: invalid number"),
-        (b"{\"a_double\": +1}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": 01}", "invalid JSON at byte 14: invalid number"),
-        (b"{\"a_double\": 1.}", "invalid JSON at byte 15: invalid number"),
-        (b"{\"a_double\": .1}", "invalid JSON at byte 13: expected a value"),
-        (b"{\"a_double\": 1e}", "invalid JSON at byte 15: invalid number"),
-        (b"\xef\xbb\xbf{}", "the JSON must not begin with a byte order mark"),
-        (b"\xff\xfe{\0}\0", "the JSON is not valid UTF-8"),
-        (b"{\0}\0", "invalid JSON at byte 1: expected a quoted key"),
-        (b"{\"a_string\": \"\xc3\x28\"}", "the JSON is not valid UTF-8"),
-        (b"{\"a_string\": \"\xed\xa0\x80\"}", "the JSON is not valid UTF-8"),
-        (
-            b"{\"k_any\": {\"value\": \"\xff\", \"@type\": \"a/google.protobuf.Value\"}}",
-            "the JSON is not valid UTF-8",
-        ),
-        (b"{} x", "invalid JSON at byte 3: unexpected text after the value"),
-        (b"{}{}", "invalid JSON at byte 2: unexpected text after the value"),
-        (
-            b"{\"a_bool\": true,}",
-            "invalid JSON at byte 16: a trailing comma is not allowed",
-        ),
-        (
-            b"{\"r_int32\": [1,]}",
-            "r_int32: invalid JSON at byte 15: a trailing comma is not allowed",
-        ),
-        (
-            b"{\"r_int32\": [1 2]}",
-            "r_int32: invalid JSON at byte 15: expected a comma",
-        ),
-        (
-            b"{\"r_int32\": [1",
-            "r_int32: invalid JSON at byte 14: unexpected end of the text",
-        ),
-        (b"{\"a_bool\" true}", "invalid JSON at byte 10: expected a colon"),
-        (b"{\"a_bool\": truely}", "invalid JSON at byte 15: expected a comma"),
-        (b"{'a_bool': true}", "invalid JSON at byte 1: expected a quoted key"),
-        (b"{/**/}", "invalid JSON at byte 1: expected a quoted key"),
-        (
-            b"{\"a_string\": \"a\nb\"}",
-            "a_string: invalid JSON at byte 15: a control character must be escaped",
-        ),
-        (
-            b"{\"a_string\": \"\\x\"}",
-            "a_string: invalid JSON at byte 15: unknown escape sequence",
-        ),
-        (
-            b"{\"a_string\": \"\\ud834\"}",
-            "a_string: invalid JSON at byte 20: the escape is not a Unicode character",
-        ),
-        (
-            b"{\"a_string\": \"\\udd1e\\ud834\"}",
-            "a_string: invalid JSON at byte 19: the escape is not a Unicode character",
-        ),
-        (
-            b"{\"a_string\": \"\\u+041\"}",
-            "a_string: invalid JSON at byte 16: unknown escape sequence",
-        ),
-        (
-            b"{\"a_string\": \"a",
-            "a_string: invalid JSON at byte 15: the string is not terminated",
-        ),
-        (
-            b"{\"a_string\": \"a\\",
-            "a_string: invalid JSON at byte 16: the string is not terminated",
-        ),
-        (b"{\"k_struct\": {\"a\": 1e400}}", "k_struct[\"a\"]: is out of range"),
-    ];
-    for (json, expected) in table {
+    for (json, expected) in MALFORMED {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
         // Some entries of the table omit the field name at the start of the error text.

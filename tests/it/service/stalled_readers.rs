@@ -50,6 +50,121 @@ async fn finished_run(program: &Program) -> (String, String) {
     (run_id, run["sandbox_id"].as_str().unwrap().to_owned())
 }
 
+/// A request whose response the client does not read.
+struct Request {
+    what: &'static str,
+    method: u8,
+    path: String,
+    /// Empty for a request over HTTP.
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+/// Returns one request for each kind of response.
+fn requests(run_id: &str, sandbox_id: &str) -> Vec<Request> {
+    let stream_run = v1::StreamRunRequest {
+        agent_run_id: run_id.to_owned(),
+        after_sequence: 0,
+    };
+    let stream_runs = v1::StreamRunsRequest {
+        runs: vec![v1::RunCursor {
+            agent_run_id: run_id.to_owned(),
+            after_sequence: 0,
+        }],
+    };
+    let read_file = v1::ReadFileRequest {
+        sandbox_id: sandbox_id.to_owned(),
+        path: "large.bin".to_owned(),
+        ..Default::default()
+    };
+    let reflect = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::FileContainingSymbol("runyard.v1.RunService".to_owned())),
+    };
+    let content = format!("/sandboxes/{sandbox_id}/files/content");
+    let get = |what, path| Request {
+        what,
+        method: GET,
+        path,
+        content_type: "",
+        body: Vec::new(),
+    };
+    let post = |what, path: &str, content_type, message: Vec<u8>| Request {
+        what,
+        method: POST,
+        path: path.to_owned(),
+        content_type,
+        body: framed(&message),
+    };
+    let grpc = "application/grpc";
+    let stream_run = stream_run.encode_to_vec();
+    vec![
+        get("server-sent events", format!("/agent-run/{run_id}/stream")),
+        post("gRPC", "/runyard.v1.RunService/StreamRun", grpc, stream_run.clone()),
+        post(
+            "gRPC, many runs",
+            "/runyard.v1.RunService/StreamRuns",
+            grpc,
+            stream_runs.encode_to_vec(),
+        ),
+        post(
+            "gRPC-Web",
+            "/runyard.v1.RunService/StreamRun",
+            "application/grpc-web+proto",
+            stream_run,
+        ),
+        get("one answer", "/openapi.json".to_owned()),
+        get("a file", format!("{content}?path=large.bin")),
+        get("an archive", format!("{content}?path=.")),
+        post(
+            "a file over gRPC",
+            "/runyard.v1.SandboxService/ReadFile",
+            grpc,
+            read_file.encode_to_vec(),
+        ),
+        post(
+            "reflection",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            grpc,
+            reflect.encode_to_vec(),
+        ),
+    ]
+}
+
+/// Sends a request many times over one connection, and reads no response. Returns when every response has begun or was
+/// reset.
+async fn stall(program: &Program, request: &Request) -> TcpStream {
+    let mut stream = open(program).await;
+    let token = format!("Bearer {}", program.token);
+    let mut headers = vec![("authorization", token.as_str())];
+    if !request.content_type.is_empty() {
+        headers.extend([("content-type", request.content_type), ("te", "trailers")]);
+    }
+    let end = if request.body.is_empty() { END_STREAM } else { 0 };
+    let ask = block(request.method, &request.path, &headers);
+    for number in 0..STREAMS {
+        let id = number * 2 + 1;
+        let mut bytes = frame(HEADERS, END_HEADERS | end, id, &ask);
+        if !request.body.is_empty() {
+            bytes.extend(frame(DATA, END_STREAM, id, &request.body));
+        }
+        stream.write_all(&bytes).await.unwrap();
+    }
+    let mut begun = std::collections::HashSet::new();
+    let all = find(&mut stream, |kind, id, _| {
+        if kind == HEADERS || kind == RST_STREAM {
+            begun.insert(id);
+        }
+        (begun.len() == STREAMS as usize).then_some(())
+    });
+    timeout(TEST_TIMEOUT, all)
+        .await
+        .unwrap()
+        .expect("all streams should begin");
+    assert_served(program).await;
+    stream
+}
+
 #[tokio::test]
 async fn unread_streams_take_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,115 +178,16 @@ async fn unread_streams_take_bounded_memory() {
     );
     let program = Program::start(folder.path(), &config).await;
     let (run_id, sandbox_id) = finished_run(&program).await;
-    let stream_run = v1::StreamRunRequest {
-        agent_run_id: run_id.clone(),
-        after_sequence: 0,
-    };
-    let stream_runs = v1::StreamRunsRequest {
-        runs: vec![v1::RunCursor {
-            agent_run_id: run_id.clone(),
-            after_sequence: 0,
-        }],
-    };
-    let read_file = v1::ReadFileRequest {
-        sandbox_id: sandbox_id.clone(),
-        path: "large.bin".to_owned(),
-        ..Default::default()
-    };
-    let reflect = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::FileContainingSymbol("runyard.v1.RunService".to_owned())),
-    };
-    let content = format!("/sandboxes/{sandbox_id}/files/content");
-    let service = "/runyard.v1.RunService";
-    let kinds = [
-        (
-            "server-sent events",
-            GET,
-            format!("/agent-run/{run_id}/stream"),
-            "",
-            Vec::new(),
-        ),
-        (
-            "gRPC",
-            POST,
-            format!("{service}/StreamRun"),
-            "application/grpc",
-            framed(&stream_run.encode_to_vec()),
-        ),
-        (
-            "gRPC, many runs",
-            POST,
-            format!("{service}/StreamRuns"),
-            "application/grpc",
-            framed(&stream_runs.encode_to_vec()),
-        ),
-        (
-            "gRPC-Web",
-            POST,
-            format!("{service}/StreamRun"),
-            "application/grpc-web+proto",
-            framed(&stream_run.encode_to_vec()),
-        ),
-        ("one answer", GET, "/openapi.json".to_owned(), "", Vec::new()),
-        ("a file", GET, format!("{content}?path=large.bin"), "", Vec::new()),
-        ("an archive", GET, format!("{content}?path=."), "", Vec::new()),
-        (
-            "a file over gRPC",
-            POST,
-            "/runyard.v1.SandboxService/ReadFile".to_owned(),
-            "application/grpc",
-            framed(&read_file.encode_to_vec()),
-        ),
-        (
-            "reflection",
-            POST,
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".to_owned(),
-            "application/grpc",
-            framed(&reflect.encode_to_vec()),
-        ),
-    ];
-    let token = format!("Bearer {}", program.token);
-    for (what, method, path, kind, body) in kinds {
+    for request in requests(&run_id, &sandbox_id) {
         let before = program.memory();
-        let stalled = async {
-            let mut stream = open(&program).await;
-            let mut headers = vec![("authorization", token.as_str())];
-            if !kind.is_empty() {
-                headers.extend([("content-type", kind), ("te", "trailers")]);
-            }
-            let end = if body.is_empty() { END_STREAM } else { 0 };
-            let ask = block(method, &path, &headers);
-            for number in 0..STREAMS {
-                let id = number * 2 + 1;
-                let mut bytes = frame(HEADERS, END_HEADERS | end, id, &ask);
-                if !body.is_empty() {
-                    bytes.extend(frame(DATA, END_STREAM, id, &body));
-                }
-                stream.write_all(&bytes).await.unwrap();
-            }
-            // Waits until every stream has begun or was reset.
-            let mut begun = std::collections::HashSet::new();
-            let all = find(&mut stream, |kind, id, _| {
-                if kind == HEADERS || kind == RST_STREAM {
-                    begun.insert(id);
-                }
-                (begun.len() == STREAMS as usize).then_some(())
-            });
-            timeout(TEST_TIMEOUT, all)
-                .await
-                .unwrap()
-                .expect("all streams should begin");
-            assert_served(&program).await;
-            stream
-        };
-        let (stream, most) = program.most(stalled).await;
+        let (stream, most) = program.most(stall(&program, &request)).await;
         let growth = most.saturating_sub(before) / MIB;
+        let what = request.what;
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
     // A client that reads receives the whole file and every event.
-    let file = program.request("GET", &format!("{content}?path=large.bin"));
+    let file = program.request("GET", &format!("/sandboxes/{sandbox_id}/files/content?path=large.bin"));
     assert_eq!(file.send().await.unwrap().bytes().await.unwrap().len(), LARGE);
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let whole = whole.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
