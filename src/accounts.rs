@@ -19,7 +19,6 @@ pub use table::Model as Account;
 /// The authenticated party behind a request, with its account, its role and the access of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The account.
     pub account_id: Uuid,
     /// Role from the token.
     pub role: Role,

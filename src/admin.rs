@@ -26,7 +26,6 @@ const MAX_REASON: usize = 500;
 /// An account with its balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The account.
     pub account: Account,
     /// Balance in millionths of a credit.
     pub microcredits: i64,

@@ -35,7 +35,6 @@ pub struct App {
 pub struct Handles {
     /// The configuration.
     pub config: Config,
-    /// The clock.
     pub clock: Clock,
     /// The database.
     pub db: Db,

@@ -53,10 +53,10 @@ pub enum End {
     AtOnce,
 }
 
-/// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends the server immediately.
+/// Serves until SIGTERM or SIGINT, then shuts down gracefully. A second signal ends the server immediately.
 ///
 /// # Errors
-/// The error states why the server cannot start, with advice.
+/// An error that says why the server cannot start and what to do.
 pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
     let stopping = server.app.stopping.clone();
@@ -187,7 +187,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         }
     });
     if timeout(SANDBOX_CHECK, check).await.is_err() {
-        warn!("the sandbox check is taking long; its result will be logged");
+        warn!("the sandbox check has not finished yet; its result will be logged");
     }
     match (app.config.limits, app.config.tiers.first()) {
         (Limits::On, Some(tier)) => info!(

@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::{Error, Result};
 
-/// Histogram buckets in seconds, from a response served from memory to a long run.
+/// Histogram buckets in seconds. The smallest suit responses from memory, and the largest suit long runs.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];

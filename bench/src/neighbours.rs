@@ -1,5 +1,5 @@
-//! Measures the effect of a noisy account on a quiet account if accounts have a rate limit. The quiet account starts
-//! runs first alone, and then while the noisy account sends ten times its limit.
+//! Measures how a noisy account affects a quiet account when accounts have a rate limit. The quiet account starts runs
+//! alone first, and then while the noisy account sends requests at ten times its rate limit.
 
 use std::{
     net::SocketAddr,

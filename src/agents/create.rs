@@ -28,7 +28,6 @@ pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 /// An agent to create.
 #[derive(Clone, Debug, Default)]
 pub struct NewAgent {
-    /// The name.
     pub name: String,
     /// Description of the agent's purpose.
     pub description: Option<String>,
@@ -52,7 +51,6 @@ pub struct NewAgent {
     pub custom_mcps: Vec<Server>,
     /// Tool settings.
     pub tools: Settings,
-    /// Tags.
     pub tags: Vec<String>,
 }
 

@@ -22,10 +22,8 @@ use crate::{
 /// Sort order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Newest first.
     #[default]
     NewestFirst,
-    /// Oldest first.
     OldestFirst,
     /// Most recently changed first.
     ChangedFirst,

@@ -36,7 +36,6 @@ pub enum Transport {
 pub struct Server {
     /// Name, unique within the version.
     pub name: String,
-    /// Transport.
     #[serde(rename = "type", alias = "transport")]
     pub transport: Transport,
     /// URL of an http or sse server.
@@ -107,8 +106,8 @@ fn mistake(server: &Server) -> Option<String> {
     let mut texts = texts.chain([&server.url, &server.command]);
     if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
         let what = format!(
-            "args, headers, enabled_tools, url and command may have up to {MAX_ENTRIES} values in total, each of up to \
-             {MAX_TEXT} bytes without NUL"
+            "args, headers, enabled_tools, url and command may have up to {MAX_ENTRIES} values in total; each value may \
+             have up to {MAX_TEXT} bytes and no NUL"
         );
         return Some(what);
     }

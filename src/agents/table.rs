@@ -1,6 +1,5 @@
 //! Database rows of agents and of their versions.
 
-/// Agents.
 pub mod agent {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -16,11 +15,9 @@ pub mod agent {
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// The name.
         pub name: String,
         /// Description of the agent's purpose.
         pub description: Option<String>,
-        /// The icon's name.
         pub icon_name: String,
         /// The icon's colour.
         pub icon_color: String,
@@ -34,7 +31,6 @@ pub mod agent {
         pub search_text: String,
         /// Tags: a JSON list of strings.
         pub tags: Json,
-        /// The current version.
         pub current_version_id: Uuid,
         /// Number of versions.
         pub version_count: i32,
@@ -59,7 +55,6 @@ pub mod agent {
     }
 }
 
-/// Versions.
 pub mod version {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -73,13 +68,11 @@ pub mod version {
         /// The version's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The agent.
         pub agent_id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
         /// Version number. Numbers start at 1 and have no gaps.
         pub number: i32,
-        /// The system prompt.
         pub system_prompt: String,
         /// Public name of the model.
         pub model: String,

@@ -51,7 +51,6 @@ impl<T> Change<T> {
     }
 }
 
-/// A change of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
     /// The name, which cannot be reset.
@@ -62,13 +61,11 @@ pub struct AgentChange {
     pub is_default: Change<bool>,
     /// True if the agent is labelled as public. The label grants no access.
     pub is_public: Change<bool>,
-    /// Icon name.
     pub icon_name: Change<String>,
     /// Icon colour.
     pub icon_color: Change<String>,
     /// Icon background colour.
     pub icon_background: Change<String>,
-    /// Tags.
     pub tags: Change<Vec<String>>,
     /// The changes that create a new version.
     pub content: ContentChange,
@@ -79,9 +76,7 @@ pub struct AgentChange {
 /// A change of the fields that decide how an agent runs.
 #[derive(Clone, Debug, Default)]
 pub struct ContentChange {
-    /// The system prompt.
     pub system_prompt: Change<String>,
-    /// The model.
     pub model: Change<String>,
     /// Configured MCP integrations.
     pub configured_mcps: Change<Vec<Server>>,

@@ -26,7 +26,6 @@ use crate::{
 /// The version that a run is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pinned {
-    /// The agent.
     pub agent_id: Uuid,
     /// The version that was the agent's current version when the run started.
     pub version_id: Uuid,

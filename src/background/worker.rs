@@ -121,7 +121,7 @@ pub async fn work(app: App) -> Result<()> {
     // so the hand-over includes these runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
-        error!(error = %fault, "the task that receives started runs failed");
+        error!(error = %fault, "the task that receives new runs has failed");
     }
     hand_over(&held, &tasks).await;
     ended.cancel();

@@ -124,7 +124,7 @@ fn advice(config: &Config, folder: &Path) -> String {
         format!("{shown} holds no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
     } else {
         format!(
-            "there is no server data in {shown}; start one with `runyard serve`, or name the server's data folder \
+            "there is no server data in {shown}; start a server with `runyard serve`, or name the server's data folder \
              with --data-dir or RUNYARD_DATA_DIR"
         )
     }

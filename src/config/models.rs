@@ -121,10 +121,7 @@ pub(super) fn check<'c>(
         }
         for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
             if !price.is_finite() || price < 0.0 {
-                return wrong(
-                    key,
-                    format!("the price of {} must be a number of 0 or more", model.name),
-                );
+                return wrong(key, format!("the price of {} must be 0 or more", model.name));
             }
         }
         if model.context_window <= u64::from(model.max_output_tokens) {

@@ -25,7 +25,6 @@ use crate::error::Result;
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
-/// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The write of the probe. Its value is never read. On SQLite, the probe writes more than a run start does, because

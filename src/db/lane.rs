@@ -40,7 +40,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts the lane on the writing connection. When the last handle is dropped, the lane ends and releases the lock
+    /// Starts the lane on the write connection. When the last handle is dropped, the lane ends and releases the lock
     /// of the data folder.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Lane {
     }
 }
 
-/// The savepoint that is open on the writing connection.
+/// The savepoint that is open on the write connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
     /// No transaction is open; the next write begins a batch.
@@ -105,7 +105,7 @@ impl Open {
     }
 }
 
-/// The writing connection.
+/// The write connection.
 struct Writer {
     connection: Held,
     open: Open,
@@ -243,7 +243,7 @@ fn reads(statement: &Statement) -> bool {
 async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<BatchRequest>) {
     while let Some(first) = queue.recv().await {
         let Some((back, waiting)) = fill(writer, first, &mut queue).await else {
-            error!("the writing connection was lost");
+            error!("the write connection was lost");
             return;
         };
         writer = back;

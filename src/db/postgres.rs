@@ -107,8 +107,8 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
             )
         }
         sqlx::Error::Io(error) => format!(
-            "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \
-             server runs"
+            "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and check \
+             that the server is running"
         ),
         sqlx::Error::Tls(_) => format!("RUNYARD_DATABASE_URL requests TLS to PostgreSQL at {place}; {WITHOUT_TLS}"),
         error => format!("cannot connect to PostgreSQL at {place}: {error}; check RUNYARD_DATABASE_URL"),
@@ -118,8 +118,8 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
 // Returns the remedy for an SQLSTATE code. Poolers use few such codes, so their messages are matched instead.
 fn remedy(code: &str, message: &str) -> &'static str {
     if message.contains("unsupported startup parameter") {
-        return "the server is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
-                in pgbouncer.ini, or connect to PostgreSQL itself";
+        return "PostgreSQL is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
+                in pgbouncer.ini, or connect to PostgreSQL directly";
     }
     if message.contains("no encryption") || message.contains("SSL off") || message.contains("SSL required") {
         return WITHOUT_TLS;
@@ -138,8 +138,8 @@ fn remedy(code: &str, message: &str) -> &'static str {
 pub(super) fn sentence(error: &DbErr) -> String {
     match fault::driver(error) {
         Some(sqlx::Error::Database(fault)) if fault.message().contains("prepared statement") => format!(
-            "{}; the server is behind a connection pooler in transaction mode: set pool_mode = session in pgbouncer.ini, or connect to \
-             PostgreSQL itself",
+            "{}; PostgreSQL is behind a connection pooler in transaction mode: set pool_mode = session in pgbouncer.ini, or connect to \
+             PostgreSQL directly",
             fault.message()
         ),
         Some(sqlx::Error::Database(fault)) => fault.message().to_owned(),

@@ -27,7 +27,6 @@ const WAL_BYTES: &str = "16777216";
 pub(super) enum Use {
     /// Writes, one unit of work at a time.
     Write,
-    /// Reads.
     Read,
 }
 

@@ -19,7 +19,6 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "run_events")]
 pub struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub run_id: Uuid,
     /// Position in the run, from 1.

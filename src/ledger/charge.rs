@@ -31,13 +31,10 @@ use crate::{
 /// Cost of one model call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The account.
     pub account_id: Uuid,
     /// Book that is debited: the account's wallet, or [`Book::Free`] if nothing is charged.
     pub book: Book,
-    /// The run.
     pub run_id: Uuid,
-    /// The thread.
     pub thread_id: Uuid,
     /// Number of the model call in the run, from 1.
     pub step: i32,

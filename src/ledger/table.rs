@@ -10,7 +10,6 @@ pub mod balance {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "balances")]
     pub struct Model {
-        /// The account.
         #[sea_orm(primary_key, auto_increment = false)]
         pub account_id: Uuid,
         /// Balance: the sum of the account's wallet entries.
@@ -60,7 +59,6 @@ pub mod entry {
         /// The entry's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The account.
         pub account_id: Uuid,
         /// Book that the amount is taken from.
         pub debited: Book,

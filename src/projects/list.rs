@@ -20,7 +20,6 @@ use crate::{
 pub struct Project {
     /// The project's row.
     pub row: project::Model,
-    /// The sandbox's UUID.
     pub sandbox_id: Option<Uuid>,
 }
 

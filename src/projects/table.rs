@@ -1,6 +1,5 @@
 //! Database rows of projects and of their sandboxes.
 
-/// Projects.
 pub mod project {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -16,7 +15,6 @@ pub mod project {
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// The name.
         pub name: String,
         /// Creation time.
         pub created_at: DateTime<Utc>,
@@ -53,7 +51,6 @@ pub mod sandbox {
         pub number: i32,
         /// The sandbox's UUID.
         pub id: Uuid,
-        /// The project.
         pub project_id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,

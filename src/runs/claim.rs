@@ -39,7 +39,6 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
 /// A claimed run, with the other data that its worker needs to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// The run.
     pub run: Run,
     /// Sequence of the newest event.
     pub newest_event: i64,
@@ -81,7 +80,6 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
 /// The result of renewing a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewed {
-    /// The run.
     pub run_id: Uuid,
     /// True if a caller asked the run to stop.
     pub stop_requested: bool,

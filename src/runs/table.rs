@@ -51,19 +51,17 @@ pub struct Model {
     pub id: Uuid,
     /// Account that owns the row.
     pub account_id: Uuid,
-    /// The thread.
+    /// The thread whose messages the run reads and extends.
     pub thread_id: Uuid,
-    /// The project.
+    /// The project whose workspace the run uses.
     pub project_id: Uuid,
     /// The agent; absent for the built-in agent.
     pub agent_id: Option<Uuid>,
     /// The agent's version that the run is pinned to.
     pub agent_version_id: Option<Uuid>,
-    /// Status.
     pub status: Status,
     /// `code` or `chat`.
     pub mode: String,
-    /// The requested model.
     pub model_requested: Option<String>,
     /// The model that is used.
     pub model_used: String,

@@ -29,7 +29,6 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// One search frees 1/128 of the slots. Thus, when many connections arrive, not every connection costs a search.
 const FREED_PART: usize = 128;
 
-/// The connection slots.
 pub(super) struct ConnectionSlots {
     most: usize,
     most_unrecognized: usize,
@@ -186,7 +185,7 @@ mod tests {
         Arc::new(Link::new(Some(address.parse().unwrap())))
     }
 
-    /// Pause that makes a difference in age measurable.
+    /// Pause after which two connections have measurably different ages.
     const MOMENT: Duration = Duration::from_millis(3);
 
     async fn is_full(places: &ConnectionSlots) -> bool {

@@ -78,7 +78,6 @@ impl NewMessage {
 pub struct Belongs {
     /// Account that owns the row.
     pub account_id: Uuid,
-    /// The thread.
     pub thread_id: Uuid,
     /// The run, if the message belongs to one.
     pub run_id: Option<Uuid>,
@@ -134,7 +133,7 @@ pub fn insert_many(backend: DbBackend, rows: impl IntoIterator<Item = Model>) ->
         .build(backend)
 }
 
-/// Changes the name of a file in the message of the caller that started a run.
+/// Renames a file in the user message that started a run.
 ///
 /// # Errors
 /// Database errors.

@@ -23,7 +23,7 @@ pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 /// Adds a message with the role of the user or of the assistant.
 ///
 /// # Errors
-/// INVALID_REQUEST, which names the field, `THREAD_NOT_FOUND`.
+/// `INVALID_REQUEST`, with the name of the invalid field; `THREAD_NOT_FOUND`.
 pub async fn say(
     app: &App,
     caller: &Caller,

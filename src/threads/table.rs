@@ -1,6 +1,5 @@
 //! Database rows of threads and messages.
 
-/// Threads.
 pub mod thread {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -16,9 +15,7 @@ pub mod thread {
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// The project.
         pub project_id: Uuid,
-        /// The name.
         pub name: String,
         /// Creation time.
         pub created_at: DateTime<Utc>,
@@ -39,7 +36,7 @@ pub mod thread {
     }
 }
 
-/// Messages.
+/// The table `messages`.
 pub mod message {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -55,7 +52,7 @@ pub mod message {
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// The thread.
+        /// The thread that the message belongs to.
         pub thread_id: Uuid,
         /// The run that the message belongs to, if any.
         pub run_id: Option<Uuid>,

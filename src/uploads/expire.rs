@@ -37,7 +37,7 @@ pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
     Ok(expired.len())
 }
 
-/// Finds the ids that belong to an upload.
+/// Returns those of the given ids for which an upload exists.
 ///
 /// # Errors
 /// Database errors.

@@ -1,8 +1,8 @@
-//! Placing the uploads of a run in its workspace: one rename per file. The start places the files before it answers.
-//! The worker places the remaining files before the first step, because a crash may have interrupted the start. Both
+//! Moves the uploads of a run into its workspace: one rename per file. `StartRun` places the files before it responds.
+//! The worker places the remaining files before the first step, because a crash may have interrupted `StartRun`. Both
 //! may place files at the same time.
 //!
-//! The start chooses and stores each file's name. If the name is taken when the file is placed, the file gets the next
+//! `StartRun` chooses and stores each file's name. If the name is taken when the file is placed, the file gets the next
 //! free name. The new name is stored before the file is moved, in the upload and in the message that names the file, so
 //! that the file can be found after a crash.
 
@@ -50,12 +50,10 @@ pub struct Destination {
     pub account_id: Uuid,
     /// The thread, whose message names the files.
     pub thread_id: Uuid,
-    /// The run.
     pub run_id: Uuid,
 }
 
-/// Moves the uploads of a run that are not in the workspace yet into the workspace, and marks them as placed. Repeating
-/// the call changes nothing.
+/// Moves a run's unplaced uploads into the workspace, and marks them as placed. The call is idempotent.
 ///
 /// # Errors
 /// File system and database errors.

@@ -3,8 +3,8 @@
 //!
 //! Within this process, writers of one project wait for each other ([`crate::app::Handles::placement_queues`]). Each
 //! writer works alone from the measurement until its files are in the workspace, so that two writers cannot both use
-//! the last free space. The rows of uploads also show the files of starts in other processes, and of starts before a
-//! crash.
+//! the last free space. The rows of uploads also cover runs that other processes started, and runs that were started
+//! before a crash.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ use crate::{
 const BLOCK: u64 = 4096;
 
 // The uploads of a project's unfinished runs. They are few, and the partial index of unfinished runs (`status = 1`)
-// finds them. The module `runs` depends on this module, so the SQL names its table.
+// finds them. This is raw SQL because the module `runs` depends on this module, so its entity
+// cannot be used here.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 

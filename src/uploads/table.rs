@@ -22,13 +22,13 @@ pub struct Model {
     pub received: i64,
     /// BLAKE3 hash of the content, once the upload is complete.
     pub digest: Option<String>,
-    /// The run that took the upload.
+    /// The run that uses the upload; `None` while no run uses it.
     pub run_id: Option<Uuid>,
     /// Name in the workspace, set when a run takes the upload.
     pub placed_as: Option<String>,
     /// True if the file is in the workspace.
     pub placed: bool,
-    /// Time of the announcement.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
 }
 

@@ -18,10 +18,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of files per start.
+/// Maximum number of files per `StartRun` request.
 pub const MAX_FILES: usize = 100;
 
-/// Loads the uploads of a start, in the order of the request.
+/// Loads the uploads that a `StartRun` request names, in the order of the request.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND` for an upload that belongs to another account or was used; `UPLOAD_INCOMPLETE`.

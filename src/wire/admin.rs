@@ -84,12 +84,15 @@ impl AdminService for Admin {
     }
 }
 
-// Returns the caller and the message of a request of an administrator.
+// Returns the caller and the message of a request from an administrator.
 fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
     let (caller, asked) = caller::open(request)?;
     match caller.role {
         Role::SuperAdmin => Ok((caller, asked)),
-        Role::User => Err(Error::new(Code::PermissionDenied, "requires the role super_admin")),
+        Role::User => Err(Error::new(
+            Code::PermissionDenied,
+            "this method requires the role super_admin",
+        )),
     }
 }
 

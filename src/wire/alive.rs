@@ -36,8 +36,8 @@ pub(super) struct Alive<S> {
 }
 
 impl<S> Alive<S> {
-    /// Adds heartbeats to a stream of events. `last` is a run and the sequence of the last event of that run that the
-    /// reader has received.
+    /// Adds heartbeats to a stream of events. `last` is a run's id and the sequence number of the last event that
+    /// the reader received from that run.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {

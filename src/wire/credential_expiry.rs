@@ -27,7 +27,6 @@ use crate::{
 /// Interval between two checks of the credential of an open stream.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The expiry of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialExpiry {
     until: Option<DateTime<Utc>>,

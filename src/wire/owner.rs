@@ -9,7 +9,6 @@ use super::throttle::network_of;
 /// The owner of a request. `wire::caller` adds the owner to the extensions of each request and of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// An account.
     Account(Uuid),
     /// The address of a request without a credential. For IPv6, it is the network of the address.
     Address(IpAddr),

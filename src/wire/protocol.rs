@@ -2,7 +2,6 @@
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-/// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// gRPC over HTTP/2.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the snippets of the documents. Needs the wheel and the stubs from the parts `stubs` and `python`, and builds them if they
-# are missing.
+# Runs the code snippets in docs/. Needs the Python wheel (python.sh) and the gRPC stubs (stubs.sh), and builds them if they are
+# missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

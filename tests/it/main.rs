@@ -1,4 +1,4 @@
-//! The integration tests. They are one binary, and their folders correspond to the folders in `src`.
+//! The integration tests. They are one binary with one folder per subject. Tests of the API are in `service/`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,7 +1,7 @@
 // Runs that share one stream. A browser on HTTP/1.1 has six connections per origin, so a client uses as few streams as
 // possible: one StreamRuns call carries up to 100 runs.
 //
-// The cursor of a run is the sequence number of the last event in its reader's inbox. A broken stream is reopened at the cursors,
+// The cursor of a run is the sequence number of the last event that was put into its reader's inbox. A broken stream is reopened at the cursors,
 // so every event is delivered exactly once and in order. A slow reader does not block other readers: the run of the slow reader is
 // removed from the stream until the reader has caught up, and then resumes from its cursor.
 

@@ -9,6 +9,8 @@
 //! request, `details()` has the details. `retry_after_hint()` says how long to wait before a retry.
 //!
 //! ```rust
+
+#![warn(missing_docs)]
 #![doc = include_str!("../../../tests/it/client/example.rs")]
 //! ```
 

@@ -2,6 +2,8 @@
 //!
 //! This crate needs no async runtime and no transport. `runyard-client` adds the gRPC client; the server adds services.
 
+#![warn(missing_docs)]
+
 pub mod error;
 pub mod status;
 pub mod structs;

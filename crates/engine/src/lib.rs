@@ -6,6 +6,8 @@
 //! a tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this
 //! worker or from the worker that resumes the run.
 
+#![warn(missing_docs)]
+
 pub mod answer;
 mod budget;
 pub mod calls;

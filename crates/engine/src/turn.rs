@@ -242,7 +242,7 @@ impl<'a> RunLoop<'a> {
             }
             Some(WorkEnd::Fatal(error)) => {
                 // The run's failure contains only the message; log the cause for the operator.
-                tracing::warn!(%error, "a tool ended the run");
+                tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
             Some(WorkEnd::Stopped) => Err(Outcome::Stopped),

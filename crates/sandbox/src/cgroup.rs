@@ -112,8 +112,8 @@ impl Cgroups {
             }
             Kind::None(why) => format!(
                 "weak: control groups are unavailable ({why}). Instead, the service checks memory four times a second and \
-                 limits processes with RLIMIT_NPROC, and memfd_create, large System V segments and message queues are refused, \
-                 because their memory cannot be measured"
+                 limits processes with RLIMIT_NPROC. It refuses memfd_create, large System V segments and message queues, because \
+                 it cannot measure their memory"
             ),
         }
     }

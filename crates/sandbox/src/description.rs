@@ -61,8 +61,8 @@ fn limits(config: &config::Config) -> String {
         "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
          can be reached. Use what is installed.\n\
          - A command gets {memory} of memory, {processes} processes and {default} seconds, or up to {max} seconds with \
-         timeout_seconds. Processes that still run when it ends are killed.\n\
-         - /workspace can hold {workspace} in {files} files, and one file can have {file}. /tmp can hold {tmp} and is empty \
+         timeout_seconds. Processes that are still running when the command ends are killed.\n\
+         - /workspace can hold up to {workspace} in {files} files; each file can be up to {file}. /tmp can hold {tmp} and is empty \
          at the start of each command.\n\
          - You are an ordinary user: no root, no sudo.",
         memory = size(config.max_memory_bytes),

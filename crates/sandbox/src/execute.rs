@@ -130,7 +130,7 @@ impl Running {
             Ok(ending) => (Some(ending), self.end(ending).await),
             Err(status) => (
                 None,
-                status.map_err(|error| Error::internal("waiting for the command failed", error)),
+                status.map_err(|error| Error::internal("could not wait for the command to end", error)),
             ),
         };
         let exit_code = self.exit_code().await;
@@ -207,7 +207,7 @@ impl Running {
             self.process.wait().await
         };
         match timeout(DEATH, gone).await {
-            Ok(status) => status.map_err(|error| Error::internal("waiting for the command failed", error)),
+            Ok(status) => status.map_err(|error| Error::internal("could not wait for the command to end", error)),
             Err(_) => Err(Error::new(
                 ErrorKind::Internal,
                 "the command's processes cannot be killed",

@@ -5,6 +5,8 @@
 //! host supports. The [`Workspace`] of a project gives the service access to the project's files and opens only
 //! paths inside the workspace. No command ever runs outside bubblewrap.
 
+#![warn(missing_docs)]
+
 mod advice;
 mod archive;
 mod beneath;

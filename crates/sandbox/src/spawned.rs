@@ -136,7 +136,7 @@ async fn live(
     let stdout = started.stdout.take();
     // There is no live view of the standard error, so the receiver is dropped.
     let (unread, _) = mpsc::channel(1);
-    // If the caller no longer waits, its token ends the process.
+    // A failed send is ignored: the caller no longer waits, and its drop guard has ended the process.
     let opened = move |socket| drop(ready.send((socket, stdout)));
     let execution = Running::new(cell, started, unread, opened)?
         .finish(until, &cancel)

@@ -78,7 +78,7 @@ pub enum FieldKind {
     Message(MessageId),
 }
 
-/// Description of a field.
+/// A field of a message: its name, number, cardinality and kind.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo<'c> {
     /// The name in the proto file.

@@ -5,6 +5,8 @@
 //! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
 //! the HTTP request reach the service, so a layer in front of the transcoder can authenticate the caller.
 
+#![warn(missing_docs)]
+
 mod alias;
 mod body;
 mod error;

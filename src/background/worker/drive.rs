@@ -127,7 +127,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     // remaining files.
     let (job, sink) = tokio::select! {
         biased;
-        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),
+        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "this worker is handing over the run")),
         prepared = prepare(app, claimed, log) => prepared?,
     };
     let cancel = tokens.stop.child_token();

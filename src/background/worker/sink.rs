@@ -126,7 +126,7 @@ impl Sink for JournalSink {
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<u32> {
         if self.app.stopping.is_cancelled() {
-            return Err(Error::new(Code::Contended, "handing over the run").into());
+            return Err(Error::new(Code::Contended, "this worker is handing over the run").into());
         }
         let Some(price) = self.billing.charged() else {
             return Ok(max_output_tokens);

@@ -55,7 +55,10 @@ async fn clock(database: &Inspected) -> Option<Check> {
         .now()
         .signed_duration_since(database_time)
         .num_milliseconds();
-    let message = format!("this machine and the database differ by {} ms", apart.unsigned_abs());
+    let message = format!(
+        "the clocks of this machine and of the database differ by {} ms",
+        apart.unsigned_abs()
+    );
     Some(if apart.unsigned_abs() > MAX_DIFFERENCE {
         Check::warn("clock", format!("{message}: run an NTP client on both hosts"))
     } else {

@@ -40,7 +40,6 @@ pub struct Spent {
     pub microcredits: i64,
 }
 
-/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEnd {
     /// Final status; never `Running`.
@@ -182,7 +181,7 @@ impl RunLog {
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
         // The run is being handed over, or another worker owns it. Output of the cancelled engine must not be written.
         if self.lost.is_cancelled() {
-            return Err(Error::new(Code::Contended, "handing over the run"));
+            return Err(Error::new(Code::Contended, "this worker no longer writes the run"));
         }
         let (done, written) = oneshot::channel();
         {

@@ -105,7 +105,7 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
 fn give_up(taken: Vec<Taken>, why: &'static str) {
     error!(
         runs = taken.len(),
-        "the journal released runs that it could not write: {why}"
+        "could not store the events of some runs, so a worker will resume them: {why}"
     );
     for run in taken {
         run.log.lose();

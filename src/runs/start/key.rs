@@ -64,7 +64,7 @@ impl Key {
             return Ok(None);
         }
         if run.request_hash.as_deref() != Some(self.hash.as_str()) {
-            let message = "this request_id was used for a different start; use a new one";
+            let message = "this request_id was already used to start a run with different parameters; use a new one";
             return Err(Error::new(Code::RequestKeyReused, message));
         }
         Ok(Some(run))

@@ -56,7 +56,6 @@ pub struct NewRun {
     pub prompt: Option<String>,
     /// The thread to continue, or the id of the new thread in optimistic mode.
     pub thread_id: Option<Uuid>,
-    /// The project.
     pub project_id: Option<Uuid>,
     /// True if the client generated the ids.
     pub optimistic: bool,

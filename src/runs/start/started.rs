@@ -9,7 +9,6 @@ use crate::{accounts::Caller, app::App, error::Result, projects, runs::Run};
 /// A run that was started by this call or by an earlier call with the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
-    /// The run.
     pub run: Run,
     /// The sandbox, if its row exists.
     pub sandbox_id: Option<Uuid>,

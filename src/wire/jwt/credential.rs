@@ -16,7 +16,6 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub enum Credential<'a> {
     /// A JSON Web Token.
     Jwt(&'a str),
-    /// An API key.
     ApiKey(&'a str),
 }
 

@@ -133,7 +133,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "input_price = 1\n",
             "input_price = -1\n",
-            "line 7, models[0].input_price: the price of a must be a number of 0 or more",
+            "line 7, models[0].input_price: the price of a must be 0 or more",
         ),
         (
             "output_price = 1.5",

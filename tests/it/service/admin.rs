@@ -126,7 +126,7 @@ async fn without_the_role_existing_and_unknown_accounts_are_refused_alike() {
                 ];
                 for answer in answers {
                     let body = answer.refused(403, "PERMISSION_DENIED");
-                    assert_eq!(body["detail"], "requires the role super_admin");
+                    assert_eq!(body["detail"], "this method requires the role super_admin");
                 }
             }
             let state = ann.get("/billing/account-state").await.ok();

@@ -34,7 +34,7 @@ async fn read_limits_lines_and_bytes() {
     shop.put("long", &long);
     let text = shop.text("read", json!({"path": "long"})).await;
     assert!(
-        text.contains("[… line of 1000000 bytes]\n     2\tshort\n"),
+        text.contains("[… cut; the line has 1000000 bytes]\n     2\tshort\n"),
         "{}",
         &text[text.len() - 80..]
     );

@@ -256,20 +256,23 @@ fn invalid_rules_are_refused() {
     for (rule, what) in [
         (
             r#"get: "/a/{nope}""#,
-            "the path fills nope, which the request does not have",
+            "the path binds nope, but the request has no such field",
         ),
-        (r#"get: "/a/{list}""#, "the path fills list, which is repeated"),
-        (r#"get: "/a/{inner}""#, "the path fills inner, which is a message"),
+        (
+            r#"get: "/a/{list}""#,
+            "the path cannot bind list, because it is repeated",
+        ),
+        (
+            r#"get: "/a/{inner}""#,
+            "the path cannot bind inner, because it is a message",
+        ),
         (
             r#"get: "/a/{inner.nope}""#,
-            "the path fills inner.nope, which the request does not have",
+            "the path binds inner.nope, but the request has no such field",
         ),
         (r#"get: "a""#, "the path a: a template must start with / at byte 0"),
         (r#"post: "/a" body: "nope""#, "body: the request has no field nope"),
-        (
-            r#"post: "/a/{id}" body: "id""#,
-            "id is filled by the path and by the body",
-        ),
+        (r#"post: "/a/{id}" body: "id""#, "the path and the body both bind id"),
         (
             r#"get: "/a" response_body: "nope""#,
             "response_body: the response has no field nope",
@@ -289,7 +292,7 @@ fn invalid_rules_are_refused() {
     for (options, what) in [
         (
             r#"aliases: { field: "nope" }"#,
-            "an alias fills nope, which the request does not have",
+            "an alias binds nope, but the request has no such field",
         ),
         (
             r#"aliases: { field: "id" header: "no way" }"#,

@@ -59,7 +59,7 @@ function Elapsed({ since }: { since: number }) {
 function Body({ step, working }: { step: ToolStep; working: boolean }) {
   return (
     <div class="tool-body">
-      {step.invalidArgs !== null && <Output label="Arguments from the model" text={step.invalidArgs} />}
+      {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
       <Arguments step={step} />
       {step.result ? (
         <Result step={step} text={step.result.text} truncated={step.result.truncated} />

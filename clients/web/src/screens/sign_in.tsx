@@ -66,7 +66,7 @@ export function SignIn() {
         </form>
         <details class="sign-in-help">
           <summary>Where do I get a token?</summary>
-          <p>If you run this server, print a token in the folder where you started it:</p>
+          <p>If you run this server, run this command in the folder where you started the server:</p>
           <pre tabIndex={0}>runyard token</pre>
           <p>
             The token is for your local account, which <code>runyard run</code> also uses. For another account, use{" "}

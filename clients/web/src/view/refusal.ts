@@ -141,7 +141,7 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
     case "DEADLINE_EXCEEDED":
       return message("The server took too long to respond", "Try again in a moment.", [], true);
     case "CONTENDED":
-      return message("This was changed in the meantime", "Reload the page and repeat your change.", [], true);
+      return message("Your change conflicts with a newer change", "Reload the page and repeat your change.", [], true);
     case "INTERNAL":
       return {
         ...message(

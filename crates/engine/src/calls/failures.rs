@@ -37,7 +37,7 @@ impl Failures {
         let this = (name.clone(), call.arguments.clone());
         if self.before.contains(&this) {
             return Some(format!(
-                "the call of {name} failed twice in a row with the same arguments"
+                "the call to {name} failed twice in a row with the same arguments"
             ));
         }
         self.now.push(this);

@@ -132,7 +132,7 @@ impl<'a> Turn<'a> {
                 format!("I looked at {file}, but my script failed:\n\n{}", excerpt(text))
             } else {
                 let findings = text.trim_end().trim_end_matches("[exit status 0]").trim_end();
-                format!("{findings}\n\nThe built-in demo model wrote this answer by fixed rules.")
+                format!("{findings}\n\nThe built-in demo model wrote this answer. It follows fixed rules.")
             });
         }
         let plan = format!("I'll write a script that {purpose}.");

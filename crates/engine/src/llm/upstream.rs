@@ -271,7 +271,7 @@ fn base_url(provider: &Provider) -> Result<String> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::invalid(
-            "the model provider's base URL must not contain a password; use the API key",
+            "the model provider's base URL must not contain a user name or password; set the provider's API key instead",
         ));
     }
     Ok(format!("{}/", text.trim_end_matches('/')))

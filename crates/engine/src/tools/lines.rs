@@ -84,7 +84,7 @@ pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String 
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');
     if full_bytes > max_bytes {
-        format!("{text}[… line of {full_bytes} bytes]")
+        format!("{text}[… cut; the line has {full_bytes} bytes]")
     } else {
         String::from_utf8_lossy(line).into_owned()
     }

@@ -158,7 +158,7 @@ impl RunLoop<'_> {
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(
-            "The model called {} more tools than one answer may contain; they were ignored.",
+            "The model made {} more tool calls than one answer may contain; the extra calls were ignored.",
             answer.left_out
         ));
     }

@@ -333,7 +333,8 @@ fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError>
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
         // Each number has only one accepted spelling, so that keys with different texts are different keys.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
-            put_number(kind, text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
+            put_number(kind, text, wire)
+                .map_err(|_| CodecError::text("the key is out of range for its integer type"))?;
         }
         _ => return Err(CodecError::text("the key must be a whole number")),
     }

@@ -125,7 +125,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
             continue;
         };
         let text = description(&field, schemas);
-        let text = format!("Fills `{}`. {text}", alias.field);
+        let text = format!("Sets the field `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
             // Header names are case-insensitive. The document shows them with the usual capitals.
             let name = capitals(header.as_str());

@@ -195,7 +195,7 @@ fn method(
 fn check_alias(codec: &Codec, input: MessageId, alias: &HttpAlias) -> Result<Alias, String> {
     let field = &alias.field;
     if codec.field(input, field).is_none() {
-        return Err(format!("an alias fills {field}, which the request does not have"));
+        return Err(format!("an alias binds {field}, but the request has no such field"));
     }
     let header = match alias.header.as_str() {
         "" => None,
@@ -251,7 +251,7 @@ fn rule(codec: &Codec, method: &Arc<Method>, bound: &HttpRule) -> Result<Rule, S
             BodyRule::None | BodyRule::Whole | BodyRule::Raw(None) => false,
         };
         if in_body && *capture.field == *top {
-            return Err(format!("{} is filled by the path and by the body", capture.field));
+            return Err(format!("the path and the body both bind {}", capture.field));
         }
     }
     let response_body = match bound.response_body.as_str() {
@@ -306,14 +306,14 @@ fn body_rule(codec: &Codec, method: &Method, body: &str) -> Result<BodyRule, Str
 
 fn check_capture(codec: &Codec, input: MessageId, path: &str) -> Result<(), String> {
     match codec.field_at(input, path) {
-        None => Err(format!("the path fills {path}, which the request does not have")),
+        None => Err(format!("the path binds {path}, but the request has no such field")),
         Some(field) if field.cardinality != Cardinality::Single => {
-            Err(format!("the path fills {path}, which is repeated"))
+            Err(format!("the path cannot bind {path}, because it is repeated"))
         }
         Some(FieldInfo {
             kind: FieldKind::Message(_),
             ..
-        }) => Err(format!("the path fills {path}, which is a message")),
+        }) => Err(format!("the path cannot bind {path}, because it is a message")),
         Some(_) => Ok(()),
     }
 }

@@ -126,9 +126,9 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
         let target = headers
             .get(LOCATION)
             .and_then(|value| value.to_str().ok())
-            .unwrap_or("nowhere");
+            .unwrap_or("an unknown address");
         message = format!(
-            "{message}: redirected to {}; set the base URL to that address",
+            "{message}: redirected to {}; check the base URL",
             scrubber.quote(target)
         );
     } else if !said.is_empty() {
