@@ -87,7 +87,7 @@ impl Client {
         let server = server.trim_end_matches('/');
         let channel = endpoint(server)?.connect().await.map_err(|error| {
             let advice = match root_cause(&error) {
-                // The root cause explains a problem with a certificate.
+                // The innermost error explains a problem with the certificate.
                 Some(cause) if server.starts_with("https:") => cause,
                 _ => "start one with `runyard serve`".to_owned(),
             };
@@ -109,7 +109,7 @@ impl Client {
         self.channel.clone()
     }
 
-    /// Prepares a task for an agent.
+    /// Prepares a task for an agent. Nothing is sent before [`Task::start`].
     pub fn task(&self, prompt: impl Into<String>) -> Task {
         Task::new(self.clone(), prompt.into())
     }
@@ -130,12 +130,12 @@ impl Client {
         Ok(Running::new(self.clone(), started, after_sequence))
     }
 
-    /// Returns the URL of the server.
+    /// Returns the URL of the server, without a trailing slash.
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// Starts a run. If the request has no key, the client adds a key, so that retries start only one run.
+    /// Starts a run. If `request_id` is empty, the client sets a new key, so that retries start only one run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -146,7 +146,7 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Asks the server to stop a run.
+    /// Asks the server to stop a run. The last event of the run confirms the stop.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -157,7 +157,7 @@ impl Client {
         repeat(async || self.runs().stop_run(call(request.clone())).await).await
     }
 
-    /// Returns a run.
+    /// Returns the run with this UUID.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -173,7 +173,7 @@ impl Client {
         Watch::new(self.runs(), agent_run_id, after_sequence)
     }
 
-    /// Returns a project.
+    /// Returns the project with this UUID.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -198,7 +198,7 @@ impl Client {
         answer.map(tonic::Response::into_inner).map_err(status::from_status)
     }
 
-    /// Returns an agent.
+    /// Returns the agent with this UUID.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.

@@ -30,7 +30,7 @@ impl Task {
         }
     }
 
-    /// Adds a file for the agent. You can call this more than once.
+    /// Adds a file for the agent. Call this function once for each file.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
@@ -110,13 +110,13 @@ impl Running {
         &self.started.project_id
     }
 
-    /// Returns the sequence of the last event that [`Running::next`] returned.
+    /// Returns the sequence number of the last event that [`Running::next`] returned.
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }
 
-    /// Returns the next event, or `None` after the last event. It reconnects after a broken connection or a server
-    /// restart. Dropping the future loses no event.
+    /// Returns the next event, or `None` after the last event. This function reconnects after a broken connection or a
+    /// server restart. Dropping the future loses no event.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
@@ -124,8 +124,8 @@ impl Running {
         self.watch.next().await
     }
 
-    /// Waits for the end of the run and returns the run. If the run failed, this is not an error: the run's `status`
-    /// and `error` report the failure.
+    /// Waits for the end of the run and returns the run. A failed run is not an error of this function: the run's
+    /// `status` and `error` report the failure.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
@@ -168,8 +168,8 @@ impl Running {
         self.client.download(&sandbox_id, path, to.as_ref()).await
     }
 
-    /// Returns the UUID of the sandbox, or `None` if the server has not created the sandbox yet. It may create the
-    /// sandbox after the start of the run.
+    /// Returns the UUID of the sandbox, or `None` if the server has not created the sandbox yet. The server may create
+    /// the sandbox after the run has started.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.

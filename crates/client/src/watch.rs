@@ -1,7 +1,7 @@
 //! Watches a run across broken connections.
 //!
-//! The cursor is the sequence of the last returned event. After a failure, the stream is reopened after the cursor, so
-//! every event is returned exactly once and in order.
+//! The cursor is the sequence number of the last returned event. After a failure, the stream is reopened after the
+//! cursor, so every event is returned exactly once and in order.
 
 use tonic::{Status, Streaming};
 
@@ -36,7 +36,7 @@ impl Watch {
         }
     }
 
-    /// Returns the sequence of the last returned event.
+    /// Returns the sequence number of the last returned event.
     pub fn cursor(&self) -> i64 {
         self.request.after_sequence
     }
@@ -55,7 +55,8 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // Events are missing, or the stream ended before the last event of the run, as at a server shutdown.
+                // Events are missing, or the stream ended before the last event of the run, for example because the
+                // server shut down.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
                 Err(status) => return Err(status::from_status(status)),
