@@ -1,6 +1,6 @@
 //! Receives one answer of the model.
 //!
-//! `turn` calls [`Listener::hear`]. Text and reasoning are passed on as they arrive. Invariants: the size of an answer
+//! `turn` calls [`Listener::hear`]. Text and reasoning go to the sink as they arrive. Invariants: the size of an answer
 //! is bounded, and the cancel token and the deadline end an answer at once.
 
 use futures::StreamExt;
@@ -18,21 +18,21 @@ use crate::{
     llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
 };
 
-/// Maximum size of the text of one answer in bytes; the stream ends there.
+/// Maximum size in bytes of the text of one answer; the stream ends at this size.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Maximum size of the reasoning of one answer in bytes; the stream ends there.
+/// Maximum size in bytes of the reasoning of one answer; the stream ends at this size.
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
-/// Maximum size of the arguments of one call in bytes.
+/// Maximum size in bytes of the arguments of one call.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum size of the arguments of all calls of one answer in bytes.
+/// Maximum total size in bytes of the arguments of all calls of one answer.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
 /// Maximum number of calls of one answer that are run; further calls get an error as their result.
 pub const MAX_CALLS: usize = 32;
 /// Maximum number of calls of one answer that get a result; further calls are dropped with a notice.
 pub const MAX_RECEIVED_CALLS: usize = 64;
-/// Maximum size of a tool's name and of a call's id in bytes; the rest is cut.
+/// Maximum size in bytes of a tool's name and of a call's id; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Number of bytes that are kept of arguments that are too long.
+/// Number of bytes that are kept if the arguments are too long.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
@@ -53,22 +53,22 @@ pub(super) enum Ended {
 /// A call that the model sent.
 #[derive(Debug)]
 pub(super) struct ReceivedCall {
-    /// The call; its arguments are cut if they are too long.
+    /// The call. If its arguments are too long, they are cut.
     pub(super) request: ToolRequest,
-    /// Reason why the call is not run, as text for the model; `None` if it may run.
+    /// Reason why the call is not run, as text for the model; `None` if the call may run.
     pub(super) refusal: Option<String>,
 }
 
 /// One answer of the model.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Id of the message that the answer becomes.
+    /// Id of the thread message that stores the answer.
     pub(super) message_id: Uuid,
     /// Text of the answer.
     pub(super) text: String,
     /// Tool calls of the answer.
     pub(super) calls: Vec<ReceivedCall>,
-    /// Number of calls that were dropped.
+    /// Number of calls that were dropped, because the answer had more than [`MAX_RECEIVED_CALLS`].
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,

@@ -22,7 +22,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Creates a meter that starts with the counts of the earlier workers. The time limit starts now.
+    /// Creates a meter. Its counters start with the usage of the earlier workers, and its time limit starts now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
         // If the duration is too long for the clock, the deadline is one year from now, so it has no effect.

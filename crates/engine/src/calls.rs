@@ -41,7 +41,7 @@ pub(super) use plan::{Decision, Planned};
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
 /// Maximum size in bytes of the live output of one call. It does not limit the result for the model.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Time in which tools can end by themselves after the run was stopped. After that, they are dropped.
+/// Time that tools have to end by themselves after the run was stopped. Tools that are still running are then dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A call that has ended.
@@ -115,8 +115,8 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Takes the read-only calls before the next call that changes something. If the next call changes something, takes
-    /// only this call.
+    /// Removes the calls to run next from `rest`: all read-only calls before the first call that changes something. If
+    /// a call that changes something comes first, this call is the only one.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()

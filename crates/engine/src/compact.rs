@@ -17,14 +17,14 @@ use crate::{
 
 /// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Estimated number of tokens of a message besides its text.
+/// Estimated number of tokens that a message has in addition to its text.
 const MESSAGE_TOKENS: u64 = 8;
-/// Number of messages at the end that are shortened last.
+/// Number of newest messages, which are shortened last.
 const NEWEST: usize = 6;
 /// Maximum size in bytes of an old tool result or argument after shortening.
 const SHORTENED_BYTES: usize = 600;
-/// Size limits in bytes for messages of any age. If nothing else helps, messages are cut to these limits, one limit
-/// after another.
+/// Size limits in bytes for messages of any age. If nothing else helps, all messages are cut to the first limit, then
+/// to the next limit, until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /// Maximum number of user messages that the note for dropped turns quotes, and maximum size of a quote in bytes.
 const QUOTED: usize = 5;
@@ -33,7 +33,7 @@ const QUOTED_BYTES: usize = 160;
 /// A shortened conversation, and how much was removed.
 #[derive(Debug)]
 pub struct Compacted {
-    /// The conversation.
+    /// The conversation after shortening.
     pub messages: Vec<ChatMessage>,
     /// Number of messages that were shortened.
     pub shortened: usize,
@@ -142,7 +142,7 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops the oldest turns, except those with the user's first and last message. A turn is a message with the tool
+/// Drops the oldest turns, except the turns with the user's first and last message. A turn is a message with the tool
 /// results that follow it.
 fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>, usize) {
     let mut turns = split(messages);

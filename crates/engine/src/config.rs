@@ -16,7 +16,7 @@ pub const DEMO_PROVIDER: &str = "demo";
 pub struct Config {
     /// Model providers by name.
     pub providers: BTreeMap<String, Provider>,
-    /// The public models.
+    /// Models that clients can name in requests.
     pub models: Vec<Model>,
 }
 
@@ -27,9 +27,9 @@ pub struct Model {
     pub name: String,
     /// Other public names of the same model.
     pub aliases: Vec<String>,
-    /// Name of the provider; [`DEMO_PROVIDER`] for the built-in model.
+    /// Name of the provider; [`DEMO_PROVIDER`] if the built-in model serves this model.
     pub provider: String,
-    /// The provider's own name for the model.
+    /// Name by which the provider knows the model.
     pub upstream: String,
 }
 
@@ -55,6 +55,6 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
-    /// Upstream model that serves every public name, instead of the upstream model in the model table.
+    /// Upstream model for all public names of this provider. It replaces the upstream models of the model table.
     pub model: Option<String>,
 }

@@ -51,17 +51,17 @@ impl Error {
         self
     }
 
-    /// The stable code.
+    /// The stable code, such as `INVALID_REQUEST`.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// The message for people.
+    /// The message for people. If the error ends a run, clients see the message.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Removes the cause, to attach it to another error.
+    /// Removes the cause and returns it, so that it can be attached to another error.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

@@ -1,10 +1,10 @@
-//! The engine takes a history, a budget and a cancel token, and emits events.
+//! The engine executes a run. Its input is a history, a budget and a cancel token; its output is a sequence of events.
 //!
 //! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
 //! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
-//! tables or protocols. It knows a model as [`llm::Llm`] and a sandbox as [`runyard_sandbox::Sandbox`]. Its invariant:
-//! a tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this
-//! worker or from the worker that resumes the run.
+//! tables or protocols. It uses a model only through [`llm::Llm`], and a sandbox only through
+//! [`runyard_sandbox::Sandbox`]. Its invariant: a tool starts only after its call is recorded, and a recorded call gets
+//! exactly one recorded result, from this worker or from the worker that resumes the run.
 
 #![warn(missing_docs)]
 
@@ -43,7 +43,7 @@ pub trait SandboxSource: Send + Sync {
     /// Returns the sandbox; the first call creates it.
     ///
     /// # Errors
-    /// Any error that ends the run. A client sees its code and its message.
+    /// Any error. The error ends the run, and a client sees its code and its message.
     async fn open(&self) -> Result<Arc<dyn Sandbox>>;
 }
 
@@ -110,11 +110,11 @@ pub struct Job {
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call.
     pub tools: Arc<Toolbox>,
-    /// Sandbox in which the tools run; created at the first tool call.
+    /// Source of the sandbox in which the tools run. The first tool call creates the sandbox.
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits of the run.
     pub budget: Budget,
-    /// Calls in the history's last assistant message whose outcome is unknown, because the previous worker stopped.
+    /// Calls of the history's last assistant message that the previous worker did not finish. Their outcome is unknown.
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls already made; not zero when the run is resumed.
     pub steps_done: u32,
@@ -136,7 +136,7 @@ pub struct ModelLimits {
 /// Limits of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Maximum number of model calls with tools. When they are used up, one more call without tools asks for a summary.
+    /// Maximum number of model calls with tools. After these calls, one more call without tools requests a summary.
     pub max_steps: u32,
     /// Maximum duration of the run, counted from the start of this job.
     pub max_duration: Duration,
@@ -150,7 +150,7 @@ pub struct Budget {
 /// Receives the events of a run. The service implements it on top of its journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text or tool output. Must not block; may merge adjacent chunks.
+    /// Receives a chunk of text or tool output. The implementation must not block, but may merge adjacent chunks.
     fn say(&self, event: Event);
 
     /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit. All
@@ -170,11 +170,12 @@ pub trait Sink: Send + Sync {
     /// of the answer, which may be less than `max_output_tokens`.
     ///
     /// # Errors
-    /// INSUFFICIENT_CREDITS fails the run; all other errors act as in [`Sink::record`].
+    /// INSUFFICIENT_CREDITS fails the run. After any other error, the engine stops as after an error of
+    /// [`Sink::record`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
 }
 
-/// An event to record, with the thread message that it belongs to.
+/// An event to record, and the thread message to store with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// The event. In a usage event, `credits` is zero: the implementation of [`Sink`] knows the prices and computes the

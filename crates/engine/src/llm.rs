@@ -1,7 +1,8 @@
-//! Model providers. They are one of the engine's two external interfaces; the other one is the sandbox.
+//! The interface to model providers. The engine has only one other external interface: the sandbox.
 //!
-//! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai, `llm/demo.rs` is the
-//! built-in model, and `llm/models.rs` maps public names to them. Dropping the stream of a call cancels the call.
+//! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai. `llm/demo.rs` is the
+//! built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of a call cancels the
+//! call.
 
 pub mod demo;
 pub mod models;
@@ -131,7 +132,7 @@ pub enum LlmError {
     /// The provider refused the request (400, 404, 413 …); a retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
-    /// The provider reports that the conversation exceeds its context window.
+    /// The provider reports that the conversation exceeds the model's context window.
     #[error(
         "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}"
     )]
@@ -157,7 +158,7 @@ impl LlmError {
     }
 }
 
-/// Stream of one answer.
+/// Stream of the events of one answer. A failure is the last item of the stream.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 
 /// A provider of models.

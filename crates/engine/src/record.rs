@@ -1,7 +1,7 @@
 //! Builds the events that the engine records.
 //!
-//! `turn`, `answer` and `calls` use it. Invariants: no text that leaves the engine contains NUL, which some databases
-//! cannot store, and no event is nested more deeply than a protobuf reader accepts.
+//! `turn`, `answer` and `calls` use this module. Invariants: no text that leaves the engine contains NUL, which some
+//! databases cannot store, and no event is nested more deeply than a protobuf reader accepts.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The main loop: call the model, run its tool calls, repeat.
 //!
 //! `worker` calls [`run`] once per claim of a run. Invariants: an answer and its tool calls are recorded before any of
-//! the calls starts. After the sink has refused to record, nothing more happens.
+//! the calls starts, and nothing more happens after the sink has refused to record.
 
 mod fit;
 mod reply;
@@ -58,7 +58,7 @@ struct RunLoop<'a> {
     was_empty: bool,
     is_taken_up: bool,
     /// Divisor of the context window. It is 2 after the provider rejected a conversation as too long, because the
-    /// estimate was then too low.
+    /// estimate of the conversation's size was then too low.
     squeeze: u64,
 }
 
@@ -145,7 +145,7 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Checks whether the model may be called once more, and whether it may use tools.
+    /// Checks whether the run may call the model once more, and whether the model may use tools.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);

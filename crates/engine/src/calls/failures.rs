@@ -28,7 +28,7 @@ impl Failures {
     /// Counts a failed call. Returns the reason if tool use has to end.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // The engine refused the call, which is not a mistake of the model.
+            // A refusal by the engine is not a mistake of the model.
             Decision::Refused(_) => return None,
             Decision::Invalid(_) => self.mistakes += 1,
             Decision::Run => self.mistakes = 0,

@@ -1,8 +1,8 @@
 //! The built-in model `runyard/demo`, which answers while no provider is configured.
 //!
-//! It needs no key and no network, and the same request always gets the same answer. It can do one thing: it looks at a
-//! file, writes one of three scripts (`demo/*.sh`), runs it and repeats its findings. Like any model it keeps no state:
-//! the tool results since the user's last message select the next step.
+//! It needs no key and no network, and the same request always gets the same answer. It can do one thing: it reads the
+//! start of a file, writes one of three scripts (`demo/*.sh`), runs the script and repeats the script's findings. Like
+//! any model, it keeps no state: the tool results since the user's last message select the next step.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -28,14 +28,15 @@ const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph 
 /// Extensions that identify a word as a file name.
 const EXTENSIONS: &str = "csv html json log md py rs sh sql tab toml tsv txt xml yaml yml";
 
-/// Extensions of tables.
+/// Extensions of files that contain a table.
 const TABLES: &str = "csv tsv tab";
 
 /// Text that introduces the list of uploaded files at the end of a message.
 const UPLOADS: &str = "\n\nFiles in /workspace: ";
 
-/// Describes the file `$f`: a line with its kind, size and name, then its beginning. Without a name it selects the first
-/// table of the workspace, or else the first file.
+/// Shell script that describes the file `$f`: it prints a line with the kind, the size and the name of the file, then
+/// the start of the file. If `$f` is empty, the script selects the first table of the workspace or, without a table,
+/// the first file.
 const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
     NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
 if [ ! -f "$f" ]; then kind=missing
@@ -72,7 +73,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. A task about files can also mean a file that an earlier message names.
+    /// The file that the task names. If a task about files names none, this is the file that the latest earlier message
+    /// names.
     file: Option<&'a str>,
     /// The results of the tool calls: the tool, the text, and whether it is an error.
     results: Vec<(&'a str, &'a str, bool)>,

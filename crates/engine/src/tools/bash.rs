@@ -13,7 +13,7 @@ use crate::llm::ToolSpec;
 /// Maximum size of a script in bytes.
 pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
 
-/// The bash tool.
+/// The `bash` tool: runs a command in the sandbox.
 pub struct Bash;
 
 #[derive(Deserialize)]

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 const CONTEXT_LINES: usize = 3;
 /// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
-/// Maximum number of lines shown of each side of a change.
+/// Maximum number of old lines, and of new lines, shown per change.
 const MAX_SIDE_LINES: usize = 40;
-/// Maximum number of bytes shown of a line.
+/// Maximum number of bytes shown per line.
 const MAX_LINE_BYTES: usize = 400;
 
-/// A replacement.
+/// A replacement of one part of the old text.
 pub(super) struct Change<'a> {
     /// Start of the replaced text, as a byte offset in the old text.
     pub(super) start: usize,

@@ -16,7 +16,7 @@ pub const MAX_FILE_BYTES: u64 = 8 << 20;
 /// Maximum number of line numbers that an error text lists.
 const NAMED_PLACES: usize = 10;
 
-/// The edit tool.
+/// The `edit` tool: replaces an exact string in a file.
 pub struct Edit;
 
 #[derive(Deserialize)]

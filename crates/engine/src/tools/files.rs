@@ -1,8 +1,8 @@
 //! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
 //!
-//! The tools read, write, edit, glob and grep use it. Invariants: arguments never pass through a shell, and a cancelled
-//! call returns at once. The work of a cancelled call may still run on another thread; it stops at its next check of
-//! [`Files::is_over`].
+//! The tools `read`, `write`, `edit`, `glob` and `grep` use it. Invariants: arguments never pass through a shell, and a
+//! cancelled call returns at once. The work of a cancelled call may still run on another thread; the work stops at its
+//! next check of [`Files::is_over`].
 
 use std::{
     borrow::Cow,

@@ -17,7 +17,7 @@ use crate::llm::ToolSpec;
 /// Maximum number of files in a result.
 pub const MAX_FILES: usize = 200;
 
-/// The glob tool.
+/// The `glob` tool: finds files by path pattern, newest first.
 pub struct Glob;
 
 #[derive(Deserialize)]

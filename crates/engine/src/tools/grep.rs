@@ -24,18 +24,18 @@ use crate::llm::ToolSpec;
 
 /// Maximum number of lines in a result. In the mode "files", it is the maximum number of paths.
 pub const MAX_MATCHES: usize = 200;
-/// Maximum number of bytes searched in a line.
+/// Maximum number of bytes searched per line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
-/// Maximum number of bytes shown of a line.
+/// Maximum number of bytes shown per line.
 pub const MAX_SHOWN_LINE_BYTES: usize = 400;
-/// Maximum number of bytes searched in a file.
+/// Maximum number of bytes searched per file.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Maximum number of bytes searched in one call.
 pub const MAX_TOTAL_BYTES: u64 = 512 << 20;
 /// Maximum size of a compiled pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// The grep tool.
+/// The `grep` tool: finds lines by regular expression.
 pub struct Grep;
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Reads lines of any length with bounded memory.
 //!
-//! The tools read and grep use it. If a line is longer than the limit, its start and its length are returned and the
-//! rest is skipped.
+//! The tools `read` and `grep` use it. If a line is longer than the limit, its start and its length are returned and
+//! the rest is skipped.
 
 use std::io::{self, BufRead};
 
@@ -79,7 +79,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Formats the line as text. If the line was cut, a notice with its full length follows.
+/// Formats the line as text. If the line was cut, a notice with the line's full length follows.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

@@ -15,14 +15,14 @@ use crate::llm::ToolSpec;
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
-/// Maximum number of bytes shown of a line.
+/// Maximum number of bytes shown per line.
 pub const MAX_LINE_BYTES: usize = 2000;
 /// Maximum size of a result in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
 /// Maximum number of bytes of a file that one call reads or skips.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The read tool.
+/// The `read` tool: shows numbered lines of a text file.
 pub struct Read;
 
 #[derive(Deserialize)]

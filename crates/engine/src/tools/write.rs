@@ -13,7 +13,7 @@ use crate::llm::ToolSpec;
 /// Maximum size of the content in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-/// The write tool.
+/// The `write` tool: creates or replaces a whole file.
 pub struct Write;
 
 #[derive(Deserialize)]

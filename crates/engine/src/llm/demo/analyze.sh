@@ -118,7 +118,7 @@ function is_named(c,   name) {
     name = trim(plain(heading[c]))
     return length(name) > 2 && (index(plain(ENVIRON["TASK"]), " " name " ") || index(plain(ENVIRON["TASK"]), " " name "s "))
 }
-# Returns how well a column suits as the value of the chart; 0 if it does not.
+# Returns a score for a column as the value of the chart; 0 if the column is unsuitable.
 function rate_value(c,   i, n, known) {
     if (kind[c] != "number") return 0
     if (is_named(c)) return 1000
@@ -127,7 +127,7 @@ function rate_value(c,   i, n, known) {
     for (i = 1; i <= n; i++) if (has_word(heading[c], known[i])) return 100 - i
     return 1
 }
-# Returns how well a column suits for the groups of the chart; 0 if it does not.
+# Returns a score for a column as the grouping of the chart; 0 if the column is unsuitable.
 function rate_group(c,   rate) {
     if (kind[c] == "number" || !different[c]) return 0
     rate = kind[c] == "date" ? (different[c] > 2 ? 300 : 20) : has_word(heading[c], "u?u?id") ? 1 : repeats[c] ? 200 : 10
@@ -207,7 +207,7 @@ function comes_before(size, a, b) {
     if (is_calendar[group] || group_value(size, a) < group_value(size, b)) return 0
     return group_value(size, a) > group_value(size, b) || a "" < b ""
 }
-# Counts the values of a table without groups in ten ranges.
+# For a table without groups, counts the values in ten ranges.
 function make_bins(   i, low, size) {
     if (!plain_values) return
     low = minimum[value]; size = (maximum[value] - low) / 10

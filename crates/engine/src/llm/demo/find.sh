@@ -13,7 +13,7 @@ function duration(s,   value) {
 function clock(s) { return match(s, /[0-9][0-9]:[0-9][0-9](:[0-9][0-9])?/) ? substr(s, RSTART, RLENGTH) : "" }
 function quote(s) { gsub(/`/, "\047", s); gsub(/[\001-\037]/, " ", s); return "`" substr(s, 1, 200) "`" }
 function tell(s) { print s; print s > md }
-# Inserts a line into the five slowest ones.
+# Keeps a line if it is one of the five slowest.
 function keep(took,   i) {
     for (i = 5; i > 0 && (!(i in slow) || took > slow_ms[i]); i--) { slow[i + 1] = slow[i]; slow_ms[i + 1] = slow_ms[i] }
     if (i < 5) { slow[i + 1] = $0; slow_ms[i + 1] = took }

@@ -192,7 +192,7 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
     }
 }
 
-/// Returns the innermost cause of an error. It is the most informative one.
+/// Returns the innermost cause of an error, which says most precisely what failed.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -100,7 +100,7 @@ fn messages(history: &[ChatMessage]) -> Vec<Said> {
     said
 }
 
-/// Converts a message of the model. Providers refuse an empty message, so it is skipped.
+/// Converts a message of the model. An empty message is skipped, because providers refuse it.
 fn assistant(text: &str, calls: &[ToolRequest]) -> Option<Said> {
     let mut parts: Vec<ContentPart> = Vec::with_capacity(1 + calls.len());
     if !text.is_empty() {

@@ -1,9 +1,9 @@
 //! Reads raw frames for the information that genai does not pass on: the arrival time of each frame, and the end of an
 //! OpenAI-compatible answer.
 //!
-//! genai reports the end only when `[DONE]` arrives, drops tool calls without an index, and allocates as much memory as
-//! an index demands. The tap therefore parses the end and the tool calls from the raw frames itself, with limits. Text
-//! and reasoning come from genai.
+//! genai reports the end only when `[DONE]` arrives. It drops tool calls without an index, and the index in a frame
+//! determines how much memory genai allocates. The tap therefore parses the end and the tool calls from the raw frames
+//! itself, with limits. Text and reasoning come from genai.
 
 use std::{
     collections::VecDeque,
@@ -216,8 +216,8 @@ impl Seen {
         call.arguments.push_str(&arguments);
     }
 
-    /// Finds the call to which a delta belongs: by its index if it has one, otherwise by its id. A delta without both
-    /// belongs to the newest call.
+    /// Finds the call to which a delta belongs: by its index if it has one, otherwise by its id. A delta without an
+    /// index and without an id belongs to the newest call.
     fn position(&mut self, index: Option<u64>, id: &str, name: &str) -> usize {
         let known = self.calls.iter().rposition(|call| match index {
             Some(_) => call.index == index,
