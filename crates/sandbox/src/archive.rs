@@ -37,7 +37,7 @@ const LIMITS: WalkLimits = WalkLimits {
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Number of bytes to strip from the start of each path: the path of the folder's parent.
+    /// Length in bytes of the path of the folder's parent, which is stripped from the start of each path.
     above: usize,
     file: Option<(File, u64)>,
     /// Path of the file that was opened last, for error texts.
@@ -119,8 +119,8 @@ impl Archive {
         Ok(())
     }
 
-    // The header has already announced the size of the file. If the file grows meanwhile, its content is cut. If the
-    // file shrinks, the missing bytes are filled with zeros.
+    // The header already contains the size of the file. If the file grows in the meantime, its content is cut. If the
+    // file shrinks, zeros replace the missing bytes.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.chunk.len();
         let wanted = left.min(CHUNK_BYTES as u64);
@@ -195,7 +195,7 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
         put(128, &size.to_be_bytes());
     }
     put(136, format!("{modified:011o}\0").as_bytes());
-    // The checksum is computed with its own field filled with spaces.
+    // The checksum is computed as if its own field contained spaces.
     put(148, b"        ");
     put(156, &[kind]);
     put(257, b"ustar  \0");

@@ -265,8 +265,8 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them. The
-/// confinement clears the flag in bubblewrap's process.
+/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them. In
+/// bubblewrap's process, the confinement clears the close-on-exec flag.
 #[derive(Default)]
 struct Files {
     open: Vec<OwnedFd>,

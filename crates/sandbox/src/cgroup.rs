@@ -128,8 +128,7 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // These files do not exist on every host. Errors are ignored, because the limits do not depend on these
-                // files.
+                // These files do not exist on every host. The limits do not depend on them, so errors are ignored.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());

@@ -8,18 +8,18 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// First uid of the range from which projects get their uids when the service runs as root.
+    /// First uid for projects. If the service runs as root, each project gets its own uid, counted from this uid.
     pub uid_base: u32,
     /// Root file system for the sandbox, instead of the host's /usr.
     pub rootfs: Option<PathBuf>,
     /// Path of the bubblewrap program.
     pub bwrap: PathBuf,
-    /// Timeout in seconds of a command for which the model sets no timeout.
+    /// Timeout in seconds of a command for which the model sets none.
     pub default_timeout_seconds: u64,
     /// Maximum timeout of a command in seconds.
     pub max_timeout_seconds: u64,
-    /// Maximum output of one tool call that the model receives, in bytes. If the output is longer, the model receives
-    /// its beginning and its end.
+    /// Maximum size in bytes of a tool call's output for the model. If the output is longer, the model receives its
+    /// beginning and its end.
     pub max_output_bytes: usize,
     /// Maximum size of a workspace in bytes.
     pub max_workspace_bytes: u64,

@@ -41,8 +41,8 @@ impl Confinement {
     /// Makes the child process of the command run this setup before exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // The pid is read in the parent. The child compares it with its parent's pid, because it must not outlive the
-        // service.
+        // The parent stores its own pid here. The child checks that its parent still has this pid, because the child
+        // must not outlive the service.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
         // SAFETY: `apply` runs in the forked child of a multi-threaded program, where only async-signal-safe functions
@@ -78,7 +78,8 @@ impl Confinement {
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // The change of uid clears the death signal, so the signal is set after it. bubblewrap sets it again later.
+        // The change of uid clears the death signal, so the signal is set after the change. bubblewrap sets the signal
+        // again later.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid().unsigned_abs() != parent {
@@ -139,7 +140,8 @@ fn stand_back() {
     }
 }
 
-/// Sets the soft and the hard limit of a resource. If the service itself has a lower hard limit, that value is used.
+/// Sets the soft and the hard limit of a resource. If the service itself has a lower hard limit, the lower limit is
+/// used.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

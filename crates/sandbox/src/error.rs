@@ -75,22 +75,22 @@ impl Error {
         self
     }
 
-    /// The category.
+    /// Returns the category of the error.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// The human-readable message.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The name of the invalid argument.
+    /// Returns the name of the invalid argument; `None` if the error is not about one argument.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Removes the cause, to attach it to another error.
+    /// Removes the cause and returns it, so that it can be attached to another error.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

@@ -32,13 +32,13 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Time between SIGTERM and SIGKILL after a timeout, and after a cancellation. After a cancellation it is shorter,
+/// Time between SIGTERM and SIGKILL: the first after a timeout, the second after a cancellation. The second is shorter,
 /// because the caller is waiting.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// Maximum time that killed processes may take to end.
+/// Maximum time to wait until killed processes have ended.
 const DEATH: Duration = Duration::from_secs(10);
-/// Maximum time that bubblewrap may take to report the first process.
+/// Maximum time to wait until bubblewrap reports the first process.
 const REPORT: Duration = Duration::from_secs(2);
 /// Maximum time to wait for the rest of the output after all processes have ended.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -113,7 +113,8 @@ impl Running {
         })
     }
 
-    /// Waits for the end of the command and of all its processes. Ends them at `until`, or when `cancel` is cancelled.
+    /// Waits for the end of the command and of all its processes. Ends the processes at `until`, or when `cancel` is
+    /// cancelled.
     pub async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
         let watched = watch_limits(
             self.meter(),
@@ -134,7 +135,7 @@ impl Running {
             ),
         };
         let exit_code = self.exit_code().await;
-        // bubblewrap itself was killed, by the kernel or by a user of the host. The sandbox ends a moment later.
+        // The kernel or a user of the host has killed bubblewrap itself. The sandbox ends a moment later.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
@@ -185,8 +186,8 @@ impl Running {
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // The check follows after the pidfd was opened: if the first process is still in the sandbox, the pidfd refers
-        // to it.
+        // This check must follow the opening of the pidfd. If the first process is still in the sandbox, the pidfd
+        // refers to it, and not to a later process with the same pid.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,
@@ -279,7 +280,7 @@ async fn open(
     }
 }
 
-/// Returns the result if bubblewrap was killed, or if it ended before it executed the command.
+/// Returns the result of a command whose bubblewrap was killed, or ended before it executed the command.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),

@@ -10,7 +10,8 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
-/// Script that the first process runs before the command. The standard input of this process is its end of the gate.
+/// Script that the first process runs before the command. The standard input of the first process is its end of the
+/// gate.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
 /// The same script for a process that keeps the gate's socket as its standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";

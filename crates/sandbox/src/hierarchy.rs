@@ -1,7 +1,7 @@
 //! Finds, for each cgroup hierarchy, the folder in which the service may create groups.
 //!
-//! `cgroup` uses it at start. If a killed service left groups behind, their processes are killed and the groups are
-//! removed.
+//! `cgroup` uses this module at start. If a killed service left groups behind, their processes are killed and the
+//! groups are removed.
 
 use std::{
     ffi::OsStr,
@@ -18,7 +18,7 @@ use super::{
 /// Number of the next instance. In tests, several services run in one process, and each needs its own folder.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, `own` that of
+/// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
 /// `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
@@ -49,8 +49,8 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
 }
 
 /// Returns a folder in which new groups get the memory and pids controllers. A group that contains processes cannot
-/// pass controllers on to groups below it. If the service is alone in a group that was delegated to it (systemd:
-/// `Delegate=yes`), it therefore moves into a leaf group.
+/// pass controllers on to the groups below it. Therefore, if the service is alone in a group that was delegated to it
+/// (systemd: `Delegate=yes`), the service moves into a leaf group.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {

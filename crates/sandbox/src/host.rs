@@ -1,7 +1,7 @@
 //! Detects once which sandbox features this host supports.
 //!
 //! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored
-//! explanation. Only a problem that would make the service unsafe or its data unreachable stops the start.
+//! explanation. The service refuses to start only if a problem would make it unsafe or its data unreachable.
 
 use std::{
     fs, io,
@@ -52,13 +52,13 @@ pub struct Host {
     pub cgroups: Cgroups,
     /// Thread that starts commands.
     pub spawner: Spawner,
-    /// Records of running commands, so that the next start can clean up after a killed service.
+    /// Records of running commands, so that the next start of the service can clean up after a killed service.
     pub remains: CommandRecords,
     /// First uid of the projects; `None` when the service is not root and all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// The host's bubblewrap, or the reason why it cannot be used. It is detected on first use, so that the service
-    /// starts without waiting.
+    /// The host's bubblewrap, or the reason why it cannot be used. bubblewrap is detected on first use, so that the
+    /// service starts without waiting.
     bwrap: OnceLock<Result<Bwrap, String>>,
     /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
@@ -76,7 +76,7 @@ impl Host {
     /// Detects which sandbox features the host supports.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the start.
+    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem with which the service must not start.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -112,7 +112,7 @@ impl Host {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
 
-    /// Checks that there is a uid for the project with this number.
+    /// Checks that the uid range has a uid for the project with this number.
     pub fn check_number(&self, number: u32) -> Result<()> {
         match self
             .uid_base
@@ -221,7 +221,7 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // The probe runs bubblewrap as a project's uid, which also shows whether bind mounts work.
+        // The probe runs bubblewrap as a project's uid, so that it also shows whether bind mounts work.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target

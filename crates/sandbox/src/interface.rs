@@ -36,14 +36,16 @@ pub trait Sandbox: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Execution>;
 
-    /// Starts a long-lived process with standard input and standard output, such as a tool server. Its time limit is
-    /// not capped. It is killed at its time limit, when the returned value is dropped, and with the sandbox.
+    /// Starts a long-lived process with standard input and standard output, such as a tool server. The time limit of
+    /// the process is not capped. The process is killed at its time limit, when the returned value is dropped, or with
+    /// the sandbox, whichever comes first.
     ///
     /// # Errors
-    /// CONFLICT when the sandbox already runs the maximum number of such processes; the errors of `execute`.
+    /// CONFLICT when the sandbox already runs the maximum number of long-lived processes; otherwise the errors of
+    /// `execute`.
     async fn spawn(&self, command: Command) -> Result<Spawned>;
 
-    /// The files of the sandbox.
+    /// Returns access to the files of the sandbox.
     fn files(&self) -> Arc<dyn Files>;
 }
 
@@ -59,7 +61,7 @@ pub trait Files: Send + Sync {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// The errors of `open`; `TOO_LARGE` when the file has more than `max_bytes`.
+    /// The errors of `open`, and `TOO_LARGE` when the file has more than `max_bytes`.
     fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
 
     /// Writes a whole file atomically. Missing parent folders are created.

@@ -68,8 +68,8 @@ pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace}
 pub struct Place {
     /// Folder of the workspace on the host.
     pub folder: PathBuf,
-    /// Number of the project, counted from 0. If the service runs as root, the project's commands run as uid `uid_base`
-    /// + `number`.
+    /// Number of the project, counted from 0. If the service runs as root, the uid of the project's commands is the sum
+    /// of `uid_base` and `number`.
     pub number: u32,
 }
 
@@ -123,8 +123,8 @@ impl Sandboxes {
     /// with UNAVAILABLE.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` for a problem that must stop the start, such as a data folder that the projects' uids cannot
-    /// traverse.
+    /// `INVALID_REQUEST` for a problem with which the service must not start, such as a data folder that the projects'
+    /// uids cannot traverse.
     pub fn detect(config: &Config, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
@@ -150,7 +150,7 @@ impl Sandboxes {
     /// Existing files are kept.
     ///
     /// # Errors
-    /// CONFLICT when there is no uid for the project's number; INTERNAL when the folder cannot be created.
+    /// CONFLICT when the uid range has no uid for the project's number; INTERNAL when the folder cannot be created.
     pub fn make(&self, place: &Place) -> Result<()> {
         self.host.check_number(place.number)?;
         self.open(place.clone()).workspace().make()

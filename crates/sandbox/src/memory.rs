@@ -18,7 +18,7 @@ const INODE_BYTES: u64 = 2 * 1024;
 /// Maximum unread data in a socket, in bytes: twice the default send buffer, the largest size that a program can
 /// request.
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// Maximum data in a pipe in bytes, after the user's limit for larger pipes is used up.
+/// Maximum data in a pipe in bytes, once the user has used up the kernel's limit for larger pipes.
 const PIPE_BYTES: u64 = 8 * 1024;
 /// Number of sockets that are not counted. Ordinary programs have up to some hundred sockets, most of them empty.
 const FREE_SOCKETS: u64 = 256;

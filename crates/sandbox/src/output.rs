@@ -91,8 +91,8 @@ impl Live {
         }
     }
 
-    /// Applies one step. A view can only append text. If a part of an overwritten line was already sent, its new
-    /// content therefore starts on a new line.
+    /// Applies one step. A view can only append text. If a part of a line was already sent and the line is then
+    /// overwritten, the new content of the line therefore starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the text of a live view that takes a chunk after each of these pieces.
+    /// Returns the text of a live view from which a chunk is read after each of these pieces.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

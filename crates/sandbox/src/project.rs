@@ -39,12 +39,12 @@ impl ProjectSandbox {
         }
     }
 
-    /// Location and owner of the workspace.
+    /// Returns the location and the owner of the workspace.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The service's access to the project's files.
+    /// Returns the service's access to the project's files, which works without bubblewrap.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }

@@ -1,7 +1,7 @@
 //! Reads a command's output while it runs, for the model and for the live view.
 //!
-//! `execute` spawns [`pump`] for each command. The task reads without pause, so a slow reader of the live view does not
-//! block the command.
+//! `execute` spawns [`pump`] for each command. The pump never waits for the reader of the live view, so a slow reader
+//! does not block the command.
 
 use std::time::Duration;
 

@@ -74,8 +74,8 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Returns a filter that refuses the x32 calls. They are the same calls with other numbers, so the rules would not
-/// match.
+/// Returns a filter that refuses the x32 calls. These are the same calls with other numbers, so the rules of the other
+/// filters would not match them.
 fn no_x32() -> BpfProgram {
     // Instruction codes have 16 bits; their constants are wider.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;

@@ -1,8 +1,8 @@
 //! The parts of /etc and /var that a command can see.
 //!
 //! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages install there: javac,
-//! LaTeX and Chromium do not start without them. Commands need only a few of the files in /etc, and some of these files are secret. The
-//! list therefore names the files that are shown, never the files that are hidden. A file may be listed if
+//! LaTeX and Chromium do not start without them. Commands need few of the files in /etc, and /etc also contains secret
+//! files. The list therefore names the files that are shown, never the files that are hidden. A file may be listed if
 //!
 //! - a package installs it for programs that ordinary users run, not for a service;
 //! - neither the package nor its manual stores passwords, tokens or keys in it (this excludes `npmrc`, `wgetrc`,

@@ -1,9 +1,9 @@
 //! Long-lived processes with standard input and standard output, such as tool servers.
 //!
-//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, except for its time limit: the
-//! caller sets it, and it is not capped. Standard output is not read ahead, so a process that writes faster than it is
-//! read waits. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or with its sandbox,
-//! whichever comes first.
+//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, except for the time limit, which the
+//! caller sets and which is not capped. Standard output is not read ahead, so a process that writes faster than its
+//! output is read has to wait. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or
+//! with its sandbox, whichever comes first.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -53,7 +53,7 @@ impl Spawned {
         joined(ended).await
     }
 
-    /// Ends the process and everything that it has started. The result is that of [`Spawned::close`].
+    /// Ends the process and everything that it has started. Returns the same result as [`Spawned::close`].
     ///
     /// # Errors
     /// The errors of [`Spawned::close`].
@@ -120,7 +120,7 @@ pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Sp
     })
 }
 
-/// Runs a process to its end. Its slot is free when all its processes have ended.
+/// Runs a process to its end. Its slot becomes free when all processes that it started have ended.
 async fn live(
     cell: Cell,
     command: Command,

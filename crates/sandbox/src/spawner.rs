@@ -13,7 +13,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Maximum number of queued starts. A start takes one or two milliseconds.
+/// Maximum number of queued commands. Starting a command takes one or two milliseconds.
 const QUEUE: usize = 64;
 
 /// Handle to the thread that starts bubblewrap.

@@ -1,6 +1,6 @@
 //! Starts one command: its control group, limits and pipes.
 //!
-//! `execute` calls it on a blocking thread. If the start fails, the control group that was created for it is removed.
+//! `execute` calls it on a blocking thread. If the command cannot be started, its control group is removed.
 
 use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 

@@ -33,7 +33,7 @@ pub enum Step<'a> {
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
-    /// First number of the current sequence; `None` if it has none.
+    /// First number of the current control sequence; `None` if the sequence has no number.
     number: Option<usize>,
     number_is_complete: bool,
 }
@@ -42,7 +42,7 @@ pub struct Parser {
 enum State {
     #[default]
     Text,
-    /// After a carriage return. It becomes a step only if no line feed follows.
+    /// After a carriage return, which becomes a step only if no line feed follows.
     Return,
     /// After ESC.
     Escape,
@@ -81,7 +81,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes the last bytes at the end of the input: the start of a character that was never completed.
+    /// Decodes the bytes that are left at the end of the input: the start of a character that was never completed.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }

@@ -1,4 +1,4 @@
-//! Moves a finished upload into its workspace. The file gets its new owner first. It is then renamed, never copied.
+//! Moves a finished upload into its workspace: first the file gets its new owner, then it is renamed, never copied.
 
 use std::{os::fd::OwnedFd, path::Path};
 

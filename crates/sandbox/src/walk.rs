@@ -152,14 +152,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the next names of a folder: of all remaining names, the first ones in order.
+    /// Reads the next names of a folder: the first of all remaining names, in name order.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
         level.has_more = false;
         for (count, entry) in rustix::fs::Dir::read_from(folder)?.enumerate() {
             if count % NAMES_A_LOOK == 0 && Instant::now() > self.until {
-                // The names that come first in order are unknown before all names were read, so none is used.
+                // Until all names were read, it is unknown which of them come first, so none of them is used.
                 self.cut = Some(TOO_LONG);
                 return Ok(());
             }
@@ -245,7 +245,7 @@ impl Walk {
 
     fn descend(&mut self, found: &Found) {
         if self.levels.len() >= self.limits.depth || found.raw.len() > MAX_PATH_BYTES {
-            // A list of depth 1 does not request deeper entries, so the list is complete.
+            // A walk of depth 1 requests no deeper entries, so it is complete.
             if self.limits.depth > 1 {
                 self.cut = Some(TOO_DEEP);
             }

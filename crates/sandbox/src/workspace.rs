@@ -158,7 +158,7 @@ impl Workspace {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// The errors of `open_file`; `TOO_LARGE` when the file has more than `max_bytes`.
+    /// The errors of `open_file`, and `TOO_LARGE` when the file has more than `max_bytes`.
     pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let read = self
