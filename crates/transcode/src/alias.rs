@@ -1,4 +1,4 @@
-//! Reads aliases: headers and query parameters that fill a field under another name.
+//! Reads aliases: headers and query parameters that set a field under another name.
 //!
 //! Used by `request`.
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::route::{Alias, Method};
 use crate::{Error, Result};
 
-/// The names of the fields of a method that have aliases. Each name occurs once.
+/// Returns the names of the request fields that have aliases. Each name occurs once.
 pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     let aliases = &method.aliases;
     aliases.iter().enumerate().filter_map(|(position, alias)| {
@@ -16,12 +16,12 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text that a request gives for a field with aliases; empty if the request gives no text.
+/// Returns the text that a request sends for a field with aliases; empty if the request sends no text.
 ///
 /// A header takes precedence over query parameters, because an EventSource that reconnects sends the new value in a
-/// header but repeats the query of its first request. If there are several query parameters, the parameter that the
-/// options list last wins. Thus, a client that cannot send headers can add its own parameter to the query that it
-/// repeats.
+/// header but repeats the query of its first request. If a request has several query parameters for the field, the
+/// parameter that the options list last wins. A client that cannot send headers can therefore add this parameter to the
+/// query that it repeats.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

@@ -1,6 +1,6 @@
 //! Reads the body of an HTTP request: its declared type, and its bytes up to a limit.
 //!
-//! Used by `request` and `multipart`, which fill fields with the bytes.
+//! Used by `request` and `multipart`, which write the bytes to request fields.
 
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -25,7 +25,7 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// The media type of the body, without parameters.
+/// Returns the media type of the body, without parameters.
 pub fn essence(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim())
@@ -44,7 +44,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Returns true if requests with the HTTP method have no body. These methods are GET and HEAD.
+/// Returns true if requests with this HTTP method have no body. This applies to GET and HEAD.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }

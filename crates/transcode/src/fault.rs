@@ -105,7 +105,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
     response
 }
 
-/// The HTTP status of a gRPC code, as documented in `google/rpc/code.proto`.
+/// Returns the HTTP status of a gRPC code, as documented in `google/rpc/code.proto`.
 fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
@@ -124,7 +124,7 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// The name of a gRPC code in `google/rpc/code.proto`.
+/// Returns the name of a gRPC code in `google/rpc/code.proto`.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// Standard errors that know the detail types of `google.rpc`.
+    /// Returns a renderer that can print the detail types of `google.rpc`.
     fn faults() -> StandardFaults {
         let mut compiler = protox::Compiler::new(["../../proto"]).unwrap();
         compiler.include_imports(true);
@@ -174,7 +174,7 @@ mod tests {
     fn details_of_known_types_are_printed() {
         let detail = |name: &str| Any {
             type_url: format!("type.googleapis.com/{name}"),
-            // The field 1 of RetryInfo, a Duration of one second.
+            // Field 1 of RetryInfo: a Duration of one second.
             value: b"\x0a\x02\x08\x01".to_vec(),
         };
         let details = vec![detail("google.rpc.RetryInfo"), detail("example.Unknown")];

@@ -1,7 +1,7 @@
 //! gRPC framing. Writes one message as a request body, and reads the messages of a response.
 //!
-//! Used by the transcoder for the call in the same process. A response that ends without a gRPC status is a failure, as
-//! for every gRPC client.
+//! Used by the transcoder for the call in the same process. Like every gRPC client, it treats a response that ends
+//! without a gRPC status as a failure.
 
 use std::{
     future::poll_fn,
@@ -31,7 +31,7 @@ pub fn finish(mut wire: Vec<u8>) -> Option<Bytes> {
     Some(wire.into())
 }
 
-/// The failure that headers or trailers report; `None` if they report no failure.
+/// Returns the failure that headers or trailers report; `None` if they report no failure.
 pub fn failure(headers: &HeaderMap) -> Option<Status> {
     match headers.get("grpc-status") {
         Some(status) if status != "0" => Status::from_header_map(headers),
@@ -60,17 +60,17 @@ impl Frames {
         }
     }
 
-    /// Number of bytes that have been received but not yet returned.
+    /// Returns the number of bytes that have been received but not yet returned.
     pub fn held(&self) -> usize {
         self.arrived.len()
     }
 
-    /// The next message; `None` after the last message, if the status is OK.
+    /// Returns the next message, or `None` after the last message if the status is OK.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next message; `None` if it has not been received completely. This method does not wait.
+    /// Returns the next message; `None` if it has not been received completely. This method does not wait.
     pub fn arrived(&mut self) -> Option<Result<Bytes, Status>> {
         let header = self.arrived.get(..HEADER_BYTES)?;
         if header[0] != 0 {

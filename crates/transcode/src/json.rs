@@ -1,7 +1,7 @@
 //! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
 //!
 //! Used by the transcoder and the `OpenAPI` document. A [`Codec`] contains tables that are compiled once from the
-//! descriptors. It needs no generated code and builds no intermediate tree of values. It supports two dialects:
+//! descriptors. The codec needs no generated code and builds no intermediate tree of values. It supports two dialects:
 //! canonical proto3 JSON and a plain dialect. Invariants: no JSON text and no wire bytes cause a panic, and decoded
 //! messages never nest deeper than prost accepts.
 
@@ -99,8 +99,8 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Compiles the tables. Call once at start and share the result. The options of the pool are those of
-    /// `transcode/v1/options.proto`.
+    /// Compiles the tables of a pool that uses the options of `transcode/v1/options.proto`. Call this function once at
+    /// start and share the result.
     pub fn new(pool: &DescriptorPool) -> Self {
         Self::with_options_of(options::PACKAGE, pool)
     }
@@ -115,19 +115,19 @@ impl Codec {
         }
     }
 
-    /// The message with this full name, such as `greeter.v1.HelloRequest`.
+    /// Returns the id of the message with this full name, such as `greeter.v1.HelloRequest`.
     pub fn message(&self, full_name: &str) -> Option<MessageId> {
         self.tables.by_name.get(full_name).copied()
     }
 
-    /// The field of a message by its proto or camelCase name.
+    /// Returns the field of a message with this proto or camelCase name.
     pub fn field(&self, message: MessageId, name: &str) -> Option<FieldInfo<'_>> {
         let table = self.tables.message(message);
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
     }
 
-    /// The field at the end of a path such as `agent.agent_id`. Every segment except the last must name a single
-    /// message field.
+    /// Returns the field at the end of a path such as `agent.agent_id`. Every segment except the last must name a
+    /// single message field.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -183,8 +183,8 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text as [`Codec::decode`] does. It also returns the keys of the outermost object as proto names,
-    /// including keys whose value is null. These are the fields that a PUT or PATCH changes.
+    /// Decodes JSON text as [`Codec::decode`] does. Also returns the keys of the outermost object as proto names,
+    /// including keys whose value is null. A PUT or PATCH changes the fields with these names.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -236,13 +236,13 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
     }
 
-    /// The proto name of the member that is set in the first oneof of the message, such as `tool_call` of a `RunEvent`.
+    /// Returns the proto name of the set member of the message's first oneof, such as `tool_call` of a `RunEvent`.
     pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// The value of a top-level scalar field, as text without quotes. If the field is unset, the text is its default.
-    /// Returns `None` for lists, maps and messages, and for enums and optional fields that are unset.
+    /// Returns the value of a top-level scalar field, as text without quotes. If the field is unset, the text is its
+    /// default. Returns `None` for lists, maps and messages, and for enums and optional fields that are unset.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),

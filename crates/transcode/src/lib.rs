@@ -1,5 +1,5 @@
-//! HTTP/JSON for any tonic service. HTTP requests are transcoded to gRPC calls, according to the proto descriptors at
-//! run time.
+//! HTTP/JSON for any tonic service. The transcoder converts HTTP requests to gRPC calls at run time, according to the
+//! proto descriptors.
 //!
 //! A [`TranscoderService`] answers HTTP requests and calls the gRPC services in the same process. There is no code per
 //! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
@@ -94,17 +94,17 @@ struct Shared {
 }
 
 impl Shared {
-    /// The response for a Status that is not OK.
+    /// Returns the response for a Status that is not OK.
     fn fail(&self, status: &Status) -> Response<Body> {
         self.faults.status(status).map(Body::from)
     }
 
-    /// The response for an error of the transcoder.
+    /// Returns the response for an error of the transcoder.
     fn refuse(&self, error: Error) -> Response<Body> {
         self.faults.error(error).map(Body::from)
     }
 
-    /// The response with status 405. `methods` are the allowed HTTP methods.
+    /// Returns the response with status 405. `methods` are the allowed HTTP methods.
     fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mut response = self.refuse(Error::new(
@@ -135,7 +135,7 @@ impl Transcoder {
         Ok(Self { shared })
     }
 
-    /// The routes, from which the `OpenAPI` document is generated.
+    /// Returns the routes, from which the `OpenAPI` document is generated.
     pub fn router(&self) -> &Router {
         &self.shared.router
     }

@@ -1,4 +1,4 @@
-//! Reads multipart/form-data as a request. Text parts fill fields. Parts with a file name are streamed into the upload
+//! Reads multipart/form-data as a request. Text parts set fields. Parts with a file name are streamed into the upload
 //! store.
 //!
 //! Called by the transcoder for methods whose options name a field for files. Memory use does not grow with
@@ -33,8 +33,8 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Stores the files of a form.
 ///
-/// When the client disconnects, the future of `receive` is dropped before it completes. The store must then remove the
-/// part of the file that it has already written.
+/// If the client disconnects during an upload, the future of `receive` is dropped before it completes. The store must
+/// then remove the part of the file that it has already written.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
     /// Streams one file into the store and returns the upload's id. `name` comes from the client and may be hostile.
@@ -223,7 +223,7 @@ impl Form {
             })?;
             bytes.extend_from_slice(&piece);
         }
-        // For each empty input of a form, including file inputs, browsers send an empty part.
+        // Browsers send an empty part for each empty input of a form, including file inputs.
         if bytes.is_empty() {
             return Ok(());
         }

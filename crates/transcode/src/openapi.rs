@@ -38,7 +38,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// The description of an API without authentication whose errors are rendered by
+    /// Creates the description of an API without authentication whose errors are rendered by
     /// [`StandardFaults`](crate::StandardFaults).
     pub fn new(title: &str, version: &str) -> Self {
         let error = json!({
@@ -64,7 +64,7 @@ impl Description {
     }
 }
 
-/// The `OpenAPI` document of the rules of a router.
+/// Generates the `OpenAPI` document of the rules of a router.
 pub fn document(router: &Router, description: &Description) -> Value {
     let rules = router.rules();
     let info = &description.info;
@@ -164,8 +164,8 @@ fn verbs(verb: &Verb) -> Vec<String> {
     }
 }
 
-/// The schemas of the fields of a message that no method uses, such as the details of an error. No schema allows null.
-/// The type of a field may be any except a message or an enum.
+/// Generates the schemas of the fields of a message that no method uses, such as the details of an error. No schema
+/// allows null. The type of a field may be any except a message or an enum.
 pub fn fields(message: &MessageDescriptor, dialect: Dialect) -> Map<String, Value> {
     let pool = message.parent_pool();
     let comments = Comments::of(pool);

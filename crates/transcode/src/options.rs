@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDe
 
 use crate::{Error, Result};
 
-/// The package of the options, unless the codec was given another one.
+/// The package of the options, unless the codec was created with another package.
 pub(crate) const PACKAGE: &str = "transcode.v1";
 
 /// `JSON_DIALECT_PLAIN` of the options file.
@@ -36,7 +36,7 @@ impl Package {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }
 
-    /// The option of a field whose key is omitted if the field is unset; `None` if no file of the pool uses options.
+    /// Returns the option that omits the key of an unset field; `None` if no file of the pool uses options.
     pub(crate) fn omit_unset(&self, pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
         pool.get_extension_by_name(&format!("{}.omit_unset", self.0))
     }

@@ -44,7 +44,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Reads the body. The rule determines which fields it fills.
+    /// Reads the body. The rule determines which fields the body sets.
     ///
     /// # Errors
     /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its type, 400 if it is invalid.
@@ -85,7 +85,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Fills a field from a text part of a form.
+    /// Sets a field to the text of a form part.
     ///
     /// # Errors
     /// 400 if the field does not exist, was already given, or does not accept this text.
@@ -114,7 +114,7 @@ impl<'r> Draft<'r> {
             .decode_text((self.method().input, field), self.method().dialect, id, &mut self.wire)?)
     }
 
-    /// Fills fields from the query, then from aliases (headers and query parameters), then from the path.
+    /// Sets fields from the query, then from aliases (headers and query parameters), then from the path.
     ///
     /// # Errors
     /// 400 if a parameter is unknown, is given in two places, or is not a value of its field.
@@ -184,7 +184,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Fills fields from the query. Returns the parameters that are aliases, which the caller must handle.
+    /// Sets fields from the query. Returns the parameters that are aliases, which the caller must handle.
     fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
@@ -274,7 +274,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// Returns another member of the same oneof that the request has already given.
+    /// If the request has already given another member of the field's oneof, returns that member.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self
@@ -308,7 +308,8 @@ pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::bod
     request
 }
 
-/// Headers that are not copied, because they describe the HTTP message. A gRPC service would misinterpret them.
+/// Headers that are not copied to the gRPC request: they describe the HTTP message, and a gRPC service would
+/// misinterpret them.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -350,7 +351,7 @@ fn unescape(text: &str) -> Result<Cow<'_, str>> {
     }
 }
 
-/// The first segment of a field path.
+/// Returns the first segment of a field path.
 fn top(path: &str) -> Option<&str> {
     path.split('.').next()
 }

@@ -110,7 +110,7 @@ pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<
     written.map_err(Error::from)
 }
 
-/// The status that the metadata requests.
+/// Returns the status that the metadata requests.
 pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
     let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
     match asked {

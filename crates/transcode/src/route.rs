@@ -73,7 +73,7 @@ impl Router {
         Ok(router)
     }
 
-    /// The rules, in the order of the proto files.
+    /// Returns the rules, in the order of the proto files.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }

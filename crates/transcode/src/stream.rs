@@ -1,9 +1,9 @@
 //! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
 //! Called by the transcoder. The headers are sent immediately, so that the reader knows that it is connected. A failure
-//! that is known by then becomes an ordinary HTTP error. A later failure becomes an event named `fault`, because
-//! browsers reserve the name `error`. When the reader disconnects, the body is dropped, which also drops the stream of
-//! the service.
+//! that is known before the headers are sent becomes an ordinary HTTP error. A later failure becomes an event named
+//! `fault`, because browsers reserve the name `error`. When the reader disconnects, the body is dropped, which also
+//! drops the stream of the service.
 
 use std::{
     future::poll_fn,
@@ -39,8 +39,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the `Accept` header requests. It is server-sent events, unless the header names
-    /// newline-delimited JSON.
+    /// Returns the format that the `Accept` header requests: newline-delimited JSON if the header names it, otherwise
+    /// server-sent events.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();

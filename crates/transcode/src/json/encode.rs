@@ -261,7 +261,7 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.at(base, index).count > 0)
     }
 
-    /// The name of the member that is set in the first oneof.
+    /// Returns the name of the member that is set in the first oneof.
     pub fn set_member(&mut self, id: MessageId, wire: &[u8]) -> Result<Option<&'c str>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -269,7 +269,7 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.member(table, base, 0).map(|(field, _)| &*field.name))
     }
 
-    /// The value of a scalar field, as text without quotes.
+    /// Returns the value of a scalar field, as text without quotes.
     pub fn read_text(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<Option<String>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);

@@ -1,6 +1,6 @@
 //! The names of enum values in each dialect.
 //!
-//! They are part of the tables of the codec. The plain dialect prints a value in lower case, without the prefix of
+//! The names are part of the tables of the codec. The plain dialect prints a value in lower case, without the prefix of
 //! its type. It prints the value named "unspecified" as null.
 
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ impl Enum {
         table
     }
 
-    /// The JSON form of a number.
+    /// Returns the JSON form of a number.
     pub fn spelling(&self, number: i32, dialect: Dialect) -> Spelling<'_> {
         match self.values.get(&number) {
             None => Spelling::Number,
@@ -72,7 +72,7 @@ impl Enum {
         }
     }
 
-    /// The number that a name has in this dialect.
+    /// Returns the number that a name has in this dialect.
     pub fn number(&self, name: &str, dialect: Dialect) -> Option<i32> {
         let full = self.full_names.get(name);
         match dialect {
@@ -81,7 +81,7 @@ impl Enum {
         }
     }
 
-    /// The names that this dialect prints, ordered by number. They are used in an error.
+    /// Returns the names that this dialect prints, ordered by number, for an error text.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();
@@ -99,7 +99,7 @@ impl Enum {
     }
 }
 
-/// The name of a value in the plain dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
+/// Returns the name of a value in the plain dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
 pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     let rest = value_name
         .strip_prefix(&screaming(type_name))
@@ -107,7 +107,7 @@ pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     rest.unwrap_or(value_name).to_ascii_lowercase()
 }
 
-/// The prefix of the values of a type: `RunStatus` becomes `RUN_STATUS_`.
+/// Returns the prefix of the values of a type: `RunStatus` becomes `RUN_STATUS_`.
 fn screaming(name: &str) -> String {
     let mut prefix = String::with_capacity(name.len() + 4);
     let mut previous = '_';

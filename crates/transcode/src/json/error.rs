@@ -1,7 +1,8 @@
 //! The error for invalid JSON text, plain text or wire bytes, with its location.
 //!
-//! Created by the codec only. The location is a path of proto field names such as `configured_mcps[0].headers["x"]`.
-//! The path is assembled while the error propagates, so valid requests have no cost for it.
+//! Only the codec creates this error. The location is a path of proto field names such as
+//! `configured_mcps[0].headers["x"]`. The path is assembled while the error propagates, so it costs nothing for valid
+//! requests.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -19,7 +20,7 @@ enum Source {
     Wire,
 }
 
-/// The error of the codec for text or wire bytes that it refuses.
+/// The error for text or wire bytes that the codec refuses, with the location of the defect.
 #[derive(Debug)]
 pub struct CodecError {
     inner: Box<Inner>,
@@ -87,13 +88,13 @@ impl CodecError {
         self.inner.path = format!("[{inside}]{dot}{rest}");
     }
 
-    /// The path of the field that contains the error, in proto names. It is empty if the error does not concern a
+    /// Returns the path of the field that contains the error, in proto names; empty if the error does not concern a
     /// single field.
     pub fn field(&self) -> &str {
         &self.inner.path
     }
 
-    /// The message, without the path.
+    /// Returns the message, without the path.
     pub fn message(&self) -> &str {
         &self.inner.message
     }

@@ -1,7 +1,7 @@
-//! Reads JSON text with jiter. It accepts exactly the JSON of RFC 8259.
+//! Reads JSON text with jiter, and accepts exactly the JSON of RFC 8259.
 //!
-//! Used by the decoder. It builds no values. A number stays text until the type of its field is known, so that 64-bit
-//! integers and exponents lose no precision. The nesting depth and the length of numbers are bounded.
+//! Used by the decoder. The parser builds no values. A number stays text until the type of its field is known, so that
+//! 64-bit integers and exponents lose no precision. The nesting depth and the length of numbers are bounded.
 
 use std::borrow::Cow;
 

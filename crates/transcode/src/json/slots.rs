@@ -15,7 +15,7 @@ use super::{
     wire::{Records, WireType},
 };
 
-/// The position of the last value of a field and of its first record, and the number of its records.
+/// The position of the first record and of the last value of a field, and the number of the field's records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     pub count: usize,
@@ -37,7 +37,7 @@ impl Slots {
         Self(Vec::with_capacity(64))
     }
 
-    /// The slot of the field with this index.
+    /// Returns the slot of the field with this index.
     pub fn at(&self, base: usize, index: usize) -> Slot {
         self.0[base + index]
     }
@@ -86,14 +86,14 @@ impl Slots {
         self.0.truncate(base);
     }
 
-    /// The slot of a field in a message that `index` has processed; empty if the message has no such field.
+    /// Returns the slot of a field in a message that `index` has processed; empty if the message has no such field.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)
             .map_or_else(Slot::default, |index| self.0[base + index])
     }
 
-    /// The member that is set in a oneof of a message that `index` has processed.
+    /// Returns the member that is set in a oneof of a message that `index` has processed.
     pub fn member<'c>(&self, table: &'c Message, base: usize, oneof: usize) -> Option<(&'c Field, Slot)> {
         let current = self
             .0
@@ -115,8 +115,8 @@ impl Slot {
         }
     }
 
-    /// The bytes of the value of a non-repeated field. If the field holds a message and occurs several times, the
-    /// occurrences are concatenated, which merges the messages.
+    /// Returns the bytes of the value of a non-repeated field. If the field holds a message and occurs several times,
+    /// the occurrences are concatenated, which merges the messages.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -131,7 +131,8 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// The records from the first to the last record of the field, including the records of other fields in between.
+    /// Returns the records from the first to the last record of the field, including the records of other fields in
+    /// between.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }
@@ -153,7 +154,7 @@ pub(super) struct Key<'w> {
 
 /// Removes each entry for which a later entry has the same key.
 pub(super) fn keep_last(entries: &mut Vec<Entry<'_>>) {
-    // If the entries are sorted and their keys are unique, no entry must be removed. This is the usual case.
+    // If the entries are sorted and their keys are unique, nothing needs to be removed. This is the usual case.
     if entries.windows(2).all(|pair| pair[0].key < pair[1].key) {
         return;
     }

@@ -13,7 +13,7 @@ use crate::options;
 /// Limit of the dense table. A field with a number below this limit is found by one array access.
 const DENSE: u32 = 256;
 
-/// The value of an entry in the dense table that has no field.
+/// Marks a field number without a field in the dense table.
 const NO_FIELD: u16 = u16::MAX;
 
 /// All messages and enums of a pool.
@@ -107,8 +107,7 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// Compiles every message and enum of a pool. `omit_unset` is the option of a field whose key is omitted if the
-    /// field is unset.
+    /// Compiles every message and enum of a pool. `omit_unset` is the option that omits the key of an unset field.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {
@@ -132,17 +131,17 @@ impl Tables {
         }
     }
 
-    /// The table of a message of this pool.
+    /// Returns the table of a message of this pool.
     pub fn message(&self, id: MessageId) -> &Message {
         &self.messages[id.0 as usize]
     }
 
-    /// The table of an enum of this pool.
+    /// Returns the table of an enum of this pool.
     pub fn enumeration(&self, id: u32) -> &Enum {
         &self.enums[id as usize]
     }
 
-    /// The well-known type of a kind; `None` if the kind is not a well-known type.
+    /// Returns the well-known type of a kind; `None` if the kind is not a well-known type.
     pub fn known(&self, kind: Kind) -> Option<Known> {
         match kind {
             Kind::Message(id) => self.message(id).known,
@@ -291,7 +290,7 @@ fn known(full_name: &str) -> Option<Known> {
 }
 
 impl Message {
-    /// The index of the field with this number.
+    /// Returns the index of the field with this number.
     pub fn by_number(&self, number: u32) -> Option<usize> {
         let index = match self.dense.get(number as usize) {
             Some(index) => *index,
@@ -301,7 +300,7 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// The index of the field with this proto or camelCase name. Index `guess` is tried first.
+    /// Returns the index of the field with this proto or camelCase name. Index `guess` is tried first.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),
@@ -311,7 +310,7 @@ impl Message {
 }
 
 impl Field {
-    /// The key of the field as JSON text, including the colon.
+    /// Returns the key of the field as JSON text, including the colon.
     pub fn key(&self, dialect: Dialect) -> &[u8] {
         match dialect {
             Dialect::Canonical => &self.canonical_key,
@@ -321,7 +320,7 @@ impl Field {
 }
 
 impl Presence {
-    /// The index of the oneof that the field belongs to.
+    /// Returns the index of the oneof to which the field belongs.
     pub fn oneof(self) -> Option<u16> {
         match self {
             Self::Oneof(oneof) => Some(oneof),

@@ -213,8 +213,8 @@ fn exact(text: &str) -> Result<i128, Refusal> {
     if significant.trim_start_matches('-').is_empty() {
         return Ok(0);
     }
-    // An exponent that does not fit into an `i64` makes the number huge or tiny. An extreme value therefore has the
-    // same result.
+    // An exponent that does not fit into an `i64` makes the number huge or tiny. The largest or smallest `i64` gives
+    // the same result.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()

@@ -47,12 +47,12 @@ impl<'w> Records<'w> {
         Self { bytes, at: 0 }
     }
 
-    /// Reads the records of a message from the tag at this offset on.
+    /// Reads the records of a message, starting with the tag at this offset.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// The next record. Groups are skipped.
+    /// Returns the next record. Groups are skipped.
     pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
         let mut open_groups: Vec<u32> = Vec::new();
         loop {
@@ -117,7 +117,7 @@ impl<'w> Records<'w> {
     }
 }
 
-/// The next value of a packed list.
+/// Reads the next value of a packed list.
 pub(super) fn read_packed(wire_type: WireType, bytes: &[u8], at: &mut usize) -> Result<Option<u64>, CodecError> {
     if *at >= bytes.len() {
         return Ok(None);
@@ -164,7 +164,7 @@ pub(super) fn too_deep() -> CodecError {
 }
 
 impl Kind {
-    /// The wire type of one value of this kind.
+    /// Returns the wire type of one value of this kind.
     pub fn wire_type(self) -> WireType {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
@@ -201,7 +201,7 @@ impl Field {
     }
 }
 
-/// The lower 32 bits of a value. A 32-bit field has no other bits.
+/// Returns the lower 32 bits of a value. A 32-bit field has no other bits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper bits of a 32-bit field must be ignored"

@@ -69,7 +69,8 @@ pub(super) fn operation(
     operation
 }
 
-/// The operation id, such as `AgentService_UpdateAgent`. From the second binding of a method on, it ends in a number.
+/// Returns the operation id, such as `AgentService_UpdateAgent`. The ids of a method's second and later bindings end in
+/// a number.
 fn id(rule: &Rule, ids: &mut BTreeSet<String>) -> String {
     let method = &rule.method.descriptor;
     let first = format!("{}_{}", method.parent_service().name(), method.name());

@@ -27,7 +27,7 @@ pub(super) enum Way {
     Response,
 }
 
-/// A variant of a message: its direction, its JSON dialect, and the fields that it omits because the path fills them.
+/// A variant of a message: its direction, its JSON dialect, and the fields that it omits because the path sets them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub way: Way,
@@ -68,7 +68,7 @@ impl<'p> Schemas<'p> {
         self.done.into_iter().collect()
     }
 
-    /// The schema of a message. It is a reference to a component. For a well-known type, it is an inline schema.
+    /// Returns the schema of a message: a reference to a component or, for a well-known type, an inline schema.
     pub fn message(&mut self, message: &MessageDescriptor, shape: &Shape) -> Value {
         if let Some(known) = self.known(message, shape) {
             return known;

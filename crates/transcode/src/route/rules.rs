@@ -1,8 +1,8 @@
 //! Reads, checks and compiles rules: the `google.api.http` annotations and the options of every method.
 //!
 //! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
-//! If a rule names a field that is missing or not allowed in its place, the start fails with an error that names the
-//! method.
+//! If a rule names a field that is missing or not allowed in its place, building the router fails with an error that
+//! names the method.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Method {
     pub streams: bool,
     /// True if the response is raw bytes instead of JSON.
     pub answers_raw: bool,
-    /// Fields that headers and query parameters fill under other names.
+    /// Fields that headers and query parameters set under other names.
     pub aliases: Vec<Alias>,
     /// The number of the field that becomes the id of a streamed event.
     pub event_id: Option<u32>,
@@ -49,28 +49,28 @@ pub struct Method {
     pub prefix: String,
 }
 
-/// An alias: a header or query parameter that fills a field under another name.
+/// An alias: a header or query parameter that sets a field under another name.
 #[derive(Debug)]
 pub struct Alias {
     /// The field.
     pub field: Box<str>,
-    /// The header that fills the field.
+    /// The header that sets the field.
     pub header: Option<HeaderName>,
-    /// The query parameter that fills the field.
+    /// The query parameter that sets the field.
     pub query: Option<Box<str>>,
 }
 
-/// The part of the request message that the HTTP body fills.
+/// The part of the request message that the HTTP body sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRule {
     /// The request has no body. Its fields come from the path and the query.
     None,
-    /// The body fills all fields that the path does not fill.
+    /// The body sets all fields that the path does not set.
     Whole,
-    /// The body fills the field with this number.
+    /// The body sets the field with this number.
     Field(u32),
-    /// The body contains bytes of any type. They fill the `HttpBody` field with this number or, without a number, the
-    /// request, which is itself an `HttpBody`.
+    /// The body contains bytes of any type. They become the `HttpBody` field with this number. Without a number, they
+    /// become the request, which is itself an `HttpBody`.
     Raw(Option<u32>),
 }
 
@@ -85,11 +85,11 @@ pub struct Rule {
     pub path: String,
     /// The path of the rule, parsed.
     pub template: Template,
-    /// The part of the request message that the body fills.
+    /// The part of the request message that the body sets.
     pub body: BodyRule,
     /// The number of the response field that becomes the whole HTTP body.
     pub response_body: Option<u32>,
-    /// True if the keys of the body become the update mask of a request without a mask.
+    /// True if the keys of the body become the update mask when the request has no mask.
     pub infers_mask: bool,
 }
 

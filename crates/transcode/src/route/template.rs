@@ -19,7 +19,7 @@ pub enum Segment {
     Rest,
 }
 
-/// A variable. The part of the path that it covers fills a field of the request.
+/// A variable. It sets a request field to the part of the path that it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// The path of the field, such as `agent.name`.

@@ -21,7 +21,7 @@ pub const MAX_SEGMENTS: usize = 256;
 pub enum Verb {
     /// The rule is for this method only.
     Only(Method),
-    /// The rule has `custom: {kind: "*"}`. It is for every method that has no specific rule at this path.
+    /// The rule has `custom: {kind: "*"}`. It applies to every HTTP method for which no other rule has this path.
     Any,
 }
 
@@ -45,8 +45,8 @@ pub struct Path<'p> {
 }
 
 impl<'p> Path<'p> {
-    /// The decoded text of a variable. If the variable may cover several segments, `%2F` stays encoded, so that it can
-    /// be distinguished from a separator.
+    /// Returns the decoded text of a variable. If the variable may cover several segments, `%2F` stays encoded, so that
+    /// it can be distinguished from a separator.
     pub fn value(&self, capture: &Capture) -> Cow<'p, str> {
         let end = capture.end.unwrap_or(self.raw.len());
         match self.raw.get(capture.start..end) {
