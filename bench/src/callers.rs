@@ -95,7 +95,7 @@ impl Account {
     }
 }
 
-/// Returns a start request without tools for one of the benchmark's models.
+/// Returns a `StartRun` request without tools for one of the benchmark's models.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),

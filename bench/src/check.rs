@@ -21,7 +21,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Checks the events of one run. Each sequence must arrive once and in order, and the terminal event must be the last.
+/// Checks the events of one run. Each sequence number must arrive once and in order, and no event may follow the
+/// terminal event.
+/// terminal.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,
@@ -67,7 +69,7 @@ impl Reader {
     }
 }
 
-/// Waits until an account has no unfinished run. It sends one small query at a time over one connection.
+/// Waits until an account has no unfinished run. The function sends one small query at a time over one connection.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {

@@ -24,9 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// The secret of the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// The model for live streams: its number of deltas, and the pause before each delta.
+/// The model for live streams: the number of its deltas, and the pause before each delta.
 const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas of the model in the token rounds.
+/// Number of deltas that the model of the token rounds sends.
 pub(crate) const TOKENS: usize = 200;
 
 /// A temporary folder. It is removed when its handle is dropped.

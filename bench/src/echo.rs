@@ -1,4 +1,4 @@
-//! A bare gRPC echo. It exchanges the messages of a start over tonic but does no work, so that only the transport is
+//! A bare gRPC echo. It exchanges the messages of `StartRun` over tonic but does no work, so that only the transport is
 //! measured.
 
 use std::{

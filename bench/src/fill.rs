@@ -12,7 +12,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The column by which a table refers to the copied run, and the value of that column.
+/// The column that links a table's rows to the copied run, and the value of that column.
 type Key = (&'static str, fn(Template) -> Uuid);
 /// The tables that contain rows of a run.
 const TABLES: [(&str, Key); 6] = [
@@ -25,7 +25,7 @@ const TABLES: [(&str, Key); 6] = [
 ];
 /// Number of rows per statement. SQLite allows 32,766 values in a statement.
 const AT_ONCE: usize = 1_000;
-/// Time between the starts of two copied runs, in milliseconds.
+/// Time between the start times of two copied runs, in milliseconds.
 const BETWEEN: u64 = 500;
 
 /// Adds `runs` finished runs, divided evenly among the accounts that have a run.

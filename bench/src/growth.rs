@@ -1,5 +1,5 @@
-//! Measures the cost of history: starts, lists, deletions and idle time of servers that differ only in their number of
-//! finished runs.
+//! Measures the cost of history: `StartRun` calls, lists, deletions and idle time of servers that differ only in their
+//! number of finished runs.
 //!
 //! All servers run at the same time and are measured one after another in each round. Other load on the machine
 //! therefore affects all of them equally.
@@ -26,11 +26,12 @@ const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 /// Number of callers.
 const CALLERS: usize = 16;
-/// Number of starts per round. They take some seconds, so that every round contains several checkpoints of SQLite's log.
+/// Number of `StartRun` calls per round. They last some seconds, so that every round has several checkpoints of
+/// SQLite's log.
 const STARTS: usize = 2_000;
-/// Number of requests for each list per round.
+/// Number of requests per list and round.
 const LISTS: usize = 40;
-/// The deletions of each round. For each list, the id field of its rows.
+/// The lists from which each round deletes rows, each with the id field of its rows.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
 /// Number of deletions per list and round.
 const DELETES: usize = 8;
@@ -38,7 +39,7 @@ const DELETES: usize = 8;
 const IDLE: Duration = Duration::from_secs(20);
 /// Pause before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
-/// Minimum rate of starts with the longest history, relative to the server without history.
+/// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
 /// Maximum processor time of a run with the longest history, relative to the server without history.
 const MAX_COST: f64 = 1.05;

@@ -1,4 +1,4 @@
-//! Slow runs with a live stream each. They are the background load for another measurement of starts.
+//! Slow runs, each with a live stream. They are the background load while `StartRun` is measured.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;
@@ -55,7 +55,7 @@ impl Live {
         })
     }
 
-    /// Stops the runs, checks that each sequence arrived once, and returns the number of live events.
+    /// Stops the runs, checks that each sequence number arrived once, and returns the number of live events.
     pub(crate) async fn close(mut self, target: Target<'_>) -> Result<i64> {
         let mut client = connect(target.address).await?;
         for run in &self.runs {

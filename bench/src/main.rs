@@ -2,8 +2,8 @@
 //!
 //! It starts the real server, a scripted model and a bare gRPC echo as child processes. All measurements are
 //! interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
-//! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence must occur
-//! exactly once, and the last event must be the only terminal event.
+//! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence number must
+//! occur exactly once, and the last event must be the only terminal event.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 

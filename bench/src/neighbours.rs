@@ -1,5 +1,6 @@
-//! Measures how a noisy account affects a quiet account when accounts have a rate limit. The quiet account starts runs
-//! alone first, and then while the noisy account sends requests at ten times its rate limit.
+//! Measures how a noisy account affects a quiet account when accounts have a rate limit. First, the quiet account
+//! starts runs without other load. Then, it starts runs while the noisy account sends requests at ten times its rate
+//! limit.
 
 use std::{
     net::SocketAddr,
@@ -20,26 +21,27 @@ use crate::{
 
 /// The rate limit of accounts, as server configuration.
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// Pause between two starts of the quiet account. It results in half of the rate limit.
+/// Pause between two `StartRun` calls of the quiet account. The calls use half of the rate limit.
 const QUIET: Duration = Duration::from_millis(100);
-/// Pause between two starts of the noisy account. It results in ten times the rate limit.
+/// Pause between two `StartRun` calls of the noisy account. The calls reach ten times the rate limit.
 const NOISY: Duration = Duration::from_millis(5);
-/// Maximum number of concurrent starts of the noisy account.
+/// Maximum number of concurrent `StartRun` calls of the noisy account.
 const UNDER_WAY: usize = 64;
 
 /// The results.
 pub(crate) struct Found {
-    /// 99th percentile of the time of a start of the quiet account without other load, in milliseconds.
+    /// 99th percentile of the latency of the quiet account's `StartRun` calls without other load, in milliseconds.
     pub(crate) alone: f64,
-    /// 99th percentile of the time of a start of the quiet account next to the noisy account, in milliseconds.
+    /// 99th percentile of the latency of the quiet account's `StartRun` calls next to the noisy account, in
+    /// milliseconds.
     pub(crate) beside: f64,
-    /// Percentage of the noisy account's starts that were refused.
+    /// Percentage of the noisy account's `StartRun` calls that were refused.
     pub(crate) refused: f64,
 }
 
-/// Lets the quiet account start runs alone, and then next to the noisy account.
+/// Lets the quiet account start runs without other load, and then next to the noisy account.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
-    // The first start creates the account.
+    // The first call creates the account.
     start_latency(address, quiet, 1).await?;
     let alone = start_latency(address, quiet, starts).await?;
     let mut flood = Flood::default();
@@ -54,7 +56,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the rate of the quiet account, and returns the 99th percentile of the time of a start.
+/// Starts runs at the rate of the quiet account, and returns the 99th percentile of the latency of `StartRun`.
 async fn start_latency(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
@@ -77,7 +79,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends more starts than the limit allows. Returns only if a start fails with an error other than a refusal.
+    /// Sends more `StartRun` calls than the limit allows. Returns only if a call fails with an error other than a
+    /// refusal.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

@@ -30,9 +30,9 @@ pub(crate) enum Command {
 pub(crate) struct Options {
     /// Number of rounds.
     pub(crate) rounds: usize,
-    /// Divisor of the number of calls and runs of a full benchmark.
+    /// Number by which the calls and runs of a full benchmark are divided, for a shorter benchmark.
     pub(crate) divisor: usize,
-    /// Number of runs after which the server's memory is read for the last time.
+    /// Number of runs on the server when its memory is read for the last time.
     pub(crate) many_runs: usize,
     /// Duration of the soak.
     pub(crate) soak: Duration,

@@ -1,5 +1,5 @@
-//! Prints the results as a table. It has the median, minimum and maximum of each figure, its target, and its value for
-//! a bare program.
+//! Prints the results as a table. The table has the median, minimum and maximum of each figure, its target, and its
+//! value for a bare program.
 
 use std::{collections::HashMap, fmt::Write};
 

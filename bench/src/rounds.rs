@@ -21,19 +21,19 @@ use crate::{
     tokens,
 };
 
-/// Numbers of concurrent callers, each with the number of starts per round.
+/// Numbers of concurrent callers, each with its number of `StartRun` calls per round.
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of open streams.
 const LIVE: usize = 100;
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
-/// Number of first tokens per round.
+/// Number of measurements of the time to the first token per round.
 const FIRSTS: usize = 60;
-/// Number of starts of the quiet account in each of its two measurements.
+/// Number of `StartRun` calls of the quiet account in each of its two measurements.
 const QUIET: usize = 200;
-/// Number of writes per probe.
+/// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of server starts to measure the start-up time.
+/// Number of times that a server is started to measure its start-up time.
 const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 const REST: Duration = Duration::from_secs(2);
@@ -270,7 +270,7 @@ fn started(figures: &mut Figures, name: &str, found: &starts::Found) {
     figures.add("other programs on the machine", "% core", found.used.others);
 }
 
-/// Starts runs until the server has many, and reads its memory.
+/// Starts runs until the server has the configured number of runs, and then reads the server's memory.
 async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> Result<()> {
     let target = Target {
         address: measured.server.address,

@@ -133,7 +133,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     Ok(())
 }
 
-/// Starts a run, follows it to its end and returns its thread. A slow run is stopped after some events.
+/// Starts a run, follows its events to the end and returns its thread. A slow run is stopped after some events.
 async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
     let mut client = connect(address).await?;
     let mut start = start_on(model);

@@ -50,14 +50,14 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Lets the callers start `runs` runs in total. The callers work in parallel, and each caller starts one run after
+/// Lets the callers start `runs` runs in total. The callers work in parallel, and each caller starts its runs one after
 /// another. Waits until all runs have ended, and then reads back the events of each run.
 pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // This start opens the connection and creates the account before the measurement.
+        // This call opens the connection and creates the account before the measurement begins.
         line.start("bench/one").await?;
     }
     for account in accounts {

@@ -1,5 +1,5 @@
-//! Measures tokens: the rate at which the output of runs is stored and followed, and the latency that the server adds
-//! to the first token.
+//! Measures tokens: the rate at which the server stores the output of runs and sends it to followers, and the latency
+//! that the server adds to the first token.
 
 use std::{
     net::SocketAddr,
