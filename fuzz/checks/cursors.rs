@@ -78,7 +78,7 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Checks that a list with another kind of cursor refuses a token, or decodes a cursor that encodes to the same bytes.
+/// Checks the token with another kind of cursor: the list refuses it, or decodes a cursor that encodes to the same bytes.
 fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     if let Some(page) = read::<C>(1, "x", token) {
         assert_eq!(page.after.map(|after| after.to_bytes()).as_deref(), Some(cursor));

@@ -65,7 +65,7 @@ impl FormFiles for Store {
     }
 }
 
-/// The transcoder of all checks, and the store that records its uploads and its request.
+/// The transcoder of all checks, and the store that records the uploads and the request.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(codec::json(&pool));

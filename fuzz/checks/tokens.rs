@@ -84,8 +84,8 @@ fn signed_payload(payload: &[u8]) {
     changed(&token, payload);
 }
 
-/// Checks that a signed header may name its key and its type. A header with a field that changes the verification must
-/// be refused.
+/// Checks that a signed header may name its key and its type, and that a header with a field that changes the
+/// verification is refused.
 fn signed_header(header: &[u8]) {
     let token = sign(header, PAYLOAD.as_bytes());
     if let Some(claims) = verify(&token) {
