@@ -135,7 +135,7 @@ impl Client {
         &self.server
     }
 
-    /// Starts a run. If `request_id` is empty, the client sets a new key, so that retries start only one run.
+    /// Starts a run. If `request_id` is empty, the client sets a new id, so that a retry does not start a second run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.

@@ -60,8 +60,8 @@ impl Meter {
     }
 }
 
-/// Returns the provider's numbers if they are plausible: not all zero, and not more than a few context windows of the
-/// model.
+/// Returns the provider's numbers if they are plausible: not all zero, and not more than [`PLAUSIBLE_WINDOWS`] context
+/// windows of the model.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

@@ -116,7 +116,7 @@ impl CallRunner<'_> {
     }
 
     /// Removes the calls to run next from `rest`: all read-only calls before the first call that changes something. If
-    /// a call that changes something comes first, this call is the only one.
+    /// the first call in `rest` changes something, only this call is removed.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()

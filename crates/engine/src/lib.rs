@@ -153,8 +153,8 @@ pub trait Sink: Send + Sync {
     /// Receives a chunk of text or tool output. The implementation must not block, but may merge adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit. All
-    /// chunks that were passed to `say` earlier are ordered before these events.
+    /// Records events and their thread messages in one transaction. Returns after the commit. All chunks that were
+    /// passed to `say` earlier are ordered before these events.
     ///
     /// # Errors
     /// The sink's error when it refuses the events, for example because the lease was lost. The engine then stops at

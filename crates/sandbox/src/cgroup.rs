@@ -99,7 +99,7 @@ impl Cgroups {
         }
     }
 
-    /// Describes the control groups in one sentence for the start log.
+    /// Describes the control groups in one sentence, for the service's start-up log.
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::V2(_) => "control groups v2 limit the memory and processes of each command".into(),

@@ -168,7 +168,7 @@ impl Host {
         })
     }
 
-    /// Describes the sandbox for the start log and `doctor`, one sentence per item.
+    /// Describes the sandbox for the service's start-up log and for `doctor`, one sentence per item.
     pub fn describe(&self) -> Vec<String> {
         let config = &self.config;
         let mut lines = Vec::new();

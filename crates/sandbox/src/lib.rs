@@ -140,8 +140,8 @@ impl Sandboxes {
         self.host.layout(None).map(drop)
     }
 
-    /// Describes the sandbox and its weaknesses for the start log and `doctor`, one sentence for each item. The first
-    /// call probes bubblewrap and blocks for some milliseconds.
+    /// Describes the sandbox and its weaknesses for the service's start-up log and for `doctor`, one sentence per item.
+    /// The first call probes bubblewrap and blocks for some milliseconds.
     pub fn describe(&self) -> Vec<String> {
         self.host.describe()
     }

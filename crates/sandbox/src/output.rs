@@ -91,8 +91,8 @@ impl Live {
         }
     }
 
-    /// Applies one step. A view can only append text. If a part of a line was already sent and the line is then
-    /// overwritten, the new content of the line therefore starts on a new line.
+    /// Applies one step. A view can only append text. If a program overwrites a line of which a part was already sent,
+    /// the new content of the line therefore starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),

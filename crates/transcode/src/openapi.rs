@@ -1,7 +1,7 @@
 //! The `OpenAPI` document of the HTTP API (`/openapi.json`). It is generated from the rules that the router uses.
 //!
-//! Every method with a rule appears in the document. Each path is listed once. A second root, such as `/v1`, is listed
-//! as a second server.
+//! Every method with a rule appears in the document. Each path is listed once. If paths are also served below a prefix,
+//! such as `/v1`, the document lists the prefix as a second server.
 
 mod comments;
 mod operation;
@@ -75,7 +75,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     let mut schemas = Schemas::new(&pool, &comments, router.package.omit_unset(&pool));
     let prefixes: BTreeSet<&str> = rules.iter().map(|rule| rule.method.prefix.as_str()).collect();
     let paths = paths(rules, description, prefixes.len() > 1, &mut schemas);
-    // If all methods have the same second root, the document lists it once instead of in each operation.
+    // If all methods have the same prefix, the document lists it once instead of in each operation.
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
@@ -93,7 +93,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     })
 }
 
-/// The operations of all rules. If `lists_servers` is true, each operation lists its second root.
+/// Returns the operations of all rules. If `lists_servers` is true, each operation lists the servers with its prefix.
 fn paths(
     rules: &[Rule],
     description: &Description,

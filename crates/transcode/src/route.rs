@@ -28,7 +28,7 @@ pub struct Router {
     pub(crate) package: Package,
 }
 
-/// One path of a rule. It is either the path in the proto file, or this path below the second root of the service.
+/// One path of a rule: either the path in the proto file, or this path below the prefix of the service.
 #[derive(Debug)]
 struct Target {
     rule: usize,

@@ -1,8 +1,8 @@
 //! Encodes wire bytes as JSON text.
 //!
 //! A message is read in two passes. The first pass locates the value of each field. If a field has several values, the
-//! last one wins, as the wire format requires. The second pass prints the fields in the order of the proto file. Unset
-//! fields are printed if the dialect requires it.
+//! last value wins, as the wire format requires. The second pass prints the fields in the order of the proto file.
+//! Unset fields are printed if the dialect requires it.
 
 use super::{
     CodecError, Dialect, MessageId,

@@ -16,7 +16,8 @@ use crate::route::{
 /// Maximum nesting of message fields in query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
-/// The path of a template, without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes `/v1/{name}:stop`.
+/// Returns the path of a template, without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes
+/// `/v1/{name}:stop`.
 pub(super) fn path_of(template: &Template) -> String {
     let mut path = String::new();
     let mut index = 0;
@@ -44,7 +45,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// The operation for one binding of a method. `errors` are its error responses, as in `Description`.
+/// Returns the operation for one binding of a method. `errors` are its error responses, as in `Description`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,
@@ -143,7 +144,7 @@ fn parameter(place: &str, name: &str, schema: &Value, description: &str) -> Valu
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
-/// The description of a field, from the comment above it.
+/// Returns the description of a field, from the comment above it.
 pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> String {
     schemas
         .comments
@@ -239,7 +240,7 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// The schema of a form. It has a text part for each field, and the files.
+/// Returns the schema of a form: a text part for each field, and the files.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

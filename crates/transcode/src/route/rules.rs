@@ -45,7 +45,8 @@ pub struct Method {
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
-    /// The second root of the service, such as `/v1`; empty if there is no second root.
+    /// The prefix below which all paths of the service are also served, such as `/v1`; empty if the service has no
+    /// prefix.
     pub prefix: String,
 }
 
