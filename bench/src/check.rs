@@ -23,7 +23,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Checks the events of one run. Each sequence number must arrive once and in order, and no event may follow the
 /// terminal event.
-/// terminal.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,

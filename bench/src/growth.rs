@@ -48,7 +48,7 @@ const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// Paths of the measured lists and counts. The page size is one row, because the server without history has only one.
+/// Paths of the measured lists and counts. The page size is one row, because lists without history have only one row.
 const PATHS: [&str; 15] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
