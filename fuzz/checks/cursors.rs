@@ -78,7 +78,8 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Checks the token with another kind of cursor: the list refuses it, or decodes a cursor that encodes to the same bytes.
+/// Checks a token in a list with another kind of cursor: the list refuses the token, or decodes a cursor that encodes
+/// to the same bytes.
 fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     if let Some(page) = read::<C>(1, "x", token) {
         assert_eq!(page.after.map(|after| after.to_bytes()).as_deref(), Some(cursor));
