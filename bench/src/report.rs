@@ -13,8 +13,8 @@ enum Goal {
     None,
 }
 
-/// The targets. For each figure, its target and the value of a bare program: axum and SQLite without authentication,
-/// limits and transcoding.
+/// The target of each figure, and the figure's value for a bare program: axum and SQLite without authentication, limits
+/// and transcoding.
 const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("start-up, existing data", Goal::AtMost(30.0), Some(10.0)),
     ("memory, idle", Goal::AtMost(30.0), Some(6.0)),
@@ -26,7 +26,8 @@ const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("100 × 200 tokens: CPU/event", Goal::AtMost(20.4), Some(6.8)),
     ("first token, added", Goal::AtMost(1.5), Some(0.5)),
 ];
-/// A figure whose target depends on the disk: this number of milliseconds plus the time of two durable writes.
+/// The figure whose target depends on the disk. The target is this number of milliseconds plus the time of two durable
+/// writes.
 const TAIL: (&str, f64) = ("StartRun 64 gRPC: p99", 20.0);
 /// Name of the figure for one durable write.
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";

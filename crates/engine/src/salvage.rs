@@ -13,7 +13,7 @@ const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Other keys that a call may have.
+/// Keys that a call may have in addition to the keys for its name and its arguments.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
 /// Returns the calls that a text consists of or ends with. For ordinary text, the list is empty. The ids of the calls

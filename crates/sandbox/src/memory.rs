@@ -1,7 +1,8 @@
 //! Memory use of a command on hosts without a memory control group.
 //!
-//! The meter measures it several times a second. The sum aims to be complete rather than exact. Memory that a command
-//! could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls that create it.
+//! The meter measures the memory several times a second. Counting all memory is more important than an exact sum.
+//! Memory that a command could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls that
+//! create it.
 
 use std::{
     collections::HashSet,

@@ -71,8 +71,8 @@ impl Meter {
         }
     }
 
-    /// Returns an ending if the workspace has grown since the command started, and either exceeds its limit or the
-    /// host's disk is almost full. A command that frees space in a full workspace may continue.
+    /// Returns an ending if the workspace has grown since the command started, and if the workspace exceeds its limit
+    /// or the host's disk is almost full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;

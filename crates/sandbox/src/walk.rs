@@ -1,5 +1,5 @@
-//! A bounded walk over a workspace, for glob, grep, lists and archives. The walk follows no links, and reports if a
-//! limit ended it early.
+//! A bounded walk over a workspace, for the tools `glob` and `grep`, for lists and for archives. The walk follows no
+//! links, and reports whether a limit ended it early.
 //!
 //! A folder may contain hundreds of thousands of files. A walk keeps only the first names of a folder in memory, in
 //! order and up to a limit. It reads the folder again for the next names. A walk can start after any path, so that each

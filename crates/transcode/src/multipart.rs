@@ -241,8 +241,9 @@ impl Form {
     }
 }
 
-/// The body as a stream that pauses after every chunk. multer buffers all chunks that are ready before it parses them.
-/// The pause makes multer parse every chunk separately. The stream fails if the headers of a part exceed their limit.
+/// The body as a stream that pauses after every chunk. Without pauses, multer would buffer all chunks that are ready
+/// before it parses them. The pause makes multer parse every chunk separately. The stream fails if the headers of a
+/// part exceed their limit.
 struct Paced {
     inner: BodyDataStream,
     /// True if the next poll must pause, because the previous poll returned a chunk.
