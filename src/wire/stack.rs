@@ -61,7 +61,7 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Builds the stack.
 ///
 /// # Errors
-/// The HTTP rules of the contract conflict.
+/// An error if the HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
     let json = Arc::new(codec::json(pool));
@@ -73,7 +73,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         faults: Some(Arc::new(HttpFaults)),
     };
     let transcoder = Transcoder::new(pool, json, options)?;
-    // Adds the error code to the refusals that tonic itself creates.
+    // `complete` adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());

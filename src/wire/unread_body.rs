@@ -1,10 +1,10 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection stays open for other calls. h2 closes a
-//! connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next request
-//! follows the body. The server must therefore either read the body to its end, or announce in the response that the
-//! connection closes. In both protocols, the server reads a short rest while it sends the response, and drops a longer
-//! rest.
+//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
+//! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
+//! request follows the body, so the server must either read the body to its end, or announce in the response that the
+//! connection closes. In both protocols, the server reads the rest of a body while it sends the response if the rest is
+//! short. It drops a longer rest.
 
 use std::{
     pin::pin,
