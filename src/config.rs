@@ -97,7 +97,7 @@ pub struct Auth {
     pub new_accounts_per_address: SlowRateLimit,
 }
 
-/// The HTTP and gRPC server.
+/// Settings of the HTTP and gRPC server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
@@ -134,7 +134,7 @@ pub struct Http {
     pub rate_per_address: Option<RateLimit>,
 }
 
-/// The worker, which executes runs.
+/// Settings of the worker, which executes runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {

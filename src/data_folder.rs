@@ -21,13 +21,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Folder of the workspaces, in the data folder.
+/// Name of the folder for workspaces in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Folder of uploads that no run has used yet, in the data folder.
+/// Name of the folder, in the data folder, for uploads that no run has used yet.
 pub const UPLOADS: &str = "uploads";
-/// The SQLite database, in the data folder.
+/// Name of the SQLite database file in the data folder.
 pub const DATABASE: &str = "runyard.db";
-/// Lock file in the data folder. Only one process at a time can lock this file.
+/// Name of the lock file in the data folder. Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
 
 /// Names that identify a folder as a data folder.

@@ -78,7 +78,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens all resources and binds the port.
+    /// Opens the database and all other resources, and binds the port.
     ///
     /// # Errors
     /// The error states why the server cannot start.

@@ -53,7 +53,7 @@ pub(crate) struct Held {
 /// Cancellation tokens that end the execution of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// Cancelled when a caller has requested that the run stop.
+    /// Cancelled when a caller has stopped the run.
     pub(crate) stop: CancellationToken,
     /// Cancelled when another worker owns the run or this process shuts down. Nothing more may then be written for the
     /// run.

@@ -30,7 +30,7 @@ const ATTEMPTS: u32 = 20;
 /// Pause between two attempts to read the secret.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Signs tokens with the server's secret, so that the server accepts them.
+/// Signs tokens with the secret that the server uses.
 pub(super) struct Signer {
     auth: Auth,
     secret: SecretString,

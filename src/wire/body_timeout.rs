@@ -161,7 +161,8 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. HTTP reports this error as a body that ended early. gRPC reports its `status`.
+/// The error of a body that timed out. HTTP reports this error as a body that ended early. gRPC reports the `status` in
+/// this error.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

@@ -78,8 +78,8 @@ impl Gate {
     }
 }
 
-/// Refuses a request without a valid credential. Adds the caller and the credential expiry to the extensions of every
-/// accepted request.
+/// Refuses a request without a valid credential, unless its path is open. Adds the caller and the credential expiry to
+/// the extensions of each authenticated request.
 pub(super) async fn authenticate(
     State(gate): State<Arc<Gate>>,
     mut request: Request<Body>,

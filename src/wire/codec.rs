@@ -1,9 +1,9 @@
 //! The descriptors of the contract, and the codecs of all services. The gRPC codec encodes and decodes protobuf, and
 //! refuses NUL characters in the text of requests.
 //!
-//! All protocols use this codec, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in
-//! text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every request, before any domain
-//! code runs.
+//! Requests of all protocols pass through this codec, because the transcoder writes the same bytes as a gRPC client.
+//! SQLite can store NUL in text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every
+//! request, before any domain code runs.
 
 use std::{marker::PhantomData, sync::LazyLock};
 

@@ -84,7 +84,7 @@ impl Link {
         self.opened
     }
 
-    /// Records that bytes have arrived.
+    /// Records that the peer has sent bytes.
     pub fn record_input(&self) {
         self.unanswered.store(true, Relaxed);
     }

@@ -66,7 +66,7 @@ pub trait Cursor: Sized {
 pub struct Page<C> {
     /// Number of rows to return.
     pub size: usize,
-    /// The last row of the previous page; `None` on the first page.
+    /// The cursor of the last row of the previous page; `None` on the first page.
     pub after: Option<C>,
     mark: [u8; MARK],
 }

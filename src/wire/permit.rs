@@ -74,8 +74,8 @@ pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Ans
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // The request has no caller, or its method needs no scope. A method that requires a caller checks for the
-            // caller itself.
+            // The request has no caller, or its method is not part of the contract. A method that requires a caller
+            // checks for the caller itself.
             (None, _) | (_, None) => Ok(()),
         };
         let grpc = grpc.clone();

@@ -122,7 +122,7 @@ fn refused(message: String) -> Error {
     Error::new(Code::Throttled, message).retry_after(RETRY_AFTER)
 }
 
-/// An open stream. Dropping this ticket ends the count of the stream.
+/// Counts one open stream until it is dropped.
 struct Ticket {
     streams: Arc<Streams>,
     owner: Owner,

@@ -133,7 +133,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response.
+/// The body of a response that a ledger counts.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,

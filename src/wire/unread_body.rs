@@ -30,7 +30,7 @@ const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
 /// connection has no other requests in the meantime.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the rest of a body is read or dropped, if the service drops the body before its end.
+/// Decides whether the rest of a body is read or dropped when the service stops reading before the end of the body.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
     /// True if other calls share the connection.
@@ -53,7 +53,7 @@ impl UnreadBody {
         }
     }
 
-    /// A handle to the decision whether the connection closes. The decision is read when the response is sent.
+    /// Returns a handle to the decision whether the connection closes. The handle is read when the response is sent.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),
