@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     embed_console(&out)?;
 
-    // The service traits. They use the encoded bytes of a RunEvent instead of the message, because an event is encoded
-    // only once, when it is recorded.
+    // Generate the service traits. In these traits, a RunEvent is represented by its encoded bytes, because an event is
+    // encoded only once, when it is recorded.
     let files = FileDescriptorSet::decode(runyard_contract::DESCRIPTORS)?;
     let traits = out.join("traits");
     fs::create_dir_all(&traits)?;
@@ -42,13 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Copies the console next to the generated code, and generates the list of its files. A console without index.html is
-/// still being built; it is ignored.
+/// Copies the console next to the generated code, and generates a list of the console's files. A console without
+/// index.html is ignored, because its build has not finished.
 fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     let built = Path::new(CONSOLE);
     println!("cargo:rerun-if-changed={CONSOLE}");
-    // Cargo reruns this script whenever a watched path is missing, so the folder is created. Its modification time is
-    // the oldest possible, so that the folder does not count as changed.
+    // Cargo reruns this script on every build if a watched path is missing, so the folder is created. The modification
+    // time of the new folder is set to the Unix epoch, so that Cargo does not see the folder as changed.
     if !built.exists() && fs::create_dir_all(built).is_ok() {
         let _ = fs::File::open(built).and_then(|folder| folder.set_modified(SystemTime::UNIX_EPOCH));
     }

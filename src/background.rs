@@ -1,14 +1,14 @@
-//! The background loops of the process. `server` starts and stops them here, all together.
+//! The background loops of the process. `server` starts and stops all of them through this module.
 //!
 //! | loop | work |
 //! |---|---|
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
-//! | `telemetry::add_up_samples` | keeps the memory of metrics small |
+//! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
 //! | `events::relay` | on a shared database, fetches events that other processes write |
 //! | `installation::keep` | on a shared database, reports that the data folder is in use |
 //!
-//! The worker and the sweeper begin only when this process is a member of the installation.
+//! The worker and the sweeper begin their work after this process has become a member of the installation.
 
 pub mod sweeper;
 mod worker;
@@ -23,8 +23,8 @@ use tracing::warn;
 
 use crate::{app::App, error::Result, events, installation, telemetry};
 
-/// Maximum time for which a shutdown waits for the worker to stop. The worker may not stop if the database does not
-/// respond.
+/// Maximum time for which a shutdown waits for the worker to stop. If the database does not respond, the worker may
+/// never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
 /// The running loops. Dropping the value ends all loops except the worker.

@@ -1,8 +1,8 @@
-//! Blocking file access on threads outside the async runtime's workers.
+//! Runs blocking work, such as file access, on threads other than the workers of the async runtime.
 
 use crate::error::{Error, Result};
 
-/// Runs blocking work on the blocking thread pool. `failure` is the message if the work panics.
+/// Runs blocking work on the blocking thread pool. `failure` is the error message if the work panics.
 ///
 /// # Errors
 /// The error of the work; INTERNAL if it panics.

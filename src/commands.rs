@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Called only by `main`. A command returns an [`Outcome`] or an error, which becomes the exit code: 0 success, 1
-//! failure, 2 wrong usage (set by clap), 130 interrupted.
+//! Called only by `main`. The [`Outcome`] or the error of a command determines the exit code: 0 success, 1 failure, 2
+//! wrong usage (set by clap), 130 interrupted.
 
 mod agents;
 mod completions;

@@ -1,7 +1,7 @@
 //! The configuration: defaults, overridden by a TOML file, overridden by environment variables.
 //!
-//! `commands` loads it once at start; all other code sees final values. The defaults, including the tables of models
-//! and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
+//! `commands` loads the configuration once at start. All other code sees the merged values. The defaults, including the
+//! tables of models and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
 
 pub mod environment;
 pub mod models;
@@ -25,10 +25,10 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
-/// Longest heartbeat interval in seconds. The API promises a heartbeat at least this often.
+/// Maximum configurable heartbeat interval in seconds. The API promises that the interval is never longer.
 const MAX_HEARTBEAT: u64 = 10;
-/// Longest lease in seconds. After a worker dies, its runs wait until their leases expire before another worker
-/// resumes them.
+/// Maximum configurable lease in seconds. If a worker dies, other workers resume its runs only after the leases of
+/// these runs have expired.
 const MAX_LEASE: u64 = 3_600;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -45,13 +45,13 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     /// Enforcement of tiers and credits.
     pub limits: Limits,
-    /// Authentication settings.
+    /// Accepted tokens, and the accounts that these tokens create.
     pub auth: Auth,
-    /// HTTP and gRPC server settings.
+    /// Limits, timeouts and origins of the HTTP and gRPC server.
     pub http: Http,
-    /// Worker settings.
+    /// Limits of the worker, which executes runs.
     pub worker: Worker,
-    /// Sandbox settings.
+    /// Settings of the sandboxes in which tools work.
     pub sandbox: runyard_sandbox::Config,
     /// Model providers by name.
     #[serde(default)]
@@ -89,7 +89,7 @@ pub struct Auth {
     pub audience: Option<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,
-    /// Token that grants access to /metrics, in addition to a super admin's token.
+    /// Token that grants access to /metrics. The token of a super admin also grants this access.
     pub metrics_token: Option<SecretString>,
     /// If true, a valid token with a new subject creates an account. If false, administrators create accounts.
     pub self_registration: bool,
@@ -97,15 +97,15 @@ pub struct Auth {
     pub new_accounts_per_address: SlowRateLimit,
 }
 
-/// The HTTP and gRPC server.
+/// Settings of the HTTP and gRPC server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Exact origins from which browsers may call the API. The default is an empty list.
     pub cors_origins: Vec<String>,
-    /// Request headers that pages of these origins may send in addition to the standard headers.
+    /// Request headers that pages of the origins in `cors_origins` may send in addition to the standard headers.
     pub cors_headers: Vec<String>,
-    /// Folder of a web console, which is served instead of the embedded console.
+    /// Folder that contains a web console. If it is set, this console is served instead of the embedded console.
     pub console_dir: Option<PathBuf>,
     /// Maximum size of a JSON body or gRPC message in bytes.
     pub max_message_bytes: usize,
@@ -134,7 +134,7 @@ pub struct Http {
     pub rate_per_address: Option<RateLimit>,
 }
 
-/// The worker, which executes runs.
+/// Settings of the worker, which executes runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
@@ -163,7 +163,8 @@ impl Config {
         Self::read(&file, file.table().clone())
     }
 
-    /// Merges `over`, the values of the file and the environment, over the defaults. Errors refer to lines of the file.
+    /// Merges `over`, which contains the values of the file and the environment, over the defaults. Errors name lines
+    /// of the file.
     fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
         let broken = |error| Error::internal("the built-in default configuration is invalid", error);
         let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;

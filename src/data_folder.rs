@@ -1,11 +1,11 @@
 //! The data folder and its access rights.
 //!
 //! Called at start by every module that stores files in the folder. A process that can read the database or the secret
-//! can act as any user of the service, and a process that escaped from a sandbox runs as an ordinary user of the host.
-//! Therefore files have mode 0600 and folders have mode 0700. The umask has no influence on the modes. When the service
-//! runs as root, the commands of a project run as another user, who must be able to reach the workspace. In that case,
-//! the folders on the path to the workspace have mode 0711: other users can pass through these folders but not list
-//! them.
+//! can act as any account of the service. A process that has escaped from a sandbox runs as an ordinary user of the
+//! host and must not be able to read them. Files therefore have mode 0600 and folders have mode 0700, whatever the
+//! umask is. When the service runs as root, the commands of a project run as another user, who must be able to reach
+//! the workspace. In that case, the folders on the path to the workspace have mode 0711: other users can pass through
+//! these folders but not list them.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -21,13 +21,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Folder of the workspaces, in the data folder.
+/// Name of the folder for workspaces in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Folder of uploads that no run has used yet, in the data folder.
+/// Name of the folder, in the data folder, for uploads that no run has used yet.
 pub const UPLOADS: &str = "uploads";
-/// The SQLite database, in the data folder.
+/// Name of the SQLite database file in the data folder.
 pub const DATABASE: &str = "runyard.db";
-/// Lock file in the data folder. One process at a time locks it.
+/// Name of the lock file in the data folder. Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
 
 /// Names that identify a folder as a data folder.
@@ -71,7 +71,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Prepares the data folder of a configuration like [`prepare`].
+/// Prepares the data folder of a configuration, as [`prepare`] does.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the folder.

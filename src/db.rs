@@ -107,8 +107,8 @@ impl Db {
         &self.read
     }
 
-    /// Returns true if no other process can use the database. This is the case on SQLite. Leases of an earlier process
-    /// are then void.
+    /// Returns true if no other process can use the database, which is the case on SQLite. Leases that an earlier
+    /// process left in such a database are void.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
@@ -181,7 +181,7 @@ enum Work {
 }
 
 impl Tx {
-    /// Holds a value, such as a queue's guard, until the unit of work ends.
+    /// Holds a value, such as the guard of a queue, until the unit of work ends.
     #[must_use]
     pub fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
         self.kept = Some(Box::new(kept));
@@ -231,7 +231,7 @@ impl Tx {
         outcome
     }
 
-    /// Executes statements that return no rows. On SQLite, all statements together take one round trip (one thread
+    /// Executes statements that return no rows. On SQLite, all statements together need one round trip (one thread
     /// hop).
     ///
     /// # Errors
@@ -257,7 +257,8 @@ impl Tx {
 
     /// Executes statements that return no rows, in one round trip on both databases. PostgreSQL executes them as a
     /// single statement on one snapshot. No statement may therefore read or change rows that another statement writes.
-    /// Foreign keys are an exception: they are checked after all statements.
+    /// A foreign key may refer to a row that another statement writes, because foreign keys are checked after all
+    /// statements.
     ///
     /// # Errors
     /// The errors of the statements.

@@ -25,7 +25,8 @@ impl Disk {
         }
     }
 
-    /// Checks that the reserve stays free after a write of `more` bytes. Zero checks the current state.
+    /// Checks that the reserve stays free after a write of `more` bytes. If `more` is zero, this method checks the
+    /// current free space.
     ///
     /// # Errors
     /// UNAVAILABLE if too little space would be left.

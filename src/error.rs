@@ -11,7 +11,7 @@ pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of Runyard.
+/// An error with a stable code, a message for people and optional details.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// Maximum difference between the timestamp of an id and the earlier time of its row. Ids from
-/// [`crate::clock::Clock::stamp`] have exactly the time of their row. Earlier versions created the id slightly after
-/// they had read the clock.
+/// Maximum time by which the timestamp of an id may follow the creation time of its row. An id from
+/// [`crate::clock::Clock::stamp`] has exactly the creation time of its row. Earlier versions of Runyard created the id
+/// slightly after they had read the clock.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
 /// The latest possible timestamp of an id in milliseconds. A version 7 id has 48 bits for its timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;
@@ -42,8 +42,8 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
 pub struct IdRange {
     /// The lowest id, inclusive.
     pub from: Option<Uuid>,
-    /// The upper bound, exclusive. There is only one bound per side, because SQLite seeks to a single bound and checks
-    /// any further bound row by row.
+    /// The upper bound, exclusive. A range has only one bound per side, because SQLite seeks to a single bound but
+    /// checks any further bound row by row.
     pub below: Option<Uuid>,
 }
 

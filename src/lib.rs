@@ -1,9 +1,9 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`,
-//! with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → GROUND (`error`, `id`, `clock`, `config`,
-//! `data_folder`, `db`, `disk`, `telemetry`). The crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` know
-//! none of them. ARCHITECTURE.md gives the reasons.
+//! The modules form layers (rings). A module uses only its own ring and the rings to its right in this list: WIRE
+//! (`wire`, with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → GROUND (`error`, `id`, `clock`,
+//! `config`, `data_folder`, `db`, `disk`, `telemetry`). The crates `runyard_engine`, `runyard_sandbox` and
+//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md gives the reasons.
 
 // Ground.
 pub mod blocking;

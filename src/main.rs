@@ -1,4 +1,4 @@
-//! The `runyard` program.
+//! The entry point of the `runyard` program.
 
 use std::process::ExitCode;
 

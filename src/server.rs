@@ -1,4 +1,4 @@
-//! The server. It binds the port, serves every protocol on the port, and shuts down in order.
+//! The server. It binds the port, serves every protocol on the port, and shuts down gracefully.
 
 mod connection_slots;
 mod connections;
@@ -41,7 +41,7 @@ const BIND_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 /// Maximum size of a health or reflection request, in bytes. Such a request contains only one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Maximum time for which the start waits for the sandbox check. The check usually takes milliseconds.
+/// Maximum time for which the server waits for the sandbox check at start. The check usually takes milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 
 /// The way in which a server ended, if it ended without an error.
@@ -78,7 +78,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens all resources and binds the port.
+    /// Opens the database and all other resources, and binds the port.
     ///
     /// # Errors
     /// The error states why the server cannot start.
@@ -104,10 +104,10 @@ impl Server {
         &self.app
     }
 
-    /// The address that the port is bound to.
+    /// The address to which the port is bound.
     ///
     /// # Errors
-    /// UNAVAILABLE, when the operating system does not report it.
+    /// UNAVAILABLE if the operating system does not report the address.
     pub fn address(&self) -> Result<SocketAddr> {
         self.listener.local_addr().map_err(|error| {
             Error::new(Code::Unavailable, "the address of the listening socket is unknown").caused_by(error)
@@ -119,7 +119,7 @@ impl Server {
     /// requests a grace period.
     ///
     /// # Errors
-    /// The HTTP rules of the contract conflict.
+    /// An error if the HTTP rules of the contract conflict.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -161,7 +161,8 @@ impl Server {
     }
 }
 
-/// Logs each missing part as a warning, then the available parts, then the address on which the server listens.
+/// Logs a warning for each missing part, such as a model provider. Then logs the available parts, and then the address
+/// on which the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
@@ -207,8 +208,8 @@ fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Binds the port. If the address is in use, this function retries for one second: after a crash, a child process of
-/// the crashed server may hold the port between fork and exec.
+/// Binds the port. If the address is in use, this function retries for one second. After a crash, a child process that
+/// the crashed server has forked may hold the port until it calls exec.
 async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let mut attempt = 1;
     loop {

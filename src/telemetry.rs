@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::{Error, Result};
 
-/// Histogram buckets in seconds. The smallest suit responses from memory, and the largest suit long runs.
+/// Histogram buckets in seconds. The smallest buckets suit responses from memory, and the largest suit long runs.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
@@ -30,7 +30,7 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
     // `genai` is off because it logs provider answers, which may repeat prompts. Notices of PostgreSQL are off because
-    // each start would log that the migrations table exists.
+    // PostgreSQL would report at each start of the server that the migrations table exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -80,7 +80,7 @@ pub fn start_metrics() {
     }
 }
 
-/// Aggregates histogram samples at regular intervals. Without it, a server whose metrics are never scraped would
+/// Aggregates histogram samples at regular intervals. Without this task, a server whose metrics are never scraped would
 /// collect samples without bound. The future never completes.
 pub async fn add_up_samples() {
     loop {

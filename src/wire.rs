@@ -51,7 +51,7 @@ use crate::{
 };
 
 pub(crate) mod traits {
-    //! The service traits of the contract. Their events are encoded bytes.
+    //! The service traits of the contract. In these traits, a RunEvent is represented by its encoded bytes.
     #![expect(
         clippy::pedantic,
         clippy::allow_attributes,
@@ -81,8 +81,8 @@ pub fn services(app: &App) -> Routes {
         .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
-/// Runs a write in its own task. If the client disconnects, the write still runs to completion. The read methods that
-/// may grant credits use it, too.
+/// Runs a write in its own task. If the client disconnects, the write still runs to completion. Read methods that may
+/// grant credits use this function, too.
 async fn write<T, F>(app: &App, caller: Caller, verb: F) -> Result<T>
 where
     T: Send + 'static,

@@ -1,7 +1,7 @@
 //! Runyard's schema migrations for SQLite and PostgreSQL.
 //!
-//! The server applies them at start; `runyard migrate` applies them too. A released migration is never changed; add a
-//! new migration instead.
+//! The server applies the migrations at start. `runyard migrate` applies them without starting the server. A released
+//! migration is never changed; add a new migration instead.
 
 mod m0001_first;
 mod m0002_money;

@@ -158,7 +158,7 @@ async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("projects_by_account", "projects", &["account_id", "id"]).take())
         .await?;
-    // A project's uid is derived from its number, so numbers are never reused.
+    // The user id (uid) of a project's commands is derived from this number, so numbers are never reused.
     let mut number = ColumnDef::new("number");
     number.integer().not_null().auto_increment().primary_key();
     manager
@@ -270,7 +270,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("input_tokens"))
                 .col(big_integer("output_tokens"))
                 .col(big_integer("microcredits"))
-                // The sequence of the last event; null until the run has ended.
+                // The sequence number of the last event; null until the run has ended.
                 .col(big_integer_null("last_sequence"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone_null("started_at"))
@@ -286,8 +286,8 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take())
         .await?;
-    // This index finds the unfinished runs of an account, which the limit on concurrent runs counts. The status 1 is
-    // `running`.
+    // This index finds the unfinished runs of an account, which count toward the limit on concurrent runs. The status 1
+    // is `running`.
     manager
         .create_index(
             index("runs_unfinished", "runs", &["account_id"])

@@ -24,8 +24,8 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // Credits that a running run has reserved. They count only while the run is unfinished, so the end of the run
-        // releases them.
+        // Credits that a run has reserved. They count only while the run is unfinished, so they are released when the
+        // run ends.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager
@@ -75,7 +75,8 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(amount)
                 // The part of a call's cost that exceeded the balance.
                 .col(big_integer("uncollected"))
-                // These columns have no foreign keys, because entries outlive the runs and threads to which they refer.
+                // `run_id` and `thread_id` are not foreign keys, because entries outlive the runs and threads to which
+                // they refer.
                 .col(uuid_null("run_id"))
                 .col(integer_null("step"))
                 .col(uuid_null("thread_id"))
@@ -85,8 +86,8 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("estimated"))
                 .col(string_null("grant_key"))
                 .col(timestamp_with_time_zone("created_at"))
-                // This references the row of the balance instead of the row of the account, because every writer of
-                // entries has already locked the balance.
+                // This foreign key references the row of the balance instead of the row of the account, because every
+                // writer of entries has already locked the balance.
                 .foreign_key(&mut belongs("ledger_entries", "balances", "account_id"))
                 .take(),
         )
@@ -138,7 +139,7 @@ async fn audit_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_table(
             table("audit_entries")
                 .col(id())
-                // The administrator, and the account that was changed.
+                // `actor_id` is the administrator. `account_id` is the account that the administrator changed.
                 .col(uuid("actor_id"))
                 .col(uuid("account_id"))
                 .col(string("action"))

@@ -1,5 +1,5 @@
-//! A search text for agents. The server case-folds it, because databases fold only ASCII letters or the letters of
-//! their locale.
+//! A search text for agents. The server case-folds this text, because databases fold only ASCII letters or the letters
+//! of their locale.
 
 use sea_orm_migration::{
     prelude::*,

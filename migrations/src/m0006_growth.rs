@@ -1,9 +1,9 @@
-//! Indexes that keep every statement fast, even with many finished runs, and the times by which threads and projects
-//! are sorted from now on.
+//! Adds indexes that keep every statement fast even with many finished runs. Also sets the times by which threads and
+//! projects are sorted from this migration on.
 //!
 //! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
-//! worker, use a partial index without finished runs. Unused indexes are dropped, because every start of a run must
-//! update each index.
+//! worker, use a partial index without finished runs. Unused indexes are dropped, because each new run must update
+//! every index.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that this migration replaces: table and name.
+/// Indexes that this migration replaces. Each entry contains the table and the name.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -25,7 +25,7 @@ const REPLACED: [(&str, &str); 9] = [
     ("agents", "agents_deleted"),
 ];
 
-/// Indexes over all rows: name, table and columns.
+/// Indexes over all rows. Each entry contains the name, the table and the columns.
 const WHOLE: [(&str, &str, &[&str]); 5] = [
     ("runs_by_state", "runs", &["account_id", "status", "id"]),
     ("runs_by_thread_state", "runs", &["thread_id", "status", "id"]),
@@ -101,8 +101,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Sets `updated_at` to the latest activity. Before this migration, a start of a run did not change `updated_at`. SQLite
-// compares the times as texts, which have the same order.
+// Sets `updated_at` to the latest activity. Before this migration, a new run did not change `updated_at`. SQLite
+// compares the times as text, which sorts in the same order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

@@ -1,16 +1,16 @@
-//! Counts of agents, threads and projects in each account's row. A start of a run reads these counts instead of
+//! Counts of agents, threads and projects in each account's row. A `StartRun` call reads these counts instead of
 //! counting rows.
 //!
-//! Triggers update the counts in the transaction that adds or removes rows. They fire for every statement and for
-//! foreign key cascades, so the counts are always exact.
+//! Triggers update the counts in the transaction that adds or removes rows. The triggers fire for every statement and
+//! for foreign key cascades, so the counts are always exact.
 
 use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The counted tables: the name of the table, which is also the name of the count column, and the condition under which
-/// a row counts.
+/// The counted tables. Each entry contains the name of the table, which is also the name of the count column, and the
+/// condition under which a row counts.
 const COUNTED: [(&str, &str); 3] = [
     ("agents", "{row}.deleted_at IS NULL"),
     ("threads", "TRUE"),
@@ -68,7 +68,7 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
 }
 
 /// Returns one trigger per kind of statement. A single statement can delete many rows. A trigger for each row would
-/// update the account for each of them, and every update leaves a dead row.
+/// update the account's row once per deleted row, and every update leaves a dead row.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

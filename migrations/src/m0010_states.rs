@@ -1,7 +1,7 @@
 //! One partial index for each state of a run, instead of one index over all states.
 //!
-//! PostgreSQL uses one plan for the list by state, for every state. If almost all runs of an account have the
-//! same state, a list of another state could read all runs to find a few. A partial index contains only the runs of one
+//! To list runs by state, PostgreSQL uses the same plan for every state. If almost all runs of an account have the same
+//! state, a query for another state could read all runs to find a few. A partial index contains only the runs of one
 //! state.
 
 use sea_orm_migration::prelude::*;

@@ -1,5 +1,5 @@
-//! The sweeper: removes uploads that no run used in time, deleted agents whose last run has ended, and files of deleted
-//! projects that a crash left behind.
+//! The sweeper removes unused data: uploads that expired before a run used them, staged files without an upload,
+//! deleted agents whose last run has ended, and workspaces of deleted projects.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
 /// sweep by ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Age at which a staged file without a row counts as abandoned; a younger file may still be arriving.
+/// Age at which a staged file without an upload row counts as abandoned. A younger file may still be in transfer.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
@@ -48,7 +48,7 @@ pub async fn sweep(app: App) {
 /// Runs one sweep. A failure in one part does not stop the other parts. `began` is the start time of this process.
 ///
 /// # Errors
-/// The first error of the database, or of the file system if a workspace cannot be removed.
+/// The first error: a database error, or a file system error if a workspace cannot be removed.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
@@ -56,8 +56,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads)
 }
 
-// A project's row is created before the workspace and deleted before the workspace, so a workspace without a row is
-// left over from a crash.
+// Removes workspaces without a project row. A project's row is created before its workspace and deleted before its
+// workspace, so a workspace without a row is left over from a crash.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -95,14 +95,15 @@ fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
     entries.iter().map(|(id, _)| *id)
 }
 
-// Removes expired uploads, and staged files without a row.
+// Removes expired uploads, and staged files without an upload row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
     if expired > 0 {
         info!(uploads = expired, "removed uploads that no run used");
     }
-    // A process that crashes while it receives a file leaves the file without a row. If no other process uses the
-    // folder, a file without a row was left by a crash if the file is older than this process.
+    // A process that crashes while it receives a file leaves a file without a row. Such a file is a leftover if it is
+    // older than `ON_ITS_WAY`. If no other process uses the folder, the file is also a leftover if it is older than
+    // this process.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
@@ -111,7 +112,7 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
-        // Check the ages before the rows. A file that is old enough either has a row already or never gets one.
+        // Check the ages before the rows. A file that is old enough either already has a row or will never get a row.
         let mut left = Vec::new();
         for (upload_id, file) in some {
             let modified = file.metadata().await.and_then(|metadata| metadata.modified());

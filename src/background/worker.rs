@@ -1,8 +1,8 @@
 //! The worker claims runs and executes them.
 //!
-//! Each process has one worker. The worker renews the leases of all its runs together. If a lease could not be renewed
-//! because another worker owns the run, the worker drops the run and writes nothing more for it. `worker/drive.rs`
-//! executes one run from claim to end.
+//! Each process has one worker, which renews the leases of all its runs together. If another worker owns a run, the
+//! lease of that run cannot be renewed. This worker then stops executing the run and writes nothing more for the run.
+//! `worker/drive.rs` executes one run from claim to end.
 
 mod drive;
 mod job;
@@ -33,27 +33,30 @@ use crate::{
     },
 };
 
-/// Maximum wait for a hint before the worker polls for work. Other processes on the same database send no hints.
+/// Maximum time to wait for a hint (a notification of new work) before the worker polls a shared database. Other
+/// processes on that database send no hints to this process.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Maximum wait for a hint on a private database, where every start and every end of a run sends a hint.
+/// Maximum time to wait for a hint before the worker polls a private database. On such a database, every new run and
+/// every ended run sends a hint.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
 /// Maximum time for handing over all running runs at shutdown. The lease of a run that takes longer expires.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
-/// The tokens of the runs that a worker holds.
+/// The runs that a worker executes, each with its cancellation tokens.
 #[derive(Clone, Default)]
 pub(crate) struct Held {
     runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
 }
 
-/// Tokens that end the execution of a run.
+/// Cancellation tokens that end the execution of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// A caller asked the run to stop.
+    /// Cancelled when a caller has stopped the run.
     pub(crate) stop: CancellationToken,
-    /// Another worker owns the run, or this process shuts down: nothing more may be written.
+    /// Cancelled when another worker owns the run or this process shuts down. Nothing more may then be written for the
+    /// run.
     pub(crate) lost: CancellationToken,
 }
 
@@ -90,7 +93,7 @@ pub async fn work(app: App) -> Result<()> {
     };
     let seating = tokio::spawn(seat(executor.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        // Take the slots before the claim, because a start may take a slot during the claim.
+        // Acquire the slots before the claim, because a `StartRun` call may acquire a slot during the claim.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
@@ -117,8 +120,8 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // Some starts may still hold a slot. `seating` ends only after each of them has sent its run or released its slot,
-    // so the hand-over includes these runs.
+    // Some `StartRun` calls may still hold a slot. `seating` ends only after each of these calls has sent its run or
+    // released its slot, so the hand-over includes their runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives new runs has failed");
@@ -161,7 +164,8 @@ async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     }
 }
 
-// The task of each run detects by itself that the app is stopping (`worker/drive.rs`).
+// Waits until all runs have been handed over. The task of each run itself detects that the app is stopping
+// (`worker/drive.rs`).
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());
@@ -194,8 +198,8 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
                     match renewed.iter().find(|run| run.run_id == run_id) {
                         Some(run) if run.stop_requested => tokens.stop.cancel(),
                         Some(_) => {}
-                        // The run has just finished, or another worker owns it. The token has no effect on a finished
-                        // run.
+                        // The run has just finished, or another worker owns the run. Cancelling the token of a finished
+                        // run has no effect.
                         None => tokens.lost.cancel(),
                     }
                 }

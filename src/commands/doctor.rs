@@ -1,7 +1,7 @@
-//! `runyard doctor`: checks an installation and says what to change before other machines may reach it.
+//! `runyard doctor`: checks an installation and says what to change before the server is exposed to other machines.
 //!
-//! It changes nothing: it creates no secret, database or folder, and works whether or not the server runs. It checks
-//! the configuration, files and host as the current user sees them, so run it as the server's user.
+//! The command changes nothing: it creates no secret, database or folder. It works whether or not the server runs. It
+//! checks the configuration, files and host as the current user sees them, so run it as the server's user.
 
 mod database;
 
@@ -31,11 +31,11 @@ use crate::{
     wire::jwt,
 };
 
-/// Recommended limit of open files. Each connection and each running command needs some.
+/// Recommended limit of open files. Each connection and each running command needs open files.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free disk space in bytes below which commands that write are killed.
+/// Minimum free disk space in bytes. If less space is free, commands that write are killed.
 const FULL_DISK: u64 = 256 << 20;
-/// Free disk space in bytes below which `doctor` warns.
+/// Free disk space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before other machines may reach it.
@@ -178,7 +178,8 @@ fn rates(config: &Config) -> Check {
     }
 }
 
-/// Checks the trusted proxies. A client inside a trusted network can choose the address that rate limits use.
+/// Checks that the networks of trusted proxies contain no client addresses. A client inside such a network could choose
+/// the address to which rate limits apply.
 fn proxies(config: &Config) -> Check {
     let trusted = &config.http.trusted_proxies;
     match trusted.iter().find(|network| network.is_public()) {

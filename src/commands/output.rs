@@ -1,7 +1,7 @@
-//! Everything that commands print; no other module writes to standard output.
+//! Prints the output of all commands. No other module writes to standard output.
 //!
-//! Text from a server, a model or a tool is cleaned before it reaches a terminal. Otherwise it could move the cursor,
-//! change the window title or hide output.
+//! Text from a server, a model or a tool is cleaned before it reaches a terminal. Otherwise, such text could move the
+//! cursor, change the window title or hide output.
 
 use std::io::{self, Write};
 
@@ -16,17 +16,15 @@ impl Output {
         Self(io::stdout())
     }
 
-    /// Prints a line.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         self.written(|out| writeln!(out, "{text}"))
     }
 
-    /// Prints text as is and flushes it.
+    /// Prints text without adding a newline.
     pub(super) fn piece(&mut self, text: &str) -> Result<()> {
         self.written(|out| write!(out, "{text}"))
     }
 
-    /// Prints raw bytes.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.written(|out| out.write_all(bytes))
     }

@@ -42,12 +42,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Loads the configuration with the overrides of the command line.
+    /// Loads the configuration and applies the options of the command line.
     pub(super) fn config(&self) -> Result<Config> {
         self.config_listening(None)
     }
 
-    /// Loads the configuration with a listen address from the command line.
+    /// Loads the configuration. If `listen` is given, it overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
         let lookup = |name: &str| match (name, &self.data_dir, listen) {
             ("RUNYARD_DATA_DIR", Some(folder), _) => Some(folder.to_string_lossy().into_owned()),

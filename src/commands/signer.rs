@@ -1,7 +1,7 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
 //! Used by `token`, `run`, `agents` and `tier`. A command only reads the secret. It never creates a new secret, because
-//! no server would accept tokens that are signed with it.
+//! no server would accept tokens that are signed with the new secret.
 
 use std::{
     fmt,
@@ -30,7 +30,7 @@ const ATTEMPTS: u32 = 20;
 /// Pause between two attempts to read the secret.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Signs tokens like the server itself.
+/// Signs tokens with the secret that the server uses.
 pub(super) struct Signer {
     auth: Auth,
     secret: SecretString,
@@ -58,8 +58,8 @@ impl fmt::Display for Source {
 impl Signer {
     /// Finds the server's secret in the configuration or in the data folder.
     ///
-    /// A server that is starting may not have written its secret yet. If the data folder has no secret, the folder is
-    /// therefore read again for up to a second.
+    /// A server that is starting may not have written its secret yet. If the data folder contains no secret, this
+    /// method therefore retries for up to a second.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder contains no server data, if tokens come from a JWKS issuer, or if the secret
@@ -88,7 +88,6 @@ impl Signer {
         }
     }
 
-    /// Returns the source of the secret.
     pub(super) fn source(&self) -> &Source {
         &self.source
     }

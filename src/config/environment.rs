@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Looks up an environment variable by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Variables that set a single key: for each, its name, the table of the key and the key.
+/// Variables that set a single key. Each entry contains the variable's name, the table of the key, and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
@@ -86,7 +86,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
 }
 
-/// Checks the value of a variable. The check is here, so that the error names the variable instead of a file.
+/// Checks the value of a variable before the value is merged, so that the error names the variable instead of a file.
 fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, expected) = match variable {
         "RUNYARD_LISTEN" => (

@@ -1,4 +1,4 @@
-//! The model table: public model names and the providers that serve them.
+//! The model table: the public models, and the providers that serve these models.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ impl ModelTable {
     /// Returns the model with this name or alias.
     ///
     /// # Errors
-    /// `UNKNOWN_MODEL`.
+    /// `UNKNOWN_MODEL` if no model has this name or alias.
     pub fn load(&self, name: &str) -> Result<&Model> {
         self.find(name)
             .ok_or_else(|| Error::new(Code::UnknownModel, format!("Unknown model: {name}")))

@@ -1,6 +1,6 @@
 //! Finds the line and the key of a configuration error.
 //!
-//! Used only by `config`. The parsed file holds the position of every value until validation is done.
+//! Used only by `config`. The parsed file keeps the position of every value until validation is complete.
 
 use std::{fmt, ops::Range};
 
@@ -28,7 +28,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// Creates an error for a key in an array of tables, such as `tiers` or `models`.
+    /// Creates an error for a key of one table in an array of tables, such as `tiers` or `models`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -128,7 +128,7 @@ fn line(text: &str, at: usize) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Returns the span of a key's value. For an element of an array of tables, this is the span of its header.
+/// Returns the span of a key's value. For a table in an array of tables, this is the span of the table's header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -143,7 +143,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// Appends the path to the innermost key whose span covers a position.
+/// Appends to `path` the keys that lead to the innermost key whose span covers a position.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {

@@ -1,7 +1,7 @@
 //! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! If a rate limit is not configured, its default depends on the exposure of the server. A server that only this
-//! machine can reach has no request rate limit.
+//! If a request rate limit is not configured, its default depends on whether other machines can reach the server.
+//! Without a configured limit, requests to a server that only this machine can reach are not limited.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -39,7 +39,7 @@ pub struct SlowRate {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Off {
-    /// `"off"`.
+    /// The limit is disabled.
     Off,
 }
 
@@ -80,7 +80,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Returns true if the network is larger than the network of a single site can be.
+    /// Returns true if the network is too large to belong to a single site.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,

@@ -24,14 +24,14 @@ pub struct Tier {
     pub models: Vec<String>,
     /// Model of runs whose agent names no model.
     pub default_model: String,
-    /// Models that are replaced instead of being refused, each with its replacement.
+    /// Models that the server replaces instead of refusing them. Each key is a model, and its value is the replacement.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     /// Maximum size of an uploaded file in bytes.
     pub max_upload_bytes: u64,
     /// Maximum duration of a run in seconds; overrides the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted per calendar month (100 credits are one US dollar). They are granted when the balance is first
+    /// Credits granted per calendar month (100 credits are one US dollar). The grant happens when the balance is first
     /// used in the month.
     pub credits_granted: u64,
 }

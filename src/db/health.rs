@@ -1,5 +1,5 @@
-//! Checks that the database can be written. A recent commit proves that. If there is no recent commit, the check
-//! performs a small write (the probe).
+//! Checks that the database can be written. A recent commit proves that a write is possible. If there is no recent
+//! commit, the check performs a small write (the probe).
 //!
 //! Called by `/readyz`, which needs no credential and may be called at any rate. One caller performs the probe;
 //! concurrent callers share its result.
@@ -27,8 +27,9 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 const ANSWER_FOR: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The write of the probe. Its value is never read. On SQLite, the probe writes more than a run start does, because
-/// after a failed write the end of the log may still have room for a smaller change.
+/// The statement of the probe. The written value is never read. On SQLite, the probe writes more data than a `StartRun`
+/// call does. A smaller probe could succeed on a full disk, because after a failed write the end of the log may still
+/// have room for a small change.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 

@@ -1,8 +1,8 @@
 //! SQLite connections that are never returned to their pool.
 //!
-//! When a connection returns to its pool, the pool checks that the connection is alive. The check costs a thread hop,
-//! as much as a statement. A connection to a file does not break, so the writer and the readers keep their connections
-//! until the process ends.
+//! When a connection returns to its pool, the pool checks that the connection is alive. The check costs one thread hop,
+//! which is as much as a statement costs. A connection to a file does not break, so the writer and the readers keep
+//! their connections until the process ends.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,11 +14,11 @@ use sea_orm::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A connection that is never returned to its pool. SeaORM hands out a connection only as part of a transaction. This
-/// is therefore a transaction handle whose transaction was committed at once. The holder begins and commits its own
+/// type is therefore the handle of a transaction that was committed immediately. The holder begins and commits its own
 /// transactions.
 pub(super) type Held = DatabaseTransaction;
 
-/// Takes a connection out of a pool.
+/// Removes a connection from a pool permanently.
 pub(super) async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     let held = pool.begin().await?;
     held.execute_unprepared("COMMIT").await?;
@@ -32,7 +32,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Held>>,
 }
 
-/// A connection that one statement uses.
+/// A connection while a statement uses it.
 struct Lent<'a> {
     readers: &'a Readers,
     held: Option<Held>,

@@ -19,7 +19,7 @@ pub enum Schema {
     Current,
     /// The database lacks this number of migrations.
     Behind(usize),
-    /// A newer version has applied this migration, which this version does not know.
+    /// A newer version of Runyard has applied this migration, which this version does not know.
     Newer(String),
 }
 

@@ -6,9 +6,9 @@
 //!
 //! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane keeps its
 //! connection out of the pool, and a unit sends its savepoint together with its first write. The first unit that writes
-//! begins the batch; each later unit releases the previous savepoint and sets its own. Savepoints alternate between two
-//! names, so that a unit can never roll back to its predecessor's savepoint. A unit may read before its first write.
-//! There is no other writer, so the unit then sees the same data as inside its savepoint.
+//! begins the batch; each later unit that writes releases the previous savepoint and sets its own. Savepoints alternate
+//! between two names, so that a unit can never roll back to its predecessor's savepoint. A unit may read before its
+//! first write. Such a read sees the same data as a read inside the savepoint, because there is no other writer.
 
 use std::{
     fs::File,
@@ -126,7 +126,8 @@ impl Writer {
     }
 
     /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
-    /// fails, and the next savepoint is opened instead. If that fails too, the transaction no longer exists.
+    /// fails, and the next savepoint is opened instead. If opening the savepoint fails too, the transaction no longer
+    /// exists.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
         self.open = self.open.next();
@@ -142,11 +143,11 @@ impl Writer {
     }
 }
 
-/// The message with which a unit returns the lane.
+/// The message with which a unit returns the write connection to the lane.
 struct Ended {
     writer: Writer,
     has_written: bool,
-    /// Receives the outcome of the commit; `None` rolls the unit back.
+    /// The channel for the outcome of the commit; `None` if the unit must be rolled back.
     durable: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -182,7 +183,8 @@ impl Unit {
         held.ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
-    /// Returns the SQL to send before a write. Before the first write, it changes the savepoint; later, it is empty.
+    /// Returns the SQL to send before a write. Before the unit's first write, this SQL changes the savepoint. Before
+    /// later writes, it is empty.
     fn turn(&self) -> Result<&'static str, DbErr> {
         let writer = self.writer()?;
         if self.has_written.swap(true, Ordering::Relaxed) {
@@ -272,7 +274,7 @@ async fn fill(
             held: Some((writer, back)),
             has_written: AtomicBool::new(false),
         };
-        // If the caller has been cancelled, this drops the unit, and `ended` resolves at once.
+        // If the caller has been cancelled, `send` fails and drops the unit, so `ended` resolves immediately.
         drop(request.send(Ok(unit)));
         let ended = ended.await.ok()?;
         writer = ended.writer;
@@ -285,8 +287,8 @@ async fn fill(
             }
             None if ended.has_written => {
                 if let Err(fault) = writer.undo().await {
-                    // The savepoints and the batch no longer exist. The commit fails, and every unit receives its
-                    // error.
+                    // The savepoints and the batch no longer exist. The commit then fails, and every unit of the batch
+                    // receives the error of the commit.
                     error!(error = %fault, "rolling back a unit of work failed");
                     drop(writer.execute("ROLLBACK").await);
                     break;

@@ -1,8 +1,8 @@
-//! The lock of the data folder. It excludes a second process, because leases and the writer lane assume a single
+//! The lock of the data folder. The lock excludes a second process, because leases and the writer lane assume a single
 //! process.
 //!
-//! Between fork and exec, a child process inherits the lock. The child may hold the lock briefly after its parent has
-//! ended, so taking the lock is retried for a second.
+//! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock briefly
+//! after its parent has ended, so this module retries for a second.
 
 use std::{
     fs::{File, TryLockError},

@@ -14,9 +14,10 @@ use crate::error::{Code, Error, Result};
 /// Maximum number of connections.
 const CONNECTIONS: u32 = 16;
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
-/// may be idle, so that a hung process releases its locks. The other three force plans that work for all values and
-/// table sizes: a plan reads each list in index order up to the list's limit. A bitmap scan reads all matching rows
-/// before it returns the first row. So does a sequential scan, which the planner prefers while a table is small.
+/// may be idle, so that a hung process releases its locks. The other three force plans that suit all values and table
+/// sizes: such a plan reads a list in index order and stops at the list's limit. A bitmap scan or a sequential scan
+/// would read all matching rows before the first row is returned. The planner would prefer a sequential scan while a
+/// table is small.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -26,7 +27,7 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 /// Maximum time to wait for a database server that is starting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two attempts.
+/// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Advice for a server that requires TLS.
@@ -115,7 +116,8 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     }
 }
 
-// Returns the remedy for an SQLSTATE code. Poolers use few such codes, so their messages are matched instead.
+// Returns the remedy for an SQLSTATE code. Connection poolers use few of these codes, so their errors are recognized by
+// message.
 fn remedy(code: &str, message: &str) -> &'static str {
     if message.contains("unsupported startup parameter") {
         return "PostgreSQL is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \

@@ -17,7 +17,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Number of pages in the write-ahead log from which a commit starts a checkpoint.
+/// Size of the write-ahead log, in pages, from which a commit starts a checkpoint.
 const WAL_PAGES: &str = "4000";
 /// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
@@ -33,9 +33,9 @@ pub(super) enum Use {
 impl Use {
     /// Size of the page cache of one connection, as the value of the pragma `cache_size`: a negative number of KiB.
     ///
-    /// A reader has a small cache: a page that is not in it costs a read from the cache of the operating system, which all
-    /// connections share. The writer has SQLite's default size. Changed pages that do not fit would be written to the log
-    /// before the commit.
+    /// A reader has a small cache, because it can read a missing page from the cache of the operating system, which all
+    /// connections share. The writer has a cache of SQLite's default size. With a smaller cache, more changed pages
+    /// would be written to the log before the commit.
     fn cache(self) -> &'static str {
         match self {
             Self::Write => "-2000",
@@ -45,7 +45,7 @@ impl Use {
 }
 
 /// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
-/// files that SQLite creates beside it. The umask has no influence on that.
+/// files that SQLite creates beside it. The umask cannot change that.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -96,8 +96,8 @@ pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Resu
         .map_err(|error| unusable(file).caused_by(error))
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise SQLite would create
-/// its log files.
+/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise, SQLite would create
+/// log files beside it.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file.

@@ -3,7 +3,7 @@
 use sea_orm::{DbBackend, Statement, Value};
 use tracing::trace;
 
-/// Traces the text of a statement, without its values, at the target `runyard::sql`.
+/// Traces the text of a statement, without its values, with the tracing target `runyard::sql`.
 pub(super) fn say(backend: DbBackend, sql: &str) {
     let database = match backend {
         DbBackend::Postgres => "postgres",
@@ -54,7 +54,7 @@ fn values_of(statement: &Statement) -> Vec<Value> {
         .map_or_else(Vec::new, |values| values.0.clone())
 }
 
-/// Adds an offset to the numbers of the parameters. No statement may contain a `$` in quotes.
+/// Adds an offset to the numbers of a statement's parameters, such as `$1`. No statement may contain a `$` in quotes.
 fn renumbered(sql: &str, by: usize) -> String {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();

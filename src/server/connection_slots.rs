@@ -3,12 +3,13 @@
 //!
 //! Called by `server/connections.rs`. A connection is recognized when a request on it has presented an accepted
 //! credential. Connections are closed in this order: unrecognized idle connections, unrecognized connections with an
-//! open request, recognized idle connections. Within each group, the longest idle or the oldest connection is closed
-//! first. A recognized connection with an open request is never closed. Unrecognized connections are closed first,
-//! because opening one costs a client nothing.
+//! open request, recognized idle connections. Within a group of idle connections, the connection that has been idle
+//! longest is closed first. Within the group with open requests, the oldest connection is closed first. A recognized
+//! connection with an open request is never closed. Unrecognized connections are closed first, because opening one
+//! costs a client nothing.
 //!
 //! One address may fill only a part of the slots with unrecognized idle connections. This limit does not affect
-//! proxies: their connections are recognized by the credentials of the requests that they forward.
+//! proxies, because the forwarded requests contain credentials, so the connections of a proxy are recognized.
 
 use std::{
     collections::HashMap,
@@ -23,10 +24,10 @@ use crate::wire::{link::Link, throttle::network_of};
 
 /// Interval at which a server without free slots checks whether a connection has become idle.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Idle time after which an unrecognized connection counts against its address. It leaves enough time for a first
-/// request.
+/// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
+/// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// One search frees 1/128 of the slots. Thus, when many connections arrive, not every connection costs a search.
+/// Divisor: one search frees 1/128 of the slots, so that the server need not search for every new connection.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -78,7 +79,7 @@ impl ConnectionSlots {
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
     }
 
-    /// Takes a slot for an accepted connection.
+    /// Assigns a slot to an accepted connection.
     pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> ConnectionSlot {
         let mut book = self.book();
         let number = book.next;
@@ -88,8 +89,8 @@ impl ConnectionSlots {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // This count includes recognized connections, and most connections of a proxy are recognized. The
-            // unrecognized connections are counted only when this cheaper count exceeds the limit.
+            // This count is cheap, but it includes recognized connections, such as those of a proxy. The unrecognized
+            // connections are counted only if the cheap count exceeds the limit.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -120,8 +121,8 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes up to `count` of the connections that may be closed. Connections that are already closing are included in
-/// `count`.
+/// Closes connections, so that up to `count` connections are closing. Connections that were already closing are
+/// included in `count`.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

@@ -31,7 +31,7 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time for a connection to start its protocol, and then to send its headers.
+/// Maximum time in which a connection must start its protocol. The same maximum then applies to sending the headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
@@ -145,8 +145,8 @@ impl Connections {
                         if link.is_recognized() {
                             continue;
                         }
-                        // A connection with an open stream stays open even without a credential, such as for the health
-                        // method `Watch`. `wire::streams` limits the number of such streams.
+                        // A connection with an open stream, such as the stream of the health method `Watch`, stays open
+                        // even without a credential. `wire::streams` limits the number of such streams.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
                         }
@@ -184,8 +184,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Maximum number of connections that the file descriptors allow. This function first raises the soft limit, which is
-/// often 1024 for the sake of programs that use `select`.
+/// Raises the soft limit of file descriptors, and returns the maximum number of connections that the new limit allows.
+/// The soft limit is often only 1024, for the sake of programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,8 +1,9 @@
 //! Forwards the writes of a wrapper to the stream inside it.
 //!
-//! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only reads and the close.
+//! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only how a stream is
+//! read and closed.
 
-/// The methods of `AsyncWrite` that forward to a field of `self`, except `poll_shutdown`.
+/// Implements all methods of `AsyncWrite` except `poll_shutdown`, by forwarding each call to a field of `self`.
 macro_rules! forward_writes {
     ($stream:ident) => {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

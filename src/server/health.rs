@@ -1,4 +1,4 @@
-//! The health service `grpc.health.v1`. It reports readiness for the whole server and for each service by its name.
+//! The health service `grpc.health.v1`. It reports readiness for the whole server and, by name, for each service.
 //!
 //! Called by `server`. `Check` runs the same checks as `/readyz`, so both give the same answer. All watchers share one
 //! check every [`CHECK_INTERVAL`]. When the server stops, the watchers are notified immediately.
@@ -74,7 +74,7 @@ impl Health {
         now
     }
 
-    /// A stream of the current state and of each later state. It ends when the server stops.
+    /// Returns a stream of the current state and of each later state. The stream ends when the server stops.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();

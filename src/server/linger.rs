@@ -25,12 +25,12 @@ use crate::wire::link::Link;
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time without a byte from the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes to discard. It equals the default limit of a form.
+/// Maximum number of bytes to discard. This is also the default maximum size of a form.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Size of the read buffer, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// A stream that closes only after its peer has finished sending, or a limit is reached.
+/// A stream that closes only after its peer has finished sending or a limit is reached.
 pub struct Lingering<S> {
     stream: ProtocolDetection<S>,
     link: Arc<Link>,

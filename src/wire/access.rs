@@ -1,8 +1,8 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every response has the header `x-request-id`. Every line that is logged while the request is processed contains the
-//! same id. Refused and failed requests are logged at the default level, successful requests at debug. Anyone can send
-//! bad tokens, so lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
+//! Every response has the header `x-request-id`. Every line that is logged while a request is processed contains the id
+//! of the request. Refused and failed requests are logged at the default level, successful requests at debug. Anyone
+//! can send bad tokens, so lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
 
 use std::{
     num::NonZeroU32,
@@ -36,8 +36,8 @@ pub(super) fn note_account(account_id: uuid::Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request, and gives it an id. If the client has sent a well-formed id, this layer uses it. Otherwise,
-/// it generates an id.
+/// Counts and logs a request, and assigns an id to the request: the id that the client has sent if that id is
+/// well-formed, otherwise a new id.
 pub(super) async fn log(
     State(unauthenticated): State<Arc<Limited>>,
     mut request: Request<Body>,

@@ -149,7 +149,7 @@ impl Accounts {
     }
 }
 
-// Each scope includes all narrower scopes, so the widest scope is used.
+// Returns the widest of the requested scopes, because each scope includes all narrower scopes.
 fn access(scopes: &[i32]) -> Result<Access> {
     let mut widest = None;
     for scope in scopes {

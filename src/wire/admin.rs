@@ -84,7 +84,7 @@ impl AdminService for Admin {
     }
 }
 
-// Returns the caller and the message of a request from an administrator.
+// Checks that the caller of a request is an administrator, and returns the caller and the message.
 fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
     let (caller, asked) = caller::open(request)?;
     match caller.role {

@@ -1,9 +1,10 @@
-//! Sends heartbeats on silent event streams, so that no proxy closes them as dead.
+//! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
 //! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
 //! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is an event in which
-//! no kind is set. Its sequence is the reader's cursor, so a reader that compares sequences ignores the heartbeat as an
-//! event that it already has. For server-sent events, `runyard_transcode` converts each heartbeat into a comment.
+//! no kind is set. Its sequence number is the number of the last event that the reader received, so a reader that
+//! compares sequence numbers ignores the heartbeat. For server-sent events, `runyard_transcode` converts each heartbeat
+//! into a comment.
 
 use std::{
     pin::Pin,
@@ -29,7 +30,7 @@ pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
     every: Duration,
-    /// The run and the sequence of the most recent event.
+    /// The run and the sequence number of the most recent event.
     last: (Uuid, i64),
     sent: Instant,
     timer: Pin<Box<Sleep>>,

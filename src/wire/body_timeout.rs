@@ -24,7 +24,7 @@ use tower::BoxError;
 use super::unread_body::UnreadBody;
 use crate::error::Error;
 
-/// Path prefix of the services that have no body timeout, because their clients send small requests over a stream that
+/// Path prefix of the services that have no body timeout, because their clients send small requests on a stream that
 /// stays open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
@@ -33,7 +33,7 @@ const CONVERSATIONS: &str = "/grpc.reflection.";
 pub struct BodyTimeout {
     /// Maximum time to wait for the next byte.
     pub idle: Duration,
-    /// Maximum total time to wait for bytes, to which the time earned by received bytes is added.
+    /// Maximum total time to wait for bytes. Received bytes extend this time.
     pub grace: Duration,
     /// Number of received bytes that add one second to the maximum total time.
     pub bytes_per_second: u64,
@@ -161,7 +161,8 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. HTTP reports it as a body that ended early; gRPC reports the Status in it.
+/// The error of a body that timed out. HTTP reports this error as a body that ended early. gRPC reports the `status` in
+/// this error.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

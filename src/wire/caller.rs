@@ -44,13 +44,13 @@ const OPEN: &[&str] = &[
 /// A header that only super admins may send. It is removed from the requests of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path of the metrics. The metrics token and the credential of a super admin grant access to it.
+/// The path of the metrics. The metrics token and the credential of a super admin grant access to this path.
 pub const METRICS: &str = "/metrics";
 
-/// The caller and the message of a request.
+/// Returns the caller and the message of a request.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED, when the request did not pass through [`authenticate`].
+/// NOT_AUTHENTICATED if the request did not pass through [`authenticate`].
 pub(super) fn open<T>(request: tonic::Request<T>) -> Result<(Caller, T)> {
     let (_, mut extensions, message) = request.into_parts();
     let caller = extensions.remove().ok_or_else(not_authenticated)?;
@@ -78,8 +78,8 @@ impl Gate {
     }
 }
 
-/// Refuses a request without a valid credential. Adds the caller and the credential expiry to the extensions of all
-/// others.
+/// Refuses a request without a valid credential, unless its path is open. Adds the caller and the credential expiry to
+/// the extensions of each authenticated request.
 pub(super) async fn authenticate(
     State(gate): State<Arc<Gate>>,
     mut request: Request<Body>,
@@ -121,7 +121,7 @@ pub(super) async fn authenticate(
     answer(next, request, owner).await
 }
 
-/// Passes a request on, and adds the owner to the extensions of the request and of its response.
+/// Forwards a request to the next layer, and adds the owner to the extensions of the request and of its response.
 async fn answer(next: Next, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
     let mut answer = next.run(request).await;

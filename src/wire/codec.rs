@@ -1,9 +1,9 @@
 //! The descriptors of the contract, and the codecs of all services. The gRPC codec encodes and decodes protobuf, and
 //! refuses NUL characters in the text of requests.
 //!
-//! All protocols use this codec, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in
-//! text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every request, before any domain
-//! code runs.
+//! Requests of all protocols pass through this codec, because the transcoder writes the same bytes as a gRPC client.
+//! SQLite can store NUL in text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every
+//! request, before any domain code runs.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -36,12 +36,12 @@ pub fn descriptors() -> Result<&'static DescriptorPool> {
     POOL.as_ref().ok_or_else(failed)
 }
 
-/// The JSON codec of a contract. The contract declares the options of the transcoder in its own package.
+/// The JSON codec of a contract. The contract declares the options of the transcoder in the package `runyard.v1`.
 pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }
 
-/// Encodes and decodes protobuf. It refuses NUL in the text of requests.
+/// Encodes and decodes protobuf. The decoder refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,
@@ -122,7 +122,8 @@ fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<Stri
             Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
             Kind::Message(inner) => {
                 if let Some(found) = text_with_nul(&inner, payload) {
-                    // The key and value fields of a map entry have generated names, so the error names the map instead.
+                    // The key and value fields of a map entry have generated names, so the error names the map field
+                    // instead.
                     return Some(if field.is_map() { field.name().to_owned() } else { found });
                 }
             }

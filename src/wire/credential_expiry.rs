@@ -2,8 +2,8 @@
 //!
 //! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. A
 //! token is valid until its expiry time. An API key is checked again periodically, and immediately when this process
-//! revokes a key. When the credential is no longer valid, the reader receives NOT_AUTHENTICATED. The reader then
-//! reconnects with another credential and its cursor, so no event is lost.
+//! revokes any key. When the credential is no longer valid, the reader receives NOT_AUTHENTICATED. The reader can then
+//! reconnect with another credential and its cursor, so no event is lost.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl CredentialExpiry {
     /// The expiry of the credential of a request.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, when the request did not pass through the caller layer.
+    /// NOT_AUTHENTICATED if the request did not pass through the caller layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
         let expiry = request.extensions().get::<Self>().copied();
         expiry.ok_or_else(not_authenticated)

@@ -54,7 +54,7 @@ pub(super) async fn end_call(mut request: Request<Body>, next: Next) -> Response
     }
 }
 
-/// Wraps the services in a layer that ends the stream of a call at its deadline.
+/// Wraps the services in a layer that ends the stream of a call at the deadline of the call.
 pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers<tonic::body::Body> {
     service_fn(move |request: Request<tonic::body::Body>| {
         let expires = request.extensions().get::<Expires>().copied();

@@ -1,9 +1,8 @@
 //! Renders a gRPC Status as an HTTP response. This file renders all HTTP errors.
 //!
 //! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse a request. The body is exactly
-//! `{"detail": …}`.
-//! `detail` is a sentence. For a refusal by the plan, `detail` is the object that the API documentation defines. The
-//! header `X-Error-Code` contains the code.
+//! `{"detail": …}`. If the plan refuses the request, `detail` is the object that the API documentation defines.
+//! Otherwise, `detail` is a sentence. The header `X-Error-Code` contains the code.
 
 use axum::body::Body;
 use bytes::Bytes;

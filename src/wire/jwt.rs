@@ -1,8 +1,8 @@
 //! Verifies JSON Web Tokens (RFC 7519). This module follows the recommendations of RFC 8725.
 //!
-//! Called by the caller layer for every request, and by `runyard token`, which mints tokens. Invariant: the key
-//! determines the algorithm that verifies a token. The header of a token can only select one of the configured keys.
-//! Every refusal has the same text for the client ("Not authenticated"). The cause appears only in the debug log.
+//! Called by the caller layer for every request, and by the commands that mint tokens. Invariant: the key determines
+//! the algorithm that verifies a token. The header of a token can only select one of the configured keys. Every refusal
+//! has the same text for the client ("Not authenticated"). The cause appears only in the debug log.
 
 mod claims;
 mod credential;
@@ -61,7 +61,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Creates a verifier for the configured issuer, audience and JWKS. If there is a secret, it also verifies HS256.
+    /// Creates a verifier for the configured issuer, audience and JWKS. If there is a secret, the verifier also accepts
+    /// HS256 tokens.
     ///
     /// # Errors
     /// INVALID_REQUEST, with advice, if the secret is too short, the JWKS file is unusable, or no key is configured.
@@ -100,7 +101,7 @@ impl Verifier {
 
     /// Fetches the keys of the configured URL if they are stale, or if the key that the token names is not among them.
     ///
-    /// The caller calls this method before [`Verifier::verify`], which does not wait for a fetch.
+    /// Call this method before [`Verifier::verify`], which does not wait for a fetch.
     pub async fn refresh_for(&self, token: &str, now: DateTime<Utc>) {
         let Some(remote) = &self.remote else { return };
         remote.refresh_when_stale(now.timestamp()).await;
@@ -145,8 +146,8 @@ impl Verifier {
         claims::read(payload, &self.rules, now)
     }
 
-    /// Calls `check` with the key that the header selects. If the header names a key id, it selects the key with this
-    /// id. Otherwise, it selects the only key that fits. Returns `None` if no key or several keys fit.
+    /// Calls `check` with the key that the header selects. A header with a key id selects the key with this id. Any
+    /// other header selects the only key for its algorithm. Returns `None` if no key or several keys fit.
     fn with_key<T>(&self, header: &Header, check: impl FnOnce(&Key) -> T) -> Option<T> {
         let jwks = self.jwks.load();
         let remote = self.remote.as_ref().map(|remote| remote.keys());

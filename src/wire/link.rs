@@ -1,8 +1,8 @@
 //! The state of an accepted connection, shared by the server and the layers.
 //!
 //! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers report
-//! events to it: a request begins, a credential is accepted, a body is not read to its end. The server uses these
-//! events to decide which connection to close when no connection slot is free, and how to close a connection.
+//! events to the link: a request begins, a credential is accepted, or a body is not read to its end. The server uses
+//! these events to decide which connection to close when no connection slot is free, and how to close a connection.
 
 use std::{
     net::IpAddr,
@@ -84,7 +84,7 @@ impl Link {
         self.opened
     }
 
-    /// Records that bytes have arrived.
+    /// Records that the peer has sent bytes.
     pub fn record_input(&self) {
         self.unanswered.store(true, Relaxed);
     }
@@ -116,7 +116,7 @@ impl Link {
     }
 }
 
-/// An open request of a connection.
+/// An open request of a connection. The request ends when this guard is dropped.
 #[derive(Debug)]
 pub struct Visit {
     link: Arc<Link>,

@@ -1,4 +1,4 @@
-//! The owner of a request. Limits count a request for its account or, if it has no credential, for its address.
+//! The owner of a request. Limits count a request against its account or, if it has no credential, against its address.
 
 use std::net::IpAddr;
 

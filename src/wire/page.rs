@@ -1,8 +1,8 @@
 //! Pages of lists (AIP-158). The page size is limited to a maximum. The page token is opaque and is valid only for the
 //! same caller and query.
 //!
-//! Every list method calls [`Page::read`] and [`Page::cut`]. The query is the request without its page size and page
-//! token, so every field of a request binds its tokens.
+//! Every list method calls [`Page::read`] and [`Page::cut`]. The query consists of all fields of the request except the
+//! page size and the page token.
 
 use std::mem;
 
@@ -66,13 +66,14 @@ pub trait Cursor: Sized {
 pub struct Page<C> {
     /// Number of rows to return.
     pub size: usize,
-    /// The last row of the previous page; `None` on the first page.
+    /// The cursor of the last row of the previous page; `None` on the first page.
     pub after: Option<C>,
     mark: [u8; MARK],
 }
 
 impl<C: Cursor> Page<C> {
-    /// Takes the page size and the page token from a request. The rest of the request determines the list.
+    /// Removes the page size and the page token from a request, and returns the page. The other fields of the request
+    /// determine the list.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
         Self::within(caller, asked, SIZES)
     }
@@ -150,7 +151,7 @@ fn invalid() -> Error {
     )
 }
 
-/// The id of a row.
+/// The cursor of a list that is sorted by id.
 impl Cursor for Uuid {
     fn to_bytes(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
@@ -161,7 +162,7 @@ impl Cursor for Uuid {
     }
 }
 
-/// Two ids of a row, such as the turn and the id of a message.
+/// The cursor of a list that is sorted by two ids, such as the turn and the id of a message.
 impl Cursor for (Uuid, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [*self.0.as_bytes(), *self.1.as_bytes()].concat()
@@ -173,7 +174,8 @@ impl Cursor for (Uuid, Uuid) {
     }
 }
 
-/// The time of the last activity and the id of a row. The time has a precision of microseconds.
+/// The cursor of a list that is sorted by a time, such as the last activity, and then by id. The time has a precision
+/// of microseconds.
 impl Cursor for (DateTime<Utc>, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [&self.0.timestamp_micros().to_be_bytes()[..], self.1.as_bytes()].concat()
@@ -186,7 +188,7 @@ impl Cursor for (DateTime<Utc>, Uuid) {
     }
 }
 
-/// The total number of rows on this page and all previous pages.
+/// The cursor of a list that counts its rows: the total number of rows on this page and all previous pages.
 impl Cursor for u32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -197,7 +199,7 @@ impl Cursor for u32 {
     }
 }
 
-/// The number of a row.
+/// The cursor of a list that is sorted by number, such as the versions of an agent.
 impl Cursor for i32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -208,7 +210,7 @@ impl Cursor for i32 {
     }
 }
 
-/// The path of a file. It may contain bytes that are not UTF-8.
+/// The cursor of a list of files: a path, which may contain bytes that are not UTF-8.
 impl Cursor for Vec<u8> {
     fn to_bytes(&self) -> Vec<u8> {
         self.clone()

@@ -2,7 +2,7 @@
 //!
 //! Called by `wire/stack.rs`. A token grants full access to its own account. An API key grants access only to the
 //! methods that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`); a
-//! method without that option needs the widest scope.
+//! method without a declared scope needs the widest scope.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -46,7 +46,7 @@ impl Scopes {
         }
     }
 
-    /// The scope that an API key needs for a gRPC path. `None` for services that are not part of the contract, such as
+    /// The scope that an API key needs for a gRPC path; `None` for services that are not part of the contract, such as
     /// health and reflection.
     pub fn needed(&self, path: &str) -> Option<Access> {
         self.methods.get(path).copied()
@@ -74,7 +74,8 @@ pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Ans
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // No caller or no scope is present. A method that requires a caller checks this itself.
+            // The request has no caller, or its method is not part of the contract. A method that requires a caller
+            // checks for the caller itself.
             (None, _) | (_, None) => Ok(()),
         };
         let grpc = grpc.clone();

@@ -1,8 +1,8 @@
-//! Logs for the operator that a plan has refused a request of an account, with advice on how to change the plan.
+//! Logs a line for the operator when a plan refuses a request, with advice on how to change the plan of the account.
 //!
-//! `wire/stack.rs` adds this layer around the services, which the requests of every protocol pass through. The contract
+//! `wire/stack.rs` adds this layer around the services, which receive the requests of every protocol. The contract
 //! defines the response, so the response cannot contain the advice. Callers can cause any number of refusals, so the
-//! log contains one line per account and hour, and a bounded number of lines per hour.
+//! number of log lines is limited: one line per account and hour, and [`MAX_ACCOUNTS`] lines per hour.
 
 use std::{
     collections::HashMap,

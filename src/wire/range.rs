@@ -70,7 +70,7 @@ impl Part {
     }
 }
 
-// Parses one range. An invalid range is ignored, and so is a list of several ranges, as the RFC allows.
+// Parses one range. An invalid range and a list of several ranges are ignored, as the RFC allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()

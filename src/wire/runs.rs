@@ -90,8 +90,8 @@ impl RunService for Runs {
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // An EventSource that reconnects with the cursor of the terminal event stops reconnecting when it receives
-            // 204.
+            // An EventSource may reconnect with the cursor of the terminal event. The status 204 makes it stop
+            // reconnecting.
             response
                 .metadata_mut()
                 .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
@@ -178,7 +178,7 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // The row of a finished run contains its last sequence. Only unfinished runs need a query.
+        // The row of a finished run contains the sequence number of its last event. Only unfinished runs need a query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)

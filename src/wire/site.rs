@@ -39,7 +39,7 @@ const WITHOUT: &[(&str, &[u8])] = &[
 const HASHED: &str = "/assets/";
 /// The path of the icon that browsers request by themselves.
 const ICON: &str = "/favicon.ico";
-/// Maximum number and total size in bytes of the files of a folder. They are limited because they stay in memory.
+/// Maximum number and total size in bytes of the files of a folder. Both are limited, because the files stay in memory.
 const MAX_FILES: usize = 4096;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 

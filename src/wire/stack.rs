@@ -61,7 +61,7 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Builds the stack.
 ///
 /// # Errors
-/// The HTTP rules of the contract conflict.
+/// An error if the HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
     let json = Arc::new(codec::json(pool));
@@ -73,7 +73,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         faults: Some(Arc::new(HttpFaults)),
     };
     let transcoder = Transcoder::new(pool, json, options)?;
-    // Adds the error code to the refusals that tonic itself creates.
+    // `complete` adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -93,7 +93,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = permit::enforce(grpc, Arc::new(Scopes::of(pool)));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    // A path of a method belongs to the contract, even if a file of the console has the same path.
+    // If a method of the contract and a file of the console have the same path, the method has precedence.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, &transcoder)?.fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));

@@ -32,7 +32,7 @@ impl From<Error> for Status {
     }
 }
 
-/// Reads a Status. Runyard, tonic or another server may have created it.
+/// Reads the details of a Status, which Runyard, tonic or another server may have created.
 pub fn read(status: &Status) -> StatusDetails {
     let code = status.code();
     StatusDetails::read(code as i32, status.message(), code.description(), status.details())
@@ -88,7 +88,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
 }
 
-/// Converts a Status into a response without a message.
+/// Converts a Status into a response with headers only.
 pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     let mut answer = status.into_http();
     show(answer.headers_mut());
@@ -134,7 +134,7 @@ fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already contain the text of their source, so it is not repeated.
+        // Many errors already contain the text of their source. Such a text is not repeated.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);
@@ -193,7 +193,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// The details as text. They are for clients that can decode google.rpc messages but not Runyard's own detail type.
+/// The details as text, for clients that can decode google.rpc messages but not Runyard's own detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();

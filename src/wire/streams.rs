@@ -122,7 +122,7 @@ fn refused(message: String) -> Error {
     Error::new(Code::Throttled, message).retry_after(RETRY_AFTER)
 }
 
-/// An open stream.
+/// Counts one open stream until it is dropped.
 struct Ticket {
     streams: Arc<Streams>,
     owner: Owner,
@@ -142,7 +142,7 @@ impl Drop for Ticket {
     }
 }
 
-/// Wraps the services in a layer that counts streams, and refuses those that exceed a limit.
+/// Wraps the services in a layer that counts streams, and refuses streams that exceed a limit.
 pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let grpc = grpc.clone();

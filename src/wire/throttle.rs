@@ -63,7 +63,7 @@ impl Throttle {
         }
     }
 
-    /// Counts an account created by a request from this address.
+    /// Counts a new account that a request from this address creates.
     ///
     /// # Errors
     /// THROTTLED, with the time after which to retry.

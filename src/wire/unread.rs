@@ -2,9 +2,9 @@
 //!
 //! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
 //! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
-//! responses together exceed the limit, this layer aborts responses of the owner whose responses use most memory. It
-//! starts with the responses that have waited longest. The client of an aborted response can request it again. An event
-//! stream resumes from its cursor, so no event is lost.
+//! responses together exceed the limit, this layer aborts responses of the owner whose responses use the most memory.
+//! It starts with the responses that have waited longest. The client of an aborted response can request it again. An
+//! event stream resumes from its cursor, so no event is lost.
 
 mod answer;
 
@@ -32,8 +32,8 @@ use super::{
     owner::Owner,
 };
 
-/// Adds the response to a request to the ledger. If all unread responses together exceed the limit of the ledger, some of
-/// them are aborted.
+/// Adds the response of a request to the ledger. If all unread responses together exceed the limit of the ledger, some
+/// of these responses are aborted.
 pub(super) async fn limit(State(ledger): State<Arc<Ledger>>, request: Request<Body>, next: Next) -> Response<Body> {
     let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
     let answer = next.run(request).await;
@@ -133,7 +133,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response.
+/// The body of a response that a ledger counts.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,

@@ -1,10 +1,10 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection stays open for other calls. h2 closes a
-//! connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next request
-//! follows the body. The server must therefore either read the body to its end, or announce in the response that the
-//! connection closes. In both protocols, the server reads a short rest while it sends the response, and drops a longer
-//! rest.
+//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
+//! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
+//! request follows the body, so the server must either read the body to its end, or announce in the response that the
+//! connection closes. In both protocols, the server reads the rest of a body while it sends the response if the rest is
+//! short. It drops a longer rest.
 
 use std::{
     pin::pin,
@@ -30,7 +30,7 @@ const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
 /// connection has no other requests in the meantime.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the rest of a body is read or dropped, if the service drops the body before its end.
+/// Decides whether the rest of a body is read or dropped when the service stops reading before the end of the body.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
     /// True if other calls share the connection.
@@ -53,7 +53,7 @@ impl UnreadBody {
         }
     }
 
-    /// A handle to the decision whether the connection closes. The decision is read when the response is sent.
+    /// Returns a handle to the decision whether the connection closes. The handle is read when the response is sent.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),

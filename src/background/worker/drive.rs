@@ -25,11 +25,12 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Time that running tool calls get to end at shutdown. It is short, because the next process cannot answer before this
-/// one has ended; it is long enough that short calls need not be reported as "outcome unknown".
+/// Time that running tool calls get to end at shutdown. This time is short, because the next process cannot serve
+/// requests before this process has ended. It is still long enough for most short calls, which then need not be
+/// reported as "outcome unknown".
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
-/// Drives a claimed run until its terminal event is committed, or until this worker no longer owns it.
+/// Drives a claimed run until its terminal event is committed, or until this worker no longer owns the run.
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
@@ -123,8 +124,7 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
 
 /// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
-    // The preparation can be cancelled at any point. It may stay incomplete, because the next worker places the
-    // remaining files.
+    // The preparation can be cancelled at any point, because the next worker places the files that are still missing.
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "this worker is handing over the run")),
@@ -141,8 +141,8 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     Ok(work.await)
 }
 
-/// Waits until this worker must release a run: it has lost the lease, or the process shuts down. At shutdown, running
-/// tool calls get a short time to end, and all earlier output is committed first.
+/// Waits until this worker must release a run, because the worker has lost the lease or the process shuts down. At
+/// shutdown, running tool calls first get a short time to end. Then all output so far is committed.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,

@@ -1,10 +1,10 @@
-//! Puts the job of a run together. Each part comes from the noun that owns it:
+//! Assembles the job of a run. Each part comes from the module that owns the part:
 //!
 //! | part | owner |
 //! |---|---|
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
-//! | files of the start | `uploads::place` |
+//! | files that the `StartRun` request names | `uploads::place` |
 //! | tools | `tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
@@ -62,7 +62,7 @@ fn limits_of(model: &Model) -> ModelLimits {
     }
 }
 
-/// The sandbox of the run's project, with all files of the run.
+/// Returns the sandbox of the run's project, after all files of the run have been placed in the sandbox.
 async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));
@@ -72,7 +72,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// The tools of a run, and the description of the sandbox in which they work.
+/// The tools of a run, and the description of the sandbox in which the tools work.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,

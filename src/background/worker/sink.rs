@@ -1,5 +1,5 @@
-//! The engine's sink, which writes to the journal. It reserves credits before each model call and calculates the cost
-//! of each call.
+//! The sink for the engine's output. It writes the output to the journal, reserves credits before each model call and
+//! calculates the cost of each call.
 
 use std::sync::{
     Arc,
@@ -40,7 +40,8 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    /// Creates a sink that records the cost of model calls, and charges the account if the model is charged.
+    /// Creates a sink that records the cost of model calls. It charges the account only if calls of this model are
+    /// charged.
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
@@ -115,7 +116,8 @@ impl Sink for JournalSink {
         let results = count(|event| matches!(event, Event::ToolResult(_)));
         self.open_calls.send_modify(|open| *open += calls);
         let outcome = self.log.record(self.entry(recorded)).await;
-        // Some results may belong to calls that an earlier worker recorded. This counter does not include those calls.
+        // Some results may belong to calls that an earlier worker recorded. The counter does not include such calls, so
+        // the subtraction saturates at zero.
         self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
         Ok(outcome?)
     }
@@ -131,7 +133,7 @@ impl Sink for JournalSink {
         let Some(price) = self.billing.charged() else {
             return Ok(max_output_tokens);
         };
-        // The reservation of the start covers most first calls.
+        // The credits that were reserved when the run was created usually cover the first call.
         if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
             return Ok(max_output_tokens);
         }

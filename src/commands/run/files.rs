@@ -47,7 +47,8 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// Returns the id of the run's sandbox. The server may have created the sandbox after the start of the run.
+/// Returns the id of the run's sandbox. If the `StartRun` response lacks this id, the project is loaded, because the
+/// server may have created the sandbox later.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());

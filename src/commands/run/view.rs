@@ -38,7 +38,6 @@ impl View {
         }
     }
 
-    /// Shows an event.
     pub(super) fn show(&mut self, event: &RunEvent) -> Result<()> {
         match self {
             Self::TextView(view) => view.show(event),

@@ -1,8 +1,8 @@
 //! Converts request messages into changes of agents.
 //!
-//! With an update mask, exactly the fields that the mask names change. If such a field is not set in the message, it is
-//! cleared. Without a mask, every field that is set in the message changes. A list or map counts as set if it is not
-//! empty.
+//! With an update mask, exactly the fields that the mask names change. A field that the mask names is cleared if it is
+//! not set in the message. Without a mask, every field that is set in the message changes. A list or map counts as set
+//! if it is not empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,8 +106,8 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// Converts a request for a new version. A field keeps its value if the mask does not name it or, without a mask, if it
-/// is not set.
+/// Converts a request for a new version. A field keeps its value if the mask does not name the field or, without a
+/// mask, if the field is not set.
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

@@ -1,8 +1,8 @@
 //! The keys that verify tokens, and the part of a token's header that selects a key.
 //!
-//! Called by `jwt` only. A key has exactly one algorithm, which is determined when the key is read. It is the algorithm
-//! that the JWK names or, if the JWK names none, the algorithm of its key type. Header members that contain or point to
-//! keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt` only. A key has exactly one algorithm, which is determined when the key is read. A JWK may name its
+//! algorithm. Otherwise, the key type determines the algorithm. Header members that contain or point to keys (`jku`,
+//! `x5u`, `jwk`, `x5c`) are ignored.
 
 use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
@@ -18,7 +18,7 @@ pub(super) const MAX_JWKS_BYTES: u64 = 1024 * 1024;
 const MIN_RSA_BYTES: usize = 256;
 const MAX_KEY_ID_BYTES: usize = 255;
 
-/// The members that are used from the header of a token.
+/// The members of a token's header that the verification uses.
 pub(super) struct Header {
     pub(super) alg: String,
     kid: Option<String>,
@@ -73,8 +73,8 @@ impl Key {
         }
     }
 
-    /// Returns true if the header selects this key. If the header names a key id, it selects by key id. Otherwise, it
-    /// selects by algorithm.
+    /// Returns true if the header selects this key. A header with a key id selects by key id. Any other header selects
+    /// by algorithm.
     pub(super) fn fits(&self, header: &Header) -> bool {
         match &header.kid {
             Some(kid) => self.kid.as_ref() == Some(kid),

@@ -1,4 +1,4 @@
-//! Mints tokens for `runyard token`, for `runyard run` with its embedded server, and for tests.
+//! Mints tokens for the commands (`commands/signer.rs`) and for tests.
 
 use std::time::Duration;
 

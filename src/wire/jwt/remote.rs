@@ -41,8 +41,8 @@ pub(super) struct Remote {
     url: Url,
     client: Client,
     keys: ArcSwap<KeySet>,
-    /// This lock is held during a fetch. A request whose token names an unknown key waits for this fetch. Other
-    /// requests do not wait: they use the stale keys.
+    /// This lock is held during a fetch. A request whose token names an unknown key waits for the fetch. Other requests
+    /// do not wait, and use the stale keys.
     gate: Mutex<()>,
     tried_at: AtomicI64,
     fetched_at: AtomicI64,
@@ -90,8 +90,8 @@ impl Remote {
         self.keys.load_full()
     }
 
-    /// Fetches the keys if they are stale. If another caller is already fetching, this method returns and the old keys
-    /// stay in use.
+    /// Fetches the keys if they are stale. If another caller is already fetching the keys, this method returns
+    /// immediately, and the old keys stay in use.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
         if self.wants(Why::Stale, now) {
             self.refresh(Why::Stale, now).await;

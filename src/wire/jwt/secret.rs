@@ -1,7 +1,7 @@
 //! The HS256 secret. It is in the configuration, or is created once in the data folder.
 //!
-//! `server` creates the secret at start. The commands that sign tokens only read it. If several servers start at once,
-//! the first server creates the file. The others read the complete file.
+//! `server` creates the secret at start. The commands that sign tokens only read the secret. If several servers start
+//! at once, the first server creates the file. The others read the complete file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,7 +24,7 @@ const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
 /// Returns the secret from the configuration or, if there is none, from the data folder. If the file in the data folder
-/// is missing, this function creates it. `None` if only a JWKS is configured.
+/// is missing, this function creates the file. Returns `None` if only a JWKS is configured.
 ///
 /// # Errors
 /// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.
@@ -39,11 +39,11 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// Returns the secret from the configuration or, if there is none, from the data folder. `None` if there is no secret,
-/// or if only a JWKS is configured.
+/// Returns the secret from the configuration or, if there is none, from the data folder. Returns `None` if there is no
+/// secret or only a JWKS is configured.
 ///
 /// # Errors
-/// The errors are those of [`load_or_create`].
+/// The same errors as [`load_or_create`].
 pub fn load(config: &Config) -> Result<Option<SecretString>> {
     if let Some(secret) = &config.auth.jwt_secret {
         check(secret)?;
@@ -107,7 +107,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 /// Writes the secret to a temporary file, and creates a hard link with the final name. Creating the link fails if the
-/// name exists, so the secret of the first server stays.
+/// name exists, so the secret of the first server is kept.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));

@@ -99,7 +99,7 @@ pub(super) fn content_type(path: &str) -> String {
 }
 
 /// Sends a folder as a tar stream of unknown length. `place` limits the number of concurrent archives of the account.
-/// It is released when the stream ends.
+/// This place is released when the stream ends.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());

@@ -14,9 +14,9 @@ use tokio::sync::OnceCell;
 
 /// `Cache-Control` of files whose name contains a hash. Their content never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// `Cache-Control` of all other files. Clients must revalidate their copy, usually with a 304 response.
+/// `Cache-Control` of all other files. Clients must revalidate their copy before each use. The response is usually 304.
 const ASK_AGAIN: &str = "no-cache";
-/// Minimum size of a file to compress, in bytes. gzip does not make smaller files much smaller.
+/// Minimum size of a file to compress, in bytes. Compression saves little for smaller files.
 const MIN_COMPRESSED: usize = 1024;
 /// Minimum length of a hash in a file name.
 const MIN_HASH: usize = 8;
@@ -37,8 +37,8 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// The entity tag, without quotes and encoding suffix. It is computed on first use, so that the start does not need
-    /// to read the content of the files.
+    /// The entity tag, without quotes and encoding suffix. The tag is computed on first use, so that the server does
+    /// not need to hash all files at start.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,

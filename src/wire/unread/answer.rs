@@ -1,4 +1,4 @@
-//! A response that is being sent. It is passed to the connection in chunks.
+//! A response that is being sent. This module passes the response to the connection in chunks.
 //!
 //! Used by `wire/unread.rs`, which counts the bytes of all responses in memory.
 
@@ -79,7 +79,8 @@ impl PendingResponse {
 
 impl Content {
     /// Number of bytes in memory. It is the sum of the rest of the current frame and the bytes that the body buffers.
-    /// The body buffers the size that it reports or the size of the most recent frame, whichever is larger.
+    /// The number of bytes that the body buffers is estimated as the size that the body reports or the size of the most
+    /// recent frame, whichever is larger.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);

@@ -1,5 +1,6 @@
 //! Shows a run to people: the model's text as it arrives, one line for each tool call, the first lines of the call's
-//! output, and a spinner during pauses. Without a terminal, it prints the same lines without colours and spinner.
+//! output, and a spinner during pauses. Without a terminal, this view prints the same lines without colours and without
+//! a spinner.
 
 use std::{
     collections::HashMap,
@@ -39,7 +40,8 @@ pub(in crate::commands::run) struct TextView {
     usage: Usage,
 }
 
-/// Output of a running call: lines printed, lines hidden, and the incomplete last line.
+/// Output of a running tool call: the number of printed lines, the number of hidden lines, and the incomplete last
+/// line.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -137,7 +139,7 @@ impl TextView {
         self.out.line(text)
     }
 
-    /// Shows a spinner, unless the current line is incomplete and the spinner would overwrite it.
+    /// Shows a spinner, unless the current line is incomplete. The spinner would overwrite an incomplete line.
     pub(super) fn waiting(&mut self, what: &str) {
         if !self.live || self.open_line {
             return;
@@ -211,7 +213,8 @@ impl TextView {
             let line: String = shown.rest.drain(..=end).collect();
             self.output_line(&mut shown, &line)?;
         }
-        // A line without a newline is printed once it exceeds four screen widths; the rest becomes another line.
+        // A line without a newline is printed as soon as it exceeds four screen widths. Later output becomes another
+        // line.
         if shown.rest.len() > self.columns * 4 {
             let line = std::mem::take(&mut shown.rest);
             self.output_line(&mut shown, &line)?;
