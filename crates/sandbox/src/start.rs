@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 
 /// Maximum script size in bytes: the kernel's limit on one argument.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// Number of processes in the group that are not part of the command: bubblewrap and the first process.
+/// Maximum number of processes in the group that are not part of the command: the processes of bubblewrap.
 const OWN_PROCESSES: u64 = 3;
 /// Maximum number of processes per uid. It only stops runaway commands, because the kernel enforces it late and counts
 /// all processes of the uid. The control group enforces the exact limit.
