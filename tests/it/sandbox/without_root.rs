@@ -21,7 +21,13 @@ fn all_sandbox_tests_pass_without_root() {
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();
     let program = folder.path().join("it");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // `cp` makes the copy. A child of another test would inherit a descriptor that this process has open for writing, and
+    // a program that is open for writing cannot be executed (ETXTBSY).
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     std::fs::set_permissions(&program, open(0o755)).unwrap();
     let temporary = folder.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
