@@ -39,8 +39,8 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest sequence number up to which a follower has read before it waited for events of another process; -1 if no
-    /// follower has waited yet.
+    /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
+    /// follower has done so.
     reached: AtomicI64,
     /// Tells the followers to read the table.
     hints: watch::Sender<()>,
@@ -164,7 +164,7 @@ impl Ring {
         self.hub.follower.notify_one();
     }
 
-    /// Sequence number of the newest event that this process knows; -1 if no follower has waited for events of another
+    /// Sequence number of the newest event that this process knows; -1 if no follower has awaited events of another
     /// process yet.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {

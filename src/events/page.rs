@@ -16,7 +16,7 @@ use super::Stored;
 
 /// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
-/// Maximum total size of all pages in bytes. While this size is reached, each new page holds only one event.
+/// If the bytes of all pages together reach this number, each new page holds only one event.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
 
 /// Counts the bytes of all pages of a process.
@@ -64,7 +64,7 @@ impl Page {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);
         if self.events.is_empty() {
-            // Free the buffer, so that a follower uses no memory for it while the follower waits for the next event.
+            // Free the buffer, so that a follower without pending events keeps no memory allocated.
             self.events = VecDeque::new();
         }
         Some(event)

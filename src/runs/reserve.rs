@@ -8,8 +8,9 @@
 //! PostgreSQL too:
 //!
 //! - A reservation is made by a writer that holds the lock of the balance until its commit.
-//! - A charge releases the reservation first and locks the balance afterwards, but both changes become visible with one
-//!   commit, until which the writer holds the lock. A decision holds the same lock, so it sees both changes or neither.
+//! - A charge releases the reservation first and locks the balance afterwards, but both changes become visible with the
+//!   same commit, and the writer holds the lock until then. A decision needs the same lock, so it sees both changes or
+//!   neither.
 //! - An end without a charge releases the reservation without the lock. The balance stays the same, so a decision that
 //!   misses the release only sees fewer credits.
 //!

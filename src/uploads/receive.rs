@@ -230,7 +230,8 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // A run may have claimed the upload after its row was read. The file then belongs to that run and is kept.
+        // The upload may have been bound to a run after its row was read. The file then belongs to that run and is
+        // kept.
         if deleted.rows_affected == 1 {
             gone.push(row.id);
         }

@@ -29,8 +29,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Returns the key of a request. The key that the client sent is used first. Without a key from the client, a
-    /// request in optimistic mode has a key from its thread id and its hash, and any other request has none.
+    /// Returns the key of a request: the key that the client sent, if any. Without this key, a request in optimistic
+    /// mode gets a key from its thread id and its hash, and any other request has no key.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
         let given = new.request_key.as_ref().filter(|key| !key.is_empty());
         if given.is_none() && !new.optimistic {
