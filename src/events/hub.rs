@@ -124,9 +124,10 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events and wakes the readers. If the events are not newer than the newest event in the ring, they
-    /// are ignored, and readers find them in the table. This can happen because a run may have two writers, such as its
-    /// worker and a request that interrupts the run, and the writers may push in a different order than they committed.
+    /// Adds committed events and wakes the readers. If the first event is not newer than the newest event in the ring,
+    /// all the events are ignored, and readers find them in the table. This can happen because a run may have two
+    /// writers, such as its worker and a request that interrupts the run, and the writers may push in a different order
+    /// than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;

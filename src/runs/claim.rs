@@ -24,8 +24,8 @@ use crate::{
 };
 
 // A run waits for other runs of its thread in two cases: while an earlier run is unfinished, and while a worker has not
-// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that
-// each subquery uses its partial index.
+// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that it
+// uses its own partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \

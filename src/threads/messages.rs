@@ -139,7 +139,7 @@ pub async fn rename_file(
     (thread_id, run_id): (Uuid, Uuid),
     (old, new): (&str, &str),
 ) -> Result<()> {
-    // The conditions on thread and turn select the row by its sort key.
+    // With the conditions on thread and turn, the query uses the index on messages.
     let naming = of::<Entity>(scope)
         .filter(Column::ThreadId.eq(thread_id))
         .filter(Column::Turn.eq(run_id))

@@ -124,8 +124,8 @@ async fn update<T: Copy>(
 ) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     for chunk in rows.chunks(MOST) {
-        // SQLite executes the statements as one text. Only a few numbers of statements are used, so that these texts
-        // stay prepared.
+        // SQLite executes the statements as one text. The number of statements is one of the `SIZES`, so that only a
+        // few texts are used and stay prepared.
         let size = if backend == DbBackend::Sqlite {
             size_for(chunk.len())
         } else {

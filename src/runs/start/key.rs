@@ -44,8 +44,8 @@ impl Key {
         Some(Self { name, hash })
     }
 
-    /// Finds the run of an earlier request with this key. If the key is too old, it is removed from that run, and no
-    /// run is returned.
+    /// Finds the run of an earlier request with this key. If the key is too old, the run loses the key and is not
+    /// returned.
     ///
     /// # Errors
     /// `REQUEST_KEY_REUSED` if the earlier request had different content.
