@@ -20,9 +20,9 @@ pub use table::Model as Account;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: Uuid,
-    /// Role from the token.
+    /// Role that the token states; always `User` for an API key.
     pub role: Role,
-    /// Access within the account. A token has full access; an API key has the access that was chosen for it.
+    /// Access within the account. A token has full access; an API key has the access that its creator chose.
     pub access: Access,
 }
 

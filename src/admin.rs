@@ -1,7 +1,7 @@
-//! Operations of an administrator on accounts. Each change is logged. The audit log records it with the administrator's
-//! account, in the same transaction.
+//! Operations of an administrator on accounts. The audit log records each change, with the administrator's account, in
+//! the transaction that makes the change. Each change is also written to the server's log.
 //!
-//! Called by `wire::admin`, which has checked the role.
+//! Called by `wire::admin`, which has checked that the caller is an administrator.
 
 mod audit;
 
@@ -16,7 +16,7 @@ use crate::{
     ledger::{MICRO, wallet},
 };
 
-/// Maximum credits per grant.
+/// Maximum number of credits per grant.
 const MAX_GRANT: i64 = 1_000_000_000;
 /// Maximum length of a grant's request key, in characters.
 const MAX_KEY: usize = 100;
@@ -55,7 +55,8 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Moves an account to another tier. The balance does not change. The next monthly grant is that of the new tier.
+/// Moves an account to another tier. The balance does not change. The next monthly grant has the size that the new tier
+/// sets.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.

@@ -1,4 +1,4 @@
-//! API keys. A key is random and is shown only once. The database stores a keyed hash of the key; hashes are compared
+//! API keys. A key is random and is shown only once. The database stores a salted hash of the key. Hashes are compared
 //! in constant time.
 //!
 //! Called by `wire::accounts`, and by `wire::caller` for every request with a key. Keys are not cached, so a revoked or
@@ -15,10 +15,10 @@ pub use revoke::revoke;
 pub use table::Model as ApiKey;
 pub use verify::verify;
 
-/// Prefix of every key, which tells keys apart from tokens.
+/// Prefix of every key, which distinguishes keys from tokens.
 pub const PREFIX: &str = "ry_";
-/// Length of the visible part of a key, in characters. The server finds the row of a key by this part, and the owner
-/// recognises the key by it.
+/// Length of the visible first part of a key, in characters. The server finds the row of a key by this part, and the
+/// owner recognises the key by this part.
 const SHOWN: usize = PREFIX.len() + 11;
 
 /// BLAKE3 hash of a key, keyed with the salt of its row.

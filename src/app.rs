@@ -1,4 +1,4 @@
-//! The shared handles of the process, created once at start.
+//! The shared handles of the process, created once at startup.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
 /// Maximum number of operations that wait to write files to the same project.
 const MAX_PLACING: usize = 100;
 
-/// The shared handles, cheap to clone.
+/// A reference to the shared handles; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     handles: Arc<Handles>,
@@ -33,30 +33,26 @@ pub struct App {
 
 /// The handles behind an [`App`].
 pub struct Handles {
-    /// The configuration.
     pub config: Config,
     pub clock: Clock,
-    /// The database.
     pub db: Db,
-    /// The installation, which checks whether this process may use the database.
+    /// Tells whether this process may use the database.
     pub installation: Installation,
-    /// The tier table.
     pub tiers: TierTable,
-    /// The model table.
     pub models: ModelTable,
     /// Cache of known subjects and their accounts.
     pub accounts: Accounts,
-    /// Per-account queue for changes to an account.
+    /// Queues of database writers, one per account.
     pub account_queues: AccountQueues,
-    /// Per-account queue for one-off model calls.
+    /// Queues of one-off model calls, one per account.
     pub model_call_queues: AccountQueues,
     /// Limit on concurrent walks over workspaces.
     pub walks: Walks,
-    /// Per-project queue for writing files.
+    /// Queues of operations that write files to a workspace. The key is the project's id instead of an account's id.
     pub placement_queues: AccountQueues,
-    /// Count of the request bytes that are being received.
+    /// Count of the files and bytes that are being received, per account.
     pub arriving: Arriving,
-    /// The disk of the data folder.
+    /// Free-space check of the disk with the data folder.
     pub disk: Disk,
     /// Recent events of live runs, for streams.
     pub hub: Hub,
@@ -68,7 +64,7 @@ pub struct Handles {
     pub worker_slots: WorkerSlots,
     /// Sandboxes for commands and tools.
     pub sandboxes: Sandboxes,
-    /// Signal to open streams that this process has revoked an API key.
+    /// Notifies open streams when this process has revoked an API key.
     pub key_revoked: watch::Sender<()>,
     /// The configured model providers.
     pub llm: Models,
@@ -88,7 +84,7 @@ impl App {
     /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
     /// # Errors
-    /// Any error that prevents the start. Its message says what to do.
+    /// Any error that prevents startup. The error's message says what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;

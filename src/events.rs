@@ -26,16 +26,16 @@ use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
 /// An event as it is stored and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Position in the run, from 1.
+    /// Sequence number in the run, from 1.
     pub sequence: i64,
-    /// True if it is the last event of the run.
+    /// True for the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub bytes: Bytes,
 }
 
 impl Stored {
-    /// Encodes an event and assigns its position.
+    /// Encodes an event with the given sequence number.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
         let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
         let event = RunEvent {

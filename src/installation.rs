@@ -1,9 +1,9 @@
 //! The data folder that belongs to a PostgreSQL database.
 //!
 //! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
-//! another folder would not find the placed files and would run agents in empty workspaces. Each data folder therefore
-//! has a random id in a file, and the database stores the id of its folder. The first process on a new database writes
-//! that id.
+//! another folder would not find the files of the workspaces and would run agents in empty workspaces. Each data folder
+//! therefore has a random id in a file, and the database stores the id of the folder that it belongs to. The first
+//! process on a new database writes that id.
 //!
 //! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
 //! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. The process
@@ -55,8 +55,8 @@ enum Membership {
 }
 
 impl Installation {
-    /// Compares the data folder with the one that the database names. If the database names no folder, this folder is
-    /// assigned to it.
+    /// Compares this process's data folder with the folder that the database belongs to. If the database belongs to no
+    /// folder yet, it is assigned to this process's folder.
     ///
     /// # Errors
     /// CONFLICT if the database belongs to another data folder that has workspaces; database and file system errors.
@@ -113,7 +113,7 @@ impl Installation {
 }
 
 /// Periodically reports that the data folder is in use, until a workspace exists. On standby, this function instead
-/// tries to claim the database, and ends the standby if it succeeds. Returns when `stopping` is cancelled.
+/// tries to claim the database, and ends the standby when the claim succeeds. Returns when `stopping` is cancelled.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;

@@ -1,9 +1,9 @@
 //! The ledger: grants, charges and balances of accounts. Amounts are millionths of a credit.
 //!
 //! Every entry moves an amount from one book to another, so the entries sum to zero. The balance of each account has
-//! its own row, which is locked before any decision. A balance cannot go below zero. Locks are taken in the order
-//! account, run, balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is
-//! written once per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
+//! its own row, which is locked before any decision about credits. A balance cannot go below zero. Locks are acquired
+//! in the order account, run, balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`).
+//! The charge is written once per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
 
 pub mod billing;
 pub mod charge;
@@ -18,7 +18,7 @@ pub use charge::Charge;
 pub use price::Price;
 pub use table::entry::{Book, Model as LedgerEntry};
 
-/// Millionths in one credit.
+/// Number of millionths in one credit.
 pub const MICRO: i64 = 1_000_000;
 
 /// Converts an amount to credits for display. The amount in millionths is exact; the returned number may be rounded.

@@ -1,7 +1,7 @@
 //! Plan limits. All functions are pure: they take counts and return an admission or a refusal. The API documentation
 //! fixes the wording of the refusals.
 //!
-//! Callers run inside the writing transaction and have locked the account, so the counts are current.
+//! Callers have locked the account in the transaction that writes, so the counts are current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -24,14 +24,14 @@ pub struct Plan<'a> {
     pub limits: Limits,
 }
 
-/// Properties of a start on which the limits depend.
+/// Properties of a new run on which the limits depend.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
     /// The requested model, or else the agent's model.
     pub model: Option<&'a str>,
-    /// True if the start creates a thread.
+    /// True if the run needs a new thread.
     pub makes_thread: bool,
-    /// True if the start creates a project.
+    /// True if the run needs a new project.
     pub makes_project: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct Load {
     pub microcredits: Option<i64>,
 }
 
-/// Permission to create a run. Only [`admit`] and [`Plan::model`] construct it.
+/// Permission to create a run. Only [`admit`] and [`Plan::model`] construct an `Admission`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     model: String,
@@ -123,7 +123,7 @@ impl Plan<'_> {
 }
 
 /// Decides whether a run may start. The contract fixes the order of the checks: model, credits, threads, projects,
-/// slots.
+/// concurrent runs.
 ///
 /// # Errors
 /// The refusals of the API documentation, with their details.

@@ -1,8 +1,9 @@
 //! One-off model calls outside of runs, such as icon suggestions.
 //!
-//! Every such call goes through [`call`]. It bounds the call's tokens, size and time, and bills the account. A call
-//! reserves credits by its place in the account's queue: until it is charged, no other one-off call of the account
-//! compares its cost with the balance. A failed call is no error, because its caller has a fallback.
+//! Every one-off call goes through [`call`], which bounds the call's tokens, size and time, and bills the account. The
+//! place of a call in the account's queue acts as its reservation of credits: until the call is charged, no other
+//! one-off call of the account compares its cost with the balance. A failed call is no error, because the calling code
+//! has a fallback.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::{
 /// Maximum number of waiting calls per account.
 const MAX_WAITING: usize = 100;
 
-/// A call and its limits.
+/// A one-off call and its limits.
 #[derive(Clone, Debug)]
 pub struct OneOffCall<'a> {
     /// Purpose of the call, for log lines.
@@ -42,7 +43,7 @@ pub struct OneOffCall<'a> {
     pub time_limit: Duration,
 }
 
-/// Creates the queues that allow one charged call at a time per account, in each process.
+/// Creates the queues. In each process, an account runs one charged call at a time.
 pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
@@ -50,8 +51,8 @@ pub fn queues() -> AccountQueues {
 /// Calls the model once and returns its complete answer. Returns `None` if no provider serves the model, or if the
 /// answer failed, was too long or took too long.
 ///
-/// The account pays with the part of its balance that is not reserved for runs. `held` returns the reserved amount in
-/// microcredits. It is awaited only after the account's earlier calls have finished.
+/// The account pays with the part of its balance that is not reserved for runs. `held` returns the amount reserved for
+/// runs, in millionths of a credit. This future is awaited only after the account's earlier calls have finished.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many calls wait; database errors.
@@ -68,7 +69,7 @@ pub async fn call(
     let request = request(call);
     let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
     let charged = Price::find(app, model);
-    // The turn is the reservation. It is released after the charge.
+    // The place in the queue acts as the reservation, so it is released only after the charge.
     let mut turn = None;
     if let Some(price) = charged {
         turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);
@@ -121,7 +122,7 @@ impl PartialAnswer {
         }
     }
 
-    /// Token usage of the call, and whether it is estimated because the provider reported none.
+    /// Token usage of the call. The flag is true if the usage is an estimate, because the provider reported no usage.
     fn usage(&self, prompt_tokens: u64) -> (TokenUsage, bool) {
         let estimate = TokenUsage {
             input: prompt_tokens,
@@ -131,7 +132,7 @@ impl PartialAnswer {
         (self.reported.unwrap_or(estimate), self.reported.is_none())
     }
 
-    /// Receives the answer; returns whether it is complete.
+    /// Receives the answer; returns whether the answer is complete.
     async fn receive(&mut self, llm: &impl Llm, request: ModelRequest, purpose: &'static str) -> bool {
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {

@@ -1,8 +1,9 @@
-//! Runs. A start commits the run before it returns. A worker claims the run under a lease, writes its output to the
-//! journal and finishes it exactly once.
+//! Runs. `StartRun` commits the run before it responds. A worker claims the run under a lease, writes the run's output
+//! to the journal and finishes the run exactly once.
 //!
-//! A run occupies a slot while its row is unfinished. Slots are counted from the rows, so the count is always exact. A
-//! worker writes about a run only through `runs/journal.rs`, which compares the epoch of the lease before each write.
+//! A run counts towards the plan's limit on concurrent runs while it is unfinished. The unfinished rows are counted, so
+//! the count is always exact. A worker writes the output of a run only through `runs/journal.rs`, which compares the
+//! epoch of the lease before each write.
 
 pub mod budget;
 pub mod claim;

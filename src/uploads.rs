@@ -1,7 +1,7 @@
 //! Uploads: files on their way into a workspace.
 //!
 //! A file waits in the staging folder under the upload's id until a run uses the upload. The file is then moved into
-//! the workspace by a rename. `uploads/name.rs` chooses its name in the workspace.
+//! the workspace by a rename. `uploads/name.rs` chooses the file's name in the workspace.
 
 mod expire;
 pub mod name;
@@ -36,7 +36,7 @@ pub use waiting::Arriving;
 /// Time for which an unused upload is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// Path of an upload's file before it is placed.
+/// Path of an upload's file in the staging folder.
 pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
@@ -58,8 +58,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Lists the uploads that runs have taken and whose files are not in the workspace yet. `of_run` limits the list: it
-/// gets the column with the id of the upload's run and returns a condition.
+/// Lists the uploads that belong to a run and whose files are not in the workspace yet. `of_run` limits the list: it
+/// receives the column with the run's id and returns a condition.
 ///
 /// # Errors
 /// Database errors.

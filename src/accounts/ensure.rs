@@ -1,5 +1,5 @@
 //! Finds the account of a token's subject. The account is created on the subject's first request unless an
-//! administrator has created it.
+//! administrator has created it before.
 //!
 //! `wire/caller.rs` calls this for every request, so known subjects are cached in memory. The cache cannot go stale: an
 //! account is never deleted and its id never changes.
@@ -103,7 +103,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         created_at: Set(app.clock.now()),
         ..table::ActiveModel::default()
     };
-    // Two first requests may run at the same time: one of them inserts the row, and both read it.
+    // Two first requests of a subject may run at the same time. One request inserts the row, and both requests read it.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])
         .do_nothing()
         .to_owned();
@@ -126,12 +126,12 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
-/// Loads an account and locks its row, so that two writers cannot both take the last free slot. SQLite needs no row
-/// lock, because only one writer works at a time.
+/// Loads an account and locks its row, so that two writers cannot both use the last unit that a plan limit allows.
+/// SQLite needs no row lock, because only one writer works at a time.
 ///
 /// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which does not conflict with inserts and updates of rows that
-/// reference the account. A stronger lock could deadlock with a transaction that has locked such a row and waits for
-/// this lock, while this transaction waits for the row.
+/// reference the account. A stronger lock could deadlock: another transaction could lock a referencing row and wait for
+/// the account's row, while this transaction holds the account's row and waits for the referencing row.
 ///
 /// # Errors
 /// Database errors.

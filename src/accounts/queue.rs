@@ -1,8 +1,9 @@
-//! Per-account queue: writers of one account wait here before they take a database connection.
+//! Per-account queue: writers of one account wait here before they get a database connection.
 //!
-//! On PostgreSQL, a writer waits for the lock of the account's row while it holds a connection of the shared pool. This
-//! queue lets only a few writers of an account use connections. The other writers wait here without a connection, in
-//! order of arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are committed together.
+//! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row. This
+//! queue lets only two writers of an account use connections at a time. The other writers wait here without a
+//! connection, in order of arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are
+//! committed together.
 
 use std::{
     collections::HashMap,
@@ -22,15 +23,15 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of connections that the writers of one account use: one writer works, and the next one is ready to
-/// start.
+/// Maximum number of connections that the writers of one account use: one for the working writer, and one for the next
+/// writer, which is then ready to start.
 const AT_ONCE: usize = 2;
 /// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
 /// Maximum time that a writer waits in the queue.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// The queues, by account. Empty queues are removed.
+/// The queues, one per account. Empty queues are removed.
 #[derive(Clone)]
 pub struct AccountQueues {
     at_once: usize,
@@ -51,7 +52,7 @@ pub struct QueueTurn {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Waits until the account's queue admits this writer, then begins a unit of work.
+/// Waits until the account's queue admits this writer, then begins a transaction.
 ///
 /// # Errors
 /// UNAVAILABLE if the queue is full or the wait times out; database errors.
@@ -71,7 +72,8 @@ impl Default for AccountQueues {
 }
 
 impl AccountQueues {
-    /// Creates queues. Up to `at_once` operations of an account run at a time, and up to `waiting` more wait.
+    /// Creates queues that run up to `at_once` operations of an account at a time and let up to `waiting` more
+    /// operations wait.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             at_once,

@@ -1,4 +1,5 @@
-//! The scope of a query: the account whose rows the query may read. Every query about owned rows starts at [`of`].
+//! The scope of a query: the rows of one account, or of all accounts. Every query of a table whose rows belong to
+//! accounts starts at [`of`].
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ impl Scope {
     }
 
     /// A scope with the rows of all accounts, for work that no caller requested, such as claiming runs and sweeping.
-    /// The reason is not used; it tells readers of the code why the query needs all accounts.
+    /// The program ignores the reason, which tells readers of the code why the query needs all accounts.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
@@ -26,11 +27,11 @@ impl Scope {
 
 /// A table whose rows belong to accounts.
 pub trait Owned: EntityTrait {
-    /// Column that holds the owning account.
+    /// Column with the id of the owning account.
     fn owner() -> Self::Column;
 }
 
-/// Starts a query for the rows of a table that belong to the scope.
+/// Starts a query of a table, limited to the rows in the scope.
 #[expect(clippy::disallowed_methods, reason = "every query starts here")]
 pub fn of<E: Owned>(scope: Scope) -> Select<E> {
     match scope.account_id {

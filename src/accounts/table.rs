@@ -5,20 +5,17 @@ use sea_orm::entity::prelude::*;
 
 use super::Owned;
 
-/// An account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "accounts")]
 pub struct Model {
-    /// The account's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Issuer of the subject; empty for tokens that this server issued.
+    /// Issuer of the tokens that name the subject; empty if this server issues them.
     pub issuer: String,
     /// The subject, unique within its issuer.
     pub subject: String,
-    /// Name of the tier.
+    /// Name of a tier in the configuration.
     pub tier: String,
-    /// Time at which the account was created.
     pub created_at: DateTime<Utc>,
     /// Number of agents that are not deleted. Triggers update this count and the counts of threads and projects.
     pub agents: i64,
@@ -28,7 +25,7 @@ pub struct Model {
     pub projects: i64,
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! The audit log of administrators: actor, action, affected account and time.
+//! The audit log of the administrators' actions: actor, action, affected account and time.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
@@ -15,7 +15,6 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_entries")]
 pub struct Model {
-    /// The entry's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Account of the administrator.
@@ -30,7 +29,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -42,7 +41,7 @@ impl Owned for Entity {
     }
 }
 
-/// Records an action in the transaction that performs it.
+/// Records an action in the same transaction that changes the account.
 pub(super) async fn record(app: &App, tx: &Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<()> {
     let (action, detail) = what;
     let row = ActiveModel {

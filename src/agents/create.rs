@@ -18,14 +18,13 @@ use crate::{
     limits::{self, Plan},
 };
 
-/// Default icon.
+/// Name of the default icon.
 pub(super) const ICON_NAME: &str = "bot";
-/// Default icon colour.
+/// Colour of the default icon.
 pub(super) const ICON_COLOR: &str = "#000000";
-/// Default icon background.
+/// Background colour of the default icon.
 pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 
-/// An agent to create.
 #[derive(Clone, Debug, Default)]
 pub struct NewAgent {
     pub name: String,
@@ -49,15 +48,14 @@ pub struct NewAgent {
     pub configured_mcps: Vec<Server>,
     /// Custom MCP servers.
     pub custom_mcps: Vec<Server>,
-    /// Tool settings.
     pub tools: Settings,
     pub tags: Vec<String>,
 }
 
-/// Creates an agent.
+/// Creates an agent with its first version.
 ///
 /// # Errors
-/// INVALID_REQUEST, which names the field, UNKNOWN_MODEL, AGENT_LIMIT_EXCEEDED.
+/// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; AGENT_LIMIT_EXCEEDED.
 pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
     let now = app.clock.now();

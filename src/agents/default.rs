@@ -1,5 +1,5 @@
-//! The default agent of an account. Runs that name no agent use it. The database allows only one default agent per
-//! account.
+//! The default agent of an account. A run uses the default agent if its request names no agent. The database allows
+//! only one default agent per account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -20,7 +20,7 @@ pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }
 
-/// Unsets the default agent of the scope's account, if there is one.
+/// Clears `is_default` of the default agent of the scope's account, if a default agent exists.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
     let Some(row) = live(scope).filter(is_default()).one(tx).await? else {
         return Ok(());

@@ -173,7 +173,7 @@ const PALETTE: &[(&str, &str)] = &[
 /// An icon with its colours.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Icon {
-    /// Name in the library.
+    /// Name of the icon in [`LIBRARY`].
     #[serde(rename = "icon_name")]
     pub name: String,
     /// Colour, such as `#6366F1`.
@@ -184,9 +184,9 @@ pub struct Icon {
     pub background: String,
 }
 
-/// Suggests an icon for an agent with this name. The account pays for the model call with the part of its balance that
-/// is not reserved for runs. `held` returns the reserved amount in microcredits. It is awaited only after the account's
-/// earlier suggestions have finished.
+/// Suggests an icon for an agent with the given name. The account pays for the model call with the part of its balance
+/// that is not reserved for runs. `held` returns the amount reserved for runs, in millionths of a credit. This future
+/// is awaited only after the account's earlier suggestions have finished.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
@@ -225,7 +225,7 @@ fn request<'a>(model: &'a str, name: &str) -> OneOffCall<'a> {
     }
 }
 
-// Models often add text around the requested object, so everything outside the braces is ignored.
+// Models often add text around the requested JSON object, so everything outside the braces is ignored.
 fn understood(answer: &str) -> Option<Icon> {
     let object = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
     let icon: Icon = serde_json::from_str(object).ok()?;

@@ -52,13 +52,13 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Starts a query for the agents of the scope that are not deleted. Every query about agents starts here.
+/// Starts a query for the undeleted agents in the scope. Every query about agents starts here.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Builds the text that a search is compared with: name and description in lower case. Rust folds the case, because
-/// SQLite folds only ASCII letters and PostgreSQL depends on its locale.
+/// Builds the text that a search is compared with: name and description in lower case. The conversion to lower case
+/// happens here, because SQLite converts only ASCII letters and the result of PostgreSQL depends on its locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
@@ -102,7 +102,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .limit(listing.limit)
         .all(db)
         .await?;
-    // SeaORM turns an empty list into a condition that is always false, for which a database may still scan the table.
+    // For an empty list, SeaORM would build a condition that is always false, and a database may still scan the table
+    // to evaluate the condition.
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -124,9 +125,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Tags are stored as a JSON list; each database has its own operator and placeholder for the condition. PostgreSQL's
-// placeholder is inside a function call, because a placeholder inside brackets would be parsed as part of a quoted
-// name.
+// Builds the condition that an agent has a tag. Tags are stored as a JSON list, and each database has its own operator
+// and its own placeholder. On PostgreSQL, the placeholder is the argument of a function, because a placeholder inside
+// brackets would be parsed as part of a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),

@@ -1,4 +1,4 @@
-//! MCP servers of a version: their stored form and their validation.
+//! MCP servers of an agent version: their stored form and their validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ const MAX_SERVERS: usize = 50;
 const MAX_NAME: usize = 64;
 /// Maximum size of a URL, command, argument, header or tool name in bytes.
 const MAX_TEXT: usize = 4096;
-/// Maximum number of values in the arguments, headers, tools, URL and command of a server.
+/// Maximum number of values of a server in total: arguments, header names, header values, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
 /// Maximum size of a version's servers in bytes of JSON. The limit is small, because a page of versions contains the
 /// servers of many versions.
@@ -27,11 +27,11 @@ pub enum Transport {
     Http,
     /// HTTP with server-sent events.
     Sse,
-    /// A command inside the sandbox.
+    /// Standard input and output of a command inside the sandbox.
     Stdio,
 }
 
-/// One MCP server.
+/// Settings of one MCP server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
     /// Name, unique within the version.
@@ -53,7 +53,7 @@ pub struct Server {
 /// Validates one list of servers.
 ///
 /// # Errors
-/// INVALID_REQUEST, which names the entry and the rule.
+/// INVALID_REQUEST; its message names the entry and the rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
@@ -69,10 +69,11 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Validates the two lists of a version together. Names must be unique, because a server's name prefixes its tools.
+/// Validates the two lists of a version together. Names must be unique, because a server's name is the prefix of its
+/// tools' names.
 ///
 /// # Errors
-/// INVALID_REQUEST, which names the entry and the rule.
+/// INVALID_REQUEST; its message names the entry and the rule.
 pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut bytes = 0;
@@ -146,8 +147,8 @@ fn reach(server: &Server) -> Option<&'static str> {
     }
 }
 
-// URL parsers repair invalid input: they drop line breaks and take the first name that they find as the host. The text
-// is therefore checked before it is parsed.
+// URL parsers repair invalid input: they drop line breaks and accept the first name that they find as the host. The
+// URL's text is therefore checked before it is parsed.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {

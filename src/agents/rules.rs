@@ -15,7 +15,7 @@ const MAX_PROMPT: usize = 100_000;
 /// Maximum number of tags, and maximum length of a tag in characters.
 const MAX_TAGS: (usize, usize) = (20, 50);
 
-/// Validates a name.
+/// Validates the name of an agent.
 ///
 /// # Errors
 /// INVALID_REQUEST. The wording for an empty name is fixed by the API documentation.
@@ -29,12 +29,10 @@ pub(super) fn name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Validates a description.
 pub(super) fn description(text: &str) -> Result<()> {
     at_most("description", text, MAX_DESCRIPTION)
 }
 
-/// Validates a system prompt.
 pub(super) fn system_prompt(text: &str) -> Result<()> {
     at_most("system_prompt", text, MAX_PROMPT)
 }
@@ -51,7 +49,6 @@ pub(super) fn icon_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Validates a colour.
 pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     if icons::is_colour(value) {
         return Ok(());
@@ -62,12 +59,11 @@ pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     ))
 }
 
-/// Checks that the model table contains a model.
+/// Checks that the model table contains the named model.
 pub(super) fn model(app: &App, name: &str) -> Result<()> {
     app.models.load(name).map(drop)
 }
 
-/// Validates tags.
 pub(super) fn tags(tags: &[String]) -> Result<()> {
     let (most, longest) = MAX_TAGS;
     let is_wrong = |tag: &String| tag.is_empty() || tag.chars().count() > longest || tag.contains('\0');

@@ -6,11 +6,9 @@ pub mod agent {
 
     use crate::accounts::Owned;
 
-    /// An agent.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "agents")]
     pub struct Model {
-        /// The agent's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         /// Account that owns the row.
@@ -19,9 +17,7 @@ pub mod agent {
         /// Description of the agent's purpose.
         pub description: Option<String>,
         pub icon_name: String,
-        /// The icon's colour.
         pub icon_color: String,
-        /// The icon's background colour.
         pub icon_background: String,
         /// True for the account's default agent.
         pub is_default: bool,
@@ -32,17 +28,16 @@ pub mod agent {
         /// Tags: a JSON list of strings.
         pub tags: Json,
         pub current_version_id: Uuid,
-        /// Number of versions.
         pub version_count: i32,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
         /// Time of the last change.
         pub updated_at: DateTime<Utc>,
-        /// Time of deletion. The row is removed when no unfinished run needs its versions.
+        /// Time of deletion; `None` if the agent is not deleted. The row is removed when no unfinished run needs the
+        /// agent's versions.
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -61,11 +56,9 @@ pub mod version {
 
     use crate::accounts::Owned;
 
-    /// A version of an agent.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "agent_versions")]
     pub struct Model {
-        /// The version's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub agent_id: Uuid,
@@ -76,19 +69,18 @@ pub mod version {
         pub system_prompt: String,
         /// Public name of the model.
         pub model: String,
-        /// The configured MCP integrations.
+        /// The configured MCP integrations: a JSON list of servers.
         pub configured_mcps: Json,
-        /// The custom MCP servers.
+        /// The custom MCP servers: a JSON list of servers.
         pub custom_mcps: Json,
-        /// The tool settings.
+        /// The tool settings: a JSON object whose keys are tool names.
         pub tools: Json,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
         /// Time of creation or of the last activation.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -1,5 +1,5 @@
-//! Tool settings of a version. They contain the core tools (`tools::core`), which are always enabled, and all other tools
-//! that a request has set.
+//! Tool settings of an agent version. They contain the core tools (`tools::core`), which are always enabled, and all
+//! other tools that a request has named.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,6 @@ const MAX_TOOLS: usize = 100;
 /// Maximum length of a tool's name in bytes.
 const MAX_NAME: usize = 64;
 
-/// The setting of one tool.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// True if the agent may use the tool.
@@ -26,7 +25,7 @@ pub struct Setting {
 /// Tool settings by tool name.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// Merges the requested settings with the core tools.
+/// Adds the core tools, which are always enabled, to the requested settings.
 ///
 /// # Errors
 /// INVALID_REQUEST for an invalid tool name or too many tools.
@@ -57,7 +56,7 @@ pub fn merged(requested: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A tool together with an agent's setting for it.
+/// A tool, and whether an agent may use the tool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
     /// Description of the tool as the model sees it.
@@ -68,7 +67,8 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools of a version. Every existing tool is a core tool, so the settings of the version change nothing.
+/// Lists the tools of a version. All existing tools are core tools, which are always enabled, so the list is the same
+/// for every version.
 pub fn offered() -> Vec<Offered> {
     let core = tools::core();
     let offered = core.specs().into_iter().map(|spec| Offered {

@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Change of one field.
+/// A change of one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
     /// Keeps the current value.
@@ -62,9 +62,7 @@ pub struct AgentChange {
     /// True if the agent is labelled as public. The label grants no access.
     pub is_public: Change<bool>,
     pub icon_name: Change<String>,
-    /// Icon colour.
     pub icon_color: Change<String>,
-    /// Icon background colour.
     pub icon_background: Change<String>,
     pub tags: Change<Vec<String>>,
     /// The changes that create a new version.
@@ -82,15 +80,14 @@ pub struct ContentChange {
     pub configured_mcps: Change<Vec<Server>>,
     /// Custom MCP servers.
     pub custom_mcps: Change<Vec<Server>>,
-    /// Tool settings.
     pub tools: Change<Settings>,
 }
 
 /// Changes an agent. Setting a field to its current value changes nothing.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST, which names the field, UNKNOWN_MODEL; CONTENDED if the current version is not
-/// the expected one.
+/// `AGENT_NOT_FOUND`; INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; CONTENDED if the current
+/// version is not the expected one.
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
@@ -195,7 +192,7 @@ impl ContentChange {
     /// Validates the new values.
     ///
     /// # Errors
-    /// INVALID_REQUEST, which names the field, UNKNOWN_MODEL.
+    /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;

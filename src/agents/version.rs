@@ -1,6 +1,7 @@
 //! Versions of an agent.
 //!
-//! Numbers start at 1 and have no gaps: [`add`] is called while the account is locked and takes the next number.
+//! Version numbers start at 1 and have no gaps, because [`add`] is called while the account is locked and assigns the
+//! next number.
 
 pub mod activate;
 pub mod compare;
@@ -29,11 +30,11 @@ pub struct Pinned {
     pub agent_id: Uuid,
     /// The version that was the agent's current version when the run started.
     pub version_id: Uuid,
-    /// The version's model.
+    /// Public name of the version's model.
     pub model: String,
 }
 
-/// The content that decides how an agent runs. A change creates a new version.
+/// The content that decides how an agent runs. A change of the content creates a new version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) system_prompt: String,
@@ -56,8 +57,8 @@ impl Content {
     }
 }
 
-/// Finds the current version of the requested agent, or of the account's default agent if none is requested. Returns
-/// `None` if no agent is requested and the account has no default.
+/// Finds the current version of the requested agent, or of the account's default agent if no agent is requested.
+/// Returns `None` if no agent is requested and the account has no default.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`.
@@ -144,8 +145,8 @@ pub async fn list(
         .await?)
 }
 
-/// Writes the next version of an agent and makes it current. The caller has locked the account and writes the agent's
-/// row.
+/// Inserts the next version of an agent and makes it current in `row`. The caller has locked the account, and
+/// afterwards writes `row` to the database.
 pub(super) async fn add(
     tx: &Tx,
     row: &mut agent::Model,

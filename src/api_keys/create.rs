@@ -18,21 +18,19 @@ use crate::{
 
 /// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
-/// Maximum number of keys per account that are not revoked.
+/// Maximum number of keys per account; revoked keys are not counted.
 const MAX_KEYS: u64 = 100;
 
-/// A key to create.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// Name chosen by the owner.
     pub name: String,
-    /// Access of the key.
     pub access: Access,
     /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Creates a key and returns its row and the key itself, which cannot be read again later.
+/// Creates a key. Returns the key's row and the key itself; the key cannot be read again later.
 ///
 /// # Errors
 /// INVALID_REQUEST; CONFLICT if the account has too many keys.

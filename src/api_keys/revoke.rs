@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{accounts::Caller, app::App, error::Result};
 
-/// Revokes a key. A key that was revoked before keeps its time of revocation.
+/// Revokes a key. If the key was revoked before, the time of revocation does not change.
 ///
 /// # Errors
 /// `API_KEY_NOT_FOUND`.
@@ -26,7 +26,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> 
         .await?;
     let row = load(&tx, caller.scope(), key_id).await?;
     tx.commit().await?;
-    // Makes open streams check their keys now.
+    // Wake the open streams, so that they check their keys now.
     app.key_revoked.send_replace(());
     Ok(row)
 }

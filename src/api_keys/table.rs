@@ -9,35 +9,32 @@ use crate::accounts::{Access, Owned};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
 pub struct Model {
-    /// The key's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Account that owns the row.
     pub account_id: Uuid,
     /// Name chosen by the owner.
     pub name: String,
-    /// First characters of the key. The server finds the row by them.
+    /// First characters of the key. The server finds the row by these characters.
     #[sea_orm(unique)]
     pub prefix: String,
-    /// Key of the hash: 32 random bytes.
+    /// Salt of the hash: 32 random bytes, which are the key of BLAKE3's keyed mode.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub salt: Vec<u8>,
     /// BLAKE3 hash of the whole key.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub hash: Vec<u8>,
-    /// Access of the key.
     pub scope: Access,
-    /// Creation time.
     pub created_at: DateTime<Utc>,
     /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
     /// Time of the last use, accurate to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Time of revocation.
+    /// Time of revocation; `None` if the key is not revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

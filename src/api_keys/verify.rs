@@ -16,15 +16,15 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum length of a key in bytes. Keys of this server are shorter.
+/// Maximum length in bytes of a key that is checked. The keys that this server creates are shorter.
 const MAX_KEY_BYTES: usize = 128;
 /// Accuracy of the recorded time of last use.
 const USED_EVERY: Duration = Duration::from_mins(1);
 
-/// Returns the row of a key that is valid now.
+/// Returns the row of a key if the key is valid now.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED, with the same text for every reason; database errors.
+/// NOT_AUTHENTICATED, with the same message for every reason; database errors.
 pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     let refused = |why: &'static str| Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(why);
     let prefix = key.get(..SHOWN).filter(|_| key.len() <= MAX_KEY_BYTES);
@@ -71,7 +71,7 @@ pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
 }
 
-// Because of the condition on the time, only one of several concurrent requests writes.
+// Records that a key was used. The condition on the time lets only one of several concurrent requests write.
 async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;

@@ -27,7 +27,6 @@ impl EncodedEvent {
         Self { bytes: bytes.into() }
     }
 
-    /// The encoded bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

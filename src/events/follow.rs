@@ -24,9 +24,9 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Poll interval of the table when another process may be writing.
+/// Interval at which a follower polls the table if other processes may write events.
 const POLL_SHARED: Duration = Duration::from_secs(2);
-/// Poll interval of the table when only this process writes.
+/// Interval at which a follower polls the table if only this process writes events.
 const POLL_PRIVATE: Duration = Duration::from_secs(30);
 
 struct Follower {
@@ -41,8 +41,8 @@ struct Follower {
     ended: bool,
 }
 
-/// Streams the events of a run after a cursor; ends after the terminal event. The caller has checked that the run may
-/// be read.
+/// Streams the events of a run after a cursor; ends after the terminal event. The calling code has checked that the
+/// client may read the run.
 pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<Stored>> + Send + use<> {
     let ring = app.hub.ring(run_id);
     let follower = Follower {
@@ -97,7 +97,8 @@ impl Follower {
                     return Ok(());
                 }
                 match newest {
-                    // Every run has a first event, so a run without events was deleted with its thread.
+                    // The first event of a run is stored with the run, so a run without events was deleted with its
+                    // thread.
                     None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
                     Some((sequence, true)) if sequence <= self.cursor => {
                         self.ended = true;

@@ -39,8 +39,8 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Sequence of the newest event that a waiting follower has read, if another process works on the run; -1 while no
-    /// follower waits.
+    /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
+    /// follower has done so.
     reached: AtomicI64,
     /// Tells the followers to read the table.
     hints: watch::Sender<()>,
@@ -97,8 +97,8 @@ impl Hub {
     /// Finds the rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering them. Dropping a ring locks the map, and the iteration over the map
-        // already holds its lock.
+        // Collect all rings before filtering them. Dropping a ring locks the map, which would deadlock during the
+        // iteration, because the iteration holds a lock of the map.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -124,9 +124,10 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events and wakes the readers. Events older than the newest one are ignored; readers find them in
-    /// the table. Such events occur because two writers of a run, such as its worker and a start that interrupts the
-    /// run, may push in a different order than they committed.
+    /// Adds committed events and wakes the readers. If the first event is not newer than the newest event in the ring,
+    /// all the events are ignored, and readers find them in the table. This can happen because a run may have two
+    /// writers, such as its worker and a request that interrupts the run, and the writers may push in a different order
+    /// than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -136,7 +137,7 @@ impl Ring {
             if first.sequence <= *self.newest.borrow() {
                 return;
             }
-            // If events are missing before the new ones, remove the older events from the ring. A ring must have no
+            // If events are missing before the new events, remove the older events from the ring. A ring must have no
             // gap; readers find the older events in the table.
             if kept
                 .events
@@ -164,8 +165,8 @@ impl Ring {
         self.hub.follower.notify_one();
     }
 
-    /// Sequence of the newest event that this process knows, if another process works on the run; -1 while no follower
-    /// waits.
+    /// Sequence number of the newest event that this process knows; -1 if no follower has awaited events of another
+    /// process yet.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {
             reached if reached < 0 => reached,

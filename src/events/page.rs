@@ -16,7 +16,7 @@ use super::Stored;
 
 /// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
-/// Total size of all pages in bytes above which a new page holds one event only.
+/// If the bytes of all pages together reach this number, each new page holds only one event.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
 
 /// Counts the bytes of all pages of a process.
@@ -43,7 +43,7 @@ impl Pages {
 }
 
 impl Page {
-    /// Maximum size of the next page in bytes. A page always holds at least one event.
+    /// Maximum size of the next page in bytes; 0 for a page with one event.
     pub fn budget(&self) -> usize {
         if self.all.bytes.load(Relaxed) < ALL_PAGES {
             PAGE
@@ -52,7 +52,6 @@ impl Page {
         }
     }
 
-    /// Appends events.
     pub fn extend(&mut self, events: impl IntoIterator<Item = Stored>) {
         for event in events {
             self.all.bytes.fetch_add(event.bytes.len(), Relaxed);
@@ -65,7 +64,7 @@ impl Page {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);
         if self.events.is_empty() {
-            // Free the buffer, so that a reader waiting for the next event holds no memory.
+            // Free the buffer, so that a follower without pending events keeps no memory allocated.
             self.events = VecDeque::new();
         }
         Some(event)

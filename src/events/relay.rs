@@ -1,9 +1,9 @@
 //! The relay fetches events of runs that other processes work on, for the followers in this process.
 //!
-//! On a shared database another process may write a followed run, and this process is not notified. One task per
-//! process polls for all such runs together: often while events arrive, less often while no events arrive, and not at
-//! all while no such run is followed. `LISTEN` and `NOTIFY` are not used, because every commit with a notification
-//! takes the same lock of the database server.
+//! On a shared database, another process may write events of a run that this process follows, and nothing notifies this
+//! process of them. One task per process polls for all such runs together: often while events arrive, less often while
+//! no events arrive, and not at all while no such run is followed. `LISTEN` and `NOTIFY` are not used, because every
+//! commit with a notification acquires one lock that the whole database server shares.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,8 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs per statement. There are only a few sizes, so that the database can keep each statement prepared.
+/// Numbers of runs that a statement may query. Only these sizes are used, so that the database can keep each statement
+/// prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
 /// from the table.
@@ -69,7 +70,7 @@ fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     rings
 }
 
-/// Polls once and publishes new events; returns whether it found any.
+/// Polls once and publishes new events; returns whether it found new events.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {
@@ -100,7 +101,8 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // Fill up the statement with values that match no event: no event has a sequence above the maximum.
+    // Fill the unused places of the statement with values that match no event, because no sequence number is above the
+    // maximum.
     let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);

@@ -1,4 +1,4 @@
-//! Database rows of events: run, sequence and the encoded event. Only the module `runs` writes events.
+//! Database rows of events: run, sequence number and encoded event. Only the module `runs` writes events.
 
 use std::sync::OnceLock;
 
@@ -15,29 +15,29 @@ use crate::{
     error::Result,
 };
 
-/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "run_events")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub run_id: Uuid,
-    /// Position in the run, from 1.
+    /// Sequence number in the run, from 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
-    /// True if it is the last event of the run.
+    /// True for the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub payload: Vec<u8>,
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // Events have no account column. The caller has checked access to the run before.
+    // Events have no account column, so the column of the run is returned. The calling code has already checked access
+    // to the run.
     fn owner() -> Column {
         Column::RunId
     }
@@ -45,12 +45,13 @@ impl Owned for Entity {
 
 /// Maximum number of events per page.
 const MAX_PAGE: u64 = 128;
-/// Numbers of rows that an INSERT may have. There are only a few numbers, so that the database keeps the statements
-/// prepared.
+/// Numbers of rows that an INSERT statement may have. Only these numbers are used, so that the database keeps the
+/// statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Inserts events of any runs. An existing row is not changed: it is the same event, and only the response to the
-/// commit that wrote it was lost. The last event may therefore be repeated to fill up a statement.
+/// Inserts events of any runs. If a row already exists, nothing changes: an earlier attempt has written this event, but
+/// the response to its commit was lost. A statement may also contain an event twice, so the last event is repeated to
+/// reach one of the `SIZES`.
 ///
 /// # Errors
 /// Database errors.
@@ -135,7 +136,7 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
-    // Read the sizes first, because events have between a few bytes and a megabyte.
+    // Read the sizes first, because the size of an event ranges from a few bytes to a megabyte.
     let sizes: Vec<i64> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()
         .expr_as(Expr::cust("CAST(LENGTH(payload) AS BIGINT)"), "size")
@@ -155,9 +156,9 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
     }
 }
 
-/// Builds the expression for the sequence of a run's newest event, for a query of runs; NULL if the run has no events.
-/// `run_id` is the query's column with the run's id. The database looks up one index entry per run, for any number of
-/// events.
+/// Builds an expression for a query of runs: the sequence number of a run's newest event, or NULL if the run has no
+/// events. `run_id` is the column with the run's id in that query. The database reads only one index entry per run,
+/// even if the run has many events.
 pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
     let newest = of::<Entity>(Scope::system("the outer query is limited to a scope"))
         .select_only()
@@ -167,7 +168,7 @@ pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
     Expr::from(newest)
 }
 
-/// Sequence of a run's newest event; 0 if the run has no events.
+/// Sequence number of a run's newest event; 0 if the run has no events.
 ///
 /// # Errors
 /// Database errors.
@@ -175,7 +176,7 @@ pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i6
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
-/// Sequence of a run's newest event, and whether it is the terminal event.
+/// Sequence number of a run's newest event, and whether this event is the terminal event.
 ///
 /// # Errors
 /// Database errors.

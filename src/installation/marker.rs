@@ -39,8 +39,8 @@ pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     }
 }
 
-/// Writes the id to a temporary file and links it to its name. Linking fails if the name exists, so all processes use
-/// the id of the first one.
+/// Writes a new id to a temporary file and links the file to its final name. Linking fails if the name exists, so all
+/// processes use the id of the first process.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
     let written = write(&draft).and_then(|()| match fs::hard_link(&draft, path) {

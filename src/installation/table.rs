@@ -1,4 +1,5 @@
-//! The single row of the installation. Times come from the database, because the clocks of several hosts differ.
+//! The table `installation`, which has a single row. Times come from the database's clock, because the clocks of
+//! several hosts differ.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
@@ -13,15 +14,15 @@ use crate::{
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
-/// The id and the description of the folder, for read-only access.
+/// Queries that read the folder's id and its description without a lock.
 pub(super) const FOLDER: &str = "SELECT data_folder AS value FROM installation WHERE id = 1";
 pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM installation WHERE id = 1";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
-/// The result of comparing this data folder with the one that the database names.
+/// The result of comparing this data folder with the folder that the database belongs to.
 pub(super) enum Claim {
-    /// The database belongs to this folder. It did before, or this call has assigned it.
+    /// The database belongs to this folder, either from before or because this call has claimed it.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
@@ -32,8 +33,8 @@ pub(super) enum Claim {
     Used(String),
 }
 
-/// Checks whether the database belongs to this folder. Claims it for this folder if it belongs to no folder yet, or if
-/// no workspace exists and its folder has not been in use for 30 seconds.
+/// Checks whether the database belongs to this folder. Claims the database for this folder if it belongs to no folder
+/// yet, or if no workspace exists and the other folder has not been in use for 30 seconds.
 pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let tx = db.begin("installation.claim").await?;
     let row = tx
@@ -44,7 +45,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let (is_old, is_used): (bool, bool) = (row.try_get("", "is_old")?, row.try_get("", "is_used")?);
     let described_as: String = row.try_get("", "described_as")?;
     match other {
-        // The time of last use matters only until a workspace exists.
+        // The time of last use matters only until a workspace exists, so it is no longer updated.
         Some(other) if other == folder.id && is_used => return Ok(Claim::Ours { is_used }),
         Some(other) if other == folder.id => {
             tx.execute_raw(Statement::from_string(DbBackend::Postgres, SEEN))

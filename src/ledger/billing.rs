@@ -3,7 +3,7 @@
 use super::{Book, Price};
 use crate::{app::App, config::Model};
 
-/// Billing of one model.
+/// Billing rules of one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Billing {
     recorded: Option<Price>,
@@ -11,7 +11,7 @@ pub struct Billing {
 }
 
 impl Billing {
-    /// Billing of a model under the configuration.
+    /// Reads the billing rules of a model from the configuration.
     pub fn of(app: &App, model: &Model) -> Self {
         Self {
             recorded: Price::recorded(app, model),

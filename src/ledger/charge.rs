@@ -88,8 +88,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every entry needs a balance,
-// so an account without a balance gets one.
+// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every entry needs a balance
+// row, so an account without such a row gets an empty balance.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
         .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))

@@ -18,7 +18,7 @@ use crate::{
     llm::TokenUsage,
 };
 
-/// Records the cost of a call. A charge to the wallet never exceeds its balance.
+/// Records the cost of a call. A charge to the wallet never exceeds the wallet's balance.
 ///
 /// # Errors
 /// Database errors.

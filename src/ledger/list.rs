@@ -60,8 +60,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Lists the charges of a run sorted by step, because steps have an index. With a condition or order on the id, SQLite
-/// would search all charges of the account.
+/// Lists the charges of a run, sorted by step. An index covers run and step. With a condition on the id, or an order by
+/// id, SQLite would instead search all charges of the account.
 async fn of_run(
     db: &impl ConnectionTrait,
     mut query: Select<Entity>,

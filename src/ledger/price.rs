@@ -2,7 +2,7 @@
 
 use crate::{app::App, config::Limits, config::Model};
 
-/// Factor that converts US dollars per million tokens to millionths of a credit per token.
+/// Factor that converts US dollars per million tokens to millionths of a credit per token: one dollar is 100 credits.
 const MICRO_PER_TOKEN: f64 = 100.0;
 
 /// Price of a model's tokens, in millionths of a credit per token.
@@ -62,7 +62,7 @@ impl Price {
         if left <= 0 {
             return 0;
         }
-        // A price of zero gives infinity, which the conversion turns into the largest number.
+        // A price of zero gives infinity, which the conversion turns into the largest `u64`.
         (left as f64 / self.output) as u64
     }
 }

@@ -1,24 +1,22 @@
 //! Database rows of the ledger.
 
-/// Balances of accounts.
 pub mod balance {
     use sea_orm::entity::prelude::*;
 
     use crate::accounts::Owned;
 
-    /// Balance of an account.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "balances")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub account_id: Uuid,
-        /// Balance: the sum of the account's wallet entries.
+        /// Balance in millionths of a credit: the sum of the account's wallet entries.
         pub microcredits: i64,
-        /// Month of the last monthly grant: the year times twelve plus the month.
+        /// Month of the last monthly grant: the year times twelve, plus the number of the month from 0 to 11.
         pub granted_month: i32,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -38,7 +36,7 @@ pub mod entry {
 
     use crate::accounts::Owned;
 
-    /// The books of double-entry accounting between which amounts move.
+    /// A book of double-entry accounting. Each entry moves an amount from one book to another.
     #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
     #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
     pub enum Book {
@@ -48,33 +46,32 @@ pub mod entry {
         Granted = 2,
         /// Destination of the cost of model calls.
         Used = 3,
-        /// Source for model calls that are not charged. Such entries do not change the balance.
+        /// Source of the cost of model calls that are not charged to the account. An entry that debits this book does
+        /// not change the balance.
         Free = 4,
     }
 
-    /// One ledger entry.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "ledger_entries")]
     pub struct Model {
-        /// The entry's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub account_id: Uuid,
-        /// Book that the amount is taken from.
+        /// Book from which the amount moves.
         pub debited: Book,
-        /// Book that the amount is added to.
+        /// Book to which the amount moves.
         pub credited: Book,
         /// Amount in millionths of a credit.
         pub microcredits: i64,
-        /// Part of a call's cost that exceeded the balance; it is not charged.
+        /// Part of a call's cost that exceeded the balance. This part is not charged.
         pub uncollected: i64,
-        /// The run of a charge.
+        /// Run of the charged call; `None` for grants and for calls outside of runs.
         pub run_id: Option<Uuid>,
         /// Number of the model call in the run, from 1.
         pub step: Option<i32>,
-        /// The thread of a charge.
+        /// Thread of the charged call; `None` for grants and for calls outside of runs.
         pub thread_id: Option<Uuid>,
-        /// The model of a charge.
+        /// Public name of the model of a charge; `None` for grants.
         pub model: Option<String>,
         /// Tokens of the prompt.
         pub input_tokens: i64,
@@ -82,13 +79,13 @@ pub mod entry {
         pub output_tokens: i64,
         /// True if the token counts are estimates.
         pub estimated: bool,
-        /// Idempotency key of a grant.
+        /// Idempotency key of a grant; `None` for charges.
         pub grant_key: Option<String>,
         /// Time of the entry.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -1,5 +1,5 @@
-//! The balance of an account. It is created on first use. It receives the tier's credits once in each calendar month
-//! (UTC) in which it is used. The credits of a month without use are not granted later.
+//! The balance of an account. The balance is created on first use. It receives the tier's credits once in each calendar
+//! month (UTC) in which it is used. The credits of a month without use are not granted later.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
@@ -85,7 +85,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
         return Ok(wallet.microcredits);
     }
     let tx = queue::begin(app, account_id, "ledger.load").await?;
-    // Creating a balance requires the lock on the account's row. A start takes the same lock.
+    // Creating a balance requires the lock on the account's row. `StartRun` acquires the same lock.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;

@@ -32,7 +32,8 @@ pub fn insertion(backend: DbBackend, row: project::Model) -> Statement {
     project::Entity::insert(row.into_active_model()).build(backend)
 }
 
-/// Builds the statement that sets a project's last activity, which moves the project to the top of the list.
+/// Builds the statement that sets the time of a project's last activity. The new time moves the project to the top of
+/// the list.
 pub fn moved(backend: DbBackend, account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Statement {
     project::Entity::update_many()
         .col_expr(project::Column::UpdatedAt, Expr::value(at))

@@ -1,4 +1,4 @@
-//! Deleting a project. `runs/remove.rs` checks before that no run needs it.
+//! Deleting a project. `runs/remove.rs` first checks that no run needs the project.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;

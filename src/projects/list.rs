@@ -15,7 +15,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// A project and its sandbox, if one exists.
+/// A project, and the id of its sandbox if the sandbox exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// The project's row.
@@ -34,7 +34,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Finds the ids that belong to a project.
+/// Returns those of the given ids for which a project exists.
 ///
 /// # Errors
 /// Database errors.
@@ -70,7 +70,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects before a cursor, most recently active first.
+/// Lists projects, most recently active first. `before` is the position of the last project of the previous page.
 ///
 /// # Errors
 /// Database errors.

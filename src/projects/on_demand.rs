@@ -1,4 +1,5 @@
-//! The sandbox of a project for the engine. The first use creates it, because a run without tool calls needs no sandbox.
+//! Gives the engine access to the sandbox of a project. The sandbox is created on first use, because a run without tool
+//! calls needs no sandbox.
 
 use std::sync::Arc;
 

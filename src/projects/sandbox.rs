@@ -1,4 +1,4 @@
-//! The sandbox of a project. Its row is created on demand, and then its folder.
+//! The sandbox of a project. On first use, the sandbox's row is inserted, and then its folder is created.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,7 +44,8 @@ pub async fn of_projects(
     scope: Scope,
     projects: BTreeSet<Uuid>,
 ) -> Result<BTreeMap<Uuid, Uuid>> {
-    // SeaORM turns an empty list into a condition that is always false, for which a database may still scan the table.
+    // For an empty list, SeaORM would build a condition that is always false, and a database may still scan the table
+    // to evaluate the condition.
     if projects.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -119,7 +120,7 @@ pub fn folder(app: &App) -> PathBuf {
 pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let place = Place {
         folder: folder(app).join(project_id.to_string()),
-        // The number is unknown without the row, and removing the folder does not need it.
+        // The number is unknown without the row, and removing the folder does not need the number.
         number: 0,
     };
     let sandboxes = app.sandboxes.clone();

@@ -6,23 +6,20 @@ pub mod project {
 
     use crate::accounts::Owned;
 
-    /// A project.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "projects")]
     pub struct Model {
-        /// The project's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
         pub name: String,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
         /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -35,30 +32,26 @@ pub mod project {
     }
 }
 
-/// Sandboxes.
 pub mod sandbox {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
 
     use crate::accounts::Owned;
 
-    /// A sandbox.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// Number from which the sandbox's uid is derived. A number is never reused.
+        /// Number from which the sandbox's user id is derived. A number is never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
-        /// The sandbox's UUID.
         pub id: Uuid,
         pub project_id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

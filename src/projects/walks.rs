@@ -1,7 +1,7 @@
 //! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
 //!
 //! A walk over a large workspace keeps a processor busy for a large part of a second. Each account therefore runs one
-//! walk at a time, and the process runs a few walks at a time, so an account with many requests delays only itself.
+//! walk at a time, and the process limits its concurrent walks, so an account with many requests delays only itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -77,7 +77,7 @@ impl Walks {
         .await
     }
 
-    /// Reserves a place for one more archive of the account, until the returned value is dropped.
+    /// Reserves a place for one more archive of the account. Dropping the returned value frees the place.
     ///
     /// # Errors
     /// UNAVAILABLE if the account already reads the maximum number of archives.
@@ -99,7 +99,7 @@ pub async fn usage(app: &App, row: &sandbox::Model, opened: &ProjectSandbox) -> 
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;
-    // Concurrent callers share one error. Its cause is already logged, so the copies contain only the code and the
-    // message.
+    // Concurrent callers share one error. The error's cause is already logged, so the copies contain only the code and
+    // the message.
     usage.map_err(|error| Error::new(error.code(), error.message().to_owned()))
 }

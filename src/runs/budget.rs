@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Run;
 use crate::{accounts::ensure, app::App, engine::Budget, error::Result, limits::Plan};
 
-/// Loads the limits of a run. The time since its first claim counts towards its time limit.
+/// Loads the limits of a run. The time since the run's first claim counts towards the run's time limit.
 ///
 /// # Errors
 /// Database errors.

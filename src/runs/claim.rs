@@ -23,9 +23,9 @@ use crate::{
     error::Result,
 };
 
-// A run waits for two kinds of other runs of its thread: earlier unfinished runs, and runs that a request has ended but
-// whose worker has not released them yet. Each kind has its own subquery with a literal status number, so that each
-// subquery uses its partial index.
+// A run waits for other runs of its thread in two cases: while an earlier run is unfinished, and while a worker has not
+// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that it
+// uses its own partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -40,7 +40,7 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub run: Run,
-    /// Sequence of the newest event.
+    /// Sequence number of the run's newest event.
     pub newest_event: i64,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
@@ -81,7 +81,7 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewed {
     pub run_id: Uuid,
-    /// True if a caller asked the run to stop.
+    /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
 }
 
@@ -104,7 +104,7 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 
 /// Renews the leases of the given runs and returns the runs that the worker still holds, including runs that a request
 /// has ended. A run that is missing from the result belongs to another worker or has finished. Other leases of the
-/// worker are not renewed, so that the lease of a run expires if the response to its claim was lost.
+/// worker are not renewed, so that the lease of a run expires if the worker never received the response to its claim.
 ///
 /// # Errors
 /// Database errors.

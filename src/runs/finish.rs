@@ -1,4 +1,5 @@
-//! Ending a run because of a request, without its worker: either no worker holds the run, or its worker loses the run.
+//! Ending a run on request, without its worker. If a worker holds the run, the worker can no longer write events of the
+//! run.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -17,14 +18,14 @@ use crate::{
 };
 
 /// Ends an unfinished run in a transaction that has locked the run's account. The epoch is incremented, so a worker
-/// that holds the run can write no further events. The lease stays until the processes of that worker have ended or the
-/// lease expires. Returns the terminal event, which the caller publishes after the commit, or `None` if the run had
-/// already ended.
+/// that holds the run can write no further events. The lease remains until that worker has ended the run's processes,
+/// or until the lease expires. Returns the terminal event, which the caller publishes after the commit, or `None` if
+/// the run had already ended.
 ///
 /// # Errors
 /// Database errors.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
-    // Lock the row first, as the journal does before it numbers events.
+    // This update also locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()
         .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
         .filter(Column::AccountId.eq(run.account_id))

@@ -1,10 +1,10 @@
 //! The journal writes the output of all running runs of this process. Nothing else writes their output.
 //!
-//! Each claimed run has a [`RunLog`], which collects the engine's output. One task takes the pending output of all logs
-//! and writes it in one transaction: events, messages, usage and the end. A batch is the output that was collected
-//! while the previous batch was written; there is no timer. The task first compares the epochs of the leases. If the
-//! lease of a run was lost, the task drops the output of the run and notifies its worker. Events are published to
-//! followers only after the commit.
+//! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
+//! logs and writes it in one transaction: events, messages, usage and the ends of runs. A batch is the output that was
+//! collected while the previous batch was written; there is no timer. The task first compares the epochs of the leases.
+//! If the lease of a run was lost, the task drops the output of the run and notifies its worker. Events are published
+//! to followers only after the commit.
 
 mod log;
 mod rows;

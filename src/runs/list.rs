@@ -44,7 +44,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     if let Some(status) = listing.status {
-        // The literal selects the partial index of the state in the account. The runs of a thread have another index.
+        // For the runs of an account, a literal status selects the partial index of that status. The runs of a thread
+        // have another index, which needs no literal.
         query = query.filter(match listing.thread_id {
             Some(_) => Column::Status.eq(status),
             None => has_status(status),
@@ -98,7 +99,7 @@ pub async fn count_unfinished(db: &impl ConnectionTrait, scope: Scope) -> Result
     Ok(of::<Entity>(scope).filter(is_unfinished()).count(db).await?)
 }
 
-/// Finds the sequence of each run's newest event; 0 for a run without events.
+/// Finds the sequence number of each run's newest event; 0 for a run without events.
 ///
 /// # Errors
 /// Database errors.

@@ -57,8 +57,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// A run that a request has ended counts as busy until the processes of its worker have ended, because they may still
-// write files.
+// A run that a request has ended counts as busy until the processes of its worker have ended, because these processes
+// may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;
@@ -86,7 +86,7 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
 }
 
 // Finds the staged files of the runs that will be deleted; the rows of the uploads must still exist. The query starts
-// with the account's uploads that are not placed yet, because they are fewer than the runs.
+// with the account's unplaced uploads, because there are fewer unplaced uploads than runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let is_deleted = |run_id: Expr| {
         let run = of::<Entity>(scope)

@@ -11,7 +11,8 @@ use crate::{
     error::Code,
 };
 
-/// Logs a start. Within a request, the line also contains the request's id, which links the request to the run.
+/// Logs that a run has started. Within a request, the line also contains the request's id, which links the request to
+/// the run.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,

@@ -1,20 +1,21 @@
 //! Reserving credits for a run, so that the balance never goes below zero.
 //!
-//! A start reserves the cost of a usual first call. Before a call that may cost more than is reserved, the worker's
-//! sink reserves the maximum cost of the call. The reservation is stored in the run's row and counts only while the run
-//! is unfinished; the charge for the call or any end of the run releases it.
+//! `StartRun` reserves the cost of a usual first call. Before a call that may cost more than is reserved, the worker
+//! reserves the maximum cost of that call. The reservation is stored in the run's row and counts only while the run is
+//! unfinished. The reservation is released by the charge for the call, or by the end of the run.
 //!
 //! A decision first locks the balance, and then adds up the reservations in a new statement. This order is safe on
 //! PostgreSQL too:
 //!
 //! - A reservation is made by a writer that holds the lock of the balance until its commit.
-//! - A charge releases the reservation first and locks the balance afterwards, but both become visible with one commit,
-//!   for which the writer needs that lock. So a decision sees both of them or neither.
+//! - A charge releases the reservation first and locks the balance afterwards, but both changes become visible with the
+//!   same commit, and the writer holds the lock until then. A decision needs the same lock, so it sees both changes or
+//!   neither.
 //! - An end without a charge releases the reservation without the lock. The balance stays the same, so a decision that
 //!   misses the release only sees fewer credits.
 //!
-//! A request can end a run during a model call. The charge for that call follows its release, and takes only what is left
-//! of the balance.
+//! A request can end a run during a model call. The reservation is then released before the call is charged. If less
+//! than the cost is left in the balance by then, only the rest of the balance is charged.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -34,7 +35,7 @@ use crate::{
     limits::INSUFFICIENT_CREDITS,
 };
 
-/// Number of prompt tokens for which a start reserves credits.
+/// Number of prompt tokens for which `StartRun` reserves credits.
 const FIRST_PROMPT_TOKENS: u64 = 8_000;
 /// Minimum number of output tokens that must be affordable; a smaller answer is not worth a call.
 const MIN_OUTPUT_TOKENS: u32 = 256;
@@ -57,7 +58,7 @@ pub struct Reservation {
     pub max_output_tokens: u32,
 }
 
-/// Amount that a start reserves for the first model call.
+/// Amount that `StartRun` reserves for the first model call.
 pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }
@@ -121,8 +122,8 @@ fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
-    // If the answer is shortened, reserve the whole available balance. Otherwise, a remainder from rounding would let
-    // another run start.
+    // If the answer is shortened, reserve the whole available balance. Without this rule, a remainder from rounding
+    // would let another run start.
     let microcredits = if max_output_tokens < ask.max_output_tokens {
         available
     } else {

@@ -1,7 +1,7 @@
 //! Starting a run.
 //!
-//! Called by `wire::runs` only. A start passes through stages. Each stage is a type in its own file, and its one method
-//! returns the next stage:
+//! Called by `wire::runs` only. A `StartRun` request passes through stages. Each stage is a type in its own file, with
+//! one method that returns the next stage:
 //!
 //! | stage | known so far | method |
 //! |---|---|---|
@@ -13,9 +13,10 @@
 //! | `Written` | all rows are written | `commit` |
 //! | [`Started`] | the run exists | |
 //!
-//! One transaction spans `lock` to `commit`. It checks that the thread belongs to the account and that the plan allows
-//! one more run. It also inserts the run's row and first event. A worker can see the run only after the commit. Files
-//! are moved into the workspace before the response; if the process crashes before that, a worker moves them.
+//! One transaction spans `lock` to `commit`. The transaction checks that the thread belongs to the account and that the
+//! plan allows one more run. It also inserts the run's row and first event. A worker can see the run only after the
+//! commit. Files are moved into the workspace before the response; if the process crashes before that, a worker moves
+//! them.
 
 mod account;
 mod admitted;

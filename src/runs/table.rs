@@ -5,11 +5,11 @@ use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
 use crate::{accounts::Owned, v1::RunStatus};
 
-/// Status of a run, numbered as the contract's `RunStatus`.
+/// Status of a run, with the numbers of the contract's `RunStatus`.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Status {
-    /// The run waits for a worker, or a worker executes it. It occupies a slot.
+    /// The run waits for a worker, or a worker executes the run. The run counts towards the limit on concurrent runs.
     Running = 1,
     /// Ended normally.
     Completed = 2,
@@ -42,11 +42,9 @@ impl From<Status> for RunStatus {
     }
 }
 
-/// A run.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "runs")]
 pub struct Model {
-    /// The run's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Account that owns the row.
@@ -60,10 +58,10 @@ pub struct Model {
     /// The agent's version that the run is pinned to.
     pub agent_version_id: Option<Uuid>,
     pub status: Status,
-    /// `code` or `chat`.
+    /// Name of the mode: `code` or `chat`.
     pub mode: String,
     pub model_requested: Option<String>,
-    /// The model that is used.
+    /// Public name of the model that the run uses.
     pub model_used: String,
     /// Memory setting of the run; `None` if the request had none.
     pub memory_enabled: Option<bool>,
@@ -74,11 +72,11 @@ pub struct Model {
     /// The worker that holds the lease.
     pub lease_owner: Option<Uuid>,
     /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
-    /// earlier number are refused.
+    /// earlier epoch are refused.
     pub lease_epoch: i64,
     /// Expiry of the lease, unless it is renewed.
     pub lease_expires_at: Option<DateTime<Utc>>,
-    /// True if a caller asked the run to stop.
+    /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
     /// Code of the error that ended the run.
     pub error_code: Option<String>,
@@ -94,17 +92,17 @@ pub struct Model {
     pub microcredits: i64,
     /// Credits reserved for the next model call, in millionths; counts only while the run is unfinished.
     pub held_microcredits: i64,
-    /// Sequence of the terminal event, if the run has ended.
+    /// Sequence number of the terminal event, if the run has ended.
     pub last_sequence: Option<i64>,
-    /// Time of the start.
+    /// Time at which `StartRun` created the run.
     pub created_at: DateTime<Utc>,
     /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time of the end.
+    /// Time at which the run ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -49,8 +49,8 @@ impl Wake {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Records whether runs wait, which the worker has just read from the database. If a run was queued meanwhile, the
-    /// next [`Wake::work`] returns at once and the worker checks again.
+    /// Records whether runs wait to be claimed. The worker has just read this from the database. If a run was queued
+    /// meanwhile, the next [`Wake::work`] returns at once and the worker checks again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
@@ -77,7 +77,7 @@ impl Wake {
         self.stops.contains_key(&run_id)
     }
 
-    /// Registers a run that this process works on, until the guard is dropped.
+    /// Registers that this process works on a run, until the returned guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);
         Working {

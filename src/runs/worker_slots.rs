@@ -1,9 +1,9 @@
-//! The free slots that this process's worker offers to starts.
+//! The free slots that this process's worker offers to new runs.
 //!
-//! A start that takes a slot writes its run as already claimed and hands it to the worker after the commit. This saves
-//! the query and the commit of a claim before the model is called. Starts take no slot while a run waits to be claimed.
-//! Dropping a slot frees it. If the start had already committed the run, a worker claims the run after the lease has
-//! expired.
+//! A `StartRun` request that gets a slot writes its run as already claimed and hands the run to the worker after the
+//! commit. This saves the query and the commit of a claim before the model is called. No request gets a slot while a
+//! run waits to be claimed. Dropping a slot frees it. If the request had already committed its run, a worker claims the
+//! run after the run's lease has expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,7 +21,7 @@ pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
 }
 
-/// The offer of a worker.
+/// The slots that a worker offers.
 #[derive(Clone)]
 struct Open {
     worker_id: Uuid,
@@ -30,10 +30,10 @@ struct Open {
     seated: mpsc::Sender<ClaimedInSlot>,
 }
 
-/// A run together with the slot that it took.
+/// A claimed run, with the permit of its worker slot.
 pub type ClaimedInSlot = (Claimed, OwnedSemaphorePermit);
 
-/// A slot for one run.
+/// A reserved worker slot for one run.
 pub struct WorkerSlot {
     /// The worker that will work on the run.
     pub worker_id: Uuid,
@@ -44,7 +44,7 @@ pub struct WorkerSlot {
 }
 
 impl WorkerSlots {
-    /// Offers up to `most` free slots of a worker. The worker receives each run that took a slot.
+    /// Offers up to `most` free slots of a worker. The returned channel passes each run with a slot to the worker.
     pub fn open(
         &self,
         worker_id: Uuid,
@@ -67,7 +67,7 @@ impl WorkerSlots {
         *self.lock() = None;
     }
 
-    /// Takes a slot if one is free.
+    /// Reserves a slot; returns `None` if no slot is free.
     pub fn take(&self) -> Option<WorkerSlot> {
         let open = self.lock().clone()?;
         Some(WorkerSlot {

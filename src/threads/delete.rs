@@ -1,4 +1,4 @@
-//! Deleting a thread. `runs/remove.rs` checks before that no run needs it.
+//! Deleting a thread. `runs/remove.rs` first checks that no run needs the thread.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;

@@ -16,23 +16,24 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Maximum number of messages in the history. The engine shortens it further to fit the model's context window.
+/// Maximum number of messages in the history. The engine shortens the history further to fit the model's context
+/// window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum bytes of history per token of the context window. This is several times the size that fits, so that the
-/// engine chooses which messages to shorten.
+/// Maximum bytes of history per token of the context window. The limit is several times the size that fits, so that the
+/// engine can choose which messages to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
 /// Maximum bytes of history, for any size of the context window.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The thread's history.
+/// The history of a thread, as one run sees it.
 pub struct Past {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Tool calls of the last message that have no results because their worker stopped.
+    /// Tool calls of the run's last message that have no result, because the worker that executed them stopped.
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// Loads the part of a thread that a run may see, for a context window of this size in tokens.
+/// Loads the part of a thread that a run may see. `context_window` is the size of the model's context window in tokens.
 ///
 /// # Errors
 /// Database errors; INTERNAL if a message cannot be decoded.

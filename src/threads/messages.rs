@@ -22,28 +22,23 @@ use crate::{
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// If the result of a query has fewer bytes than this, the next query reads twice as many messages.
+/// If the result of a query has fewer bytes than this number, the next query reads twice as many messages.
 const SMALL_PORTION: usize = 256 * 1024;
 
-/// A tool call as it is stored in the message that made it.
+/// A tool call, in the form in which its message stores the call.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct StoredCall {
-    /// The call's id.
     pub id: String,
-    /// The tool's name.
     pub name: String,
     /// The arguments exactly as the model wrote them.
     pub arguments: String,
 }
 
-/// A message to write.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// The message's UUID.
     pub id: Uuid,
     /// Role of the author.
     pub role: MessageRole,
-    /// The text.
     pub content: String,
     /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
@@ -53,7 +48,7 @@ pub struct NewMessage {
     pub files: Vec<String>,
     /// True if a tool message reports a failure.
     pub is_error: bool,
-    /// True if the model's stream broke off before the end.
+    /// True if the model's stream broke off before the message was complete.
     pub partial: bool,
 }
 
@@ -79,7 +74,7 @@ pub struct Belongs {
     /// Account that owns the row.
     pub account_id: Uuid,
     pub thread_id: Uuid,
-    /// The run, if the message belongs to one.
+    /// The run that the message belongs to, if any.
     pub run_id: Option<Uuid>,
 }
 
@@ -118,22 +113,23 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
     })
 }
 
-/// Builds the statement that inserts a message. An existing row with the same id is not changed: it is the same
-/// message, and only the response to the commit that wrote it was lost.
+/// Builds the statement that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt
+/// has written this message, but the response to its commit was lost.
 pub fn insert(backend: DbBackend, row: Model) -> Statement {
     Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .build(backend)
 }
 
-/// Builds one statement that inserts several messages in the same way as [`insert`]. A message may be repeated.
+/// Builds one statement that inserts several messages in the same way as [`insert`]. The list may contain a message
+/// more than once.
 pub fn insert_many(backend: DbBackend, rows: impl IntoIterator<Item = Model>) -> Statement {
     Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .build(backend)
 }
 
-/// Renames a file in the user message that started a run.
+/// Changes the name of a file in the user message with which a run started.
 ///
 /// # Errors
 /// Database errors.
@@ -143,7 +139,7 @@ pub async fn rename_file(
     (thread_id, run_id): (Uuid, Uuid),
     (old, new): (&str, &str),
 ) -> Result<()> {
-    // Messages are found by thread and turn.
+    // With the conditions on thread and turn, the query uses the index on messages.
     let naming = of::<Entity>(scope)
         .filter(Column::ThreadId.eq(thread_id))
         .filter(Column::Turn.eq(run_id))
@@ -164,7 +160,7 @@ pub async fn rename_file(
     Ok(())
 }
 
-/// Maximum size of a read. A single row is returned even if it exceeds the number of bytes.
+/// Maximum size of a read. The first row is returned even if it is larger than `bytes`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
     /// Maximum number of rows.

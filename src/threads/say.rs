@@ -1,5 +1,5 @@
-//! Adding a message to a thread without starting a run. The message is ordered after every run that was started before
-//! it.
+//! Adding a message to a thread without starting a run. The message is ordered after every run that started before the
+//! message was added.
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub async fn say(
     let tx = queue::begin(app, caller.account_id, "threads.say").await?;
     // While the account is locked, the thread cannot be deleted.
     ensure::lock(&tx, caller.account_id).await?;
-    // Run ids come from the same clock, so the message is ordered after all runs started before it.
+    // Message ids and run ids come from the same clock, so the message is ordered after all runs that started earlier.
     let (message_id, now) = app.clock.stamp();
     let thread = load(&tx, caller.scope(), thread_id).await?;
     let belongs = Belongs {

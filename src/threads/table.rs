@@ -6,24 +6,21 @@ pub mod thread {
 
     use crate::accounts::Owned;
 
-    /// A thread.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "threads")]
     pub struct Model {
-        /// The thread's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
         pub project_id: Uuid,
         pub name: String,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
         /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -36,31 +33,26 @@ pub mod thread {
     }
 }
 
-/// The table `messages`.
 pub mod message {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
 
     use crate::accounts::Owned;
 
-    /// A message.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "messages")]
     pub struct Model {
-        /// The message's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// The thread that the message belongs to.
         pub thread_id: Uuid,
         /// The run that the message belongs to, if any.
         pub run_id: Option<Uuid>,
-        /// Sort key within the thread: the run's id, or the message's own id if it has no run.
+        /// Sort key within the thread: the id of the message's run, or the message's own id if the message has no run.
         pub turn: Uuid,
         /// Role of the author: a number of the contract's `MessageRole`.
         pub role: i16,
-        /// The text.
         pub content: String,
         /// Tool calls of the model: a JSON list of id, name and arguments.
         pub tool_calls: Option<Json>,
@@ -70,13 +62,12 @@ pub mod message {
         pub files: Option<Json>,
         /// True if a tool message reports a failure.
         pub is_error: bool,
-        /// True if the model's stream broke off before the end.
+        /// True if the model's stream broke off before the message was complete.
         pub partial: bool,
-        /// Creation time.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Required by `SeaORM`; joins are written by hand.
+    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// Removes up to `limit` expired uploads with their files; returns their number.
+/// Removes up to `limit` expired uploads with their files; returns the number of expired uploads.
 ///
 /// # Errors
 /// Database errors.

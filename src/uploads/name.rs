@@ -1,7 +1,7 @@
-//! The name of an upload in the workspace: always one plain file name, for any name that the client sent.
+//! The name of an upload in the workspace: always a plain file name, whatever name the client sent.
 //!
-//! Names use Unicode NFC, so that two spellings of a name are the same name. An upload cannot replace or imitate
-//! another file by a different spelling of its name.
+//! Names use Unicode NFC, so that two encodings of the same letters give the same name. An upload therefore cannot
+//! replace or imitate another file by a different encoding of the file's name.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -38,7 +38,7 @@ pub fn sanitise(given: &str) -> String {
     cut(&plain)
 }
 
-/// Returns the first free name: `data.csv`, then `data-2.csv`.
+/// Returns the first free name in the series `data.csv`, `data-2.csv`, `data-3.csv` and so on.
 pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     if !is_taken(name) {
         return name.to_owned();

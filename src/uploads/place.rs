@@ -1,10 +1,10 @@
-//! Moves the uploads of a run into its workspace: one rename per file. `StartRun` places the files before it responds.
-//! The worker places the remaining files before the first step, because a crash may have interrupted `StartRun`. Both
-//! may place files at the same time.
+//! Moves the uploads of a run into the workspace of its project: one rename per file. `StartRun` places the files
+//! before it responds. The worker places the remaining files before the first step, because a crash may have
+//! interrupted `StartRun`. `StartRun` and the worker may place files at the same time.
 //!
-//! `StartRun` chooses and stores each file's name. If the name is taken when the file is placed, the file gets the next
-//! free name. The new name is stored before the file is moved, in the upload and in the message that names the file, so
-//! that the file can be found after a crash.
+//! `StartRun` chooses and stores each file's name. If another file has this name when the file is placed, the file gets
+//! the next free name. The new name is first stored in the upload and in the message that names the file. The file is
+//! moved afterwards, so that it can be found after a crash.
 
 use std::collections::BTreeSet;
 
@@ -23,12 +23,12 @@ use crate::{
     threads::messages,
 };
 
-/// Maximum number of names read from the workspace to find a free one.
+/// Maximum number of names read from the workspace to find a free name.
 const MAX_NAMES: usize = 10_000;
 /// Maximum number of new names that are tried for one file.
 const MAX_TRIES: usize = 32;
 
-/// Lists the names in a workspace in NFC.
+/// Lists the names in the top folder of a workspace, in NFC.
 ///
 /// # Errors
 /// File system errors.
@@ -48,7 +48,7 @@ pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
 pub struct Destination {
     /// Account that owns the run.
     pub account_id: Uuid,
-    /// The thread, whose message names the files.
+    /// The thread with the message that names the files.
     pub thread_id: Uuid,
     pub run_id: Uuid,
 }
@@ -104,7 +104,7 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
             };
             match workspace.place_as(&file, name) {
                 Ok(()) => {}
-                // The name is taken, or a concurrent call has moved the file to another name.
+                // Another file has the name, or a concurrent call has moved this file to another name.
                 Err(fault) if matches!(fault.kind(), ErrorKind::Conflict | ErrorKind::FileNotFound) => {
                     left.push((upload, fault.into()));
                 }
@@ -131,7 +131,7 @@ async fn rename(
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // A folder may contain more names than the list.
+        // The list is limited to `MAX_NAMES` names, so the folder itself is checked too.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))

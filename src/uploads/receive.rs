@@ -1,5 +1,5 @@
-//! Receiving files. A client announces a file and sends it in chunks (`FileService`), or sends it as one stream (a part
-//! of a form).
+//! Receiving files. A client either sends a file's name and size first and then its chunks (`FileService`), or sends
+//! the whole file as one stream (a part of a form).
 
 use std::{
     io::SeekFrom,
@@ -37,7 +37,7 @@ pub const MAX_CHUNK: usize = 1024 * 1024;
 /// Maximum size in bytes of a name as the client sends it.
 const MAX_NAME: usize = 4096;
 
-/// Creates an upload with an announced name and size.
+/// Creates an upload from the name and size that the client states before it sends the chunks.
 ///
 /// # Errors
 /// INVALID_REQUEST, `TOO_LARGE`; THROTTLED if too many uploads wait; UNAVAILABLE if the disk is almost full.
@@ -73,10 +73,11 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
-/// Adds a chunk. A chunk may be sent again: a chunk whose bytes were all received before changes nothing.
+/// Adds a chunk. A chunk may be sent again: if all of its bytes were received before, nothing changes.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` for a gap; `TOO_LARGE` beyond the announced size.
+/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if the chunk would leave a gap; `TOO_LARGE` if the chunk ends beyond the
+/// stated size.
 pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, data: Bytes) -> Result<Model> {
     if data.len() > MAX_CHUNK {
         return Err(Error::new(Code::TooLarge, "a chunk may have up to 1 MiB"));
@@ -211,7 +212,7 @@ async fn copy(
     ))
 }
 
-/// Removes uploads that no run used.
+/// Removes those of the given uploads that no run uses, with their files.
 ///
 /// # Errors
 /// Database errors.
@@ -229,7 +230,8 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // A run may have taken the upload since its row was read. The file then belongs to that run.
+        // The upload may have been bound to a run after its row was read. The file then belongs to that run and is
+        // kept.
         if deleted.rows_affected == 1 {
             gone.push(row.id);
         }
@@ -282,7 +284,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 
 async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
     let tx = queue::begin(app, row.account_id, "uploads.create").await?;
-    // Lock the account, so that two uploads cannot both take the last free space.
+    // Lock the account, so that two uploads cannot both use the last free space.
     ensure::lock(&tx, row.account_id).await?;
     waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;
     Entity::insert(row.clone().into_active_model())

@@ -1,10 +1,10 @@
 //! Checks whether new files fit into a workspace, together with its current content and the uploads that are not placed
 //! yet.
 //!
-//! Within this process, writers of one project wait for each other ([`crate::app::Handles::placement_queues`]). Each
-//! writer works alone from the measurement until its files are in the workspace, so that two writers cannot both use
-//! the last free space. The rows of uploads also cover runs that other processes started, and runs that were started
-//! before a crash.
+//! Within this process, operations that write files to one project wait for each other
+//! ([`crate::app::Handles::placement_queues`]). Each operation runs alone from the measurement until its files are in
+//! the workspace, so that two operations cannot both use the last free space. The check also counts the uploads of all
+//! unfinished runs, which include runs of other processes and runs from before a crash.
 
 use std::collections::BTreeSet;
 
@@ -20,16 +20,15 @@ use crate::{
 /// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
-// The uploads of a project's unfinished runs. They are few, and the partial index of unfinished runs (`status = 1`)
-// finds them. This is raw SQL because the module `runs` depends on this module, so its entity
-// cannot be used here.
+// Finds the uploads of a project's unfinished runs. Such runs are few, and the partial index of unfinished runs
+// (`status = 1`) finds them. The module `runs` already depends on this module, and modules must not depend on each
+// other in a circle, so the query is raw SQL and does not use the entity of `runs`.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
-/// An upload that an unfinished run has taken.
+/// An upload of an unfinished run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coming {
-    /// The upload.
     pub id: Uuid,
     /// Size of the upload in bytes.
     pub size: i64,
@@ -39,7 +38,7 @@ pub struct Coming {
     pub name: Option<String>,
 }
 
-/// Lists the uploads that unfinished runs of a project have taken.
+/// Lists the uploads of a project's unfinished runs.
 ///
 /// # Errors
 /// Database errors.
@@ -62,7 +61,6 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
 /// A workspace's size at the time of a measurement.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// Measured size.
     pub usage: Usage,
     /// Uploads that were in the workspace before the measurement.
     placed: BTreeSet<Uuid>,
@@ -74,8 +72,8 @@ impl Measured {
     /// # Errors
     /// Database and file system errors.
     pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &ProjectSandbox) -> Result<Self> {
-        // Read the uploads before measuring. An upload that is placed during the measurement is then counted twice, but
-        // never missed.
+        // Read the uploads before measuring. An upload that is placed during the measurement may then be counted twice,
+        // but is never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;
         let workspace = sandbox.workspace().clone();
         let usage = app.walks.run(account_id, move || workspace.usage()).await?;

@@ -5,11 +5,9 @@ use sea_orm::entity::prelude::*;
 
 use crate::accounts::Owned;
 
-/// An upload.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "uploads")]
 pub struct Model {
-    /// The upload's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Account that owns the row.
@@ -20,15 +18,14 @@ pub struct Model {
     pub size: i64,
     /// Number of bytes received.
     pub received: i64,
-    /// BLAKE3 hash of the content, once the upload is complete.
+    /// BLAKE3 hash of the content; `None` until the upload is complete.
     pub digest: Option<String>,
     /// The run that uses the upload; `None` while no run uses it.
     pub run_id: Option<Uuid>,
-    /// Name in the workspace, set when a run takes the upload.
+    /// Name in the workspace, set when the upload is bound to a run.
     pub placed_as: Option<String>,
     /// True if the file is in the workspace.
     pub placed: bool,
-    /// Creation time.
     pub created_at: DateTime<Utc>,
 }
 
@@ -39,7 +36,7 @@ impl Model {
     }
 }
 
-/// Required by `SeaORM`; joins are written by hand.
+/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,5 @@
-//! Taking uploads for a run. The transaction of a start chooses the names of the uploads and binds them to the run.
+//! Binding uploads to a run. The transaction of `StartRun` chooses the names of the files and binds the uploads to the
+//! run.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,8 @@ pub const MAX_FILES: usize = 100;
 /// Loads the uploads that a `StartRun` request names, in the order of the request.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` for an upload that belongs to another account or was used; `UPLOAD_INCOMPLETE`.
+/// INVALID_REQUEST for too many or repeated uploads; `UPLOAD_NOT_FOUND` for an upload that does not exist or belongs to
+/// another account; `UPLOAD_INCOMPLETE`. An upload that a run already uses is no error here; [`bind`] refuses it.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -58,7 +60,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
 /// Binds uploads to a run and chooses their names; returns the names.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` if another run took an upload first.
+/// `UPLOAD_NOT_FOUND` if another run already uses an upload.
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {
@@ -80,8 +82,9 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
     Ok(names)
 }
 
-/// Binds the uploads of a retried start to the run that already has their content. Their files are removed. Their rows
-/// stay with the run, so that a further retry with the same uploads still succeeds.
+/// Binds the uploads of a retried `StartRun` request to the run of the first request, which already has files with the
+/// same content. The files of the retry are removed. The rows of the retry's uploads are kept, so that a further retry
+/// with these uploads still succeeds.
 ///
 /// # Errors
 /// Database errors.
@@ -104,7 +107,7 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // Another start may have taken the upload meanwhile. The file then belongs to that start.
+        // Another request may have bound the upload to its own run meanwhile. The file then belongs to that run.
         if bound.rows_affected == 1 {
             given.push(upload_id);
         }

@@ -1,4 +1,5 @@
-//! Limits an account's share of the staging folder: files that no run has taken yet, and files that are arriving.
+//! Limits an account's share of the staging folder: files that no run uses yet, and files that are still being
+//! received.
 
 use std::{
     collections::HashMap,
@@ -23,12 +24,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files. It is larger than the maximum number of parts of a form.
+/// Maximum number of unused files per account. This number is larger than the maximum number of parts of a form.
 const MAX_FILES: i64 = 300;
-/// Maximum size of all unused files, as a multiple of the plan's maximum file size.
+/// Maximum size of all unused files of an account, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Files that arrive as streams, grouped by account. These files have no rows yet. Cheap to clone.
+/// Number and size of the files that are arriving as streams, by account. These files have no rows yet. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
@@ -62,7 +63,7 @@ impl Arriving {
 }
 
 impl Arrival {
-    /// Starts counting a file, before its first byte.
+    /// Starts counting a file, before its first byte arrives.
     ///
     /// # Errors
     /// THROTTLED if the account has too many unused or arriving files; database errors.
@@ -118,7 +119,7 @@ impl Drop for Arrival {
 /// Checks that the account may add one more file of this size.
 ///
 /// # Errors
-/// THROTTLED, with the time until the oldest file is removed; database errors.
+/// THROTTLED, with the time until the oldest unused file expires; database errors.
 pub(super) async fn check(
     app: &App,
     db: &impl ConnectionTrait,

@@ -1,4 +1,5 @@
-//! Placing a complete upload at a path in a workspace. The whole file appears at once and replaces an existing file.
+//! Placing a complete upload at a path in a workspace. The whole file appears at once and replaces any file at that
+//! path.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -18,11 +19,11 @@ use crate::{
     sandbox::{self, Entry},
 };
 
-/// Moves an upload to a path and creates missing parent folders. The upload cannot be used again.
+/// Moves an upload to a path and creates missing parent folders. After success, the upload cannot be used again.
 ///
 /// # Errors
 /// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path cannot be a file of the
-/// workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error the upload can be used again.
+/// workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error, the upload can be used again.
 pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
     let path = name::path(path)?;
     let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;
@@ -44,7 +45,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;
     measured.check(app, &coming, [upload.size])?;
     let workspace = opened.workspace().clone();
-    // Delete the row first, so that a concurrent start or a second call finds no upload.
+    // Delete the row first, so that a concurrent `StartRun` or `write` does not find the upload.
     take(app, &upload).await?;
     let staged = staged(app, upload_id);
     let placed = blocking(move || {
@@ -80,7 +81,7 @@ async fn take(app: &App, upload: &Model) -> Result<()> {
     tx.commit().await
 }
 
-// Best effort: if the row cannot be restored, the sweeper removes the file.
+// Restores the row of an upload. If the row cannot be restored, the sweeper removes the file.
 async fn give_back(app: &App, upload: Model) {
     let upload_id = upload.id;
     let back = async {

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
 };
 
-/// One field that differs.
+/// A field that differs between two versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Name of the field in the contract.

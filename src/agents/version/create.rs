@@ -1,4 +1,4 @@
-//! Adding a version to an agent. Fields that are not given keep the current version's values.
+//! Adding a version to an agent. Fields that the request does not set keep the current version's values.
 
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::{
 /// Adds a version and makes it the current one, even if it equals the previous version.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST, which names the field, UNKNOWN_MODEL.
+/// `AGENT_NOT_FOUND`; INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL.
 pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentChange) -> Result<version::Model> {
     change.check(app)?;
     load(app.db.read(), caller.scope(), agent_id).await?;

@@ -98,8 +98,8 @@ struct State {
 }
 
 impl RunLog {
-    /// Opens the log of a run that this process has claimed. `stop` is cancelled if a request has ended the run, and
-    /// `lost` if this worker no longer owns the run.
+    /// Opens the log of a run that this process has claimed. The log cancels `stop` when a request has ended the run,
+    /// and `lost` when this worker no longer owns the run.
     pub fn open(
         journal: &Journal,
         run: &Run,
@@ -150,7 +150,8 @@ impl RunLog {
         self.write(|gathered| gathered.entry.add(entry)).await
     }
 
-    /// Adds an entry that is written together with the end of the run. The end must follow at once.
+    /// Adds an entry that is written together with the end of the run. The caller must call [`RunLog::finish`] directly
+    /// afterwards.
     pub fn leave(&self, entry: Entry) {
         let mut state = self.lock();
         state.used.add(entry.spent);
@@ -207,14 +208,14 @@ impl RunLog {
         }
     }
 
-    /// Takes the pending output and the sequence of its first event.
+    /// Removes and returns the pending output, with the sequence number of its first event.
     pub(super) fn take(&self) -> (Gathered, i64) {
         let mut state = self.lock();
         state.queued = false;
         (mem::take(&mut state.gathered), state.next_sequence)
     }
 
-    /// Sets the sequence of the next event.
+    /// Sets the sequence number of the next event.
     pub(super) fn numbered(&self, next_sequence: i64) {
         self.lock().next_sequence = next_sequence;
     }

@@ -1,6 +1,6 @@
-//! The journal's SQL statements. Their texts are few, so that the database keeps them prepared. The statements
-//! themselves are also few, because each one costs a thread hop on SQLite. Unused places in a statement are filled with
-//! values that change nothing.
+//! The journal's SQL statements. Only a few different statement texts are used, so that the database keeps them
+//! prepared. A batch also executes as few statements as possible, because each execution costs a thread hop on SQLite.
+//! Unused places in a statement are filled with values that change nothing.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,7 +16,7 @@ use crate::{
     threads::{Message, messages},
 };
 
-/// Numbers of rows that a statement or an execution may have.
+/// Numbers of rows that one statement, or one execution of several statements, may have.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// The largest number in `SIZES`.
 const MOST: usize = SIZES[SIZES.len() - 1];
@@ -35,7 +35,8 @@ pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     ids
 }
 
-/// Inserts messages. An existing row is the same message, so the last message may be repeated to fill up a statement.
+/// Inserts messages. Existing rows do not change, so the last message may be repeated until the number of rows is one
+/// of the `SIZES`.
 pub(super) async fn insert_messages(tx: &Tx, rows: &[&Message]) -> Result<(), DbErr> {
     for chunk in rows.chunks(MOST) {
         let filled = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1]));
@@ -46,7 +47,7 @@ pub(super) async fn insert_messages(tx: &Tx, rows: &[&Message]) -> Result<(), Db
     Ok(())
 }
 
-/// An addition to the usage in a run's row.
+/// Usage to add to a run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Spending {
     pub(super) run_id: Uuid,
@@ -62,7 +63,7 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Usage of a run that does not exist. Updating this run changes nothing.
+/// Usage of a run that does not exist. An update with this value changes no row.
 const NOBODY: Spending = Spending {
     run_id: Uuid::nil(),
     spent: Spent {
@@ -81,7 +82,7 @@ pub(super) async fn add(tx: &Tx, spendings: &[Spending]) -> Result<(), DbErr> {
     .await
 }
 
-/// Writes the end into the rows of runs.
+/// Writes the ends of runs into their rows.
 pub(super) async fn end(tx: &Tx, lasts: &[Last<'_>]) -> Result<(), DbErr> {
     let Some(last) = lasts.last() else { return Ok(()) };
     let nobody = Last {
@@ -123,7 +124,8 @@ async fn update<T: Copy>(
 ) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     for chunk in rows.chunks(MOST) {
-        // SQLite executes the statements as one text. Only a few lengths are used, so that the text stays prepared.
+        // SQLite executes the statements as one text. The number of statements is one of the `SIZES`, so that only a
+        // few texts are used and stay prepared.
         let size = if backend == DbBackend::Sqlite {
             size_for(chunk.len())
         } else {

@@ -48,7 +48,7 @@ struct Taken {
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
-/// Relation of a log to its run's lease.
+/// State of a run's lease, as it concerns the worker that owns the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
     /// The log's worker holds the lease: all output is written.

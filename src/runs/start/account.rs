@@ -1,4 +1,4 @@
-//! Locks the account that starts a run, and finds the account's default agent.
+//! The account of a `StartRun` request: locks the account and finds its default agent.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
@@ -10,12 +10,12 @@ use crate::{
     error::{Error, Result},
 };
 
-// One statement for the data that most starts need, because each statement costs a thread hop on SQLite.
+// One statement reads the data that most requests need, because each statement costs a thread hop on SQLite.
 const FIND: &str = "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
     LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
     LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
 
-/// The account that starts a run.
+/// The account of a `StartRun` request.
 pub(super) struct StartAccount {
     /// The name of the account's tier.
     pub(super) tier: String,
@@ -23,13 +23,12 @@ pub(super) struct StartAccount {
     pub(super) threads: i64,
     /// Number of projects.
     pub(super) projects: i64,
-    /// Current version of the account's default agent; not loaded if the start names an agent.
+    /// Current version of the account's default agent; not loaded if the request names an agent.
     pub(super) default_agent: Option<Pinned>,
 }
 
 impl StartAccount {
-    /// Locks the account of a start in the same way as [`ensure::lock`], and finds the default agent if the start names
-    /// no agent.
+    /// Locks the account in the same way as [`ensure::lock`]. Finds the default agent if the request names no agent.
     pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Self> {
         if agent_id.is_none() {
             return lock_with_agent(tx, caller.account_id).await;

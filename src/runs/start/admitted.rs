@@ -1,4 +1,4 @@
-//! The fifth stage of a start: the plan allows the run.
+//! The fifth stage of a `StartRun` request: the plan allows the run.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::{
     v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
 };
 
-/// A start that its plan allows.
+/// A request that the account's plan allows.
 pub(super) struct Admitted<'a> {
     pub(super) prepared: Prepared<'a>,
     pub(super) tx: Tx,
@@ -37,7 +37,7 @@ pub(super) struct Admitted<'a> {
     pub(super) admission: Admission,
     /// Credits to reserve for the first model call, in millionths.
     pub(super) held_microcredits: i64,
-    /// Time until the admission.
+    /// Time from the beginning of the request until the admission.
     pub(super) loaded: Duration,
 }
 
@@ -106,8 +106,9 @@ impl<'a> Admitted<'a> {
         }
     }
 
-    // Takes a worker slot if the run can begin directly after the commit: its thread is new, so that it waits for no
-    // earlier run; it has no files to place; and no other run waits to be claimed.
+    // Reserves a worker slot if the run can begin directly after the commit. Three conditions must hold: the thread is
+    // new, so that the run waits for no earlier run; the run has no files to place; and no other run waits to be
+    // claimed.
     fn worker_slot(&self) -> Option<WorkerSlot> {
         let Prepared { app, files, .. } = &self.prepared;
         if !self.target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
@@ -133,7 +134,8 @@ impl<'a> Admitted<'a> {
         first
     }
 
-    // Inserts all rows in one statement if the start has no files; returns the sandbox, if its row exists.
+    // Inserts the rows of the run, all together if the request has no files. Returns the row of the sandbox, if it
+    // exists.
     async fn insert(&mut self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (&self.tx, &self.target);
         let Prepared {
@@ -147,8 +149,8 @@ impl<'a> Admitted<'a> {
                 .iter()
                 .map(|event| events::insert_one(backend, run.id, event.clone())),
         );
-        // Without files, the message of the prompt is already complete. Inserting it together with the other rows saves
-        // a thread hop.
+        // Without files, the message with the prompt is already complete. Inserting the message together with the other
+        // rows saves a thread hop.
         let early = files.is_empty();
         if early {
             statements.extend(message(tx, run, new.prompt.as_deref(), Vec::new())?);
@@ -164,8 +166,8 @@ impl<'a> Admitted<'a> {
     }
 }
 
-// Builds the caller's message with the names of its files. A run without a prompt and without files has no message and
-// continues from the thread's history.
+// Builds the user message from the prompt and the names of the files. A run without a prompt and without files has no
+// message and continues from the thread's history.
 fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {

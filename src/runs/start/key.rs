@@ -1,4 +1,4 @@
-//! The idempotency key of a start. It identifies an earlier start with the same request.
+//! The idempotency key of a `StartRun` request. The key identifies an earlier request with the same content.
 
 use std::{fmt::Write, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Time for which a request key is remembered.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
-/// Name of a start within the account, and a hash of its content.
+/// The name of a request, unique within the account, and a hash of the request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -29,8 +29,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Returns the key of a start, which is the client's key. If the client sent no key in optimistic mode, the key
-    /// consists of the thread id and a hash of the request.
+    /// Returns the key of a request: the key that the client sent, if any. Without this key, a request in optimistic
+    /// mode gets a key from its thread id and its hash, and any other request has no key.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
         let given = new.request_key.as_ref().filter(|key| !key.is_empty());
         if given.is_none() && !new.optimistic {
@@ -44,10 +44,11 @@ impl Key {
         Some(Self { name, hash })
     }
 
-    /// Finds the run of an earlier start with this key. A key that is too old is removed from its run.
+    /// Finds the run of an earlier request with this key. If the key is too old, the run loses the key and is not
+    /// returned.
     ///
     /// # Errors
-    /// `REQUEST_KEY_REUSED` if the earlier start had another content.
+    /// `REQUEST_KEY_REUSED` if the earlier request had different content.
     pub(super) async fn find(&self, app: &App, tx: &Tx, caller: &Caller) -> Result<Option<Run>> {
         let found = of::<Entity>(caller.scope())
             .filter(Column::RequestKey.eq(self.name.as_str()))
@@ -71,7 +72,7 @@ impl Key {
     }
 }
 
-// Each part is preceded by its length, so that different requests cannot give the same text.
+// Each part is preceded by its length, so that different requests cannot give the same hashed text.
 fn hash(new: &NewRun, files: &[Upload]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {

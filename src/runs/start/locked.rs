@@ -1,4 +1,5 @@
-//! The third stage of a start: its account is locked until the end of the transaction, and its key is new.
+//! The third stage of a `StartRun` request: the account is locked until the end of the transaction, and no earlier
+//! request had the same key.
 
 use super::{IfBusy, account::StartAccount, prepared::Prepared, resolved::Resolved, target::Target};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     runs::{Run, Status, finish},
 };
 
-/// A start whose account is locked.
+/// A request whose account is locked.
 pub(super) struct Locked<'a> {
     pub(super) prepared: Prepared<'a>,
     pub(super) tx: Tx,
@@ -47,7 +48,8 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Applies `if_busy` to a thread with unfinished runs; returns the runs that it ended.
+/// Applies `if_busy` to the unfinished runs of the thread. Returns the runs that were ended, with their terminal
+/// events.
 async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
     match if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! The first stage of a start: the request as the caller made it.
+//! The first stage of a `StartRun` request: the request as the caller made it.
 
 use std::time::Instant;
 
@@ -49,15 +49,15 @@ impl Mode {
     }
 }
 
-/// A run to start.
+/// A `StartRun` request.
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
-    /// The task.
+    /// Text of the user message. It may be absent if the run continues an existing thread.
     pub prompt: Option<String>,
     /// The thread to continue, or the id of the new thread in optimistic mode.
     pub thread_id: Option<Uuid>,
     pub project_id: Option<Uuid>,
-    /// True if the client generated the ids.
+    /// True in optimistic mode: the client has generated the ids of the thread and the project.
     pub optimistic: bool,
     /// The agent; the account's default agent if absent.
     pub agent_id: Option<Uuid>,
@@ -95,7 +95,7 @@ impl NewRun {
         })
     }
 
-    // Validates a start, with the wording fixed by the API documentation.
+    // Validates the request. The API documentation fixes the wording of some of the errors.
     fn check(&self) -> Result<()> {
         if self.optimistic && (self.thread_id.is_none() || self.project_id.is_none()) {
             return Err(Error::invalid("thread_id and project_id required for optimistic mode"));

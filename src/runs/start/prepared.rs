@@ -1,4 +1,4 @@
-//! The second stage of a start: the request is valid, and its files exist. Nothing is locked yet.
+//! The second stage of a `StartRun` request: the request is valid, and its uploads exist. Nothing is locked yet.
 
 use std::{ops::ControlFlow, time::Instant};
 
@@ -10,28 +10,29 @@ use crate::{
     uploads::{self, Upload},
 };
 
-/// A valid request. All later stages contain it.
+/// A valid request. The later stages contain this value until the commit.
 pub(super) struct Prepared<'a> {
     pub(super) app: &'a App,
     pub(super) caller: &'a Caller,
     pub(super) new: NewRun,
     /// The files, in the order of the request.
     pub(super) files: Vec<Upload>,
-    /// The idempotency key, if the start has one.
+    /// The idempotency key, if the request has one.
     pub(super) key: Option<Key>,
     pub(super) room: Room,
-    /// Beginning of the start.
+    /// Time at which the request began, for the timing.
     pub(super) began: Instant,
 }
 
 impl<'a> Prepared<'a> {
-    /// Begins the transaction and locks the account. If an earlier start had the same key, the result is the run of
-    /// that start.
+    /// Begins the transaction and locks the account. If an earlier request had the same key, returns the run of that
+    /// request.
     pub(super) async fn lock(self) -> Result<ControlFlow<Started, Locked<'a>>> {
         let (app, caller) = (self.app, self.caller);
         let tx = queue::begin(app, caller.account_id, "runs.start").await?;
-        // Lock the account first, so that two starts cannot both take the last free slot. Look up the key before
-        // checking limits, so that a retry of an accepted start succeeds even if the limits are now reached.
+        // Lock the account first, so that two requests cannot both use the last run that a limit allows. Look up the
+        // key before checking limits, so that a retry of an accepted request succeeds even if the limits are now
+        // reached.
         let account = StartAccount::lock(&tx, caller, self.new.agent_id).await?;
         let earlier = match &self.key {
             Some(key) => key.find(app, &tx, caller).await?,

@@ -1,4 +1,4 @@
-//! The fourth stage of a start: its thread, project and agent are known.
+//! The fourth stage of a `StartRun` request: the thread, the project and the agent are known.
 
 use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A start that knows what it runs.
+/// A request whose thread, project and agent are known.
 pub(super) struct Resolved<'a> {
     pub(super) prepared: Prepared<'a>,
     pub(super) tx: Tx,
@@ -27,13 +27,13 @@ pub(super) struct Resolved<'a> {
     pub(super) target: Target,
     /// The agent's version; absent for the built-in agent.
     pub(super) agent: Option<Pinned>,
-    /// Runs of the thread that this start has ended, with their terminal events.
+    /// Runs of the thread that this request has ended, with their terminal events.
     pub(super) ended: Vec<(Run, Stored)>,
 }
 
 impl<'a> Resolved<'a> {
-    /// Gets an admission from the account's plan, and decides how many credits to reserve for the first model call.
-    /// Running runs are read only if the plan limits them or the model has a price.
+    /// Checks that the account's plan allows the run, and decides how many credits to reserve for the first model call.
+    /// The unfinished runs are read only if the plan limits their number or the model has a price.
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
         let (app, caller) = (self.prepared.app, self.prepared.caller);
         let plan = self.plan();

@@ -1,5 +1,5 @@
-//! Space for the files of a start. The workspace is measured before the transaction, and the space is checked inside
-//! the transaction.
+//! Space in the workspace for the files of a `StartRun` request. The workspace is measured before the transaction, and
+//! the space is checked inside the transaction.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use crate::{
     uploads::{self, Upload, room::Measured},
 };
 
-/// The project's workspace before the transaction. While this value exists, this process places no other files in the
-/// workspace.
+/// Size and file names of the project's workspace, read before the transaction. While this value exists, this process
+/// places no other files in the workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,
@@ -25,8 +25,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Measures the workspace of an existing project. A start without files needs no measurement, and a new project is
-    /// empty.
+    /// Measures the workspace of an existing project. No measurement is needed for a request without files, or for a
+    /// new project, whose workspace is empty.
     pub(super) async fn look(app: &App, caller: &Caller, new: &NewRun) -> Result<Self> {
         let scope = caller.scope();
         if new.files.is_empty() {

@@ -1,4 +1,5 @@
-//! The last stage of a start: the run that the call started, or that an earlier call with the same key started.
+//! The last stage of a `StartRun` request: the run that this request or an earlier request with the same key has
+//! started.
 
 use std::time::Duration;
 
@@ -6,17 +7,17 @@ use uuid::Uuid;
 
 use crate::{accounts::Caller, app::App, error::Result, projects, runs::Run};
 
-/// A run that was started by this call or by an earlier call with the same key.
+/// A run that this request or an earlier request with the same key has started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     pub run: Run,
     /// The sandbox, if its row exists.
     pub sandbox_id: Option<Uuid>,
-    /// Timing of the start.
+    /// Duration of the request's phases; zero if an earlier request started the run.
     pub timing: Timing,
 }
 
-/// Duration of the phases of a start.
+/// Duration of the phases of a `StartRun` request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Time to wait for the writer lane or the account's lock, to read and to decide.
@@ -30,10 +31,11 @@ pub struct Timing {
 }
 
 impl Started {
-    /// The answer to a retry, with the run of the earlier call.
+    /// Builds the response to a retry from the run of the earlier request.
     pub(super) async fn earlier(app: &App, caller: &Caller, run: Run) -> Result<Self> {
         let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-        // The first response did not contain a sandbox that was created later.
+        // Leave out a sandbox that was created later than the run, because the first response did not contain it
+        // either.
         let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
         Ok(Self {
             sandbox_id: sandbox.map(|sandbox| sandbox.id),

@@ -1,4 +1,4 @@
-//! The target of a start: the thread and project that the start continues or creates.
+//! The target of a `StartRun` request: the thread and project that the run continues or creates.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement};
 use uuid::Uuid;
@@ -18,9 +18,9 @@ use crate::{
     uploads::Upload,
 };
 
-/// Maximum length in characters of the name that a new thread or project takes from the prompt.
+/// Maximum length in characters of the name that a new thread or project gets from the prompt.
 const NAME_CHARS: usize = 80;
-/// The thread and project of a start.
+/// The thread and project of a new run.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) thread_id: Uuid,
@@ -40,7 +40,7 @@ impl Target {
         };
         match (thread, new.thread_id) {
             (Some(thread), _) => {
-                // A thread stays in its project.
+                // A thread cannot move to another project.
                 if new.project_id.is_some_and(|project_id| project_id != thread.project_id) {
                     return Err(project_not_found());
                 }
@@ -88,7 +88,7 @@ impl Target {
         Ok(query.all(tx).await?)
     }
 
-    /// Finds the sandbox of the project; creates its row if there are files.
+    /// Finds the sandbox of the project; creates the sandbox's row if the run has files.
     pub(super) async fn sandbox_for(&self, tx: &Tx, run: &Run, files: &[Upload]) -> Result<Option<SandboxRow>> {
         let scope = Scope::account(run.account_id);
         if !files.is_empty() {
@@ -101,7 +101,8 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// Builds the statements that create missing rows and move existing ones to the top of the lists.
+    /// Builds the statements that insert a new thread or project, and that move an existing thread or project to the
+    /// top of the lists.
     pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
         let name: String = new
             .prompt
@@ -149,8 +150,8 @@ impl Target {
     }
 }
 
-/// Converts the error of an insert. If the id from the client already exists, its row belongs to another account,
-/// because the caller's own rows were found before.
+/// Converts the error of an insert. If an id from the client already exists, the existing row belongs to another
+/// account, because a row of the caller's account would have been found before.
 pub(super) fn lost_race(error: DbErr) -> Error {
     if is_duplicate(&error) {
         threads::list::not_found().caused_by(error)

@@ -1,4 +1,4 @@
-//! The sixth stage of a start: all rows are written, but not committed.
+//! The sixth stage of a `StartRun` request: all rows are written, but not committed.
 
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::{
     uploads::place,
 };
 
-/// A start with all its rows.
+/// A request whose rows are written.
 pub(super) struct Written<'a> {
     pub(super) prepared: Prepared<'a>,
     pub(super) tx: Tx,
@@ -31,7 +31,7 @@ pub(super) struct Written<'a> {
     pub(super) run: Run,
     /// The first events of the run.
     pub(super) first: Vec<Stored>,
-    /// The worker slot that the run has taken.
+    /// The worker slot that is reserved for the run.
     pub(super) slot: Option<WorkerSlot>,
     /// The sandbox, if its row exists.
     pub(super) sandbox_id: Option<Uuid>,
@@ -81,8 +81,8 @@ impl Written<'_> {
     }
 }
 
-// The start is already durable, so a failure to place its files must not fail the call. The worker then places the
-// files before the first step.
+// The run is already committed, so a failure to place its files must not fail the request. After such a failure, the
+// worker places the files before the first step.
 async fn place_files(app: &App, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;
