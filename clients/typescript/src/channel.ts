@@ -56,7 +56,7 @@ export class Channel {
     return typeof this.#token === "function";
   }
 
-  /** Calls a method without retries. */
+  /** Calls a method without retries. The request and the response are plain objects. */
   async call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,

@@ -151,7 +151,7 @@ export class Feed {
     const group = new Group(this.#channel, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
-    // The group reports failures to its readers.
+    // The group reports failures to its readers, so they are not handled here.
     void group.run().finally(() => this.#groups.delete(group));
   }
 }
