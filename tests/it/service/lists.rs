@@ -144,7 +144,7 @@ async fn agents_are_listed_in_the_requested_order() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 server.clock.advance(APART);
             }
-            // The last update is that of Berta, the first agent.
+            // Berta, the first agent, now has the newest update.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),

@@ -1,4 +1,4 @@
-//! Every field of a list request binds its page tokens. The test takes the methods and fields from the contract.
+//! A page token is bound to every field of its list request. The test reads the methods and fields from the contract.
 
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 use runyard::config::Limits;
