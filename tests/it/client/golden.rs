@@ -2,7 +2,7 @@
 //! table.
 //!
 //! Uploads, streams and downloads use the methods of the client. Every other call uses the channel of the client.
-//! Requests are read and answers are printed by prost-reflect, not by the JSON codec of the server.
+//! prost-reflect reads the requests and prints the answers, so the JSON codec of the server is not involved.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -65,7 +65,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // A node that collects rows reads all of them first.
+    // A node that collects rows, such as a sort, reads all of them before it returns the first, even below a LIMIT.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,
