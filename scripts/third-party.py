@@ -28,7 +28,7 @@ LEFT_OUT = {
 }
 # Names of packages that Rust's standard library needs only on systems other than Linux.
 OTHER_SYSTEMS = re.compile(r"dlmalloc|fortanix|hermit|moto-|r-efi|unwinding|vex-|wasi|windows|wit-")
-# Packages whose licence is only in the header of a source file, with that file.
+# Packages whose licence text is only in the header of a source file, each with this file.
 IN_SOURCES = {"@bufbuild/protobuf": ["dist/esm/wire/varint.js"]}
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files \

@@ -410,7 +410,7 @@ fn sql_names_only_tables_of_its_own_noun() {
     }
 }
 
-/// The module that owns each table.
+/// Maps each table to the module that owns the table.
 fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     let mut owners: BTreeMap<String, String> = [("installation".to_owned(), "installation".to_owned())].into();
     for source in sources {

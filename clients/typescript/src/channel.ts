@@ -10,7 +10,7 @@ import { fromPlain, toPlain, type Plain } from "./plain.js";
 /** A token, or a function that returns one. The function is called before every call, and again if the server rejects the token. */
 export type Token = string | (() => string | Promise<string>);
 
-/** Options of every call. */
+/** Options that every call accepts. */
 export interface CallOptions {
   /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
   signal?: AbortSignal | undefined;

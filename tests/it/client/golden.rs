@@ -24,7 +24,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Keys of an update request that do not name a change.
+/// Fields of an update request that are not changes.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",

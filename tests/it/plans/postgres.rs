@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Connection settings of the server. They make a plan hold for every parameter value.
+/// Settings of the server's PostgreSQL connections. With them, a plan holds for every parameter value and uses an index
+/// if one exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),

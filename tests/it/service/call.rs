@@ -211,7 +211,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-    // If an answer has no message, its status is in the headers.
+    // If an answer has no message, the gRPC status is in the headers.
     let mut trailers = response.headers().clone();
     let mut body = response.bytes().await.unwrap();
     let mut messages = Vec::new();

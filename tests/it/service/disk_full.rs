@@ -53,7 +53,7 @@ async fn start(program: &Program) -> (u16, String) {
     (answer.status().as_u16(), code)
 }
 
-/// Fills the disk; returns the file that occupies the space.
+/// Fills the disk with one file; returns the path of this file.
 fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();

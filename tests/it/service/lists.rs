@@ -179,7 +179,7 @@ async fn agents_are_listed_in_the_requested_order() {
     .await;
 }
 
-/// The queries of each upload and of each sweep use an index. They do not read the rows of all accounts.
+/// Each upload and each sweep finds its rows by an index and does not read the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     on_every_database(

@@ -150,7 +150,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A token of another list is refused. A token with one changed character is refused, too.
+                // A page token of another list is refused, and so is a page token with one changed character.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");

@@ -174,7 +174,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A test server on which a request to `/by-id/<number>` fails with the status of that number.
+    /// A test server on which a request to `/by-id/<number>` fails with `status(number)`.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();

@@ -34,7 +34,7 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a client."""
+    """The options of a client, with defaults applied."""
 
     address: str
     is_secure: bool
