@@ -3,8 +3,8 @@
 # found.
 #
 # It needs this repository's toolchain, a C++ compiler and cargo-fuzz. If the compiler or cargo-fuzz is missing, the
-# script installs it. The script does not use the address sanitizer, which needs a nightly toolchain. The parsers have
-# no unsafe code of this repository, and assertions check their properties.
+# script installs it. The script does not use the address sanitizer, because the sanitizer needs a nightly toolchain.
+# This repository's parsers contain no unsafe code, and assertions check their properties.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -40,7 +40,7 @@ start() {
     if [ "$(id -u)" = 0 ]; then
         chown -R postgres "$folder"
     fi
-    # The cluster runs without fsync, because tests that simulate a crash do not use it.
+    # The cluster runs without fsync. Tests that simulate a crash do not use this cluster.
     as_postgres "$bin/initdb" --pgdata "$folder/data" --username runyard --pwfile "$folder/password" \
         --auth scram-sha-256 --encoding UTF8 --locale C --no-sync >"$folder/initdb.log" 2>&1 || {
         cat "$folder/initdb.log" >&2

@@ -21,14 +21,14 @@ LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice|patents", r
 # Source files are not licence texts, even if they are named after a licence.
 SOURCE_FILE = re.compile(r"\.(rs|c|h|py|js|ts|json|toml|html|S|pl|go|cc|sh)$")
 
-# Files with licence texts that do not apply to this program.
+# Licence files that do not apply to this program, each with the reason.
 LEFT_OUT = {
     ("libsqlite3-sys", "sqlcipher/LICENSE"): "SQLCipher is not compiled in",
     ("zstd-sys", "zstd/COPYING"): "zstd has two licences; this program uses it under the BSD licence",
 }
 # Names of packages that Rust's standard library needs only on systems other than Linux.
 OTHER_SYSTEMS = re.compile(r"dlmalloc|fortanix|hermit|moto-|r-efi|unwinding|vex-|wasi|windows|wit-")
-# Packages whose licence is only in the header of a source file, with that file.
+# Packages whose licence text is only in the header of a source file, each with this file.
 IN_SOURCES = {"@bufbuild/protobuf": ["dist/esm/wire/varint.js"]}
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files \
@@ -50,7 +50,7 @@ class Failure(Exception):
 
 
 class Package:
-    """An included package with the licence that its authors declare, and the licence texts."""
+    """An included package: the licence that its authors declare, and the licence texts."""
 
     def __init__(self, kind, name, version, licence, texts):
         self.kind, self.name, self.version, self.licence = kind, name, version, licence

@@ -17,7 +17,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# Time limits in seconds: of the generated requests, and of the whole process.
+# Time limits in seconds. BUDGET applies to the generated requests, PATIENCE to the whole process.
 BUDGET, PATIENCE = 100, 180
 
 

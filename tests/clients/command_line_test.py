@@ -77,7 +77,7 @@ class CommandLineTest(unittest.TestCase):
 
 
 class PlanTest(unittest.TestCase):
-    """Tests the messages about plans that a server's operator gets."""
+    """Tests the plan messages that the operator of a server gets."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,7 +1,8 @@
 """Plays golden.json through a client. GOLDEN.md describes the table.
 
-The test of a client provides an adapter for this client, called a door. It has the methods `call(method, request)`,
-`upload(name, data)`, `stream(request, most)` and `read(request)`, which return JSON types or raise `Refused`.
+The test of each client provides an adapter, which this module calls a door. An adapter has the methods
+`call(method, request)`, `upload(name, data)`, `stream(request, most)` and `read(request)`. They return JSON types or
+raise `Refused`.
 """
 
 import json
@@ -116,7 +117,7 @@ class Player:
             self.match({"$has": expected} if key == "has" else expected, seen[key], key)
 
     def filled(self, value):
-        """Replaces the references in a request."""
+        """Returns a value in which saved values replace the references."""
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -65,7 +65,7 @@ def turns(prompt):
 
 
 def next_turn(messages):
-    """Returns the next turn of a conversation and its number."""
+    """Returns the next turn of a conversation and the number of this turn."""
     users = [position for position, message in enumerate(messages) if message.get("role") == "user"]
     if not users:
         return [("say", "Done.")], 0
@@ -131,7 +131,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # Like in real models, a token is about four characters.
+        # As in real models, a token is about four characters.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests clients in other languages than Rust against a real server: stubs generated from the .proto files, and the clients of this
-# repository. Each part is a separate script. RUNYARD_BIN is the path of the server.
+# Tests clients in languages other than Rust against a real server: stubs generated from the .proto files, and the
+# clients of this repository. Each part is a separate script. RUNYARD_BIN is the path of the server.
 #
 # run.sh [PART...]: runs only these parts.
 set -euo pipefail

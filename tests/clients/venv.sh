@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # venv.sh NAME REQUIREMENTS [WHEEL]: creates a virtual environment with these packages and prints its path. If the
-# requirements, the Python version or pyproject.toml changed, creates a new one. Always installs the wheel again.
+# requirements, the Python version or pyproject.toml changed, creates a new environment. Always installs the wheel
+# again.
 set -euo pipefail
 
 name=$1

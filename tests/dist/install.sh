@@ -92,7 +92,7 @@ install_package() {
 shown() {
     stat --format='%U:%G %a' "$1"
 }
-# Runs a program as the unit does: with the unit's user, without capabilities and without a way to gain capabilities.
+# Runs a program as the unit does: with the unit's user, without capabilities and unable to gain any.
 as_service() {
     setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
         env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin RUNYARD_SERVER="http://127.0.0.1:$PORT" "$@"
@@ -198,7 +198,8 @@ asked daemon-reload
 for file in passwd group shadow; do
     cmp "/etc/$file" "/run/$file"
 done
-# The upper layer of the overlay contains all changes. Character devices stand for deleted files. Files of the test do not count.
+# The upper layer of the overlay contains all changes. A character device in it marks a deleted file. Files that the
+# test itself created do not count.
 rm /usr/local/sbin/systemctl
 left=$(find /run/upper -iname '*runyard*' ! -type c)
 [ -z "$left" ] || fail "left behind: $left"

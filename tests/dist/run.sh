@@ -98,7 +98,7 @@ fi
 
 echo "── program as an unprivileged user"
 scripts/install.sh bwrap:bubblewrap curl:curl
-# Runs the program as the unit does: with a separate user, without capabilities and without a way to gain capabilities.
+# Runs the program as the unit does: with a separate user, without capabilities and unable to gain any.
 as_service=(env)
 if [ "$(id -u)" = 0 ]; then
     as_service=(setpriv --reuid=64123 --regid=64123 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all)

@@ -138,7 +138,7 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // These tokens are signed with another key on the same curve, and with a key on another curve.
+    // The first token is signed with another key on the same curve, the second token with a key on another curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -330,8 +330,8 @@ fn j13_only_the_compact_form_is_accepted() {
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // The payload is encoded as standard base64 and then signed. It contains both letters that differ from URL-safe
-    // base64.
+    // The payload is signed in standard base64 instead of URL-safe base64. The encoded payload contains both characters
+    // in which the two encodings differ.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");

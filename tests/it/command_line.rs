@@ -254,7 +254,7 @@ fn a_local_token_is_never_sent_to_another_machine() {
             message.contains("is not on this machine") && message.contains("RUNYARD_TOKEN"),
             "{message}"
         );
-        // Control: the command connects to an address on this machine. No server listens there.
+        // Control: the command connects to this address on this machine, where no server listens.
         let message = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
         assert!(message.contains("start one with `runyard serve`"), "{message}");
     }

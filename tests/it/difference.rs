@@ -16,7 +16,8 @@ pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected
     );
 }
 
-/// Checks that two lists contain the same entries in any order. An entry that occurs twice must occur twice in both.
+/// Checks that two lists contain the same entries in any order. An entry that occurs twice must occur twice in both
+/// lists.
 #[track_caller]
 pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     if let Some(difference) = difference(found, expected) {

@@ -1,5 +1,5 @@
-//! Runs the checks of `make fuzz` on every input that is stored in `fuzz/seeds/`. For each bug that fuzzing has found,
-//! the folder contains the input.
+//! Runs the checks of `make fuzz` on every input in `fuzz/seeds/`. The folder also contains each input with which
+//! fuzzing found a bug.
 
 use std::{fs, panic::catch_unwind, path::Path};
 

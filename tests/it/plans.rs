@@ -42,8 +42,8 @@ const WALKED: &[(&str, &str)] = &[
     ("agents_by_name", "\"deleted_at\" IS NULL"),
 ];
 
-/// Statements that may read or sort more rows than they return. Each entry is a part of the statement and the bound on
-/// its rows.
+/// Statements that may read or sort more rows than they return. Each entry has a part of the statement, and the reason
+/// why the number of rows is bounded.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"search_text\" LIKE",
@@ -178,7 +178,7 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
                     "no recorded statement contains {part}"
                 );
             }
-            // The server explains the statements when it closes.
+            // The server explains the recorded statements when it closes, after this block.
         },
     )
     .await;

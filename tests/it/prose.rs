@@ -39,7 +39,7 @@ const EXEMPT: &[&str] = &[
     "tests/clients/GOLDEN.md",
 ];
 
-/// Lines of prose of a file: the line number, the text, and whether a comment or paragraph starts there.
+/// Returns the lines of prose in a file: the line number, the text, and whether a comment or paragraph starts there.
 fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     let mark = match Path::new(path).extension().and_then(|name| name.to_str()) {
         Some("rs" | "proto" | "ts" | "tsx" | "mjs") => "//",

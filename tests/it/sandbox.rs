@@ -111,7 +111,8 @@ async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
     execution.text
 }
 
-/// A sleep duration in seconds. It is unique to this test process, because two test runs may overlap.
+/// A sleep duration in seconds that also identifies a process. It is unique to this test process, because two test runs
+/// may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }

@@ -197,7 +197,7 @@ async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHan
     (address, app, (stopping, task))
 }
 
-/// An authenticated caller.
+/// Sends requests with the token of one caller.
 #[derive(Clone)]
 pub struct Caller {
     pub token: String,
@@ -271,7 +271,6 @@ impl Caller {
     }
 }
 
-/// An HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -318,7 +317,6 @@ impl Answer {
     }
 }
 
-/// One server-sent event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SseEvent {
     pub id: String,

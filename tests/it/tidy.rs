@@ -358,8 +358,8 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
-/// The row types of a noun are public under the noun's names, but its `table` modules are private. The compiler
-/// therefore refuses a query for the rows of another noun.
+/// A noun exports its row types under its own names, but its `table` modules are private. A query needs these modules,
+/// so the compiler refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -410,7 +410,7 @@ fn sql_names_only_tables_of_its_own_noun() {
     }
 }
 
-/// The module that owns each table.
+/// Maps each table to the module that owns the table.
 fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     let mut owners: BTreeMap<String, String> = [("installation".to_owned(), "installation".to_owned())].into();
     for source in sources {

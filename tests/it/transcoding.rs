@@ -1,4 +1,4 @@
-//! The transcoder over real sockets. Behind it is a tonic gRPC service that the test scripts.
+//! The transcoder over real sockets, in front of a tonic gRPC service whose answers the test scripts.
 
 mod faults;
 mod forms;

@@ -170,7 +170,8 @@ class WithShortTimeouts(Behind):
     def uploads(self, proxy, path, size, headers):
         """Sends twenty uploads and counts the statuses of the responses."""
         seen = {}
-        # The test uses curl because curl reads while it sends. Envoy closes the connection of a refused upload after a second.
+        # The test uses curl, which reads while it sends. Envoy closes the connection of a refused upload after a
+        # second, so a client that reads later would miss the response.
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", "@-"]
         for name, value in {"content-type": "application/json", "expect": "", **headers}.items():
             command += ["--header", f"{name}: {value}"]

@@ -93,7 +93,7 @@ class InstallTest(unittest.TestCase):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # The program does not count if its package is not installed.
+        # Without a place, only the package counts. The program does not.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 

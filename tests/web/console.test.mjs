@@ -20,7 +20,7 @@ const LIMIT = { timeout: 400_000 };
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** Matches the browser's messages about broken connections. */
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
-/** Maximum length of a main-thread task while a run streams. */
+/** Maximum length of a main-thread task while a run streams, in milliseconds. */
 const LONGEST_TASK_MS = 200;
 
 let browser;

@@ -3,14 +3,17 @@
 const FIRST_MS = 100;
 const LONGEST_MS = 5_000;
 
-/** Returns the pause before attempt `failures + 1` in milliseconds. The pause is not shorter than the server's retry delay. */
+/**
+ * Returns the pause in milliseconds after this number of failures. The pause is never shorter than the server's retry
+ * delay.
+ */
 export function backoffMs(failures: number, retryAfterSeconds = 0): number {
   const bound = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 10));
   // Half of the pause is random, so that the clients of a failed server do not all retry at the same time.
   return Math.max(bound / 2 + (Math.random() * bound) / 2, retryAfterSeconds * 1_000);
 }
 
-/** Sleeps. If the signal aborts, rejects with the signal's reason. If the browser comes online, resolves early. */
+/** Sleeps. Rejects with the signal's reason if the signal aborts. Resolves early if the browser comes online. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -30,7 +33,10 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Registers a callback for the browser's "online" event. Returns a function that removes it. Does nothing outside browsers. */
+/**
+ * Registers a callback for the browser's "online" event. Returns a function that removes the callback. Does nothing
+ * outside browsers.
+ */
 export function onOnline(callback: () => void): () => void {
   const place = globalThis as { addEventListener?: unknown; document?: unknown };
   if (place.document === undefined || typeof place.addEventListener !== "function") {

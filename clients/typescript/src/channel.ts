@@ -10,7 +10,7 @@ import { fromPlain, toPlain, type Plain } from "./plain.js";
 /** A token, or a function that returns one. The function is called before every call, and again if the server rejects the token. */
 export type Token = string | (() => string | Promise<string>);
 
-/** Options of every call. */
+/** Options that every call accepts. */
 export interface CallOptions {
   /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
   signal?: AbortSignal | undefined;
@@ -56,7 +56,7 @@ export class Channel {
     return typeof this.#token === "function";
   }
 
-  /** Calls a method without retries. */
+  /** Calls a method without retries. The request and the response are plain objects. */
   async call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,

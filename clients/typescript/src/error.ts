@@ -45,9 +45,9 @@ export interface ErrorDetails {
   readonly runningThreadIds?: readonly string[];
   /** The number of the caller's active runs. */
   readonly runningCount?: number;
-  /** The current number of limited resources. */
+  /** The number of objects that count towards the limit. */
   readonly currentCount?: number;
-  /** The limit of the plan. */
+  /** The maximum that the plan allows. */
   readonly limit?: number;
   /** The caller's tier. */
   readonly tierName?: string;
@@ -210,7 +210,7 @@ function detailsOf(error: ConnectError): ErrorDetails {
   };
 }
 
-/** Whether the error is temporary, so that a later retry may succeed. */
+/** Whether an error is temporary, so that a later retry may succeed. */
 export function isPassing(error: unknown): error is RunyardError {
   return error instanceof RunyardError && (error.kind === "unavailable" || error.kind === "throttled");
 }

@@ -20,7 +20,7 @@ export type ConnectionState =
 /** A listener for connection states. */
 export type OnConnection = (state: ConnectionState) => void;
 
-/** Options of a stream. */
+/** Options for streaming the events of runs. */
 export interface FollowOptions {
   /** Sequence number of the last event that the reader has. The default 0 means that the reader has no events. */
   afterSequence?: number | undefined;
@@ -46,7 +46,7 @@ export interface FeedOptions {
   onConnection: OnConnection | undefined;
 }
 
-/** All streams of a client. */
+/** The streams of a client. Several readers may share a stream. */
 export class Feed {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
@@ -151,7 +151,7 @@ export class Feed {
     const group = new Group(this.#channel, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
-    // The group reports failures to its readers.
+    // The group reports failures to its readers, so they are not handled here.
     void group.run().finally(() => this.#groups.delete(group));
   }
 }

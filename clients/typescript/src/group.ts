@@ -18,7 +18,7 @@ import { fromPlain } from "./plain.js";
 const RUNS_PER_STREAM = 100;
 // Delay before a stream is reopened to add new runs, so that several new runs cause only one reopening.
 const GATHER_MS = 15;
-// If a reader that gave a cursor receives nothing for this long, the cursor may be the end of the run.
+// If a reader that resumed from a cursor receives nothing for this long, check whether the run has ended at the cursor.
 const QUIET_MS = 500;
 // A stream that stayed open for this long counts as a success, even without events.
 const STEADY_MS = 5_000;
@@ -31,7 +31,10 @@ export interface Follower {
   readonly onConnection: OnConnection | undefined;
   /** Whether the inbox is full. The run is then omitted from the stream until the inbox has room. */
   parked: boolean;
-  /** Whether events of the open stream were dropped. The next stream starts at the cursor and delivers the events again. */
+  /**
+   * Whether events of the open stream were dropped. The next stream starts at the cursor, so it delivers these events
+   * again.
+   */
   behind: boolean;
   /** Whether the open stream has delivered an event for the run. */
   hasReceived: boolean;
@@ -193,8 +196,8 @@ export class Group {
     }
   }
 
-  // If a stream starts after the last event of a run, it receives nothing, both from a run that has ended and from a run that
-  // pauses. To distinguish these cases, the event at the cursor is requested again: only the terminal event ends a run.
+  // A stream that starts after the newest event of a run receives nothing, whether the run has ended or only pauses. To
+  // distinguish the two cases, the event at the cursor is requested again: only a terminal event ends a run.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.hasReceived && !member.parked && this.#members.has(member)) {

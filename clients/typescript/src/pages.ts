@@ -35,7 +35,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     } while (pageToken);
   }
 
-  /** Returns up to `most` items as an array (10,000 by default). */
+  /** Returns up to `most` items as an array. The default of `most` is 10,000. */
   async all(most = 10_000): Promise<T[]> {
     const items: T[] = [];
     for await (const item of this) {

@@ -151,7 +151,8 @@ export class Sandboxes {
         return;
       } catch (error) {
         failures += 1;
-        // A download without an ETag cannot resume. Archives of folders have none, because each archive may be different.
+        // A download without an ETag cannot resume. Archives of folders have no ETag, because each archive may be
+        // different.
         if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
           throw error;
         }

@@ -144,8 +144,8 @@ test("an unavailable server is an error after the last attempt", LIMIT, async ()
 });
 
 /**
- * A TCP proxy in front of the server. `onBytes(connection, count)` may change a connection, or return the number of bytes
- * after which to cut it.
+ * A TCP proxy in front of the server. `onBytes(connection, count)` may change a connection. It may also return the
+ * number of bytes after which the proxy cuts the connection.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -332,7 +332,7 @@ test("a run continues without a reader and ends when stopped", LIMIT, async () =
 });
 
 test("wait resumes from the reader's cursor", LIMIT, async () => {
-  // The cursor of each opened stream, read from the request. Its body is a frame header of five bytes, followed by the message.
+  // The cursors of the opened streams, from the request bodies: a frame header of five bytes, then the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {

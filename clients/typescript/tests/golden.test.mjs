@@ -63,7 +63,8 @@ const CALLS = {
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
   "AccountService.ListApiKeys": (client, asked) => page("apiKeys", client.apiKeys.list(asked)),
   "AccountService.RevokeApiKey": (client, { keyId }) => client.apiKeys.revoke(keyId),
-  // The client's `write` uploads and writes a file in one call. The test therefore makes the single calls through `call`.
+  // The client's `write` makes several API calls at once. The test makes each of these calls separately, through
+  // `call`.
   "SandboxService.WriteFile": (client, asked) => client.call(SandboxService.method.writeFile, asked),
   "FileService.CreateUpload": (client, { name, size }) =>
     client.call(FileService.method.createUpload, { name, size: BigInt(size) }),

@@ -14,12 +14,12 @@ import unittest
 from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
-    # Minimum number of scripts in each document. If a snippet loses its mark `run`, the number is too low.
+    # The minimum number of scripts in each document. If a snippet loses its mark `run`, a document has too few scripts.
     "docs/quickstart.md": 3,
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Beginnings of the unmarked snippets, which other tests cover.
+# Beginnings of the unmarked snippets. Other tests cover these snippets.
 OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",

@@ -22,7 +22,7 @@ NEEDED = (
 
 class JavaTest(unittest.TestCase):
     def compile(self, made, path):
-        """Returns the folder of the classes. Classes are cached by a hash of the sources, because compiling is slow."""
+        """Returns the folder of the compiled classes, cached by a hash of the sources because compiling is slow."""
         sources = sorted(made.rglob("*.java"))
         wanted = hashlib.sha256(path.encode())
         for source in (*sources, HERE / "Smoke.java"):

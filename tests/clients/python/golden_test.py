@@ -55,7 +55,7 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# The client returns a list without the field name that the list has in the API. These are the field names, by method or service.
+# The client returns lists without the field name of the API. These are the field names, by method or service.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs",
@@ -83,7 +83,8 @@ class Door:
 
     def call(self, method, request):
         if method.startswith("FileService."):
-            # The client has only one method for a whole upload. The test therefore makes the single calls through the transport.
+            # The client uploads a file with one method. The test makes each API call of the upload separately, through
+            # the transport.
             known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
             message = json_format.ParseDict(request, known.request())
             answer = self.refuse(lambda: self.client._transport.call(known, message))

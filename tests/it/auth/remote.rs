@@ -21,7 +21,7 @@ use super::{
     signer::{Signer, auth},
 };
 
-/// The answer of the issuer.
+/// The issuer's answer to a request for its keys.
 #[derive(Clone)]
 enum Says {
     Keys(Vec<Value>),
@@ -96,7 +96,7 @@ fn token(signer: &Signer) -> String {
     signer.sign_with_header(&json!({"alg": signer.alg(), "kid": signer.kid()}), &claims)
 }
 
-/// Returns true if the token is accepted this many seconds after the start.
+/// Returns true if the token is accepted `seconds` after the start of the test.
 async fn gets_in(verifier: &Verifier, token: &str, seconds: i64) -> bool {
     let now = chrono::DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     verifier.refresh_for(token, now).await;

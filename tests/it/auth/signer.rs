@@ -22,7 +22,7 @@ use sha2::Sha256;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A key and its algorithm.
+/// A private key that signs test tokens, with its algorithm.
 pub struct Signer {
     key: Key,
     kid: String,
@@ -219,7 +219,7 @@ fn sign_ec(curve: &'static EcdsaSigningAlgorithm, pkcs8: &[u8], signed: &[u8]) -
     key.sign(&SystemRandom::new(), signed).unwrap().as_ref().to_vec()
 }
 
-/// A JWKS file.
+/// Writes these keys to a temporary JWKS file.
 pub fn jwks(keys: &[Value]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(json!({"keys": keys}).to_string().as_bytes()).unwrap();

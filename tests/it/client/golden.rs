@@ -2,7 +2,7 @@
 //! table.
 //!
 //! Uploads, streams and downloads use the methods of the client. Every other call uses the channel of the client.
-//! Requests are read and answers are printed by prost-reflect, not by the JSON codec of the server.
+//! prost-reflect reads the requests and prints the answers, so the JSON codec of the server is not involved.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Keys of an update request that do not name a change.
+/// Fields of an update request that are not changes.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",

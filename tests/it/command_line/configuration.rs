@@ -128,7 +128,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         assert!(load(Some(&also_good), &[]).is_ok(), "{also_good}");
     }
 
-    // In the file, line 1 is the comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
+    // Line 1 of the file is the comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
     let table: &[(&str, &str, &str)] = &[
         (
             "input_price = 1\n",

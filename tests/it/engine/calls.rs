@@ -215,7 +215,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
         panic!("no explanation")
     };
     assert!(text.contains("failed twice in a row"), "{text}");
-    // The thread does not store the explanation.
+    // The model receives the explanation, but the thread does not store it.
     assert!(
         played
             .log

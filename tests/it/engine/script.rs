@@ -143,9 +143,9 @@ pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// Number of the first `record` call that the sink refuses.
+    /// The sink refuses the `record` call with this number and all later ones.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// Numbers of output tokens that the next reservations grant. If the queue is empty, reservations are unlimited.
+    /// The next reservations grant these numbers of output tokens. If the queue is empty, reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
@@ -208,7 +208,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // A commit takes a moment. The log therefore shows if the engine does not wait for the commit.
+        // A commit takes a moment. If the engine did not wait for the commit, the log would show a different order.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -309,7 +309,7 @@ pub fn failing(text: &str) -> ToolAnswer {
     }
 }
 
-/// A run before it starts.
+/// The set-up of a run: the model's answers, the tools and the log.
 pub struct Stage {
     pub log: Log,
     pub script: Arc<Script>,
@@ -402,7 +402,7 @@ impl Stage {
     }
 }
 
-/// A finished run.
+/// A finished run: its outcome and everything that it recorded and sent.
 pub struct Played {
     pub outcome: Outcome,
     pub log: Log,

@@ -194,13 +194,13 @@ fn through(from: Dialect, to: Dialect, json: &str) -> String {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn the_canonical_dialect_reads_what_the_specification_allows() {
     let table = [
-        // Field names.
+        // Field names may be proto names, JSON names or escaped.
         (r#"{"a_int32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"aInt32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"a \"quoted\" name": "x"}"#, r#"{"a \"quoted\" name":"x"}"#),
         (r#"{"renamed": "x"}"#, r#"{"a \"quoted\" name":"x"}"#),
         (r#"{"\u0061Int32": 1}"#, r#"{"aInt32":1}"#),
-        // Numbers.
+        // Numbers may be written as strings or with an exponent.
         (
             r#"{"aInt32": 1e2, "aInt64": 1.0, "aUint32": "5", "aUint64": "2.0"}"#,
             r#"{"aInt32":100,"aInt64":"1","aUint32":5,"aUint64":"2"}"#,
@@ -237,7 +237,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (r#"{"aDouble": 1e999}"#, "a_double: is out of range"),
         (r#"{"aFloat": 1e39}"#, "a_float: is out of range"),
-        // Booleans, strings, bytes.
+        // Booleans, strings and bytes accept no other JSON types. Bytes accept both base64 alphabets.
         (r#"{"aBool": "true"}"#, "a_bool: must be true or false"),
         (r#"{"aBool": 1}"#, "a_bool: must be true or false"),
         (r#"{"aString": 1}"#, "a_string: must be a string"),
@@ -246,7 +246,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         (r#"{"aBytes": "+/8"}"#, r#"{"aBytes":"+/8="}"#),
         (r#"{"aBytes": "+_8="}"#, "a_bytes: must be base64"),
         (r#"{"aBytes": "a b"}"#, "a_bytes: must be base64"),
-        // Enums.
+        // Enum values may be names or numbers.
         (
             r#"{"aColour": "COLOUR_DARK_BLUE", "aLevel": 1}"#,
             r#"{"aColour":"COLOUR_DARK_BLUE","aLevel":"HIGH"}"#,
@@ -256,7 +256,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
             r#"{"rColour":["COLOUR_UNSPECIFIED","COLOUR_BELOW",77,"COLOUR_RED"]}"#,
         ),
         (r#"{"aLevel": "low"}"#, r#"a_level: must be one of "LOW", "HIGH""#),
-        // Null, lists, maps, oneofs.
+        // Null means unset, but lists and maps must not contain it. Only one field of a oneof may be set.
         (
             r#"{"aInt32": null, "anInner": null, "rInt32": null, "mString": null, "cString": null, "kTime": null}"#,
             "{}",
@@ -278,7 +278,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
             r#"{"cString": "a", "cInt64": 1}"#,
             "c_int64: conflicts with another field of the same oneof",
         ),
-        // Well-known types.
+        // Well-known types have their own JSON forms.
         (
             r#"{"kTime": "2025-08-15T12:30:00.5+02:00"}"#,
             r#"{"kTime":"2025-08-15T10:30:00.500Z"}"#,
@@ -371,8 +371,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // Enums. The codec reads the short name, the full name and the number. It prints the short name, null or the
-        // number.
+        // The codec reads the short name, the full name and the number of an enum value. It prints the short name, or
+        // null for the value 0. It prints an unknown value as a number.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -400,7 +400,7 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
         (r#"{"k_duration": "1s"}"#, "k_duration=\"1s\""),
         // A field mask may use proto field names.
         (r#"{"k_mask": "icon_name,iconColor"}"#, "k_mask=\"iconName,iconColor\""),
-        // Unset fields.
+        // Null means unset. An unset optional field is printed as null.
         (
             r#"{"o_int32": null, "o_bool": null, "an_inner": null}"#,
             "an_inner=null o_bool=null o_int32=null",

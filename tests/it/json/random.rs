@@ -170,7 +170,7 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// Small numbers, large numbers and boundary values.
+/// A random number: small, large or a boundary value.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

@@ -1,4 +1,4 @@
-//! Anthropic and Gemini: the tests have the same conversation over other protocols.
+//! Anthropic and Gemini: the conversation of the other tests, over the protocols of these two providers.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Providers with the chat completions protocol, both correct and faulty. The tests check the requests, the answers and
-//! the retries.
+//! Providers with the chat completions protocol, both correct and faulty ones. The tests check the requests, the
+//! answers and the retries.
 
 use std::time::Duration;
 

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Connection settings of the server. They make a plan hold for every parameter value.
+/// Settings of the server's PostgreSQL connections. With them, a plan holds for every parameter value and uses an index
+/// if one exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
@@ -65,7 +66,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // A node that collects rows reads all of them first.
+    // A node that collects rows, such as a sort, reads all of them before it returns the first, even below a LIMIT.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

@@ -11,7 +11,7 @@ use runyard_upstream::Turn;
 /// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
-/// Checks that the counters that triggers update equal the number of rows.
+/// Checks that the row counters, which triggers update, equal the numbers of rows.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
         WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \

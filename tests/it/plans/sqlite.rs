@@ -6,8 +6,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// A number that makes the text of each statement unique. A connection that has cached an explanation does not notice
-/// that an index was dropped.
+/// Makes the text of each explained statement unique. Otherwise, a connection could return a cached explanation from
+/// before an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// The faults in the plan of a statement.

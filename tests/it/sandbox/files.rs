@@ -150,7 +150,7 @@ async fn creating_a_workspace_twice_keeps_its_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
-    // A command has put another entry in the place of output/. The service does not change this entry.
+    // A command has replaced the folder output/ with a link. The service does not change this link.
     yard.sandboxes.make(sandbox.place()).unwrap();
     assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
     say(&sandbox, "rm output").await;

@@ -326,7 +326,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
         while with_marker(&long).is_empty() {
             assert!(Instant::now() < until, "no command was started");
         }
-        // Each round kills the service a little later during the start of its sandbox.
+        // Each round kills the service a little later while a sandbox is starting.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();
@@ -334,7 +334,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // The next start of the service kills the sandboxes that were still starting.
+        // When the service starts again, it kills the sandboxes that were still starting.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }

@@ -1,5 +1,5 @@
-//! Runs all sandbox tests a second time as an unprivileged service. It has one uid for all projects and no control
-//! groups.
+//! Runs all sandbox tests a second time as an unprivileged service. This service has one uid for all projects and no
+//! control groups.
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -13,7 +13,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // The tests have already run as an unprivileged user.
+        // Without root rights, the first run of the tests was already unprivileged.
         return;
     }
     // A folder that the unprivileged user can reach, wherever the build folder is.

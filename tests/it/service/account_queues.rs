@@ -56,8 +56,8 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = server.outside().await;
-            // SQLite has no row locks. On SQLite, the test shows only that a hundred starts do not delay other
-            // accounts.
+            // SQLite has no row locks. On SQLite, the test shows only that a hundred StartRun requests do not delay
+            // other accounts.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = server.config.database_url.is_some();
             if is_postgres {
@@ -154,8 +154,9 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// A request without a token makes no query. During the test the tables are locked (on SQLite for writers only).
-/// Refusals are answered as usual, but the first request of a new subject waits, because it inserts a row.
+/// A request without a token makes no query. During the test the tables are locked (on SQLite for writers only). The
+/// server still refuses such requests as usual. In contrast, the first request of a new subject waits, because it
+/// inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(

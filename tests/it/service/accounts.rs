@@ -1,4 +1,4 @@
-//! The first request of a subject creates its account. Other accounts cannot access the account.
+//! The first request of a subject creates the subject's account, which other accounts cannot access.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

@@ -326,8 +326,8 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // At the next start of the server, the sweeper removes deleted agents that no unfinished run uses. The
-            // finished run stays readable.
+            // When the server restarts, the sweeper removes deleted agents that no unfinished run uses. The finished
+            // run stays readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;
             let swept = async {

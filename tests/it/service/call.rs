@@ -211,7 +211,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-    // If an answer has no message, its status is in the headers.
+    // If an answer has no message, the gRPC status is in the headers.
     let mut trailers = response.headers().clone();
     let mut body = response.bytes().await.unwrap();
     let mut messages = Vec::new();
@@ -277,7 +277,7 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // The events of several runs arrive in the order in which the server read them.
+        // The HTTP stream already has the events of several runs in the order in which the server read them.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]

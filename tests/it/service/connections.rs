@@ -1,5 +1,5 @@
-//! The connection limit. To admit new connections, the server closes idle connections without a credential. It also
-//! closes connections that have no credential after a minute.
+//! The connection limit. To admit new connections, the server closes idle connections that have no credential. It also
+//! closes every connection that still has no credential after a minute.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
         |config| config.http.max_connections = 20,
         async |server| {
             let token = server.caller("ann").token;
-            // The connection of an authenticated client. It is idle like the other connections.
+            // The connection of an authenticated client. This connection is as idle as the others.
             let mut known = TcpStream::connect(server.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();

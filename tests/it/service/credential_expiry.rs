@@ -34,7 +34,8 @@ async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
         .unwrap()
 }
 
-/// Checks that the stream ended with a fault, and that another credential of the account resumes it without a gap.
+/// Checks that the stream ended with a fault, and that another credential of the account resumes the stream without a
+/// gap.
 async fn goes_on(server: &TestServer, ann: &Caller, run: &serde_json::Value, before: &str) {
     assert!(before.contains("event: fault") && before.contains(WHY), "{before}");
     let (events, _) = before.split_once("event: fault").unwrap();

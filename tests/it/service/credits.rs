@@ -521,7 +521,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A failed call costs nothing. A call that costs more than the balance takes the whole balance.
+            // A failed call costs nothing. A call that costs more than the balance is charged the whole balance.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();

@@ -1,4 +1,5 @@
-//! Database checks at start: concurrent starts, an older program version, and the error text of a failed connection.
+//! Database checks when a server starts: servers that start at the same time, an older program version, and the error
+//! text of a failed connection.
 
 use runyard::{
     config::Config,

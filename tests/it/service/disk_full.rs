@@ -15,12 +15,12 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// Starts the program with its data folder on a small disk, in the program's own mount namespace.
+/// A shell line that starts the program with its data folder on a small disk, in the program's own mount namespace.
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 
 /// Expected state of `/readyz` while the disk is full. Without a disk reserve, the state depends on whether a small
-/// write succeeds. SQLite's log may have room for a small write but not for a start.
+/// write succeeds. SQLite's log may have room for a small write but not for a new run.
 #[derive(Clone, Copy)]
 enum IsReady {
     Never,
@@ -53,7 +53,7 @@ async fn start(program: &Program) -> (u16, String) {
     (answer.status().as_u16(), code)
 }
 
-/// Fills the disk; returns the file that occupies the space.
+/// Fills the disk with one file; returns the path of this file.
 fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();
@@ -81,7 +81,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     assert_eq!(ready(&program).await, 200);
     assert_eq!(health(&program).await, ServingStatus::Serving);
     let ballast = fill(&program.sees(&folder.path().join("data")));
-    // SQLite may already have allocated space for further starts, so some of them may succeed first.
+    // SQLite may already have allocated space for more runs, so the first few StartRun requests may still succeed.
     let mut refused = start(&program).await;
     for _ in 0..20 {
         if refused.0 != 200 {

@@ -276,7 +276,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The limit is a number of bytes: ten files of the maximum size. More files fit if they are smaller.
+            // The limit is a total size in bytes, equal to ten files of the maximum size. More files fit if they are
+            // smaller.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -294,7 +295,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             );
             let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
-            // A file that fits is accepted. Another account has its own limit. A file that a run uses no longer counts.
+            // A file that still fits is accepted. Another account has its own limit. A file no longer counts once a run
+            // uses it.
             let last = announce(0).await.ok();
             server
                 .caller("bob")

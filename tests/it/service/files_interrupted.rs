@@ -36,7 +36,7 @@ fn form(content: Body) -> Form {
 }
 
 async fn start(program: &Program, key: &str, content: Vec<u8>) -> reqwest::Response {
-    // Each start uses its own connection, because the server closes a connection whose request body it refused.
+    // Each request uses its own connection, because the server closes a connection whose request body it refused.
     let request = reqwest::Client::new().post(format!("{}/agent/start", program.url));
     let request = request.bearer_auth(&program.token).header("idempotency-key", key);
     request.multipart(form(content.into())).send().await.unwrap()
@@ -52,7 +52,8 @@ async fn threads(program: &Program) -> usize {
 async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // Two uploads are in progress: a form whose body is still arriving, and an announced upload with half of its bytes.
+    // Two uploads are in progress: a form whose body is still arriving, and a chunked upload that has received half of
+    // its bytes.
     let announced = program
         .request("POST", "/uploads")
         .json(&json!({"name": "half.bin", "size": 10}))
@@ -86,7 +87,7 @@ async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
     assert_eq!(staged(folder.path()), 2, "both uploads should be staged at the crash");
 
     program.start_again().await;
-    // The server deletes the partial form. The announced upload resumes where it stopped.
+    // The server deletes the partial form. The chunked upload resumes where it stopped.
     until("the partial form was not deleted", || staged(folder.path()) == 1).await;
     assert_eq!(threads(&program).await, 0);
     assert_eq!(put(&program, 5).await["complete"], true);
@@ -119,7 +120,7 @@ async fn u11_a_full_disk_refuses_only_the_upload() {
     );
     assert_eq!(threads(&program).await, 0);
     // The server has deleted the refused file, so the disk has room again. Files that fit are accepted one after the
-    // other, and the key of the refused start can be used again.
+    // other, and the idempotency key of the refused request can be used again.
     for key in ["one", "two", "three"] {
         let request = program.request("POST", "/uploads");
         let new = json!({"name": "fits.bin", "size": 5});

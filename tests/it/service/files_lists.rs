@@ -119,7 +119,8 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // If a caller disconnects, its walk continues. The next walk of the account therefore keeps waiting.
+            // If a caller disconnects, its walk continues, so the next walk of the same account still waits. Another
+            // account does not wait.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());

@@ -1,4 +1,4 @@
-//! Files of repeated and concurrent starts. Each file is stored once, under its own name.
+//! Files of repeated and concurrent StartRun requests. Each file is stored once, under its own name.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -49,7 +49,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
                 assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
-            // A retry of the same start may send the file as a chunked upload instead.
+            // A retry of the same request may send the file as a chunked upload instead.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -67,7 +67,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 0,
                 "no unused upload should count against the account"
             );
-            // A start with the same key and different content is refused and leaves nothing behind.
+            // A request with the same key and different content is refused and leaves nothing behind.
             caller
                 .form("/agent/start", form("c,d"))
                 .await
@@ -102,7 +102,7 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each start uses its own thread, so that no start waits for another start.
+                // Each request uses its own thread, so that no request waits for another one.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
@@ -130,8 +130,8 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
     .await;
 }
 
-/// The server crashes after the commit of a start and before it places the files. Meanwhile the agent of an earlier run
-/// creates a file of the same name.
+/// The server crashes after it has committed a new run and before it places the files of this run. Meanwhile, the agent
+/// of an earlier run creates a file of the same name.
 #[tokio::test]
 async fn a_file_name_taken_in_the_meantime_gets_a_number() {
     on_every_database_with(
@@ -174,7 +174,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
             ] {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
-            // The model and the messages of the thread name the file as it was stored.
+            // The request to the model and the messages of the thread contain the name under which the file was stored.
             let request = server.upstream.requests().remove(1);
             assert!(
                 request

@@ -129,7 +129,7 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-            // Two Unicode spellings of a name refer to the same file.
+            // Two Unicode encodings of the same name refer to the same file.
             for (spelling, text) in [("u\u{308}ber.txt", "one"), ("\u{fc}ber.txt", "two")] {
                 let id = upload(&caller, text.as_bytes()).await;
                 let file = caller
@@ -251,7 +251,7 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
             assert!(big.bytes().all(|byte| byte == b'x') && big.len() == 300_000, "{} bytes", big.len());
             let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("out/run.sh")).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o755);
-            // The whole workspace as an archive, over gRPC.
+            // Downloads the whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
             let request = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),

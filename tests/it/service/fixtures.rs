@@ -14,7 +14,7 @@ use crate::test_server::{Answer, Caller};
 /// Methods of the contract that are not implemented yet. The tests fail if the server implements a method of this list.
 pub const LATER: &[&str] = &[];
 
-/// Fields whose names end like the name of an id, but that do not identify an object.
+/// Fields that do not identify an object, although their names look like the names of ids.
 const NOT_IDS: &[(&str, &str)] = &[(
     "request_id",
     "an idempotency key that the client chooses, valid within its own account",

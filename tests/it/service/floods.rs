@@ -70,7 +70,7 @@ pub(super) const POST: u8 = 3;
 /// Opens an HTTP/2 connection.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
-    // Otherwise each small frame waits some 40 ms for the acknowledgement of the one before.
+    // Without this option, each small frame would wait some 40 ms for the acknowledgement of the previous frame.
     stream.set_nodelay(true).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -208,7 +208,8 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// The server announces the maximum number of streams of a connection. It refuses only the streams beyond this number.
+/// The server tells each client the maximum number of streams per connection. It refuses only the streams beyond this
+/// number.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -258,8 +259,8 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // The first request is accepted. Without an accepted credential, the server would close the connection
-            // after a minute.
+            // The first request has a valid token, because the server closes a connection without an accepted
+            // credential after a minute.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -291,7 +292,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
     others.await;
 }
 
-/// Thousands of idle connections take little memory and delay no other client.
+/// Thousands of idle connections use little memory and delay no other client.
 #[tokio::test]
 async fn h05_thousands_of_idle_connections_delay_no_other_client() {
     const CONNECTIONS: usize = 3000;

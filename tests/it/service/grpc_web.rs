@@ -1,4 +1,4 @@
-//! The server refuses gRPC-Web requests that no browser sends as invalid. It then serves the next valid call.
+//! gRPC-Web requests that no browser sends. The server refuses them as invalid and then serves the next valid call.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// Sends a call; returns its status from the headers or from the trailers frame.
+/// Sends a call; returns the gRPC status, which is in the headers or in the trailers frame.
 async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = server
         .http
@@ -96,7 +96,7 @@ async fn h11_malformed_grpc_web_is_refused() {
     .await;
 }
 
-/// nginx buffers an answer unless a header tells it not to.
+/// nginx buffers an answer unless a header of the answer turns buffering off.
 #[tokio::test]
 async fn answers_tell_a_proxy_not_to_buffer_them() {
     on_every_database(

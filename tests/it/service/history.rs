@@ -40,8 +40,8 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
             let thread_id = text(&first, "thread_id");
             let before = messages(&caller, thread_id).await.len();
 
-            // If a start has neither a prompt nor files, no message is added. The model continues from the history of
-            // the thread.
+            // If a StartRun request has neither a prompt nor files, no message is added. The model continues from the
+            // history of the thread.
             let run = caller.post("/agent/start", json!({"thread_id": thread_id})).await.ok();
             caller.ended(&run).await;
             let after = messages(&caller, thread_id).await;
@@ -296,7 +296,7 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
                 assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
-            // The run with the refused write lost nothing. It resumes when the database accepts the write.
+            // The run whose write was refused has lost nothing. It resumes when the database accepts the write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
             assert_no_gaps(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();

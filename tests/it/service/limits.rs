@@ -27,7 +27,7 @@ async fn a_refusal_has_the_same_details_over_grpc() {
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
             server.gate.open();
             caller.ended(&first).await;
-            // The slot was released.
+            // The slot was released, so another run can start.
             caller.ended(&caller.start("z").await).await;
         },
     )

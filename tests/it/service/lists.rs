@@ -144,7 +144,7 @@ async fn agents_are_listed_in_the_requested_order() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 server.clock.advance(APART);
             }
-            // The last update is that of Berta, the first agent.
+            // Berta, the first agent, now has the newest update.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),
@@ -179,7 +179,7 @@ async fn agents_are_listed_in_the_requested_order() {
     .await;
 }
 
-/// The queries of each upload and of each sweep use an index. They do not read the rows of all accounts.
+/// Each upload and each sweep finds its rows by an index and does not read the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     on_every_database(

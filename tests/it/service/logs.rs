@@ -1,5 +1,5 @@
 //! The log of the real program at its default level. Warnings about missing prerequisites come first. Each run has a
-//! line when it ends. The lines of starts and refusals contain the request id. The log contains no user content.
+//! line when it ends. The lines about new runs and refusals contain the request id. The log contains no user content.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};

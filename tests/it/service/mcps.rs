@@ -130,8 +130,8 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB and 17 entries do not, in
-            // whichever list they are.
+            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB and 17 entries do not, however
+            // they are divided between the two lists.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

@@ -92,7 +92,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 assert_same_list(&threads(&caller, "").await, &wanted, act);
                 assert_same_list(&projects(&caller).await, &above, act);
             }
-            // The entries have the same order by `updated_at`.
+            // Sorting the entries by `updated_at` gives the same order.
             for list in ["threads", "projects"] {
                 let listed = caller.get(&format!("/{list}")).await.ok();
                 let times: Vec<String> = each(&listed, list, "updated_at").iter().map(Value::to_string).collect();
@@ -286,7 +286,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
             let counts = "SELECT CAST(agents AS text) || '/' || CAST(threads AS text) || '/' || CAST(projects AS text) \
                 FROM accounts";
             assert_eq!(texts(counts).await, "1/3/2");
-            // From now on, triggers update the counts, also when a foreign key deletes rows.
+            // From now on, triggers update the counts, even when a foreign key deletes rows.
             for (change, counted) in [
                 (
                     "DELETE FROM projects WHERE updated_at < '2026-01-08T00:00:00+00:00'",

@@ -1,4 +1,4 @@
-//! Every field of a list request binds its page tokens. The test takes the methods and fields from the contract.
+//! A page token is bound to every field of its list request. The test reads the methods and fields from the contract.
 
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 use runyard::config::Limits;
@@ -43,7 +43,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     request
 }
 
-/// A value of a field that differs from the value in the first request.
+/// Returns a value for a field, different from the field's value in the first request.
 fn other_value(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),

@@ -150,7 +150,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A token of another list is refused. A token with one changed character is refused, too.
+                // A page token of another list is refused, and so is a page token with one changed character.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -274,7 +274,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
 }
 
 /// Cached data of one account is never shown to another account, however the calls interleave. The cached data are the
-/// agents, the credits and counts of an account, and the details of a refused start.
+/// agents, the credits and counts of an account, and the details of a refused StartRun request.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
     on_every_database(
@@ -294,7 +294,8 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // This run takes the only slot of the account, so the next start is refused with the id of this thread.
+                // This run occupies the account's only slot, so the next StartRun request is refused, with the id of
+                // this thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }
@@ -329,7 +330,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
     .await;
 }
 
-/// If a model never stops calling tools, the budget of its run stops it.
+/// If a model never stops calling tools, the budget of the run stops the model.
 #[tokio::test]
 async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     on_every_database_with(

@@ -1,4 +1,4 @@
-//! Deleting a project deletes everything in it. The next start sweeps the files that a crash left behind.
+//! Deleting a project deletes everything in it. When the server starts, it removes the files that a crash left behind.
 
 use reqwest::multipart::{Form, Part};
 use runyard_client::v1::{self, project_service_client::ProjectServiceClient};

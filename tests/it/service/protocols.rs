@@ -48,7 +48,7 @@ async fn a_run_over_grpc_web() {
                     .body(body);
                 let response = request.send().await.unwrap();
                 assert_eq!(response.status(), 200);
-                // If an answer has no message, its status is in the headers.
+                // If an answer has no message, the gRPC status is in the headers.
                 let early = response.headers().get("grpc-status").cloned();
                 let early = early.map(|status| format!("grpc-status:{}", status.to_str().unwrap()));
                 let (messages, trailers) = unframed(&response.bytes().await.unwrap());

@@ -1,5 +1,5 @@
 //! The server may refuse a request before it reads the body. The client still gets the answer over HTTP/1. The
-//! connection either stays open, or the answer announces that the connection closes.
+//! connection either stays open, or the answer says that the server will close the connection.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,8 @@ use tokio::{
 
 use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 
-/// Size of a body in bytes. It exceeds the bytes that the server discards after an answer and the socket buffers.
+/// Size of a body in bytes. The body is larger than the socket buffers plus the bytes that the server discards after an
+/// answer.
 const LONG: usize = 12 * 1024 * 1024;
 
 /// Sends the head and the first bytes of a request, and waits for the answer. Then sends the rest without reading, like
@@ -252,7 +253,7 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
     // The server has closed its sending side. It soon closes the receiving side, too. From then on, writes fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // The test is about a silent client, so it writes rarely.
+            // The client must be nearly silent, so it writes rarely.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };

@@ -20,7 +20,7 @@ pub async fn delete(caller: &Caller, path: &str) -> Answer {
     Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
 }
 
-/// A text field of an answer.
+/// Returns a text field of an answer.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field]
         .as_str()

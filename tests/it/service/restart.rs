@@ -23,7 +23,7 @@ use crate::{
     test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
 };
 
-/// Deadline for a shutdown. It is much longer than a shutdown takes, and much shorter than the running runs would take.
+/// Deadline for a shutdown. A shutdown needs much less time, and the running runs would need much more.
 const SOON: Duration = Duration::from_secs(12);
 
 /// A configuration with a scripted provider. It uses PostgreSQL if a database is given.

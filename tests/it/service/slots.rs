@@ -15,7 +15,8 @@ fn held(gate: &Gate) -> Script {
     Script::function(move |_| Turn::text("Held.").held_by(&gate))
 }
 
-/// Of 200 concurrent starts, exactly as many are admitted as the plan has slots. The refusals report correct counts.
+/// Of 200 concurrent StartRun requests, the server admits exactly as many as the plan has slots. The refusals report
+/// correct counts.
 async fn l01(limit: i32) {
     on_every_database_with(
         held,
@@ -35,7 +36,7 @@ async fn l01(limit: i32) {
             let threads: Vec<Value> = threads.collect();
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // The counts contain only runs of the caller, and not the run of the other account.
+                // The refusal counts only runs of the caller, not the run of the other account.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = named.as_array().unwrap();
                 assert_same_set(named, &threads, "threads with an active run");
@@ -47,7 +48,7 @@ async fn l01(limit: i32) {
                 }});
                 assert_eq!(body, expected);
             }
-            // Refused starts leave nothing behind.
+            // Refused requests leave nothing behind.
             let listed = caller.get("/threads?page_size=200").await.ok();
             assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
             let active = caller.get("/agent-runs/active").await.ok();
@@ -73,7 +74,8 @@ async fn l01_ten_of_two_hundred_starts_get_the_ten_slots() {
     l01(10).await;
 }
 
-/// Sends two concurrent starts and checks that exactly one of them gets the only slot. Returns its run.
+/// Sends two concurrent StartRun requests and checks that exactly one of them gets the only slot. Returns the run of
+/// that request.
 async fn assert_one_slot(caller: &Caller) -> Value {
     let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
     let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();
@@ -100,7 +102,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
             })
         },
         |config| {
-            // This limit is long enough for a busy machine.
+            // The time limit is long enough for a busy machine.
             config.worker.run_timeout_seconds = 4;
             config.tiers[0].concurrent_runs = Some(1);
         },
@@ -130,8 +132,8 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
     .await;
 }
 
-/// Several stops race with each other and with the end of the run. The run has one terminal event, and its slot becomes
-/// free.
+/// Several StopRun requests race with each other and with the end of the run. The run has one terminal event, and its
+/// slot becomes free.
 #[tokio::test]
 async fn l03_a_stop_that_races_with_the_end_leaves_one_terminal_event() {
     on_every_database_with(

@@ -90,7 +90,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         ),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
-    // Both a silent body and a body that sends one byte per second must time out. gRPC announces the length of a
+    // Both a silent body and a body that sends one byte per second must time out. A gRPC frame states the length of its
     // message, so all bytes of the slow body must belong to one message.
     let long = framed(&vec![0; 1000]);
     let mut refusals = Vec::new();

@@ -1,4 +1,4 @@
-//! Stalled readers: the server bounds their memory for every kind of stream, and serves other clients.
+//! Stalled readers: for every kind of stream, the server bounds the memory that they use and serves other clients.
 
 use prost::Message;
 use reqwest::multipart::{Form, Part};
@@ -55,7 +55,7 @@ struct Request {
     what: &'static str,
     method: u8,
     path: String,
-    /// Empty for a request over HTTP.
+    /// The content type of the request; empty for HTTP without gRPC.
     content_type: &'static str,
     body: Vec<u8>,
 }

@@ -31,7 +31,7 @@ async fn every_parameter_has_its_documented_default() {
         |_| echo(),
         async |server| {
             let caller = server.caller("ann");
-            // The first form has only the prompt. The second form has every other part empty, as a browser sends it.
+            // The first form has only the prompt. Like a browser's form, the second has all other parts, but empty.
             let mut form = Form::new();
             for part in [
                 "thread_id",
@@ -261,7 +261,7 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             for answer in &answers {
                 assert_eq!(*answer, answers[0]);
             }
-            // A start with the same key over gRPC returns the same run.
+            // A StartRun request with the same key over gRPC returns the same run.
             let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -302,7 +302,7 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
             let first = start(body.clone()).await.ok();
             caller.ended(&first).await;
             assert_eq!(start(body).await.ok(), first);
-            // A refused start does not use up its key, so a different start may use the key.
+            // A refused request does not use up its key, so a different request may use the key.
             start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
             start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
                 .await
@@ -317,8 +317,8 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
     .await;
 }
 
-/// Two accounts start with the same new id at the same time, a hundred times. Each time, one account becomes the owner,
-/// and the other account learns nothing.
+/// Two accounts send StartRun with the same new id at the same time, a hundred times. Each time, one account becomes
+/// the owner, and the other account learns nothing.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -421,7 +421,7 @@ async fn i04_client_supplied_ids_are_uuids() {
     .await;
 }
 
-/// The answer to a start waits neither for the model nor for the creation of a sandbox.
+/// The answer to StartRun waits neither for the model nor for the creation of a sandbox.
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
@@ -457,7 +457,7 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
                 }
             });
             started.await.unwrap();
-            // The script still holds back the creation of the sandbox, but the server answers a second start.
+            // The script still blocks the creation of the sandbox, but the server answers a second request.
             let second = caller.start("x").await;
             for run in [&first, &second] {
                 assert_eq!(run["status"], "running");

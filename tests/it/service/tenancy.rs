@@ -1,5 +1,5 @@
 //! For every method and every id field, an id of another account gets the same answer as a random id, over every
-//! protocol, and changes nothing. The test takes the methods and fields from the contract.
+//! protocol, and changes nothing. The test reads the methods and fields from the contract.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};

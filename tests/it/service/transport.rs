@@ -28,7 +28,7 @@ async fn status(response: Response) -> i32 {
         .get("grpc-status")
         .map(|value| value.to_str().unwrap().parse().unwrap());
     let _ = response.bytes().await;
-    // If the answer has a message, its status is in the trailers. The function then returns 0.
+    // If the answer has a message, the status is in the trailers, not in the headers. This function then returns 0.
     status.unwrap_or_default()
 }
 

@@ -134,7 +134,7 @@ async fn concurrent_starts_share_the_workspace_limit() {
             let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
-            // Half of the starts name an existing thread. The other half contain a new client-supplied thread id.
+            // Half of the requests name an existing thread. The other half contain a new client-supplied thread id.
             let answers = join_all((0..8).map(|number| {
                 let (caller, project) = (&caller, &project);
                 let thread = text(&run, "thread_id").to_owned();

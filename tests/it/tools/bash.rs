@@ -1,4 +1,4 @@
-//! The bash tool.
+//! Tests of the bash tool: its output, its time limit, cancellation and exhausted resources.
 
 use std::time::{Duration, Instant};
 

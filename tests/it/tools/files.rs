@@ -1,4 +1,4 @@
-//! The read, write and edit tools.
+//! Tests of the read, write and edit tools.
 
 use serde_json::json;
 

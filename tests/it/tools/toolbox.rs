@@ -10,7 +10,7 @@ use runyard::{
 };
 use serde_json::{Value, json};
 
-/// A tool without a function.
+/// A tool that has a name and does nothing.
 struct Named(&'static str);
 
 #[async_trait]

@@ -148,7 +148,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // The alias fills a field that is missing in the form.
+    // If the form lacks a field, its alias sets the field.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")

@@ -42,13 +42,13 @@ pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// The request as canonical JSON with proto field names. It is printed by prost-reflect and not by our codec.
+    /// The request as canonical JSON with proto field names. prost-reflect prints this JSON, not our codec.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
 }
 
-/// Takes the place of the caller that a layer in front of the transcoder adds to a request.
+/// Stands for the authenticated caller, which a layer in front of the transcoder adds to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -174,7 +174,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A test server on which a request to `/by-id/<number>` fails with the status of that number.
+    /// A test server on which a request to `/by-id/<number>` fails with `status(number)`.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();

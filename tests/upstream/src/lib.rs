@@ -1,7 +1,8 @@
 //! A scripted OpenAI-compatible model server on loopback. With raw turns it can also imitate other providers.
 //!
-//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
-//! requests. The benchmark starts one with a fixed response. Dropping the handle stops the server and every open response.
+//! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
+//! requests. The benchmark starts a server with a fixed response. Dropping the handle stops the server and every open
+//! response.
 
 mod serve;
 mod turn;
@@ -22,9 +23,9 @@ use tokio::sync::{Notify, watch};
 
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
-/// The responses of the model.
+/// A source of the model's responses.
 pub enum Script {
-    /// Each request takes the next turn. A request after the last turn gets status 400.
+    /// Each request gets the next turn. A request after the last turn gets status 400.
     Turns(VecDeque<Turn>),
     /// A function that computes the turn from the request.
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
@@ -78,14 +79,14 @@ impl From<Vec<Turn>> for Script {
     }
 }
 
-/// Frames that are built once and sent to every client.
+/// Prebuilt frames, sent to every client, with an optional pause before each frame.
 #[derive(Clone)]
 pub struct Fixed {
     frames: Arc<[Bytes]>,
     pace: Option<Duration>,
 }
 
-/// A received request.
+/// A request that the server received and recorded.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The request's number, counted from 0.
@@ -101,12 +102,12 @@ pub struct Received {
 }
 
 impl Received {
-    /// The messages of the request.
+    /// The messages of the request; empty if it has none.
     pub fn messages(&self) -> &[Value] {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// The names of the offered tools.
+    /// The names of the tools that the request offers to the model.
     pub fn tool_names(&self) -> Vec<&str> {
         let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
         tools
@@ -124,7 +125,7 @@ impl Received {
     }
 }
 
-/// A running server.
+/// A handle to a running model server. Dropping it stops the server.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -176,7 +177,7 @@ impl Upstream {
         format!("http://{}/v1/", self.address)
     }
 
-    /// The address of the listener.
+    /// The socket address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

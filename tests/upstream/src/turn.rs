@@ -17,7 +17,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Creates a closed gate.
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
@@ -33,7 +33,7 @@ impl Gate {
     }
 }
 
-/// One step of a raw response.
+/// One step of a raw response: it sends bytes, waits, or ends the response.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Sends a JSON value as one SSE event.
@@ -66,7 +66,7 @@ pub(crate) enum Body {
     Raw(Vec<Step>),
 }
 
-/// A tool call of the model.
+/// A tool call in a response of the model.
 #[derive(Clone, Debug)]
 pub struct Call {
     id: String,
@@ -89,7 +89,7 @@ impl Call {
         }
     }
 
-    /// Sets the id.
+    /// Sets the id of the call.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
@@ -153,7 +153,7 @@ impl Turn {
         }
     }
 
-    /// An event stream made of these steps.
+    /// A streamed response that plays these steps in order.
     pub fn raw(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             before: Vec::new(),
@@ -177,7 +177,7 @@ impl Turn {
         }
     }
 
-    /// Adds a header.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -205,7 +205,7 @@ impl Turn {
         self
     }
 
-    /// Delays the headers.
+    /// Sends the headers only after this delay.
     #[must_use]
     pub fn late(mut self, delay: Duration) -> Self {
         self.before.push(Step::Pause(delay));

@@ -19,7 +19,8 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.primary_user_agent", f"runyard-python/{VERSION}"),
     # A page of thread messages can be large: the arguments of one tool call may take several megabytes.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # `_retry` decides when to retry. The channel's own backoff is short, because it could add a minute by default.
+    # `_retry` decides when to retry. The channel's own backoff must be short: the default backoff could delay a retry
+    # by a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
     # This is also the timeout of one connection attempt.
     ("grpc.min_reconnect_backoff_ms", 10_000),
@@ -33,7 +34,7 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a client."""
+    """The options of a client, with defaults applied."""
 
     address: str
     is_secure: bool

@@ -36,7 +36,7 @@ def may_reconnect(error: RunyardError) -> bool:
 
 
 class Backoff:
-    """Exponential backoff with jitter. It ends `patience` seconds after the first failure. A success resets it."""
+    """Exponential backoff with jitter. It ends `patience` seconds after the first failure since the last success."""
 
     def __init__(self, patience: float) -> None:
         self.patience = patience

@@ -60,7 +60,7 @@ class RunyardError(Exception):
         self.retry_after = retry_after
         """The server's retry delay in seconds, if it sent one."""
         self.details = details or ErrorDetails()
-        """Details of a plan limit."""
+        """Details of a plan limit, for errors that report one."""
         self.field_violations = field_violations
         """The invalid fields of the request."""
         self.is_from_server = is_from_server
@@ -91,16 +91,16 @@ class ConflictError(RunyardError):
 
 
 class LimitError(RunyardError):
-    """A plan limit was exceeded. `details` and the properties have the details."""
+    """A plan limit was exceeded. `details` and the properties of this class describe the limit."""
 
     @property
     def limit(self) -> int | None:
-        """The limit of the plan."""
+        """The maximum that the plan allows."""
         return self.details.limit
 
     @property
     def current_count(self) -> int | None:
-        """The current number of limited resources."""
+        """The number of objects that count towards the limit."""
         return self.details.current_count
 
     @property
@@ -156,14 +156,14 @@ class InternalError(RunyardError):
 
 
 class RunFailedError(RunyardError):
-    """A run failed or was stopped, although the caller required that it completes."""
+    """A run failed or was stopped, but the caller required it to complete."""
 
     def __init__(self, record: RunRecord) -> None:
         code = record.error.error_code if record.error else f"RUN_{record.status.upper()}"
         message = record.error.message if record.error else f"the run ended as {record.status}"
         super().__init__(message, error_code=code, is_from_server=True)
         self.record = record
-        """The ended run."""
+        """The record of the failed or stopped run."""
 
 
 _BY_REASON: dict[str, type[RunyardError]] = {

@@ -354,7 +354,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Classes whose name differs from the name of the protobuf message.
+# Maps the name of a protobuf message to its class, if the two names differ.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -405,7 +405,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # A lint rule of buf requires that the name of the value 0 is the enum's prefix followed by UNSPECIFIED.
+    # A lint rule of buf requires the name PREFIX_UNSPECIFIED for the value 0, so this name contains the enum's prefix.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
@@ -436,7 +436,7 @@ def to_message(wanted: type[M], **values: Any) -> M:
 
 
 def fill(message: ProtoMessage, values: Mapping[str, Any]) -> None:
-    """Sets fields from plain values. These are classes of this module, mappings, lists, enum words and datetimes."""
+    """Sets fields from plain values: classes of this module, mappings, lists, enum names and datetimes."""
     fields = message.DESCRIPTOR.fields_by_name
     for name, value in values.items():
         if value is None:

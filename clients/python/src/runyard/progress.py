@@ -59,7 +59,7 @@ class Progress:
                 self.text = text if self.is_text_whole else self.text + text
                 self.is_text_whole = False
             case MessageFinished(text=text):
-                # A message with only tool calls has no text. The previous text then stays.
+                # A message that contains only tool calls has no text. Keep the previous text.
                 self.text = text or self.text
                 self.is_text_whole = True
             case ToolCall():
@@ -84,7 +84,7 @@ class Progress:
 
 
 class View(Protocol):
-    """A display for progress."""
+    """A display of a run's progress."""
 
     def draw(self, progress: Progress, event: RunEvent) -> None:
         """Displays the change caused by an event."""
@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # A notebook has already imported IPython. Outside a notebook, IPython is not imported.
+    # A notebook has already imported IPython, so this function never imports it first.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

@@ -46,7 +46,7 @@ export interface Operation {
   responses: Record<string, Answer>;
 }
 
-/** The OpenAPI document. */
+/** The parts of an OpenAPI document that the reference shows. */
 export interface Document {
   info: { title: string; version: string; description?: string };
   servers?: { url: string; description?: string }[];

@@ -8,7 +8,6 @@ import { announcement } from "../stores/announce";
 import { type Document, type Placed, services } from "./openapi";
 import { OperationView } from "./operation";
 
-/** The API reference. */
 export function Reference() {
   const document = useSignal<Document | null>(null);
   const failed = useSignal(false);

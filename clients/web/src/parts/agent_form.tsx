@@ -10,7 +10,6 @@ import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
 import { McpEditor, type McpServer, blankServer } from "./mcp_editor";
 
-/** The state of the form. */
 interface Draft {
   name: string;
   description: string;

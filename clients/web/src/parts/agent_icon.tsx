@@ -22,7 +22,6 @@ export function loadLibrary(): void {
   );
 }
 
-/** An agent's icon. */
 export function AgentIcon({
   name,
   color,

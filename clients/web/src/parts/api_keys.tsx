@@ -21,7 +21,6 @@ function load(): Promise<void> {
   return keys.load(() => runyard().apiKeys.list({ pageSize: 200 }).all(500));
 }
 
-/** The API keys of the account. */
 export function ApiKeys() {
   const creating = useSignal(false);
   const created = useSignal<NewApiKey | null>(null);

@@ -25,7 +25,7 @@ const STATE_WORDS: Record<RunState, string> = {
   stopped: "Stopped",
 };
 
-/** A run's state as a word with an icon. */
+/** A run's state as text with an icon. */
 export function State({ of, quiet = false }: { of: RunState; quiet?: boolean }) {
   return (
     <span class={`state state-${of}${quiet ? " state-quiet" : ""}`}>

@@ -36,7 +36,6 @@ export interface ComposerProperties {
   large?: boolean;
 }
 
-/** The form for a task. */
 export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
   // A link can select the agent: `#/?agent=UUID`.

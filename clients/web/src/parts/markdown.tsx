@@ -155,7 +155,7 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
   );
 }
 
-// The characters of HTML entities, because the lexer does not decode entities.
+// Maps the names of HTML entities to characters, because the lexer does not decode entities.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
 /**
  * Maximum characters per text node. When a text node changes, the browser lays out the whole node again. In a growing text of

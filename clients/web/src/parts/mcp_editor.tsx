@@ -4,7 +4,6 @@ import type { AgentVersion } from "@runyard/client";
 import { Field } from "./basic";
 import { Icon } from "./icon";
 
-/** One MCP server. */
 export type McpServer = AgentVersion["customMcps"][number];
 
 /** An empty entry for a new server. */

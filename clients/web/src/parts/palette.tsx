@@ -27,7 +27,6 @@ const COMBOBOX = { role: "combobox" } as object;
 /** Maximum number of results. */
 const MAX_RESULTS = 12;
 
-/** The command palette. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const text = useSignal("");
   const at = useSignal(0);

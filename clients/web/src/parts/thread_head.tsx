@@ -13,7 +13,6 @@ import type { Explained } from "../view/refusal";
 import { Confirm, Dialog, Field } from "./basic";
 import { Icon } from "./icon";
 
-/** The header of a thread. */
 export function ThreadHead({ name, threadId, onRefused }: { name: string; threadId: string; onRefused: (explained: Explained | null) => void }) {
   const menu = useRef<HTMLDetailsElement>(null);
   const open = useSignal<"rename" | "delete" | null>(null);

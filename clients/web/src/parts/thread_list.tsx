@@ -7,7 +7,6 @@ import { ago } from "../view/format";
 import { State } from "./basic";
 import { Icon } from "./icon";
 
-/** A list of threads. */
 export function ThreadList({ threads }: { threads: readonly Thread[] }) {
   const now = useNow();
   return (

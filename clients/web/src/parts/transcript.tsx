@@ -12,7 +12,6 @@ import { TurnView } from "./turn";
 /** Number of newest turns whose steps are loaded automatically. The user can load the steps of older turns. */
 const NEWEST = 10;
 
-/** The transcript of a thread. */
 export function Transcript({
   threadId,
   all,
@@ -82,7 +81,8 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // New content also moves the end out of view. Only an upward scroll is an action of the user.
+    // New content also moves the end out of view, so the distance to the end does not show what the user did. Only the
+    // user scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

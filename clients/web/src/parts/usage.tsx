@@ -14,7 +14,6 @@ const MAX_CHARGES = 5_000;
 
 const usage = new Loadable<{ entries: readonly UsageEntry[]; days: number }>();
 
-/** The usage report. */
 export function UsageReport() {
   const by = useSignal<By>("day");
   const days = useSignal(30);

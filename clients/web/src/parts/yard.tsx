@@ -18,7 +18,6 @@ const SWITCHES: [number, number][] = [
 /** The height of a switch. */
 const RISE = 150;
 
-/** A rail yard from above. */
 export function Yard() {
   return (
     <svg class="yard" viewBox="0 0 1500 900" preserveAspectRatio="xMidYMid slice" aria-hidden="true" focusable="false">

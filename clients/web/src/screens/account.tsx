@@ -7,7 +7,6 @@ import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
 import { CHANGE_PLAN } from "../view/refusal";
 
-/** The account screen. */
 export function Account() {
   useEffect(() => {
     document.title = "Account · Runyard";

@@ -9,7 +9,6 @@ import { account, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { counted } from "../view/format";
 
-/** The agents screen. */
 export function Agents() {
   const query = useSignal("");
   useEffect(() => {

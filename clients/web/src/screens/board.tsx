@@ -29,7 +29,6 @@ async function load(): Promise<void> {
   if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
 }
 
-/** The runs screen. */
 export function Board() {
   const only = useSignal<"all" | "active">("all");
   const at = active.value?.map((run) => run.agentRunId).join() ?? "";

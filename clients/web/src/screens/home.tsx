@@ -12,7 +12,6 @@ import { loadThreads, threads } from "../stores/threads";
 import { credits } from "../view/format";
 import { sampleLog, sampleNotes, sampleTable } from "./samples";
 
-/** The home screen. */
 export function Home() {
   const suggestion = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
   useEffect(() => {

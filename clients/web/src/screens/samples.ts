@@ -12,7 +12,7 @@ export function sampleTable(): File {
   for (let month = 0; month < 12; month += 1) {
     for (const [at, region] of regions.entries()) {
       const [product, price] = products[(month + at) % products.length]!;
-      // High in summer, low in winter, with some variation by region.
+      // Sales are high in summer and low in winter, and vary by region.
       const units = Math.round(150 + 90 * Math.sin(((month - 2) / 12) * 2 * Math.PI) + at * 17 + ((month * 7 + at * 13) % 23));
       rows.push(`2025-${String(month + 1).padStart(2, "0")},${region},${product},${units},${(units * price).toFixed(2)}`);
     }
@@ -41,7 +41,7 @@ export function sampleLog(): File {
     for (let each = 0; each < 3; each += 1) {
       const at = minute * 3 + each;
       const path = paths[(at * 7 + minute) % paths.length]!;
-      // The checkout is slow and fails for ten minutes.
+      // For ten minutes, the checkout is slow and fails.
       const isBad = minute >= 31 && minute < 41 && path === "/checkout";
       const took = isBad ? 1_800 + ((at * 37) % 900) : 12 + ((at * 29) % 90);
       const clock = `10:${String(minute).padStart(2, "0")}:${String((at * 17) % 60).padStart(2, "0")}`;

@@ -8,7 +8,6 @@ import { Yard } from "../parts/yard";
 import { signOutReason, fromPaste, signIn } from "../session";
 import { explainError } from "../errors";
 
-/** The sign-in screen. */
 export function SignIn() {
   const text = useSignal("");
   const remember = useSignal(false);

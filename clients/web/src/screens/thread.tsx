@@ -12,7 +12,6 @@ import { changes, isReconnecting } from "../stores/live";
 import { loadThread, turns, whole } from "../stores/thread";
 import type { Explained } from "../view/refusal";
 
-/** The thread screen. */
 export function ThreadScreen({ threadId }: { threadId: string }) {
   const chosen = useSignal<string | null>(null);
   const side = useSignal<"transcript" | "files">("transcript");

@@ -4,7 +4,6 @@ import { Empty, RefusalNote, Spinner } from "../parts/basic";
 import { ThreadList } from "../parts/thread_list";
 import { loadMoreThreads, loadThreads, moreThreads, threads } from "../stores/threads";
 
-/** The threads screen. */
 export function Threads() {
   useEffect(() => {
     document.title = "Threads · Runyard";

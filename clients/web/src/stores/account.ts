@@ -4,7 +4,6 @@ import { runyard } from "../client";
 import { setPlanName } from "../errors";
 import { Loadable } from "./loaded";
 
-/** The signed-in account. */
 export const account = new Loadable<AccountState>();
 
 /** Reloads the account. */

@@ -1,5 +1,5 @@
-// Files attached to a task. The console uploads each file in chunks as soon as the user adds it, so that the start of the run
-// does not have to wait for an upload.
+// Files attached to a task. The console uploads each file in chunks as soon as the user adds it, so that StartRun does
+// not have to wait for uploads.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { explainError } from "../errors";

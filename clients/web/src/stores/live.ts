@@ -55,8 +55,8 @@ export function watch(runId: string): () => void {
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A component that moves in the tree stops watching and immediately watches again. The microtask runs afterwards, so the run's
-    // stream stays open.
+    // A component that moves in the tree stops watching and immediately watches again. The microtask runs after both
+    // steps, so the run's stream stays open.
     queueMicrotask(() => {
       if (run.watchers === 0) stopFollowing(runId, run);
       dropIdleViews();
@@ -162,7 +162,7 @@ function removeKey(map: Signal<ReadonlyMap<string, Explained>>, key: string): vo
   map.value = rest;
 }
 
-// A hidden page renders no frames, so it uses a timer.
+// A hidden page renders no frames, so its updates use a timer.
 function scheduleUpdate(): void {
   if (updateScheduled) return;
   updateScheduled = true;

@@ -1,12 +1,10 @@
 // The colour theme: light, dark, or the system's setting.
 import { signal } from "@preact/signals";
 
-/** A choice of theme. */
 export type Theme = "system" | "light" | "dark";
 
 const KEY = "runyard.theme";
 
-/** The chosen theme. */
 export const theme = signal<Theme>(stored());
 
 /** Applies a theme and stores the choice. */

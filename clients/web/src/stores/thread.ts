@@ -9,9 +9,9 @@ const MAX_ITEMS = 2_000;
 /** A thread with its messages and runs. */
 export interface WholeThread {
   thread: Thread;
-  /** Oldest first. */
+  /** The messages, oldest first. */
   messages: readonly ThreadMessage[];
-  /** Oldest first. */
+  /** The runs, oldest first. */
   runs: readonly RunRecord[];
 }
 
@@ -24,7 +24,6 @@ export interface Turn {
   answers: readonly ThreadMessage[];
 }
 
-/** The current thread. */
 export const whole = new Loadable<WholeThread>();
 
 /** Loads a thread with its messages and runs. */

@@ -8,7 +8,7 @@ export interface Table {
   more: boolean;
 }
 
-/** Parses up to `maxRows` rows. Of the possible separators, the one that occurs most often in the first line is used. */
+/** Parses up to `maxRows` rows. Uses the separator that occurs most often in the first line. */
 export function readTable(text: string, maxRows: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);

@@ -36,8 +36,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // At the end of a text, the lexer changes the source of some blocks. If such a block counted as finished, the offsets of the
-    // following blocks would be wrong.
+    // The lexer may change the source of blocks at the end of a text. A block counts as finished only if the text has
+    // its source unchanged. Otherwise, the offsets of the following blocks would be wrong.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);

@@ -8,8 +8,8 @@ import type { FileEntry } from "@runyard/client";
 const TICK = 10;
 
 /**
- * Returns the files that changed after the first output of a run. A file that was attached to the prompt counts only if it changed
- * clearly later, because the attachments are stored shortly before.
+ * Returns the files that changed since `startedAt`, the time of the run's first output. A file may carry a time up to
+ * `TICK` earlier. This tolerance does not apply to attached files, because they are stored shortly before the output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

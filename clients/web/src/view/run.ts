@@ -24,7 +24,6 @@ export interface ReasoningStep {
   text: string;
 }
 
-/** A tool call. */
 export interface ToolStep {
   kind: "tool";
   id: string;
@@ -46,7 +45,6 @@ export interface ToolEnd {
   durationMs: number;
 }
 
-/** A notice for the user. */
 export interface NoticeStep {
   kind: "notice";
   id: string;
@@ -54,7 +52,6 @@ export interface NoticeStep {
   message: string;
 }
 
-/** A step of a run. */
 export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
 
 /** A run's usage so far. */
@@ -125,7 +122,8 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   return result;
 }
 
-// A mutable copy of a view. `fresh` contains the steps that were created or copied for this draft. Only these may be modified.
+// A mutable copy of a view. `fresh` contains the steps that were created or copied for this draft. Only these steps may
+// be modified.
 interface Draft extends Omit<RunView, "steps"> {
   steps: Step[];
   fresh: Set<Step>;

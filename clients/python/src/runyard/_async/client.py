@@ -1,4 +1,4 @@
-"""The client class."""
+"""The client class. Its attributes give access to the services of the API."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class AsyncRun:
             found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
             return [file async for file in found if not file.is_dir]
         except NotFoundError as error:
-            # The folder does not exist yet.
+            # The run has not created the folder, so the folder has no files.
             if error.error_code == "FILE_NOT_FOUND":
                 return []
             raise
@@ -186,7 +186,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # The cursor of a run without new events may already be the end of the run.
+            # A run without new events may have ended at the requested cursor, so check whether it has ended.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
                     del unfinished[run_id]
@@ -196,7 +196,8 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. If a function returns tokens, try once with a new token.
+        # The server ends a stream when the credential expires. If `token` is a function, it may return a new token, so
+        # retry once.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

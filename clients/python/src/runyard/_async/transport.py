@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncLine:
-    """A gRPC channel that the first call opens: an asyncio channel belongs to the running event loop."""
+    """A gRPC channel, opened by the first call: an asyncio channel belongs to the running event loop."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -30,7 +30,7 @@ class AsyncLine:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.aio.Channel:
-        # Threads that share a client also share its channel.
+        # Several threads may share a client. The lock ensures that they open only one channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
@@ -75,7 +75,7 @@ class AsyncStream:
 
 
 class AsyncTransport:
-    """Performs the calls of all services. A copy with other options shares the channel."""
+    """Performs the calls of all services. A copy of this object with other options shares the channel."""
 
     def __init__(self, options: Options, line: AsyncLine | None = None) -> None:
         self.options = options
@@ -114,7 +114,7 @@ class AsyncTransport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> AsyncStream:
-        """Opens a stream without retries. After a failure, the caller opens a new stream at the caller's cursor."""
+        """Opens a stream without retries. After a failure, the caller must open a new stream at its cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,

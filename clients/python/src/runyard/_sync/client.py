@@ -1,5 +1,5 @@
 # Generated from runyard/_async by make_sync.py: edit the source there.
-"""The client class."""
+"""The client class. Its attributes give access to the services of the API."""
 
 from __future__ import annotations
 

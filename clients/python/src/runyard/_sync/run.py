@@ -129,7 +129,7 @@ class Run:
             found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
             return [file for file in found if not file.is_dir]
         except NotFoundError as error:
-            # The folder does not exist yet.
+            # The run has not created the folder, so the folder has no files.
             if error.error_code == "FILE_NOT_FOUND":
                 return []
             raise
@@ -187,7 +187,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # The cursor of a run without new events may already be the end of the run.
+            # A run without new events may have ended at the requested cursor, so check whether it has ended.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
@@ -197,7 +197,8 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. If a function returns tokens, try once with a new token.
+        # The server ends a stream when the credential expires. If `token` is a function, it may return a new token, so
+        # retry once.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

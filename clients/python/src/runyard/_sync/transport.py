@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """A gRPC channel that the first call opens: creating a client sends nothing."""
+    """A gRPC channel, opened by the first call: creating a client sends nothing."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -29,7 +29,7 @@ class Line:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.Channel:
-        # Threads that share a client also share its channel.
+        # Several threads may share a client. The lock ensures that they open only one channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
@@ -74,7 +74,7 @@ class Stream:
 
 
 class Transport:
-    """Performs the calls of all services. A copy with other options shares the channel."""
+    """Performs the calls of all services. A copy of this object with other options shares the channel."""
 
     def __init__(self, options: Options, line: Line | None = None) -> None:
         self.options = options
@@ -113,7 +113,7 @@ class Transport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> Stream:
-        """Opens a stream without retries. After a failure, the caller opens a new stream at the caller's cursor."""
+        """Opens a stream without retries. After a failure, the caller must open a new stream at its cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
