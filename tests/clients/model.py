@@ -80,7 +80,7 @@ def text_of(message):
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """The handler of one request."""
+    """Answers a request with the turn that its prompt describes."""
 
     protocol_version = "HTTP/1.1"
     # Seconds after which the server closes the connection of a client that sends nothing.

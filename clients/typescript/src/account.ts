@@ -15,7 +15,7 @@ import type { Input, Plain } from "./plain.js";
 
 /** An account's credits, tier, limits and models. */
 export interface AccountState extends Plain<WireState> {}
-/** One charge. */
+/** The charge for one step of a run. */
 export interface UsageEntry extends Plain<WireUsage> {}
 /** An API key, without its secret. */
 export interface ApiKey extends Plain<WireKey> {}

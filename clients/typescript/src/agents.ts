@@ -33,7 +33,7 @@ export interface AgentVersion extends Plain<WireVersion> {}
 export interface AgentTool extends Plain<WireTool> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
-/** A suggested icon. */
+/** An icon with its colours, as the server suggests it. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
 /** The fields of a new agent. */
@@ -151,7 +151,7 @@ export class Agents {
     return this.#channel.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Compares two versions. */
+  /** Compares two versions of an agent and returns the changed fields. */
   compareVersions(
     agentId: string,
     versionId: string,

@@ -72,7 +72,7 @@ export class RunyardError extends Error {
   readonly errorCode: string;
   /** The category of the error. */
   readonly kind: ErrorKind;
-  /** Typed details. */
+  /** Typed details, such as the exceeded limit. */
   readonly details: ErrorDetails;
   /** The id of this request in the server's log. */
   readonly requestId: string | undefined;

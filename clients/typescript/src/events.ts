@@ -51,7 +51,7 @@ export type ToolOutputEvent = EventBase & { type: "tool_output" } & Plain<ToolOu
 export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolResult>;
 /** The usage of one model call. */
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
-/** Information for the user. */
+/** A notice for the user, for example that another worker resumed the run. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
 /** An event of a kind that this version of the package does not know. It has a sequence number like any other event. */
 export type UnknownEvent = EventBase & { type: "unknown" };

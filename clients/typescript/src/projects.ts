@@ -5,7 +5,7 @@ import { ProjectService, type Project as WireProject } from "./generated/runyard
 import { Listing } from "./pages.js";
 import type { Plain } from "./plain.js";
 
-/** A project. */
+/** A workspace with its threads. */
 export interface Project extends Plain<WireProject> {}
 
 export class Projects {
@@ -15,7 +15,7 @@ export class Projects {
     this.#channel = channel;
   }
 
-  /** Returns a project. */
+  /** Returns the project with this id. */
   get(projectId: string, options?: CallOptions): Promise<Project> {
     return this.#channel.callSafely(ProjectService.method.getProject, { projectId }, options);
   }

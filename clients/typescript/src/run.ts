@@ -87,7 +87,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return { ...events, next };
   }
 
-  /** Fetches the run. */
+  /** Fetches the record of the run. */
   async get(options?: CallOptions): Promise<RunRecord> {
     const record: RunRecord = await this.#channel.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
     this.#sandboxId ??= record.sandboxId;

@@ -23,7 +23,7 @@ export class Runs {
     this.#sandboxes = sandboxes;
   }
 
-  /** Returns a run. */
+  /** Returns the record of a run. */
   get(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.getRun, { agentRunId }, options);
   }

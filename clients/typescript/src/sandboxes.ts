@@ -49,7 +49,7 @@ export class Sandboxes {
     this.#uploads = uploads;
   }
 
-  /** Returns a sandbox. */
+  /** Returns the sandbox with this id. */
   get(sandboxId: string, options?: CallOptions): Promise<Sandbox> {
     return this.#channel.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }

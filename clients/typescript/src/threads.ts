@@ -14,9 +14,9 @@ import { maskOf } from "./mask.js";
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 
-/** A conversation. */
+/** A conversation in a project. It consists of messages and runs. */
 export interface Thread extends Plain<WireThread> {}
-/** A message of a thread. */
+/** A message of a thread, with its tool calls or files. */
 export interface ThreadMessage extends Plain<WireMessage> {}
 
 export class Threads {
@@ -31,7 +31,7 @@ export class Threads {
     return this.#channel.call(ThreadService.method.createThread, thread, options);
   }
 
-  /** Returns a thread. */
+  /** Returns the thread with this id. */
   get(threadId: string, options?: CallOptions): Promise<Thread> {
     return this.#channel.callSafely(ThreadService.method.getThread, { threadId }, options);
   }

@@ -55,7 +55,7 @@ export class Uploads {
     return this.#send(upload, source, options);
   }
 
-  /** Resumes an incomplete upload. */
+  /** Resumes an incomplete upload of this file at the offset that the server has reached. */
   async resume(uploadId: string, file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     return this.#send(await this.#state(uploadId, options), sourceOf(file), options);
   }

@@ -50,7 +50,7 @@ export function parameters(): URLSearchParams {
   return new URLSearchParams(path.value.split("?")[1] ?? "");
 }
 
-/** Navigates to a path. */
+/** Navigates to a path such as `/threads/UUID`. */
 export function go(to: string): void {
   location.hash = `#${to}`;
 }

@@ -18,7 +18,7 @@ pub enum Range {
     NoNulls,
 }
 
-/// A random message.
+/// Creates a random message of the given type.
 pub fn message(descriptor: &MessageDescriptor, range: Range, random: &mut impl Rng) -> DynamicMessage {
     build(descriptor, range, DEPTH, random)
 }

@@ -1,4 +1,4 @@
-//! Updating and deleting agents.
+//! Agents are updated, with or without a new version, and deleted while their runs continue.
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
 pub(super) const GET: u8 = 2;
 pub(super) const POST: u8 = 3;
 
-/// Opens an HTTP/2 connection.
+/// Opens an HTTP/2 connection and sends the client's preface and settings.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     // Without this option, each small frame would wait some 40 ms for the acknowledgement of the previous frame.

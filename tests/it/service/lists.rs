@@ -1,4 +1,4 @@
-//! Filters and order of lists.
+//! Lists: each filter selects the documented rows, and each `order_by` gives the documented order.
 
 use std::time::Duration;
 

@@ -76,7 +76,7 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM.
+    /// Asks the program to shut down, by SIGTERM.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -94,7 +94,6 @@ impl Program {
         self.ready().await;
     }
 
-    /// The whole log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }

@@ -277,7 +277,7 @@ impl TranscoderServer {
     }
 }
 
-/// A complete HTTP answer.
+/// An HTTP answer whose body has been read completely.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,

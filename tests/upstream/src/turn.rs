@@ -50,7 +50,7 @@ pub enum Step {
     Cut,
 }
 
-/// One response of the server.
+/// One response of the server: the steps before it, its status, headers and body.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub(crate) before: Vec<Step>,
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// The content of one response.
+/// The content of a model response, and how it is divided, delayed and broken off.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reasoning: Vec<String>,
@@ -230,7 +230,7 @@ impl Turn {
         self.with(|answer| answer.argument_pieces = pieces.max(1))
     }
 
-    /// Pauses before each delta.
+    /// Pauses for this duration before each delta.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.with(|answer| answer.delay = Some(delay))

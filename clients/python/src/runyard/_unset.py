@@ -9,7 +9,7 @@ from runyard.models import M, fill
 
 
 class Unset(enum.Enum):
-    """The type of UNSET."""
+    """The type of UNSET, an enum so that type checkers can distinguish UNSET from other values."""
 
     UNSET = "unset"
 

@@ -50,7 +50,7 @@ class RunyardError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        """A message for people."""
+        """The error message, for people. Programs should use `error_code`."""
         self.error_code = error_code
         """The stable code, such as AGENT_NOT_FOUND."""
         self.grpc_code = grpc_code

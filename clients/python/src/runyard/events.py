@@ -115,7 +115,7 @@ class ModelUsage(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Notice(RunEvent):
-    """Information for the user."""
+    """A notice for the user, for example that another worker resumed the run."""
 
     # The API's field is called `kind`. Here, `kind` is the kind of the event, so the attribute is called `about`.
     kind = "notice"

@@ -86,7 +86,7 @@ class AgentVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Agent:
-    """An agent."""
+    """An agent with its current version."""
 
     agent_id: str
     name: str
@@ -109,7 +109,7 @@ class Agent:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentIcon:
-    """A suggested icon."""
+    """An icon with its colours, as the server suggests it."""
 
     icon_name: str
     icon_color: str
@@ -155,7 +155,7 @@ class RunError:
 
 @dataclass(frozen=True, kw_only=True)
 class RunUsage:
-    """A run's usage so far."""
+    """The steps, tokens and credits that a run has used so far."""
 
     steps: int
     input_tokens: int
@@ -188,7 +188,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """A conversation."""
+    """A conversation in a project. It consists of messages and runs."""
 
     thread_id: str
     project_id: str
@@ -210,7 +210,7 @@ class MessageToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message of a thread."""
+    """A message of a thread, with its tool calls or files."""
 
     message_id: str
     thread_id: str
@@ -306,7 +306,7 @@ class AccountState:
 
 @dataclass(frozen=True, kw_only=True)
 class UsageEntry:
-    """One charge."""
+    """The charge for one step of a run."""
 
     agent_run_id: str
     thread_id: str

@@ -6,7 +6,6 @@ import { Loadable } from "./loaded";
 
 export const account = new Loadable<AccountState>();
 
-/** Reloads the account. */
 export function loadAccount(): Promise<void> {
   return account.load(async () => {
     const state = await runyard().account.state();

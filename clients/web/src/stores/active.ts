@@ -14,7 +14,6 @@ export const active = new Loadable<readonly RunRecord[]>();
 /** The ids of threads with an active run. */
 export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
 
-/** Reloads the active runs. */
 export function loadActive(): Promise<void> {
   return active.load(() => runyard().agents.listActive({ pageSize: 200 }).all(200));
 }

@@ -9,7 +9,6 @@ const MAX_AGENTS = 1_000;
 /** The agents, newest first. */
 export const agents = new Loadable<readonly Agent[]>();
 
-/** Reloads the agents. */
 export function loadAgents(): Promise<void> {
   return agents.load(() => runyard().agents.list({ pageSize: 200, orderBy: "created_at desc" }).all(MAX_AGENTS));
 }

@@ -57,7 +57,7 @@ export class Attachments {
     this.list.value = this.list.peek().filter((attachment) => attachment.key !== key);
   }
 
-  /** Removes all files. */
+  /** Removes all files and aborts their uploads. */
   clear(): void {
     for (const { key } of this.list.peek()) this.remove(key);
     this.problem.value = null;

@@ -54,7 +54,7 @@ export interface NoticeStep {
 
 export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
 
-/** A run's usage so far. */
+/** The model calls, tokens and credits that a run has used so far. */
 export interface Usage {
   calls: number;
   inputTokens: number;
@@ -64,7 +64,7 @@ export interface Usage {
   modelName: string | null;
 }
 
-/** The view of a run. */
+/** A run as the console shows it. */
 export interface RunView {
   runId: string;
   /** The sequence number of the last event, which is the cursor. */

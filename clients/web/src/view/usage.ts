@@ -1,7 +1,7 @@
 // Sums charges by day, thread or run.
 import type { UsageEntry } from "@runyard/client";
 
-/** The grouping of charges. */
+/** The criterion by which charges are grouped. */
 export type By = "day" | "thread" | "run";
 
 /** The sum of a group of charges. */

@@ -96,7 +96,7 @@ class AsyncAdmin:
         return await self._transport.load(methods.CREATE_ACCOUNT, request, Account)
 
     async def get_account(self, account_id: str) -> Account:
-        """Returns an account."""
+        """Returns the account with this id."""
         request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)
         return await self._transport.load(methods.GET_ACCOUNT, request, Account)
 

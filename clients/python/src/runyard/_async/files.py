@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AsyncFiles:
-    """Uploads files."""
+    """Uploads files, in chunks that are retried after a failure."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client

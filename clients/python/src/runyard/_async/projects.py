@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class AsyncProjects:
-    """Manages projects."""
+    """Fetches, lists and deletes projects."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
 
     async def get(self, project_id: str) -> Project:
-        """Returns a project."""
+        """Returns the project with this id."""
         request = to_message(methods.GET_PROJECT.request, project_id=project_id)
         return await self._transport.load(methods.GET_PROJECT, request, Project)
 
@@ -46,7 +46,7 @@ class AsyncSandboxes:
         self._transport = client._transport
 
     async def get(self, sandbox_id: str) -> Sandbox:
-        """Returns a sandbox."""
+        """Returns the sandbox with this id."""
         request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
         return await self._transport.load(methods.GET_SANDBOX, request, Sandbox)
 

@@ -23,7 +23,7 @@ class AsyncRuns:
         self._transport = client._transport
 
     async def get(self, agent_run_id: str) -> AsyncRun:
-        """Returns a run."""
+        """Returns a handle on the run with this id."""
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = await self._transport.load(methods.GET_RUN, request, RunRecord)
         return AsyncRun.of_record(self._client, record)

@@ -26,7 +26,7 @@ class AsyncThreads:
         return await self._transport.load(methods.CREATE_THREAD, request, Thread)
 
     async def get(self, thread_id: str) -> Thread:
-        """Returns a thread."""
+        """Returns the thread with this id."""
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return await self._transport.load(methods.GET_THREAD, request, Thread)
 

@@ -197,7 +197,7 @@ class Agents:
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
     def get_version(self, agent_id: str, version_id: str) -> AgentVersion:
-        """Returns a version."""
+        """Returns one version of an agent."""
         request = to_message(methods.GET_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.GET_VERSION, request, AgentVersion)
 
@@ -212,7 +212,7 @@ class Agents:
         return self._transport.load(methods.ROLLBACK_VERSION, request, Agent)
 
     def compare_versions(self, agent_id: str, version_id: str, other_version_id: str) -> AgentVersionComparison:
-        """Compares two versions."""
+        """Compares two versions of an agent and returns the changed fields."""
         request = to_message(
             methods.COMPARE_VERSIONS.request,
             agent_id=agent_id,

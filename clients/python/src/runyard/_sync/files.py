@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Uploads files."""
+    """Uploads files, in chunks that are retried after a failure."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Projects:
-    """Manages projects."""
+    """Fetches, lists and deletes projects."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
 
     def get(self, project_id: str) -> Project:
-        """Returns a project."""
+        """Returns the project with this id."""
         request = to_message(methods.GET_PROJECT.request, project_id=project_id)
         return self._transport.load(methods.GET_PROJECT, request, Project)
 
@@ -47,7 +47,7 @@ class Sandboxes:
         self._transport = client._transport
 
     def get(self, sandbox_id: str) -> Sandbox:
-        """Returns a sandbox."""
+        """Returns the sandbox with this id."""
         request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
         return self._transport.load(methods.GET_SANDBOX, request, Sandbox)
 

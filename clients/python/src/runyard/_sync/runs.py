@@ -24,7 +24,7 @@ class Runs:
         self._transport = client._transport
 
     def get(self, agent_run_id: str) -> Run:
-        """Returns a run."""
+        """Returns a handle on the run with this id."""
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.GET_RUN, request, RunRecord)
         return Run.of_record(self._client, record)

@@ -27,7 +27,7 @@ class Threads:
         return self._transport.load(methods.CREATE_THREAD, request, Thread)
 
     def get(self, thread_id: str) -> Thread:
-        """Returns a thread."""
+        """Returns the thread with this id."""
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return self._transport.load(methods.GET_THREAD, request, Thread)
 
