@@ -270,7 +270,10 @@ async fn s11_setuid_programs_have_no_effect() {
         use std::os::unix::fs::PermissionsExt as _;
         let program = sandbox.place().folder.join("rootid");
         // `cp` makes the copy, as in `without_root`: a child of another test could hold the file open for writing.
-        let copied = std::process::Command::new("cp").arg("/usr/bin/id").arg(&program).status();
+        let copied = std::process::Command::new("cp")
+            .arg("/usr/bin/id")
+            .arg(&program)
+            .status();
         assert!(copied.unwrap().success());
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o6755)).unwrap();
     } else {
