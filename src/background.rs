@@ -64,7 +64,7 @@ impl Background {
     }
 }
 
-/// Waits until this process is a member of the installation, then executes runs.
+/// Waits until this process may work on the database (see `installation`), then executes runs.
 async fn work(app: App) -> Result<()> {
     tokio::select! {
         () = app.stopping.cancelled() => return Ok(()),
@@ -73,7 +73,7 @@ async fn work(app: App) -> Result<()> {
     worker::work(app).await
 }
 
-/// Waits until this process is a member of the installation, then removes unused data.
+/// Waits until this process may work on the database (see `installation`), then removes unused data.
 async fn sweep(app: App) {
     app.installation.member().await;
     sweeper::sweep(app).await;

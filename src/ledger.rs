@@ -1,9 +1,10 @@
 //! The ledger: grants, charges and balances of accounts. Amounts are millionths of a credit.
 //!
-//! Every entry moves an amount from one book to another, so the entries sum to zero. The balance of each account has
-//! its own row, which is locked before any decision about credits. A balance cannot go below zero. Locks are acquired
-//! in the order account, run, balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`).
-//! The charge is written once per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
+//! Accounting is double-entry: every entry debits one book and credits another, so all books together sum to zero. The
+//! balance of each account has its own row, which is locked before any decision about credits. A balance cannot go
+//! below zero. Locks are acquired in the order account, run, balance. A running run reserves the maximum cost of its
+//! next call (`runs/reserve.rs`). The charge is written once per step of a run, in the same transaction as the usage
+//! event (`runs/journal/write.rs`).
 
 pub mod billing;
 pub mod charge;

@@ -24,7 +24,7 @@ pub struct Plan<'a> {
     pub limits: Limits,
 }
 
-/// Properties of a new run on which the limits depend.
+/// Properties of a new run that determine which limits are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
     /// The requested model, or else the agent's model.

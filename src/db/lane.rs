@@ -207,7 +207,8 @@ impl Unit {
     }
 
     pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        // The savepoint is sent separately; otherwise the count of changed rows would include the savepoint statements.
+        // The savepoint statements are sent separately. Otherwise sqlx would add the row count of the previous write
+        // once more for each of them.
         self.turn_alone().await?;
         self.writer()?.connection.execute_raw(statement).await
     }

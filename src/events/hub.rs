@@ -42,7 +42,7 @@ pub struct Ring {
     /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
     /// follower has done so.
     reached: AtomicI64,
-    /// Tells the followers to read the table.
+    /// Tells the followers to read the events table, because it has events that the relay does not fetch.
     hints: watch::Sender<()>,
 }
 
@@ -174,7 +174,7 @@ impl Ring {
         }
     }
 
-    /// Tells the followers to read the table.
+    /// Tells the followers to read the events table, because it has events that the relay does not fetch.
     pub(super) fn hint(&self) {
         self.hints.send_replace(());
     }

@@ -72,8 +72,8 @@ pub struct Page<C> {
 }
 
 impl<C: Cursor> Page<C> {
-    /// Removes the page size and the page token from a request, and returns the page. The other fields of the request
-    /// determine the list.
+    /// Takes the page size and the page token out of a request, and returns the requested page. The token must
+    /// belong to the same caller and to the remaining fields of the request.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
         Self::within(caller, asked, SIZES)
     }

@@ -26,8 +26,9 @@ const SHORTENED_BYTES: usize = 600;
 /// Size limits in bytes for messages of any age. If nothing else helps, all messages are cut to the first limit, then
 /// to the next limit, until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/// Maximum number of user messages that the note for dropped turns quotes, and maximum size of a quote in bytes.
+/// Maximum number of user messages that are quoted in the note that replaces dropped turns.
 const QUOTED: usize = 5;
+/// Maximum size of such a quote in bytes.
 const QUOTED_BYTES: usize = 160;
 
 /// A shortened conversation, and how much was removed.

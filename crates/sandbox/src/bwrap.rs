@@ -45,8 +45,8 @@ pub struct Layout<'a> {
     pub root: &'a Path,
     /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
-    /// Folder that every uid can traverse. The workspace is bind-mounted over it when the project's uid cannot traverse
-    /// the path to the workspace.
+    /// Folder that every uid can traverse. The workspace is bind-mounted over it, because the project's uid may be
+    /// unable to traverse the path to the workspace. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
     /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,

@@ -1,8 +1,8 @@
 //! Renders the final appearance of a command's output, so that a progress bar is one line instead of one line per step.
 //!
-//! `reading` uses this module for the text that the model sees. The module emulates a terminal of unlimited width. The
-//! last lines can still be overwritten, and the lines above them are final. Memory is bounded: [`ROWS`] lines of up to
-//! [`COLUMNS`] characters.
+//! `reading` uses this module for the text that the model sees. The module emulates a terminal that never wraps a line.
+//! Only the last [`ROWS`] lines can be overwritten, and only while a line has at most [`COLUMNS`] characters. All other
+//! text is final, so the memory for unfinished lines is bounded.
 
 use std::collections::VecDeque;
 

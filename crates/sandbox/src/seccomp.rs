@@ -28,8 +28,8 @@ pub struct Filters {
 pub enum Memory {
     /// A control group limits the memory. It counts all memory that the kernel provides.
     Grouped,
-    /// The meter limits the memory (`memory`). It sees processes, open files and tmpfs mounts. Calls whose memory the
-    /// meter cannot see are refused.
+    /// The service measures the memory of processes, open files and tmpfs mounts (module `memory`). System calls that
+    /// create other memory are refused or limited.
     Metered,
 }
 
@@ -244,7 +244,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Refuses calls that create memory that the meter cannot see: System V objects, and pages that only a pipe refers to.
+/// Refuses system calls that create memory which cannot be measured: System V message queues, large System V segments
+/// and semaphore sets, and pages that only a pipe refers to (`vmsplice`).
 fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
     rules.insert(libc::SYS_msgget, Vec::new());
     rules.insert(libc::SYS_vmsplice, Vec::new());

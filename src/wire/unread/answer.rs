@@ -143,7 +143,6 @@ impl Content {
         };
         let inner = body.size_hint();
         let mut hint = SizeHint::new();
-        // The upper bound is set first, because a lower bound above it panics.
         if let Some(upper) = inner.upper() {
             hint.set_upper(upper + rest);
         }

@@ -11,7 +11,8 @@ use super::plan::{Decision, Planned};
 /// Maximum number of consecutive calls with invalid arguments or unknown tools before tool use ends.
 pub const MAX_MISTAKES: u32 = 5;
 
-/// Consecutive failures, across all answers of the run.
+/// Failed calls of the previous answer (`before`) and of the current answer (`now`), and the number of consecutive
+/// invalid calls in the run (`mistakes`).
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     before: Vec<(String, Value)>,
@@ -44,14 +45,15 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// Counts a successful call that may have changed something. Calls that failed before may work now.
+    /// Forgets all failures after a successful call that may have changed something, because the failed calls may now
+    /// work.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();
         self.mistakes = 0;
     }
 
-    /// Counts a successful read-only call.
+    /// Resets the number of consecutive invalid calls after a successful read-only call.
     pub(super) fn looked(&mut self) {
         self.mistakes = 0;
     }

@@ -1,5 +1,5 @@
-//! Decodes text values. These are the scalars of JSON, and whole fields from path variables, query parameters, headers
-//! and form parts.
+//! Decodes values that are given as text: scalars in a JSON body, and fields that a path variable, query parameter,
+//! header or form part sets.
 //!
 //! The type of the field determines how its text is decoded. This module also defines which JSON numbers and strings
 //! are valid for a numeric field.
@@ -19,7 +19,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
-/// The description of the defect in a text.
+/// Error text that says why a text is invalid.
 pub(super) type Refusal = &'static str;
 
 const NOT_WHOLE: Refusal = "must be a whole number";

@@ -14,7 +14,7 @@ const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// The description of the defect in a time or a duration.
+/// Error text that says why a time or a duration is invalid.
 type Refusal = &'static str;
 
 /// Minimum number of digits printed after the seconds.
