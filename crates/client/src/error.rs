@@ -7,7 +7,8 @@ pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error that the server returned, or an error that prevented a call from reaching the server.
+/// An error that the server returned, that prevented a call from reaching the server, or that concerns an argument or a
+/// local file.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -76,17 +77,17 @@ impl Error {
         &self.inner.message
     }
 
-    /// Returns the invalid field of the request.
+    /// Returns the invalid field of the request; `None` if the error does not concern a single field.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Returns the typed details, which the server sends if plan limits refuse the request.
+    /// Returns the typed details; `None` unless a plan limit refused the request.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// Returns the time to wait before a retry.
+    /// Returns the time to wait before a retry; `None` if the server suggests no time.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

@@ -21,7 +21,8 @@ impl Client {
     /// Uploads a file to the server. Pass the `upload_id` of the result in `StartRunRequest.files`.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the file cannot be read or changes during the upload; otherwise the server's error.
+    /// INVALID_REQUEST if the file cannot be read or becomes smaller during the upload; otherwise the server's error,
+    /// or UNAVAILABLE.
     pub async fn upload(&self, path: &Path) -> Result<Upload> {
         let unreadable = |error: std::io::Error| Error::invalid(format!("{} cannot be read: {error}", path.display()));
         let mut file = File::open(path).await.map_err(unreadable)?;
@@ -83,10 +84,10 @@ impl Client {
     }
 
     /// Downloads a file of a sandbox to a local path, and returns its size in bytes. If the download fails, the local
-    /// path stays unchanged.
+    /// path stays unchanged. Missing parent folders of the local path are created.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.
+    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE.
     pub async fn download(&self, sandbox_id: &str, path: &str, to: &Path) -> Result<u64> {
         let unwritable = |error: std::io::Error| Error::invalid(format!("{} cannot be written: {error}", to.display()));
         let request = ReadFileRequest {

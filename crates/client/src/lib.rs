@@ -271,7 +271,7 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         .tcp_nodelay(true))
 }
 
-/// Returns the message of the innermost error.
+/// Returns the message of the innermost cause of an error; `None` if the error has no cause.
 fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     let mut deepest = error.source()?;
     while let Some(deeper) = deepest.source() {
@@ -287,7 +287,8 @@ fn call<T>(message: T) -> Request<T> {
     request
 }
 
-/// Retries an idempotent call while the server is unavailable.
+/// Makes an idempotent call. While the server is unavailable, the call is retried, up to [`ATTEMPTS`] attempts in
+/// total.
 async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> Result<T> {
     let mut attempt = 1;
     loop {

@@ -5,7 +5,7 @@ use tonic::{Code as Grpc, Status};
 
 use crate::error::{Code, Error, ErrorDetails};
 
-/// Returns true if the server was unreachable, so that a retry may succeed.
+/// Returns true if the server was unavailable or the connection broke, so that a retry may succeed.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,

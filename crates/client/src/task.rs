@@ -162,7 +162,7 @@ impl Running {
     /// local path stays unchanged.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.
+    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE.
     pub async fn download(&self, path: &str, to: impl AsRef<Path>) -> Result<u64> {
         let sandbox_id = self.sandbox_id().await?.unwrap_or_default();
         self.client.download(&sandbox_id, path, to.as_ref()).await

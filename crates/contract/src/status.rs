@@ -24,9 +24,9 @@ pub struct StatusDetails {
     pub message: String,
     /// The typed details, if a plan limit refused the request.
     pub refusal: Option<Refusal>,
-    /// The time to wait before a retry.
+    /// The time to wait before a retry, if the server suggests a time.
     pub retry_after: Option<Duration>,
-    /// The invalid field of the request.
+    /// The invalid field of the request, if the error concerns a single field.
     pub field: Option<String>,
 }
 

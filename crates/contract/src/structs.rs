@@ -16,7 +16,7 @@ pub fn object(json: &Json) -> Option<Struct> {
     }
 }
 
-/// Parses a JSON text and converts it like [`object`].
+/// Parses a JSON text and converts it as [`object`] does. Also returns `None` if the text is not valid JSON.
 pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }

@@ -25,7 +25,7 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// Returns the media type of the body, without parameters.
+/// Returns the media type of the body, without parameters; `None` if the header is missing or is not ASCII text.
 pub fn essence(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim())

@@ -94,7 +94,7 @@ impl Error {
         self.inner.field.as_deref()
     }
 
-    /// Returns the cause, which must not be sent to clients.
+    /// Returns the cause, if any. It must not be sent to clients.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }

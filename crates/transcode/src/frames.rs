@@ -17,7 +17,7 @@ use tonic::{Status, body::Body};
 /// Size of the header before a message, in bytes: one byte of flags and four bytes of length.
 pub const HEADER_BYTES: usize = 5;
 
-/// Starts a frame with space for the header. The caller appends the message.
+/// Starts a frame with space for the header. The caller appends the message, then calls [`finish`].
 pub fn begin() -> Vec<u8> {
     let mut wire = Vec::with_capacity(256);
     wire.resize(HEADER_BYTES, 0);

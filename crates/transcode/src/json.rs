@@ -115,7 +115,8 @@ impl Codec {
         }
     }
 
-    /// Returns the id of the message with this full name, such as `greeter.v1.HelloRequest`.
+    /// Returns the id of the message with this full name, such as `greeter.v1.HelloRequest`; `None` if the pool has no
+    /// such message.
     pub fn message(&self, full_name: &str) -> Option<MessageId> {
         self.tables.by_name.get(full_name).copied()
     }
@@ -236,7 +237,7 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
     }
 
-    /// Returns the proto name of the set member of the message's first oneof, such as `tool_call` of a `RunEvent`.
+    /// Returns the proto name of the set member of the message's first oneof; `None` if no member is set.
     pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }

@@ -36,7 +36,7 @@ impl Package {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns the option that omits the key of an unset field; `None` if no file of the pool uses options.
+    /// Returns the option that omits the key of an unset field; `None` if the pool does not declare the option.
     pub(crate) fn omit_unset(&self, pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
         pool.get_extension_by_name(&format!("{}.omit_unset", self.0))
     }

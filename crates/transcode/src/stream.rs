@@ -26,7 +26,7 @@ use crate::{
     response,
 };
 
-/// A heartbeat. It is a comment, which readers ignore.
+/// A heartbeat. It is a comment of the format of server-sent events, which readers ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 /// The format of a stream.

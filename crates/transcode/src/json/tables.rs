@@ -10,10 +10,11 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 use super::{Dialect, MessageId, enums::Enum};
 use crate::options;
 
-/// Limit of the dense table. A field with a number below this limit is found by one array access.
+/// Limit of `Message::dense`, an array indexed by field number. A field with a number below this limit is found by one
+/// array access.
 const DENSE: u32 = 256;
 
-/// Marks a field number without a field in the dense table.
+/// Marks a field number without a field in `Message::dense`.
 const NO_FIELD: u16 = u16::MAX;
 
 /// All messages and enums of a pool.

@@ -29,8 +29,9 @@ pub(super) struct Record {
     pub tag_at: usize,
     /// The value if it is a number; 0 if the value consists of bytes.
     pub value: u64,
-    /// `start` and `end` are the range of the payload, without its length prefix.
+    /// Offset of the payload, after its length prefix.
     pub start: usize,
+    /// Offset after the payload.
     pub end: usize,
 }
 

@@ -45,7 +45,8 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// Returns the operation for one binding of a method. `errors` are its error responses, as in `Description`.
+/// Returns the operation for one binding of a method. `errors` are its error responses, as in
+/// `Description::errors`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,

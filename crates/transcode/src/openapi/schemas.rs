@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use super::comments::Comments;
 use crate::{json::Dialect, options};
 
-/// Values of `google.api.field_behavior`. A REQUIRED field must be set. An OUTPUT_ONLY field is ignored in requests.
+/// `google.api.field_behavior` of a field that a request must set.
 const REQUIRED: i32 = 2;
+/// `google.api.field_behavior` of a field that is ignored in requests.
 const OUTPUT_ONLY: i32 = 3;
 
 /// The direction of a message.

@@ -37,11 +37,11 @@ pub struct Method {
     pub answers_raw: bool,
     /// Fields that headers and query parameters set under other names.
     pub aliases: Vec<Alias>,
-    /// The number of the field that becomes the id of a streamed event.
+    /// The number of the response field that becomes the id of a streamed event; `None` if events have no id.
     pub event_id: Option<u32>,
-    /// The field that receives the ids of uploaded files.
+    /// The field that receives the ids of uploaded files; `None` if the method accepts no forms.
     pub form_files: Option<Box<str>>,
-    /// The number of the request's `update_mask`.
+    /// The number of the request's field `update_mask`; `None` if the request has no such field.
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
@@ -88,7 +88,7 @@ pub struct Rule {
     pub template: Template,
     /// The part of the request message that the body sets.
     pub body: BodyRule,
-    /// The number of the response field that becomes the whole HTTP body.
+    /// The number of the response field that becomes the HTTP body; `None` if the whole message becomes the body.
     pub response_body: Option<u32>,
     /// True if the keys of the body become the update mask when the request has no mask.
     pub infers_mask: bool,
