@@ -1,4 +1,4 @@
-//! The protocol layer. No other code uses tonic, prost services, http, JSON or JWT.
+//! The protocol layer. Outside this module and `server`, no code uses tonic, http or JSON Web Tokens.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
 //! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.

@@ -1,10 +1,10 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
 //! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
-//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is an event in which
-//! no kind is set. Its sequence number is the number of the last event that the reader received, so a reader that
-//! compares sequence numbers ignores the heartbeat. For server-sent events, `runyard_transcode` converts each heartbeat
-//! into a comment.
+//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is a
+//! `RunEvent` in which no member of the oneof is set. Its sequence number is the number of the last event that the
+//! reader received, so a reader that compares sequence numbers ignores the heartbeat. For server-sent events,
+//! `runyard_transcode` converts each heartbeat into a comment.
 
 use std::{
     pin::Pin,

@@ -28,7 +28,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The value of the role claim that makes the caller an administrator of the installation.
+/// The value of the role claim that makes the caller a super admin.
 const SUPER_ADMIN: &str = "super_admin";
 
 /// Paths that need no token. A path that ends in a slash includes all paths below it.
@@ -41,7 +41,8 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// A header that only super admins may send. It is removed from the requests of all other callers.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the requests
+/// of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
 /// The path of the metrics. The metrics token and the credential of a super admin grant access to this path.
@@ -208,7 +209,8 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Compares the token in constant time, because it is a secret of the deployment.
+// Returns true if a request for the metrics contains the metrics token. The comparison takes constant time, so that the
+// response time reveals nothing about the token.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;

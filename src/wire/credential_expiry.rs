@@ -54,7 +54,7 @@ impl CredentialExpiry {
     /// The expiry of the credential of a request.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED if the request did not pass through the caller layer.
+    /// NOT_AUTHENTICATED if the request did not pass through `wire::caller`.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
         let expiry = request.extensions().get::<Self>().copied();
         expiry.ok_or_else(not_authenticated)

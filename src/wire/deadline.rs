@@ -1,9 +1,9 @@
 //! The deadline of a call, from the header `grpc-timeout`. It bounds the call and its stream, for every protocol.
 //!
-//! [`end_call`] runs before the protocols are separated. If a call has no response at its deadline, this layer ends the
-//! call. It also stores the deadline in the request. [`end_streams`] runs directly before the services. If a stream is
-//! still open at the deadline, this layer ends the stream with DEADLINE_EXCEEDED trailers. Each protocol reports these
-//! trailers like any other failure of a stream.
+//! [`end_call`] runs before `wire/stack.rs` selects the protocol of the call. If a call has no response at its
+//! deadline, this layer ends the call. It also stores the deadline in the request. [`end_streams`] runs directly before
+//! the services. If a stream is still open at the deadline, this layer ends the stream with DEADLINE_EXCEEDED trailers.
+//! Each protocol reports these trailers like any other failure of a stream.
 
 use std::{
     pin::Pin,

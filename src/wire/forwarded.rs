@@ -12,7 +12,8 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// The address of the client that sent a request. `peer` is the remote address of the connection.
+/// The address of the client that sent a request. `peer` is the remote address of the connection. Returns `None` if
+/// `peer` is `None`.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();

@@ -1,8 +1,8 @@
 //! Verifies JSON Web Tokens (RFC 7519). This module follows the recommendations of RFC 8725.
 //!
-//! Called by the caller layer for every request, and by the commands that mint tokens. Invariant: the key determines
-//! the algorithm that verifies a token. The header of a token can only select one of the configured keys. Every refusal
-//! has the same text for the client ("Not authenticated"). The cause appears only in the debug log.
+//! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. Invariant: the key
+//! determines the algorithm that verifies a token. The header of a token can only select one of the configured keys.
+//! Every refusal has the same text for the client ("Not authenticated"). The cause appears only in the debug log.
 
 mod claims;
 mod credential;
@@ -43,7 +43,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// Minimum time between two reloads of the JWKS because of unknown key ids, in seconds.
+/// Minimum time between two loads of the JWKS, in seconds. It bounds the loads that tokens with unknown key ids cause.
 const REFRESH_SECONDS: i64 = 60;
 
 /// Age at which the keys of the JWKS are stale and are loaded again, in seconds.
@@ -65,7 +65,8 @@ impl Verifier {
     /// HS256 tokens.
     ///
     /// # Errors
-    /// INVALID_REQUEST, with advice, if the secret is too short, the JWKS file is unusable, or no key is configured.
+    /// INVALID_REQUEST, with advice, if the secret is too short, the settings of the JWKS are unusable, or no key is
+    /// configured.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {

@@ -162,7 +162,8 @@ impl Cursor for Uuid {
     }
 }
 
-/// The cursor of a list that is sorted by two ids, such as the turn and the id of a message.
+/// The cursor of a list that is sorted by two ids, such as the messages of a thread: by the id of their run, then by
+/// their own id.
 impl Cursor for (Uuid, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [*self.0.as_bytes(), *self.1.as_bytes()].concat()

@@ -85,7 +85,7 @@ impl Mentioned {
     }
 }
 
-/// Reads the refusal by a plan from the headers of a response.
+/// Reads the refusal by a plan from the headers of a response. Returns `None` if no plan refused the request.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

@@ -1,6 +1,6 @@
 //! Ranges and entity tags (RFC 9110, sections 13 and 14). All functions are pure.
 
-/// The conditional and range headers of a request.
+/// The conditional and range headers of a request. The text of a missing header is empty.
 pub(super) struct Asked<'a> {
     /// The `Range` header.
     pub(super) range: &'a str,

@@ -2,7 +2,8 @@
 
 use crate::app::App;
 
-/// Checks that the database and the disk are available, and that this process is neither stopping nor on standby.
+/// Checks that the database is available, that the disk has free space, and that this process is neither stopping nor
+/// on standby (see `installation`).
 ///
 /// # Errors
 /// The error is one line with the reason.

@@ -39,8 +39,9 @@ const WITHOUT: &[(&str, &[u8])] = &[
 const HASHED: &str = "/assets/";
 /// The path of the icon that browsers request by themselves.
 const ICON: &str = "/favicon.ico";
-/// Maximum number and total size in bytes of the files of a folder. Both are limited, because the files stay in memory.
+/// Maximum number of files of `http.console_dir`. The files stay in memory.
 const MAX_FILES: usize = 4096;
+/// Maximum total size of the files of `http.console_dir`, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The files of the site, by URL path.

@@ -19,7 +19,7 @@ use crate::config::Auth;
 /// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// The last second of the year 9999. Later times cannot be printed in all formats.
+/// The last second of the year 9999, as a Unix time. RFC 3339 cannot represent later times.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// The claims of a token.
@@ -29,7 +29,7 @@ pub struct Claims {
     pub issuer: String,
     /// `sub`: the subject, unique within the issuer.
     pub subject: String,
-    /// The role; `None` if the role claim is not a string.
+    /// The role; `None` if the role claim is missing or is not a string.
     pub role: Option<String>,
     /// `exp`: the time at which the token expires, without leeway.
     pub expires_at: DateTime<Utc>,
@@ -93,7 +93,7 @@ pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
 }
 
-/// Reads a member as a `NumericDate`, truncated to whole seconds.
+/// Reads a member as a `NumericDate`, truncated to whole seconds. Returns `None` if the member is missing.
 fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
     let Some(value) = members.get(name) else {
         return Ok(None);
@@ -106,12 +106,13 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
 }
 
 /// Returns true if a text can be the subject or the issuer of an account. It must not be empty or longer than
-/// [`MAX_NAME_BYTES`], and must not contain control characters, which databases and logs cannot store.
+/// [`MAX_NAME_BYTES`]. It must not contain control characters: PostgreSQL cannot store NUL, and a line break would
+/// split a log line.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// Reads a member as a subject or an issuer, which must be valid.
+/// Reads a member as a subject or an issuer, which must be valid. Returns `None` if the member is missing.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),

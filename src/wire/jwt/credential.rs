@@ -1,6 +1,6 @@
 //! Finds the credential of a request.
 //!
-//! Called by the caller layer, for every protocol, because gRPC metadata are HTTP headers. A request has one
+//! Called by `wire::caller`, for every protocol, because gRPC metadata are HTTP headers. A request has one
 //! credential. Generated clients send the same credential in both headers, which is accepted. Two different credentials
 //! are refused as ambiguous.
 

@@ -98,8 +98,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// Sends a folder as a tar stream of unknown length. `place` limits the number of concurrent archives of the account.
-/// This place is released when the stream ends.
+/// Sends a folder as a tar stream of unknown length. `place` is the account's place in the queue that limits its
+/// concurrent archives. The place is released when the stream ends.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());

@@ -21,7 +21,7 @@ use tower::BoxError;
 use crate::wire::owner::Owner;
 
 /// Maximum number of bytes that are passed to the connection at once. The connection may buffer two chunks of this
-/// size, which cannot be discarded.
+/// size, which stay in memory when the response is aborted.
 pub(super) const PIECE: usize = 16 * 1024;
 
 /// A response that is being sent.
