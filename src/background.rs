@@ -8,7 +8,7 @@
 //! | `events::relay` | on a shared database, fetches events that other processes write |
 //! | `installation::keep` | on a shared database, reports that the data folder is in use |
 //!
-//! The worker and the sweeper begin their work after this process has become a member of the installation.
+//! The worker and the sweeper begin their work when this process may work on the database (see `installation`).
 
 pub mod sweeper;
 mod worker;

@@ -34,8 +34,9 @@ use crate::{
     },
 };
 
-/// Number of attempts to bind a port that is in use, and the pause between two attempts.
+/// Maximum number of attempts to bind a port that is in use.
 const BIND_ATTEMPTS: u32 = 20;
+/// Pause between two attempts to bind a port.
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
@@ -89,8 +90,8 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // A failure is ignored, because an issuer that is unavailable now may be available when the first token
-        // arrives.
+        // Fetches the issuer's keys. A failure is ignored, because an issuer that is unavailable now may be available
+        // when the first token arrives.
         verifier.refresh_for("", app.clock.now()).await;
         Ok(Self {
             app,

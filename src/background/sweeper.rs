@@ -1,5 +1,5 @@
-//! The sweeper removes unused data: uploads that expired before a run used them, staged files without an upload,
-//! deleted agents whose last run has ended, and workspaces of deleted projects.
+//! The sweeper removes unused data: uploads that expired before a run used them, files of the upload folder that have
+//! no upload row, deleted agents whose last run has ended, and workspaces of deleted projects.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,8 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
 /// sweep by ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Age at which a staged file without an upload row counts as abandoned. A younger file may still be in transfer.
+/// Age at which a file of the upload folder without an upload row counts as abandoned. A younger file may still be in
+/// transfer.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
@@ -79,7 +80,7 @@ async fn workspaces(app: &App) -> Result<()> {
     }
 }
 
-/// Reads up to [`AT_ONCE`] entries whose names are ids; returns none at the end of the folder.
+/// Reads up to [`AT_ONCE`] entries whose names are ids. Returns an empty list at the end of the folder.
 async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     let mut some = Vec::new();
     while some.len() < AT_ONCE
@@ -95,7 +96,7 @@ fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
     entries.iter().map(|(id, _)| *id)
 }
 
-// Removes expired uploads, and staged files without an upload row.
+// Removes expired uploads, and files of the upload folder without an upload row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
     if expired > 0 {

@@ -93,7 +93,7 @@ pub async fn work(app: App) -> Result<()> {
     };
     let seating = tokio::spawn(seat(executor.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        // Acquire the slots before the claim, because a `StartRun` call may acquire a slot during the claim.
+        // Acquire the worker slots before the claim, because a `StartRun` call may acquire a slot during the claim.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
@@ -120,8 +120,8 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // Some `StartRun` calls may still hold a slot. `seating` ends only after each of these calls has sent its run or
-    // released its slot, so the hand-over includes their runs.
+    // Some `StartRun` calls may still hold a worker slot. `seating` ends only after each of these calls has sent its
+    // run or released its slot, so the hand-over includes their runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives new runs has failed");
@@ -164,8 +164,8 @@ async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     }
 }
 
-// Waits until all runs have been handed over. The task of each run itself detects that the app is stopping
-// (`worker/drive.rs`).
+// Waits until all runs have been handed over, up to [`HAND_OVER`]. The task of each run itself detects that the app is
+// stopping (`worker/drive.rs`).
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());

@@ -27,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Divisor: one search frees 1/128 of the slots, so that the server need not search for every new connection.
+/// Divisor: one search for connections to close frees 1/128 of the slots, so that not every new connection needs a
+/// search.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {

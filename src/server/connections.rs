@@ -31,7 +31,8 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time in which a connection must start its protocol. The same maximum then applies to sending the headers.
+/// Maximum time in which a connection must start its protocol. The same maximum then applies to sending the headers of
+/// a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;

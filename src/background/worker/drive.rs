@@ -1,4 +1,4 @@
-//! Executes one run from claim to end.
+//! Executes one claimed run until it ends or is handed over.
 //!
 //! `worker` spawns [`drive`] for each claimed run. At shutdown the run is handed over at once: a model call is
 //! cancelled, a running tool call gets a short time to end, nothing new begins, and the lease is released for the next

@@ -1,4 +1,4 @@
-//! Assembles the job of a run. Each part comes from the module that owns the part:
+//! Assembles the job that the engine executes for a run. Each part comes from the module that owns the part:
 //!
 //! | part | owner |
 //! |---|---|

@@ -31,17 +31,17 @@ pub(super) struct JournalSink {
     run: Run,
     log: Arc<RunLog>,
     billing: Billing,
-    /// Number of recorded model calls. A run makes one call at a time.
+    /// Number of recorded model calls of the run, including the calls of earlier workers.
     steps: AtomicI32,
     /// Credits reserved for the next model call, in millionths.
     held: AtomicI64,
-    /// Number of recorded tool calls without a recorded result.
+    /// Number of tool calls that this sink has recorded and that have no recorded result yet.
     open_calls: watch::Sender<usize>,
 }
 
 impl JournalSink {
-    /// Creates a sink that records the cost of model calls. It charges the account only if calls of this model are
-    /// charged.
+    /// Creates a sink for a run with this model. The configuration determines whether the account is charged for calls
+    /// of the model (`ledger::billing`).
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
