@@ -120,7 +120,7 @@ impl Server {
     /// requests a grace period.
     ///
     /// # Errors
-    /// An error if the HTTP rules of the contract conflict.
+    /// An error if the HTTP rules of the contract conflict, or the error with which the worker ended.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -162,8 +162,8 @@ impl Server {
     }
 }
 
-/// Logs a warning for each missing part, such as a model provider. Then logs the available parts, and then the address
-/// on which the server listens.
+/// Logs the start of the server: a warning for each missing part, such as a model provider, then facts about the
+/// sandbox, the state of the plans and, last, the address on which the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);

@@ -41,8 +41,8 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the requests
-/// of all other callers.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the
+/// requests of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
 /// The path of the metrics. The metrics token and the credential of a super admin grant access to this path.

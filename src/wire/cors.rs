@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. The headers of the second group belong to tracing
-/// tools, which add them to every request of a page.
+/// Request headers that pages of the configured origins may send. The headers from `traceparent` on belong to
+/// tracing tools, which add them to every request of a page.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",
