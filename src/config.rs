@@ -68,7 +68,7 @@ pub struct Config {
 pub enum Limits {
     /// Tiers and credits are enforced.
     On,
-    /// Nothing is limited. This is meant for private installations.
+    /// Tiers and credits are not enforced. This is meant for private installations.
     Off,
 }
 

@@ -14,8 +14,9 @@ use crate::{
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
-/// Queries that read the folder's id and its description without a lock.
+/// Reads the id of the data folder, without a lock.
 pub(super) const FOLDER: &str = "SELECT data_folder AS value FROM installation WHERE id = 1";
+/// Reads the description of the data folder, without a lock.
 pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM installation WHERE id = 1";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
@@ -27,9 +28,9 @@ pub(super) enum Claim {
         /// True if any workspace exists.
         is_used: bool,
     },
-    /// The database belongs to another folder, but no workspace exists yet.
+    /// The database belongs to another folder, which the text describes, but no workspace exists yet.
     Unused(String),
-    /// The database belongs to another folder, and workspaces exist.
+    /// The database belongs to another folder, which the text describes, and workspaces exist.
     Used(String),
 }
 

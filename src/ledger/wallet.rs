@@ -133,7 +133,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
     Ok(microcredits)
 }
 
-/// Finds the amount that was granted under a key.
+/// Finds the amount that was granted under a key; `None` if the key was not used.
 ///
 /// # Errors
 /// Database errors.

@@ -1,8 +1,8 @@
 //! Claiming runs under a lease with an epoch.
 //!
-//! Called by `worker`. The oldest unfinished run of a thread may be claimed if it has no lease or its lease has
-//! expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier worker can no longer
-//! change the run.
+//! Called by the worker (`background/worker.rs`). The oldest unfinished run of a thread may be claimed if it has no
+//! lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier
+//! worker can no longer change the run.
 
 use std::time::Duration;
 
