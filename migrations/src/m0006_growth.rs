@@ -102,9 +102,9 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Sets `updated_at` of each thread to the time of its latest run, and `updated_at` of each project to that of its latest
-// thread, if these times are later. Before this migration, a new run did not change `updated_at`. SQLite compares the
-// times as text, which sorts in the same order.
+// Sets `updated_at` of each thread to the time of its latest run, and `updated_at` of each project to that of its
+// latest thread, if these times are later. Before this migration, a new run did not change `updated_at`. SQLite
+// compares the times as text, which sorts in the same order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

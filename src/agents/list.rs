@@ -52,8 +52,7 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Starts a query for the undeleted agents in the scope. All queries for agents start here, except the query in
-/// `delete.rs` that finds deleted agents.
+/// Starts a query for the undeleted agents in the scope.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }

@@ -42,7 +42,7 @@ pub struct Ring {
     /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
     /// follower has done so.
     reached: AtomicI64,
-    /// Tells the followers to read the events table, because it has events that are too large for the relay
+    /// Tells the followers to read the events table, because it has an event that is too large for the relay
     /// (`events/relay.rs`).
     hints: watch::Sender<()>,
 }
@@ -175,7 +175,7 @@ impl Ring {
         }
     }
 
-    /// Tells the followers to read the events table, because it has events that are too large for the relay
+    /// Tells the followers to read the events table, because it has an event that is too large for the relay
     /// (`events/relay.rs`).
     pub(super) fn hint(&self) {
         self.hints.send_replace(());

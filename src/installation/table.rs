@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// The row is locked until the commit, so that processes that start together are compared one after another.
+// The row is locked until the commit, so that processes that start together perform this check one after another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -23,7 +23,7 @@ const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
 /// The result of comparing this data folder with the folder that the database belongs to.
 pub(super) enum Claim {
-    /// The database belongs to this folder, either from before or because this call has claimed it.
+    /// The database belongs to this folder. This call may have claimed it.
     Ours {
         /// True if any workspace exists.
         is_used: bool,

@@ -85,7 +85,8 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread.
+/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread. Runs with
+/// an expired lease do not count.
 ///
 /// # Errors
 /// Database errors.

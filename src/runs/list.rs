@@ -28,7 +28,7 @@ pub struct Listing {
     pub created_after: Option<DateTime<Utc>>,
     /// Limits the list to runs that were created before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: the last run of the previous page.
+    /// Page cursor: the id of the last run of the previous page.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,

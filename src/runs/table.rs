@@ -74,7 +74,7 @@ pub struct Model {
     /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
     /// earlier epoch are refused.
     pub lease_epoch: i64,
-    /// Expiry of the lease, unless it is renewed.
+    /// Time at which the lease expires unless it is renewed; `None` if no worker holds one.
     pub lease_expires_at: Option<DateTime<Utc>>,
     /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
@@ -96,9 +96,9 @@ pub struct Model {
     pub last_sequence: Option<i64>,
     /// Time at which `StartRun` created the run.
     pub created_at: DateTime<Utc>,
-    /// Time of the first claim by a worker.
+    /// Time of the first claim by a worker; `None` before that claim.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time at which the run ended.
+    /// Time at which the run ended; `None` while it is unfinished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
