@@ -1,4 +1,4 @@
-//! Runs blocking work, such as file access, on threads other than the workers of the async runtime.
+//! Runs blocking work, such as file access, on threads other than the worker threads of the async runtime.
 
 use crate::error::{Error, Result};
 

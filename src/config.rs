@@ -68,7 +68,7 @@ pub struct Config {
 pub enum Limits {
     /// Tiers and credits are enforced.
     On,
-    /// Nothing is limited. This is meant for private installations.
+    /// Tiers and credits are not enforced. This is meant for private installations.
     Off,
 }
 
@@ -128,9 +128,9 @@ pub struct Http {
     pub max_unread_bytes: usize,
     /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Maximum request rate per account.
+    /// Maximum request rate per account; `None` for the default in `config/rates.rs`.
     pub rate_per_account: Option<RateLimit>,
-    /// Maximum request rate per client address.
+    /// Maximum request rate per client address; `None` for the default in `config/rates.rs`.
     pub rate_per_address: Option<RateLimit>,
 }
 

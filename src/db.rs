@@ -43,7 +43,8 @@ pub use read::Read;
 
 /// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
-/// Maximum time that a unit of work waits for a connection.
+/// Maximum time that a read or a unit of work waits for a connection. On SQLite, also the maximum time that a statement
+/// waits for the lock of another connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns true if a server has ever used SQLite in this folder.

@@ -110,12 +110,12 @@ impl Error {
         self.inner.field.as_deref()
     }
 
-    /// Returns the typed details.
+    /// Returns the typed details; `None` if the error has none.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// Returns the time that the caller should wait before a retry.
+    /// Returns the time that the caller should wait before a retry; `None` if no time was set.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

@@ -34,16 +34,16 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 
-/// A range of ids in a list. The server creates the ids of the list from its clock.
+/// A range of ids of rows in a list. The server creates these ids from its clock.
 ///
 /// Lists are ordered by id, so the database finds the rows of a time range by their ids. The range of ids may be
 /// slightly wider than the time range, so statements compare the times of the rows as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdRange {
-    /// The lowest id, inclusive.
+    /// The lowest id, inclusive; `None` for no lower bound.
     pub from: Option<Uuid>,
-    /// The upper bound, exclusive. A range has only one bound per side, because SQLite seeks to a single bound but
-    /// checks any further bound row by row.
+    /// The upper bound, exclusive; `None` for no upper bound. A range has only one bound per side, because SQLite seeks
+    /// to a single bound but checks any further bound row by row.
     pub below: Option<Uuid>,
 }
 

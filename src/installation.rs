@@ -35,6 +35,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Tells whether this process may work on the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Installation {
+    /// `None` on SQLite, whose database is stored in the data folder.
     folder: Option<Arc<Folder>>,
     membership: Arc<watch::Sender<Membership>>,
 }

@@ -1,7 +1,7 @@
 //! Plan limits. All functions are pure: they take counts and return an admission or a refusal. The API documentation
 //! fixes the wording of the refusals.
 //!
-//! Callers have locked the account in the transaction that writes, so the counts are current.
+//! The calling function has locked the account in the transaction that writes, so the counts are current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -27,7 +27,7 @@ pub struct Plan<'a> {
 /// Properties of a new run that determine which limits are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
-    /// The requested model, or else the agent's model.
+    /// The requested model, or else the agent's model; `None` for the tier's default model.
     pub model: Option<&'a str>,
     /// True if the run needs a new thread.
     pub makes_thread: bool,
@@ -68,7 +68,7 @@ impl Admission {
 }
 
 impl Plan<'_> {
-    /// Returns a tier limit, or `None` if limits are off.
+    /// Returns `limit`, which is a limit of the tier, or `None` if limits are off.
     pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,

@@ -14,7 +14,8 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::{Error, Result};
 
-/// Histogram buckets in seconds. The smallest buckets suit responses from memory, and the largest suit long runs.
+/// Histogram buckets in seconds. The smallest buckets suit responses from memory, and the largest suit slow requests
+/// such as large uploads.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
@@ -53,7 +54,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
 
 /// Counter of requests by protocol and HTTP status.
 pub const REQUESTS: &str = "runyard_requests_total";
-/// Histogram of the time until the response head in seconds, by protocol.
+/// Histogram of the time in seconds until the response head, by protocol.
 pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
 /// Counter of started runs.
 pub const RUNS_STARTED: &str = "runyard_runs_started_total";

@@ -1,9 +1,9 @@
 //! The initial schema: accounts, agents and their versions, projects and their sandboxes, threads and messages,
 //! uploads, runs and their events.
 //!
-//! Every reference to a parent row is a foreign key. An account cannot be deleted while it owns rows. Deleting a thread
-//! also deletes its messages, runs and events. Deleting an agent does not delete its runs: a run stores all data that
-//! it needs.
+//! Foreign keys prevent the deletion of an account that owns agents, projects, threads, runs or uploads. Deleting a
+//! thread also deletes its messages, runs and events. Deleting an agent also deletes its versions, but not its runs,
+//! because `runs.agent_id` is not a foreign key.
 
 use sea_orm_migration::{
     prelude::*,

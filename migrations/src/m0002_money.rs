@@ -1,8 +1,9 @@
 //! Credits, API keys and the audit log of administrators.
 //!
-//! A ledger entry moves an amount from one book to another, so the sum of all entries is always zero. The balance of an
-//! account is the sum of the account's own book. The balance is stored in its own row, so that the row can be locked
-//! and the balance cannot become negative.
+//! The ledger is double-entry: each entry moves an amount from one book to another, so all books together always sum to
+//! zero. The enum `Book` in `src/ledger/table.rs` lists the books. The balance of an account is the sum of the entries
+//! of its book `Wallet`. The balance is stored in its own row, so that the row can be locked and the balance cannot
+//! become negative.
 
 use sea_orm_migration::{
     prelude::*,
@@ -139,7 +140,8 @@ async fn audit_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_table(
             table("audit_entries")
                 .col(id())
-                // `actor_id` is the administrator. `account_id` is the account that the administrator changed.
+                // `actor_id` is the account of the administrator. `account_id` is the account that the administrator
+                // changed.
                 .col(uuid("actor_id"))
                 .col(uuid("account_id"))
                 .col(string("action"))

@@ -1,5 +1,5 @@
 //! Marks agents that were deleted while runs still need their versions. The API does not return such agents, and the
-//! sweeper removes them after the last of these runs has ended.
+//! sweeper (`src/background/sweeper.rs`) removes them after the last of these runs has ended.
 
 use sea_orm_migration::{prelude::*, schema::timestamp_with_time_zone_null};
 

@@ -60,7 +60,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // The status 1 is `running`. The statements also contain this number as a literal.
+        // The status 1 is `running`. Queries must contain this number as a literal too, because a condition with a
+        // bound parameter cannot use a partial index.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
@@ -74,7 +75,7 @@ fn partial() -> Vec<IndexCreateStatement> {
             .and_where(Expr::col("run_id").is_not_null())
             .and_where(Expr::col("placed").eq(false))
             .take(),
-        // Book 3 contains the cost of model calls.
+        // Book 3 (`Used` in `src/ledger/table.rs`) receives the cost of model calls.
         index("ledger_charges", "ledger_entries", &["account_id", "id"])
             .and_where(is("credited", 3))
             .take(),
@@ -101,7 +102,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Sets `updated_at` to the latest activity. Before this migration, a new run did not change `updated_at`. SQLite
+// Sets `updated_at` of each thread to the time of its latest run, and `updated_at` of each project to that of its
+// latest thread, if these times are later. Before this migration, a new run did not change `updated_at`. SQLite
 // compares the times as text, which sorts in the same order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {

@@ -67,8 +67,9 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
     triggers
 }
 
-/// Returns one trigger per kind of statement. A single statement can delete many rows. A trigger for each row would
-/// update the account's row once per deleted row, and every update leaves a dead row.
+/// Returns the statements that create one trigger, with its function, per kind of statement (insert, delete, update). A
+/// single statement can delete many rows. A trigger for each row would update the account's row once per deleted row,
+/// and every update leaves a dead row version that PostgreSQL must vacuum.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

@@ -1,4 +1,5 @@
-//! The installation: the data folder that belongs to the database, and columns for the write probe.
+//! The installation: the data folder that belongs to the database, and the columns that the health check
+//! (`src/db/health.rs`) writes to test that the database accepts writes.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,8 +1,8 @@
-//! Finds the account of a token's subject. The account is created on the subject's first request unless an
-//! administrator has created it before.
+//! Finds the account of a token's subject. If the subject has no account, `wire/caller.rs` may create one on the
+//! subject's first request.
 //!
-//! `wire/caller.rs` calls this for every request, so known subjects are cached in memory. The cache cannot go stale: an
-//! account is never deleted and its id never changes.
+//! `wire/caller.rs` calls this for every request with a token, so known subjects are cached in memory. The cache cannot
+//! go stale: an account is never deleted and its id never changes.
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //!
 //! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row. This
 //! queue lets only two writers of an account use connections at a time. The other writers wait here without a
-//! connection, in order of arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are
-//! committed together.
+//! connection, in order of arrival. SQLite needs no queue: all writers share one writer task (`db/lane.rs`), which
+//! commits concurrent writes together.
 
 use std::{
     collections::HashMap,

@@ -35,7 +35,7 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 }
 
 /// Removes the rows of up to `limit` deleted agents and the rows of their versions. The rows of an agent with an
-/// unfinished run are kept.
+/// unfinished run are kept. Returns the number of removed agents.
 ///
 /// # Errors
 /// Database errors.

@@ -52,7 +52,7 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Starts a query for the undeleted agents in the scope. Every query about agents starts here.
+/// Starts a query for the undeleted agents in the scope.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }

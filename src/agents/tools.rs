@@ -11,7 +11,7 @@ use crate::{
     tools,
 };
 
-/// Maximum number of tool settings per agent.
+/// Maximum number of tool settings in a request.
 const MAX_TOOLS: usize = 100;
 /// Maximum length of a tool's name in bytes.
 const MAX_NAME: usize = 64;

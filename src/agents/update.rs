@@ -1,5 +1,5 @@
-//! Changing an agent. A change of the prompt, model, MCP servers or tools creates a new version; a change of name or
-//! icon does not.
+//! Changing an agent. A change of the prompt, model, MCP servers or tools creates a new version; a change of any other
+//! field, such as the name or icon, does not.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};

@@ -145,8 +145,8 @@ pub async fn list(
         .await?)
 }
 
-/// Inserts the next version of an agent and makes it current in `row`. The caller has locked the account, and
-/// afterwards writes `row` to the database.
+/// Inserts the next version of an agent and makes it current in `row`. The calling function must have locked the
+/// account, and must write `row` to the database afterwards.
 pub(super) async fn add(
     tx: &Tx,
     row: &mut agent::Model,

@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys before a cursor, newest first. Revoked keys are included.
+/// Lists keys, newest first. `before` is the id of the last key of the previous page. Revoked keys are included.
 ///
 /// # Errors
 /// Database errors.

@@ -28,7 +28,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
     /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Time of the last use, accurate to the minute.
+    /// Time of the last use, accurate to the minute; `None` if the key was never used.
     pub last_used_at: Option<DateTime<Utc>>,
     /// Time of revocation; `None` if the key is not revoked.
     pub revoked_at: Option<DateTime<Utc>>,

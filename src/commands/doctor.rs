@@ -31,9 +31,9 @@ use crate::{
     wire::jwt,
 };
 
-/// Recommended limit of open files. Each connection and each running command needs open files.
+/// Recommended limit on open files. Each connection and each running command needs open files.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Minimum free disk space in bytes. If less space is free, commands that write are killed.
+/// Free disk space in bytes below which commands that write are killed; the default of `sandbox.min_free_bytes`.
 const FULL_DISK: u64 = 256 << 20;
 /// Free disk space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;

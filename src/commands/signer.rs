@@ -23,7 +23,7 @@ use crate::{
 
 /// The subject of the local account, which commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command. It exceeds the duration of the longest run.
+/// Lifetime of a token for one command. It exceeds the default maximum duration of a run.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
@@ -58,8 +58,8 @@ impl fmt::Display for Source {
 impl Signer {
     /// Finds the server's secret in the configuration or in the data folder.
     ///
-    /// A server that is starting may not have written its secret yet. If the data folder contains no secret, this
-    /// method therefore retries for up to a second.
+    /// A server that is starting may not have written its secret yet. If the data folder contains neither a secret nor
+    /// any other server data, this method therefore retries for up to a second.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder contains no server data, if tokens come from a JWKS issuer, or if the secret

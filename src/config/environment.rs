@@ -1,4 +1,5 @@
-//! Environment variables; no other module reads them.
+//! Environment variables of the configuration. Other modules read environment variables only through [`variable`] or
+//! clap.
 //!
 //! Called by `commands` once at start. Variables override the configuration file, which overrides the defaults. An
 //! empty variable counts as unset.

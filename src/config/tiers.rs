@@ -22,7 +22,7 @@ pub struct Tier {
     pub projects: Option<i32>,
     /// Public names of the included models. `*` includes all models.
     pub models: Vec<String>,
-    /// Model of runs whose agent names no model.
+    /// Model of new agents that name no model, and of runs that have no agent and name no model.
     pub default_model: String,
     /// Models that the server replaces instead of refusing them. Each key is a model, and its value is the replacement.
     #[serde(default)]

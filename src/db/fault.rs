@@ -7,8 +7,8 @@ use crate::error::{Code, Error};
 /// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
 /// another program holds a lock (<https://sqlite.org/rescode.html>).
 const SQLITE_UNAVAILABLE: [i32; 5] = [10, 8, 13, 14, 5];
-/// SQLSTATE classes for an unavailable database: insufficient resources, operator intervention, system errors and lost
-/// connections.
+/// Prefixes of the SQLSTATE codes for an unavailable database: insufficient resources (53), shutdown by an operator
+/// (57P), system errors (58) and connection failures (08).
 const POSTGRES_UNAVAILABLE: [&str; 4] = ["53", "57P", "58", "08"];
 /// Single SQLSTATE codes for an unavailable database: a read-only transaction, as on a standby, and an
 /// idle-in-transaction timeout.

@@ -27,10 +27,11 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 const ANSWER_FOR: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The statement of the probe. The written value is never read. On SQLite, the probe writes more data than a `StartRun`
+/// The statement of the probe on PostgreSQL. The written value is never read.
+const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
+/// The statement of the probe on SQLite. The written value is never read. The probe writes more data than a `StartRun`
 /// call does. A smaller probe could succeed on a full disk, because after a failed write the end of the log may still
 /// have room for a small change.
-const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
 /// The known health of the database, cheap to clone.

@@ -116,7 +116,7 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     }
 }
 
-// Returns the remedy for an SQLSTATE code. Connection poolers use few of these codes, so their errors are recognized by
+// Returns the remedy for an SQLSTATE code. Connection poolers use few of these codes, so their errors are recognised by
 // message.
 fn remedy(code: &str, message: &str) -> &'static str {
     if message.contains("unsupported startup parameter") {

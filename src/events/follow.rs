@@ -1,5 +1,5 @@
-//! Following a run. A follower gets the events after any cursor, and then new events as they are committed, up to the
-//! terminal event.
+//! Following a run. A follower gets the events after any cursor (a sequence number), and then new events as they are
+//! committed, up to the terminal event.
 //!
 //! Called by `wire/runs.rs`. A follower reads the run's ring buffer. If the follower has fallen behind the ring, it
 //! reads the table. A slow reader therefore needs memory only for a small page, and delays no writer. Wake-ups may be

@@ -42,7 +42,8 @@ pub struct Ring {
     /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
     /// follower has done so.
     reached: AtomicI64,
-    /// Tells the followers to read the events table, because it has events that the relay does not fetch.
+    /// Tells the followers to read the events table, because it has an event that is too large for the relay
+    /// (`events/relay.rs`).
     hints: watch::Sender<()>,
 }
 
@@ -174,7 +175,8 @@ impl Ring {
         }
     }
 
-    /// Tells the followers to read the events table, because it has events that the relay does not fetch.
+    /// Tells the followers to read the events table, because it has an event that is too large for the relay
+    /// (`events/relay.rs`).
     pub(super) fn hint(&self) {
         self.hints.send_replace(());
     }

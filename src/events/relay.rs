@@ -26,8 +26,8 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs that a statement may query. Only these sizes are used, so that the database can keep each statement
-/// prepared.
+/// Numbers of runs that a statement may query. Only these numbers are used, so that the database can keep each
+/// statement prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
 /// from the table.

@@ -64,7 +64,7 @@ pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Builds the statement that inserts one event, for callers that batch statements themselves.
+/// Builds the statement that inserts one event, for functions that send several statements together.
 pub fn insert_one(backend: DbBackend, run_id: Uuid, event: Stored) -> Statement {
     insert_statement(backend, 0, &[(run_id, event)])
 }
@@ -176,7 +176,8 @@ pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i6
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
-/// Sequence number of a run's newest event, and whether this event is the terminal event.
+/// Sequence number of a run's newest event, and whether this event is the terminal event; `None` if the run has no
+/// events.
 ///
 /// # Errors
 /// Database errors.

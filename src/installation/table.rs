@@ -10,26 +10,27 @@ use crate::{
     error::{Error, Result},
 };
 
-// The row is locked until the commit, so that processes that start together are compared one after another.
+// The row is locked until the commit, so that processes that start together perform this check one after another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
-/// Queries that read the folder's id and its description without a lock.
+/// Reads the id of the data folder, without a lock.
 pub(super) const FOLDER: &str = "SELECT data_folder AS value FROM installation WHERE id = 1";
+/// Reads the description of the data folder, without a lock.
 pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM installation WHERE id = 1";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
 /// The result of comparing this data folder with the folder that the database belongs to.
 pub(super) enum Claim {
-    /// The database belongs to this folder, either from before or because this call has claimed it.
+    /// The database belongs to this folder. This call may have claimed it.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
     },
-    /// The database belongs to another folder, but no workspace exists yet.
+    /// The database belongs to another folder, which the text describes, but no workspace exists yet.
     Unused(String),
-    /// The database belongs to another folder, and workspaces exist.
+    /// The database belongs to another folder, which the text describes, and workspaces exist.
     Used(String),
 }
 

@@ -50,7 +50,7 @@ pub struct Charge {
     pub microcredits: i64,
 }
 
-/// Writes the charges of runs whose rows the caller has locked.
+/// Writes the charges of runs. The calling function must have locked the rows of these runs.
 ///
 /// # Errors
 /// Database errors.

@@ -25,7 +25,7 @@ pub struct Listing {
     pub created_after: Option<DateTime<Utc>>,
     /// Limits the list to charges before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: the last charge of the previous page.
+    /// Page cursor: the id of the last charge of the previous page.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,

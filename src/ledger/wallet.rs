@@ -23,7 +23,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Locks an account's balance and returns it. Grants the month's credits first if they are due.
+/// Locks an account's balance and returns it, in millionths of a credit. Grants the month's credits first if they are
+/// due.
 ///
 /// # Errors
 /// Database errors.
@@ -73,7 +74,7 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Loads an account's balance. Grants the month's credits first if they are due.
+/// Loads an account's balance, in millionths of a credit. Grants the month's credits first if they are due.
 ///
 /// # Errors
 /// Database errors.
@@ -92,7 +93,8 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     Ok(microcredits)
 }
 
-/// Grants credits to a locked balance, once per key; returns the amount that this call granted.
+/// Grants credits to a locked balance, once per key; returns the amount that this call granted, in millionths of a
+/// credit.
 ///
 /// # Errors
 /// Database errors.
@@ -133,7 +135,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
     Ok(microcredits)
 }
 
-/// Finds the amount that was granted under a key.
+/// Finds the amount that was granted under a key; `None` if the key was not used.
 ///
 /// # Errors
 /// Database errors.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::table::project;
 use crate::{db::Tx, error::Result, id};
 
-/// Inserts a new project. The caller has checked the plan's limit.
+/// Inserts a new project. The calling function must have checked the plan's limit.
 ///
 /// # Errors
 /// Database errors.
@@ -27,7 +27,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>)
     Ok(row)
 }
 
-/// Builds the statement that inserts a project, for callers that batch statements themselves.
+/// Builds the statement that inserts a project, for functions that send several statements together.
 pub fn insertion(backend: DbBackend, row: project::Model) -> Statement {
     project::Entity::insert(row.into_active_model()).build(backend)
 }

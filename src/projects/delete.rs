@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::table::project::{Column, Entity};
 use crate::{db::Tx, error::Result};
 
-/// Deletes the row of a project. Foreign keys delete its threads, runs and sandbox. The caller has locked the account.
+/// Deletes the row of a project. Foreign keys delete its threads, runs and sandbox. The calling function must have
+/// locked the account.
 ///
 /// # Errors
 /// Database errors.

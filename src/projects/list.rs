@@ -70,7 +70,8 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects, most recently active first. `before` is the position of the last project of the previous page.
+/// Lists projects, most recently active first. `before` is the time of last activity and the id of the last project of
+/// the previous page.
 ///
 /// # Errors
 /// Database errors.

@@ -22,7 +22,8 @@ use crate::{
 const MAX_WAITING: usize = 200;
 /// Maximum time that a walk waits in the queue of its account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process, for any number of processors.
+/// Maximum number of concurrent walks in the process. On a machine with fewer processors, the maximum is their number,
+/// but at least two.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;

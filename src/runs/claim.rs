@@ -1,8 +1,8 @@
 //! Claiming runs under a lease with an epoch.
 //!
-//! Called by `worker`. The oldest unfinished run of a thread may be claimed if it has no lease or its lease has
-//! expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier worker can no longer
-//! change the run.
+//! Called by the worker (`background/worker.rs`). The oldest unfinished run of a thread may be claimed if it has no
+//! lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier
+//! worker can no longer change the run.
 
 use std::time::Duration;
 
@@ -85,7 +85,8 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread.
+/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread. Runs with
+/// an expired lease do not count.
 ///
 /// # Errors
 /// Database errors.

@@ -19,8 +19,8 @@ use crate::{
 
 /// Ends an unfinished run in a transaction that has locked the run's account. The epoch is incremented, so a worker
 /// that holds the run can write no further events. The lease remains until that worker has ended the run's processes,
-/// or until the lease expires. Returns the terminal event, which the caller publishes after the commit, or `None` if
-/// the run had already ended.
+/// or until the lease expires. Returns the terminal event, which the calling function publishes after the commit, or
+/// `None` if the run had already ended.
 ///
 /// # Errors
 /// Database errors.

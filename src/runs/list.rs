@@ -24,11 +24,11 @@ pub struct Listing {
     pub thread_id: Option<Uuid>,
     /// Limits the list to runs with this status.
     pub status: Option<Status>,
-    /// Limits the list to runs that started at or after this time.
+    /// Limits the list to runs that were created at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Limits the list to runs that started before this time.
+    /// Limits the list to runs that were created before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: the last run of the previous page.
+    /// Page cursor: the id of the last run of the previous page.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,

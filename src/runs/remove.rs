@@ -1,8 +1,8 @@
 //! Deleting threads and projects together with their runs.
 //!
 //! Called by `wire` for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start. Foreign
-//! keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper removes files that
-//! are left over after a crash.
+//! keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper
+//! (`background/sweeper.rs`) removes files that are left over after a crash.
 
 use sea_orm::{
     ColumnTrait, QueryFilter, QuerySelect, QueryTrait,

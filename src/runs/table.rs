@@ -55,7 +55,7 @@ pub struct Model {
     pub project_id: Uuid,
     /// The agent; absent for the built-in agent.
     pub agent_id: Option<Uuid>,
-    /// The agent's version that the run is pinned to.
+    /// The agent's version that the run is pinned to; absent for the built-in agent.
     pub agent_version_id: Option<Uuid>,
     pub status: Status,
     /// Name of the mode: `code` or `chat`.
@@ -69,16 +69,16 @@ pub struct Model {
     pub request_key: Option<String>,
     /// BLAKE3 hash of the request, which a retry with the same key must match.
     pub request_hash: Option<String>,
-    /// The worker that holds the lease.
+    /// The worker that holds the lease; `None` if no worker holds one.
     pub lease_owner: Option<Uuid>,
     /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
     /// earlier epoch are refused.
     pub lease_epoch: i64,
-    /// Expiry of the lease, unless it is renewed.
+    /// Time at which the lease expires unless it is renewed; `None` if no worker holds one.
     pub lease_expires_at: Option<DateTime<Utc>>,
     /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
-    /// Code of the error that ended the run.
+    /// Code of the error that ended the run; `None` if no error ended it.
     pub error_code: Option<String>,
     /// Text of the error that ended the run.
     pub error_message: Option<String>,
@@ -96,9 +96,9 @@ pub struct Model {
     pub last_sequence: Option<i64>,
     /// Time at which `StartRun` created the run.
     pub created_at: DateTime<Utc>,
-    /// Time of the first claim by a worker.
+    /// Time of the first claim by a worker; `None` before that claim.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time at which the run ended.
+    /// Time at which the run ended; `None` while it is unfinished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 

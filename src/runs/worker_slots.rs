@@ -86,8 +86,7 @@ impl WorkerSlots {
 impl WorkerSlot {
     /// Hands the committed run to the worker.
     ///
-    /// # Errors
-    /// Returns the run if the worker has stopped. The caller must then release the run.
+    /// # Errors Returns the run if the worker has stopped. The calling function must then release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
         // The channel has as many places as there are slots, so it is never full.
         self.seated

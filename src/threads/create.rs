@@ -63,7 +63,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     Ok(row)
 }
 
-/// Builds the statement that inserts a thread, for callers that batch statements themselves.
+/// Builds the statement that inserts a thread, for functions that send several statements together.
 pub fn insertion(backend: DbBackend, row: thread::Model) -> Statement {
     thread::Entity::insert(row.into_active_model()).build(backend)
 }

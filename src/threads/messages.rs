@@ -139,7 +139,7 @@ pub async fn rename_file(
     (thread_id, run_id): (Uuid, Uuid),
     (old, new): (&str, &str),
 ) -> Result<()> {
-    // With the conditions on thread and turn, the query uses the index on messages.
+    // The conditions on `thread_id` and `turn` let the query use the index of messages.
     let naming = of::<Entity>(scope)
         .filter(Column::ThreadId.eq(thread_id))
         .filter(Column::Turn.eq(run_id))
@@ -169,7 +169,8 @@ pub struct Bound {
     pub bytes: usize,
 }
 
-/// Lists the messages of a thread after a cursor, oldest first. The flag is true if more messages follow.
+/// Lists the messages of a thread after a cursor (the `turn` and `id` of a message), oldest first. The flag is true if
+/// more messages follow.
 ///
 /// # Errors
 /// Database errors.

@@ -34,7 +34,8 @@ pub struct Coming {
     pub size: i64,
     /// True if the file is in the workspace.
     pub placed: bool,
-    /// Name in the workspace.
+    /// Name in the workspace; `None` for an upload of a retried `StartRun` request, whose file was removed because the
+    /// run already has its content.
     pub name: Option<String>,
 }
 

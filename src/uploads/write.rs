@@ -81,7 +81,7 @@ async fn take(app: &App, upload: &Model) -> Result<()> {
     tx.commit().await
 }
 
-// Restores the row of an upload. If the row cannot be restored, the sweeper removes the file.
+// Restores the row of an upload. If the row cannot be restored, the sweeper (`background/sweeper.rs`) removes the file.
 async fn give_back(app: &App, upload: Model) {
     let upload_id = upload.id;
     let back = async {

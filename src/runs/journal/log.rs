@@ -44,7 +44,7 @@ pub struct Spent {
 pub struct RunEnd {
     /// Final status; never `Running`.
     pub status: Status,
-    /// Code and text of the error.
+    /// Code and text of the error; `None` if the run ended without an error.
     pub error: Option<(String, String)>,
 }
 
@@ -150,8 +150,7 @@ impl RunLog {
         self.write(|gathered| gathered.entry.add(entry)).await
     }
 
-    /// Adds an entry that is written together with the end of the run. The caller must call [`RunLog::finish`] directly
-    /// afterwards.
+    /// Adds an entry that is written together with the end of the run. Call [`RunLog::finish`] directly afterwards.
     pub fn leave(&self, entry: Entry) {
         let mut state = self.lock();
         state.used.add(entry.spent);
@@ -201,7 +200,7 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // The queue is full or the journal has stopped: wait in a task, so that the caller does not wait.
+            // The queue is full or the journal has stopped: wait in a new task, so that this method returns at once.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });

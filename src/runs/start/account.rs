@@ -23,7 +23,8 @@ pub(super) struct StartAccount {
     pub(super) threads: i64,
     /// Number of projects.
     pub(super) projects: i64,
-    /// Current version of the account's default agent; not loaded if the request names an agent.
+    /// Current version of the account's default agent; `None` if the request names an agent, or if the account has no
+    /// default agent.
     pub(super) default_agent: Option<Pinned>,
 }
 

@@ -1,4 +1,5 @@
-//! The idempotency key of a `StartRun` request. The key identifies an earlier request with the same content.
+//! The idempotency key of a `StartRun` request. A repeated request with the same key and the same content returns the
+//! run of the first request instead of starting another run.
 
 use std::{fmt::Write, time::Duration};
 

@@ -19,7 +19,8 @@ pub(super) struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
-    /// Finds the thread, the project and the agent through the caller's scope, and applies `if_busy` to the thread.
+    /// Finds the thread, the project and the agent through the caller's scope, and applies the request's `if_busy`
+    /// action ([`IfBusy`]) to the thread's unfinished runs.
     pub(super) async fn resolve(self) -> Result<Resolved<'a>> {
         let Self {
             prepared,

@@ -20,7 +20,8 @@ pub struct Started {
 /// Duration of the phases of a `StartRun` request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Time to wait for the writer lane or the account's lock, to read and to decide.
+    /// Time until the plan admits the run: loading the uploads, measuring the workspace, waiting for SQLite's writer
+    /// lane or the account's lock, and checking the limits.
     pub load: Duration,
     /// Time to write the rows.
     pub write: Duration,

@@ -31,7 +31,7 @@ pub(super) struct Written<'a> {
     pub(super) run: Run,
     /// The first events of the run.
     pub(super) first: Vec<Stored>,
-    /// The worker slot that is reserved for the run.
+    /// The worker slot that is reserved for the run; `None` if a worker must claim the run.
     pub(super) slot: Option<WorkerSlot>,
     /// The sandbox, if its row exists.
     pub(super) sandbox_id: Option<Uuid>,

@@ -34,7 +34,7 @@ pub(in crate::commands::run) struct TextView {
     spinner: Option<ProgressBar>,
     /// True if the last printed text did not end with a newline.
     open_line: bool,
-    /// The message whose text deltas have been printed.
+    /// Id of the message whose text deltas have been printed; empty before the first delta.
     streamed: String,
     calls: HashMap<String, Shown>,
     usage: Usage,
