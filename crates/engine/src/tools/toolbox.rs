@@ -103,7 +103,7 @@ impl Slot {
         })
     }
 
-    /// Returns whether a call can change something.
+    /// Returns whether a call only reads or may also change files.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
     }
