@@ -112,8 +112,8 @@ fn family(data_dir: &Path, place: &str) -> String {
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. A command could give its process
-/// the same name, but then only that command is killed.
+/// parent forever and has not started a command. The processes are found by their name. A command could give its
+/// process the same name, but then only that command is killed.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
