@@ -1,7 +1,7 @@
 //! Receives one answer of the model.
 //!
-//! `turn` calls [`Listener::hear`]. Text and reasoning go to the sink as they arrive. Invariants: the size of an answer
-//! is bounded, and the cancel token and the deadline end an answer at once.
+//! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning go to the sink as they arrive. Invariants: the
+//! size of an answer is bounded, and the cancel token and the deadline end an answer at once.
 
 use futures::StreamExt;
 use runyard_contract::{
@@ -32,7 +32,7 @@ pub const MAX_CALLS: usize = 32;
 pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size in bytes of a tool's name and of a call's id; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Number of bytes that are kept if the arguments are too long.
+/// Number of bytes that are kept of the arguments of a call if they exceed a size limit.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
@@ -40,7 +40,7 @@ const KEPT_ARGUMENT_BYTES: usize = 1024;
 pub(super) enum Ended {
     /// The provider ended the answer.
     Done(EndReason),
-    /// The answer reached one of the engine's size limits.
+    /// The text or the reasoning exceeded its size limit.
     Cut,
     /// The stream failed.
     Broken(LlmError),
@@ -72,7 +72,7 @@ pub(super) struct Answer {
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
-    /// Token usage reported by the provider.
+    /// Token usage reported by the provider; `None` if it reported none.
     pub(super) usage: Option<TokenUsage>,
     /// How the answer ended.
     pub(super) ended: Ended,
@@ -137,9 +137,9 @@ impl Answer {
 pub(super) struct Listener<'a> {
     /// Receives the text and reasoning.
     pub(super) sink: &'a dyn Sink,
-    /// Cancels the answer.
+    /// Token that cancels the answer.
     pub(super) cancel: &'a CancellationToken,
-    /// Time limit of the run.
+    /// Time at which the run reaches its time limit.
     pub(super) deadline: Instant,
 }
 
@@ -178,7 +178,7 @@ impl Listener<'_> {
         ))
     }
 
-    /// Handles one event. Fails when the answer has reached its size limit.
+    /// Handles one event. Fails if the text or the reasoning of the answer exceeds its size limit.
     fn take(&self, event: ModelEvent, answer: &mut Answer) -> Result<(), Full> {
         let message_id = answer.message_id.to_string();
         match event {
@@ -221,7 +221,7 @@ impl Listener<'_> {
     }
 }
 
-/// Error of an answer that has reached its size limit.
+/// Error: the text or the reasoning of an answer exceeds its size limit.
 struct Full;
 
 /// Returns the longest prefix of up to `max_bytes` bytes that ends between two characters.

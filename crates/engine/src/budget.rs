@@ -1,6 +1,7 @@
 //! Tracks how much of its budget a run has used.
 //!
-//! `turn` checks the budget before every model call and updates it afterwards. Counters only grow and never overflow.
+//! The main loop (`turn`) checks the budget before every model call and updates it afterwards. Counters only grow and
+//! never overflow.
 
 use tokio::time::Instant;
 
@@ -22,7 +23,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Creates a meter. Its counters start with the usage of the earlier workers, and its time limit starts now.
+    /// Creates a meter. Its counters start with the usage by the workers that executed this run before. Its time limit
+    /// starts now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
         // If the duration is too long for the clock, the deadline is one year from now, so it has no effect.
@@ -43,7 +45,7 @@ impl Meter {
         self.deadline
     }
 
-    /// Returns whether the next call may use tools.
+    /// Returns whether the next model call may use tools.
     pub(super) fn has_steps(&self) -> bool {
         self.steps < self.max_steps
     }
@@ -60,7 +62,8 @@ impl Meter {
     }
 }
 
-/// Returns the provider's numbers if they are plausible: not all zero, and not more than [`PLAUSIBLE_WINDOWS`] context
+/// Returns the token usage that the provider reported, with `cached_input` capped at `input`. Returns `None` if no
+/// usage was reported, if input and output are both zero, or if one of them exceeds [`PLAUSIBLE_WINDOWS`] context
 /// windows of the model.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);

@@ -1,8 +1,8 @@
 //! Runs the tools that one answer calls.
 //!
-//! `turn` plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in parallel. Calls
-//! that change something run one after another, in order. Invariant: every call gets exactly one recorded result, and
-//! no tool starts after the run was stopped or tool use has ended.
+//! The main loop (`turn`) plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in
+//! parallel. Calls that change something run one after another, in order. Invariant: every call gets exactly one
+//! recorded result, and no tool starts after the run was stopped or tool use has ended.
 
 mod failures;
 mod plan;
@@ -44,7 +44,7 @@ pub const MAX_SHOWN_BYTES: usize = 512 << 10;
 /// Time that tools have to end by themselves after the run was stopped. Tools that are still running are then dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A call that has ended.
+/// A call and its result.
 struct Done {
     call: Planned,
     answer: ToolAnswer,
@@ -52,7 +52,7 @@ struct Done {
     fatal: Option<Error>,
 }
 
-/// Reason why the remaining calls are not run.
+/// Reason why no further calls are run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
     /// The model repeated its mistakes. The text names the mistakes.
@@ -70,11 +70,11 @@ pub(super) enum WorkEnd {
 pub(super) struct Worked {
     /// Results, as messages for the model.
     pub(super) messages: Vec<ChatMessage>,
-    /// Reason why some calls were not run; `None` if all calls were run.
+    /// Reason why no further calls are run; `None` if the model may call further tools.
     pub(super) end: Option<WorkEnd>,
 }
 
-/// Runs the calls of a run.
+/// Runs the tool calls of a run.
 pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn SandboxSource>,
@@ -246,8 +246,8 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns the receiver of a tool's live output. The receiver passes the output to the sink until the limit is
-    /// reached.
+    /// Returns the receiver of a tool's live output. The receiver passes up to [`MAX_SHOWN_BYTES`] of the output to the
+    /// sink.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();
@@ -270,7 +270,8 @@ impl CallRunner<'_> {
         })
     }
 
-    /// Records results. Returns the first fatal error among them.
+    /// Records the results of calls, then the notice `closing` if it is set. Returns the first fatal error of the
+    /// calls.
     async fn record(
         &self,
         done: Vec<Done>,
@@ -300,7 +301,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// Creates the result of a call that was not run.
+    /// Creates the error result of a call whose tool did not run or did not end in time.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -1,9 +1,10 @@
 //! Shortens a conversation to fit the model's context window.
 //!
-//! `turn` calls [`compact`] when [`estimate_all`] says that the conversation is too long, and records a notice. The
-//! first and the last message of the user and the newest messages are kept. Old tool results and arguments are
-//! shortened first. If this is not enough, old turns are dropped and a note replaces them. A call and its results are
-//! kept or dropped together.
+//! The main loop (`turn.rs`) calls [`compact`] when [`estimate_all`] says that the conversation is too long, and
+//! records a notice. Old messages of the model and old tool results are shortened first. If this is not enough, old
+//! turns are dropped and a note replaces them. A turn is a message with the tool results that follow it. The last turn
+//! and the turns with the first and the last message of the user are never dropped. A call and its results are kept or
+//! dropped together.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -19,16 +20,16 @@ use crate::{
 const BYTES_PER_TOKEN: u64 = 4;
 /// Estimated number of tokens that a message has in addition to its text.
 const MESSAGE_TOKENS: u64 = 8;
-/// Number of newest messages, which are shortened last.
+/// Number of newest messages that are shortened only as a last resort.
 const NEWEST: usize = 6;
-/// Maximum size in bytes of an old tool result or argument after shortening.
+/// Maximum size in bytes of each text and argument of an old message after shortening.
 const SHORTENED_BYTES: usize = 600;
 /// Size limits in bytes for messages of any age. If nothing else helps, all messages are cut to the first limit, then
 /// to the next limit, until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /// Maximum number of user messages that are quoted in the note that replaces dropped turns.
 const QUOTED: usize = 5;
-/// Maximum size of such a quote in bytes.
+/// Maximum size in bytes of a user message quoted in this note.
 const QUOTED_BYTES: usize = 160;
 
 /// A shortened conversation, and how much was removed.
@@ -36,7 +37,7 @@ const QUOTED_BYTES: usize = 160;
 pub struct Compacted {
     /// The conversation after shortening.
     pub messages: Vec<ChatMessage>,
-    /// Number of messages that were shortened.
+    /// Number of messages that were shortened. A message that was shortened several times counts each time.
     pub shortened: usize,
     /// Number of messages that were dropped.
     pub dropped: usize,
@@ -143,8 +144,9 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops the oldest turns, except the turns with the user's first and last message. A turn is a message with the tool
-/// results that follow it.
+/// Drops the oldest turns until the conversation fits into `max_tokens`, and puts a note in their place. Keeps the last
+/// turn and the turns with the user's first and last message. Returns the conversation and the number of dropped
+/// messages.
 fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>, usize) {
     let mut turns = split(messages);
     let is_users =

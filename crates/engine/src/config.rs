@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// The provider of models that name no provider.
+/// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
 
-/// The built-in demo provider, which needs no configuration.
+/// Name of the built-in demo provider, which needs no configuration.
 pub const DEMO_PROVIDER: &str = "demo";
 
 /// The models that the engine can call.
@@ -27,7 +27,7 @@ pub struct Model {
     pub name: String,
     /// Other public names of the same model.
     pub aliases: Vec<String>,
-    /// Name of the provider; [`DEMO_PROVIDER`] if the built-in model serves this model.
+    /// Name of the provider; [`DEMO_PROVIDER`] if the built-in demo model serves this model.
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
@@ -55,6 +55,7 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
-    /// Upstream model for all public names of this provider. It replaces the upstream models of the model table.
+    /// Upstream model for all public models of this provider, instead of their [`Model::upstream`]; `None` if each
+    /// public model has its own.
     pub model: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Brings the conversation into the form that providers accept: every call is followed by exactly one result.
 //!
-//! `turn` repairs the history once at the start. The messages that `turn` adds later keep this form. The engine's notes
-//! to the model are user messages that start with [`NOTE`]; they are never stored.
+//! The main loop (`turn`) repairs the history once at the start. The messages that it adds later keep this form. The
+//! engine's notes to the model are user messages that start with [`NOTE`]; they are never stored.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::llm::{ChatMessage, ToolRequest};
 /// Prefix of the engine's notes to the model.
 pub const NOTE: &str = "[note from Runyard] ";
 
-/// Result of an interrupted call that may have changed something.
+/// Result of a call that was interrupted, so that its own result is missing.
 pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
                                have done all, some or none of its work. Check before you repeat it.";
 
@@ -26,7 +26,8 @@ pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Moves each result behind its call, adds missing results, and drops results without a call and empty messages.
+/// Moves each result behind its call, adds missing results, and drops results without a call and empty messages of the
+/// model.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());
     let mut open: Vec<ToolRequest> = Vec::new();

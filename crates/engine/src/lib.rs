@@ -2,7 +2,7 @@
 //!
 //! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
 //! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
-//! tables or protocols. It uses a model only through [`llm::Llm`], and a sandbox only through
+//! database tables or protocols. It uses a model only through [`llm::Llm`], and a sandbox only through
 //! [`runyard_sandbox::Sandbox`]. Its invariant: a tool starts only after its call is recorded, and a recorded call gets
 //! exactly one recorded result, from this worker or from the worker that resumes the run.
 
@@ -116,9 +116,9 @@ pub struct Job {
     pub budget: Budget,
     /// Calls of the history's last assistant message that the previous worker did not finish. Their outcome is unknown.
     pub interrupted: Vec<ToolRequest>,
-    /// Number of model calls already made; not zero when the run is resumed.
+    /// Number of model calls that earlier workers made for this run; zero if the run is new.
     pub steps_done: u32,
-    /// Number of tokens that these model calls used, input plus output.
+    /// Number of tokens that the `steps_done` model calls used, input plus output.
     pub tokens_used: u64,
 }
 
@@ -147,10 +147,11 @@ pub struct Budget {
     pub max_parallel_calls: usize,
 }
 
-/// Receives the events of a run. The service implements it on top of its journal.
+/// Receives the events of a run. The service implements it on top of its event journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text or tool output. The implementation must not block, but may merge adjacent chunks.
+    /// Receives a chunk of text, reasoning or tool output, or the notice that a provider is called again. The
+    /// implementation must not block, but may merge adjacent chunks.
     fn say(&self, event: Event);
 
     /// Records events and their thread messages in one transaction. Returns after the commit. All chunks that were
@@ -203,13 +204,13 @@ pub enum Outcome {
     Completed,
     /// The run failed with an error.
     Failed {
-        /// One of [`CODES`], or the code of a tool's fatal error.
+        /// One of [`CODES`], `INSUFFICIENT_CREDITS`, or the code of a tool's fatal error.
         code: String,
         /// Error text for people.
         message: String,
     },
     /// The cancel token stopped the run.
     Stopped,
-    /// The sink refused to record. This worker must not write anything more about the run.
+    /// The sink failed to record events or to reserve credits. This worker must not write anything more about the run.
     Abandoned(Error),
 }

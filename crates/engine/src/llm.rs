@@ -1,8 +1,8 @@
-//! The interface to model providers. The engine has only one other external interface: the sandbox.
+//! The interface to model providers.
 //!
-//! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai. `llm/demo.rs` is the
-//! built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of a call cancels the
-//! call.
+//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers through genai.
+//! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of
+//! a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -19,7 +19,7 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Public name of the model.
+    /// Name of the model: its public name, which `Models` replaces with the provider's own name.
     pub model: String,
     /// The system prompt.
     pub system: String,
@@ -123,7 +123,8 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Reason why a model could not answer. The run fails with this error.
+/// Reason why a model could not answer. The run fails with this error. There is one exception: after the first
+/// `TooLong` of a call, the engine shortens the conversation and calls the model again.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.

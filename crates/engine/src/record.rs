@@ -65,7 +65,7 @@ pub(super) fn usage(model_name: &str, usage: TokenUsage, estimated: bool) -> Rec
     Recorded { event, message: None }
 }
 
-/// Builds the event for a call that is about to start.
+/// Builds the event for a tool call of the model. It is recorded before the tool starts.
 pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     let arguments = structs::object(arguments);
     let event = Event::ToolCall(ToolCall {

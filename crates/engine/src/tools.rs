@@ -60,7 +60,7 @@ pub struct ToolAnswer {
     pub truncated: bool,
 }
 
-/// Reason why a call has no result.
+/// Reason why a tool returned no [`ToolAnswer`].
 #[derive(Debug)]
 pub enum ToolFailure {
     /// The model gets this text and may try something else.

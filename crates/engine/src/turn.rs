@@ -51,7 +51,7 @@ struct RunLoop<'a> {
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
-    /// Note for the model, added to the end of the next request.
+    /// Note for the model, added to the end of the next request; `None` if there is none.
     note: Option<String>,
     /// True if the next answer is the last and is requested without tools.
     is_last: bool,

@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const BLOCK: usize = 512;
 /// Maximum length of a name in a tar header, in bytes.
 const SHORT_NAME: usize = 100;
-/// Smallest file size that does not fit into eleven octal digits.
+/// Smallest file size in bytes that does not fit into the eleven octal digits of a tar header.
 const LARGE: u64 = 1 << 33;
 /// Limits of one archive. The time limit is long because the reader may be slow.
 const LIMITS: WalkLimits = WalkLimits {
@@ -37,7 +37,7 @@ const LIMITS: WalkLimits = WalkLimits {
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Length in bytes of the path of the folder's parent, which is stripped from the start of each path.
+    /// Length in bytes of the part of each path that is removed: the path of the archived folder and a slash.
     above: usize,
     file: Option<(File, u64)>,
     /// Path of the file that was opened last, for error texts.

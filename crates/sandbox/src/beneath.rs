@@ -29,15 +29,15 @@ use crate::{
 pub const GUEST_FOLDER: &str = "/workspace";
 /// Maximum path length in bytes: the kernel's limit of 4096 bytes, minus a reserve.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// Maximum number of retries. `openat2` with `RESOLVE_BENEATH` fails with EAGAIN if anything on the system was renamed
-/// during the call.
+/// Maximum number of retries. `openat2` with `RESOLVE_BENEATH` can fail with EAGAIN if anything on the system was
+/// renamed during the call.
 const TRIES: usize = 64;
 
 /// Returns the path relative to the workspace, without leading or repeated slashes. The result for the workspace itself
 /// is empty.
 ///
 /// # Errors
-/// `INVALID_REQUEST` for an invalid path.
+/// `INVALID_REQUEST` for a path that is outside the workspace, is too long, or contains `..` or NUL.
 pub fn relative(path: &str) -> Result<String> {
     if path.contains('\0') {
         return Err(Error::invalid_field("path", "a path must not contain NUL"));
@@ -134,8 +134,8 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
 }
 
 /// Opens a folder below another folder. If the owner of the folder has no access to it, the owner's permissions are
-/// restored first. Otherwise a command could use `chmod 000` to hide files from the meter, or to prevent the removal of
-/// the workspace.
+/// restored first. Otherwise a command could use `chmod 000` to hide files from the measurement of disk usage (`tree`),
+/// or to prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -175,7 +175,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Converts the kernel's file status.
+/// Converts the kernel's file status to metadata.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -215,7 +215,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts a kernel error on a path.
+/// Converts a kernel error for a path to an error of the sandbox.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

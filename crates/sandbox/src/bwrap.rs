@@ -29,19 +29,19 @@ use super::{
 
 /// Uid and gid of a command inside the sandbox; `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// Folders of the root that contain programs. If the root has a link in place of a folder (merged /usr), the sandbox
-/// gets the same link.
+/// Folders of the root file system that contain programs. If the root file system has a link in place of a folder
+/// (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate, sets the
-/// last limits, and waits for the shell of the command and for orphans. bubblewrap's own pid 1 would only wait, and
-/// would keep a descriptor open that the command should not have.
+/// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate (`gate`),
+/// sets the last limits, and waits for the shell of the command and for orphans. bubblewrap's own pid 1 would only
+/// wait, and would keep a descriptor open that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// File-system layout and limits of one command.
 pub struct Layout<'a> {
     /// The bubblewrap program.
     pub bwrap: &'a Path,
-    /// Root whose programs are bound read-only.
+    /// Root file system whose programs are bound read-only.
     pub root: &'a Path,
     /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
@@ -84,7 +84,7 @@ pub enum Input {
 pub struct Prepared {
     /// The bubblewrap command.
     pub command: Command,
-    /// Pipe on which bubblewrap reports the first process and the exit status.
+    /// Reading end of the pipe on which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,

@@ -1,8 +1,8 @@
 //! Control groups: they limit the memory and the number of processes of a command and all its children.
 //!
 //! `host` detects the version at start. It uses version 2 if the memory and pids controllers of version 2 are
-//! available, otherwise version 1. If neither version is available, only rlimits and the meter limit a command. Each
-//! command gets its own group, which is removed after the command.
+//! available, otherwise version 1. If neither version is available, only resource limits (`start`) and the meter
+//! (`meter`) limit a command. Each command gets its own group, which is removed after the command.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,11 +17,14 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// CPU share of every group, for version 1 and for version 2: half of the service's default share.
+/// CPU shares of every group in version 1: half of the kernel's default, so that commands get less processor time than
+/// other groups.
 const V1_CPU_SHARES: u64 = 512;
+/// CPU weight of every group in version 2: half of the kernel's default, for the same reason.
 const V2_CPU_WEIGHT: u64 = 50;
-/// Maximum number of attempts to remove a group after its last process was killed, and the pause between two attempts.
+/// Maximum number of attempts to remove a group. Removal fails while a killed process has not ended yet.
 const REMOVAL_TRIES: u32 = 200;
+/// Pause between two attempts to remove a group.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Control groups of this host.
@@ -183,7 +186,7 @@ impl Group {
         &self.list
     }
 
-    /// Number of processes that the kernel killed because the group was out of memory.
+    /// Number of processes that the kernel killed because the group was out of memory; 0 if the number is unknown.
     pub fn kills(&self) -> u64 {
         let Some(text) = self.kills.as_ref().and_then(|file| fs::read_to_string(file).ok()) else {
             return 0;

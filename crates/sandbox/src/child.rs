@@ -17,7 +17,7 @@ pub struct Process {
     ended: bool,
 }
 
-/// A process that is not a child of the service. Its end can be awaited.
+/// A handle to a process that need not be a child of the service. The end of the process can be awaited.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,

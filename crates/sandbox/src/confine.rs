@@ -14,7 +14,7 @@ pub struct Confinement {
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
     /// Bind mount in the child's own mount namespace. It is needed when the project's uid cannot traverse the path to
-    /// the folder.
+    /// the workspace. `None` if nothing is mounted.
     pub carry: Option<Carry>,
     /// Resource limits and their values.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,

@@ -76,7 +76,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that shows it without a fraction.
+/// Formats a size in the largest binary unit that shows it without a fraction. If there is none, the size is shown in
+/// bytes, or from 10 MiB in whole MB.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 
-/// Limits the reserve on small disks: it is at most 1/`LARGEST_PART` of the disk.
+/// Limits the reserve of free space on small disks: the maximum is 1/`LARGEST_PART` of the disk.
 const LARGEST_PART: u64 = 20;
 
 /// Converts an I/O error. If the disk is the cause, the kind is `Unavailable`, because a later retry may succeed.
@@ -28,7 +28,8 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Returns true if a write of `more` bytes leaves the reserve of a folder's disk free, or if the free space is unknown.
+/// Returns true if a write of `more` bytes leaves the reserve free on the disk of a folder, or if the free space is
+/// unknown. The reserve is `min_free_bytes`, or less on a small disk.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Conflict,
     /// Another operation changed the same file first; a retry may succeed.
     Contended,
-    /// A limit of size or number is exceeded.
+    /// A limit on a size or a number is exceeded.
     TooLarge,
     /// The disk, bubblewrap or the host cannot be used now.
     Unavailable,

@@ -32,19 +32,20 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Time between SIGTERM and SIGKILL: the first after a timeout, the second after a cancellation. The second is shorter,
-/// because the caller is waiting.
+/// Time between SIGTERM and SIGKILL after a timeout.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
+/// Time between SIGTERM and SIGKILL after a cancellation. It is short, because the caller is waiting.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// Maximum time to wait until killed processes have ended.
 const DEATH: Duration = Duration::from_secs(10);
 /// Maximum time to wait until bubblewrap reports the first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the rest of the output after all processes have ended.
+/// Maximum time to wait for the reported exit status, and then for the rest of the output, after all processes have
+/// ended.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Maximum size of bubblewrap's report; it normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
-/// Numbers of the signals that have names. Shells report a death by signal N as exit status 128 + N.
+/// Numbers of the standard signals. Shells report a death by signal N as exit status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
 /// Runs a command. `live` receives chunks of its output while the channel has room.
@@ -77,7 +78,7 @@ pub struct Running {
     at_start: Usage,
     /// The received part of bubblewrap's report.
     report: watch::Receiver<String>,
-    /// Task that opens the gate. Its result is the record of the command.
+    /// Task that opens the gate. Its result is the record of the command; `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Tells the pump to stop before the end of the output.
@@ -216,8 +217,8 @@ impl Running {
         }
     }
 
-    /// Returns the exit status that bubblewrap reported. bubblewrap reports a status only if it has executed the
-    /// command.
+    /// Returns the exit status that bubblewrap reported; `None` if it reported none. bubblewrap reports a status only
+    /// if it has executed the command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -268,7 +269,7 @@ async fn open(
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
     let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
-    // Without a record, the command has already ended.
+    // The guard returns `None` if the first process has already ended. The command does not run then.
     let (record, socket) = gate.open_when_ready(guard).await.ok()?;
     opened(socket);
     match record? {

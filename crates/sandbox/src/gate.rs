@@ -28,7 +28,8 @@ impl Gate {
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Lets the command run as soon as the first process is ready. Use this for commands that need no guard.
+    /// Lets the command run as soon as the first process is ready. Use this for a command that needs no record
+    /// (`records`), such as the probe in `host`.
     pub fn open_ahead(&self) -> io::Result<()> {
         (&self.0).write_all(b"\n")
     }

@@ -15,7 +15,8 @@ use super::{
     records,
 };
 
-/// Number of the next instance. In tests, several services run in one process, and each needs its own folder.
+/// Number of the next folder that `make_parent` creates in this process. In tests, several services run in one process,
+/// and each needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
@@ -91,7 +92,8 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Removes the folders of processes that have ended, then creates the service's folder `runyard.<process>.<instance>`.
+/// Removes the folders of service processes that have ended, then creates the service's folder
+/// `runyard.<process>.<instance>`.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -137,7 +139,7 @@ fn is_over(name: &str) -> bool {
 }
 
 /// Returns the mount point of a hierarchy, and the folder of the service's own group in it. `controller` is empty for
-/// version 2.
+/// version 2. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

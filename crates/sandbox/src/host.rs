@@ -40,8 +40,8 @@ const OLDEST: (u32, u32) = (0, 8);
 const LOWEST_UID_BASE: u32 = 1000;
 /// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Folders that exist on every host and that every uid can traverse. A workspace is mounted over one of these folders.
-/// Only bubblewrap sees the mount.
+/// Folders that exist on most hosts and that every uid can traverse. The first existing one is used. A workspace is
+/// mounted over it. Only bubblewrap sees the mount.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 /// The host and its sandbox configuration.
@@ -76,7 +76,8 @@ impl Host {
     /// Detects which sandbox features the host supports.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem with which the service must not start.
+    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem with which the service must not start; INTERNAL when the
+    /// thread that starts commands or the seccomp filters cannot be created.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -107,7 +108,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Uid of a project's commands and files; `None` when the service is not root.
+    /// Uid of the commands and files of the project with this number; `None` when the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
@@ -221,7 +222,8 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // The probe runs bubblewrap as a project's uid, so that it also shows whether bind mounts work.
+        // The version is requested as a project's uid and after a bind mount, so that the call also shows whether the
+        // service can mount.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target

@@ -37,8 +37,8 @@ pub trait Sandbox: Send + Sync {
     ) -> Result<Execution>;
 
     /// Starts a long-lived process with standard input and standard output, such as a tool server. The time limit of
-    /// the process is not capped. The process is killed at its time limit, when the returned value is dropped, or with
-    /// the sandbox, whichever comes first.
+    /// the process is not capped. The process is killed at its time limit, when the returned value is dropped, or when
+    /// the sandbox is dropped, whichever comes first.
     ///
     /// # Errors
     /// CONFLICT when the sandbox already runs the maximum number of long-lived processes; otherwise the errors of

@@ -76,7 +76,7 @@ pub struct Place {
 /// A script for bash. `/workspace` is its working directory and its home.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// Script for `bash -c`: up to 128 KiB, without NUL bytes.
+    /// Script for `bash -c`: up to [`MAX_SCRIPT_BYTES`] bytes, without NUL.
     pub script: String,
     /// Time limit. For [`Sandbox::execute`], it is capped at the configured maximum.
     pub timeout: Duration,
@@ -107,7 +107,7 @@ pub enum CommandEnd {
     Cancelled,
     /// The command exceeded its memory limit.
     OutOfMemory,
-    /// The workspace exceeded its limit of bytes or files.
+    /// The workspace grew, and it exceeded its limit of bytes or files or the host's disk was almost full.
     DiskFull,
 }
 

@@ -1,8 +1,8 @@
 //! Memory use of a command on hosts without a memory control group.
 //!
-//! The meter measures the memory several times a second. Counting all memory is more important than an exact sum.
-//! Memory that a command could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls that
-//! create it.
+//! The meter (`meter`) measures the memory several times a second. Counting all memory is more important than an exact
+//! sum. Memory that a command could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls
+//! that create it.
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,7 @@ use super::processes::Scope;
 
 /// Paths of the tmpfs mounts in a sandbox.
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
-/// Kernel memory per file on a tmpfs, besides its content: inode, entry and name.
+/// Kernel memory in bytes per file on a tmpfs, besides the content of the file: inode, directory entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
 /// Maximum unread data in a socket, in bytes: twice the default send buffer, the largest size that a program can
 /// request.
@@ -25,7 +25,8 @@ const PIPE_BYTES: u64 = 8 * 1024;
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count.
+    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count. If a
+    /// quick overestimate does not exceed `limit`, the overestimate is returned.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -52,7 +53,8 @@ impl Scope {
         if self.holds_first() { bytes } else { 0 }
     }
 
-    /// Maximum memory in bytes that the sockets and pipes of the processes can use.
+    /// Maximum memory in bytes that the sockets and pipes of the processes can use; `u64::MAX` when there are too many
+    /// open files to count.
     fn buffer_bytes(members: &[i32]) -> u64 {
         let (mut sockets, mut pipes) = (HashSet::new(), HashSet::new());
         let is_complete = Self::each_open_file(members, |file| {
@@ -83,7 +85,8 @@ fn proportional_bytes(process: i32) -> u64 {
     shares.unwrap_or_else(|| resident_bytes(process))
 }
 
-/// Sum in bytes of the lines that start with one of the names; `None` when there is no such line.
+/// Sum in bytes of the lines that start with one of the names; `None` when there is no such line or the file cannot be
+/// read.
 fn figures(path: &str, names: &[&str]) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let kilobytes = text.lines().filter_map(|line| {

@@ -81,7 +81,8 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// Creates a live view. All its chunks together have up to `max_bytes` bytes.
+    /// Creates a live view. All its chunks together have up to `max_bytes` bytes, plus notices about output that is not
+    /// shown.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),

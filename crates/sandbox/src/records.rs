@@ -93,7 +93,7 @@ impl Drop for Record {
     }
 }
 
-/// Name prefix: boot id and pid namespace.
+/// Part of the file names and process names: boot id and pid namespace.
 fn place() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let boot: String = boot.trim().chars().filter(|letter| *letter != '-').collect();
@@ -112,8 +112,8 @@ fn family(data_dir: &Path, place: &str) -> String {
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. A command could give its process
-/// the same name, but then only that command is killed.
+/// parent forever and has not started a command. The processes are found by their name. A command could give its
+/// process the same name, but then only that command is killed.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -173,7 +173,8 @@ fn end_remains(name: &str) -> bool {
     true
 }
 
-/// Start time of a process in ticks since boot. Together with the pid it identifies the process.
+/// Start time of a process in ticks since boot. Together with the pid it identifies the process. `None` if the process
+/// has ended.
 pub fn start_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.

@@ -57,7 +57,7 @@ impl Screen {
         }
     }
 
-    /// Returns the text that has become final.
+    /// Returns the text that has become final since the last call.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.done)
     }

@@ -33,10 +33,11 @@ pub enum Memory {
     Metered,
 }
 
-/// Limits if no control group limits the memory: the maximum size of a System V segment in bytes, and the maximum
-/// number of semaphores in a set. The kernel allows some thousands of segments and sets, and the service cannot count
-/// them from outside the sandbox. Databases need no larger segments or sets.
+/// Maximum size in bytes of a System V segment if no control group limits the memory. The kernel allows some thousands
+/// of segments, and the service cannot count them from outside the sandbox. Databases need no larger segments.
 const MAX_SEGMENT: u64 = 4096;
+/// Maximum number of semaphores in a System V set if no control group limits the memory. The kernel allows some
+/// thousands of sets, and the service cannot count them from outside the sandbox. Databases need no larger sets.
 const MAX_SEMAPHORES: u64 = 16;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -74,8 +75,9 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Returns a filter that refuses the x32 calls. These are the same calls with other numbers, so the rules of the other
-/// filters would not match them.
+/// Returns the first instructions of the second filter, which refuse the x32 calls. These are the same calls with other
+/// numbers, so the rules of the filters would not match them. On machines other than x86-64, there are no such calls
+/// and no instructions.
 fn no_x32() -> BpfProgram {
     // Instruction codes have 16 bits; their constants are wider.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -122,7 +124,8 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Calls that no program in the sandbox needs and that have been used to escape from sandboxes.
+/// System calls that no program in the sandbox needs, and that could be used to leave the sandbox or to change the
+/// host.
 const FORBIDDEN: &[i64] = &[
     // Namespaces and mounts.
     libc::SYS_unshare,

@@ -1,8 +1,9 @@
 //! The parts of /etc and /var that a command can see.
 //!
-//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages install there: javac,
-//! LaTeX and Chromium do not start without them. Commands need few of the files in /etc, and /etc also contains secret
-//! files. The list therefore names the files that are shown, never the files that are hidden. A file may be listed if
+//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages install in /etc and
+//! /var: javac, LaTeX and Chromium do not start without them. Commands need few of the files in /etc, and /etc also
+//! contains secret files. The list therefore names the files that are shown, never the files that are hidden. A file
+//! may be listed if
 //!
 //! - a package installs it for programs that ordinary users run, not for a service;
 //! - neither the package nor its manual stores passwords, tokens or keys in it (this excludes `npmrc`, `wgetrc`,
@@ -147,7 +148,8 @@ const CHROMIUM: (&str, &str) = (
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
 );
 
-/// Returns the paths of [`SHARED`] that exist, each as its path on the host and its path in the sandbox.
+/// Returns the paths that match [`SHARED`], exist and are public, each as its path on the host and its path in the
+/// sandbox.
 pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
     let Ok(root) = root.canonicalize() else {
         return Vec::new();
@@ -170,7 +172,7 @@ pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns the paths below the root that match a pattern.
+/// Returns the paths below the root that match a pattern. They need not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

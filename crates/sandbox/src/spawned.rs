@@ -3,7 +3,7 @@
 //! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, except for the time limit, which the
 //! caller sets and which is not capped. Standard output is not read ahead, so a process that writes faster than its
 //! output is read has to wait. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or
-//! with its sandbox, whichever comes first.
+//! when its sandbox is dropped, whichever comes first.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -90,7 +90,7 @@ impl Drop for LongLived {
     }
 }
 
-/// The service's ends of standard input and standard output.
+/// The service's ends of standard input and standard output. Standard output is `None` only for [`Streams::Merged`].
 type Pipes = (UnixStream, Option<OwnedFd>);
 
 /// Starts a process. Returns when it begins to run.

@@ -1,7 +1,7 @@
 //! The thread that starts bubblewrap.
 //!
 //! bubblewrap's `--die-with-parent` refers to the thread that forked, not to the process. A sandbox that a pool thread
-//! started would die when the pool ends this thread. The thread of this module runs as long as there are sandboxes.
+//! started would die when the pool ends this thread. The thread of this module runs until the [`Spawner`] is dropped.
 //! When the service is killed, the thread ends and all sandboxes die.
 
 use std::{
@@ -53,8 +53,8 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Close the service's ends of the child's pipes, so that the caller sees the end of the output when the child
-        // closes its ends.
+        // Close the service's copies of the child's pipe ends, so that the caller sees the end of the output when the
+        // child closes its own.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0

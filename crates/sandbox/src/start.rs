@@ -61,7 +61,7 @@ pub struct Started {
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,
-    /// Control group of the command.
+    /// Control group of the command; `None` if the host has no control groups.
     pub group: Option<Group>,
     /// Disk usage of the workspace before the start of the command.
     pub at_start: Usage,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Reasons why a walk is incomplete.
+// Reasons why a walk is incomplete; `Walk::cut` returns one of them.
 const TOO_MANY: &str = "too many files";
 const TOO_LONG: &str = "the time limit was reached";
 const TOO_DEEP: &str = "folders are nested too deeply";
@@ -118,7 +118,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Reason why the walk is incomplete; `None` if it is complete.
+    /// Reason why the walk is incomplete; `None` if it is complete so far.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }
@@ -184,7 +184,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns the next name from the deepest folder that still has names.
+    /// Returns the next name from the deepest folder that still has names, with the index of the folder's level.
     fn next_name(&mut self) -> Option<(usize, Vec<u8>)> {
         while let Some(depth) = self.levels.len().checked_sub(1) {
             if let Some(name) = self.levels[depth].names.pop() {
@@ -223,7 +223,7 @@ impl Walk {
         }
     }
 
-    /// Returns the entry with this name and its metadata.
+    /// Returns the entry with this name and its metadata; `None` if the entry or its folder cannot be accessed.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {

@@ -27,7 +27,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Name prefix of files that are being written; lists and walks skip them.
+/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip them.
 const TEMPORARY: &str = ".runyard-tmp-";
 
 /// Maximum time for one page of a list.
@@ -368,7 +368,7 @@ impl Workspace {
     }
 }
 
-/// Returns whether a name belongs to a file that is being written.
+/// Returns whether a name belongs to a file that is being written or to a folder that is being removed.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.starts_with(TEMPORARY.as_bytes())
 }

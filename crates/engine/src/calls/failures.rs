@@ -2,13 +2,14 @@
 //!
 //! Tool use ends if a call failed in the previous answer and the same call fails again, and no other call has changed
 //! anything in between: the model has not learned from the failure. Two failures of the same call in one answer do not
-//! count as a repetition, because the model had not yet seen the first failure.
+//! count as a repetition, because the model had not yet seen the first failure. Tool use also ends after
+//! [`MAX_MISTAKES`] consecutive invalid calls.
 
 use serde_json::Value;
 
 use super::plan::{Decision, Planned};
 
-/// Maximum number of consecutive calls with invalid arguments or unknown tools before tool use ends.
+/// Number of consecutive calls with invalid arguments or an unknown tool after which tool use ends.
 pub const MAX_MISTAKES: u32 = 5;
 
 /// Failed calls of the previous answer (`before`) and of the current answer (`now`), and the number of consecutive
@@ -21,12 +22,12 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
-    /// Starts counting the calls of the next answer.
+    /// Starts the next answer: the failed calls of the current answer become those of the previous answer.
     pub(super) fn next_answer(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// Counts a failed call. Returns the reason if tool use has to end.
+    /// Counts a failed call. Returns the reason if tool use has to end; otherwise `None`.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
             // A refusal by the engine is not a mistake of the model.

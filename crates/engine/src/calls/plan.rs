@@ -18,9 +18,9 @@ pub(crate) struct Planned {
 pub(crate) enum Decision {
     /// Run the tool.
     Run,
-    /// Report the model's mistake.
+    /// Report the model's mistake with this text.
     Invalid(String),
-    /// Report why the engine does not run the call.
+    /// Report with this text why the engine does not run the call.
     Refused(String),
 }
 
@@ -79,7 +79,8 @@ impl CallRunner<'_> {
     }
 }
 
-/// Parses the arguments of a call: a JSON object, a JSON string that contains such an object, or an empty text.
+/// Parses the arguments of a call: a JSON object, a JSON string that contains such an object, or an empty text. An
+/// error is a text for the model.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

@@ -50,7 +50,7 @@ printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "$
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: a text, and the tool call that follows.
+/// Next step of the model: a text, and the tool call that follows; `None` if the text is the final answer.
 type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
@@ -73,8 +73,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If a task about files names none, this is the file that the latest earlier message
-    /// names.
+    /// The file that the task names. If a task about files names none, this is the last file that an earlier message of
+    /// the user names. `None` if there is no such file.
     file: Option<&'a str>,
     /// The results of the tool calls: the tool, the text, and whether it is an error.
     results: Vec<(&'a str, &'a str, bool)>,
@@ -170,7 +170,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Returns the last 300 bytes of a result, for an explanation.
+/// Returns the last 300 bytes of a tool result, to quote them in an answer.
 fn excerpt(text: &str) -> &str {
     let text = text.trim();
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
@@ -203,8 +203,8 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns a file that a message names in its text or has as an upload. If there are several files, the first table is
-/// preferred.
+/// Returns a file that a message names in its text or has as an upload; `None` if there is none. If there are several
+/// files, the first table is preferred.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();

@@ -1,8 +1,8 @@
 //! Maps each public model name to its provider.
 //!
 //! [`Models`] is created once at start from the configuration. The engine uses it like any other `Llm`. The built-in
-//! model serves all models whose provider is not configured. The worker checks [`Models::is_demo`] before each run and
-//! reports the use of the built-in model.
+//! demo model answers for all public models whose provider is not configured. The worker checks [`Models::is_demo`]
+//! before each run and reports the use of the built-in model.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -37,7 +37,7 @@ impl Models {
     /// Creates the models of a configuration.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when a provider's base URL is invalid.
+    /// `INVALID_REQUEST` when a provider's base URL is invalid; INTERNAL when the TLS library cannot start.
     pub fn new(config: &Config) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
         for (name, provider) in &config.providers {
@@ -80,7 +80,7 @@ impl Models {
         }
     }
 
-    /// Returns whether the model table contains the name.
+    /// Returns whether the name is the public name or an alias of a configured model.
     pub fn serves(&self, name: &str) -> bool {
         self.routes.contains_key(name)
     }

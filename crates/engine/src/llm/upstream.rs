@@ -3,9 +3,9 @@
 //! `llm/models.rs` creates one `Upstream` for each configured provider. Invariant: a reader never receives the same
 //! text twice. If an attempt fails before the first token, the call is retried with a notice (`upstream/retry.rs`). A
 //! failure after the first token ends the stream with `Broken`. The API key is stored in a `SecretString` and removed
-//! from every text of the provider.
+//! from every text of the provider that an error quotes.
 //!
-//! genai's own log lines contain response bodies, so the log filter disables the target `genai`.
+//! genai's own log lines contain response bodies, so the service's log filter disables the target `genai`.
 
 mod attempt;
 mod fault;
@@ -57,7 +57,7 @@ impl Default for Timeouts {
     }
 }
 
-/// A model provider behind genai.
+/// A model provider that is called through genai.
 pub struct Upstream {
     inner: Arc<Inner>,
 }

@@ -1,7 +1,8 @@
 //! grep: finds lines by regular expression.
 //!
-//! The `regex` crate evaluates the expressions. It needs linear time for every pattern. Files, bytes, lines and time
-//! are limited, and the result says which limit ended the search. Links are never followed.
+//! The `regex` crate evaluates the expressions. For every pattern, its search time is linear in the size of the text.
+//! Files, bytes, lines and time are limited, and the result says which limit ended the search. Links are never
+//! followed.
 
 use std::{
     fmt::Write as _,

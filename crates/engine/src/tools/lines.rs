@@ -1,7 +1,7 @@
 //! Reads lines of any length with bounded memory.
 //!
-//! The tools `read` and `grep` use it. If a line is longer than the limit, its start and its length are returned and
-//! the rest is skipped.
+//! The tools `read` and `grep` use it. If a line is longer than the limit of [`Lines::new`], its start and its length
+//! are returned and the rest is skipped.
 
 use std::io::{self, BufRead};
 
@@ -44,7 +44,8 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Reads the next line into the buffer, without its line end; returns `None` at the end of the file. `give_up` is
-    /// called between the chunks of a long line; if `give_up` returns true, reading stops and the line ends there.
+    /// called between the chunks of a long line, with the number of bytes read so far; if `give_up` returns true,
+    /// reading stops and the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;

@@ -2,7 +2,7 @@
 //!
 //! The core tools are created once per process and shared by all runs: compiling schemas for each run would cost more
 //! than starting the run. A run can have further tools. Invariants: names are unique, and a tool is called only with
-//! arguments that match its schema.
+//! arguments that match its schema, unless the schema does not compile.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -103,7 +103,7 @@ impl Slot {
         })
     }
 
-    /// Returns whether a call can change something.
+    /// Returns whether a call only reads or may also change files.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
     }

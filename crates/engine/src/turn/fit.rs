@@ -23,7 +23,7 @@ impl RunLoop<'_> {
         self.shrink(room * COMPACTED_PERCENT / 100).await
     }
 
-    /// Shortens the conversation to `max_tokens` and records a notice.
+    /// Shortens the conversation to a maximum of `max_tokens` tokens and records a notice.
     pub(super) async fn shrink(&mut self, max_tokens: u64) -> Result<(), Outcome> {
         let compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = compacted.messages;

@@ -85,8 +85,8 @@ impl RunLoop<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts the tokens of an answer and returns the usage event; `None` if no part of the answer arrived. If the
-    /// provider reports no plausible usage, the usage is estimated.
+    /// Counts the tokens of an answer and returns the usage event; `None` if the call failed before any usage or any
+    /// part of the answer arrived. If the provider reports no plausible usage, the usage is estimated.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -103,7 +103,7 @@ impl RunLoop<'_> {
     }
 
     /// Handles an answer without text and calls. After the first such answer, the model is called once more. After a
-    /// second one, the run fails.
+    /// second one, the run fails. If the provider refused to answer, the run fails at once.
     async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.record(usage.into_iter().collect()).await?;
         if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
@@ -154,7 +154,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns a remark about the end of an answer, for the user.
+/// Returns a remark for the user if the answer is incomplete or if some of its calls were dropped; otherwise `None`.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

@@ -130,7 +130,8 @@ impl Attempt {
             ChatStreamEvent::ThoughtSignatureChunk(_) => self.start(),
             ChatStreamEvent::ToolCallChunk(chunk) => {
                 self.start();
-                // For the other protocols, each chunk of genai contains all arguments that have arrived so far.
+                // The tap counts the arguments only for the OpenAI protocol. For the other protocols, each chunk of
+                // genai contains all arguments of its call that have arrived so far.
                 let bytes = chunk.tool_call.fn_arguments.as_str().map_or(0, str::len);
                 if self.tap.has_overflown() || bytes > MAX_ARGUMENT_BYTES {
                     return Err(Fault::passing("the tool calls exceed the size limit of an answer"));

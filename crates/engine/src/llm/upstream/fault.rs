@@ -39,7 +39,7 @@ pub(super) enum Fault {
     Passing {
         /// Explanation for people.
         message: String,
-        /// Pause that the provider requested.
+        /// Pause that the provider requested; `None` if it requested none.
         retry_after: Option<Duration>,
     },
     /// Permanent: a retry does not help.

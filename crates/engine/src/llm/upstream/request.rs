@@ -17,7 +17,7 @@ use crate::{
 /// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// Minimum size limit of an answer in bytes.
+/// Lower bound of the size limit of an answer, in bytes.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Options of one attempt.

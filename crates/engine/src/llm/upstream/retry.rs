@@ -33,7 +33,9 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Returns the pause before the next attempt, or the reason why there is no further attempt.
+    /// Returns the pause before the next attempt, or the reason why there is no further attempt. `made` is the number
+    /// of attempts so far, `spent` is the time since the first attempt, and `asked` is the pause that the provider
+    /// requested.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         if made >= self.attempts {
             return Err(format!("failed {made} times"));
@@ -58,7 +60,7 @@ impl Retries {
 }
 
 /// Returns the pause that a provider requests: in milliseconds (`retry-after-ms`), in seconds or as a date
-/// (`retry-after`; RFC 9110, 10.2.3).
+/// (`retry-after`; RFC 9110, 10.2.3). `None` if it requests no pause.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {

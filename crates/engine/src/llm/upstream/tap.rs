@@ -23,7 +23,7 @@ use crate::{
 /// Maximum number of tool calls in one answer.
 const MAX_CALLS: usize = 128;
 
-/// Maximum size of all arguments of one answer in bytes.
+/// Maximum total size in bytes of the ids, names and arguments of all tool calls of one answer.
 pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Parses the raw frames of one attempt.
@@ -53,9 +53,9 @@ struct Call {
 
 /// The end of an answer, parsed from its frames.
 pub(super) struct StreamEnd {
-    /// Tool calls, usage and the end, in this order.
+    /// A refusal as text, the tool calls, the usage and the end, in this order.
     pub(super) events: VecDeque<ModelEvent>,
-    /// True if a finish reason arrived.
+    /// True if a finish reason or a refusal arrived.
     pub(super) is_finished: bool,
 }
 
@@ -72,7 +72,7 @@ impl Tap {
         self.kind
     }
 
-    /// Arrival time of the last frame. Keep-alive comments count as frames.
+    /// Arrival time of the last frame; `None` before the first frame. Keep-alive comments count as frames.
     pub(super) fn last_frame(&self) -> Option<Instant> {
         self.lock().last_frame
     }
@@ -87,7 +87,7 @@ impl Tap {
         self.lock().finish.is_some()
     }
 
-    /// Returns the last events of an OpenAI-compatible answer.
+    /// Returns the last events of an OpenAI-compatible answer and forgets all frames.
     pub(super) fn take_ending(&self) -> StreamEnd {
         let mut seen = std::mem::take(&mut *self.lock());
         let mut events = VecDeque::new();
@@ -216,8 +216,9 @@ impl Seen {
         call.arguments.push_str(&arguments);
     }
 
-    /// Finds the call to which a delta belongs: by its index if it has one, otherwise by its id. A delta without an
-    /// index and without an id belongs to the newest call.
+    /// Returns the position of the call to which a delta belongs, and adds the call if it is new. A delta refers to its
+    /// call by an index if it has one, otherwise by an id. A delta without an index and without an id belongs to the
+    /// newest call.
     fn position(&mut self, index: Option<u64>, id: &str, name: &str) -> usize {
         let known = self.calls.iter().rposition(|call| match index {
             Some(_) => call.index == index,
