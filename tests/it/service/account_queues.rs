@@ -203,7 +203,8 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     .await;
 }
 
-/// A lease renewal locks runs in the same order as the journal's batch. With different orders the two could deadlock.
+/// A lease renewal locks runs in the same order as a batch of the event journal. With different orders the two could
+/// deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
     on_every_database_with(

@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the balances equal the sum of the ledger entries. Each entry moves credits between two different books,
-/// so all books together sum to zero.
+/// Checks that the balances equal the sum of the ledger entries. Each entry moves credits between two books of
+/// double-entry accounting, so all books together sum to zero.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
