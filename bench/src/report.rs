@@ -14,7 +14,7 @@ enum Goal {
 }
 
 /// The target of each figure, and the figure's value for a bare program: axum and SQLite without authentication, limits
-/// and transcoding.
+/// and transcoding. The value is `None` if the bare program has no such figure.
 const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("start-up, existing data", Goal::AtMost(30.0), Some(10.0)),
     ("memory, idle", Goal::AtMost(30.0), Some(6.0)),
