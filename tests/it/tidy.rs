@@ -120,7 +120,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Files whose SQL names tables of other nouns. Each entry is the file, the tables, and the reason.
+/// Files whose SQL names tables of another module. Each entry is the file, the tables, and the reason.
 const JOINS: &[(&str, &[&str], &str)] = &[
     (
         "src/runs/start/account.rs",
