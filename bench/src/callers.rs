@@ -51,7 +51,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Creates an account with a token for a subject.
+    /// Creates a token for a subject. The server creates the account when it receives the first request.
     pub(crate) fn new(subject: &str) -> Result<Self> {
         let text = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
         let config = Config::parse("the benchmark's configuration", &text)?;
@@ -105,7 +105,7 @@ pub(crate) fn start_on(model: &str) -> StartRunRequest {
     }
 }
 
-/// Connects over HTTP/2.
+/// Opens a gRPC connection to a server.
 pub(crate) async fn connect(address: SocketAddr) -> Result<RunServiceClient<Channel>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
     Ok(RunServiceClient::new(endpoint.connect().await?))
@@ -172,7 +172,7 @@ impl Caller {
     }
 }
 
-/// Returns the final status of the run if this is its last event.
+/// Returns the final status of the run if this is its last event, and `None` otherwise.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

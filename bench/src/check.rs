@@ -55,7 +55,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Checks that the run ended with a status, and returns the number of its events.
+    /// Checks that the run ended with this status, and returns the number of its events.
     pub(crate) fn ended(&self, status: RunStatus) -> Result<i64> {
         if self.ended == Some(status) {
             return Ok(self.events);
@@ -87,7 +87,7 @@ pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: 
     }
 }
 
-/// Reads all events of finished runs and returns their number.
+/// Reads and checks all events of finished runs; returns the number of events.
 pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uuid]) -> Result<i64> {
     let mut client = connect(address).await?;
     let mut events = 0;

@@ -26,14 +26,14 @@ pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
 /// The model for live streams: the number of its deltas, and the pause before each delta.
 const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas that the model of the token rounds sends.
+/// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
 pub(crate) const TOKENS: usize = 200;
 
 /// A temporary folder. It is removed when its handle is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// Creates a folder.
+    /// Creates a folder with a unique name in `parent`.
     pub(crate) fn make(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("bench-{}", uuid::Uuid::now_v7().simple()));
         std::fs::create_dir_all(&path)?;
@@ -178,7 +178,8 @@ impl Server {
     }
 }
 
-// Polls every third of a millisecond, so that polling has little effect on the result.
+// Returns the time from `began` until the server is ready, or `None` after the timeout. The pause between two polls is
+// short, so that the result is precise.
 fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
     while began.elapsed() < TIMEOUT {
         if is_ready(address).unwrap_or(false) {

@@ -23,7 +23,7 @@ const TABLES: [(&str, Key); 6] = [
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
-/// Number of rows per statement. SQLite allows 32,766 values in a statement.
+/// Maximum number of rows per statement. SQLite allows 32,766 values in a statement.
 const AT_ONCE: usize = 1_000;
 /// Time between the start times of two copied runs, in milliseconds.
 const BETWEEN: u64 = 500;
@@ -171,8 +171,9 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// Returns the URL of the database in a server's folder. If a PostgreSQL URL is given, creates a new database on that
-/// server and returns its URL instead.
+/// Returns the database URL for a server's configuration, and the URL at which the benchmark opens the same database.
+/// On SQLite, the first value is `None`, and the database is in the server's folder. If a PostgreSQL URL is given, both
+/// values are the URL of a new database on that PostgreSQL server.
 pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");

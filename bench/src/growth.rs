@@ -26,8 +26,8 @@ const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 /// Number of callers.
 const CALLERS: usize = 16;
-/// Number of `StartRun` calls per round. They last some seconds, so that every round has several checkpoints of
-/// SQLite's log.
+/// Number of `StartRun` calls per round. The calls take several seconds, so that SQLite's write-ahead log has several
+/// checkpoints in every round.
 const STARTS: usize = 2_000;
 /// Number of requests per list and round.
 const LISTS: usize = 40;
@@ -195,7 +195,7 @@ impl Grown {
         self.delete(&http).await
     }
 
-    /// Deletes some of the newest threads and projects of the first account.
+    /// Deletes some of the newest threads and projects of the first account, and records the median times.
     async fn delete(&mut self, http: &reqwest::Client) -> Result<()> {
         let account = &self.accounts[0];
         for ((noun, id), medians) in DELETED.into_iter().zip(&mut self.deletes) {
@@ -216,7 +216,7 @@ impl Grown {
     }
 }
 
-/// Lets all servers idle at the same time.
+/// Lets all servers idle at the same time, and measures the processor time that each of them uses.
 async fn idle(all: &mut [Grown]) -> Result<()> {
     tokio::time::sleep(REST).await;
     let mut before = Vec::new();

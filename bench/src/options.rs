@@ -36,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) many_runs: usize,
     /// Duration of the soak.
     pub(crate) soak: Duration,
-    /// URL of a PostgreSQL database.
+    /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
     pub(crate) database: Option<String>,
     /// Parent of the temporary folder.
     pub(crate) folder: PathBuf,

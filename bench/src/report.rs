@@ -14,7 +14,7 @@ enum Goal {
 }
 
 /// The target of each figure, and the figure's value for a bare program: axum and SQLite without authentication, limits
-/// and transcoding.
+/// and transcoding. The value is `None` if the bare program has no such figure.
 const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("start-up, existing data", Goal::AtMost(30.0), Some(10.0)),
     ("memory, idle", Goal::AtMost(30.0), Some(6.0)),
@@ -50,7 +50,7 @@ impl Figures {
         values.push(value);
     }
 
-    /// Returns the median of a figure.
+    /// Returns the median of a figure, or `None` if the figure has no values.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         let mut values = self.values.get(name)?.clone();
         values.sort_unstable_by(f64::total_cmp);
@@ -114,7 +114,7 @@ impl Figures {
     }
 }
 
-/// Returns the median of sorted values.
+/// Returns the median of sorted values, or 0 if there are no values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,

@@ -23,7 +23,7 @@ use crate::{
 
 /// Numbers of concurrent callers, each with its number of `StartRun` calls per round.
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
-/// Number of open streams.
+/// Number of live streams that are open while `StartRun` is measured under load.
 const LIVE: usize = 100;
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
@@ -33,12 +33,12 @@ const FIRSTS: usize = 60;
 const QUIET: usize = 200;
 /// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of times that a server is started to measure its start-up time.
+/// Number of restarts that measure the start-up time with existing data.
 const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
-/// Explanation of the figures.
+/// Explanation of the figures, printed above them.
 const HOW: &str = "\
 StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), a one-token answer from a
 scripted model in its own process. A run counts once its terminal event is durable; afterwards all events of every run are read back.
@@ -46,7 +46,7 @@ Each caller is an account; 16 gRPC callers share a connection, each JSON caller 
 cores. CPU is the processor time of the server process. The last column has the same figures with limits off.
 ";
 
-/// The processes around the servers, and the accounts that call them.
+/// The helper processes, and the accounts with which the benchmark calls the servers.
 struct Stage {
     model: Helper,
     echo: Helper,
@@ -324,7 +324,7 @@ fn ratios(figures: &mut Figures) {
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];
-    // The benchmark creates all accounts from one address.
+    // All accounts are created from one address, so the limit on new accounts per address is turned off.
     let mut text = format!(
         "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n",
         limits.name()

@@ -42,7 +42,7 @@ const WARM_UP: f64 = 0.25;
 /// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// One sample of the server's memory.
+/// One sample: the server's memory and the size of SQLite's write-ahead log in MiB, and the number of started runs.
 struct Sample {
     hours: f64,
     memory: f64,

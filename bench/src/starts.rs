@@ -46,7 +46,7 @@ pub(crate) struct Found {
     pub(crate) waits: f64,
     /// Events per run.
     pub(crate) events: f64,
-    /// Resource usage.
+    /// Resource usage during the measurement.
     pub(crate) used: Used,
 }
 

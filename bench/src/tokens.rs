@@ -34,7 +34,7 @@ pub(crate) struct Found {
     pub(crate) events: f64,
     /// Processor time of the server per durable event, in microseconds.
     pub(crate) cpu: f64,
-    /// Resource usage.
+    /// Resource usage during the measurement.
     pub(crate) used: Used,
 }
 
@@ -96,8 +96,8 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
     reader.ended(RunStatus::Completed)
 }
 
-/// Measures the time to the first token in milliseconds. The first list has the times of direct calls to the model; the
-/// second list has the times from the start of a run to its first token.
+/// Measures the time to the first token in milliseconds. The first list has the times from the start of a run to its
+/// first token; the second list has the times of direct calls to the model.
 pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let http = reqwest::Client::builder().tcp_nodelay(true).timeout(TIMEOUT).build()?;
     let mut client = connect(target.address).await?;
@@ -132,7 +132,7 @@ async fn first_direct(http: &reqwest::Client, model: &str) -> Result<Duration> {
     took.ok_or_else(|| "the model returned no token".into())
 }
 
-// The first frame of an answer may contain only the role and no text.
+// Returns true if the received frames contain text. The first frame of an answer may contain only the role.
 fn has_text(seen: &[u8]) -> bool {
     String::from_utf8_lossy(seen)
         .split("\"content\":\"")

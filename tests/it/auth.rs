@@ -42,7 +42,8 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Callers see the same error for every refusal. This function returns the cause, so that a test can check it.
+/// Checks that a token is refused, and returns the cause. Callers get the same error for every refusal, so only the
+/// cause tells a test why the token was refused.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Calls the program with an empty environment.
+/// Calls the program in a folder. Its environment has only these variables.
 fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .args(arguments)
@@ -187,7 +187,8 @@ fn the_token_command_names_the_secret_and_the_account() {
         message.contains("the local account") && message.contains(data.to_str().unwrap()),
         "{message}"
     );
-    // The first call prints a token of the same account. The second call names another account.
+    // Without `--sub`, the command prints another token of the local account. With `--sub`, the token is for the named
+    // account.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
     assert_eq!(
         verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,

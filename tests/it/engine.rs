@@ -1,5 +1,5 @@
-//! The engine, with a scripted model, scripted tools and a recording sink. The tests check the events that the engine
-//! records, their order, and the requests that it sends to the model.
+//! The engine, with a scripted model, scripted tools and a sink that records events. The tests check the events that
+//! the engine records, their order, and the requests that it sends to the model.
 
 mod answers;
 mod budgets;

@@ -1,5 +1,5 @@
 //! The JSON codec. In the canonical dialect, its results equal those of prost-reflect. In our dialect, it reproduces
-//! the seed documents. No input makes the codec panic.
+//! the examples of the API documentation. No input makes the codec panic.
 
 mod dialect;
 mod hostile;

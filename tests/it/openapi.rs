@@ -1,4 +1,5 @@
-//! The `OpenAPI` document matches the router. The document contains every rule, and all its references resolve.
+//! The `OpenAPI` document matches the router. The document contains every HTTP rule of the contract, and all its
+//! references resolve.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

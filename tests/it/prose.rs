@@ -1,4 +1,5 @@
-//! Plain English, as far as a test can check it: phrases that docs/STYLE.md replaces do not occur in comments and documents.
+//! Plain English, as far as a test can check it: phrases that docs/STYLE.md replaces do not occur in comments and
+//! documents.
 
 use std::{path::Path, sync::LazyLock};
 

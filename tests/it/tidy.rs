@@ -34,8 +34,9 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers), innermost first. A module may use inner rings. In rings 1 and 2, a module may also use the
-/// earlier modules of its own ring. All modules in the ring of `app` may use `app`.
+/// The rings (module layers), numbered from 0, innermost first. The modules of ring 1, such as `runs`, are called
+/// nouns. A module may use inner rings. In rings 0 and 3, it may also use every module of its own ring. In rings 1 and
+/// 2, it may also use the earlier modules of its own ring, and `app`.
 const RINGS: &[&[&str]] = &[
     &[
         "blocking",
@@ -49,7 +50,7 @@ const RINGS: &[&[&str]] = &[
         "telemetry",
         "v1",
     ],
-    // `app` contains the handles that every verb receives.
+    // `app` contains the handles that every operation of a noun receives.
     &[
         "accounts",
         "api_keys",
@@ -119,7 +120,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Files whose SQL names tables of other nouns. Each entry is the file, the tables, and the reason.
+/// Files whose SQL names tables of another module. Each entry is the file, the tables, and the reason.
 const JOINS: &[(&str, &[&str], &str)] = &[
     (
         "src/runs/start/account.rs",

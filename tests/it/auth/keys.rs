@@ -38,7 +38,7 @@ fn a_key_id_selects_its_key() {
     // Tokens without a key id. Only one EdDSA key matches, but two ES256 keys are ambiguous.
     accept(&verifier, &ed.sign(&claims()));
     refuse(&verifier, &first.sign(&claims()));
-    // RFC 9864 calls EdDSA over this curve "Ed25519".
+    // RFC 9864 gives EdDSA with this curve its own algorithm name, "Ed25519".
     accept(&verifier, &ed.sign_with_header(&json!({"alg": "Ed25519"}), &claims()));
 }
 

@@ -1,4 +1,4 @@
-//! A JWKS URL. Its server rotates keys, fails, sends too much, is slow, or redirects.
+//! Keys from a JWKS URL. The server at this URL rotates keys, fails, sends too much, is slow, or redirects.
 
 use std::{
     sync::{

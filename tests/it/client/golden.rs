@@ -61,7 +61,7 @@ async fn every_exchange_of_the_golden_table_passes() {
 /// The result of a step; the error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
-/// Plays one exchange of the table.
+/// Plays one exchange of the table: it sends the requests and compares the answers.
 struct Player {
     pool: DescriptorPool,
     url: String,
@@ -377,7 +377,7 @@ fn printed(message: &DynamicMessage) -> Value {
         .unwrap()
 }
 
-/// An error as the client sees it.
+/// Returns an error of the client as JSON, with the keys that the table uses.
 fn refusal(error: &Error) -> Value {
     let mut details = Map::from_iter([
         ("message".to_owned(), error.message().into()),
@@ -430,6 +430,7 @@ fn short_name(text: &str) -> String {
 }
 
 /// Reads a number. A 64-bit number may be a string, because canonical JSON prints it as a string.
+/// Returns `None` for any other value.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

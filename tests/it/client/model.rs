@@ -1,5 +1,6 @@
 //! A model whose behaviour is written in the prompt, like `tests/clients/model.py`. Each line of the last user message
-//! is one step. The number of assistant messages after this message selects the turn.
+//! is one step. A turn is one answer of the model. The number of assistant messages after the last user
+//! message selects the turn.
 
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups the lines of a text into turns. Each turn ends with a tool call. Lines that are not steps are skipped.
+/// Groups the lines of a text into turns. A turn ends with a tool call, with the step `fail`, or with the text. Lines
+/// that are not steps are skipped.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

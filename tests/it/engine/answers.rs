@@ -222,7 +222,7 @@ async fn stop_interrupts_a_stream_that_is_always_ready() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model whose stream is always ready. It stops the run at the hundredth event of the stream.
+/// A model whose stream is always ready. It stops the run after a hundred events of the stream.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

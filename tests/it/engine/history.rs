@@ -182,7 +182,7 @@ fn the_system_prompt_has_its_parts() {
     );
 }
 
-/// Every call is followed directly by exactly one result, and every result belongs to a call.
+/// Checks that every call is followed directly by exactly one result, and that every result belongs to a call.
 #[track_caller]
 fn assert_paired(messages: &[ChatMessage]) {
     let mut open: Vec<String> = Vec::new();

@@ -137,7 +137,8 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// Everything that happened, in order. Each `say`, `record` and `leave`, and each start or end of a tool, has a line.
+/// Everything that happened, in order. Each call of the sink (`say`, `record` or `leave`) has a line, and so has each
+/// start or end of a tool.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
@@ -145,7 +146,8 @@ pub struct Log {
     pub events: Arc<Mutex<Vec<Event>>>,
     /// The sink refuses the `record` call with this number and all later ones.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// The next reservations grant these numbers of output tokens. If the queue is empty, reservations are unlimited.
+    /// The results of the next reservations: the number of output tokens, or an error. If the queue is empty,
+    /// reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
@@ -442,7 +444,7 @@ impl Played {
         &self.sent.last().expect("the model received no request").messages
     }
 
-    /// The text of the last tool result sent to the model.
+    /// The text of the last tool result sent to the model, and whether the result is an error.
     pub fn last_result(&self) -> (&str, bool) {
         let results = self.last_sent().iter().rev();
         let mut results = results.filter_map(|message| match message {

@@ -1,4 +1,5 @@
-//! The rules of both dialects, with one table for each dialect, and the examples of the seed documents byte for byte.
+//! The rules of both dialects, with one table for each dialect, and the examples of the API documentation byte for
+//! byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;

@@ -102,7 +102,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // A field that can contain null is always set. If it were absent, the round trip would read it back as null.
+        // With `NoNulls`, a field that can contain null is always set. If it were absent, the round trip would read it
+        // back as null.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {

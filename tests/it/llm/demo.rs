@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{ask, bash_tool};
 
-/// A workspace with the three tools that the built-in model uses.
+/// A workspace, the tools that are offered to the built-in model, and the conversation with the model.
 struct Desk {
     folder: TempDir,
     path: String,

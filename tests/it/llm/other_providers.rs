@@ -1,4 +1,4 @@
-//! Anthropic and Gemini: the conversation of the other tests, over the protocols of these two providers.
+//! Anthropic and Gemini: a conversation with a tool call, over the protocols of these two providers.
 
 use std::time::Duration;
 

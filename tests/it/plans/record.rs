@@ -23,7 +23,8 @@ use tracing_subscriber::{
 /// The recorded statements by shape. The value also says whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// A kind of database, and the text of a statement. Lists of values are shortened, so that their length does not matter.
+/// A kind of database, and the text of a statement. In the text, lists of values are shortened, so that their length
+/// does not matter.
 type Shape = (&'static str, String);
 
 struct Noted {

@@ -88,7 +88,7 @@ async fn s07_swapping_links_during_access_never_leads_outside() {
                 }
                 Err(_) => refused += 1,
             }
-            // The results do not matter. The test checks only that nothing is written outside.
+            // The results of these calls do not matter, as long as nothing is written outside.
             let _ = files.write("x/w", b"w");
             let _ = files.write("x/deep/er/w", b"w");
             let _ = files.remove("x/w");

@@ -189,7 +189,7 @@ async fn s09_processes_outside_are_unreachable() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // The command may write to the memory of the first process. The first process must therefore be as confined as the
+    // The command may write to the memory of process 1 of its sandbox. Process 1 must therefore be as confined as the
     // command.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(

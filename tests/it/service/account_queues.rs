@@ -135,7 +135,7 @@ async fn a_lock_wait_times_out_as_contended() {
     .await;
 }
 
-/// Sends requests without a credential, and with values that cannot be a credential.
+/// Sends requests without a valid credential, and checks that the server refuses each of them promptly.
 async fn knock(server: &TestServer, path: &str) {
     let good = server.caller("ann").token;
     for (name, value) in [
@@ -154,9 +154,9 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// A request without a token makes no query. During the test the tables are locked (on SQLite for writers only). The
-/// server still refuses such requests as usual. In contrast, the first request of a new subject waits, because it
-/// inserts a row.
+/// A request without a valid credential makes no query. During the test the tables are locked (on SQLite for writers
+/// only). The server still refuses such requests as usual. In contrast, the first request of a new subject waits,
+/// because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(
@@ -203,7 +203,8 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     .await;
 }
 
-/// A lease renewal locks runs in the same order as the journal's batch. With different orders the two could deadlock.
+/// A lease renewal locks runs in the same order as a batch of the event journal. With different orders the two could
+/// deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
     on_every_database_with(

@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the balances equal the sum of the ledger entries. Each entry moves credits between two different books,
-/// so all books together sum to zero.
+/// Checks that the balances equal the sum of the ledger entries of the wallet (book 1), that no balance is negative,
+/// and that each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -302,7 +302,7 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
             // A hundred debits for only two steps charge each step once.
             join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
             assert_eq!(left(&caller).await, 298_000_000);
-            // The next hundred debits are for different steps. Together they cost twice the remaining balance.
+            // The next hundred debits are for different steps. Together they cost about twice the remaining balance.
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(

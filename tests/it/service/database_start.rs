@@ -156,8 +156,8 @@ async fn postgresql_errors_map_to_retryable_codes() {
     let Some(url) = postgres() else { return };
     let outside = Connections::connect(url).await.unwrap();
     for (state, code) in [
-        // Errors that end when the server recovers, such as a full disk, too many connections, a session that an
-        // administrator or a restart ended, and a read-only standby.
+        // Errors that end when the database server recovers, such as a full disk, too many connections, a session that
+        // an administrator or a restart ended, and a read-only standby.
         ("53100", Code::Unavailable),
         ("53300", Code::Unavailable),
         ("57P01", Code::Unavailable),
@@ -165,6 +165,7 @@ async fn postgresql_errors_map_to_retryable_codes() {
         ("08006", Code::Unavailable),
         ("58030", Code::Unavailable),
         ("25006", Code::Unavailable),
+        // Errors after which the transaction can be retried at once: a serialization failure and a deadlock.
         ("40001", Code::Contended),
         ("40P01", Code::Contended),
         // Control: a division by zero and a missing table are internal errors.

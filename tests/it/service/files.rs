@@ -276,8 +276,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The limit is a total size in bytes, equal to ten files of the maximum size. More files fit if they are
-            // smaller.
+            // The limit on unused uploads is a total size in bytes, equal to ten files of the maximum size. More files
+            // fit if they are smaller.
             for _ in 0..9 {
                 announce(100).await.ok();
             }

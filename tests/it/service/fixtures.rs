@@ -1,5 +1,5 @@
 //! One object of every kind that an account can own, and for every method a request about these objects. If a method
-//! has no row here, the tests that iterate over the contract fail.
+//! has no request here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A header block (HPACK) that adds nothing to the dynamic table.
+/// A header block (HPACK) that adds nothing to the dynamic table. `method` is an index of the static table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     // The static table contains `:method` and `:scheme: http` with their values. For `:path` and `:authority` the block
     // uses only the names from the table.
@@ -193,7 +193,8 @@ async fn u04_floods_of_http2_frames_are_stopped() {
     assert_eq!(end.await, End::Closed);
 }
 
-/// Reads frames until `wanted` returns a value for a frame. Returns `None` if the connection ends first.
+/// Reads frames until `wanted` returns a value for the type, the stream id and the payload of a frame. Returns `None`
+/// if the connection ends first.
 pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u32, &[u8]) -> Option<T>) -> Option<T> {
     loop {
         let mut head = [0; 9];

@@ -1,4 +1,5 @@
-//! gRPC-Web requests that no browser sends. The server refuses them as invalid and then serves the next valid call.
+//! gRPC-Web: the server refuses requests that no browser sends, and then serves the next valid call. Its answers have
+//! the headers that proxies and simple clients need.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -86,7 +87,7 @@ async fn h11_malformed_grpc_web_is_refused() {
                 let status = ask(kind, body.into()).await;
                 assert!(expected.contains(&status), "{what}: {status}");
             }
-            // A trailers frame after a complete message only ends the request.
+            // A trailers frame after a complete message either ends the request or makes the request invalid.
             let ended = [good.clone(), trailers].concat();
             let status = ask(BINARY, ended.into()).await;
             assert!([0, 3].contains(&status), "{status}");

@@ -95,7 +95,7 @@ async fn an_mcp_name_is_unique_across_both_lists() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // Names must be unique across both lists, even if a request updates only one list.
+            // Names must be unique across `configured_mcps` and `custom_mcps`, even if a request updates only one list.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await

@@ -26,7 +26,8 @@ async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
     let caller = server.caller("ann");
     let run = caller.start("Go.").await;
     let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
-    // Only the relay adds events to this ring.
+    // This server does not execute the run. Only its relay, which reads the events of other servers, adds events to
+    // this ring buffer.
     let ring = other.hub.ring(run_id);
     let mut newest = ring.newest();
     let request = server

@@ -1,4 +1,4 @@
-//! Request helpers that [`server`](crate::test_server) does not provide.
+//! Request helpers that [`test_server`](crate::test_server) does not provide.
 
 use serde_json::Value;
 

@@ -26,7 +26,7 @@ fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::
     stream::iter([first]).chain(rest).map(Ok)
 }
 
-/// Sends a body; returns the HTTP or gRPC status of the refusal, and the time that it took.
+/// Sends a body; returns the HTTP or gRPC status of the answer, and the time until the answer arrived.
 async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String, Duration) {
     let begun = Instant::now();
     // Each request uses its own connection. For gRPC, the connection uses HTTP/2.

@@ -19,7 +19,7 @@ use super::{
 use crate::test_server::{Answer, TEST_TIMEOUT, on_every_database_with};
 
 const MIB: u64 = 1024 * 1024;
-/// Size of the model's answer in bytes. The largest event has the same size.
+/// Size of the model's answer and of the file `large.bin`, in bytes. The largest event has about the same size.
 const LARGE: usize = 400_000;
 const STREAMS: u32 = 300;
 

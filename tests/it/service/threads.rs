@@ -28,7 +28,7 @@ async fn a_thread_is_created_in_a_new_or_an_existing_project() {
                 .post("/threads", json!({"project_id": thread["project_id"]}))
                 .await
                 .ok();
-            // A thread without a name gets the beginning of its first prompt; a named thread keeps its name.
+            // A thread without a name is named after the beginning of its first prompt; a named thread keeps its name.
             for (thread, name) in [
                 (&second, "Count to three"),
                 (&second, "Count to three"),

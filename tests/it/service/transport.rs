@@ -350,7 +350,7 @@ async fn h12_only_listed_origins_read_answers() {
                     "{exposed}"
                 );
             }
-            // A page may send every header that the contract reads.
+            // A web page of a listed origin may send every header that the contract reads.
             let allowed = ask("OPTIONS", "https://good.example").await;
             let allowed = allowed.header("access-control-allow-headers").to_lowercase();
             let methods = super::call::methods();
@@ -371,8 +371,8 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
-/// Tracing tools add headers to every request of a page. If a preflight did not allow these headers, the browser would
-/// block all calls of the page.
+/// Tracing tools add headers to every request of a web page. If a preflight did not allow these headers, the browser
+/// would block all calls of the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
     on_every_database_with(

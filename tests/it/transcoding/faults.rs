@@ -1,4 +1,5 @@
-//! Errors: a core error becomes a gRPC status and then an HTTP answer, byte for byte as in the seed documents.
+//! Errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as in the API
+//! documentation.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,7 +24,7 @@ async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
     server.get("/by-id/b1").await
 }
 
-/// The error bodies printed in the seed documents.
+/// The error bodies printed in the API documentation.
 const SEEDS: &[(Code, &str)] = &[
     (
         Code::InsufficientCredits,
@@ -108,7 +109,7 @@ async fn plan_refusals_match_the_seed_documents() {
             running_count: number("running_count"),
             current_count: number("current_count"),
             limit: number("limit"),
-            // The tier is always known, but the seed documents do not always print it.
+            // The tier is always known, but the API documentation does not always print it.
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();

@@ -74,7 +74,7 @@ impl FormFiles for Store {
 }
 
 impl Store {
-    /// Names and contents, in order of arrival.
+    /// Names and contents of the stored files, in order of arrival.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.files.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -148,7 +148,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // If the form lacks a field, its alias sets the field.
+    // If the form lacks a field, the header that is an alias of the field sets it.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")

@@ -372,7 +372,8 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         ("", None, json!({"reading_id": "r"})),
         ("?last_id=4", None, json!({"reading_id": "r", "after_sequence": "4"})),
         ("", Some("5"), json!({"reading_id": "r", "after_sequence": "5"})),
-        // A reconnecting EventSource repeats the query of its first request, so the header is newer.
+        // A reconnecting EventSource repeats the query of its first request, so the header
+        // `Last-Event-ID` is newer.
         (
             "?last_id=4",
             Some("5"),

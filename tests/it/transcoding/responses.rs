@@ -144,7 +144,8 @@ async fn allowed_metadata_becomes_response_headers() {
     let server = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
     let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
-    // A service can set only successful HTTP statuses, so it cannot turn its answer into a redirect.
+    // A service can set only the statuses 200, 201, 202, 204, 206, 304 and 416, so it cannot redirect a
+    // client.
     let server = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
     assert_eq!(server.get("/downloads/a").await.status, 200);
 }

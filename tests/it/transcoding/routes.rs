@@ -30,7 +30,8 @@ fn tree(templates: &[(&str, &str)]) -> (Tree, Vec<Template>) {
     (tree, parsed)
 }
 
-/// Finds the match for a request; returns the number of the template and its captures as text.
+/// Finds the match for a request; returns the number of the template and its captures as text. If the request
+/// has no match, the text is the HTTP status, and for 405 also the allowed methods.
 fn find((tree, templates): &(Tree, Vec<Template>), method: &str, path: &str) -> String {
     match tree.find(&method.parse().unwrap(), path) {
         Found::Rule(number, path) => {

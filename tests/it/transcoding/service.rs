@@ -48,7 +48,7 @@ pub struct Asked {
     pub caller: Option<Caller>,
 }
 
-/// Stands for the authenticated caller, which a layer in front of the transcoder adds to a request.
+/// Represents the authenticated caller, which a layer in front of the transcoder adds to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -320,7 +320,7 @@ pub fn stream(messages: impl futures::Stream<Item = Result<Bytes, Status>> + Sen
     }
 }
 
-/// Waits up to five seconds for a condition.
+/// Waits up to 20 seconds for a condition.
 pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     let waiting = async {
         while !true_now() {

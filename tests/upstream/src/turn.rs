@@ -230,7 +230,7 @@ impl Turn {
         self.with(|answer| answer.argument_pieces = pieces.max(1))
     }
 
-    /// Pauses for this duration before each delta.
+    /// Pauses for this duration before each text delta.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.with(|answer| answer.delay = Some(delay))
