@@ -112,8 +112,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the last received
-  // byte.
+  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the
+  // last received byte.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;
