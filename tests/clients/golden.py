@@ -1,4 +1,4 @@
-"""Plays golden.json through a client. GOLDEN.md describes the table.
+"""Plays golden.json through a client. GOLDEN.md describes its format.
 
 The test of each client provides an adapter, which this module calls a door. An adapter has the methods
 `call(method, request)`, `upload(name, data)`, `stream(request, most)` and `read(request)`. They return JSON types or
