@@ -38,7 +38,8 @@ def exchanges():
 
 
 class Player:
-    """Plays one exchange. `open_door(token)` creates an adapter. `new_token(tier)` creates an account and returns its token."""
+    """Plays one exchange. `open_door(token)` creates an adapter. `new_token(tier)` creates an account and returns its
+    token."""
 
     def __init__(self, open_door, new_token):
         self.open_door = open_door

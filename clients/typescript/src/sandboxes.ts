@@ -38,6 +38,7 @@ export interface FileStream {
   chunks: AsyncIterable<Uint8Array>;
 }
 
+/** Maximum attempts in a row of a download that receive no data. */
 const ATTEMPTS = 6;
 
 export class Sandboxes {
