@@ -14,8 +14,8 @@ export function backoffMs(failures: number, retryAfterSeconds = 0): number {
 }
 
 /**
- * Sleeps for `ms` milliseconds. Rejects with the signal's reason if the signal aborts. Resolves early if the browser comes
- * online.
+ * Sleeps for `ms` milliseconds. Rejects with the signal's reason if the signal aborts. Resolves early if the browser
+ * comes online.
  */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
