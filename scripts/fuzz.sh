@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS (30), with its seeds and the inputs that earlier runs
-# found.
+# make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS seconds [default: 30], with its seeds and the inputs
+# that earlier runs found.
 #
 # It needs this repository's toolchain, a C++ compiler and cargo-fuzz. If the compiler or cargo-fuzz is missing, the
 # script installs it. The script does not use the address sanitizer, because the sanitizer needs a nightly toolchain.

@@ -28,7 +28,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Reads a page of agents. `search` is a filter of the list.
+/// Reads a request for a page of agents, filtered by `search`. `None` means that the token was refused.
 fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> {
     let caller = Caller {
         account_id: Uuid::from_u128(account),
@@ -86,7 +86,7 @@ fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     }
 }
 
-/// Checks that an arbitrary text is not a valid token for two callers.
+/// Checks that an arbitrary text, unless it is empty, is not a valid token for two callers.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(

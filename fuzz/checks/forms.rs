@@ -2,7 +2,7 @@
 //! refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
 //!
 //! The first byte selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form whose parts
-//! are the bytes.
+//! are the remaining bytes, split at 0xff.
 
 use std::{
     convert::Infallible,
@@ -25,13 +25,14 @@ use runyard::{
 use runyard_transcode::{self as transcode, FormFiles, Options, Refused, Transcoder};
 use tower::{ServiceExt, service_fn};
 
-/// Maximum size of a body's text in bytes.
+/// Maximum size in bytes of a JSON body, and of all text in a form.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The id that every upload gets.
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
-/// The uploads that remain, and the request that reached the service.
+/// The received files, the number of uploads that remain, and the request that reached the service; `None` if no
+/// request did.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -97,8 +98,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a body of arbitrary bytes gets the same response as a whole and in chunks. The last byte determines the
-/// chunk size.
+/// Checks that a body of arbitrary bytes gets the same response whether it arrives whole or in chunks. The last byte
+/// determines the chunk size.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));

@@ -1,4 +1,5 @@
-//! Compares the JSON codec with prost-reflect. Both must accept the same input and produce the same messages and texts.
+//! Compares the JSON codec with prost-reflect. prost-reflect must accept every text that the codec accepts, and both
+//! must produce the same messages and texts.
 //!
 //! The first byte selects a message and a dialect. The remaining bytes are decoded as JSON text and as wire bytes.
 

@@ -145,7 +145,8 @@ fn route(method: &Method, path: &str) {
     }
 }
 
-/// Returns the variables with their values; `None` if the path does not match. `own` is `template` without the prefix.
+/// Returns the variables with their values; `None` if the path does not match. `own` is `template` without the
+/// prefix of its service.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {

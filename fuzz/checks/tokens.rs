@@ -20,7 +20,7 @@ use sha2::Sha256;
 const SECRET: &str = "a secret that no fuzzer will ever guess, is it";
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const PAYLOAD: &str = r#"{"sub":"ann","exp":1790003600}"#;
-/// The time at which tokens are verified.
+/// The time at which tokens are verified, in seconds since the Unix epoch.
 const NOW: i64 = 1_790_000_000;
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
@@ -45,7 +45,7 @@ fn unsigned(token: &[u8]) {
     }
 }
 
-/// Checks that the credential is exactly one word of the header and is not changed.
+/// Checks that the credential is exactly the one word after the scheme of the header, unchanged.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;

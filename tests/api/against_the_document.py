@@ -1,4 +1,5 @@
-"""Runs schemathesis as a super admin against a real server without plan limits. Afterwards, the server must still be ready."""
+"""Runs schemathesis as a super admin against a real server without plan limits. Afterwards, the server must still
+be ready."""
 
 import os
 import subprocess

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# make test-api: schemathesis reads /openapi.json of a real server and sends valid and invalid requests. A response with a 5xx
-# status or a response that violates the document fails the test. Takes up to three minutes after the tools are installed.
+# make test-api: schemathesis reads /openapi.json of a real server and sends valid and invalid requests. A response with
+# a 5xx status or a response that violates the document fails the test. Takes up to three minutes after the tools are
+# installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

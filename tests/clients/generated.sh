@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests the code that buf.gen.yaml generates: Java is compiled and run, Go is only generated. All tools except buf come from Debian.
+# Tests the code that buf.gen.yaml generates: Java is compiled and run, Go is only generated. All tools except buf come
+# from Debian.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,4 +1,4 @@
-"""Plays golden.json through a client. GOLDEN.md describes the table.
+"""Plays golden.json through a client. GOLDEN.md describes its format.
 
 The test of each client provides an adapter, which this module calls a door. An adapter has the methods
 `call(method, request)`, `upload(name, data)`, `stream(request, most)` and `read(request)`. They return JSON types or
@@ -38,7 +38,8 @@ def exchanges():
 
 
 class Player:
-    """Plays one exchange. `open_door(token)` creates an adapter. `new_token(tier)` creates an account and returns its token."""
+    """Plays one exchange. `open_door(token)` creates an adapter. `new_token(tier)` creates an account and returns its
+    token."""
 
     def __init__(self, open_door, new_token):
         self.open_door = open_door

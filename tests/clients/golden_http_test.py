@@ -1,4 +1,5 @@
-"""Plays golden.json over HTTP/JSON and server-sent events, with only the standard library and the HTTP rules of the .proto files."""
+"""Plays golden.json over HTTP/JSON and server-sent events, with only the standard library and the HTTP rules of the
+.proto files."""
 
 import base64
 import http.client

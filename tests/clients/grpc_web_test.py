@@ -1,5 +1,5 @@
-"""Tests gRPC-Web over HTTP/1.1. As in browsers, a frame is a flag byte, a length of four bytes and a message. The last frame has
-the trailers."""
+"""Tests gRPC-Web over HTTP/1.1. As in browsers, a frame is a flag byte, a length of four bytes and a message. The last
+frame has the trailers."""
 
 import http.client
 import struct

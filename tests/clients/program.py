@@ -1,7 +1,7 @@
 """Starts a real server for a test, in a temporary data folder, and stops it.
 
-Python tests use `Server` directly. Tests in other languages use it through `serve.py`. The server uses the given `Model`. If none
-is given, it uses the built-in demo model.
+Python tests use `Server` directly. Tests in other languages use it through `serve.py`. The server uses the given
+`Model`. If none is given, it uses the built-in demo model.
 """
 
 import json
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
-        # The users of sandboxes must be able to reach their folders below the data folder.
+        # As root, the server runs commands as other users, which must be able to reach their folders below this folder.
         os.chmod(self.data, 0o755)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -1,7 +1,7 @@
 """A real server with the scripted model, for tests in languages other than Python.
 
-It prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard input, one JSON object per
-line, and prints one JSON object per command. If a command fails, the object is {"error": …}. The commands are:
+It prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard input, one JSON object
+per line, and prints one JSON object per command. If a command fails, the object is {"error": …}. The commands are:
 
     {"do": "token", "sub": …, "role": …, "tier": …}   → {"token": …, "sub": …}   sub, role and tier are optional
     {"do": "credits", "sub": …, "credits": N}         → {}            grants credits
@@ -9,9 +9,9 @@ line, and prints one JSON object per command. If a command fails, the object is 
     {"do": "stop"}                                    → {"code": …}   stops the server with SIGTERM
     {"do": "start"}                                   → {"pid": …}    restarts the server with the same port and data
 
-At the end of the input, this program stops the server and removes the data folder. `RUNYARD_BIN` is the path of the server
-program. Arguments NAME=VALUE set environment variables of the server. With `--demo`, the server uses the built-in demo model instead
-of the scripted model.
+At the end of the input, this program stops the server and removes the data folder. `RUNYARD_BIN` is the path of the
+server program. Arguments NAME=VALUE set environment variables of the server. With `--demo`, the server uses the
+built-in demo model instead of the scripted model.
 """
 
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the TypeScript client, checks its types and tests it against a real server, from the source folder and as a package.
+# Builds the TypeScript client, checks its types and tests it against a real server, from the source folder and as a
+# package.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

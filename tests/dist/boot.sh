@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tests the systemd unit of the Debian package under a real systemd: boot.sh PACKAGE FOLDER
 #
-# FOLDER is a Debian root filesystem from tests/dist/root.sh; the test modifies it. The test installs the package there, boots
-# the filesystem without a network, and expects runyard.service to run an agent, restart and stop. Only systemd applies the
-# restrictions of the unit, so no other test covers them. Needs root and systemd-nspawn.
+# FOLDER is a Debian root filesystem from tests/dist/root.sh; the test modifies it. The test installs the package there,
+# boots the filesystem without a network, and expects runyard.service to run an agent, restart and stop. Only systemd
+# applies the restrictions of the unit, so no other test covers them. Needs root and systemd-nspawn.
 set -euo pipefail
 package=$1
 folder=$(realpath "$2")

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Tests the installed Debian package: install.sh PACKAGE FOLDER
 #
-# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER is not changed: it is
-# the lower layer of an overlay in private namespaces, and the upper layer is in memory. Needs root. systemd does not run inside.
-# A fake systemctl records the calls of the package, and the test compares these calls with the expected ones.
+# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER is not
+# changed: it is the lower layer of an overlay in private namespaces, and the upper layer is in memory. Needs root.
+# systemd does not run inside. A fake systemctl records the calls of the package, and the test compares these calls with
+# the expected ones.
 #
 # install.sh can-mount: succeeds if root can mount an overlay here. In some containers, this is forbidden.
 set -euo pipefail

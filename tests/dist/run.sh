@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tests the output of `make dist`: the tarball is complete, the Debian package installs and uninstalls, and its program works for
-# an unprivileged user. RUNYARD_BIN is the program to pack and may be a debug build. If it is not set, a release is built. As
-# root, the test also installs the package into a fresh Debian, which needs a network. For a release build, or with FULL=1, the test
-# also boots this Debian with systemd.
+# Tests the output of `make dist`: the tarball is complete, the Debian package installs and uninstalls, and its program
+# works for an unprivileged user. RUNYARD_BIN is the program to pack and may be a debug build. If it is not set, a
+# release is built. As root, the test also installs the package into a fresh Debian, which needs a network. For a
+# release build, or with FULL=1, the test also boots this Debian with systemd.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -68,8 +68,8 @@ for script in postinst prerm postrm; do
     sh -n "$work/control/$script"
     [ -x "$work/control/$script" ] || fail "$script is not executable"
 done
-# With any of these settings in the unit, the sandbox does not work, and every command of an agent fails. tests/dist/boot.sh would
-# detect this, too.
+# With any of these settings in the unit, the sandbox does not work, and every command of an agent fails.
+# tests/dist/boot.sh would detect this, too.
 ! grep -nE '^(RestrictSUIDSGID|RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|ProtectHostname)=' \
     "$root/usr/lib/systemd/system/runyard.service" || fail "the unit has settings that break the sandbox"
 if command -v systemd-analyze >/dev/null 2>&1; then

@@ -144,7 +144,8 @@ backend grpc
 
 
 class Envoy(Proxy):
-    """Envoy. By default, a route ends every response after 15 seconds, even a stream, so the route timeout is always off (0s)."""
+    """Envoy. By default, a route ends every response after 15 seconds, even a stream, so the route timeout is
+    always off (0s)."""
 
     def command(self, path):
         return [ENVOY, "-c", path, "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1"]

@@ -1,5 +1,5 @@
-"""Reverse proxies in front of a server must not affect clients: events arrive live, a silent stream stays open, and a refused
-upload gets its response. See run.sh."""
+"""Reverse proxies in front of a server must not affect clients: events arrive live, a silent stream stays open, and a
+refused upload gets its response. See run.sh."""
 
 import http.client
 import json
@@ -215,7 +215,8 @@ class WithRareHeartbeats(Behind):
 
 
 class WithDefaultTimeouts(Behind):
-    """Tests with the default settings of the proxies and the server. The model is silent for longer than nginx's timeout."""
+    """Tests with the default settings of the proxies and the server. The model is silent for longer than nginx's
+    timeout."""
 
     timeout = None
     heartbeat = 10

@@ -41,7 +41,8 @@ ID = "#!/usr/bin/env bash\necho ${MACHINE_UID:-0}\n"
 
 
 class Machine:
-    """A machine with some packages and programs. Each package has a program of the same name. `programs` have no package."""
+    """A machine with some packages and programs. Each package has a program of the same name. `programs` are
+    programs without a package."""
 
     def __init__(self, test, packages=(), programs=(), lists=True, debian=True, locks=0):
         folder = tempfile.TemporaryDirectory()

@@ -38,7 +38,10 @@ export function startBrowser() {
   });
 }
 
-/** Runs `doing`. Returns the longest CPU time of a single main-thread task of the page during this time, in milliseconds. */
+/**
+ * Runs `doing`. Returns the longest CPU time of a single main-thread task of the page during this time, in
+ * milliseconds.
+ */
 export async function longestWork(browser, page, doing) {
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
   let trace;
@@ -182,7 +185,7 @@ export class Visit {
     assert.deepEqual(serious, [], `${where}:\n  ${serious.join("\n  ")}`);
   }
 
-  /** Returns the duration of the longest main-thread task since `start`, in milliseconds. */
+  /** Returns the longest main-thread task since `start`. Both are in milliseconds; `start` is a `performance.now()`. */
   longestTask(start = 0) {
     return this.page.evaluate(
       (since) => Math.max(0, ...window.longTasks.filter((task) => task.start >= since).map((task) => task.duration)),

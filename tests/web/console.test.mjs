@@ -212,7 +212,8 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // An observer records whether the first line was shown before the second line. On a slow machine, polling could miss this.
+    // An observer records whether the first line was shown before the second line. On a slow machine, polling could
+    // miss this.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -434,7 +435,7 @@ test("many runs are shown side by side over one stream", LIMIT, async () => {
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    // These are the current stream, the stream that replaces it, and a stream whose end the browser has not reported yet.
+    // Up to three: the current stream, the stream that replaces it, and one whose end the browser has not reported yet.
     assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
@@ -445,8 +446,8 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     await visited.signIn(token);
     let start;
     let best = { long: Infinity, work: Infinity };
-    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, the test uses the CPU time of the
-    // thread instead of the elapsed time.
+    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, the test uses the
+    // CPU time of the thread instead of the elapsed time.
     for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();

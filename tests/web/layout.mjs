@@ -1,5 +1,5 @@
-// Checks the layout rules for every screen: no content is wider than the window, no large blank space follows the content, and no
-// element is positioned outside its scrolling container.
+// Checks the layout rules for every screen: no content is wider than the window, no large blank space follows the
+// content, and no element is positioned outside its scrolling container.
 
 import assert from "node:assert/strict";
 
@@ -42,8 +42,8 @@ function findFaults(maxBlank) {
     faults.add(`the document itself scrolls by ${high} pixels`);
   }
 
-  // An absolutely positioned element follows its containing block. If that block is outside the scrolling container, the
-  // element does not scroll with the content and makes the document as tall as the unscrolled content.
+  // An absolutely positioned element follows its containing block. If that block is outside the scrolling container,
+  // the element does not scroll with the content and makes the document as tall as the unscrolled content.
   for (const element of document.querySelectorAll("body *")) {
     if (!(element instanceof HTMLElement) || getComputedStyle(element).position !== "absolute" || !element.offsetParent) {
       continue;
@@ -69,7 +69,8 @@ function findFaults(maxBlank) {
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // Fixed elements, and sticky elements as high as the window, are ignored because they are not part of the document's end.
+    // Fixed elements, and sticky elements as high as the window, are ignored because they are not part of the
+    // document's end.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

@@ -12,8 +12,9 @@ const run = promisify(execFile);
 const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 export class Site {
-  /** Base URL of the Runyard server, and the token that the page's backend returns. */
+  /** Base URL of the Runyard server. */
   server = "";
+  /** The token that the page's backend returns. */
   token = "";
 
   /** Builds the page and serves it on a free loopback port. */
@@ -24,7 +25,8 @@ export class Site {
     writeFileSync(join(site.folder, "package.json"), '{ "private": true, "type": "module" }');
     mkdirSync(join(site.folder, "node_modules/@runyard"), { recursive: true });
     symlinkSync(join(ROOT, "clients/typescript"), join(site.folder, "node_modules/@runyard/client"));
-    // A placeholder for the server's URL. The Runyard server starts later, because its configuration needs the page's origin.
+    // A placeholder for the server's URL. The Runyard server starts later, because its configuration needs the page's
+    // origin.
     const env = { ...process.env, VITE_RUNYARD_SERVER: "RUNYARD-SERVER" };
     await run(process.execPath, [join(ROOT, "clients/web/node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"], {
       cwd: site.folder,

@@ -29,7 +29,7 @@ import type { FileInput, UploadProgress, Uploads } from "./uploads.js";
 export interface Agent extends Plain<WireAgent> {}
 /** One version of an agent: all settings that affect its runs. */
 export interface AgentVersion extends Plain<WireVersion> {}
-/** A tool that an agent may use. */
+/** A tool, and whether the agent may use it. */
 export interface AgentTool extends Plain<WireTool> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
@@ -51,13 +51,13 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
   /** Files for the agent, which the server places in /workspace. Each is a new file to upload or a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
-   * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the client
-   * generates one; in optimistic mode, the thread's UUID is the key.
+   * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the
+   * client generates one; in optimistic mode, the thread's UUID is the key.
    */
   idempotencyKey?: string | undefined;
   /** Aborts the call. It does not stop a run that has started. */
   signal?: AbortSignal | undefined;
-  /** The deadline of one attempt, in milliseconds. */
+  /** Timeout of one attempt of each call, in milliseconds. */
   timeoutMs?: number | undefined;
   /** Called with the progress of the uploads. */
   onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
@@ -116,7 +116,7 @@ export class Agents {
     return this.#channel.call(AgentService.method.generateAgentIcon, { name }, options);
   }
 
-  /** Returns the tools that an agent's current version may use. */
+  /** Returns the tools, and whether the agent's current version may use them. */
   async listTools(agentId: string, options?: CallOptions): Promise<AgentTool[]> {
     return (await this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
   }
@@ -166,8 +166,8 @@ export class Agents {
   async run(options: RunOptions): Promise<Run> {
     const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
     const call = { signal, timeoutMs };
-    // The files are uploaded one after the other. This keeps the caller's order, and parallel uploads over one connection are not
-    // faster.
+    // The files are uploaded one after the other. This keeps the caller's order, and parallel uploads over one
+    // connection are not faster.
     const sent: string[] = [];
     for (const file of files) {
       const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });

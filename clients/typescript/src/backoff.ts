@@ -13,7 +13,10 @@ export function backoffMs(failures: number, retryAfterSeconds = 0): number {
   return Math.max(bound / 2 + (Math.random() * bound) / 2, retryAfterSeconds * 1_000);
 }
 
-/** Sleeps. Rejects with the signal's reason if the signal aborts. Resolves early if the browser comes online. */
+/**
+ * Sleeps for `ms` milliseconds. Rejects with the signal's reason if the signal aborts. Resolves early if the browser
+ * comes online.
+ */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {

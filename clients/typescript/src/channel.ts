@@ -7,7 +7,10 @@ import { backoffMs, sleep } from "./backoff.js";
 import { fromTransport, invalid, isPassing, RunyardError } from "./error.js";
 import { fromPlain, toPlain, type Plain } from "./plain.js";
 
-/** A token, or a function that returns one. The function is called before every call, and again if the server rejects the token. */
+/**
+ * A token, or a function that returns one. The function is called before every call, and again if the server rejects
+ * the token.
+ */
 export type Token = string | (() => string | Promise<string>);
 
 /** Options that every call accepts. */
@@ -27,7 +30,7 @@ export interface ChannelOptions {
   fetch: typeof globalThis.fetch | undefined;
 }
 
-/** A streamed response. */
+/** A streamed response: its headers, which have arrived, and its messages. */
 export interface Incoming<M> {
   header: Headers;
   messages: AsyncIterable<M>;
@@ -65,7 +68,10 @@ export class Channel {
     return toPlain(method.output, await this.ask(method, fromPlain(method.input, input), options));
   }
 
-  /** Calls a method that is safe to repeat. While the server is unavailable, retries the call a limited number of times. */
+  /**
+   * Calls a method that is safe to repeat. If the server is unavailable or throttles the caller, retries the call a
+   * limited number of times.
+   */
   async callSafely<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,
@@ -118,7 +124,8 @@ export class Channel {
     }
   }
 
-  // Makes an attempt. If the server rejects a token that comes from a function, makes a second attempt with a new token.
+  // Makes an attempt. If the server rejects a token that comes from a function, calls the function again and makes a
+  // second attempt.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();

@@ -15,13 +15,13 @@ import { Uploads } from "./uploads.js";
 
 /** Options of a client. */
 export interface RunyardOptions {
-  /** The server's address. Defaults to the page's origin in a browser. */
+  /** The server's address. Defaults to the page's origin in a browser; required elsewhere. */
   baseUrl?: string | undefined;
-  /** A token or an API key, or a function that returns one. */
+  /** A token or an API key, or a function that returns one. If it is omitted, calls carry no credential. */
   token?: Token | undefined;
-  /** Timeout of a call in milliseconds; 30,000 by default. Streams have no timeout. */
+  /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
-  /** Maximum attempts of a repeatable call while the server is unavailable; 5 by default. */
+  /** Maximum attempts of a repeatable call if the server is unavailable or throttles the caller; 5 by default. */
   attempts?: number | undefined;
   /** Maximum time that a stream tries to reconnect to an unavailable server, in milliseconds; 5 minutes by default. */
   reconnectForMs?: number | undefined;

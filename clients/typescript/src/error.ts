@@ -20,7 +20,7 @@ export type ErrorKind =
   | "conflicting"
   /** A concurrent change was applied first. A retry may succeed. */
   | "contended"
-  /** A plan limit was exceeded. */
+  /** A plan limit was exceeded, or the account has no credits left. */
   | "over_plan"
   /** The plan does not include the model. */
   | "not_in_plan"
@@ -68,13 +68,16 @@ export interface ErrorParts {
 
 /** An error from the server or the connection. `message` is for people; `errorCode` is stable. */
 export class RunyardError extends Error {
-  /** The stable code, such as AGENT_RUN_LIMIT_EXCEEDED. docs/errors.md lists the server's codes. The client adds CONNECTION_LOST. */
+  /**
+   * The stable code, such as AGENT_RUN_LIMIT_EXCEEDED. docs/errors.md lists the server's codes. The client adds
+   * CONNECTION_LOST.
+   */
   readonly errorCode: string;
   /** The category of the error. */
   readonly kind: ErrorKind;
   /** Typed details, such as the exceeded limit. */
   readonly details: ErrorDetails;
-  /** The id of this request in the server's log. */
+  /** The id of this request in the server's log; undefined if no response of the server contained it. */
   readonly requestId: string | undefined;
   /** The server's retry delay in seconds, if it sent one. */
   readonly retryAfter: number | undefined;
@@ -114,7 +117,8 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// Maps each gRPC code to the kind and the error code of an error that has no details.
+// Maps each gRPC code to the kind and the error code of an error that has no details. A missing code means an internal
+// error.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
   [Code.InvalidArgument]: ["invalid", "INVALID_REQUEST"],
@@ -173,7 +177,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   });
 }
 
-// Whether an error does not come from the server. This is the case if `fetch` threw, a proxy responded or the stream broke.
+// Whether the connection failed: `fetch` threw, a proxy responded in place of the server, or the stream broke.
 function isLost(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {
     return false;

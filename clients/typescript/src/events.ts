@@ -29,7 +29,7 @@ import { toPlain, type Plain } from "./plain.js";
 export interface EventBase {
   /** The run's UUID. */
   agentRunId: string;
-  /** The position of the event in the run, counted from 1 without gaps. It is also the cursor from which a stream resumes. */
+  /** The position of the event in the run, counted from 1 without gaps. A stream can resume after this position. */
   sequence: number;
   /** Time of the event. */
   createdAt: Date;

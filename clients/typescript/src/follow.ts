@@ -30,7 +30,7 @@ export interface FollowOptions {
   onConnection?: OnConnection | undefined;
 }
 
-/** A run and the sequence number of the last event that the reader has. */
+/** A run and the sequence number of the last event that the reader has. The default 0 means that it has no events. */
 export interface RunCursor {
   agentRunId: string;
   afterSequence?: number | undefined;
@@ -40,7 +40,7 @@ export interface RunCursor {
 export interface FeedOptions {
   /** Maximum time that a stream tries to reconnect, in milliseconds. After this time, its readers get an error. */
   reconnectForMs: number;
-  /** Maximum silence of a stream in milliseconds. After this time, the stream is reopened, because its connection may be dead. */
+  /** Maximum silence of a stream in milliseconds. A longer silence reopens it, because its connection may be dead. */
   silenceMs: number;
   /** Called when the connection of any stream changes its state. */
   onConnection: OnConnection | undefined;
@@ -58,8 +58,8 @@ export class Feed {
   }
 
   /**
-   * Streams the events of runs. Each event is delivered exactly once, and the events of one run are in order. The stream ends when
-   * all runs have ended.
+   * Streams the events of runs. Each event is delivered exactly once, and the events of one run are in order. The
+   * stream ends when all runs have ended.
    */
   follow(cursors: readonly RunCursor[], options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const inbox = new Inbox();

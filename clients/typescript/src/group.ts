@@ -1,9 +1,10 @@
 // Runs that share one stream. A browser on HTTP/1.1 has six connections per origin, so a client uses as few streams as
 // possible: one StreamRuns call carries up to 100 runs.
 //
-// The cursor of a run is the sequence number of the last event that was put into its reader's inbox. A broken stream is reopened at the cursors,
-// so every event is delivered exactly once and in order. A slow reader does not block other readers: the run of the slow reader is
-// removed from the stream until the reader has caught up, and then resumes from its cursor.
+// The cursor of a run is the sequence number of the last event that was put into its reader's inbox (inbox.ts). A
+// broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow reader does
+// not block other readers: its run is removed from the stream until the reader has caught up, and then resumes from its
+// cursor.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -29,7 +30,7 @@ export interface Follower {
   cursor: number;
   readonly inbox: Inbox;
   readonly onConnection: OnConnection | undefined;
-  /** Whether the inbox is full. The run is then omitted from the stream until the inbox has room. */
+  /** Whether the run is omitted from the stream until its inbox has room. Set only if other runs share the stream. */
   parked: boolean;
   /**
    * Whether events of the open stream were dropped. The next stream starts at the cursor, so it delivers these events
@@ -139,7 +140,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // This class aborts a stream to reopen it. This is not a failure.
+      // This class itself aborts a stream, to reopen it or because no reader is left. This is not a failure.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -247,8 +248,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // The server closed the stream. If a run's terminal event did not arrive, either the cursor was already at the end of the
-  // run, or the connection was cut in a way that looks like a normal end.
+  // Called after the server closed the stream. If a run's terminal event did not arrive, either the cursor was already
+  // at the end of the run, or the connection was cut in a way that looks like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.hasReceived) {
@@ -274,7 +275,8 @@ export class Group {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // One of the runs cannot be streamed. Each run gets its own stream, so that only the reader of that run gets the error.
+      // One of the runs cannot be streamed. Each run gets its own stream, so that only the reader of that run gets the
+      // error.
       const members = [...this.#members];
       this.#members.clear();
       for (const member of members) {
@@ -293,7 +295,7 @@ export class Group {
     const retryInMs = backoffMs(this.#failures, error.retryAfter);
     this.#tell({ state: "waiting", attempt: this.#failures, retryInMs, error });
     this.#pause = new AbortController();
-    // The sleep ends early when the last reader leaves.
+    // The sleep ends early when the last reader leaves or a full inbox has room again.
     await sleep(retryInMs, this.#pause.signal).catch(() => {});
   }
 

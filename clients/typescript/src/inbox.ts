@@ -1,4 +1,5 @@
-// A bounded queue of events between a stream and its reader. The producer checks `isFull`.
+// A queue of events between a stream and its reader. The stream (group.ts) keeps it bounded: it delivers no events
+// while `isFull` is true.
 
 import type { RunEvent } from "./events.js";
 
@@ -42,7 +43,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Registers a callback that is called when the full inbox has room again. */
+  /** Registers a callback that is called once, when the reader has drained the inbox to a quarter of its bound. */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }

@@ -17,7 +17,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     this.#load = load;
   }
 
-  /** Resolves to the first page, or to the page of the given `pageToken`. */
+  /** Resolves to the first page, or to the page of the `pageToken` that the list method was given. */
   then<A = Page<T>, B = never>(
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
@@ -25,7 +25,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     return this.#load(undefined).then(resolved, rejected);
   }
 
-  /** Iterates over all items, page by page. */
+  /** Iterates over all items from that page on, page by page. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     let pageToken: string | undefined;
     do {

@@ -1,8 +1,8 @@
-// Converts between protobuf messages and plain objects. An int64 becomes a number, a time becomes a `Date`, and an enum value
-// becomes its lower-case name.
+// Converts between protobuf messages and plain objects. An int64 becomes a number, a time becomes a `Date`, and an enum
+// value becomes its lower-case name.
 //
-// Field names are the camelCase names of the JSON API, and enum names are those of the JSON API. Plain objects can be copied,
-// compared, printed and stored in any UI store.
+// Field names are the camelCase names of the JSON API, and enum names are those of the JSON API. Plain objects can be
+// copied, compared, printed and stored in any UI store.
 
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
@@ -123,7 +123,7 @@ export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }
 
-/** Builds a message from a plain object. Keys with the value undefined or null are skipped. An unknown key is an error. */
+/** Builds a message from a plain object. Skips keys with the value undefined or null. An unknown key is an error. */
 export function fromPlain<D extends DescMessage>(schema: D, input: object): MessageShape<D> {
   return create(schema, initOf(schema, input) as never) as MessageShape<D>;
 }

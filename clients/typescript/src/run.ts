@@ -94,7 +94,10 @@ export class Run implements AsyncIterable<RunEvent> {
     return record;
   }
 
-  /** Waits for the run to end. The status in the record tells whether the run completed, failed or was stopped. */
+  /**
+   * Waits for the run to end. The status in the record tells whether the run completed, failed or was stopped. After
+   * `timeoutMs`, rejects with a TimeoutError; by default, the wait is unlimited.
+   */
   async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
     const signal = within(options);
     for (;;) {

@@ -38,6 +38,7 @@ export interface FileStream {
   chunks: AsyncIterable<Uint8Array>;
 }
 
+/** Maximum attempts in a row of a download that receive no data. */
 const ATTEMPTS = 6;
 
 export class Sandboxes {
@@ -112,8 +113,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the last received
-  // byte.
+  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the
+  // last received byte.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;

@@ -1,5 +1,5 @@
-// File uploads. A file is uploaded in chunks, and its progress is reported. After a failure, the upload resumes from the server's
-// offset.
+// File uploads. A file is uploaded in chunks, and its progress is reported. After a failure, the upload resumes after
+// the last byte that the server has received.
 
 import { backoffMs, sleep } from "./backoff.js";
 import type { CallOptions, Channel } from "./channel.js";
@@ -28,7 +28,7 @@ export interface UploadProgress {
 
 /** Options of an upload. */
 export interface UploadOptions extends CallOptions {
-  /** Called after every chunk. */
+  /** Called before the first chunk and after every chunk. */
   onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
@@ -92,8 +92,8 @@ export class Uploads {
     return upload;
   }
 
-  // Fetches the state of an upload. To do so, it sends an empty chunk, which changes nothing. The response contains the number of
-  // received bytes.
+  // Fetches the state of an upload. To do so, it sends an empty chunk, which changes nothing. The response contains the
+  // number of received bytes.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

@@ -1,4 +1,5 @@
-// Cases that golden.json does not cover: broken connections, many runs in one stream, aborts, large files, secrets.
+// Tests cases that tests/clients/golden.json does not cover: broken connections, many runs in one stream, aborts, large
+// files, secrets.
 
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
@@ -144,8 +145,9 @@ test("an unavailable server is an error after the last attempt", LIMIT, async ()
 });
 
 /**
- * A TCP proxy in front of the server. `onBytes(connection, count)` may change a connection. It may also return the
- * number of bytes after which the proxy cuts the connection.
+ * A TCP proxy in front of the server. For each connection, it calls `onBytes(connection, count)` with the number of
+ * bytes that the server has sent. `onBytes` may freeze the connection, or return the number of bytes after which the
+ * proxy cuts it.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -358,7 +360,8 @@ test("wait resumes from the reader's cursor", LIMIT, async () => {
   await run.stop();
   assert.equal((await waited).status, "stopped");
   assert.deepEqual(cursors.slice(0, 2), [0, seen]);
-  // To check whether a cursor is the end of the run, the client requests the event at the cursor again.
+  // To check whether a cursor is the end of the run, the client requests the event at the cursor again, so a stream may
+  // start one event earlier.
   assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 

@@ -11,7 +11,7 @@ const exchanges = JSON.parse(readFileSync(new URL("../../../tests/clients/golden
 
 const { FileService, SandboxService } = proto;
 
-/** Maps the methods of the table to calls of the client. */
+/** Maps the API methods in golden.json to calls of the client. */
 const CALLS = {
   "AgentService.CreateAgent": (client, asked) => client.agents.create(asked),
   "AgentService.GetAgent": (client, { agentId }) => client.agents.get(agentId),
@@ -63,8 +63,7 @@ const CALLS = {
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
   "AccountService.ListApiKeys": (client, asked) => page("apiKeys", client.apiKeys.list(asked)),
   "AccountService.RevokeApiKey": (client, { keyId }) => client.apiKeys.revoke(keyId),
-  // The client's `write` makes several API calls at once. The test makes each of these calls separately, through
-  // `call`.
+  // The client's `write` makes several API calls. The test makes each of these calls separately, through `call`.
   "SandboxService.WriteFile": (client, asked) => client.call(SandboxService.method.writeFile, asked),
   "FileService.CreateUpload": (client, { name, size }) =>
     client.call(FileService.method.createUpload, { name, size: BigInt(size) }),

@@ -8,7 +8,9 @@ const current = computed(() => {
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
-/** Returns the client. Throws an error if the user is signed out, so only screens behind the sign-in form may call it. */
+/**
+ * Returns the client. Throws an error if the user is signed out, so only screens behind the sign-in form may call it.
+ */
 export function runyard(): Runyard {
   const client = current.value;
   if (!client) throw new Error("not signed in");

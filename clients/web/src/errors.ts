@@ -1,4 +1,4 @@
-// Turns errors into messages for people. An invalid token also ends the session.
+// Turns errors into messages for people. If the server rejected the token, it also ends the session.
 import { isRunyardError } from "@runyard/client";
 import { signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";

@@ -1,8 +1,8 @@
 // The session: the sign-in token and where it is stored.
 //
-// A token comes from the form or from the URL fragment (`/#token=…`). The console removes the fragment from the address bar
-// immediately. It stores the token in session storage, or in local storage if the user ticks the box. Only the API client
-// receives the token; the console never shows it.
+// A token comes from the form or from the URL fragment (`/#token=…`). The console removes the fragment from the address
+// bar immediately. It stores the token in session storage, or in local storage if the user ticks the box. Only the API
+// client receives the token; the console never shows it.
 import { signal } from "@preact/signals";
 
 const KEY = "runyard.token";
@@ -23,7 +23,9 @@ export function resume(): void {
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
 }
 
-/** Signs in with a token. If `remember` is set, the token is stored for the whole browser, otherwise only for this tab. */
+/**
+ * Signs in with a token. If `remember` is set, the token is stored for the whole browser, otherwise only for this tab.
+ */
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
@@ -44,7 +46,9 @@ export function fromFragment(hash: string): string | null {
   return found ? found : null;
 }
 
-/** Extracts the token from pasted text: strips `Bearer `, `RUNYARD_TOKEN=` and quotes, and accepts whole sign-in links. */
+/**
+ * Extracts the token from pasted text: strips `Bearer `, `RUNYARD_TOKEN=` and quotes, and accepts whole sign-in links.
+ */
 export function fromPaste(text: string): string {
   const trimmed = text.trim().replace(/^["']|["']$/g, "");
   const at = trimmed.indexOf("#token=");

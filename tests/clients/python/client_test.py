@@ -346,8 +346,8 @@ class ClientTest(unittest.TestCase):
             cursor = event.sequence
             if isinstance(event, MessageDelta):
                 break
-        # The connections break repeatedly, for longer than `reconnect_for` in total. The client does not give up, because
-        # each connection stays open long enough to count as a success.
+        # The connections break repeatedly, for longer than `reconnect_for` in total. The client does not give up,
+        # because each connection stays open long enough to count as a success.
         with (
             Proxy(self.server, cut_after=1.5) as proxy,
             Runyard(proxy.url, client._transport.options.token, reconnect_for=4) as through,
@@ -488,7 +488,7 @@ class AwayTest(unittest.TestCase):
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)
-        # The lease of a dead worker expires after this time.
+        # A short lease, so that the restarted server soon resumes the runs of the killed one.
         self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
         self.addCleanup(self.server.close)
 

@@ -55,11 +55,12 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# The client returns lists without the field name of the API. These are the field names, by method or service.
+# The client returns lists without the field name of the API. LISTS has the field names by method of the client.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs",
 }
+# The field names of the methods `list`, by attribute of the client.
 LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys"}
 ENUMS = ("status", "if_busy", "role", "type")
 

@@ -22,7 +22,7 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     # `_retry` decides when to retry. The channel's own backoff must be short: the default backoff could delay a retry
     # by a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # This is also the timeout of one connection attempt.
+    # Despite its name, this option is the timeout of one connection attempt.
     ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Detects a dead connection within a minute, even if a stream is silent.

@@ -53,7 +53,7 @@ class Backoff:
             self.succeeded()
 
     def next_pause(self, error: RunyardError, now: float) -> float | None:
-        """Returns the pause before the next attempt, or None if it would end too late."""
+        """Returns the pause before the next attempt in seconds, or None if the pause would end too late."""
         if self.since is None:
             self.since = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 16)) * (0.5 + random.random() / 2)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ErrorDetails:
-    """Details of a plan limit. Fields that do not apply are None."""
+    """Details of a plan limit. Fields that do not apply are None or empty."""
 
     running_thread_ids: tuple[str, ...] = ()
     running_count: int | None = None

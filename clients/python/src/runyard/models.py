@@ -136,7 +136,7 @@ class AgentVersionComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentTool:
-    """A tool that an agent may use."""
+    """A tool, and whether the agent may use it."""
 
     name: str
     description: str
@@ -272,7 +272,7 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitState:
-    """A plan limit and its current usage."""
+    """A plan limit and its current usage. A `limit` of None means that usage is unlimited."""
 
     used: int
     limit: int | None
@@ -377,7 +377,7 @@ def to_model(message: ProtoMessage, wanted: type[T]) -> T:
 
 
 def value_of(message: ProtoMessage, descriptor: Field) -> Any:
-    """Returns a field's value as a plain Python value."""
+    """Returns a field's value as a plain Python value; None if the field is unset."""
     value = getattr(message, descriptor.name)
     if descriptor.is_repeated:
         entry = descriptor.message_type

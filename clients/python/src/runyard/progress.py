@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # A notebook has already imported IPython, so this function never imports it first.
+    # A notebook has already imported IPython. If it is not imported, this is no notebook, so do not import it.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

@@ -4,7 +4,10 @@ import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./
 /** Maximum nesting depth of an example. */
 const MAX_DEPTH = 4;
 
-/** Returns an example value of a schema. `name` is the name of the field; the function uses it to choose a plausible value. */
+/**
+ * Returns an example value of a schema. `name` is the name of the field; the function uses it to choose a plausible
+ * value.
+ */
 export function exampleOf(document: Document, original: Schema, name = "", depth = 0): unknown {
   const { schema } = withoutNull(original);
   if (schema.$ref) {

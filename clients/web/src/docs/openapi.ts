@@ -110,7 +110,10 @@ function bareType(schema: Schema): string {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-/** Unwraps lists, maps and nullable types until a schema has properties or enum values. Returns null if no such schema exists. */
+/**
+ * Unwraps lists, maps and nullable types until a schema has properties or enum values. Returns null if no such schema
+ * exists.
+ */
 export function inner(document: Document, original: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(original);
   if (schema.$ref) {

@@ -224,7 +224,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   return changes;
 }
 
-// The tools shown for a new agent, until the server returns the list.
+// The tools that the form shows for a new agent, and for an existing agent until the server has returned its list.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],

@@ -229,7 +229,7 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
   );
 }
 
-/** Shows usage relative to a limit. From 80 % of the limit, the meter is shown as a warning. */
+/** Shows usage relative to a limit; null means no limit. From 80 % of the limit, the meter is shown as a warning. */
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";

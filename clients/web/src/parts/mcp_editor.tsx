@@ -1,4 +1,5 @@
-// An editor for an agent's MCP servers. For each server, the user sets the transport and the tools that the agent may use.
+// An editor for an agent's MCP servers. For each server, the user sets the transport and the tools that the agent may
+// use.
 import { Plus, Trash2 } from "lucide";
 import type { AgentVersion } from "@runyard/client";
 import { Field } from "./basic";
@@ -92,8 +93,8 @@ export function McpEditor({
   );
 }
 
-// Returns the changes that select a transport. They clear the fields of the other transport, because the form hides these
-// fields and the server would refuse them.
+// Returns the changes that select a transport. They clear the fields of the other transport, because the form hides
+// these fields and the server would refuse them.
 function reachedBy(type: McpServer["type"]): Partial<McpServer> {
   return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
@@ -102,8 +103,8 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Parses tool names, one per line. It is called when the field loses the focus. Empty and duplicate names are removed, because
-// the server refuses them.
+// Parses tool names, one per line. It is called when the field loses the focus. Empty and duplicate names are removed,
+// because the server refuses them.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

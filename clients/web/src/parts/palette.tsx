@@ -21,7 +21,7 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// The role is in a separate object because Preact's types do not allow it on an input. `aria-controls` refers to the list.
+// The role of the input is in a separate object, because Preact's types do not allow this role on an input.
 const COMBOBOX = { role: "combobox" } as object;
 
 /** Maximum number of results. */

@@ -13,8 +13,9 @@ import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 
-/** Maximum lines of text and rows of a table in a preview. */
+/** Maximum lines of text in a preview. */
 const MAX_LINES = 3_000;
+/** Maximum rows of a table in a preview. */
 const MAX_ROWS = 500;
 
 /** A file's name and size, a download button and the preview. */
@@ -60,7 +61,9 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/** An image from a sandbox. The file is only used as the source of an image element, so scripts in an SVG do not run. */
+/**
+ * An image from a sandbox. The file is only used as the source of an image element, so scripts in an SVG do not run.
+ */
 export function Picture({ sandboxId, path, version, label }: { sandboxId: string; path: string; version: number; label?: string }) {
   const address = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
@@ -123,8 +126,8 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   );
 }
 
-// Returns a function that renders the images of a document. Image paths are relative to the document's folder in the workspace.
-// Images of other servers are not fetched.
+// Returns a function that renders the images of a document. Image paths are relative to the document's folder in the
+// workspace. Images of other servers are not fetched.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {

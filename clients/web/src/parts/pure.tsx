@@ -1,7 +1,10 @@
 // A memoised component: it renders again only when a property changes identity.
 import { Component, type ComponentChild, type FunctionComponent } from "preact";
 
-/** Wraps a render function. The function must not read signals, because a changed signal would not cause a new rendering. */
+/**
+ * Wraps a render function. The function must not read signals, because a changed signal would not cause a new
+ * rendering.
+ */
 export function pure<P extends object>(draw: (properties: P) => ComponentChild): FunctionComponent<P> {
   class Pure extends Component<P> {
     override shouldComponentUpdate(next: Readonly<P>): boolean {

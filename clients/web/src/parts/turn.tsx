@@ -18,7 +18,10 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/** One turn of a thread. If `fresh` is set, the run's steps are shown immediately; otherwise, the user must request them. */
+/**
+ * One turn of a thread. If `fresh` is set, the run's steps are shown immediately; otherwise, the user must request
+ * them.
+ */
 export function TurnView({
   turn,
   fresh,

@@ -1,8 +1,11 @@
 // Decoration of the sign-in page: a rail yard from above, with tracks, switches and two highlighted routes.
 
-/** The x coordinates of the tracks, from left to right. */
+/** The x coordinates of the tracks, from left to right. All coordinates are in units of the drawing's view box. */
 const TRACKS = [90, 210, 330, 450, 570, 690, 810, 930, 1050, 1170, 1290, 1410];
-/** The switches. Each has the index of a track and the y coordinate at which the switch connects this track to the next one. */
+/**
+ * The switches. Each has the index of a track and the y coordinate at which the switch connects this track to the next
+ * one.
+ */
 const SWITCHES: [number, number][] = [
   [0, 640],
   [1, 300],

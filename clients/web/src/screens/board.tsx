@@ -1,4 +1,5 @@
-// The runs screen. It shows the active runs and the newest finished runs side by side. Active runs are live and share one stream.
+// The runs screen. It shows the active runs and the newest finished runs side by side. Active runs are live and share
+// one stream.
 import { ArrowUpRight } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";

@@ -1,4 +1,5 @@
-// Polite announcements for screen readers: the end of a run, a saved form, a copied text. Streamed text is not announced.
+// Polite announcements for screen readers: the end of a run, a saved form, a copied text. Streamed text is not
+// announced.
 import { signal } from "@preact/signals";
 
 /** The text that screen readers announced last. */

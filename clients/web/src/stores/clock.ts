@@ -2,7 +2,9 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-/** The time in milliseconds since the Unix epoch. While a component uses the clock, the value is at most one second old. */
+/**
+ * The time in milliseconds since the Unix epoch. While a component uses the clock, the value is at most one second old.
+ */
 export const now = signal(Date.now());
 
 let users = 0;

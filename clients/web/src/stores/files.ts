@@ -5,7 +5,7 @@ import { Loadable } from "./loaded";
 
 /** Maximum number of files that are listed. */
 const MAX_FILES = 2_000;
-/** Maximum bytes of a text or image that a preview loads. */
+/** Maximum size in bytes of an image that a preview loads, and of the part of a text that it loads. */
 export const MAX_PREVIEW = 4_000_000;
 
 /** The kinds of previews. */
@@ -46,8 +46,8 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
     : "other";
 }
 
-// A blob gets its content type from this table, never from the server. An SVG is only used as the source of an image element, in
-// which it cannot run scripts.
+// A blob gets its content type from this table, never from the server. An SVG is only used as the source of an image
+// element, in which it cannot run scripts.
 const IMAGE_TYPES: Record<string, string> = {
   svg: "image/svg+xml",
   png: "image/png",

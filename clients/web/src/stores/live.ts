@@ -1,8 +1,8 @@
-// Live views of the runs on the screen, updated at most once per frame. The client receives the events of all runs over one
-// stream.
+// Live views of the runs on the screen, updated at most once per frame. The client receives the events of all runs over
+// one stream.
 //
-// After an outage, the client reconnects and resumes each run from its cursor. A view applies each event once, so the user sees
-// neither gaps nor repeated text.
+// After an outage, the client reconnects and resumes each run from its cursor. A view applies each event once, so the
+// user sees neither gaps nor repeated text.
 import { type Signal, computed, signal } from "@preact/signals";
 import type { ConnectionState, RunEvent } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
@@ -18,12 +18,14 @@ export const changes = signal(0);
 const reconnecting: Signal<ReadonlySet<string>> = signal(new Set());
 /** Maps a run id to the error that ended the run's stream. */
 const streamErrors: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
-/** Whether the stream is interrupted and the client is reconnecting. */
+/** Whether the stream of any run is interrupted and the client is reconnecting. */
 export const isReconnecting = computed(() => reconnecting.value.size > 0);
 
 /** Maximum number of views that are kept for runs that no component watches. */
 const MAX_IDLE_VIEWS = 60;
-/** Maximum number of received events per run that are not rendered yet. While the queue is full, the stream is not read. */
+/**
+ * Maximum number of received events per run that are not rendered yet. While the queue is full, the stream is not read.
+ */
 const MAX_QUEUED = 1_000;
 /** Number of events that are read before yielding to other tasks of the page. */
 const EVENTS_PER_TASK = 100;
@@ -124,8 +126,8 @@ async function follow(runId: string, run: Watched): Promise<void> {
   }
 }
 
-// Waits for a new macrotask, so that the page can respond. An `await` of a value that is already available continues in the same
-// task and would block the page.
+// Waits for a new macrotask, so that the page can respond. An `await` of a value that is already available continues in
+// the same task and would block the page.
 function nextTask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }

@@ -15,7 +15,7 @@ export interface WholeThread {
   runs: readonly RunRecord[];
 }
 
-/** A turn: a user message and the run that answers it. */
+/** A turn: a user message and the run that answers it. Either can be null: a message may have no run. */
 export interface Turn {
   key: string;
   prompt: ThreadMessage | null;

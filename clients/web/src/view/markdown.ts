@@ -1,7 +1,8 @@
 // Incremental markdown: splits a growing text into blocks, so that finished blocks are parsed and rendered once.
 //
-// When text arrives, only the unfinished blocks at the end are parsed again. A block is finished when another block follows it.
-// Until then, later text can change the meaning of the block: a line of dashes turns the line above it into a heading.
+// When text arrives, only the unfinished blocks at the end are parsed again. A block is finished when another block
+// follows it. Until then, later text can change the meaning of the block: a line of dashes turns the line above it into
+// a heading.
 import { type Token, Lexer } from "marked";
 
 /** A block of markdown: the offset of its source and its parsed token. */

@@ -2,8 +2,8 @@
 import type { FileEntry } from "@runyard/client";
 
 /**
- * Maximum lag of a file's time behind the clock, in milliseconds. Linux stamps files with the time of its last timer tick, and a tick
- * takes up to 10 ms (CONFIG_HZ=100).
+ * Maximum lag of a file's time behind the clock, in milliseconds. Linux stamps files with the time of its last timer
+ * tick, and a tick takes up to 10 ms (CONFIG_HZ=100).
  */
 const TICK = 10;
 

@@ -47,7 +47,7 @@ export function explain(refused: Refused): Explained {
   return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }
 
-/** Returns instructions for the operator of the server. */
+/** Returns how the operator of the server can lift a plan limit; null for other errors. */
 function forOperator(errorCode: string): Code[] | null {
   switch (errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED":

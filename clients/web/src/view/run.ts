@@ -1,8 +1,8 @@
 // The view of a run, computed from its events by a pure function.
 //
-// A repeated event changes nothing, and the result does not depend on the batches in which events arrive. A stream can therefore
-// break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last event before the
-// gap.
+// A repeated event changes nothing, and the result does not depend on the batches in which events arrive. A stream can
+// therefore break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last
+// event before the gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 /** A run's state as the console shows it. */
@@ -102,8 +102,8 @@ export function hasEnded(view: RunView): boolean {
 }
 
 /**
- * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the same view is returned.
- * Events after a gap are ignored.
+ * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the same view
+ * is returned. Events after a gap are ignored.
  */
 export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   let next: Draft | null = null;
@@ -205,7 +205,8 @@ function apply(draft: Draft, event: RunEvent): void {
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // A run has status "running" as soon as it is created. It counts as started with the first output of the model or a tool.
+  // A run has status "running" as soon as it is created. It counts as started with the first output of the model or a
+  // tool.
   draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
   if (state !== "running") {
     draft.endedAt = at;
@@ -224,7 +225,8 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// Returns the step at a position for modification. The step is copied first unless it was created or copied for this draft.
+// Returns the step at a position for modification. The step is copied first unless it was created or copied for this
+// draft.
 function editable<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

@@ -221,7 +221,7 @@ class AsyncAgents:
         return await self._transport.load(methods.COMPARE_VERSIONS, request, AgentVersionComparison)
 
     async def tools(self, agent_id: str) -> Page[AgentTool]:
-        """Returns the tools that the agent's current version may use."""
+        """Returns the tools, and whether the agent's current version may use them."""
         request = to_message(methods.LIST_TOOLS.request, agent_id=agent_id)
         answer = await self._transport.call(methods.LIST_TOOLS, request)
         return pages(answer.tools, AgentTool, "")
@@ -242,11 +242,11 @@ class AsyncAgents:
         request_id: str | None = None,
         progress: bool = False,
     ) -> AsyncRun:
-        """Starts a run and returns at once. The agent works in the background.
+        """Uploads the files, starts a run and returns a handle on it. The agent works in the background.
 
-        Files are paths, open binary files or (name, bytes) tuples. `request_id` is the idempotency key: a retry with
-        the same key does not start a second run. If it is omitted, the client generates a key; in optimistic mode, the
-        thread id is the key. `progress` shows the run until it ends.
+        Files are paths, open binary files, (name, bytes) tuples or uploads. `request_id` is the idempotency key: a
+        retry with the same key does not start a second run. If it is omitted, the client generates a key; in optimistic
+        mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
@@ -279,5 +279,5 @@ class AsyncAgents:
         return run
 
     async def list_active(self) -> Page[AsyncRun]:
-        """Returns the caller's active runs."""
+        """Returns the caller's newest active runs, up to 200."""
         return await self._client.runs.list_active()

@@ -48,7 +48,7 @@ class AsyncLine:
 
 
 class AsyncStream:
-    """An open stream that raises RunyardError. Leaving the `with` block cancels it."""
+    """An open stream. It raises its failures as RunyardError. Leaving the `with` block cancels it."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
@@ -123,7 +123,8 @@ class AsyncTransport:
         return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     async def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed."""
+        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed, and
+        DeadlineError if `deadline`, a time of the monotonic clock, passes first. None means no deadline."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:

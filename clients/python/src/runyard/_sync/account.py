@@ -109,7 +109,8 @@ class Admin:
     def grant_credits(
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
-        """Grants credits to an account. Calls with the same `request_id` grant the credits only once."""
+        """Grants credits to an account. Calls with the same `request_id` grant the credits only once. If it is omitted,
+        the client generates a new one for each call."""
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

@@ -222,7 +222,7 @@ class Agents:
         return self._transport.load(methods.COMPARE_VERSIONS, request, AgentVersionComparison)
 
     def tools(self, agent_id: str) -> Page[AgentTool]:
-        """Returns the tools that the agent's current version may use."""
+        """Returns the tools, and whether the agent's current version may use them."""
         request = to_message(methods.LIST_TOOLS.request, agent_id=agent_id)
         answer = self._transport.call(methods.LIST_TOOLS, request)
         return pages(answer.tools, AgentTool, "")
@@ -243,11 +243,11 @@ class Agents:
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
-        """Starts a run and returns at once. The agent works in the background.
+        """Uploads the files, starts a run and returns a handle on it. The agent works in the background.
 
-        Files are paths, open binary files or (name, bytes) tuples. `request_id` is the idempotency key: a retry with
-        the same key does not start a second run. If it is omitted, the client generates a key; in optimistic mode, the
-        thread id is the key. `progress` shows the run until it ends.
+        Files are paths, open binary files, (name, bytes) tuples or uploads. `request_id` is the idempotency key: a
+        retry with the same key does not start a second run. If it is omitted, the client generates a key; in optimistic
+        mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
@@ -280,5 +280,5 @@ class Agents:
         return run
 
     def list_active(self) -> Page[Run]:
-        """Returns the caller's active runs."""
+        """Returns the caller's newest active runs, up to 200."""
         return self._client.runs.list_active()

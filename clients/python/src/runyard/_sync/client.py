@@ -16,10 +16,11 @@ from runyard._options import Token, read_options
 class Runyard:
     """A client for one server and one caller.
 
-    `base_url` and `token` default to the environment variables RUNYARD_SERVER and RUNYARD_TOKEN. `token` is a token, an
-    API key, or a function that returns the current token. `timeout` is the maximum time of a call, including retries;
-    it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect. Both are
-    in seconds.
+    `base_url` defaults to the environment variable RUNYARD_SERVER, or else to http://127.0.0.1:8080. `token` is a
+    token, an API key, or a function that returns the current token. It defaults to the environment variable
+    RUNYARD_TOKEN; if this is not set either, calls carry no token. `timeout` is the maximum time of a call, including
+    retries; it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect.
+    Both are in seconds. `root_certificates` is PEM text that replaces gRPC's trusted root certificates.
     """
 
     def __init__(

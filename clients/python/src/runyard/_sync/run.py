@@ -49,7 +49,7 @@ class Run:
         self.status = status
         """The last known status."""
         self.record = record
-        """The newest fetched record of the run. `refresh()` updates it."""
+        """The newest fetched record of the run; None until one is fetched. `refresh()` updates it."""
         self.cursor = 0
         """The sequence number of the newest event that this handle has received."""
 
@@ -155,7 +155,8 @@ class Run:
 
 
 def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -> Iterator[RunEvent]:
-    """Streams the events of runs after their cursors. Yields each event once and in order, even after a reconnect."""
+    """Streams the events of runs after their cursors. Yields each event once, and the events of each run in order, even
+    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)

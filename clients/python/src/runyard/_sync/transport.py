@@ -47,7 +47,7 @@ class Line:
 
 
 class Stream:
-    """An open stream that raises RunyardError. Leaving the `with` block cancels it."""
+    """An open stream. It raises its failures as RunyardError. Leaving the `with` block cancels it."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
@@ -122,7 +122,8 @@ class Transport:
         return Stream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed."""
+        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed, and
+        DeadlineError if `deadline`, a time of the monotonic clock, passes first. None means no deadline."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:
