@@ -2,13 +2,13 @@
 //!
 //! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
 //! another folder would not find the files of the workspaces and would run agents in empty workspaces. Each data folder
-//! therefore has a random id in a file, and the database stores the id of the folder that it belongs to. The first
-//! process on a new database writes that id.
+//! therefore has a random id in a file, and the database stores the id of its data folder. The first process on a new
+//! database writes that id.
 //!
-//! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
+//! If a workspace exists, a process with a different folder refuses to start. If no workspace exists, no files can be
 //! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. The process
-//! starts to work after the other folder has not been in use for 30 seconds. A SQLite database is stored in the data
-//! folder itself, so this check does not apply to it.
+//! starts to work once the folder that the database names has been unused for 30 seconds. A SQLite database is stored
+//! in the data folder itself, so this check does not apply to it.
 
 mod marker;
 mod table;

@@ -125,9 +125,9 @@ impl Writer {
         outcome
     }
 
-    /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
-    /// fails, and the next savepoint is opened instead. If opening the savepoint fails too, the transaction no longer
-    /// exists.
+    /// Rolls back a cancelled or failed unit. A unit that was cancelled before it set its savepoint has nothing to roll
+    /// back, so the rollback fails. This function then sets the savepoint, so that the connection matches `self.open`
+    /// again. If that fails too, the transaction no longer exists.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
         self.open = self.open.next();

@@ -49,9 +49,9 @@ const MAX_PAGE: u64 = 128;
 /// statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Inserts events of any runs. If a row already exists, nothing changes: an earlier attempt has written this event, but
-/// the response to its commit was lost. A statement may also contain an event twice, so the last event is repeated to
-/// reach one of the `SIZES`.
+/// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
+/// them, but the response to its commit was lost. Because duplicates are ignored, the last event can be repeated to pad
+/// a statement to one of the `SIZES`.
 ///
 /// # Errors
 /// Database errors.

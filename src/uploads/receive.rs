@@ -40,7 +40,8 @@ const MAX_NAME: usize = 4096;
 /// Creates an upload from the name and size that the client states before it sends the chunks.
 ///
 /// # Errors
-/// INVALID_REQUEST, `TOO_LARGE`; THROTTLED if too many uploads wait; UNAVAILABLE if the disk is almost full.
+/// INVALID_REQUEST, `TOO_LARGE`; THROTTLED if the account has too many unused or arriving files; UNAVAILABLE if the
+/// disk is almost full.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -137,7 +138,8 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
 /// removed.
 ///
 /// # Errors
-/// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if too many uploads wait; errors of the stream.
+/// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if the account has too many unused or arriving files;
+/// errors of the stream.
 pub async fn stream(
     app: &App,
     caller: &Caller,

@@ -67,7 +67,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Creates the state. Requests for the files of the site need no credential.
+    /// Creates the state of [`authenticate`]. `site` tells which paths belong to the site; they need no credential.
     pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
         let throttle = Throttle::new(&app.config);
         Self {

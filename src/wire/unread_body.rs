@@ -3,8 +3,8 @@
 //! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
 //! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
 //! request follows the body, so the server must either read the body to its end, or announce in the response that the
-//! connection closes. In both protocols, the server reads the rest of a body while it sends the response if the rest is
-//! short. It drops a longer rest.
+//! connection closes. In both protocols, if little of the body remains, the server reads the remainder while it sends
+//! the response. Otherwise, it drops the remainder.
 
 use std::{
     pin::pin,

@@ -76,8 +76,8 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Explains the statements that this kind of database has not explained yet. Also checks the counters that triggers
-/// update.
+/// Runs EXPLAIN on the recorded statements that this kind of database has not explained yet. Also checks the counters
+/// that database triggers maintain.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();

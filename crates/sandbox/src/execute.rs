@@ -179,9 +179,9 @@ impl Running {
 
     /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM is sent first.
     async fn end(&mut self, why: CommandEnd) -> Result<ExitStatus> {
-        // Wait until bubblewrap has reported the first process. This process asks the kernel to kill it when bubblewrap
-        // ends, but only a moment after its creation. If bubblewrap were killed earlier, the first process would keep
-        // running.
+        // Wait until bubblewrap has reported the first process. A moment after its creation, the first process asks
+        // the kernel to kill it when bubblewrap ends. If bubblewrap were killed before that request, the first process
+        // would keep running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
         let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());

@@ -41,7 +41,7 @@ impl Spawned {
     /// text of the result is the standard error, shortened like the output of a command.
     ///
     /// # Errors
-    /// INTERNAL when the process could not be observed to its end.
+    /// INTERNAL if waiting for the process failed.
     pub async fn close(self) -> Result<Execution> {
         let Self {
             stdin,

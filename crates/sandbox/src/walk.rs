@@ -53,8 +53,8 @@ pub struct Found {
 
 /// A walk over a folder. It returns every file and folder once, in name order. A folder comes before its content.
 ///
-/// At any depth, a walk keeps only two descriptors open: the workspace and the current folder. It opens each folder
-/// again from the workspace.
+/// At any depth, a walk keeps only two descriptors open: the workspace and the current folder. Folders are opened by
+/// their path, relative to the workspace. When the walk returns to a parent folder, it reopens that folder.
 pub struct Walk {
     root: Root,
     /// The folders from the start of the walk to its current position.

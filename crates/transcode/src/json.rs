@@ -128,7 +128,7 @@ impl Codec {
     }
 
     /// Returns the field at the end of a path such as `agent.agent_id`. Every segment except the last must name a
-    /// single message field.
+    /// singular field of message type.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -214,11 +214,12 @@ impl Codec {
 
     /// Decodes plain text into a field, according to the type of the field. The text comes from a path variable, a
     /// query parameter, a header or a form part. The path to the field consists of proto or camelCase names. For a
-    /// repeated field, each call appends one value. For a single field, the last call wins. Nested messages are merged.
+    /// repeated field, each call appends one value. For a singular field, the last call wins. Nested messages are
+    /// merged.
     ///
     /// # Errors
-    /// The field does not exist, a segment before the last does not name a single message field, or the text is not a
-    /// value of the field.
+    /// The field does not exist, a segment before the last does not name a singular field of message type, or the
+    /// text is not a value of the field.
     pub fn decode_text(
         &self,
         (message, path): (MessageId, &str),

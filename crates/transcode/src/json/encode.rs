@@ -124,7 +124,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of a single field that is set.
+    /// Prints the value of a singular field that is set.
     pub fn single(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         let bytes = slot.bytes(field, wire)?;
         self.value(field.kind, slot.value, &bytes, json)

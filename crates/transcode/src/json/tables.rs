@@ -96,7 +96,7 @@ pub(super) enum Shape {
     Map(MessageId),
 }
 
-/// The way in which a single field can be unset.
+/// The way in which a singular field can be unset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     /// A field that is set to its default cannot be distinguished from an unset field.

@@ -1,8 +1,8 @@
 //! Generates JSON schemas of messages. They describe the JSON that the codec prints and reads.
 //!
-//! Used by the `OpenAPI` document. Each requested message becomes a component, and so does each message that it refers
-//! to. In a response schema, the fields that are always present are required. In a request schema, the fields that the
-//! options mark as required are required.
+//! Used by the `OpenAPI` document. Each message for which the document requests a schema becomes a component, and so
+//! does each message that it refers to. In a response schema, the fields that are always present are required. In a
+//! request schema, the fields that the options mark as required are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
