@@ -151,7 +151,7 @@ test("an agent is created, changed, compared and rolled back", LIMIT, async () =
     await page.getByRole("list", { name: "Versions, newest first" }).waitFor();
     await visited.screenshot("agent-versions");
     await visited.audit("versions of an agent");
-    await page.getByRole("button", { name: "Copy v1 to a new version" }).click();
+    await page.getByRole("button", { name: "Duplicate v1" }).click();
     await page.getByText("v3").first().waitFor();
   });
   const [agent] = await client.agents.list().all();

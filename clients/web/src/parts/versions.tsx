@@ -98,11 +98,11 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       type="button"
                       class="button button-small"
                       disabled={busy.value}
-                      aria-label={`Copy ${version.versionName} to a new version`}
+                      aria-label={`Duplicate ${version.versionName}`}
                       title="Create a new version with these settings and use it for new runs"
                       onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Copied ${version.versionName} into a new version`)}
                     >
-                      Copy to a new version
+                      Duplicate
                     </button>
                   </>
                 )}
