@@ -16,7 +16,7 @@ use crate::{
     app::App,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
-    ledger::{Book, Price, direct, wallet},
+    ledger::{Billing, direct, wallet},
     limits::INSUFFICIENT_CREDITS,
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
@@ -68,10 +68,10 @@ pub async fn call(
     let (name, purpose, time_limit, max_bytes) = (call.model, call.purpose, call.time_limit, call.max_answer_bytes);
     let request = request(call);
     let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
-    let charged = Price::find(app, model);
+    let billing = Billing::of(app, model);
     // The place in the queue acts as the reservation, so it is released only after the charge.
     let mut turn = None;
-    if let Some(price) = charged {
+    if let Some(price) = billing.charged() {
         turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);
         let left = wallet::load(app, account_id).await?.saturating_sub(held.await?);
         if left < price.cost(prompt, request.max_output_tokens.into()) {
@@ -81,10 +81,10 @@ pub async fn call(
     let mut answer = PartialAnswer::new(max_bytes);
     let ended = timeout(time_limit, answer.receive(&app.llm, request, purpose)).await;
     if answer.has_begun
-        && let Some(price) = Price::recorded(app, model)
+        && let Some(price) = billing.recorded()
     {
-        let book = if charged.is_some() { Book::Wallet } else { Book::Free };
-        direct::charge(app, account_id, book, (name, price), answer.usage(prompt)).await?;
+        let used = answer.usage(prompt);
+        direct::charge(app, account_id, billing.book(), (name, price), used).await?;
     }
     drop(turn);
     Ok(ended.unwrap_or(false).then_some(answer.text))
