@@ -1,10 +1,14 @@
 //! Measures the cost of history: `StartRun` calls, lists, deletions and idle time of servers that differ only in their
 //! number of finished runs.
 //!
-//! All servers run at the same time and are measured one after another in each round. Other load on the machine
-//! therefore affects all of them equally.
+//! All servers run at the same time. In each round they take turns: request by request for lists and deletions, batch by
+//! batch for `StartRun` calls. Other load on the machine therefore affects all of them equally.
 
-use std::{fmt::Write, path::Path, time::Duration};
+use std::{
+    fmt::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -26,9 +30,11 @@ const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 /// Number of callers.
 const CALLERS: usize = 16;
-/// Number of `StartRun` calls per round. The calls take several seconds, so that SQLite's write-ahead log has several
-/// checkpoints in every round.
+/// Number of `StartRun` calls per batch. The calls take several seconds, so that SQLite's write-ahead log has several
+/// checkpoints in every batch.
 const STARTS: usize = 2_000;
+/// Number of batches per round.
+const BATCHES: usize = 2;
 /// Number of requests per list and round.
 const LISTS: usize = 40;
 /// The lists from which each round deletes rows, each with the id field of its rows.
@@ -37,7 +43,7 @@ const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "proj
 const DELETES: usize = 8;
 /// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// Pause before the idle measurement.
+/// Pause between the `StartRun` calls and the lists, and before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
@@ -72,6 +78,7 @@ struct Grown {
     history: usize,
     server: Server,
     accounts: Vec<Account>,
+    http: reqwest::Client,
     paths: Vec<String>,
     rates: Vec<f64>,
     costs: Vec<f64>,
@@ -91,9 +98,15 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
         }
         for round in 1..=options.rounds {
             note(&format!("growth: round {round} of {}", options.rounds));
-            for grown in &mut all {
-                grown.one_round(options).await?;
+            for _ in 0..BATCHES {
+                for grown in &mut all {
+                    grown.start_runs(options).await?;
+                }
             }
+            // The servers finish their work in the background, such as writing their files, before the lists are read.
+            tokio::time::sleep(REST).await;
+            read_lists(&mut all).await?;
+            delete_rows(&mut all).await?;
         }
         idle(&mut all).await?;
         say(&table(accounts, &all));
@@ -140,6 +153,7 @@ async fn grow(
         history,
         server,
         accounts,
+        http: reqwest::Client::builder().tcp_nodelay(true).build()?,
         lists: vec![Vec::new(); paths.len()],
         paths,
         rates: Vec::new(),
@@ -168,7 +182,7 @@ async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
 }
 
 impl Grown {
-    async fn one_round(&mut self, options: &Options) -> Result<()> {
+    async fn start_runs(&mut self, options: &Options) -> Result<()> {
         // With a single account, all callers use it.
         let callers: Vec<Account> = self.accounts.iter().cycle().take(CALLERS).cloned().collect();
         let target = Target {
@@ -180,40 +194,67 @@ impl Grown {
         let found = starts::measure(target, Protocol::Grpc, CALLERS, STARTS / options.divisor).await?;
         self.rates.push(found.executed);
         self.costs.push(found.cpu);
-        let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
-        for (path, medians) in self.paths.iter().zip(&mut self.lists) {
-            let url = format!("http://{}{path}", self.server.address);
-            let mut times = Vec::with_capacity(LISTS);
-            for _ in 0..LISTS {
-                let started = std::time::Instant::now();
-                self.accounts[0].get(&http, &url).await?;
-                times.push(millis(started.elapsed()));
-            }
-            times.sort_unstable_by(f64::total_cmp);
-            medians.push(median(&times));
-        }
-        self.delete(&http).await
-    }
-
-    /// Deletes some of the newest threads and projects of the first account, and records the median times.
-    async fn delete(&mut self, http: &reqwest::Client) -> Result<()> {
-        let account = &self.accounts[0];
-        for ((noun, id), medians) in DELETED.into_iter().zip(&mut self.deletes) {
-            let url = format!("http://{}/{noun}", self.server.address);
-            let listed: Value =
-                serde_json::from_slice(&account.get(http, &format!("{url}?page_size={DELETES}")).await?)?;
-            let mut times = Vec::with_capacity(DELETES);
-            for row in listed[noun].as_array().ok_or("a list without rows")? {
-                let id = row[id].as_str().ok_or("a row without an id")?;
-                let started = std::time::Instant::now();
-                account.delete(http, &format!("{url}/{id}")).await?;
-                times.push(millis(started.elapsed()));
-            }
-            times.sort_unstable_by(f64::total_cmp);
-            medians.push(median(&times));
-        }
         Ok(())
     }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address)
+    }
+
+    /// Returns the URLs of the newest rows of one list of the first account.
+    async fn newest(&self, (noun, id): (&str, &str)) -> Result<Vec<String>> {
+        let url = self.url(&format!("/{noun}?page_size={DELETES}"));
+        let listed: Value = serde_json::from_slice(&self.accounts[0].get(&self.http, &url).await?)?;
+        let rows = listed[noun].as_array().ok_or("a list without rows")?;
+        rows.iter()
+            .map(|row| {
+                let id = row[id].as_str().ok_or("a row without an id")?;
+                Ok(self.url(&format!("/{noun}/{id}")))
+            })
+            .collect()
+    }
+}
+
+/// Reads each list of the first account, and records the median times.
+async fn read_lists(all: &mut [Grown]) -> Result<()> {
+    for position in 0..PATHS.len() {
+        let mut times = vec![Vec::with_capacity(LISTS); all.len()];
+        for _ in 0..LISTS {
+            for (grown, times) in all.iter().zip(&mut times) {
+                let url = grown.url(&grown.paths[position]);
+                let started = Instant::now();
+                grown.accounts[0].get(&grown.http, &url).await?;
+                times.push(millis(started.elapsed()));
+            }
+        }
+        for (grown, times) in all.iter_mut().zip(times) {
+            grown.lists[position].push(middle(&times));
+        }
+    }
+    Ok(())
+}
+
+/// Deletes some of the newest threads and projects of the first account, and records the median times.
+async fn delete_rows(all: &mut [Grown]) -> Result<()> {
+    for (position, list) in DELETED.into_iter().enumerate() {
+        let mut urls = Vec::new();
+        for grown in &*all {
+            urls.push(grown.newest(list).await?);
+        }
+        let mut times = vec![Vec::with_capacity(DELETES); all.len()];
+        for row in 0..DELETES {
+            for ((grown, urls), times) in all.iter().zip(&urls).zip(&mut times) {
+                let url = urls.get(row).ok_or("a list with too few rows")?;
+                let started = Instant::now();
+                grown.accounts[0].delete(&grown.http, url).await?;
+                times.push(millis(started.elapsed()));
+            }
+        }
+        for (grown, times) in all.iter_mut().zip(times) {
+            grown.deletes[position].push(middle(&times));
+        }
+    }
+    Ok(())
 }
 
 /// Lets all servers idle at the same time, and measures the processor time that each of them uses.
@@ -229,6 +270,13 @@ async fn idle(all: &mut [Grown]) -> Result<()> {
         grown.idle = used as f64 / 1e6 / IDLE.as_secs_f64();
     }
     Ok(())
+}
+
+/// Returns the median of unsorted values.
+fn middle(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    median(&sorted)
 }
 
 fn table(accounts: usize, all: &[Grown]) -> String {
@@ -247,11 +295,6 @@ fn table(accounts: usize, all: &[Grown]) -> String {
             let _ = write!(table, "{value:>10.3}");
         }
         let _ = writeln!(table, "{target:>15}  {}", if is_met { "met" } else { "NOT met" });
-    };
-    let middle = |values: &[f64]| {
-        let mut sorted = values.to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
-        median(&sorted)
     };
     let compared = |values: &[f64]| values.last().copied().unwrap_or_default() / values.first().copied().unwrap_or(1.0);
     let rates: Vec<f64> = all.iter().map(|grown| middle(&grown.rates)).collect();
