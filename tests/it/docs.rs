@@ -102,7 +102,7 @@ fn the_page_of_the_configuration_is_up_to_date() {
          | `pgbouncer` | `true` if a connection pooler in transaction mode must be assumed; normally it is recognised |\n\n\
          Use `verify-full` across networks: it checks that the certificate is for this host. `verify-ca` and `verify-full` accept the\n\
          public authorities in addition to `sslrootcert`, so `verify-ca` does not stop an attacker who has a public certificate.\n\n\
-         Connection poolers such as PgBouncer work in session mode and in transaction mode, without settings of their own. Behind a\n\
+         Connection poolers such as PgBouncer work in session mode and in transaction mode, without further settings. Behind a\n\
          pooler every statement is parsed again, so connect directly if you can.\n\n\
          `database_connections` is the maximum number of connections of each server process to PostgreSQL. Requests and runs wait for a\n\
          free connection for up to ten seconds. Together, all processes must stay below `max_connections` of PostgreSQL.\n\n\

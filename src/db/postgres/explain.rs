@@ -7,10 +7,10 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::db::fault;
 
-const WITH_TLS: &str =
-    "the server accepts this host only with TLS: set sslmode=require or sslmode=verify-full in RUNYARD_DATABASE_URL";
-const WITHOUT_TLS: &str =
-    "the server accepts this host only without TLS: set sslmode=disable in RUNYARD_DATABASE_URL, or change its pg_hba.conf";
+const WITH_TLS: &str = "the server may accept this host only with TLS: set sslmode=require or sslmode=verify-full in RUNYARD_DATABASE_URL, \
+                        or add this host to pg_hba.conf";
+const WITHOUT_TLS: &str = "the server may accept this host only without TLS: set sslmode=disable in RUNYARD_DATABASE_URL, or add this \
+                           host to pg_hba.conf";
 const POOL_MODE: &str = "set pool_mode = transaction in pgbouncer.ini, or connect to PostgreSQL directly";
 const COLLISION: &str = "PostgreSQL is behind a connection pooler in transaction mode: add pgbouncer=true to the parameters of \
                          RUNYARD_DATABASE_URL";

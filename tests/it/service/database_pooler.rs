@@ -79,10 +79,12 @@ impl Bouncer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let users = format!("\"{}\" \"{}\"\n", url.username(), url.password().unwrap_or_default());
         std::fs::write(path("users"), users).unwrap();
-        // A single server connection for each database, so that all clients share it.
+        // A single server connection for each database, so that all clients share it. In session mode, each client has
+        // its own.
+        let size = if mode == "session" { 40 } else { 1 };
         let text = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = scram-sha-256\nauth_file = {}\nlogfile = {}\npool_mode = {mode}\ndefault_pool_size = 1\n{settings}",
+             auth_type = scram-sha-256\nauth_file = {}\nlogfile = {}\npool_mode = {mode}\ndefault_pool_size = {size}\n{settings}",
             url.host_str().unwrap(),
             url.port().unwrap_or(5432),
             path("users").display(),
@@ -179,15 +181,12 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
         let setting = "SELECT current_setting('lock_timeout') || ' ' || current_setting('plan_cache_mode')";
         let db = &server.app().db;
         let tx = db.begin("test").await.unwrap();
-        let rows = [
-            tx.query_one_raw(value(setting)).await.unwrap().unwrap(),
-            {
-                tx.commit().await.unwrap();
-                db.read().query_one_raw(value(setting)).await.unwrap().unwrap()
-            },
-        ];
-        for row in rows {
-            assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "10s force_generic_plan");
+        let in_unit = tx.query_one_raw(value(setting)).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let in_read = db.read().query_one_raw(value(setting)).await.unwrap().unwrap();
+        for row in [in_unit, in_read] {
+            let settings: String = row.try_get_by_index(0).unwrap();
+            assert_eq!(settings, "10s force_generic_plan");
         }
         // A second server shares the server connections with the first.
         let second = Db::open(&server.config).await.unwrap();
@@ -237,8 +236,7 @@ async fn servers_that_start_together_behind_a_pooler_all_succeed() {
 #[tokio::test]
 async fn a_pooler_in_session_mode_works_and_statement_mode_is_refused() {
     for settings in ["", DROPPED] {
-        let Some(bouncer) = Bouncer::start("session", &format!("{settings}max_db_connections = 20\ndefault_pool_size = 20\n")).await
-        else {
+        let Some(bouncer) = Bouncer::start("session", settings).await else {
             return;
         };
         let mut server = bouncer.server().await;

@@ -123,7 +123,7 @@ async fn a_failed_start_reports_the_error_of_the_database() {
 /// A message of the PostgreSQL protocol: its kind, its length and its content.
 fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
-    [&[kind], length.as_slice(), content].concat()
+    [[kind].as_slice(), &length, content].concat()
 }
 
 /// Reads a message of a client without its kind.
