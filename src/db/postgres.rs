@@ -21,7 +21,7 @@ use tracing::info;
 use super::ACQUIRE_TIMEOUT;
 use crate::error::{Code, Error, Result};
 use address::Address;
-pub(super) use explain::sentence;
+pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction

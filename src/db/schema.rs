@@ -86,6 +86,6 @@ fn lock_failed(error: DbErr) -> Error {
 }
 
 fn failed(error: DbErr) -> Error {
-    let why = super::postgres::sentence(&error);
+    let why = super::postgres::explain_migration(&error);
     Error::new(Code::Unavailable, format!("cannot update the database schema: {why}")).caused_by(error)
 }

@@ -49,15 +49,19 @@ pub(super) fn too_old(version: &str, options: &PgConnectOptions) -> String {
     format!("PostgreSQL at {place} is version {version}; runyard needs PostgreSQL 15 or newer: upgrade the server")
 }
 
-/// Returns the error message of the database, with advice if a connection pooler caused the error.
-pub(in crate::db) fn sentence(error: &DbErr) -> String {
-    match fault::driver(error) {
-        Some(sqlx::Error::Database(fault)) if is_collision(fault.message()) => {
-            format!("{}; {COLLISION}", fault.message())
-        }
-        Some(sqlx::Error::Database(fault)) => fault.message().to_owned(),
-        _ => error.to_string(),
-    }
+/// Explains why the database refused a migration.
+pub(in crate::db) fn migration(error: &DbErr) -> String {
+    let Some(sqlx::Error::Database(fault)) = fault::driver(error) else {
+        return error.to_string();
+    };
+    let message = fault.message();
+    let remedy = match &*fault.code().unwrap_or_default() {
+        "42501" => "let the user of RUNYARD_DATABASE_URL create tables: GRANT CREATE ON SCHEMA public TO …",
+        "25006" => "name the primary server in RUNYARD_DATABASE_URL",
+        _ if is_collision(message) => COLLISION,
+        _ => return message.to_owned(),
+    };
+    format!("{message}; {remedy}")
 }
 
 /// Returns true if the server or pooler refuses start-up options. Poolers refuse all of them. A server before version

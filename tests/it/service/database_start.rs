@@ -120,6 +120,29 @@ async fn a_failed_start_reports_the_error_of_the_database() {
     Db::open(&config(&url, folder.path())).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_refused_migration_is_explained() {
+    let Some(url) = postgres() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("runyard_{}", uuid::Uuid::now_v7().simple());
+    execute(&url, &format!("CREATE DATABASE {name}")).await;
+    let role = format!("CREATE ROLE {name} LOGIN PASSWORD 'p'");
+    execute(&url, &role).await;
+    let address = url.rsplit_once('@').unwrap().1.rsplit_once('/').unwrap().0;
+    let theirs = format!("postgres://{name}:p@{address}/{name}");
+    let open = async |url: &str| Db::open(&config(url, folder.path())).await.err();
+    let refused = open(&theirs).await.unwrap();
+    assert!(refused.message().contains("GRANT CREATE"), "{refused}");
+    let read_only = format!("{theirs}?options=-c%20default_transaction_read_only=on");
+    let refused = open(&read_only).await.unwrap();
+    assert!(refused.message().contains("primary server"), "{refused}");
+    let own = crate::test_server::with_name(&url, &name);
+    execute(&own, &format!("GRANT CREATE ON SCHEMA public TO {name}")).await;
+    assert!(open(&theirs).await.is_none());
+    execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    execute(&url, &format!("DROP ROLE {name}")).await;
+}
+
 /// A message of the PostgreSQL protocol: its kind, its length and its content.
 fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
