@@ -69,10 +69,7 @@ impl Config {
         };
         let name = file.map_or_else(|| "the environment".into(), |path| path.display().to_string());
         let file = File::parse(&name, &text)?;
-        let values: Vec<_> = KEYS
-            .iter()
-            .filter_map(|key| Some((key, lookup(key.0)?)))
-            .collect();
+        let values: Vec<_> = KEYS.iter().filter_map(|key| Some((key, lookup(key.0)?))).collect();
         let mut table = file.table().clone();
         for ((variable, section, key), value) in &values {
             check(variable, value)?;
@@ -159,10 +156,7 @@ fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>
     // A value from the environment has no position in the file.
     let nowhere = |value| Spanned::new(0..0, value);
     let Some((first, rest)) = path.split_first() else {
-        table.insert(
-            Spanned::new(0..0, key.to_owned().into()),
-            nowhere(value),
-        );
+        table.insert(Spanned::new(0..0, key.to_owned().into()), nowhere(value));
         return;
     };
     let entry = table

@@ -165,14 +165,12 @@ mod tests {
 
     #[test]
     fn other_parameters_are_kept() {
-        let address = parse("postgresql://u:p%40@[::1]:5433/d?pgbouncer=true&application_name=a%20b&options=-c%20x%3D1");
+        let address =
+            parse("postgresql://u:p%40@[::1]:5433/d?pgbouncer=true&application_name=a%20b&options=-c%20x%3D1");
         let Address { options, is_pooler } = address.unwrap();
         assert!(is_pooler);
         assert_eq!((options.get_host(), options.get_port()), ("::1", 5433));
-        assert_eq!(
-            (options.get_username(), options.get_database()),
-            ("u", Some("d"))
-        );
+        assert_eq!((options.get_username(), options.get_database()), ("u", Some("d")));
         assert_eq!(options.get_application_name(), Some("a b"));
         assert_eq!(options.get_options(), Some("-c x=1"));
         assert!(!parse("postgres://u:p@h/d?pgbouncer=false").unwrap().is_pooler);
@@ -187,10 +185,16 @@ mod tests {
             ("postgres://u:secret@h/d?sslmode=on", "verify-full"),
             ("postgres://u:secret@h/d?sslrootcert=/no/such/file", "/no/such/file"),
             ("postgres://u:secret@h/d?sslkey=/dev/null", "PEM"),
-            ("postgres://u:secret@h/d?sslmode=require&sslrootcert=system", "verify-full"),
+            (
+                "postgres://u:secret@h/d?sslmode=require&sslrootcert=system",
+                "verify-full",
+            ),
         ] {
             let message = parse(url).unwrap_err().message().to_owned();
-            assert!(message.contains(word) && !message.contains("secret"), "{url}: {message}");
+            assert!(
+                message.contains(word) && !message.contains("secret"),
+                "{url}: {message}"
+            );
         }
     }
 }

@@ -11,6 +11,8 @@ const WITH_TLS: &str = "the server may accept this host only with TLS: set sslmo
                         or add this host to pg_hba.conf";
 const WITHOUT_TLS: &str = "the server may accept this host only without TLS: set sslmode=disable in RUNYARD_DATABASE_URL, or add this \
                            host to pg_hba.conf";
+const LOGIN: &str = "check the user and the password in RUNYARD_DATABASE_URL, and the server's pg_hba.conf";
+const NO_DATABASE: &str = "create the database with createdb, or name another database in RUNYARD_DATABASE_URL";
 const POOL_MODE: &str = "set pool_mode = transaction in pgbouncer.ini, or connect to PostgreSQL directly";
 const COLLISION: &str = "PostgreSQL is behind a connection pooler in transaction mode: add pgbouncer=true to the parameters of \
                          RUNYARD_DATABASE_URL";
@@ -139,8 +141,10 @@ fn remedy(code: &str, message: &str) -> &'static str {
         return "add the database to [databases] in pgbouncer.ini, or name another database in RUNYARD_DATABASE_URL";
     }
     match code {
-        "28P01" | "28000" => "check the user and the password in RUNYARD_DATABASE_URL, and the server's pg_hba.conf",
-        "3D000" => "create the database with createdb, or name another database in RUNYARD_DATABASE_URL",
+        "28P01" | "28000" => LOGIN,
+        "3D000" => NO_DATABASE,
+        _ if message.contains("authentication failed") => LOGIN,
+        _ if message.starts_with("database ") && message.ends_with(" does not exist") => NO_DATABASE,
         "42501" => "grant the user of RUNYARD_DATABASE_URL the right to use the database",
         "53300" => "raise max_connections of the server, or close other connections",
         "57P03" => "retry when the server has started",

@@ -107,7 +107,11 @@ fn configuration_errors_name_the_key() {
         let variable = ("RUNYARD_DATABASE_CONNECTIONS", number);
         refused(None, &[variable], "RUNYARD_DATABASE_CONNECTIONS must be a number");
     }
-    refused(Some("database_connections = 0"), &[], "line 1, database_connections: must be 1 to");
+    refused(
+        Some("database_connections = 0"),
+        &[],
+        "line 1, database_connections: must be 1 to",
+    );
     refused(None, &[("RUNYARD_DATABASE_CONNECTIONS", "-1")], "database_connections");
     refused(None, &[("RUNYARD_OPENAI_MODEL", "x")], "set RUNYARD_OPENAI_BASE_URL");
     refused(Some("listen = "), &[], "runyard.toml");

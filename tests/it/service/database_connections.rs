@@ -34,7 +34,10 @@ async fn a_pool_smaller_than_the_streams_does_not_hang_them() {
             .await;
             let used = "SELECT COUNT(*) FROM pg_stat_activity \
                         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
-            assert!(server.number(used).await <= i64::from(connections), "the setting bounds the pool");
+            assert!(
+                server.number(used).await <= i64::from(connections),
+                "the setting bounds the pool"
+            );
             server.stop().await;
         }
     }

@@ -54,7 +54,10 @@ fn program() -> Option<PathBuf> {
             "PgBouncer is missing: apt-get install pgbouncer"
         );
         // Writes directly to standard error, because the test harness captures other output.
-        let _ = writeln!(std::io::stderr(), "SKIPPED without PgBouncer: apt-get install pgbouncer");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED without PgBouncer: apt-get install pgbouncer"
+        );
     }
     found
 }
@@ -256,10 +259,16 @@ async fn a_failed_start_reports_the_error_of_the_pooler() {
     let mut url = Url::parse(&bouncer.url("postgres")).unwrap();
     url.set_password(Some("not-the-password")).unwrap();
     let message = refused(url.as_str()).await;
-    assert!(message.contains("authentication failed"), "{message}");
+    assert!(
+        message.contains("authentication failed") && message.contains("check the user and the password"),
+        "{message}"
+    );
     assert!(!message.contains("not-the-password"), "{message}");
     let message = refused(&bouncer.url("no_such_database")).await;
-    assert!(message.contains("no_such_database"), "{message}");
+    assert!(
+        message.contains("no_such_database") && message.contains("createdb"),
+        "{message}"
+    );
     // The parameter of the URL says that there is a pooler. Here it is true; a direct connection works with it, too.
     for url in [bouncer.url("postgres"), bouncer.server.clone()] {
         Db::open(&config(&format!("{url}?pgbouncer=true"))).await.unwrap();

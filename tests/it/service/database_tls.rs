@@ -35,7 +35,11 @@ impl Cluster {
             .find(|database| matches!(database, Database::Postgres(_)))?;
         let folder = tempfile::Builder::new().prefix("runyard-tls-").tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        for file in ["tests/it/client/tls/server.pem", "tests/it/client/tls/server.key", CLIENTS] {
+        for file in [
+            "tests/it/client/tls/server.pem",
+            "tests/it/client/tls/server.key",
+            CLIENTS,
+        ] {
             let from = Path::new(ROOT).join(file);
             std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
         }
@@ -53,7 +57,11 @@ impl Cluster {
         url.set_host(Some(host)).unwrap();
         for (key, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
             let path = Path::new(ROOT).join(&*value);
-            let value = if path.is_file() { path.display().to_string() } else { value.into() };
+            let value = if path.is_file() {
+                path.display().to_string()
+            } else {
+                value.into()
+            };
             url.query_pairs_mut().append_pair(&key, &value);
         }
         url.into()
@@ -105,13 +113,41 @@ async fn a_server_that_requires_tls_is_reached_and_its_certificate_is_checked() 
         assert!(uses_tls(&db).await, "{host} {parameters}");
     }
     for (host, parameters, words) in [
-        ("127.0.0.1", "sslmode=disable".to_owned(), ["no encryption", "sslmode=require"]),
-        ("localhost", verify("require", CLIENTS), ["UnknownIssuer", "sslrootcert"]),
-        ("localhost", verify("verify-ca", CLIENTS), ["UnknownIssuer", "sslrootcert"]),
-        ("localhost", verify("verify-full", CLIENTS), ["UnknownIssuer", "sslrootcert"]),
-        ("localhost", "sslmode=verify-full".to_owned(), ["UnknownIssuer", "sslrootcert"]),
-        ("localhost", "sslrootcert=system".to_owned(), ["UnknownIssuer", "sslrootcert"]),
-        ("127.0.0.1", verify("verify-full", AUTHORITY), ["not valid for name", "verify-ca"]),
+        (
+            "127.0.0.1",
+            "sslmode=disable".to_owned(),
+            ["no encryption", "sslmode=require"],
+        ),
+        (
+            "localhost",
+            verify("require", CLIENTS),
+            ["UnknownIssuer", "sslrootcert"],
+        ),
+        (
+            "localhost",
+            verify("verify-ca", CLIENTS),
+            ["UnknownIssuer", "sslrootcert"],
+        ),
+        (
+            "localhost",
+            verify("verify-full", CLIENTS),
+            ["UnknownIssuer", "sslrootcert"],
+        ),
+        (
+            "localhost",
+            "sslmode=verify-full".to_owned(),
+            ["UnknownIssuer", "sslrootcert"],
+        ),
+        (
+            "localhost",
+            "sslrootcert=system".to_owned(),
+            ["UnknownIssuer", "sslrootcert"],
+        ),
+        (
+            "127.0.0.1",
+            verify("verify-full", AUTHORITY),
+            ["not valid for name", "verify-ca"],
+        ),
     ] {
         let refused = open(&cluster.url(host, &parameters)).await.err();
         let message = refused.unwrap_or_else(|| panic!("{host} {parameters} should be refused"));
