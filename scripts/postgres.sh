@@ -9,7 +9,7 @@
 # authority of the certificates with which the role `certified` logs in.
 #
 # RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root, so as root the script
-# switches to the user postgres of the Debian package, or to nobody if there is no such user.
+# switches to the user postgres of the Debian package, or to another unprivileged user.
 set -euo pipefail
 
 find_bin() {

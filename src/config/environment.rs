@@ -118,11 +118,9 @@ fn check(variable: &str, value: &str) -> Result<()> {
 }
 
 fn number<'v>(variable: &str, value: &'v str) -> Option<DeValue<'v>> {
-    if variable != DATABASE_CONNECTIONS {
-        return None;
-    }
-    let value = DeValue::parse(value).ok()?.into_inner();
-    value.is_integer().then_some(value)
+    let is_number = variable == DATABASE_CONNECTIONS && value.parse::<u32>().is_ok();
+    let value = is_number.then(|| DeValue::parse(value).ok())??;
+    Some(value.into_inner())
 }
 
 fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {

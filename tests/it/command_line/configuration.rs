@@ -103,7 +103,7 @@ fn configuration_errors_name_the_key() {
         "RUNYARD_LISTEN must be an address such as",
     );
     refused(None, &[("RUNYARD_LIMITS", "no")], "RUNYARD_LIMITS must be on or off");
-    for number in ["many", "1.5", "true"] {
+    for number in ["many", "1.5", "true", "-1"] {
         let variable = ("RUNYARD_DATABASE_CONNECTIONS", number);
         refused(None, &[variable], "RUNYARD_DATABASE_CONNECTIONS must be a number");
     }
@@ -112,7 +112,8 @@ fn configuration_errors_name_the_key() {
         &[],
         "line 1, database_connections: must be 1 to",
     );
-    refused(None, &[("RUNYARD_DATABASE_CONNECTIONS", "-1")], "database_connections");
+    let zero = ("RUNYARD_DATABASE_CONNECTIONS", "0");
+    refused(None, &[zero], "database_connections: must be 1 to");
     refused(None, &[("RUNYARD_OPENAI_MODEL", "x")], "set RUNYARD_OPENAI_BASE_URL");
     refused(Some("listen = "), &[], "runyard.toml");
     refused(Some("lissten = \"x\""), &[], "lissten");

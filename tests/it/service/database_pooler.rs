@@ -95,7 +95,7 @@ impl Bouncer {
         );
         std::fs::write(path("pgbouncer.ini"), text).unwrap();
         let mut command = Command::new(program);
-        command.arg(path("pgbouncer.ini")).kill_on_drop(true);
+        command.arg("--quiet").arg(path("pgbouncer.ini")).kill_on_drop(true);
         if rustix::process::geteuid().is_root() {
             let user = unprivileged();
             for place in [folder.path(), &path("users"), &path("pgbouncer.ini")] {
