@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-databases clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build Runyard, start a server and run an agent on a CSV file (the first time takes 5 to 10 minutes)
 	@scripts/demo.sh
@@ -39,6 +39,9 @@ test-api: ## Send a real server valid and invalid requests derived from /openapi
 test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
+
+test-databases: ## Test every supported version of PostgreSQL, and PgBouncer (half an hour); PARTS="18 pooler" for some
+	@scripts/databases.sh $(PARTS)
 
 fuzz: ## Fuzz the parsers of untrusted input, 30 seconds each (the first build takes about ten minutes)
 	@scripts/fuzz.sh

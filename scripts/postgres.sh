@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # A temporary PostgreSQL cluster for tests, on loopback, with a password.
 #
-#   postgres.sh start FOLDER    creates a cluster in FOLDER (which must not exist), starts it and prints its URL
-#   postgres.sh stop FOLDER     stops the cluster and removes FOLDER
-#   postgres.sh version         prints the version of the server that start would use
+#   postgres.sh start FOLDER [CERTIFICATES]   creates a cluster in FOLDER (which must not exist), starts it and prints its URL
+#   postgres.sh stop FOLDER                   stops the cluster and removes FOLDER
+#   postgres.sh version                       prints the version of the server that start would use
 #
-# PostgreSQL refuses to run as root, so as root the script switches to the user postgres of the Debian package.
+# With CERTIFICATES the cluster accepts only TLS. That folder contains server.pem, server.key, and clients.pem: the
+# authority of the certificates with which the role `certified` logs in.
+#
+# RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root, so as root the script
+# switches to the user postgres of the Debian package, or to another unprivileged user.
 set -euo pipefail
 
 find_bin() {
     local folder
-    for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -Vr) ${PATH//:/ }; do
+    for folder in ${RUNYARD_POSTGRES_BIN:-$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -Vr) ${PATH//:/ }}; do
         if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/postgres" ]; then
             echo "$folder"
             return 0
@@ -19,9 +23,13 @@ find_bin() {
     return 1
 }
 
+unprivileged() {
+    id -un postgres 2>/dev/null || echo nobody
+}
+
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then
-        runuser -u postgres -- "$@"
+        runuser -u "$(unprivileged)" -- "$@"
     else
         "$@"
     fi
@@ -31,14 +39,26 @@ is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# The server reads its key only if no other user can read the file.
+require_tls() {
+    local folder=$1 certificates=$2
+    as_postgres install -m 600 /dev/stdin "$folder/data/server.key" <"$certificates/server.key"
+    as_postgres install -m 600 /dev/stdin "$folder/data/server.crt" <"$certificates/server.pem"
+    as_postgres install -m 600 /dev/stdin "$folder/data/clients.crt" <"$certificates/clients.pem"
+    as_postgres tee "$folder/data/pg_hba.conf" >/dev/null <<'END'
+hostssl all certified all cert
+hostssl all all       all scram-sha-256
+END
+}
+
 start() {
-    local folder=$1 bin password port
+    local folder=$1 certificates=${2:-} bin password port tls=
     bin=$(find_bin)
     mkdir -m 700 "$folder"
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     printf '%s' "$password" >"$folder/password"
     if [ "$(id -u)" = 0 ]; then
-        chown -R postgres "$folder"
+        chown -R "$(unprivileged)" "$folder"
     fi
     # The cluster runs without fsync. Tests that simulate a crash do not use this cluster.
     as_postgres "$bin/initdb" --pgdata "$folder/data" --username runyard --pwfile "$folder/password" \
@@ -46,13 +66,17 @@ start() {
         cat "$folder/initdb.log" >&2
         return 1
     }
+    if [ -n "$certificates" ]; then
+        require_tls "$folder" "$certificates"
+        tls="-c ssl=on -c ssl_ca_file=clients.crt"
+    fi
     for _ in $(seq 20); do
         port=$((20000 + RANDOM % 12000))
         is_free "$port" || continue
         # The working folder must be accessible to the user of the server, so change to /.
         if (cd / && as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$folder/data" --log "$folder/data/log" \
             --options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c fsync=off \
-                -c max_connections=500 -c shared_buffers=128MB") </dev/null >/dev/null 2>&1; then
+                -c max_connections=500 -c shared_buffers=128MB $tls") </dev/null >/dev/null 2>&1; then
             echo "postgres://runyard:$password@127.0.0.1:$port/postgres"
             return 0
         fi
@@ -72,11 +96,11 @@ stop() {
 }
 
 case "${1:-}" in
-start) start "$2" ;;
+start) start "$2" "${3:-}" ;;
 stop) stop "$2" ;;
 version) "$(find_bin)/postgres" --version ;;
 *)
-    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

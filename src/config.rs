@@ -31,6 +31,9 @@ const MAX_HEARTBEAT: u64 = 10;
 /// these runs have expired.
 const MAX_LEASE: u64 = 3_600;
 
+/// Maximum configurable number of database connections. It only catches mistakes.
+const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
+
 const DEFAULTS: &str = include_str!("config/defaults.toml");
 
 /// All settings of a deployment.
@@ -43,6 +46,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// PostgreSQL URL. If it is absent, SQLite in the data folder is used.
     pub database_url: Option<SecretString>,
+    /// Maximum number of connections to PostgreSQL.
+    pub database_connections: u32,
     /// Enforcement of tiers and credits.
     pub limits: Limits,
     /// Accepted tokens, and the accounts that these tokens create.
@@ -187,6 +192,10 @@ impl Config {
     fn check(&self) -> std::result::Result<(), Mistake<'_>> {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)?;
+        if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
+            let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");
+            return Err(Mistake::at(["database_connections"], range));
+        }
         self.check_numbers()
     }
 

@@ -23,10 +23,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use secrecy::ExposeSecret;
 use tracing::warn;
 
@@ -63,7 +60,7 @@ pub struct Db {
 #[derive(Clone)]
 enum Writer {
     Lane(Lane),
-    Pool(DatabaseConnection),
+    Pool(postgres::Pool),
 }
 
 impl Db {
@@ -73,14 +70,15 @@ impl Db {
     /// UNAVAILABLE; the message names the database and says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
         match &config.database_url {
-            Some(url) => Self::open_postgres(url.expose_secret()).await,
+            Some(url) => Self::open_postgres(url.expose_secret(), config.database_connections).await,
             None => Self::open_sqlite(&config.data_dir).await,
         }
     }
 
-    async fn open_postgres(url: &str) -> Result<Self> {
-        let pool = postgres::connect(url).await?;
-        schema::bring_up_to_date(&pool).await?;
+    async fn open_postgres(url: &str, connections: u32) -> Result<Self> {
+        let server = postgres::Server::find(url).await?;
+        schema::bring_postgres_up_to_date(server.migrator()).await?;
+        let pool = server.pool(connections);
         Ok(Self {
             read: Read::from_pool(pool.clone()),
             writer: Writer::Pool(pool),
@@ -92,7 +90,7 @@ impl Db {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
         let writer = sqlite::connect(&file, sqlite::Use::Write, 1).await?;
-        schema::bring_up_to_date(&writer).await?;
+        schema::bring_sqlite_up_to_date(&writer).await?;
         let pool = sqlite::connect(&file, sqlite::Use::Read, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         let health = Health::default();
@@ -178,7 +176,7 @@ pub struct Tx {
 
 enum Work {
     Unit(Unit),
-    Transaction(DatabaseTransaction),
+    Transaction(postgres::Transaction),
 }
 
 impl Tx {

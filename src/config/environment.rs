@@ -17,11 +17,15 @@ use crate::error::{Error, Result};
 /// Looks up an environment variable by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The only variable whose value is a number.
+const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
+
 /// Variables that set a single key. Each entry contains the variable's name, the table of the key, and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
     ("RUNYARD_DATABASE_URL", None, "database_url"),
+    (DATABASE_CONNECTIONS, None, "database_connections"),
     ("RUNYARD_LIMITS", None, "limits"),
     ("RUNYARD_JWT_SECRET", Some("auth"), "jwt_secret"),
     ("RUNYARD_JWKS_FILE", Some("auth"), "jwks_file"),
@@ -65,12 +69,15 @@ impl Config {
         };
         let name = file.map_or_else(|| "the environment".into(), |path| path.display().to_string());
         let file = File::parse(&name, &text)?;
+        let values: Vec<_> = KEYS.iter().filter_map(|key| Some((key, lookup(key.0)?))).collect();
         let mut table = file.table().clone();
-        for (variable, section, key) in KEYS {
-            if let Some(value) = lookup(variable) {
-                check(variable, &value)?;
-                set(&mut table, section.as_slice(), key, value);
-            }
+        for ((variable, section, key), value) in &values {
+            check(variable, value)?;
+            let value = match number(variable, value) {
+                Some(number) => number,
+                None => DeValue::String(value.into()),
+            };
+            set(&mut table, section.as_slice(), key, value);
         }
         lay_provider(&mut table, lookup)?;
         Self::read(&file, table)
@@ -94,6 +101,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
             value.parse::<std::net::SocketAddr>().is_ok(),
             "an address such as 127.0.0.1:8080",
         ),
+        DATABASE_CONNECTIONS => (number(variable, value).is_some(), "a number such as 16"),
         "RUNYARD_LIMITS" => (matches!(value, "on" | "off"), "on or off"),
         "RUNYARD_DATABASE_URL" => (
             value.starts_with("postgres://") || value.starts_with("postgresql://"),
@@ -107,6 +115,12 @@ fn check(variable: &str, value: &str) -> Result<()> {
     } else {
         Err(Error::invalid(format!("{variable} must be {expected}")))
     }
+}
+
+fn number<'v>(variable: &str, value: &'v str) -> Option<DeValue<'v>> {
+    let is_number = variable == DATABASE_CONNECTIONS && value.parse::<u32>().is_ok();
+    let value = is_number.then(|| DeValue::parse(value).ok())??;
+    Some(value.into_inner())
 }
 
 fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
@@ -128,22 +142,19 @@ fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
                 "RUNYARD_OPENAI_MODEL alone configures no provider: also set RUNYARD_OPENAI_BASE_URL or RUNYARD_OPENAI_API_KEY",
             ));
         }
-        set(table, &path, "kind", "openai".into());
+        set(table, &path, "kind", DeValue::String("openai".into()));
     }
     for (key, value) in variables {
-        set(table, &path, key, value);
+        set(table, &path, key, DeValue::String(value.into()));
     }
     Ok(())
 }
 
-fn set(table: &mut DeTable<'_>, path: &[&str], key: &str, value: String) {
+fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>) {
     // A value from the environment has no position in the file.
     let nowhere = |value| Spanned::new(0..0, value);
     let Some((first, rest)) = path.split_first() else {
-        table.insert(
-            Spanned::new(0..0, key.to_owned().into()),
-            nowhere(DeValue::String(value.into())),
-        );
+        table.insert(Spanned::new(0..0, key.to_owned().into()), nowhere(value));
         return;
     };
     let entry = table

@@ -1,6 +1,6 @@
 //! Classifies database errors: unavailable (retry later), contended (retry now) or internal.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::error::{Code, Error};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use runyard_migrations::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
 use secrecy::ExposeSecret;
 
 use super::{postgres, sqlite};
@@ -25,7 +25,12 @@ pub enum Schema {
 
 /// A read-only connection to a database.
 pub struct Inspected {
-    connection: DatabaseConnection,
+    connection: Connection,
+}
+
+enum Connection {
+    Sqlite(DatabaseConnection),
+    Postgres(postgres::Pool),
 }
 
 impl Inspected {
@@ -35,23 +40,21 @@ impl Inspected {
     /// The same errors as [`super::Db::open`].
     pub async fn open(config: &Config) -> Result<Option<Self>> {
         let connection = if let Some(url) = &config.database_url {
-            postgres::connect(url.expose_secret()).await?
+            Connection::Postgres(postgres::Server::find(url.expose_secret()).await?.pool(1))
         } else {
             let file = config.data_dir.join(data_folder::DATABASE);
             if !file.exists() {
                 return Ok(None);
             }
-            sqlite::inspect(&file).await?
+            Connection::Sqlite(sqlite::inspect(&file).await?)
         };
         Ok(Some(Self { connection }))
     }
 
     /// Compares the migrations of the database with the migrations of this version.
     pub async fn schema(&self) -> Schema {
-        let backend = self.connection.get_database_backend();
-        let applied = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
         // A database without this table has no schema yet.
-        let Ok(rows) = self.connection.query_all_raw(applied).await else {
+        let Ok(rows) = self.connection.rows("SELECT version FROM seaql_migrations").await else {
             return Schema::New;
         };
         let applied: BTreeSet<String> = rows.iter().filter_map(|row| row.try_get("", "version").ok()).collect();
@@ -80,16 +83,27 @@ impl Inspected {
     /// # Errors
     /// Database errors.
     pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
-        if self.connection.get_database_backend() != DbBackend::Postgres {
+        if matches!(self.connection, Connection::Sqlite(_)) {
             return Ok(None);
         }
-        let row = self
-            .connection
-            .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
-            .await?;
-        match row {
+        match self.connection.rows(sql).await?.first() {
             Some(row) => row.try_get("", "value"),
             None => Ok(None),
+        }
+    }
+}
+
+impl Connection {
+    async fn rows(&self, sql: &'static str) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Sqlite(connection) => {
+                let statement = Statement::from_string(DbBackend::Sqlite, sql);
+                connection.query_all_raw(statement).await
+            }
+            Self::Postgres(pool) => {
+                let statement = Statement::from_string(DbBackend::Postgres, sql);
+                pool.query_all_raw(statement).await
+            }
         }
     }
 }

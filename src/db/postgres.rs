@@ -1,18 +1,29 @@
-//! Connects to PostgreSQL and explains why a connection failed.
+//! Finds the PostgreSQL server, and the way in which its connections may be used.
+//!
+//! Called once at start and by `runyard doctor`. A direct connection gets its settings as start-up options. A connection
+//! pooler refuses or drops these options, which is how this module recognises a pooler. The URL parameter
+//! `pgbouncer=true` skips this check.
 
-use std::{io::ErrorKind, str::FromStr, time::Duration};
+mod address;
+mod explain;
+mod pool;
 
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
-    sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
+use std::{io::ErrorKind, time::Duration};
+
+use sea_orm::DatabaseConnection;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection, PgConnection, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::info;
 
-use super::{ACQUIRE_TIMEOUT, fault};
+use super::ACQUIRE_TIMEOUT;
 use crate::error::{Code, Error, Result};
+use address::Address;
+pub(super) use explain::migration as explain_migration;
+pub(super) use pool::{Pool, Transaction};
 
-/// Maximum number of connections.
-const CONNECTIONS: u32 = 16;
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
 /// may be idle, so that a hung process releases its locks. The other three force plans that suit all values and table
 /// sizes: such a plan reads a list in index order and stops at the list's limit. A bitmap scan or a sequential scan
@@ -25,61 +36,156 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
+/// Reads the version of the server, and one of the settings. A missing setting must not be an error, because servers
+/// before version 12 do not have it.
+const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
+                     current_setting('plan_cache_mode', true) AS plan_cache_mode";
+/// Oldest supported version of PostgreSQL, as in `server_version_num`.
+const OLDEST: u32 = 150_000;
 /// Maximum time to wait for a database server that is starting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Advice for a server that requires TLS.
-const WITHOUT_TLS: &str = "runyard does not support TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
-                           sslmode out, or put a TLS proxy such as stunnel on this host";
-
-/// Connects, and waits if the server is starting.
-///
-/// # Errors
-/// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server and
-/// says what to do.
-pub(super) async fn connect(url: &str) -> Result<DatabaseConnection> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(Error::invalid(
-            "the database URL must start with postgres:// (unset it to use SQLite in the data folder)",
-        ));
-    }
-    // An invalid URL may contain the password, and so may the parser's message. Neither is shown.
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
-        Error::invalid("RUNYARD_DATABASE_URL is not a URL such as postgres://user:password@host:5432/runyard")
-    })?;
-    // If a connection fails, a pool reports only a timeout. The first connection is therefore made without a pool, to
-    // get the real error.
-    try_out(&options.clone().options(SETTINGS)).await?;
-    let mut pool = ConnectOptions::new(url.to_owned());
-    pool.max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .map_sqlx_postgres_opts(|options| options.options(SETTINGS))
-        .sqlx_logging(false);
-    Database::connect(pool).await.map_err(|error| {
-        let why = fault::driver(&error).map_or_else(|| error.to_string(), |error| explain(error, &options));
-        Error::new(Code::Unavailable, why)
-    })
+/// The way from this process to the server, which decides how long the state of a connection lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// The connection belongs to this process. Settings and prepared statements last as long as the connection.
+    Direct,
+    /// A pooler may assign another server connection to each transaction. Nothing lasts longer than a transaction.
+    Pooler,
 }
 
-async fn try_out(options: &PgConnectOptions) -> Result<()> {
-    let until = Instant::now() + CONNECT_TIMEOUT;
-    loop {
-        let error = match timeout_at(until, options.connect()).await {
-            Ok(Ok(connection)) => {
-                // The connection worked, so an error while closing it does not matter.
-                drop(connection.close().await);
-                return Ok(());
+/// A server that has accepted a connection.
+pub(super) struct Server {
+    options: PgConnectOptions,
+    route: Route,
+}
+
+/// The result of the first query on a connection.
+struct Checked {
+    number: u32,
+    version: String,
+    has_settings: bool,
+}
+
+impl Server {
+    /// Connects to the server that a URL names, and waits if the server is starting.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server and
+    /// says what to do.
+    pub(super) async fn find(url: &str) -> Result<Self> {
+        let Address { options, is_pooler } = address::parse(url)?;
+        let route = if is_pooler { Route::Pooler } else { Route::Direct };
+        let mut server = Self { options, route };
+        let until = Instant::now() + CONNECT_TIMEOUT;
+        loop {
+            let error = match timeout_at(until, server.check()).await {
+                Ok(Ok(checked)) if checked.number < OLDEST => {
+                    return Err(unavailable(explain::too_old(&checked.version, &server.options)));
+                }
+                Ok(Ok(checked)) if server.route == Route::Pooler || checked.has_settings => {
+                    server.announce();
+                    return Ok(server);
+                }
+                Ok(Ok(_)) => {
+                    server.route = Route::Pooler;
+                    continue;
+                }
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::Io(ErrorKind::TimedOut.into()),
+            };
+            if server.adapt(&error) {
+                continue;
             }
-            Ok(Err(error)) => error,
-            Err(_) => sqlx::Error::Io(ErrorKind::TimedOut.into()),
-        };
-        if !is_starting(&error) || Instant::now() + PAUSE > until {
-            return Err(Error::new(Code::Unavailable, explain(&error, options)));
+            if !is_starting(&error) || Instant::now() + PAUSE > until {
+                return Err(unavailable(explain::connection(&error, &server.options)));
+            }
+            sleep(PAUSE).await;
         }
-        sleep(PAUSE).await;
     }
+
+    /// Returns up to `connections` connections, which are opened when they are needed.
+    pub(super) fn pool(&self, connections: u32) -> Pool {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(self.start_up());
+        Pool::new(pool, self.route)
+    }
+
+    /// Returns a connection for migrations, which SeaORM applies. SeaORM names its statements, so this connection must
+    /// be used for one transaction only.
+    pub(super) fn migrator(&self) -> DatabaseConnection {
+        PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(self.start_up())
+            .into()
+    }
+
+    fn start_up(&self) -> PgConnectOptions {
+        match self.route {
+            Route::Direct => self.options.clone().options(SETTINGS),
+            Route::Pooler => self.options.clone(),
+        }
+    }
+
+    async fn check(&self) -> Result<Checked, sqlx::Error> {
+        let mut connection = self.start_up().connect().await?;
+        if self.route == Route::Pooler {
+            // A pooler that shares single statements refuses transactions.
+            let begun = connection.begin_with(AssertSqlSafe(pool::begin(self.route))).await?;
+            begun.commit().await?;
+        }
+        let checked = Checked::read(&mut connection).await?;
+        // The connection worked, so an error while closing it does not matter.
+        drop(connection.close().await);
+        Ok(checked)
+    }
+
+    /// Changes how this process connects, if the error says that another way may work. Returns true if it changed
+    /// anything.
+    fn adapt(&mut self, error: &sqlx::Error) -> bool {
+        if self.route == Route::Direct && explain::refuses_options(error) {
+            self.route = Route::Pooler;
+            return true;
+        }
+        // With `prefer`, which is the default, a connection without TLS is as good as one with TLS.
+        let may_fall_back = matches!(self.options.get_ssl_mode(), PgSslMode::Prefer);
+        if may_fall_back && explain::refuses_tls(error) {
+            self.options = self.options.clone().ssl_mode(PgSslMode::Disable);
+            return true;
+        }
+        false
+    }
+
+    fn announce(&self) {
+        if self.route == Route::Pooler {
+            info!(
+                "PostgreSQL is behind a connection pooler: statements are not prepared, and settings apply to single transactions"
+            );
+        }
+    }
+}
+
+impl Checked {
+    async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let row = sqlx::raw_sql(CHECK).fetch_one(connection).await?;
+        let number: String = row.try_get("number")?;
+        let setting: Option<String> = row.try_get("plan_cache_mode")?;
+        Ok(Self {
+            // A server with an unknown way of counting is not refused.
+            number: number.parse().unwrap_or(OLDEST),
+            version: row.try_get("version")?,
+            has_settings: SETTINGS.contains(&("plan_cache_mode", setting.as_deref().unwrap_or_default())),
+        })
+    }
+}
+
+fn unavailable(message: String) -> Error {
+    Error::new(Code::Unavailable, message)
 }
 
 // Returns true if the server does not listen yet, is still starting, or has no free connection slot.
@@ -90,61 +196,5 @@ fn is_starting(error: &sqlx::Error) -> bool {
             .code()
             .is_some_and(|code| ["57P03", "53300"].contains(&code.as_ref())),
         _ => false,
-    }
-}
-
-/// Explains why a connection failed. The text contains the server's message and says what to do.
-fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
-    let place = format!("{}:{}", options.get_host(), options.get_port());
-    match error {
-        sqlx::Error::Database(fault) => {
-            let message = fault.message();
-            let code = fault.code().unwrap_or_default();
-            format!("PostgreSQL at {place} reports: {message}; {}", remedy(&code, message))
-        }
-        sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            format!(
-                "PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls"
-            )
-        }
-        sqlx::Error::Io(error) => format!(
-            "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and check \
-             that the server is running"
-        ),
-        sqlx::Error::Tls(_) => format!("RUNYARD_DATABASE_URL requests TLS to PostgreSQL at {place}; {WITHOUT_TLS}"),
-        error => format!("cannot connect to PostgreSQL at {place}: {error}; check RUNYARD_DATABASE_URL"),
-    }
-}
-
-// Returns the remedy for an SQLSTATE code. Connection poolers use few of these codes, so their errors are recognised by
-// message.
-fn remedy(code: &str, message: &str) -> &'static str {
-    if message.contains("unsupported startup parameter") {
-        return "PostgreSQL is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
-                in pgbouncer.ini, or connect to PostgreSQL directly";
-    }
-    if message.contains("no encryption") || message.contains("SSL off") || message.contains("SSL required") {
-        return WITHOUT_TLS;
-    }
-    match code {
-        "28P01" | "28000" => "check the user and the password in RUNYARD_DATABASE_URL, and the server's pg_hba.conf",
-        "3D000" => "create the database with createdb, or name another database in RUNYARD_DATABASE_URL",
-        "42501" => "grant the user of RUNYARD_DATABASE_URL the right to use the database",
-        "53300" => "raise max_connections of the server, or close other connections",
-        "57P03" => "retry when the server has started",
-        _ => "check RUNYARD_DATABASE_URL and the server's log",
-    }
-}
-
-/// Returns the error message of the database, with advice if a connection pooler caused the error.
-pub(super) fn sentence(error: &DbErr) -> String {
-    match fault::driver(error) {
-        Some(sqlx::Error::Database(fault)) if fault.message().contains("prepared statement") => format!(
-            "{}; PostgreSQL is behind a connection pooler in transaction mode: set pool_mode = session in pgbouncer.ini, or connect to \
-             PostgreSQL directly",
-            fault.message()
-        ),
-        Some(sqlx::Error::Database(fault)) => fault.message().to_owned(),
-        _ => error.to_string(),
     }
 }

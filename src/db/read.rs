@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
-use super::{held::Readers, text};
+use super::{held::Readers, postgres::Pool, text};
 
 /// A handle for reads outside a unit of work. Such reads see only committed data.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct Read {
 #[derive(Clone)]
 enum ReadFrom {
     Held(Arc<Readers>),
-    Pool(DatabaseConnection),
+    Pool(Pool),
 }
 
 impl Read {
@@ -24,7 +24,7 @@ impl Read {
         Self { from }
     }
 
-    pub(super) fn from_pool(pool: DatabaseConnection) -> Self {
+    pub(super) fn from_pool(pool: Pool) -> Self {
         let from = ReadFrom::Pool(pool);
         Self { from }
     }

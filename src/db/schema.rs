@@ -13,27 +13,45 @@ const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
-/// Applies the missing migrations. On PostgreSQL, several processes may start at once: one process applies the
-/// migrations while the others wait. On SQLite, the lock of the data folder already excludes other processes.
+/// The SQL that removes all named statements of a connection. Behind a pooler, the connection may have statements of
+/// other clients, and SeaORM's statements must not stay there.
+const NO_STATEMENTS: &str = "DEALLOCATE ALL";
+
+/// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.
 ///
 /// # Errors
 /// UNAVAILABLE; the message says why the schema cannot be updated.
-pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        refuse_newer(db).await?;
-        return Migrator::up(db, None).await.map_err(failed);
-    }
+pub(super) async fn bring_sqlite_up_to_date(db: &DatabaseConnection) -> Result<()> {
+    refuse_newer(db).await?;
+    Migrator::up(db, None).await.map_err(failed)
+}
+
+/// Applies the missing migrations to a PostgreSQL database, and closes the connection. Several processes may start at
+/// once: one process applies the migrations while the others wait.
+///
+/// # Errors
+/// UNAVAILABLE; the message says why the schema cannot be updated.
+pub(super) async fn bring_postgres_up_to_date(db: DatabaseConnection) -> Result<()> {
+    let outcome = migrate_alone(&db).await;
+    // The migrations are committed, so an error while closing the connection does not matter.
+    drop(db.close().await);
+    outcome
+}
+
+async fn migrate_alone(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
     // The lock belongs to the transaction, not to the connection. It therefore works behind a pooler that shares
     // connections.
     let bounds = format!(
-        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; SET LOCAL idle_in_transaction_session_timeout = 0"
+        "{NO_STATEMENTS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; \
+         SET LOCAL idle_in_transaction_session_timeout = 0"
     );
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
     tx.execute_raw(lock).await.map_err(lock_failed)?;
     refuse_newer(&tx).await?;
     Migrator::up(&tx, None).await.map_err(failed)?;
+    tx.execute_unprepared(NO_STATEMENTS).await.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }
 
@@ -68,6 +86,6 @@ fn lock_failed(error: DbErr) -> Error {
 }
 
 fn failed(error: DbErr) -> Error {
-    let why = super::postgres::sentence(&error);
+    let why = super::postgres::explain_migration(&error);
     Error::new(Code::Unavailable, format!("cannot update the database schema: {why}")).caused_by(error)
 }

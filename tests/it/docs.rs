@@ -90,6 +90,22 @@ fn the_page_of_the_configuration_is_up_to_date() {
          Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         ## The database\n\n\
+         Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
+         `postgres://user:password@host:5432/runyard`. Its parameters are those of PostgreSQL's own clients, such as\n\
+         `?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem`; the password may also be in a password file (`PGPASSFILE`).\n\n\
+         | parameter | meaning |\n\
+         |---|---|\n\
+         | `sslmode` | `disable`, `prefer` (the default: TLS if the server offers it), `require` (TLS, with any certificate), `verify-ca`, `verify-full` |\n\
+         | `sslrootcert` | file with the certificates of the trusted authorities (PEM); with it, `require` means `verify-ca`. `system` means the public authorities, with `verify-full` |\n\
+         | `sslcert`, `sslkey` | files with a client certificate and its key (PEM) |\n\
+         | `pgbouncer` | `true` if a connection pooler in transaction mode must be assumed; normally it is recognised |\n\n\
+         Use `verify-full` across networks: it checks that the certificate is for this host. `verify-ca` and `verify-full` accept the\n\
+         public authorities in addition to `sslrootcert`, so `verify-ca` does not stop an attacker who has a public certificate.\n\n\
+         Connection poolers such as PgBouncer work in session mode and in transaction mode, without further settings. Behind a\n\
+         pooler every statement is parsed again, so connect directly if you can.\n\n\
+         `database_connections` is the maximum number of connections of each server process to PostgreSQL. Requests and runs wait for a\n\
+         free connection for up to ten seconds. Together, all processes must stay below `max_connections` of PostgreSQL.\n\n\
          ## Limits on requests, streams and connections\n\n\
          `http.rate_per_account` and `http.rate_per_address` are rates such as `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. By\n\
          default they are off on loopback. On other addresses, and whenever `http.trusted_proxies` is set, the default is 50\n\

@@ -7,7 +7,7 @@ mod database;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::plans;
-pub use database::{Database, Made, databases};
+pub use database::{Database, Made, databases, with_name};
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
     app::App,
@@ -146,9 +146,10 @@ impl TestServer {
     /// Opens a second connection to the database, in addition to the connections of the server.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
-        let url = match &self.config.database_url {
-            Some(url) => url.expose_secret().to_owned(),
-            None => format!("sqlite://{}", self.data_dir().join("runyard.db").display()),
+        let url = match (&self.config.database_url, &self.database) {
+            (Some(url), Some(made)) if url.expose_secret() == made.url => made.direct.clone(),
+            (Some(url), _) => url.expose_secret().to_owned(),
+            (None, _) => format!("sqlite://{}", self.data_dir().join("runyard.db").display()),
         };
         sea_orm::Database::connect(url).await.unwrap()
     }

@@ -81,6 +81,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("http", &[2, 3], "nouns do not depend on a transport"),
     ("runyard_transcode", &[2, 3], "nouns do not depend on a transport"),
     ("sea_orm", &[0, 1], "only nouns access the database"),
+    ("sqlx", &[0], "only the database layer knows the driver"),
     ("jsonwebtoken", &[2], "tokens are handled by the wire"),
 ];
 

@@ -38,6 +38,7 @@ fn the_environment_overrides_the_file() {
         &[
             ("RUNYARD_LISTEN", "[::1]:2"),
             ("RUNYARD_DATABASE_URL", "postgres://u:p@localhost/db"),
+            ("RUNYARD_DATABASE_CONNECTIONS", "5"),
             ("RUNYARD_LIMITS", "off"),
             ("RUNYARD_JWT_ISSUER", "environment"),
             ("RUNYARD_JWT_SECRET", "s\"e'c\\ret"),
@@ -50,6 +51,7 @@ fn the_environment_overrides_the_file() {
         Some("there"),
         "keys without a variable keep the file's value"
     );
+    assert_eq!((from_file.database_connections, config.database_connections), (16, 5));
     assert_eq!(config.limits, Limits::Off);
     assert_eq!(config.auth.issuer.as_deref(), Some("environment"));
     assert_eq!(config.auth.jwt_secret.unwrap().expose_secret(), "s\"e'c\\ret");
@@ -101,6 +103,17 @@ fn configuration_errors_name_the_key() {
         "RUNYARD_LISTEN must be an address such as",
     );
     refused(None, &[("RUNYARD_LIMITS", "no")], "RUNYARD_LIMITS must be on or off");
+    for number in ["many", "1.5", "true", "-1"] {
+        let variable = ("RUNYARD_DATABASE_CONNECTIONS", number);
+        refused(None, &[variable], "RUNYARD_DATABASE_CONNECTIONS must be a number");
+    }
+    refused(
+        Some("database_connections = 0"),
+        &[],
+        "line 1, database_connections: must be 1 to",
+    );
+    let zero = ("RUNYARD_DATABASE_CONNECTIONS", "0");
+    refused(None, &[zero], "database_connections: must be 1 to");
     refused(None, &[("RUNYARD_OPENAI_MODEL", "x")], "set RUNYARD_OPENAI_BASE_URL");
     refused(Some("listen = "), &[], "runyard.toml");
     refused(Some("lissten = \"x\""), &[], "lissten");

@@ -10,6 +10,10 @@ use runyard_upstream::{Script, Turn};
 use sea_orm::{ConnectionTrait, Database as Connections};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, databases, on_every_database};
 
@@ -106,8 +110,99 @@ async fn a_failed_start_reports_the_error_of_the_database() {
         "{message}"
     );
     let message = open(&format!("{url}?sslmode=require")).await;
-    assert!(message.contains("TLS"), "{message}");
+    assert!(
+        message.contains("does not offer it") && message.contains("sslmode=disable"),
+        "{message}"
+    );
+    Db::open(&config(&format!("{url}?sslmode=prefer"), folder.path()))
+        .await
+        .unwrap();
     Db::open(&config(&url, folder.path())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_migration_is_explained() {
+    let Some(url) = postgres() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("runyard_{}", uuid::Uuid::now_v7().simple());
+    execute(&url, &format!("CREATE DATABASE {name}")).await;
+    let role = format!("CREATE ROLE {name} LOGIN PASSWORD 'p'");
+    execute(&url, &role).await;
+    let address = url.rsplit_once('@').unwrap().1.rsplit_once('/').unwrap().0;
+    let theirs = format!("postgres://{name}:p@{address}/{name}");
+    let open = async |url: &str| Db::open(&config(url, folder.path())).await.err();
+    let refused = open(&theirs).await.unwrap();
+    assert!(refused.message().contains("GRANT CREATE"), "{refused}");
+    let read_only = format!("{theirs}?options=-c%20default_transaction_read_only=on");
+    let refused = open(&read_only).await.unwrap();
+    assert!(refused.message().contains("primary server"), "{refused}");
+    let own = crate::test_server::with_name(&url, &name);
+    execute(&own, &format!("GRANT CREATE ON SCHEMA public TO {name}")).await;
+    assert!(open(&theirs).await.is_none());
+    execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    execute(&url, &format!("DROP ROLE {name}")).await;
+}
+
+/// A message of the PostgreSQL protocol: its kind, its length and its content.
+fn message(kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
+    [[kind].as_slice(), &length, content].concat()
+}
+
+/// Reads a message of a client without its kind.
+async fn read_message(client: &mut TcpStream) -> Vec<u8> {
+    let length = client.read_u32().await.unwrap();
+    let mut content = vec![0; usize::try_from(length).unwrap() - 4];
+    client.read_exact(&mut content).await.unwrap();
+    content
+}
+
+/// A server of an old version, which answers one client that asks for its version.
+async fn old_server(listener: TcpListener) {
+    let (mut client, _) = listener.accept().await.unwrap();
+    // The client requests TLS and then starts.
+    read_message(&mut client).await;
+    client.write_all(b"N").await.unwrap();
+    read_message(&mut client).await;
+    let ready = message(b'Z', b"I");
+    let hello = [message(b'R', &[0; 4]), message(b'K', &[0; 8]), ready.clone()].concat();
+    client.write_all(&hello).await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'Q');
+    read_message(&mut client).await;
+    let mut columns = vec![0, 3];
+    let mut row = vec![0, 3];
+    for (name, value) in [
+        ("number", "140011"),
+        ("version", "14.11"),
+        ("plan_cache_mode", "force_generic_plan"),
+    ] {
+        // A column of no table, of the type text.
+        columns.extend([name.as_bytes(), &[0; 7], &25_u32.to_be_bytes(), &[255; 6], &[0; 2]].concat());
+        row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
+        row.extend(value.as_bytes());
+    }
+    let answer = [
+        message(b'T', &columns),
+        message(b'D', &row),
+        message(b'C', b"SELECT 1\0"),
+        ready,
+    ];
+    client.write_all(&answer.concat()).await.unwrap();
+    // The client ends the connection.
+    drop(client.read_u8().await);
+}
+
+#[tokio::test]
+async fn a_server_before_version_15_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://u:p@{}/d", listener.local_addr().unwrap());
+    let server = tokio::spawn(old_server(listener));
+    let refused = Db::open(&config(&url, folder.path())).await.err().unwrap();
+    for word in ["14.11", "PostgreSQL 15 or newer"] {
+        assert!(refused.message().contains(word), "{refused}");
+    }
+    server.await.unwrap();
 }
 
 async fn ready(server: &TestServer) -> u16 {

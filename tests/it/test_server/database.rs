@@ -1,5 +1,9 @@
 //! The databases that tests run on: SQLite, and PostgreSQL when one is configured.
+//!
+//! `RUNYARD_TEST_ONLY_POSTGRES` leaves out SQLite. With `RUNYARD_TEST_POOLER_URL`, servers connect to PostgreSQL through
+//! that connection pooler, and only the tests themselves connect directly.
 
+use url::Url;
 use uuid::Uuid;
 
 /// A kind of database to run tests on.
@@ -10,7 +14,10 @@ pub enum Database {
 }
 
 pub fn databases() -> Vec<Database> {
-    let mut databases = vec![Database::Sqlite];
+    let mut databases = Vec::new();
+    if std::env::var_os("RUNYARD_TEST_ONLY_POSTGRES").is_none() {
+        databases.push(Database::Sqlite);
+    }
     if let Ok(url) = std::env::var("RUNYARD_TEST_POSTGRES_URL") {
         databases.push(Database::Postgres(url));
     }
@@ -24,9 +31,14 @@ impl Database {
         let Self::Postgres(server) = self else { return None };
         let name = format!("runyard_{}", Uuid::now_v7().simple());
         query(server, &format!("CREATE DATABASE {name}")).await;
-        let (base, _) = server.rsplit_once('/').unwrap();
+        let direct = with_name(server, &name);
+        let url = match std::env::var("RUNYARD_TEST_POOLER_URL") {
+            Ok(pooler) => with_name(&pooler, &name),
+            Err(_) => direct.clone(),
+        };
         Some(Made {
-            url: format!("{base}/{name}"),
+            url,
+            direct,
             server: server.clone(),
             name,
         })
@@ -35,7 +47,10 @@ impl Database {
 
 /// A PostgreSQL database that belongs to one test.
 pub struct Made {
+    /// The URL for servers.
     pub url: String,
+    /// The URL for the test itself.
+    pub direct: String,
     server: String,
     name: String,
 }
@@ -44,6 +59,13 @@ impl Made {
     pub async fn drop(self) {
         query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
+}
+
+/// Replaces the name of the database in a URL.
+pub fn with_name(url: &str, name: &str) -> String {
+    let mut url = Url::parse(url).unwrap();
+    url.set_path(name);
+    url.into()
 }
 
 async fn query(url: &str, sql: &str) {
