@@ -87,9 +87,10 @@ fn the_page_of_the_configuration_is_up_to_date() {
          base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
-         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
+         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`, `auth.issuer_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         [authentication.md](authentication.md) describes the keys of `auth` and how to configure your identity provider.\n\n\
          ## Limits on requests, streams and connections\n\n\
          `http.rate_per_account` and `http.rate_per_address` are rates such as `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. By\n\
          default they are off on loopback. On other addresses, and whenever `http.trusted_proxies` is set, the default is 50\n\
