@@ -81,17 +81,25 @@ pub enum Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The HS256 secret. If neither a secret nor a JWKS is configured, the server generates a secret in the data
+    /// The HS256 secret. If neither a secret nor public keys are configured, the server generates a secret in the data
     /// folder.
     pub jwt_secret: Option<SecretString>,
-    /// A JWKS file with public keys for RS256, ES256 and EdDSA.
+    /// A JWKS file with public keys.
     pub jwks_file: Option<PathBuf>,
     /// URL of a JWKS, as an alternative to a file. It must use https, or http on this machine.
     pub jwks_url: Option<String>,
+    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. It
+    /// is also the required `iss` of tokens.
+    pub issuer_url: Option<String>,
+    /// If true, `jwks_url` and `issuer_url` may use http to addresses in private networks.
+    pub allow_private_http: bool,
     /// Required `iss` of tokens, if set.
     pub issuer: Option<String>,
     /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
+    /// Clients to which tokens may be issued. If the list is not empty, the `azp`, `client_id` or `appid` of tokens must
+    /// be in it.
+    pub client_ids: Vec<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,
     /// Token that grants access to /metrics. The token of a super admin also grants this access.
@@ -155,6 +163,18 @@ pub struct Worker {
     pub max_tokens: u64,
     /// Maximum number of tool calls of a run that execute in parallel.
     pub max_parallel_calls: usize,
+}
+
+impl Auth {
+    /// Returns the required issuer of tokens; `None` if every issuer is accepted.
+    pub fn expected_issuer(&self) -> Option<&str> {
+        self.issuer.as_deref().or(self.issuer_url.as_deref())
+    }
+
+    /// Returns true if public keys verify tokens.
+    pub fn has_public_keys(&self) -> bool {
+        self.jwks_file.is_some() || self.jwks_url.is_some() || self.issuer_url.is_some()
+    }
 }
 
 impl Config {

@@ -90,9 +90,9 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // Fetches the issuer's keys. A failure is ignored, because an issuer that is unavailable now may be available
-        // when the first token arrives.
-        verifier.refresh_for("", app.clock.now()).await;
+        // A failure is only logged, because an issuer that is unavailable now may be available when the first token
+        // arrives.
+        verifier.load_keys(app.clock.now()).await;
         Ok(Self {
             app,
             verifier,

@@ -4,6 +4,7 @@
 //! checks the configuration, files and host as the current user sees them, so run it as the server's user.
 
 mod database;
+mod tokens;
 
 use std::{
     fs::{self, Metadata},
@@ -28,7 +29,6 @@ use crate::{
     error::Result,
     sandbox::Sandboxes,
     telemetry,
-    wire::jwt,
 };
 
 /// Recommended limit on open files. Each connection and each running command needs open files.
@@ -122,7 +122,7 @@ async fn examine(config: &Config) -> Vec<Check> {
     checks.push(proxies(config));
     checks.push(registration(config));
     checks.extend(origins(config));
-    checks.push(secret(config));
+    checks.extend(tokens::checks(config).await);
     checks.push(provider(config));
     checks.extend(data_folder(config));
     if config.database_url.is_none() {
@@ -237,21 +237,6 @@ fn origins(config: &Config) -> Vec<Check> {
                 config.http.cors_origins.len()
             ),
         )],
-    }
-}
-
-fn secret(config: &Config) -> Check {
-    let has_jwks = config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some();
-    match jwt::load_secret(config) {
-        Err(error) => Check::bad("tokens", error.message()),
-        Ok(_) if has_jwks && (config.auth.issuer.is_none() || config.auth.audience.is_none()) => Check::warn(
-            "tokens",
-            "auth.issuer and auth.audience are not both set, so tokens that your identity provider issued for other services \
-             are accepted: set both",
-        ),
-        Ok(Some(_)) => Check::ok("tokens", "the secret is long enough and its file is private"),
-        Ok(None) if has_jwks => Check::ok("tokens", "verified with the keys of a JWKS"),
-        Ok(None) => Check::ok("tokens", "the first start will create a secret in the data folder"),
     }
 }
 

@@ -62,7 +62,7 @@ impl Signer {
     /// any other server data, this method therefore retries for up to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the folder contains no server data, if tokens come from a JWKS issuer, or if the secret
+    /// INVALID_REQUEST if the folder contains no server data, if only an issuer signs tokens, or if the secret
     /// is invalid. The message names the folder and says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
@@ -79,7 +79,8 @@ impl Signer {
                     source,
                 });
             }
-            let may_come = attempt < ATTEMPTS && folder.is_dir() && !db::is_data_folder(&folder) && !has_jwks(config);
+            let may_come =
+                attempt < ATTEMPTS && folder.is_dir() && !db::is_data_folder(&folder) && !config.auth.has_public_keys();
             if !may_come {
                 return Err(Error::invalid(advice(config, &folder)));
             }
@@ -117,8 +118,9 @@ impl Signer {
 /// Explains why there is no secret, and what to do.
 fn advice(config: &Config, folder: &Path) -> String {
     let shown = folder.display();
-    if has_jwks(config) {
-        "the configuration uses a JWKS, so only its issuer can sign tokens; ask the issuer for a token".to_owned()
+    if config.auth.has_public_keys() {
+        "the configuration uses the public keys of an issuer, so only this issuer can sign tokens; ask the issuer for a token"
+            .to_owned()
     } else if db::is_data_folder(folder) {
         format!("{shown} holds no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
     } else {
@@ -127,8 +129,4 @@ fn advice(config: &Config, folder: &Path) -> String {
              with --data-dir or RUNYARD_DATA_DIR"
         )
     }
-}
-
-fn has_jwks(config: &Config) -> bool {
-    config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some()
 }

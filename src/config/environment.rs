@@ -30,6 +30,7 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_JWT_SECRET", Some("auth"), "jwt_secret"),
     ("RUNYARD_JWKS_FILE", Some("auth"), "jwks_file"),
     ("RUNYARD_JWKS_URL", Some("auth"), "jwks_url"),
+    ("RUNYARD_ISSUER_URL", Some("auth"), "issuer_url"),
     ("RUNYARD_JWT_ISSUER", Some("auth"), "issuer"),
     ("RUNYARD_JWT_AUDIENCE", Some("auth"), "audience"),
     ("RUNYARD_METRICS_TOKEN", Some("auth"), "metrics_token"),

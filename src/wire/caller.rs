@@ -152,11 +152,7 @@ fn shown(request: &Request<Body>) -> Result<Shown> {
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
     let claims = match shown {
-        Shown::Token(token) => {
-            let now = app.clock.now();
-            verifier.refresh_for(&token, now).await;
-            verifier.verify(&token, now)?
-        }
+        Shown::Token(token) => verifier.authenticate(&token, app.clock.now()).await?,
         Shown::ApiKey(key) => {
             let key = api_keys::verify(app, &key).await?;
             let caller = Caller {

@@ -129,7 +129,7 @@ fn log(error: &Error) {
 }
 
 /// One line with the cause and the whole chain of its causes.
-fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
+pub(super) fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = cause.to_string();
     let mut next = cause.source();
     while let Some(deeper) = next {

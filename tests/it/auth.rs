@@ -1,10 +1,13 @@
 //! Access tokens, tested on the verifier itself.
 
 mod credential;
+mod discovery;
+pub mod issuer;
 mod keys;
+mod providers;
 mod remote;
 mod secret;
-mod signer;
+pub mod signer;
 
 use chrono::{DateTime, Utc};
 use runyard::{
@@ -103,7 +106,16 @@ fn j03_a_public_key_is_not_accepted_as_an_hmac_secret() {
 
 #[test]
 fn j04_the_key_determines_the_algorithm() {
-    let signers = [Signer::secret(), Signer::rsa(), Signer::ec(), Signer::ed()];
+    let signers = [
+        Signer::secret(),
+        Signer::rsa(),
+        Signer::rsa_with("PS256"),
+        Signer::rsa_with("RS512"),
+        Signer::ec(),
+        Signer::ec_p384(),
+        Signer::ec_p521(),
+        Signer::ed(),
+    ];
     for ours in &signers {
         let verifier = ours.verifier();
         accept(&verifier, &ours.sign(&claims()));

@@ -87,9 +87,10 @@ fn the_page_of_the_configuration_is_up_to_date() {
          base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
-         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
+         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`, `auth.issuer_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         [authentication.md](authentication.md) describes the keys of `auth` and how to configure your identity provider.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
          `postgres://user:password@host:5432/runyard`. Its parameters are those of PostgreSQL's own clients, such as\n\

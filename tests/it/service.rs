@@ -34,6 +34,7 @@ mod grpc_web;
 mod health;
 mod history;
 mod hostile;
+mod identity_providers;
 mod installation;
 mod limits;
 mod lists;

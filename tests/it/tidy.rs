@@ -82,7 +82,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("runyard_transcode", &[2, 3], "nouns do not depend on a transport"),
     ("sea_orm", &[0, 1], "only nouns access the database"),
     ("sqlx", &[0], "only the database layer knows the driver"),
-    ("jsonwebtoken", &[2], "tokens are handled by the wire"),
+    ("aws_lc_rs", &[2], "tokens are handled by the wire"),
 ];
 
 /// Code that only certain files may contain. Each entry is the text to find, the files, and the reason.

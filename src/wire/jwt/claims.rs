@@ -22,6 +22,10 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// The last second of the year 9999, as a Unix time. RFC 3339 cannot represent later times.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
+/// The claims that name the client to which a token was issued. OpenID Connect defines `azp`, RFC 9068 defines
+/// `client_id`, and version 1 of Microsoft Entra uses `appid`.
+const CLIENT_CLAIMS: [&str; 3] = ["azp", "client_id", "appid"];
+
 /// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
@@ -40,14 +44,16 @@ pub struct Claims {
 pub(super) struct Rules {
     issuer: Option<String>,
     audience: Option<String>,
+    client_ids: Vec<String>,
     role_claim: String,
 }
 
 impl From<&Auth> for Rules {
     fn from(auth: &Auth) -> Self {
         Self {
-            issuer: auth.issuer.clone(),
+            issuer: auth.expected_issuer().map(str::to_owned),
             audience: auth.audience.clone(),
+            client_ids: auth.client_ids.clone(),
             role_claim: auth.role_claim.clone(),
         }
     }
@@ -73,6 +79,9 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
         && !is_meant_for(members.get("aud"), audience)
     {
         return Err("aud does not name the configured audience".into());
+    }
+    if !rules.client_ids.is_empty() && !is_issued_to(&members, &rules.client_ids) {
+        return Err("azp, client_id and appid do not name a configured client".into());
     }
     Ok(Claims {
         issuer: issuer.unwrap_or_default(),
@@ -129,6 +138,13 @@ fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
         Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(audience)),
         _ => false,
     }
+}
+
+/// Returns true if the token names its client, and names only permitted clients.
+fn is_issued_to(members: &BTreeMap<String, Value>, client_ids: &[String]) -> bool {
+    let mut named = CLIENT_CLAIMS.iter().filter_map(|name| members.get(*name)).peekable();
+    let is_permitted = |client: &Value| client.as_str().is_some_and(|id| client_ids.iter().any(|one| one == id));
+    named.peek().is_some() && named.all(is_permitted)
 }
 
 /// The members of a JSON object without repeated names.

@@ -1,228 +1,168 @@
-//! The keys that verify tokens, and the part of a token's header that selects a key.
+//! The public keys that verify tokens, and the selection of a key for a token.
 //!
-//! Called by `jwt` only. A key has exactly one algorithm, which is determined when the key is read. A JWK may name its
-//! algorithm. Otherwise, the key type determines the algorithm. Header members that contain or point to keys (`jku`,
-//! `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt`. Invariant: a key has the algorithms that were determined when it was read. A token is verified only
+//! with an algorithm of the selected key.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use aws_lc_rs::signature::ParsedPublicKey;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::claims::{self, Unique};
-use crate::error::{Error, Result};
+use super::{
+    Refusal,
+    algorithms::{self, Algorithm},
+    header::Header,
+    jwk::Jwk,
+};
 
-/// Maximum size of a JWKS, in bytes.
-pub(super) const MAX_JWKS_BYTES: u64 = 1024 * 1024;
-const MIN_RSA_BYTES: usize = 256;
-const MAX_KEY_ID_BYTES: usize = 255;
+/// Maximum number of keys that are tried for one token.
+const MAX_TRIED: usize = 16;
+/// Maximum number of problems that are listed.
+const MAX_LISTED: usize = 10;
+/// Maximum length of a listed key id, in bytes.
+const MAX_LISTED_ID: usize = 64;
 
-/// The members of a token's header that the verification uses.
-pub(super) struct Header {
-    pub(super) alg: String,
-    kid: Option<String>,
-}
-
-impl Header {
-    /// Reads a header. Refuses a header with members that change how the token must be interpreted.
-    pub(super) fn read(part: &str) -> Result<Self, String> {
-        let Unique(members) = claims::decode(part, "header")?;
-        // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`
-        // indicates a JWE, and `cty` a nested token.
-        if let Some(name) = ["crit", "b64", "zip", "enc", "cty"]
-            .iter()
-            .find(|name| members.contains_key(**name))
-        {
-            return Err(format!("the header member {name:?} is not supported"));
-        }
-        let text = |name: &str| match members.get(name) {
-            None => Ok(None),
-            Some(serde_json::Value::String(text)) if text.len() <= MAX_KEY_ID_BYTES => Ok(Some(text.clone())),
-            Some(_) => Err(format!(
-                "the header member {name} is not a string of up to {MAX_KEY_ID_BYTES} bytes"
-            )),
-        };
-        let alg = text("alg")?.ok_or("the header has no alg")?;
-        Ok(Self { alg, kid: text("kid")? })
-    }
-}
-
-/// A key and its algorithm.
+/// A public key and its algorithms.
 pub(super) struct Key {
     kid: Option<String>,
-    pub(super) algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+    algorithms: Vec<(&'static Algorithm, ParsedPublicKey)>,
 }
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
-            .field("kid", &self.kid)
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
 impl Key {
-    pub(super) fn from_secret(secret: &[u8]) -> Self {
-        Self {
-            kid: None,
-            algorithm: Algorithm::HS256,
-            decoding: DecodingKey::from_secret(secret),
-        }
+    /// Parses a key for each of its algorithms.
+    ///
+    /// # Errors
+    /// The reason why the key is invalid.
+    pub(super) fn new(kid: Option<String>, allowed: &[&'static Algorithm], public: &[u8]) -> Result<Self, String> {
+        let parse = |algorithm: &&'static Algorithm| {
+            let parsed = ParsedPublicKey::new(algorithm.verification, public);
+            parsed.map(|parsed| (*algorithm, parsed))
+        };
+        let algorithms = allowed.iter().map(parse).collect::<Result<_, _>>();
+        algorithms
+            .map(|algorithms| Self { kid, algorithms })
+            .map_err(|error| format!("its numbers are not a valid public key: {error}"))
     }
 
-    /// Returns true if the header selects this key. A header with a key id selects by key id. Any other header selects
-    /// by algorithm.
-    pub(super) fn fits(&self, header: &Header) -> bool {
-        match &header.kid {
-            Some(kid) => self.kid.as_ref() == Some(kid),
-            None => self.allows(&header.alg),
-        }
-    }
-
-    /// Returns true if the header of a token may name this algorithm when the token is verified with this key.
-    pub(super) fn allows(&self, alg: &str) -> bool {
-        match self.algorithm {
-            Algorithm::HS256 => alg == "HS256",
-            Algorithm::RS256 => alg == "RS256",
-            Algorithm::ES256 => alg == "ES256",
-            // RFC 9864 has added a second name for EdDSA over the curve Ed25519.
-            Algorithm::EdDSA => alg == "EdDSA" || alg == "Ed25519",
-            _ => false,
-        }
+    fn with_algorithm(&self, name: &str) -> Option<&ParsedPublicKey> {
+        let mut algorithms = self.algorithms.iter();
+        let found = algorithms.find(|(algorithm, _)| algorithm.names.contains(&name));
+        found.map(|(_, parsed)| parsed)
     }
 }
 
 /// The keys of a JWKS.
 #[derive(Debug, Default)]
-pub(super) struct KeySet(Vec<Key>);
-
-#[derive(Deserialize)]
-struct Jwks {
-    keys: Vec<serde_json::Value>,
+pub(super) struct KeySet {
+    keys: Vec<Key>,
+    problems: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    used_for: Option<String>,
-    key_ops: Option<Vec<String>>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
+struct Document {
+    keys: Option<Vec<Value>>,
 }
 
 impl KeySet {
-    /// Reads a JWKS file. Keys that cannot verify RS256, ES256 or EdDSA signatures are skipped.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let name = path.display();
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_JWKS_BYTES + 1).read_to_string(&mut text))
-            .map_err(|error| Error::invalid(format!("the JWKS file {name} cannot be read: {error}")))?;
-        if text.len() as u64 > MAX_JWKS_BYTES {
-            return Err(Error::invalid(format!(
-                "the JWKS file {name} is larger than {MAX_JWKS_BYTES} bytes"
-            )));
+    /// Parses the text of a JWKS. Skips keys that cannot verify tokens.
+    ///
+    /// # Errors
+    /// The reason why the document contains no usable key.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let document: Document =
+            serde_json::from_str(text).map_err(|error| format!("the document is not a JWKS: {error}"))?;
+        let values = document
+            .keys
+            .ok_or("the document is not a JWKS: it has no list \"keys\"")?;
+        let mut set = Self::default();
+        for (position, value) in values.into_iter().enumerate() {
+            let label = label(position, &value);
+            let read = serde_json::from_value::<Jwk>(value).map_err(|error| error.to_string());
+            match read.and_then(Jwk::into_key) {
+                Ok(Some(key)) => set.add(key, &label),
+                Ok(None) => tracing::debug!(key = label, "skipped a JWKS key for encryption"),
+                Err(why) => set.problems.push(format!("{label}: {why}")),
+            }
         }
-        let keys = Self::parse(&text).map_err(|why| Error::invalid(format!("the JWKS file {name}: {why}")))?;
-        if keys.is_empty() {
-            return Err(Error::invalid(format!(
-                "the JWKS file {name} has no key for RS256, ES256 or EdDSA signatures"
-            )));
+        if set.is_empty() {
+            let reasons = set
+                .problems()
+                .map(|problems| format!(": {problems}"))
+                .unwrap_or_default();
+            return Err(format!("the JWKS has no key that can verify tokens{reasons}"));
         }
-        Ok(keys)
+        Ok(set)
     }
 
-    /// Parses the text of a JWKS.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let jwks: Jwks = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let mut keys = Vec::new();
-        let mut ids = BTreeSet::new();
-        for (position, value) in jwks.keys.into_iter().enumerate() {
-            let jwk: Jwk = serde_json::from_value(value).map_err(|error| format!("key {position}: {error}"))?;
-            if let Some(kid) = &jwk.kid
-                && !ids.insert(kid.clone())
-            {
-                return Err(format!("the key id {kid:?} occurs twice"));
-            }
-            if let Some(key) = jwk.into_key().map_err(|why| format!("key {position}: {why}"))? {
-                keys.push(key);
-            } else {
-                tracing::debug!(position, "skipped a JWKS key that cannot verify tokens");
-            }
+    fn add(&mut self, key: Key, label: &str) {
+        if key.kid.is_some() && self.keys.iter().any(|known| known.kid == key.kid) {
+            self.problems
+                .push(format!("{label}: its key id occurs twice; each of these keys is tried"));
         }
-        Ok(Self(keys))
+        self.keys.push(key);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter()
+    /// The number of usable keys.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
-}
 
-impl Jwk {
-    fn into_key(self) -> Result<Option<Key>, String> {
-        let signs = self.used_for.as_deref().is_none_or(|used_for| used_for == "sig");
-        let verifies = self
-            .key_ops
-            .as_ref()
-            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        if !signs || !verifies {
-            return Ok(None);
+    /// The keys that are skipped or ambiguous, each with the reason. Returns `None` if there are none.
+    pub(super) fn problems(&self) -> Option<String> {
+        let more = self.problems.len().saturating_sub(MAX_LISTED);
+        let listed = self.problems.iter().take(MAX_LISTED).cloned();
+        let lines: Vec<_> = listed.chain((more > 0).then(|| format!("and {more} more"))).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    /// Verifies the signature of a token.
+    ///
+    /// A header with a key id selects the keys with this id or, if there are none, the keys without an id. Any other
+    /// header selects all keys. Of these, the keys with the algorithm of the header are tried.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownKey`] if another key may verify the token. [`Refusal::Invalid`] if the key that the header
+    /// names does not verify the token, or if no key can have the algorithm.
+    pub(super) fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
+        let alg = header.alg.as_str();
+        if !algorithms::is_known(alg) {
+            return Err(Refusal::Invalid(format!("the algorithm {alg:?} is not supported")));
         }
-        let algorithm = match (self.kty.as_str(), self.crv.as_deref(), self.alg.as_deref()) {
-            ("RSA", _, None | Some("RS256")) => Algorithm::RS256,
-            ("EC", Some("P-256"), None | Some("ES256")) => Algorithm::ES256,
-            ("OKP", Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => Algorithm::EdDSA,
-            _ => return Ok(None),
-        };
-        let decoding = match algorithm {
-            Algorithm::RS256 => {
-                let modulus = coordinate("n", self.n.as_deref())?;
-                if modulus.len() < MIN_RSA_BYTES {
-                    return Err("an RSA key needs at least 2048 bits".into());
-                }
-                DecodingKey::from_rsa_raw_components(&modulus, &coordinate("e", self.e.as_deref())?)
+        let is_named = header.kid.is_some() && self.keys.iter().any(|key| key.kid == header.kid);
+        let selected = self.keys.iter().filter(|key| match &header.kid {
+            Some(_) if is_named => key.kid == header.kid,
+            Some(_) => key.kid.is_none(),
+            None => true,
+        });
+        let mut tried = 0;
+        for key in selected.filter_map(|key| key.with_algorithm(alg)).take(MAX_TRIED) {
+            if key.verify_sig(signed, signature).is_ok() {
+                return Ok(());
             }
-            Algorithm::ES256 => {
-                let mut point = vec![4];
-                point.extend(of_32_bytes("x", self.x.as_deref())?);
-                point.extend(of_32_bytes("y", self.y.as_deref())?);
-                DecodingKey::from_ec_der(&point)
-            }
-            _ => DecodingKey::from_ed_der(&of_32_bytes("x", self.x.as_deref())?),
-        };
-        Ok(Some(Key {
-            kid: self.kid,
-            algorithm,
-            decoding,
-        }))
+            tried += 1;
+        }
+        Err(match (is_named, tried) {
+            (true, 0) => Refusal::Invalid(format!("the key that the token names is not for the algorithm {alg:?}")),
+            (true, _) => Refusal::Invalid("invalid signature".into()),
+            (false, 0) => Refusal::UnknownKey("no key matches the token".into()),
+            (false, _) => Refusal::UnknownKey("no key verifies the signature".into()),
+        })
     }
 }
 
-fn coordinate(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
-    let text = text.ok_or_else(|| format!("{name} is missing"))?;
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|error| format!("{name} is not base64url: {error}"))
-}
-
-fn of_32_bytes(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
-    let bytes = coordinate(name, text)?;
-    if bytes.len() == 32 {
-        Ok(bytes)
-    } else {
-        Err(format!("{name} must be 32 bytes"))
+/// Describes a key by its position and its key id.
+fn label(position: usize, value: &Value) -> String {
+    match value.get("kid").and_then(Value::as_str) {
+        Some(kid) => format!("key {position} ({:?})", &kid[..kid.floor_char_boundary(MAX_LISTED_ID)]),
+        None => format!("key {position}"),
     }
 }

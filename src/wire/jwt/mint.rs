@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -43,17 +43,19 @@ pub fn mint(auth: &Auth, secret: &SecretString, grant: &Grant, now: DateTime<Utc
     if let Some(role) = &grant.role {
         say(&auth.role_claim, role.clone().into());
     }
-    if let Some(issuer) = &auth.issuer {
-        say("iss", issuer.clone().into());
+    if let Some(issuer) = auth.expected_issuer() {
+        say("iss", issuer.into());
     }
     if let Some(audience) = &auth.audience {
         say("aud", audience.clone().into());
     }
+    if let Some(client_id) = auth.client_ids.first() {
+        say("azp", client_id.clone().into());
+    }
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
     let payload = URL_SAFE_NO_PAD.encode(Value::Object(claims).to_string());
     let signed = format!("{header}.{payload}");
-    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
-    let signature = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
-        .map_err(|error| Error::internal("the token could not be signed", error))?;
-    Ok(format!("{signed}.{signature}"))
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+    let signature = hmac::sign(&key, signed.as_bytes());
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }

@@ -1,159 +1,157 @@
-//! Fetches the keys that an issuer publishes at a URL.
+//! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
 //!
-//! Called by `jwt`. The keys are fetched at start, when they are older than five minutes, and when a token names an
-//! unknown key. A minute or more passes between two fetches, even if a fetch fails. After a failed fetch, the previous
-//! keys stay in use. The response of the issuer is bounded in size and time, and redirects are not followed.
+//! Called by `source`. A response is bounded in size and time, and redirects are not followed. Invariant: a document is
+//! fetched over https, over http from this machine or, if the configuration permits it, over http from a private
+//! network. The addresses of a host name are checked on every connection.
 
 use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-use reqwest::{Client, Url, redirect::Policy};
-use tokio::sync::Mutex;
-
-use super::{
-    KEYS_TTL_SECONDS, REFRESH_SECONDS,
-    keys::{KeySet, MAX_JWKS_BYTES},
+use reqwest::{
+    Client, ClientBuilder, StatusCode, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
 };
-use crate::error::{Error, Result};
+use tokio::net::lookup_host;
+use url::Host;
 
+use crate::{
+    error::{Error, Result},
+    wire::status::chain,
+};
+
+/// Maximum size of a document, in bytes.
+pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
 /// Maximum duration of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reason for fetching the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// The keys are stale.
-    Stale,
-    /// A token names a key that is not among the fetched keys.
-    Unknown,
-}
-
-/// The keys published at a URL.
+/// Fetches documents from permitted URLs.
 #[derive(Debug)]
-pub(super) struct Remote {
-    url: Url,
-    client: Client,
-    keys: ArcSwap<KeySet>,
-    /// This lock is held during a fetch. A request whose token names an unknown key waits for the fetch. Other requests
-    /// do not wait, and use the stale keys.
-    gate: Mutex<()>,
-    tried_at: AtomicI64,
-    fetched_at: AtomicI64,
+pub(super) struct Fetcher {
+    https: Client,
+    http: Client,
+    allow_private_http: bool,
 }
 
-impl Remote {
-    /// Prepares to fetch the keys of a URL. Nothing is fetched yet.
+impl Fetcher {
+    /// Prepares to fetch documents. `allow_private_http` permits http to private networks.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the URL is neither an https URL nor an http URL on loopback.
-    pub(super) fn new(url: &str) -> Result<Arc<Self>> {
-        let refused = || {
-            Error::invalid(format!(
-                "auth.jwks_url: {url:?} must be an https URL, or http on loopback"
-            ))
+    /// INTERNAL if the TLS library cannot be set up.
+    pub(super) fn new(allow_private_http: bool) -> Result<Self> {
+        let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
+        Ok(Self {
+            https: client().build().map_err(broken)?,
+            // A proxy would resolve the host name itself, so its addresses could not be checked.
+            http: client().no_proxy().dns_resolver(PrivateHosts).build().map_err(broken)?,
+            allow_private_http,
+        })
+    }
+
+    /// Parses a URL and checks that documents may be fetched from it.
+    ///
+    /// # Errors
+    /// The reason why the URL is not permitted.
+    pub(super) fn check(&self, text: &str) -> Result<Url, String> {
+        let url = Url::parse(text).map_err(|_| format!("{text:?} is not a URL"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(format!("{text:?} must not contain a user name or password"));
+        }
+        let is_permitted = match (url.scheme(), url.host()) {
+            ("https", Some(_)) => true,
+            ("http", Some(host)) => match address(&host) {
+                Some(address) => address.is_loopback() || (self.allow_private_http && is_private(address)),
+                None => self.allow_private_http || host == Host::Domain("localhost"),
+            },
+            _ => false,
         };
-        let url = Url::parse(url).map_err(|_| refused())?;
-        let is_loopback = url.host_str().is_some_and(|host| {
-            let host = host.trim_matches(['[', ']']);
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        });
-        let fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
-        if !fits || !url.username().is_empty() || url.password().is_some() {
-            return Err(refused());
+        if is_permitted {
+            return Ok(url);
         }
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .timeout(FETCH_TIMEOUT)
-            .connect_timeout(FETCH_TIMEOUT)
-            .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::internal("could not build the HTTP client for the JWKS", error))?;
-        Ok(Arc::new(Self {
-            url,
-            client,
-            keys: ArcSwap::default(),
-            gate: Mutex::default(),
-            tried_at: AtomicI64::new(i64::MIN),
-            fetched_at: AtomicI64::new(i64::MIN),
-        }))
+        Err(format!(
+            "{text:?} must be an https URL, or http on loopback; auth.allow_private_http = true also permits http in a private \
+             network"
+        ))
     }
 
-    /// The most recently fetched keys.
-    pub(super) fn keys(&self) -> Arc<KeySet> {
-        self.keys.load_full()
+    /// Fetches the document at a URL that [`Fetcher::check`] has returned.
+    ///
+    /// # Errors
+    /// The URL and the reason why the fetch failed.
+    pub(super) async fn get(&self, url: &Url) -> Result<String, String> {
+        let client = if url.scheme() == "http" {
+            &self.http
+        } else {
+            &self.https
+        };
+        read(client, url).await.map_err(|why| format!("{url}: {why}"))
     }
+}
 
-    /// Fetches the keys if they are stale. If another caller is already fetching the keys, this method returns
-    /// immediately, and the old keys stay in use.
-    pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
-        if self.wants(Why::Stale, now) {
-            self.refresh(Why::Stale, now).await;
+fn client() -> ClientBuilder {
+    Client::builder()
+        .redirect(Policy::none())
+        .timeout(FETCH_TIMEOUT)
+        .connect_timeout(FETCH_TIMEOUT)
+        .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
+}
+
+async fn read(client: &Client, url: &Url) -> Result<String, String> {
+    let describe = |error: reqwest::Error| chain(&error.without_url());
+    let mut response = client.get(url.clone()).send().await.map_err(describe)?;
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_redirection() => {
+            return Err(format!(
+                "the response is a redirect ({status}), which is not followed; configure the final URL"
+            ));
         }
+        status => return Err(format!("the response has status {status}")),
     }
-
-    /// Fetches the keys because a token names an unknown key.
-    pub(super) async fn refresh_for_unknown_key(self: &Arc<Self>, now: i64) {
-        self.refresh(Why::Unknown, now).await;
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+        if (text.len() + chunk.len()) as u64 > MAX_DOCUMENT_BYTES {
+            return Err(format!("the response is larger than {MAX_DOCUMENT_BYTES} bytes"));
+        }
+        text.extend_from_slice(&chunk);
     }
+    String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())
+}
 
-    fn wants(&self, why: Why, now: i64) -> bool {
-        let age = |at: &AtomicI64| now.saturating_sub(at.load(Ordering::Acquire));
-        age(&self.tried_at) >= REFRESH_SECONDS && (why == Why::Unknown || age(&self.fetched_at) >= KEYS_TTL_SECONDS)
-    }
+/// Resolves host names for http. Skips addresses that are not private.
+struct PrivateHosts;
 
-    // The fetch runs in its own task, so that it continues if the client disconnects.
-    async fn refresh(self: &Arc<Self>, why: Why, now: i64) {
-        let remote = Arc::clone(self);
-        let refreshing = tokio::spawn(async move {
-            let _gate = match why {
-                Why::Unknown => remote.gate.lock().await,
-                Why::Stale => match remote.gate.try_lock() {
-                    Ok(gate) => gate,
-                    Err(_) => return,
-                },
-            };
-            if !remote.wants(why, now) {
-                return;
+impl Resolve for PrivateHosts {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = lookup_host((name.as_str(), 0)).await?;
+            let private: Vec<SocketAddr> = found.filter(|address| is_private(address.ip())).collect();
+            if private.is_empty() {
+                return Err(format!("{} has no address in a private network; use https", name.as_str()).into());
             }
-            remote.tried_at.store(now, Ordering::Release);
-            match remote.fetch().await {
-                Ok(keys) => {
-                    remote.keys.store(keys.into());
-                    remote.fetched_at.store(now, Ordering::Release);
-                }
-                Err(why) => {
-                    tracing::warn!(url = %remote.url, why, "could not fetch the JWKS; keeping the previous keys");
-                }
-            }
-        });
-        drop(refreshing.await);
+            Ok(Box::new(private.into_iter()) as Addrs)
+        })
     }
+}
 
-    async fn fetch(&self) -> Result<KeySet, String> {
-        let describe = |error: reqwest::Error| error.without_url().to_string();
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(describe)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("the response has status {}", response.status()));
+fn address(host: &Host<&str>) -> Option<IpAddr> {
+    match host {
+        Host::Ipv4(address) => Some((*address).into()),
+        Host::Ipv6(address) => Some((*address).into()),
+        Host::Domain(_) => None,
+    }
+}
+
+/// Returns true for an address of this machine, of a private network (RFC 1918, RFC 4193), or of a shared network such
+/// as a cluster or a VPN (RFC 6598).
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            address.is_loopback() || address.is_private() || (first == 100 && (64..128).contains(&second))
         }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(describe)? {
-            if (text.len() + chunk.len()) as u64 > MAX_JWKS_BYTES {
-                return Err(format!("the response is larger than {MAX_JWKS_BYTES} bytes"));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        let text = String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())?;
-        let keys = KeySet::parse(&text)?;
-        if keys.is_empty() {
-            return Err("the response has no key for RS256, ES256 or EdDSA signatures".to_owned());
-        }
-        Ok(keys)
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     }
 }

@@ -24,13 +24,13 @@ const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
 /// Returns the secret from the configuration or, if there is none, from the data folder. If the file in the data folder
-/// is missing, this function creates the file. Returns `None` if only a JWKS is configured.
+/// is missing, this function creates the file. Returns `None` if only public keys are configured.
 ///
 /// # Errors
 /// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     match load(config)? {
-        None if config.auth.jwks_file.is_none() && config.auth.jwks_url.is_none() => {
+        None if !config.auth.has_public_keys() => {
             let path = config.data_dir.join(FILE);
             create(&config.data_dir, &path).map_err(|error| unusable(&path, &error))?;
             load(config)
@@ -40,7 +40,7 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
 }
 
 /// Returns the secret from the configuration or, if there is none, from the data folder. Returns `None` if there is no
-/// secret or only a JWKS is configured.
+/// secret or only public keys are configured.
 ///
 /// # Errors
 /// The same errors as [`load_or_create`].
@@ -49,7 +49,7 @@ pub fn load(config: &Config) -> Result<Option<SecretString>> {
         check(secret)?;
         return Ok(Some(secret.clone()));
     }
-    if config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some() {
+    if config.auth.has_public_keys() {
         return Ok(None);
     }
     let path = config.data_dir.join(FILE);

@@ -71,6 +71,9 @@ fn a_configured_secret_takes_precedence_and_a_jwks_needs_no_secret() {
     config.auth.jwt_secret = None;
     config.auth.jwks_file = Some("jwks.json".into());
     assert!(load_or_create_secret(&config).unwrap().is_none());
+    config.auth.jwks_file = None;
+    config.auth.issuer_url = Some("https://issuer.example".into());
+    assert!(load_or_create_secret(&config).unwrap().is_none());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file was created");
 }
 
@@ -103,6 +106,7 @@ fn a_minted_token_is_accepted_by_servers_with_its_secret() {
     let mut config = config(folder.path());
     config.auth.issuer = Some("https://issuer.example".into());
     config.auth.audience = Some("runyard".into());
+    config.auth.client_ids = vec!["app".into()];
     let secret = load_or_create_secret(&config).unwrap().unwrap();
     let grant = Grant {
         subject: "me".into(),

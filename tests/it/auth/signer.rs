@@ -6,8 +6,10 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+        ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+        RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+        RsaEncoding, RsaKeyPair,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -28,9 +30,19 @@ pub struct Signer {
     kid: String,
 }
 
+/// The algorithms of an RSA key.
+static RSA: [(&str, &dyn RsaEncoding); 6] = [
+    ("RS256", &RSA_PKCS1_SHA256),
+    ("RS384", &RSA_PKCS1_SHA384),
+    ("RS512", &RSA_PKCS1_SHA512),
+    ("PS256", &RSA_PSS_SHA256),
+    ("PS384", &RSA_PSS_SHA384),
+    ("PS512", &RSA_PSS_SHA512),
+];
+
 enum Key {
     Secret(Vec<u8>),
-    Rsa(Box<RsaKeyPair>),
+    Rsa(Box<RsaKeyPair>, &'static str),
     Ec {
         pkcs8: Vec<u8>,
         curve: &'static EcdsaSigningAlgorithm,
@@ -67,7 +79,25 @@ impl Signer {
     }
 
     pub fn rsa() -> Self {
-        Self::new(Key::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())))
+        Self::rsa_with("RS256")
+    }
+
+    /// An RSA key that signs with this algorithm.
+    pub fn rsa_with(alg: &'static str) -> Self {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        Self::new(Key::Rsa(Box::new(key), alg))
+    }
+
+    /// A key that signs with this algorithm. Tokens with HS256 are signed with `secret`.
+    pub fn with_algorithm(alg: &str, secret: &str) -> Self {
+        match alg {
+            "HS256" => Self::from_secret(secret.as_bytes()),
+            "ES256" => Self::ec(),
+            "ES384" => Self::ec_p384(),
+            "ES512" => Self::ec_p521(),
+            "EdDSA" => Self::ed(),
+            _ => Self::rsa_with(RSA.iter().find(|(name, _)| *name == alg).unwrap().0),
+        }
     }
 
     pub fn ec() -> Self {
@@ -76,6 +106,10 @@ impl Signer {
 
     pub fn ec_p384() -> Self {
         Self::on_curve(&ECDSA_P384_SHA384_FIXED_SIGNING)
+    }
+
+    pub fn ec_p521() -> Self {
+        Self::on_curve(&ECDSA_P521_SHA512_FIXED_SIGNING)
     }
 
     fn on_curve(curve: &'static EcdsaSigningAlgorithm) -> Self {
@@ -95,12 +129,21 @@ impl Signer {
     }
 
     pub fn alg(&self) -> &'static str {
-        match self.key {
+        match &self.key {
             Key::Secret(_) => "HS256",
-            Key::Rsa(_) => "RS256",
-            Key::Ec { .. } => "ES256",
+            Key::Rsa(_, alg) => alg,
+            Key::Ec { .. } => match self.public_bytes().len() {
+                65 => "ES256",
+                97 => "ES384",
+                _ => "ES512",
+            },
             Key::Ed(_) => "EdDSA",
         }
+    }
+
+    /// Signs claims with a header that names the key.
+    pub fn sign_with_kid(&self, claims: &Value) -> String {
+        self.sign_with_header(&json!({"typ": "JWT", "alg": self.alg(), "kid": self.kid}), claims)
     }
 
     pub fn sign(&self, claims: &Value) -> String {
@@ -128,9 +171,10 @@ impl Signer {
                 mac.update(signed);
                 mac.finalize().into_bytes().to_vec()
             }
-            Key::Rsa(key) => {
+            Key::Rsa(key, alg) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed, &mut signature)
+                let (_, encoding) = RSA.iter().find(|(name, _)| name == alg).unwrap();
+                key.sign(*encoding, &SystemRandom::new(), signed, &mut signature)
                     .unwrap();
                 signature
             }
@@ -165,7 +209,7 @@ impl Signer {
     fn public_bytes(&self) -> Vec<u8> {
         match &self.key {
             Key::Secret(secret) => secret.clone(),
-            Key::Rsa(key) => key.public_key().as_ref().to_vec(),
+            Key::Rsa(key, _) => key.public_key().as_ref().to_vec(),
             Key::Ec { pkcs8, curve } => EcdsaKeyPair::from_pkcs8(curve, pkcs8)
                 .unwrap()
                 .public_key()
@@ -180,7 +224,7 @@ impl Signer {
         let bytes = self.public_bytes();
         match &self.key {
             Key::Secret(_) => json!({"kty": "oct", "kid": self.kid, "k": base64(&bytes)}),
-            Key::Rsa(_) => {
+            Key::Rsa(..) => {
                 // An RSAPublicKey with 2048 bits consists of a 9-byte header, the modulus, two more bytes, and the
                 // exponent.
                 let (n, e) = (&bytes[9..265], &bytes[bytes.len() - 3..]);
@@ -188,7 +232,11 @@ impl Signer {
             }
             Key::Ec { .. } => {
                 let (x, y) = bytes[1..].split_at(bytes.len() / 2);
-                let curve = if x.len() == 32 { "P-256" } else { "P-384" };
+                let curve = match x.len() {
+                    32 => "P-256",
+                    48 => "P-384",
+                    _ => "P-521",
+                };
                 json!({"kty": "EC", "kid": self.kid, "crv": curve, "x": base64(x), "y": base64(y)})
             }
             Key::Ed(_) => json!({"kty": "OKP", "kid": self.kid, "crv": "Ed25519", "x": base64(&bytes)}),

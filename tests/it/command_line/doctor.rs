@@ -8,7 +8,13 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{runyard, stdout};
-use crate::test_server::{TestServer, on_every_database};
+use crate::{
+    auth::{
+        issuer::{Issuer, Says},
+        signer::Signer,
+    },
+    test_server::{TestServer, on_every_database},
+};
 
 /// Runs `runyard doctor` on a folder with this configuration. Returns the name, verdict and message of each check, and
 /// the exit status.
@@ -206,6 +212,70 @@ async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
+    let issuer = Issuer::start(&[Signer::ec().jwk()]).await;
+    let auth = async |settings: &str| {
+        let config = format!("[auth]\n{settings}\n");
+        tokio::task::spawn_blocking(move || examine(&config, |_| {}))
+            .await
+            .unwrap()
+    };
+    let (issuer_url, jwks_url) = (
+        format!("issuer_url = \"{}\"", issuer.issuer),
+        format!("jwks_url = \"{}\"", issuer.url),
+    );
+    for (settings, claims, provider) in [
+        (format!("{issuer_url}\naudience = \"a\""), "ok", "ok"),
+        (format!("{issuer_url}\nclient_ids = [\"a\"]"), "ok", "ok"),
+        (issuer_url.clone(), "warn", "ok"),
+        (format!("{jwks_url}\naudience = \"a\""), "warn", "ok"),
+        (format!("{jwks_url}\naudience = \"a\"\nissuer = \"b\""), "ok", "ok"),
+        (
+            format!("{issuer_url}\naudience = \"a\"\nallow_private_http = true"),
+            "ok",
+            "warn",
+        ),
+        (format!("{issuer_url}\naudience = \"a\"\nissuer = \"b\""), "ok", "bad"),
+        (
+            "issuer_url = \"http://issuer.example\"\naudience = \"a\"".into(),
+            "ok",
+            "bad",
+        ),
+    ] {
+        let (checks, code) = auth(&settings).await;
+        assert_eq!(verdict(&checks, "token claims").0, claims, "{settings}: {checks:?}");
+        assert_eq!(
+            verdict(&checks, "identity provider").0,
+            provider,
+            "{settings}: {checks:?}"
+        );
+        assert_eq!(code, Some(i32::from(provider == "bad")), "{settings}: {checks:?}");
+    }
+    let mut short = Signer::rsa().jwk();
+    short["n"] = "AQAB".into();
+    issuer.say(Says::Keys(vec![short, Signer::ec().jwk()]));
+    let (checks, _) = auth(&issuer_url).await;
+    let (found, message) = verdict(&checks, "identity provider");
+    assert!(
+        found == "warn" && message.contains("1 usable key") && message.contains("17 bits"),
+        "{message}"
+    );
+    issuer.say_document(serde_json::json!({"issuer": "https://other.example", "jwks_uri": issuer.url}));
+    let (checks, code) = auth(&issuer_url).await;
+    let (found, message) = verdict(&checks, "identity provider");
+    assert!(
+        found == "bad" && code == Some(1) && message.contains("exactly equal"),
+        "{message}"
+    );
+    // Without an identity provider there is nothing to check.
+    let (checks, _) = auth("").await;
+    assert!(
+        checks.iter().all(|[name, ..]| name != "identity provider"),
+        "{checks:?}"
+    );
 }
 
 #[test]

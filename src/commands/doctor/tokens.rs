@@ -1,0 +1,73 @@
+//! Token checks of `runyard doctor`: the secret, the rules for claims, and the public keys of the identity provider.
+
+use super::Check;
+use crate::{
+    config::{Auth, Config},
+    wire::jwt::{self, Verifier},
+};
+
+/// Runs all token checks. Loads the public keys as the server does, but creates no secret.
+pub(super) async fn checks(config: &Config) -> Vec<Check> {
+    let mut checks = vec![secret(config)];
+    if config.auth.has_public_keys() {
+        checks.push(rules(&config.auth));
+        checks.extend(keys(&config.auth).await);
+    }
+    checks
+}
+
+fn secret(config: &Config) -> Check {
+    match jwt::load_secret(config) {
+        Err(error) => Check::bad("tokens", error.message()),
+        Ok(Some(_)) => Check::ok("tokens", "the secret is long enough and its file is private"),
+        Ok(None) if config.auth.has_public_keys() => Check::ok("tokens", "verified with public keys only"),
+        Ok(None) => Check::ok("tokens", "the first start will create a secret in the data folder"),
+    }
+}
+
+/// Checks that tokens for other services are refused.
+fn rules(auth: &Auth) -> Check {
+    let name = "token claims";
+    if auth.expected_issuer().is_none() {
+        let message =
+            "tokens of every issuer are accepted: set auth.issuer_url, or auth.issuer if you use auth.jwks_url";
+        return Check::warn(name, message);
+    }
+    if auth.audience.is_none() && auth.client_ids.is_empty() {
+        let message = "tokens that your identity provider issued for other services are accepted: set auth.audience, or \
+                       auth.client_ids if the tokens have no aud";
+        return Check::warn(name, message);
+    }
+    Check::ok(name, "the issuer, and the audience or the client, are checked")
+}
+
+/// Loads the public keys. Plain http is fine on this machine, but on a network it lets others replace the keys.
+async fn keys(auth: &Auth) -> Option<Check> {
+    let name = "identity provider";
+    // The public keys can be loaded without the secret.
+    let verifier = match Verifier::new(auth, None) {
+        Ok(verifier) => verifier,
+        Err(error) => return Some(Check::bad(name, error.message())),
+    };
+    let keys = verifier.inspect_keys().await?;
+    let usable = match keys.usable {
+        Ok(usable) => format!("{usable} usable key(s) from {}", keys.source),
+        Err(why) => {
+            let message = format!(
+                "the keys of {} cannot be loaded ({why}): tokens are refused until this is fixed",
+                keys.source
+            );
+            return Some(Check::bad(name, message));
+        }
+    };
+    Some(match keys.problems {
+        Some(problems) => Check::warn(name, format!("{usable}; other keys cannot be used: {problems}")),
+        None if auth.allow_private_http => Check::warn(
+            name,
+            format!(
+                "{usable}; auth.allow_private_http permits unencrypted http, so a machine in that network could replace the keys"
+            ),
+        ),
+        None => Check::ok(name, usable),
+    })
+}

@@ -1,0 +1,73 @@
+//! The signature algorithms of public keys.
+//!
+//! Used by `jwk`, which selects the algorithms of a key, and by `keys`. Each type of key has its own list. HS256 is in
+//! none of these lists, so a public key never serves as an HMAC secret.
+
+use aws_lc_rs::signature::{self, VerificationAlgorithm};
+
+/// A signature algorithm.
+#[derive(Debug)]
+pub(super) struct Algorithm {
+    /// The names of the algorithm in the header of a token and in a JWK.
+    pub(super) names: &'static [&'static str],
+    /// The implementation of the algorithm.
+    pub(super) verification: &'static dyn VerificationAlgorithm,
+}
+
+/// The algorithms of an RSA key (RFC 7518).
+pub(super) static RSA: [Algorithm; 6] = [
+    Algorithm {
+        names: &["RS256"],
+        verification: &signature::RSA_PKCS1_2048_8192_SHA256,
+    },
+    Algorithm {
+        names: &["RS384"],
+        verification: &signature::RSA_PKCS1_2048_8192_SHA384,
+    },
+    Algorithm {
+        names: &["RS512"],
+        verification: &signature::RSA_PKCS1_2048_8192_SHA512,
+    },
+    Algorithm {
+        names: &["PS256"],
+        verification: &signature::RSA_PSS_2048_8192_SHA256,
+    },
+    Algorithm {
+        names: &["PS384"],
+        verification: &signature::RSA_PSS_2048_8192_SHA384,
+    },
+    Algorithm {
+        names: &["PS512"],
+        verification: &signature::RSA_PSS_2048_8192_SHA512,
+    },
+];
+
+/// The algorithm of a key on the curve P-256 (RFC 7518).
+pub(super) static P256: [Algorithm; 1] = [Algorithm {
+    names: &["ES256"],
+    verification: &signature::ECDSA_P256_SHA256_FIXED,
+}];
+
+/// The algorithm of a key on the curve P-384 (RFC 7518).
+pub(super) static P384: [Algorithm; 1] = [Algorithm {
+    names: &["ES384"],
+    verification: &signature::ECDSA_P384_SHA384_FIXED,
+}];
+
+/// The algorithm of a key on the curve P-521 (RFC 7518).
+pub(super) static P521: [Algorithm; 1] = [Algorithm {
+    names: &["ES512"],
+    verification: &signature::ECDSA_P521_SHA512_FIXED,
+}];
+
+/// The algorithm of a key on the curve Ed25519 (RFC 8037). RFC 9864 has added the second name.
+pub(super) static ED25519: [Algorithm; 1] = [Algorithm {
+    names: &["EdDSA", "Ed25519"],
+    verification: &signature::ED25519,
+}];
+
+/// Returns true if a public key can have an algorithm with this name.
+pub(super) fn is_known(name: &str) -> bool {
+    let all = RSA.iter().chain(&P256).chain(&P384).chain(&P521).chain(&ED25519);
+    all.flat_map(|algorithm| algorithm.names).any(|known| *known == name)
+}

@@ -1,0 +1,167 @@
+//! Keeps the public keys of a source in memory, and loads them again.
+//!
+//! Called by `jwt`. The keys are loaded at start, when they are older than five minutes, and when a token needs a key
+//! that is not among them. Anyone can send such tokens, so the rate of these loads is limited, even if a load fails.
+//! After a failed load, the previous keys stay in use.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{
+    keys::KeySet,
+    source::{self, Source},
+};
+use crate::error::Result;
+
+/// Age at which the keys are stale and are loaded again, in seconds.
+const TTL_SECONDS: i64 = 300;
+/// Minimum time between two attempts to replace stale keys, in seconds.
+const STALE_RETRY_SECONDS: i64 = 60;
+/// Maximum number of loads in a row because of unknown keys.
+const UNKNOWN_BURST: i64 = 3;
+/// Time in seconds after which one more load because of unknown keys is permitted.
+const UNKNOWN_SECONDS: i64 = 5;
+
+/// Reason for loading the keys.
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    /// The keys are stale.
+    Stale,
+    /// A token needs a key that is not among the loaded keys.
+    UnknownKey,
+}
+
+/// The public keys of a source.
+#[derive(Debug)]
+pub(super) struct KeyCache {
+    source: Source,
+    keys: ArcSwap<KeySet>,
+    /// This lock is held during a load. A request whose token needs an unknown key waits for the load. Other requests
+    /// do not wait, and use the stale keys.
+    gate: Arc<Mutex<()>>,
+    attempts: AtomicU64,
+    tried_at: AtomicI64,
+    loaded_at: AtomicI64,
+    /// The time from which on the full number of loads because of unknown keys is permitted again.
+    replenished_at: AtomicI64,
+}
+
+impl KeyCache {
+    /// Creates a cache. Reads the keys of a file, and loads nothing from a URL yet.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST if the file cannot be read or contains no usable key.
+    pub(super) fn new(source: Source) -> Result<Arc<Self>> {
+        let keys = match &source {
+            Source::File(path) => source::read_file(path)?,
+            Source::Jwks(..) | Source::Issuer(..) => KeySet::default(),
+        };
+        warn_of_problems(&source, &keys, None);
+        Ok(Arc::new(Self {
+            source,
+            keys: ArcSwap::from_pointee(keys),
+            gate: Arc::default(),
+            attempts: AtomicU64::new(0),
+            tried_at: AtomicI64::new(i64::MIN),
+            loaded_at: AtomicI64::new(i64::MIN),
+            replenished_at: AtomicI64::new(i64::MIN),
+        }))
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The most recently loaded keys.
+    pub(super) fn keys(&self) -> Arc<KeySet> {
+        self.keys.load_full()
+    }
+
+    /// Loads the keys if they are stale, and returns true if it did so. If another caller is already loading them, this
+    /// method returns immediately, and the old keys stay in use.
+    pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
+        if !self.wants(Why::Stale, now) {
+            return false;
+        }
+        match Arc::clone(&self.gate).try_lock_owned() {
+            Ok(gate) => self.refresh(Why::Stale, now, gate).await,
+            Err(_) => false,
+        }
+    }
+
+    /// Loads the keys because a token needs a key that is not among `known`, unless they were loaded while this method
+    /// waited. Returns the keys if they are no longer `known`.
+    pub(super) async fn refresh_for_unknown_key(
+        self: &Arc<Self>,
+        known: &Arc<KeySet>,
+        now: i64,
+    ) -> Option<Arc<KeySet>> {
+        let attempts = self.attempts.load(Ordering::Acquire);
+        let gate = Arc::clone(&self.gate).lock_owned().await;
+        if Arc::ptr_eq(&self.keys(), known) && self.attempts.load(Ordering::Acquire) == attempts {
+            self.refresh(Why::UnknownKey, now, gate).await;
+        }
+        let keys = self.keys();
+        (!Arc::ptr_eq(&keys, known)).then_some(keys)
+    }
+
+    fn wants(&self, why: Why, now: i64) -> bool {
+        let age = |at: &AtomicI64| now.saturating_sub(at.load(Ordering::Acquire));
+        match why {
+            Why::Stale => age(&self.loaded_at) >= TTL_SECONDS && age(&self.tried_at) >= STALE_RETRY_SECONDS,
+            Why::UnknownKey => age(&self.replenished_at) >= -(UNKNOWN_BURST - 1) * UNKNOWN_SECONDS,
+        }
+    }
+
+    // The load runs in its own task, so that it continues if the client disconnects.
+    async fn refresh(self: &Arc<Self>, why: Why, now: i64, gate: OwnedMutexGuard<()>) -> bool {
+        if !self.wants(why, now) {
+            return false;
+        }
+        if matches!(why, Why::UnknownKey) {
+            let from = self.replenished_at.load(Ordering::Acquire).max(now);
+            self.replenished_at.store(from + UNKNOWN_SECONDS, Ordering::Release);
+        }
+        let cache = Arc::clone(self);
+        let loading = tokio::spawn(async move {
+            let _gate = gate;
+            cache.load(now).await;
+        });
+        drop(loading.await);
+        true
+    }
+
+    async fn load(&self, now: i64) {
+        self.tried_at.store(now, Ordering::Release);
+        let loaded = self.source.load().await;
+        self.attempts.fetch_add(1, Ordering::AcqRel);
+        match loaded {
+            Ok(keys) => {
+                let before = self.keys.swap(Arc::new(keys));
+                self.loaded_at.store(now, Ordering::Release);
+                warn_of_problems(&self.source, &self.keys(), Some(before.as_ref()));
+            }
+            Err(why) if self.keys().is_empty() => {
+                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; the next token tries again");
+            }
+            Err(why) => {
+                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; keeping the previous keys");
+            }
+        }
+    }
+}
+
+/// Logs the keys that cannot be used, unless the log contains them already.
+fn warn_of_problems(source: &Source, keys: &KeySet, before: Option<&KeySet>) {
+    let problems = keys.problems();
+    if let Some(problems) = &problems
+        && before.and_then(KeySet::problems).as_ref() != Some(problems)
+    {
+        tracing::warn!(%source, problems, "some keys of the JWKS cannot be used; the other keys verify tokens");
+    }
+}

@@ -1,0 +1,161 @@
+//! The place from which the public keys are loaded: a file, a URL, or the discovery document of an issuer.
+//!
+//! Used by `key_cache`. A discovery document (OpenID Connect Discovery 1.0) is fetched together with the keys, so a new
+//! URL of the keys is noticed too. Invariant: keys come only from the configured issuer, so a document that names
+//! another issuer is refused.
+
+use std::{
+    fmt,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::{
+    keys::KeySet,
+    remote::{Fetcher, MAX_DOCUMENT_BYTES},
+};
+use crate::{
+    blocking,
+    config::Auth,
+    error::{Error, Result},
+};
+
+/// The path of a discovery document below its issuer.
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+/// The place from which the public keys are loaded.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A JWKS file.
+    File(PathBuf),
+    /// The URL of a JWKS.
+    Jwks(Fetcher, Url),
+    /// An issuer, and the URL of its discovery document.
+    Issuer(Fetcher, String, Url),
+}
+
+/// The members of a discovery document that the server uses.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Jwks(_, url) => url.fmt(f),
+            Self::Issuer(_, issuer, _) => issuer.fmt(f),
+        }
+    }
+}
+
+impl Source {
+    /// Returns the configured source; `None` if only a secret verifies tokens.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST if the settings contradict each other or a URL is not permitted.
+    pub(super) fn of(auth: &Auth) -> Result<Option<Self>> {
+        let fetcher = || Fetcher::new(auth.allow_private_http);
+        match (&auth.jwks_file, &auth.jwks_url, &auth.issuer_url) {
+            (None, None, None) => Ok(None),
+            (Some(path), None, None) => Ok(Some(Self::File(path.clone()))),
+            (None, Some(url), None) => {
+                let fetcher = fetcher()?;
+                let url = fetcher.check(url).map_err(refused("auth.jwks_url"))?;
+                Ok(Some(Self::Jwks(fetcher, url)))
+            }
+            (None, None, Some(issuer)) => {
+                let fetcher = fetcher()?;
+                let url = discovery_url(&fetcher, issuer).map_err(refused("auth.issuer_url"))?;
+                if auth.issuer.as_ref().is_some_and(|other| other != issuer) {
+                    return Err(Error::invalid(
+                        "auth.issuer and auth.issuer_url differ; remove auth.issuer",
+                    ));
+                }
+                Ok(Some(Self::Issuer(fetcher, issuer.clone(), url)))
+            }
+            _ => Err(Error::invalid(
+                "auth.jwks_file, auth.jwks_url and auth.issuer_url exclude each other; keep one of them",
+            )),
+        }
+    }
+
+    /// Loads the keys.
+    ///
+    /// # Errors
+    /// The reason why no keys could be loaded, with the file or URL.
+    pub(super) async fn load(&self) -> Result<KeySet, String> {
+        match self {
+            Self::File(path) => {
+                let path = path.clone();
+                let read = blocking::run("reading the JWKS file failed", move || read_file(&path)).await;
+                read.map_err(|error| error.message().to_owned())
+            }
+            Self::Jwks(fetcher, url) => fetch_keys(fetcher, url).await,
+            Self::Issuer(fetcher, issuer, url) => {
+                let text = fetcher.get(url).await?;
+                let keys = keys_url(fetcher, issuer, &text).map_err(|why| format!("{url}: {why}"))?;
+                fetch_keys(fetcher, &keys).await
+            }
+        }
+    }
+}
+
+fn refused(setting: &'static str) -> impl Fn(String) -> Error {
+    move |why| Error::invalid(format!("{setting}: {why}"))
+}
+
+/// Reads a JWKS file.
+///
+/// # Errors
+/// INVALID_REQUEST with the path, if the file cannot be read or contains no usable key.
+pub(super) fn read_file(path: &Path) -> Result<KeySet> {
+    let name = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| Error::invalid(format!("the JWKS file {name} cannot be read: {error}")))?;
+    if text.len() as u64 > MAX_DOCUMENT_BYTES {
+        return Err(Error::invalid(format!(
+            "the JWKS file {name} is larger than {MAX_DOCUMENT_BYTES} bytes"
+        )));
+    }
+    KeySet::parse(&text).map_err(|why| Error::invalid(format!("the JWKS file {name}: {why}")))
+}
+
+async fn fetch_keys(fetcher: &Fetcher, url: &Url) -> Result<KeySet, String> {
+    let text = fetcher.get(url).await?;
+    KeySet::parse(&text).map_err(|why| format!("{url}: {why}"))
+}
+
+/// Returns the URL of an issuer's discovery document. A slash at the end of the issuer is not repeated.
+fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
+    if issuer.contains(WELL_KNOWN) {
+        return Err(format!("{issuer:?} must be the issuer, without {WELL_KNOWN}"));
+    }
+    if issuer.contains(['?', '#']) {
+        return Err(format!("{issuer:?} must not contain a query or a fragment"));
+    }
+    fetcher.check(&format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/')))
+}
+
+/// Returns the URL of the keys from a discovery document.
+fn keys_url(fetcher: &Fetcher, issuer: &str, text: &str) -> Result<Url, String> {
+    let document: Discovery =
+        serde_json::from_str(text).map_err(|error| format!("this is not a discovery document: {error}"))?;
+    if document.issuer != issuer {
+        return Err(format!(
+            "this document belongs to the issuer {:?}, but auth.issuer_url is {issuer:?}; both must be exactly equal",
+            document.issuer
+        ));
+    }
+    fetcher
+        .check(&document.jwks_uri)
+        .map_err(|why| format!("jwks_uri: {why}"))
+}
