@@ -257,3 +257,50 @@ where
         Box::pin(async move { Ok(connect.serve(grpc, request).await) })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    /// Sends a call to a service whose response has one message of two bytes, and metadata before and after it.
+    async fn call(content_type: &str) -> Response<Body> {
+        let grpc = service_fn(|request: Request<tonic::body::Body>| async move {
+            assert_eq!(request.uri().path(), "/a.B/C");
+            assert_eq!(request.headers()["content-type"], "application/grpc");
+            let trailers = HeaderMap::from_iter([
+                (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0")),
+                (HeaderName::from_static("x-cost"), HeaderValue::from_static("3")),
+            ]);
+            let message = Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]);
+            let frames = [Frame::data(message), Frame::trailers(trailers)].map(Ok::<_, Status>);
+            let mut response = Response::new(tonic::body::Body::new(StreamBody::new(futures::stream::iter(frames))));
+            response.headers_mut().insert("x-first", HeaderValue::from_static("yes"));
+            Ok::<_, Infallible>(response)
+        });
+        let pool = DescriptorPool::new();
+        let connect = Connect::new(&pool, Arc::new(Codec::new(&pool)), &Options::default());
+        let request = Request::post("/a.B/C").header("content-type", content_type);
+        connect.over(grpc).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn trailing_metadata_is_in_prefixed_headers_or_in_the_last_envelope() {
+        let unary = call("application/proto").await;
+        assert_eq!((&unary.headers()["x-first"], &unary.headers()["trailer-x-cost"]), (&"yes", &"3"));
+        assert!(unary.headers().keys().all(|name| !name.as_str().contains("grpc")));
+        assert_eq!(unary.into_body().collect().await.unwrap().to_bytes(), [8, 1].as_slice());
+
+        let stream = call("application/connect+proto").await;
+        assert_eq!(stream.headers()["x-first"], "yes");
+        let body = stream.into_body().collect().await.unwrap().to_bytes();
+        let end = br#"{"metadata":{"x-cost":["3"]}}"#;
+        let expected = [&[0, 0, 0, 0, 2, 8, 1, 2, 0, 0, 0, 29][..], end].concat();
+        assert_eq!(body, expected);
+    }
+}
