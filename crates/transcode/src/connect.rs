@@ -194,7 +194,7 @@ fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
 
 /// Returns the metadata among the headers or trailers of a gRPC response, without the headers that a protocol defines.
 fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    const DEFINED: [HeaderName; 8] = [
+    static DEFINED: [HeaderName; 8] = [
         header::CONTENT_TYPE,
         header::CONTENT_LENGTH,
         header::CONTENT_ENCODING,

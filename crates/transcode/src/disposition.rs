@@ -4,6 +4,8 @@
 //! `filename*` (RFC 8187), encoded words (RFC 2047, .NET), percent-encoding (browsers encode `"` and line breaks, some
 //! libraries the whole name), backslashes before quotes, and Latin-1. `filename*` takes precedence over `filename`.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use encoding_rs::{Encoding, WINDOWS_1252};
 use percent_encoding::percent_decode_str;
@@ -21,7 +23,7 @@ impl Disposition {
     /// Reads a header.
     pub fn read(header: &[u8]) -> Self {
         let header = match str::from_utf8(header) {
-            Ok(text) => text.into(),
+            Ok(text) => Cow::Borrowed(text),
             Err(_) => WINDOWS_1252.decode_without_bom_handling(header).0,
         };
         let parameters = parameters(&header);

@@ -210,6 +210,14 @@ impl Form {
         }
     }
 
+    fn too_much_text(&self) -> Error {
+        let limit = self.limits.text_bytes;
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("the form's text is larger than {limit} bytes"),
+        )
+    }
+
     async fn text(
         &mut self,
         draft: &mut Draft<'_>,
@@ -217,23 +225,23 @@ impl Form {
         (name, is_file): (&str, bool),
         mut part: Field<'static>,
     ) -> Result<()> {
-        let mut bytes = Vec::new();
         let charset = part.content_type().and_then(|kind| kind.get_param("charset"));
         let charset = charset.map(|charset| charset.as_str().to_owned());
+        let mut unknown = draft.check_form_name(name).err();
+        let mut bytes = Vec::new();
         while let Some(piece) = part.chunk().await.map_err(|error| form_error(error, self.limits))? {
-            draft.check_form_name(name)?;
-            self.text_left = self.text_left.checked_sub(piece.len()).ok_or_else(|| {
-                let limit = self.limits.text_bytes;
-                Error::new(
-                    ErrorKind::TooLarge,
-                    format!("the form's text is larger than {limit} bytes"),
-                )
-            })?;
+            let Some(left) = self.text_left.checked_sub(piece.len()) else {
+                return Err(unknown.take().unwrap_or_else(|| self.too_much_text()));
+            };
+            self.text_left = left;
             bytes.extend_from_slice(&piece);
         }
         // Browsers send an empty part for each empty input of a form, including file inputs.
         if bytes.is_empty() {
             return Ok(());
+        }
+        if let Some(error) = unknown {
+            return Err(error);
         }
         let wrong = |what: &str| Err(Error::invalid_field(name.to_owned(), format!("{name}: {what}")));
         if name == files_field {

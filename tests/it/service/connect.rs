@@ -61,7 +61,7 @@ async fn a_run_over_connect() {
             let run = json!({"agentRunId": started["agentRunId"]});
             let (events, end) = messages(stream(&caller, "RunService/StreamRun", &run)).await;
             assert_eq!(end, json!({}));
-            let sequences: Vec<_> = events.iter().map(|event| text(event, "sequence").parse().unwrap()).collect();
+            let sequences: Vec<usize> = events.iter().map(|event| text(event, "sequence").parse().unwrap()).collect();
             assert_eq!(sequences, (1..=events.len()).collect::<Vec<_>>());
             let last = events.last().unwrap();
             assert_eq!(last["status"]["status"], "RUN_STATUS_COMPLETED", "{last}");

@@ -50,7 +50,7 @@ where
             let mut json = Vec::with_capacity(single.message.len() * 2 + 64);
             let written = shared.codec.encode(method.output, Dialect::Canonical, &single.message, &mut json);
             written.map_err(Error::from)?;
-            json.into()
+            Bytes::from(json)
         }
         _ => single.message.clone(),
     };
