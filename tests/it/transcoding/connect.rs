@@ -304,6 +304,11 @@ async fn messages_may_be_compressed_in_both_directions() {
             .await;
         assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
     }
+    // An empty message is not compressed, whatever the header says.
+    let told = with(&server, &[("content-encoding", "gzip")])
+        .post("Shelves/GetBook", PROTO, "")
+        .await;
+    assert_eq!(told.status, 200);
     let told = client(&server).post("Shelves/GetBook", JSON, "{}").await;
     assert_eq!(told.header("content-encoding"), "", "the client does not accept compression");
     let told = with(&server, &[("content-encoding", "br")])

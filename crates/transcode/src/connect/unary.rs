@@ -102,7 +102,8 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
 /// # Errors
 /// 413 if the output exceeds `max_bytes`, 400 if the input is invalid.
 pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Error> {
-    let Some(encoding) = encoding else {
+    // An empty message is never compressed.
+    let Some(encoding) = encoding.filter(|_| !message.is_empty()) else {
         return Ok(message);
     };
     let unpacked = encoding.decompress(&message, max_bytes);
