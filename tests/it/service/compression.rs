@@ -10,7 +10,7 @@ use runyard_upstream::Turn;
 use serde_json::json;
 
 use super::call::framed;
-use crate::test_server::{Caller, TEST_TIMEOUT, on_every_database};
+use crate::test_server::{Caller, TEST_TIMEOUT, on_every_database, on_every_database_with};
 
 const ENCODINGS: [(&str, Encoding); 2] = [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd)];
 
@@ -81,8 +81,9 @@ async fn requests_may_be_compressed() {
 
 #[tokio::test]
 async fn large_messages_of_answers_are_compressed_if_the_client_accepts_it() {
-    on_every_database(
+    on_every_database_with(
         |_| Turn::text("x"),
+        |config| config.limits = runyard::config::Limits::Off,
         async |server| {
             let caller = server.caller("ann");
             let list = framed(&v1::ListThreadsRequest::default().encode_to_vec());
