@@ -12,7 +12,7 @@ use std::{
 use axum_core::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use tonic::Status;
 use tower::{BoxError, ServiceExt};
