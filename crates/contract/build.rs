@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let error_model = out.join("error_model");
     fs::create_dir_all(&error_model)?;
     let mut errors = protox::Compiler::new([FOLDER])?;
-    errors.include_imports(true).open_files(ERROR_MODEL)?;
+    errors.include_imports(true).include_source_info(true);
+    errors.open_files(ERROR_MODEL)?;
     let raw = errors.encode_file_descriptor_set();
     fs::write(out.join("error_model.bin"), &raw)?;
     prost_build::Config::new()

@@ -190,7 +190,10 @@ mod tests {
             .chunks(piece)
             .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))))
             .collect();
-        let answer = compressed(Response::new(Body::new(StreamBody::new(stream::iter(pieces)))), encoding);
+        let answer = compressed(
+            Response::new(Body::new(StreamBody::new(stream::iter(pieces)))),
+            encoding,
+        );
         assert_eq!(answer.headers()[ENCODING], encoding.as_str());
         let received = answer.into_body().collect().await.unwrap().to_bytes();
         let mut rest = &received[..];

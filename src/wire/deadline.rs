@@ -33,11 +33,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 struct Expires(Instant);
 
 /// Ends a call if it has no response at its deadline.
-pub(super) async fn end_call(
-    State(connect): State<Connect>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn end_call(State(connect): State<Connect>, mut request: Request<Body>, next: Next) -> Response<Body> {
     let protocol = Protocol::of(&request);
     let timeout = match timeout_of(protocol, request.headers()) {
         Ok(Some(timeout)) if timeout <= MAX_TIMEOUT => timeout,

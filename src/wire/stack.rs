@@ -14,14 +14,7 @@
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    middleware::from_fn_with_state,
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, body::Body, extract::State, middleware::from_fn_with_state, response::IntoResponse, routing::get};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use runyard_transcode::{Options, Transcoder, connect::Connect, route::Routed};

@@ -57,7 +57,11 @@ fn raw_of(text: &str) -> Option<Vec<u8>> {
 
 /// Returns the byte with these two hexadecimal digits.
 fn byte_of(digits: &[u8; 2]) -> Option<u8> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let digit = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     Some(digit(digits[0])? * 16 + digit(digits[1])?)
 }
 
@@ -115,6 +119,9 @@ mod tests {
             assert_eq!(raw_of(text), None, "{text}: UTF-8 has no other text");
         }
         // Separators and dots are never decoded.
-        assert_eq!(raw_of("%2e%2e%2f%ff%00").as_deref(), Some(b"%2e%2e%2f\xff%00".as_slice()));
+        assert_eq!(
+            raw_of("%2e%2e%2f%ff%00").as_deref(),
+            Some(b"%2e%2e%2f\xff%00".as_slice())
+        );
     }
 }

@@ -92,9 +92,7 @@ impl Walk {
             until: Instant::now() + limits.time,
             cut: None,
         };
-        let behind = behind
-            .and_then(|path| below(path, start))
-            .unwrap_or_default();
+        let behind = behind.and_then(|path| below(path, start)).unwrap_or_default();
         let mut parts = behind.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
         let first = parts.next().map(<[u8]>::to_vec);
         walk.enter(start.to_vec(), first.clone())

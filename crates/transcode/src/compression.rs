@@ -158,9 +158,15 @@ mod tests {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let small = encoding.compress(&bomb).unwrap();
             let refused = encoding.decompress(&small, 1_000_000).unwrap_err();
-            assert!(matches!(refused, DecompressError::TooLarge(1_000_000)), "{encoding:?}: {refused}");
+            assert!(
+                matches!(refused, DecompressError::TooLarge(1_000_000)),
+                "{encoding:?}: {refused}"
+            );
             let refused = encoding.decompress(b"not compressed", 1_000_000).unwrap_err();
-            assert!(matches!(refused, DecompressError::Invalid(_)), "{encoding:?}: {refused}");
+            assert!(
+                matches!(refused, DecompressError::Invalid(_)),
+                "{encoding:?}: {refused}"
+            );
         }
     }
 
@@ -178,7 +184,11 @@ mod tests {
             ("identity", None),
             ("", None),
         ] {
-            assert_eq!(Encoding::accepted(&headers(value), &ACCEPT_ENCODING), accepted, "{value}");
+            assert_eq!(
+                Encoding::accepted(&headers(value), &ACCEPT_ENCODING),
+                accepted,
+                "{value}"
+            );
         }
         for (value, declared) in [
             ("gzip", Ok(Some(Encoding::Gzip))),
@@ -187,7 +197,11 @@ mod tests {
             ("br", Err(UnknownEncoding)),
             ("gzip, gzip", Err(UnknownEncoding)),
         ] {
-            assert_eq!(Encoding::declared(&headers(value), &CONTENT_ENCODING), declared, "{value}");
+            assert_eq!(
+                Encoding::declared(&headers(value), &CONTENT_ENCODING),
+                declared,
+                "{value}"
+            );
         }
         assert_eq!(Encoding::declared(&HeaderMap::new(), &CONTENT_ENCODING), Ok(None));
     }

@@ -225,7 +225,9 @@ fn unsupported() -> Response<Body> {
 fn wrong_verb() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
 
@@ -280,13 +282,19 @@ mod tests {
             let message = Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]);
             let frames = [Frame::data(message), Frame::trailers(trailers)].map(Ok::<_, Status>);
             let mut response = Response::new(tonic::body::Body::new(StreamBody::new(futures::stream::iter(frames))));
-            response.headers_mut().insert("x-first", HeaderValue::from_static("yes"));
+            response
+                .headers_mut()
+                .insert("x-first", HeaderValue::from_static("yes"));
             Ok::<_, Infallible>(response)
         });
         let pool = DescriptorPool::new();
         let connect = Connect::new(&pool, Arc::new(Codec::new(&pool)), &Options::default());
         let request = Request::post("/a.B/C").header("content-type", content_type);
-        connect.over(grpc).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        connect
+            .over(grpc)
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]

@@ -28,7 +28,12 @@ impl Disposition {
         };
         let parameters = parameters(&header);
         let value = |name: &str| {
-            let named = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+            let named = |name: &str| {
+                parameters
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value)
+            };
             let extended = named(&format!("{name}*")).and_then(|value| extended(value));
             extended.or_else(|| named(name).map(|value| plain(value)))
         };

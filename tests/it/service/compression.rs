@@ -22,7 +22,10 @@ async fn call(
     frame: Vec<u8>,
 ) -> Result<(String, u8, Bytes), tonic::Status> {
     let client = Client::builder().http2_prior_knowledge().build().unwrap();
-    let built = caller.request("POST", &format!("/runyard.v1.{method}")).build().unwrap();
+    let built = caller
+        .request("POST", &format!("/runyard.v1.{method}"))
+        .build()
+        .unwrap();
     let mut request = client
         .post(built.url().clone())
         .bearer_auth(&caller.token)
@@ -63,7 +66,13 @@ async fn requests_may_be_compressed() {
             };
             for (header, encoding) in ENCODINGS {
                 let frame = compressed(encoding, &message.encode_to_vec());
-                let answer = call(&caller, "ThreadService/CreateThread", &[("grpc-encoding", header)], frame).await;
+                let answer = call(
+                    &caller,
+                    "ThreadService/CreateThread",
+                    &[("grpc-encoding", header)],
+                    frame,
+                )
+                .await;
                 let (used, flag, thread) = answer.unwrap();
                 assert_eq!((used.as_str(), flag), ("", 0), "the client did not accept compression");
                 let thread = v1::Thread::decode(thread).unwrap();
@@ -71,7 +80,13 @@ async fn requests_may_be_compressed() {
 
                 let invalid = framed(b"not compressed");
                 let invalid = [&[1][..], &invalid[1..]].concat();
-                let refused = call(&caller, "ThreadService/CreateThread", &[("grpc-encoding", header)], invalid).await;
+                let refused = call(
+                    &caller,
+                    "ThreadService/CreateThread",
+                    &[("grpc-encoding", header)],
+                    invalid,
+                )
+                .await;
                 assert_eq!(refused.unwrap_err().code(), tonic::Code::InvalidArgument);
             }
         },
@@ -88,14 +103,18 @@ async fn large_messages_of_answers_are_compressed_if_the_client_accepts_it() {
             let caller = server.caller("ann");
             let list = framed(&v1::ListThreadsRequest::default().encode_to_vec());
             let accepted = [("grpc-accept-encoding", "identity, deflate, gzip")];
-            let (used, flag, small) = call(&caller, "ThreadService/ListThreads", &accepted, list.clone()).await.unwrap();
+            let (used, flag, small) = call(&caller, "ThreadService/ListThreads", &accepted, list.clone())
+                .await
+                .unwrap();
             assert_eq!((used.as_str(), flag), ("gzip", 0), "a small message stays as it is");
             assert!(small.len() < 1024);
             for number in 0..20 {
                 let name = format!("thread {number} with a long name {}", "again ".repeat(20));
                 caller.post("/threads", json!({"name": name})).await.ok();
             }
-            let (_, _, plain) = call(&caller, "ThreadService/ListThreads", &[], list.clone()).await.unwrap();
+            let (_, _, plain) = call(&caller, "ThreadService/ListThreads", &[], list.clone())
+                .await
+                .unwrap();
             for (header, encoding) in ENCODINGS {
                 let accepted = [("grpc-accept-encoding", header)];
                 let answer = call(&caller, "ThreadService/ListThreads", &accepted, list.clone()).await;
@@ -126,7 +145,9 @@ async fn file_contents_are_not_compressed() {
             };
             let accepted = [("grpc-accept-encoding", "gzip")];
             let frame = framed(&ask.encode_to_vec());
-            let (used, flag, _) = call(&caller, "SandboxService/ReadFile", &accepted, frame).await.unwrap();
+            let (used, flag, _) = call(&caller, "SandboxService/ReadFile", &accepted, frame)
+                .await
+                .unwrap();
             assert_eq!((used.as_str(), flag), ("", 0));
         },
     )

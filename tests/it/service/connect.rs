@@ -36,7 +36,10 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
 /// Sends a call with a stream; returns its messages, and the content of its last envelope.
 async fn messages(request: RequestBuilder) -> (Vec<Value>, Value) {
     let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &STREAM.parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &STREAM.parse().unwrap())
+    );
     let mut rest = response.bytes().await.unwrap();
     let mut messages = Vec::new();
     loop {
@@ -61,7 +64,10 @@ async fn a_run_over_connect() {
             let run = json!({"agentRunId": started["agentRunId"]});
             let (events, end) = messages(stream(&caller, "RunService/StreamRun", &run)).await;
             assert_eq!(end, json!({}));
-            let sequences: Vec<usize> = events.iter().map(|event| text(event, "sequence").parse().unwrap()).collect();
+            let sequences: Vec<usize> = events
+                .iter()
+                .map(|event| text(event, "sequence").parse().unwrap())
+                .collect();
             assert_eq!(sequences, (1..=events.len()).collect::<Vec<_>>());
             let last = events.last().unwrap();
             assert_eq!(last["status"]["status"], "RUN_STATUS_COMPLETED", "{last}");
@@ -82,7 +88,10 @@ async fn a_run_over_connect() {
             assert!(events.is_empty());
             assert_eq!(end["error"]["details"][0]["debug"]["reason"], "CURSOR_BEYOND_END");
             // The paths of the HTTP API keep their own form of errors.
-            caller.post("/agent/start", json!({"nope": 1})).await.refused(400, "INVALID_REQUEST");
+            caller
+                .post("/agent/start", json!({"nope": 1}))
+                .await
+                .refused(400, "INVALID_REQUEST");
         },
     )
     .await;
@@ -135,7 +144,10 @@ async fn a_request_without_a_valid_credential_gets_the_error_of_the_protocol() {
             assert_eq!(error["details"][0]["debug"]["reason"], "NOT_AUTHENTICATED");
             let (_, end) = messages(stream(&stranger, "RunService/StreamRun", &json!({}))).await;
             assert_eq!(end["error"]["code"], "unauthenticated");
-            assert_eq!(answer(unary(&caller, "AgentService/ListAgents", &json!({}))).await.0, 200);
+            assert_eq!(
+                answer(unary(&caller, "AgentService/ListAgents", &json!({}))).await.0,
+                200
+            );
         },
     )
     .await;
@@ -183,7 +195,10 @@ async fn a_throttled_call_is_told_when_to_retry() {
     use runyard::config::{Rate, RateLimit};
 
     let one = NonZeroU32::MIN;
-    let rate = Rate { per_second: one, burst: one };
+    let rate = Rate {
+        per_second: one,
+        burst: one,
+    };
     on_every_database_with(
         |_| Turn::text("x"),
         |config| config.http.rate_per_account = Some(RateLimit::Rate(rate)),
@@ -195,7 +210,10 @@ async fn a_throttled_call_is_told_when_to_retry() {
             let (_, error) = answers.into_iter().find(|(status, _)| *status == 429).unwrap();
             assert_eq!(error["code"], "resource_exhausted");
             let details = error["details"].as_array().unwrap();
-            let retry = details.iter().find(|detail| detail["type"] == "google.rpc.RetryInfo").unwrap();
+            let retry = details
+                .iter()
+                .find(|detail| detail["type"] == "google.rpc.RetryInfo")
+                .unwrap();
             assert!(retry["debug"]["retryDelay"].is_string(), "{retry}");
         },
     )
@@ -288,7 +306,12 @@ async fn a_preflight_allows_the_headers_of_connect() {
         |_| Turn::text("x"),
         |config| config.http.cors_origins = vec![ORIGIN.to_owned()],
         async |server| {
-            let asked = ["connect-protocol-version", "connect-timeout-ms", "content-type", "authorization"];
+            let asked = [
+                "connect-protocol-version",
+                "connect-timeout-ms",
+                "content-type",
+                "authorization",
+            ];
             let request = server
                 .http
                 .request(reqwest::Method::OPTIONS, server.url("/runyard.v1.RunService/StartRun"))
@@ -296,7 +319,10 @@ async fn a_preflight_allows_the_headers_of_connect() {
                 .header("access-control-request-method", "POST")
                 .header("access-control-request-headers", asked.join(","));
             let answer = request.send().await.unwrap();
-            let allowed = answer.headers()["access-control-allow-headers"].to_str().unwrap().to_lowercase();
+            let allowed = answer.headers()["access-control-allow-headers"]
+                .to_str()
+                .unwrap()
+                .to_lowercase();
             for name in asked {
                 assert!(allowed.split(',').any(|allowed| allowed.trim() == name), "{name}");
             }

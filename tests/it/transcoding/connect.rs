@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Buf, Bytes};
-use futures::{FutureExt, StreamExt, stream as items};
+use futures::{FutureExt, stream as items};
 use http::HeaderMap;
 use prost::Message;
 use runyard::{Error, error::Code};
@@ -112,7 +112,9 @@ fn by_id(book_id: &str) -> Vec<u8> {
 async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
     let book = json!({"bookId": "b1", "pages": "7", "binding": "BINDING_PAPER"});
     let server = TranscoderServer::answering(book.clone()).await;
-    let told = client(&server).post("Shelves/GetBook", JSON, r#"{"bookId": "b1"}"#).await;
+    let told = client(&server)
+        .post("Shelves/GetBook", JSON, r#"{"bookId": "b1"}"#)
+        .await;
     assert_eq!((told.status, told.header("content-type")), (200, JSON));
     assert_eq!(told.json(), book);
     assert_eq!(server.asked_message(), json!({"book_id": "b1"}));
@@ -134,7 +136,11 @@ async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
 async fn json_is_canonical_for_every_service() {
     let server = TranscoderServer::answering(json!({"readingId": "r1", "binding": "BINDING_LEATHER"})).await;
     let told = client(&server)
-        .post("Desk/GetReading", "application/json; charset=utf-8", r#"{"readingId": "r1"}"#)
+        .post(
+            "Desk/GetReading",
+            "application/json; charset=utf-8",
+            r#"{"readingId": "r1"}"#,
+        )
         .await;
     assert_eq!(told.json(), json!({"readingId": "r1", "binding": "BINDING_LEATHER"}));
     let http = server.get("/reading/r1").await;
@@ -209,7 +215,12 @@ async fn invalid_requests_are_refused_in_the_form_of_the_protocol() {
     assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
     assert_eq!(told.json()["message"], "nope: unknown field");
     let details = told.json()["details"].clone();
-    let types: Vec<_> = details.as_array().unwrap().iter().map(|detail| &detail["type"]).collect();
+    let types: Vec<_> = details
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|detail| &detail["type"])
+        .collect();
     assert_eq!(types, ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
 
     let large = format!(r#"{{"name": "{}"}}"#, "x".repeat(MAX_BODY));
@@ -251,15 +262,21 @@ async fn the_headers_of_the_protocol_are_checked_and_converted() {
         ("-1", None),
         ("", None),
     ] {
-        let told = with(&server, &[("connect-protocol-version", "1"), ("connect-timeout-ms", timeout)])
-            .post("Shelves/GetBook", JSON, "{}")
-            .await;
+        let told = with(
+            &server,
+            &[("connect-protocol-version", "1"), ("connect-timeout-ms", timeout)],
+        )
+        .post("Shelves/GetBook", JSON, "{}")
+        .await;
         match converted {
             Some(converted) => {
                 assert_eq!(told.status, 200, "{timeout}");
                 let metadata = server.asked()[0].metadata.clone();
                 assert_eq!(metadata["grpc-timeout"], converted);
-                assert!(metadata.keys().all(|name| !name.as_str().starts_with("connect-")), "{metadata:?}");
+                assert!(
+                    metadata.keys().all(|name| !name.as_str().starts_with("connect-")),
+                    "{metadata:?}"
+                );
             }
             None => assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()), "{timeout}"),
         }
@@ -274,7 +291,10 @@ async fn the_headers_of_the_protocol_are_checked_and_converted() {
         .await;
     assert_eq!(told.status, 200);
     let metadata = server.asked()[0].metadata.clone();
-    assert_eq!((&metadata["authorization"], &metadata["x-request-id"]), (&"Bearer t".parse().unwrap(), &"r1".parse().unwrap()));
+    assert_eq!(
+        (&metadata["authorization"], &metadata["x-request-id"]),
+        (&"Bearer t".parse().unwrap(), &"r1".parse().unwrap())
+    );
 }
 
 #[tokio::test]
@@ -310,7 +330,11 @@ async fn messages_may_be_compressed_in_both_directions() {
         .await;
     assert_eq!(told.status, 200);
     let told = client(&server).post("Shelves/GetBook", JSON, "{}").await;
-    assert_eq!(told.header("content-encoding"), "", "the client does not accept compression");
+    assert_eq!(
+        told.header("content-encoding"),
+        "",
+        "the client does not accept compression"
+    );
     let told = with(&server, &[("content-encoding", "br")])
         .post("Shelves/GetBook", JSON, "{}")
         .await;
@@ -321,7 +345,10 @@ async fn messages_may_be_compressed_in_both_directions() {
     let told = with(&server, &[("accept-encoding", "gzip")])
         .post("Shelves/GetBook", JSON, "{}")
         .await;
-    assert_eq!((told.json(), told.header("content-encoding")), (json!({"title": "short"}), ""));
+    assert_eq!(
+        (told.json(), told.header("content-encoding")),
+        (json!({"title": "short"}), "")
+    );
 }
 
 fn turned(sequence: i64, text: &str) -> Value {
@@ -349,10 +376,17 @@ async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static)
 async fn a_stream_has_its_messages_in_envelopes_and_then_its_end() {
     let (server, events) = following(|| None).await;
     let told = client(&server)
-        .post("Desk/Follow", JSON_STREAM, enveloped(0, br#"{"readingId": "r", "afterSequence": "0"}"#))
+        .post(
+            "Desk/Follow",
+            JSON_STREAM,
+            enveloped(0, br#"{"readingId": "r", "afterSequence": "0"}"#),
+        )
         .await;
     assert_eq!((told.status, told.header("content-type")), (200, JSON_STREAM));
-    assert_eq!((told.header("x-first"), told.header("x-accel-buffering")), ("yes", "no"));
+    assert_eq!(
+        (told.header("x-first"), told.header("x-accel-buffering")),
+        ("yes", "no")
+    );
     let (messages, end) = told.envelopes();
     let received: Vec<Value> = messages
         .iter()
@@ -369,7 +403,10 @@ async fn a_stream_has_its_messages_in_envelopes_and_then_its_end() {
         .await;
     assert_eq!((told.status, told.header("content-type")), (200, PROTO_STREAM));
     let (messages, end) = told.envelopes();
-    let sent: Vec<_> = events.iter().map(|event| (0, message(&library(), "Follow", event))).collect();
+    let sent: Vec<_> = events
+        .iter()
+        .map(|event| (0, message(&library(), "Follow", event)))
+        .collect();
     assert_eq!((messages, end), (sent, json!({})));
     assert_eq!(server.asked_message(), json!({"reading_id": "r"}));
 }
@@ -383,10 +420,7 @@ async fn a_stream_that_fails_later_has_the_failure_in_its_end() {
         Some(status)
     };
     let (server, events) = following(failure).await;
-    for (kind, request) in [
-        (JSON_STREAM, enveloped(0, b"{}")),
-        (PROTO_STREAM, enveloped(0, b"")),
-    ] {
+    for (kind, request) in [(JSON_STREAM, enveloped(0, b"{}")), (PROTO_STREAM, enveloped(0, b""))] {
         let (messages, end) = client(&server).post("Desk/Follow", kind, request).await.envelopes();
         assert_eq!(messages.len(), events.len());
         let expected = json!({
@@ -402,9 +436,12 @@ async fn the_messages_of_a_stream_may_be_compressed() {
     let (server, events) = following(|| None).await;
     for (name, encoding) in [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd)] {
         let packed = encoding.compress(br#"{"readingId": "r"}"#).unwrap();
-        let told = with(&server, &[("connect-content-encoding", name), ("connect-accept-encoding", name)])
-            .post("Desk/Follow", JSON_STREAM, enveloped(1, &packed))
-            .await;
+        let told = with(
+            &server,
+            &[("connect-content-encoding", name), ("connect-accept-encoding", name)],
+        )
+        .post("Desk/Follow", JSON_STREAM, enveloped(1, &packed))
+        .await;
         assert_eq!(told.header("connect-content-encoding"), name);
         assert_eq!(server.asked_message(), json!({"reading_id": "r"}));
         let (messages, _) = told.envelopes();
@@ -434,7 +471,10 @@ async fn the_messages_of_a_stream_may_be_compressed() {
             let (_, end) = told.envelopes();
             // tonic reports a message that it cannot read as an internal error; the server corrects this.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
-            assert!(known.contains(&end["error"]["code"].as_str().unwrap()), "{encoding} {kind}: {end}");
+            assert!(
+                known.contains(&end["error"]["code"].as_str().unwrap()),
+                "{encoding} {kind}: {end}"
+            );
         }
     }
 }
@@ -454,10 +494,16 @@ async fn the_request_of_a_stream_is_exactly_one_message() {
         let told = client(&server).post("Desk/Follow", JSON_STREAM, body.clone()).await;
         assert_eq!((told.status, told.header("content-type")), (200, JSON_STREAM));
         let (messages, end) = told.envelopes();
-        assert_eq!((messages.len(), &end["error"]["code"]), (0, &json!("invalid_argument")), "{body:?}");
+        assert_eq!(
+            (messages.len(), &end["error"]["code"]),
+            (0, &json!("invalid_argument")),
+            "{body:?}"
+        );
     }
     let large = vec![b' '; MAX_BODY + 1];
-    let told = client(&server).post("Desk/Follow", JSON_STREAM, enveloped(0, &large)).await;
+    let told = client(&server)
+        .post("Desk/Follow", JSON_STREAM, enveloped(0, &large))
+        .await;
     assert_eq!(told.envelopes().1["error"]["code"], "resource_exhausted");
     assert!(server.asked().is_empty());
     let told = client(&server).post("Desk/Follow", JSON_STREAM, whole).await;
@@ -481,7 +527,8 @@ async fn a_stream_sends_each_message_at_once() {
         .body(enveloped(0, b"{}"));
     let mut response = request.send().await.unwrap();
     for sequence in 1..=3 {
-        more.send(Ok(message(&library(), "Follow", &turned(sequence, "x")))).unwrap();
+        more.send(Ok(message(&library(), "Follow", &turned(sequence, "x"))))
+            .unwrap();
         let chunk = response.chunk().await.unwrap().unwrap();
         let event: Value = serde_json::from_slice(&chunk[5..]).unwrap();
         assert_eq!(event["sequence"], sequence.to_string());

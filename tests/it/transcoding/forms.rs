@@ -271,19 +271,29 @@ async fn file_names_of_other_libraries_are_understood() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     for (headers, name) in [
-        ("name=files; filename=\"=?utf-8?B?5paH5Lu2LmNzdg==?=\"; filename*=utf-8''%E6%96%87%E4%BB%B6.csv", "文件.csv"),
+        (
+            "name=files; filename=\"=?utf-8?B?5paH5Lu2LmNzdg==?=\"; filename*=utf-8''%E6%96%87%E4%BB%B6.csv",
+            "文件.csv",
+        ),
         ("name=files; filename*=utf-8''%E6%96%87%E4%BB%B6.csv", "文件.csv"),
         ("name=\"files\"; filename=\"文件.csv\"", "文件.csv"),
         ("name=\"files\"; filename=\"a %22b%22.csv\"", "a \"b\".csv"),
         ("name=\"files[]\"; filename=\"a.csv\"", "a.csv"),
-        ("name=\"files[0]\"; filename=\"a.csv\"\r\nContent-Type: text/csv", "a.csv"),
+        (
+            "name=\"files[0]\"; filename=\"a.csv\"\r\nContent-Type: text/csv",
+            "a.csv",
+        ),
     ] {
         let told = parts(&server, &[("name=prompt", b"hi"), (headers, b"a,b")]).await;
         assert_eq!(told.status, 200, "{headers}: {told:?}");
         let stored = std::mem::take(&mut *store.files.lock().unwrap());
         let (id, stored_name, _) = &stored[0];
         assert_eq!(stored_name, name, "{headers}");
-        assert_eq!(server.asked_message(), json!({"prompt": "hi", "files": [id]}), "{headers}");
+        assert_eq!(
+            server.asked_message(),
+            json!({"prompt": "hi", "files": [id]}),
+            "{headers}"
+        );
     }
 }
 
@@ -293,10 +303,22 @@ async fn a_text_may_have_a_file_name_and_a_charset() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     for (headers, content) in [
-        ("name=\"prompt\"; filename=\"blob\"\r\nContent-Type: text/plain", "café".as_bytes()),
-        ("name=\"prompt\"; filename=\"blob\"\r\nContent-Type: application/octet-stream", "café".as_bytes()),
-        ("name=\"prompt\"\r\nContent-Type: text/plain; charset=ISO-8859-1", b"caf\xe9"),
-        ("name=\"prompt\"\r\nContent-Type: text/plain; charset=utf-8", "café".as_bytes()),
+        (
+            "name=\"prompt\"; filename=\"blob\"\r\nContent-Type: text/plain",
+            "café".as_bytes(),
+        ),
+        (
+            "name=\"prompt\"; filename=\"blob\"\r\nContent-Type: application/octet-stream",
+            "café".as_bytes(),
+        ),
+        (
+            "name=\"prompt\"\r\nContent-Type: text/plain; charset=ISO-8859-1",
+            b"caf\xe9",
+        ),
+        (
+            "name=\"prompt\"\r\nContent-Type: text/plain; charset=utf-8",
+            "café".as_bytes(),
+        ),
     ] {
         let told = parts(&server, &[("name=\"_charset_\"", b"utf-8"), (headers, content)]).await;
         assert_eq!(told.status, 200, "{headers}: {told:?}");
@@ -329,8 +351,18 @@ async fn a_form_without_files_may_be_urlencoded() {
     assert_eq!(post(urlencoded, b"").await.status, 200);
     assert_eq!(server.asked_message(), json!({}));
     for (body, status, code, detail) in [
-        (b"promt=x".as_slice(), 400, "INVALID_REQUEST", r#"unknown form field \"promt\"; did you mean \"prompt\"?"#),
-        (b"prompt=a&prompt=b", 400, "INVALID_REQUEST", "prompt: given more than once"),
+        (
+            b"promt=x".as_slice(),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"promt\"; did you mean \"prompt\"?"#,
+        ),
+        (
+            b"prompt=a&prompt=b",
+            400,
+            "INVALID_REQUEST",
+            "prompt: given more than once",
+        ),
         (b"prompt=%FF", 400, "INVALID_REQUEST", "the form is not UTF-8"),
         (b"prompt=\xff", 400, "INVALID_REQUEST", "the form is not UTF-8"),
         (
@@ -345,7 +377,9 @@ async fn a_form_without_files_may_be_urlencoded() {
         assert_eq!(told.refusal(), (status, code, body.as_str()));
     }
     let large = [b"prompt=".as_slice(), &[b'x'; MAX_BODY]].concat();
-    let request = server.request("POST", "/reading/start").header("content-type", urlencoded);
+    let request = server
+        .request("POST", "/reading/start")
+        .header("content-type", urlencoded);
     assert_eq!(server.send(request.body(large)).await.status, 413);
     // Methods that take no forms take no urlencoded forms either.
     let request = server.request("PUT", "/reading/r1").header("content-type", urlencoded);

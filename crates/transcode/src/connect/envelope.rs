@@ -17,7 +17,9 @@ pub const END: u8 = 0b10;
 /// # Errors
 /// The body is not exactly one envelope.
 pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
-    let header = body.get(..frames::HEADER_BYTES).and_then(|header| header.first_chunk::<5>());
+    let header = body
+        .get(..frames::HEADER_BYTES)
+        .and_then(|header| header.first_chunk::<5>());
     let Some(&[flags, a, b, c, d]) = header else {
         return Err(Status::invalid_argument("the request has no complete message"));
     };

@@ -40,7 +40,10 @@ impl CallKind {
             return Some(Self::Stream(Format::Json));
         }
         let prefix = "application/connect+";
-        if essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
+        if essence
+            .get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        {
             return Some(Self::Unknown);
         }
         if *method != Method::POST || !is_method(path) {
@@ -116,7 +119,16 @@ mod tests {
             Some(CallKind::Stream(Format::Proto))
         );
         assert_eq!(post(path, "application/connect+xml"), Some(CallKind::Unknown));
-        for other in ["/agents", "/v1/agents", "/agents/a.b", "/a.b/c/d", "/a..b/c", "/.a/c", "/a.b/", "/a.1/c"] {
+        for other in [
+            "/agents",
+            "/v1/agents",
+            "/agents/a.b",
+            "/a.b/c/d",
+            "/a..b/c",
+            "/.a/c",
+            "/a.b/",
+            "/a.1/c",
+        ] {
             assert_eq!(post(other, "application/json"), None, "{other}");
         }
         assert_eq!(of(Method::PUT, path, "application/json"), None);

@@ -69,7 +69,10 @@ where
             (asked, Some(method.output))
         }
     };
-    let answer = grpc.oneshot(asked).await.map_err(|error| Status::from_error(error.into()))?;
+    let answer = grpc
+        .oneshot(asked)
+        .await
+        .map_err(|error| Status::from_error(error.into()))?;
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
         return Err(status.into());
@@ -218,7 +221,10 @@ impl JsonBody {
 
     fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
         let mut json = Vec::with_capacity(message.len() * 2 + 64);
-        let written = self.shared.codec.encode(self.output, Dialect::Canonical, message, &mut json);
+        let written = self
+            .shared
+            .codec
+            .encode(self.output, Dialect::Canonical, message, &mut json);
         written.map_err(|error| self.shared.faults.convert(Error::from(error)))?;
         let packed = self
             .accepted

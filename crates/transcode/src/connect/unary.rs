@@ -9,8 +9,8 @@ use tower::{BoxError, ServiceExt};
 
 use super::{Format, Method, Shared, convert_headers, metadata};
 use crate::{
-    Error, ErrorKind, Grpc, Refused,
-    body, compression::{self, DecompressError, Encoding, UnknownEncoding},
+    Error, ErrorKind, Grpc, Refused, body,
+    compression::{self, DecompressError, Encoding, UnknownEncoding},
     frames::{self, Single},
     json::{Dialect, MessageId},
     request,
@@ -40,15 +40,24 @@ where
     }
     let received = body::collect(body, shared.max_body_bytes).await?;
     let message = unpack(received, encoding, shared.max_body_bytes)?;
-    let wire = encode(shared, method.filter(|_| format == Format::Json).map(|method| method.input), &message)?;
+    let wire = encode(
+        shared,
+        method.filter(|_| format == Format::Json).map(|method| method.input),
+        &message,
+    )?;
     let path = request::path_of(&parts.uri);
     let asked = request::wrap(path, parts, tonic::body::Body::new(Full::new(wire)));
-    let answer = grpc.oneshot(asked).await.map_err(|error| Status::from_error(error.into()))?;
+    let answer = grpc
+        .oneshot(asked)
+        .await
+        .map_err(|error| Status::from_error(error.into()))?;
     let single = frames::single(answer).await?;
     let body = match (format, method) {
         (Format::Json, Some(method)) => {
             let mut json = Vec::with_capacity(single.message.len() * 2 + 64);
-            let written = shared.codec.encode(method.output, Dialect::Canonical, &single.message, &mut json);
+            let written = shared
+                .codec
+                .encode(method.output, Dialect::Canonical, &single.message, &mut json);
             written.map_err(Error::from)?;
             Bytes::from(json)
         }

@@ -41,7 +41,10 @@ impl Draft<'_> {
     fn names(&self, place: Place) -> impl Iterator<Item = &str> {
         let method = self.method();
         let aliases = method.aliases.iter().filter_map(|alias| alias.query.as_deref());
-        let fields = self.codec.fields(method.input).filter(move |field| self.takes(place, field));
+        let fields = self
+            .codec
+            .fields(method.input)
+            .filter(move |field| self.takes(place, field));
         let aliases = aliases.filter(move |_| place == Place::Query);
         fields.map(|field| field.name).chain(aliases)
     }

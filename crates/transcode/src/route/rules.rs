@@ -166,7 +166,9 @@ fn method(
     }
     let keep_bytes = Some(options.keep_bytes).filter(|name| !name.is_empty());
     if let Some(name) = &keep_bytes
-        && codec.field(input, name).is_none_or(|field| field.kind != FieldKind::String)
+        && codec
+            .field(input, name)
+            .is_none_or(|field| field.kind != FieldKind::String)
     {
         return Err(format!("keep_bytes: {name} is not a string field of the request"));
     }

@@ -43,7 +43,10 @@ fn to_wire(method: &MethodDescriptor, message: &Bytes, format: Format) -> Bytes 
         Format::Proto => message.clone(),
         Format::Json => {
             let mut wire = Vec::new();
-            CONTRACT.codec.decode(id, Dialect::Canonical, message, &mut wire).unwrap();
+            CONTRACT
+                .codec
+                .decode(id, Dialect::Canonical, message, &mut wire)
+                .unwrap();
             wire.into()
         }
     }
@@ -74,7 +77,10 @@ async fn stream(caller: &Caller, method: &MethodDescriptor, body: &[u8], format:
     };
     let request = caller.request("POST", &path_of(method)).header("content-type", kind);
     let response = request.body(body.to_vec()).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &kind.parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &kind.parse().unwrap())
+    );
     let mut rest = response.bytes().await.unwrap();
     let mut messages = Vec::new();
     loop {
