@@ -41,7 +41,7 @@ fn raw_of(text: &str) -> Option<Vec<u8>> {
     let mut raw = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        match after.first_chunk().and_then(byte_of).filter(|_| first == b'%') {
+        match after.first_chunk().copied().and_then(byte_of).filter(|_| first == b'%') {
             Some(byte) if byte == b'%' || !byte.is_ascii() => {
                 raw.push(byte);
                 rest = &after[2..];
@@ -56,7 +56,7 @@ fn raw_of(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Returns the byte with these two hexadecimal digits.
-fn byte_of(digits: &[u8; 2]) -> Option<u8> {
+fn byte_of(digits: [u8; 2]) -> Option<u8> {
     let digit = |digit: u8| {
         char::from(digit)
             .to_digit(16)

@@ -11,7 +11,7 @@ use std::{
 
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use tonic::Status;
@@ -51,20 +51,15 @@ where
     let (mut parts, body) = request.into_parts();
     convert_headers(&mut parts.headers)?;
     let accepted = Encoding::accepted(&parts.headers, &ACCEPT_ENCODING);
-    let path = request::path_of(&parts.uri);
     let (asked, output) = match format {
-        Format::Proto => {
-            let encoding = parts.headers.remove(CONTENT_ENCODING);
-            let accept = parts.headers.remove(ACCEPT_ENCODING);
-            let mut asked = request::wrap(path, parts, tonic::body::Body::new(body));
-            let headers = asked.headers_mut();
-            headers.extend(encoding.map(|value| (http::HeaderName::from_static(GRPC_ENCODING), value)));
-            headers.extend(accept.map(|value| (http::HeaderName::from_static(GRPC_ACCEPT_ENCODING), value)));
-            (asked, None)
-        }
+        Format::Proto => (pass_on(parts, body), None),
         Format::Json => {
             let method = method.ok_or_else(|| unary::no_method(parts.uri.path()))?;
             let message = read_json(shared, method, &parts.headers, body).await?;
+            for name in [CONTENT_ENCODING, ACCEPT_ENCODING] {
+                parts.headers.remove(name);
+            }
+            let path = request::path_of(&parts.uri);
             let asked = request::wrap(path, parts, tonic::body::Body::new(Full::new(message)));
             (asked, Some(method.output))
         }
@@ -125,6 +120,18 @@ fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
     // Without this header, nginx buffers the messages of a stream.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// Creates the gRPC request of a binary stream. The envelopes of the body stay as they are.
+fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
+    let encoding = parts.headers.remove(CONTENT_ENCODING);
+    let accept = parts.headers.remove(ACCEPT_ENCODING);
+    let path = request::path_of(&parts.uri);
+    let mut asked = request::wrap(path, parts, tonic::body::Body::new(body));
+    let headers = asked.headers_mut();
+    headers.extend(encoding.map(|value| (HeaderName::from_static(GRPC_ENCODING), value)));
+    headers.extend(accept.map(|value| (HeaderName::from_static(GRPC_ACCEPT_ENCODING), value)));
+    asked
 }
 
 /// Reads the only message of a request in JSON, and writes it into a frame of gRPC.

@@ -1,5 +1,7 @@
 //! Errors about names that do not exist. They suggest the name that the client probably meant.
 
+use std::fmt::Write as _;
+
 use super::{Draft, resolve};
 use crate::{
     Error,
@@ -32,7 +34,8 @@ impl Draft<'_> {
         if is_in_body {
             message.push_str("; send this field in the body");
         } else if let Some(meant) = closest(name, self.names(place)) {
-            message.push_str(&format!("; did you mean {meant:?}?"));
+            // Writing to a String cannot fail.
+            let _ = write!(message, "; did you mean {meant:?}?");
         }
         Error::invalid_field(short, message)
     }
