@@ -1,8 +1,8 @@
 //! Spells paths that are not UTF-8 as text, so that they can be listed and named.
 //!
 //! A command can create a file whose name is not UTF-8. A path that is UTF-8 is spelled as it is. In any other path,
-//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A file whose path is exactly
-//! the given text has precedence over a file that is spelled like it.
+//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A file whose path is
+//! exactly the given text has precedence over a file that is spelled like it.
 
 use std::fmt::Write as _;
 

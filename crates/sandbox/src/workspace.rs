@@ -146,8 +146,8 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. The path may be one that a list
-    /// or walk has returned.
+    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. The path may be one that a
+    /// list or walk has returned.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
