@@ -16,6 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::HealthServer;
 use tracing::{info, warn};
 
@@ -139,10 +140,18 @@ impl Server {
             .build_v1alpha()
             .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
         // These services need no token and use streams that stay open, so the size of their messages is limited.
+        macro_rules! limited {
+            ($service:expr) => {
+                $service
+                    .max_decoding_message_size(MAX_QUESTION)
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .accept_compressed(CompressionEncoding::Zstd)
+            };
+        }
         let grpc = wire::services(&app)
-            .add_service(HealthServer::new(health).max_decoding_message_size(MAX_QUESTION))
-            .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
-            .add_service(older.max_decoding_message_size(MAX_QUESTION));
+            .add_service(limited!(HealthServer::new(health)))
+            .add_service(limited!(reflection))
+            .add_service(limited!(older));
         let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address).await;
 

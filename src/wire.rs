@@ -12,6 +12,7 @@ mod answers;
 pub mod body_timeout;
 pub mod caller;
 pub mod codec;
+mod compression;
 mod cors;
 mod credential_expiry;
 mod deadline;
@@ -29,6 +30,7 @@ mod projects;
 pub mod protocol;
 mod range;
 pub mod readiness;
+mod refusal;
 mod runs;
 mod sandboxes;
 pub mod site;
@@ -41,7 +43,7 @@ mod unread;
 mod unread_body;
 
 use futures::future::BoxFuture;
-use tonic::service::Routes;
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tracing::Instrument;
 
 use crate::{
@@ -70,15 +72,24 @@ pub fn services(app: &App) -> Routes {
         sandbox_service_server::SandboxServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
+    // The limit applies to the decompressed message, too. `compression` compresses the responses.
+    macro_rules! limited {
+        ($service:expr) => {
+            $service
+                .max_decoding_message_size(limit)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd)
+        };
+    }
     let app = || app.clone();
-    Routes::new(AgentServiceServer::new(agents::Agents { app: app() }).max_decoding_message_size(limit))
-        .add_service(RunServiceServer::new(runs::Runs { app: app() }).max_decoding_message_size(limit))
-        .add_service(FileServiceServer::new(files::Files { app: app() }).max_decoding_message_size(limit))
-        .add_service(ThreadServiceServer::new(threads::Threads { app: app() }).max_decoding_message_size(limit))
-        .add_service(ProjectServiceServer::new(projects::Projects { app: app() }).max_decoding_message_size(limit))
-        .add_service(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() }).max_decoding_message_size(limit))
-        .add_service(AccountServiceServer::new(accounts::Accounts { app: app() }).max_decoding_message_size(limit))
-        .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
+    Routes::new(limited!(AgentServiceServer::new(agents::Agents { app: app() })))
+        .add_service(limited!(RunServiceServer::new(runs::Runs { app: app() })))
+        .add_service(limited!(FileServiceServer::new(files::Files { app: app() })))
+        .add_service(limited!(ThreadServiceServer::new(threads::Threads { app: app() })))
+        .add_service(limited!(ProjectServiceServer::new(projects::Projects { app: app() })))
+        .add_service(limited!(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() })))
+        .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
+        .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
 }
 
 /// Runs a write in its own task. If the client disconnects, the write still runs to completion. Read methods that may

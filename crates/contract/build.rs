@@ -47,9 +47,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let error_model = out.join("error_model");
     fs::create_dir_all(&error_model)?;
+    let mut errors = protox::Compiler::new([FOLDER])?;
+    errors.include_imports(true).include_source_info(true);
+    errors.open_files(ERROR_MODEL)?;
+    let raw = errors.encode_file_descriptor_set();
+    fs::write(out.join("error_model.bin"), &raw)?;
     prost_build::Config::new()
         .out_dir(&error_model)
         .enable_type_names()
-        .compile_fds(protox::compile(ERROR_MODEL, [FOLDER])?)?;
+        .compile_fds(FileDescriptorSet::decode(raw.as_slice())?)?;
     Ok(())
 }

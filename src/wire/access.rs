@@ -15,7 +15,7 @@ use std::{
 
 use axum::{body::Body, extract::State, middleware::Next};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tonic::Status;
 use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
 
@@ -55,7 +55,7 @@ pub(super) async fn log(
         if let Some(request_id) = request_id {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
-        logged.answered(response.status(), response.headers(), &unauthenticated);
+        logged.answered(&response, &unauthenticated);
         response
     };
     work.instrument(span).await
@@ -87,19 +87,20 @@ impl LoggedRequest {
     fn of(request: &Request<Body>) -> Self {
         let path = request.uri().path();
         Self {
-            protocol: Protocol::of(request.headers()).as_str(),
+            protocol: Protocol::of(request).as_str(),
             method: request.method().clone(),
             path: path[..path.floor_char_boundary(MAX_PATH)].to_owned(),
             at: Instant::now(),
         }
     }
 
-    fn answered(&self, status: StatusCode, headers: &HeaderMap, unauthenticated: &Limited) {
+    fn answered(&self, response: &Response<Body>, unauthenticated: &Limited) {
+        let status = response.status();
         let took = self.at.elapsed();
         let counted = status.as_str().to_owned();
         metrics::counter!(telemetry::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
         metrics::histogram!(telemetry::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
-        let Some(refusal) = Refusal::of(status, headers) else {
+        let Some(refusal) = Refusal::of(response) else {
             debug!(protocol = self.protocol, method = %self.method, path = self.path, status = status.as_u16(),
                 duration_ms = millis(took), "request answered");
             return;
@@ -134,9 +135,13 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the refusal from the HTTP status of a response, or from the gRPC status in the headers of a response
-    /// without a body. Returns `None` if neither reports a failure.
-    fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    /// Reads the refusal from the Status of a Connect call, from the HTTP status of a response, or from the gRPC status
+    /// in the headers of a response without a body. Returns `None` if none of them reports a failure.
+    fn of(response: &Response<Body>) -> Option<Self> {
+        if let Some(status) = response.extensions().get::<Status>() {
+            return Some(Self::read(status));
+        }
+        let (status, headers) = (response.status(), response.headers());
         if status.is_client_error() || status.is_server_error() {
             let code = headers.get("x-error-code").and_then(|code| code.to_str().ok());
             let kind = match status.as_u16() {
@@ -153,11 +158,15 @@ impl Refusal {
         if headers.get("grpc-status").is_none_or(|status| status == "0") {
             return None;
         }
-        let fault = status::read(&Status::from_header_map(headers)?);
-        Some(Self {
+        Some(Self::read(&Status::from_header_map(headers)?))
+    }
+
+    fn read(status: &Status) -> Self {
+        let fault = status::read(status);
+        Self {
             kind: fault.kind,
             code: fault.reason.into_owned(),
-        })
+        }
     }
 }
 

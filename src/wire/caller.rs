@@ -7,18 +7,18 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{body::Body, extract::State, middleware::Next};
 use http::{HeaderName, Method, Request, Response};
-use tonic::Status;
+use runyard_transcode::connect::Connect;
 
 use super::{
     access,
     credential_expiry::CredentialExpiry,
-    fault, forwarded,
+    forwarded,
     jwt::{Credential, Verifier, credential},
     link::Link,
     owner::Owner,
     protocol::Protocol,
+    refusal,
     site::Site,
-    status,
     throttle::Throttle,
 };
 use crate::{
@@ -63,17 +63,19 @@ pub(super) struct Gate {
     app: App,
     verifier: Arc<Verifier>,
     site: Arc<Site>,
+    connect: Connect,
     throttle: Throttle,
 }
 
 impl Gate {
     /// Creates the state of [`authenticate`]. `site` tells which paths belong to the site; they need no credential.
-    pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
+    pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>, connect: Connect) -> Self {
         let throttle = Throttle::new(&app.config);
         Self {
             app,
             verifier,
             site,
+            connect,
             throttle,
         }
     }
@@ -97,7 +99,7 @@ pub(super) async fn authenticate(
         return answer(next, request, Owner::of_address(address)).await;
     }
     if let Err(error) = gate.app.installation.check() {
-        return refuse(&request, error);
+        return refusal::render(&gate.connect, Protocol::of(&request), error);
     }
     // The credential is read before the first await. A `Body` is not `Sync`, so the future must not hold a reference to
     // the request across an await.
@@ -109,7 +111,7 @@ pub(super) async fn authenticate(
     let admitted = known.and_then(|known| gate.throttle.check_account(known.0.account_id).map(|()| known));
     let (caller, expiry) = match admitted {
         Ok(known) => known,
-        Err(error) => return refuse(&request, error),
+        Err(error) => return refusal::render(&gate.connect, Protocol::of(&request), error),
     };
     recognize(link.as_deref());
     access::note_account(caller.account_id);
@@ -221,14 +223,6 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
         .and_then(|value| value.strip_prefix(b"Bearer "))
         .unwrap_or_default();
     request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
-}
-
-/// Renders a refusal in the protocol of the request.
-pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
-    match Protocol::of(request.headers()) {
-        Protocol::Http => fault::refuse(error),
-        Protocol::Grpc | Protocol::GrpcWeb => status::refuse(Status::from(error)),
-    }
 }
 
 /// The refusal of a request without a valid credential.

@@ -21,7 +21,7 @@ use tonic::{
 use tonic_prost::ProstEncoder;
 
 use crate::{
-    contract::DESCRIPTORS,
+    contract::{DESCRIPTORS, ERROR_DESCRIPTORS},
     error::{Error, Result},
 };
 
@@ -34,6 +34,20 @@ static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool:
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)
+}
+
+/// The descriptors of the contract, of the health service, and of the details of errors: all messages that a client of
+/// the Connect protocol may exchange in JSON.
+///
+/// # Errors
+/// INTERNAL when the descriptors cannot be decoded.
+pub fn connect_descriptors() -> Result<DescriptorPool> {
+    let mut pool = descriptors()?.clone();
+    for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, ERROR_DESCRIPTORS] {
+        pool.decode_file_descriptor_set(more)
+            .map_err(|error| Error::internal("a compiled-in API description is invalid", error))?;
+    }
+    Ok(pool)
 }
 
 /// The JSON codec of a contract. The contract declares the options of the transcoder in the package `runyard.v1`.

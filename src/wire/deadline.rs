@@ -1,4 +1,5 @@
-//! The deadline of a call, from the header `grpc-timeout`. It bounds the call and its stream, for every protocol.
+//! The deadline of a call. It bounds the call and its stream, for every protocol. The header `grpc-timeout` sets it; in
+//! the Connect protocol, `connect-timeout-ms` does.
 //!
 //! [`end_call`] runs before `wire/stack.rs` selects the protocol of the call. If a call has no response at its
 //! deadline, this layer ends the call. It also stores the deadline in the request. [`end_streams`] runs directly before
@@ -11,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, middleware::Next};
+use axum::{body::Body, extract::State, middleware::Next};
 use bytes::Bytes;
 use futures::TryFutureExt;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
+use runyard_transcode::connect::{self, Connect};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tower::{ServiceExt, service_fn};
 
-use super::{answers::Answers, caller::refuse};
-use crate::error::{Code, Error};
+use super::{answers::Answers, protocol::Protocol, refusal};
+use crate::error::{Code, Error, Result};
 
 /// Maximum timeout that is enforced. Longer timeouts are ignored.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
@@ -31,26 +33,20 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 struct Expires(Instant);
 
 /// Ends a call if it has no response at its deadline.
-pub(super) async fn end_call(mut request: Request<Body>, next: Next) -> Response<Body> {
-    let Some(text) = request.headers().get("grpc-timeout") else {
-        return next.run(request).await;
+pub(super) async fn end_call(State(connect): State<Connect>, mut request: Request<Body>, next: Next) -> Response<Body> {
+    let protocol = Protocol::of(&request);
+    let timeout = match timeout_of(protocol, request.headers()) {
+        Ok(Some(timeout)) if timeout <= MAX_TIMEOUT => timeout,
+        Ok(_) => return next.run(request).await,
+        Err(error) => return refusal::render(&connect, protocol, error),
     };
-    let timeout = text.to_str().ok().and_then(read_timeout);
-    let shell = shell_of(&request);
-    let Some(timeout) = timeout else {
-        let message = "grpc-timeout must be a timeout such as 5S or 100m";
-        return refuse(&shell, Error::invalid(message));
-    };
-    if timeout > MAX_TIMEOUT {
-        return next.run(request).await;
-    }
     let until = Instant::now() + timeout;
     request.extensions_mut().insert(Expires(until));
     match tokio::time::timeout_at(until, next.run(request)).await {
         // The resolution of the timer is limited, so a response may arrive after the deadline. The clock is therefore
         // checked again.
         Ok(response) if Instant::now() < until => response,
-        _ => refuse(&shell, passed()),
+        _ => refusal::render(&connect, protocol, passed()),
     }
 }
 
@@ -129,13 +125,18 @@ fn passed() -> Error {
     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
 }
 
-// Copies the parts of a request that determine the format of a refusal.
-fn shell_of(request: &Request<Body>) -> Request<Body> {
-    let mut shell = Request::new(Body::empty());
-    if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
-        shell.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+/// The timeout that a request declares; `None` if it declares none.
+fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>> {
+    if let Protocol::Connect(_) = protocol {
+        return connect::timeout(headers).map_err(|error| Error::invalid(error.to_string()));
     }
-    shell
+    let Some(text) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
+    match text.to_str().ok().and_then(read_timeout) {
+        Some(timeout) => Ok(Some(timeout)),
+        None => Err(Error::invalid("grpc-timeout must be a timeout such as 5S or 100m")),
+    }
 }
 
 // Parses a timeout: up to eight digits and a unit, as defined by "Timeout" in the specification of gRPC over HTTP/2.

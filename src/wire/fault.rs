@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tonic::Status;
 
@@ -40,10 +40,12 @@ impl Faults for HttpFaults {
                 "UNSUPPORTED_MEDIA_TYPE",
                 error.message(),
             ),
-            ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Internal => {
-                self.status(&Status::from(Error::from(error)))
-            }
+            ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Internal => self.status(&self.convert(error)),
         }
+    }
+
+    fn convert(&self, error: transcode::Error) -> Status {
+        Error::from(error).into()
     }
 }
 
@@ -117,7 +119,15 @@ pub fn http_status(kind: Kind) -> StatusCode {
 
 fn render(fault: &StatusDetails) -> Response<Bytes> {
     let mut response = answer(http_status(fault.kind), &fault.reason, body(fault));
-    let headers = response.headers_mut();
+    describe(fault, response.headers_mut());
+    response
+}
+
+/// Adds the headers that describe an error: its code, how to authenticate, and when to retry.
+pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::from_str(&fault.reason) {
+        headers.insert(ERROR_CODE, value);
+    }
     match fault.kind {
         Kind::Unauthenticated => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -132,7 +142,6 @@ fn render(fault: &StatusDetails) -> Response<Bytes> {
         }
         _ => {}
     }
-    response
 }
 
 fn body(fault: &StatusDetails) -> Bytes {

@@ -10,7 +10,7 @@ use runyard_transcode::{
 };
 use serde_json::{Map, Value, json};
 
-const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC and gRPC-Web; \
+const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC, gRPC-Web and Connect; \
     this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
     header `X-Error-Code`.";
 

@@ -1,6 +1,8 @@
-//! The three protocols on the port of the server. The content type of a request determines its protocol.
+//! The four protocols on the port of the server. The content type of a request determines its protocol. Requests with
+//! JSON belong to the Connect protocol if their path is that of a gRPC method.
 
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{Request, header::CONTENT_TYPE};
+use runyard_transcode::connect::CallKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -8,6 +10,8 @@ pub enum Protocol {
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2.
     GrpcWeb,
+    /// The Connect protocol, over HTTP/1.1 or HTTP/2.
+    Connect(CallKind),
     /// JSON, forms, event streams and pages.
     Http,
 }
@@ -18,13 +22,15 @@ impl Protocol {
         match self {
             Self::Grpc => "grpc",
             Self::GrpcWeb => "grpc-web",
+            Self::Connect(_) => "connect",
             Self::Http => "http",
         }
     }
 
     /// The protocol of a request.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let kind = headers
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let kind = request
+            .headers()
             .get(CONTENT_TYPE)
             .map(http::HeaderValue::as_bytes)
             .unwrap_or_default();
@@ -33,7 +39,8 @@ impl Protocol {
         } else if kind.starts_with(b"application/grpc") {
             Self::Grpc
         } else {
-            Self::Http
+            let call = CallKind::of(request.method(), request.uri().path(), request.headers());
+            call.map_or(Self::Http, Self::Connect)
         }
     }
 }

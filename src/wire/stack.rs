@@ -8,23 +8,16 @@
 //! 5. CORS: it answers preflight requests, which contain no token, and lets pages of the configured origins read
 //!    responses.
 //! 6. It authenticates the caller before the body is read.
-//! 7. It ends the call and its stream at the deadline of `grpc-timeout`, for every protocol.
-//! 8. It selects the protocol by content type. gRPC-Web and gRPC requests go to the services. All other requests go to
-//!    the pages, the console and the transcoder.
+//! 7. It ends the call and its stream at the deadline of the call, for every protocol.
+//! 8. It selects the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other
+//!    requests go to the pages, the console and the transcoder.
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    middleware::{from_fn, from_fn_with_state},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, body::Body, extract::State, middleware::from_fn_with_state, response::IntoResponse, routing::get};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use runyard_transcode::{Options, Transcoder, route::Routed};
+use runyard_transcode::{Options, Transcoder, connect::Connect, route::Routed};
 use tonic::service::Routes;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,7 +27,7 @@ use super::{
     answers::Answers,
     body_timeout::{self, BodyTimeout},
     caller::{self, Gate, METRICS},
-    codec, cors, deadline,
+    codec, compression, cors, deadline,
     fault::{self, HttpFaults},
     files::Forms,
     jwt::Verifier,
@@ -42,7 +35,7 @@ use super::{
     permit::{self, Scopes},
     plan_log,
     protocol::Protocol,
-    readiness,
+    readiness, refusal,
     site::Site,
     status,
     streams::{self, Streams},
@@ -72,6 +65,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         files: Some(Arc::new(Forms { app: app.clone() })),
         faults: Some(Arc::new(HttpFaults)),
     };
+    let callable = codec::connect_descriptors()?;
+    let connect = Connect::new(&callable, Arc::new(codec::json(&callable)), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
     // `complete` adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
@@ -92,15 +87,17 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = streams::count(deadline::end_streams(grpc), streams);
     let grpc = permit::enforce(grpc, Arc::new(Scopes::of(pool)));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
+    let grpc = compression::compress_answers(grpc, pool);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // If a method of the contract and a file of the console have the same path, the method has precedence.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, &transcoder)?.fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
+    let calls = connect.over(grpc.clone());
     let protocols = service_fn(move |request: Request<Body>| {
-        let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
+        let (grpc, web, calls, pages) = (grpc.clone(), web.clone(), calls.clone(), pages.clone());
         async move {
-            let response = match Protocol::of(request.headers()) {
+            let response = match Protocol::of(&request) {
                 Protocol::Grpc => grpc
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
@@ -109,12 +106,13 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
                     .map(|answer| unbuffered(answer.map(Body::new))),
+                Protocol::Connect(_) => calls.oneshot(request).await.map(refusal::mark),
                 Protocol::Http => pages.oneshot(request).await,
             };
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let gate = Gate::new(app.clone(), verifier, site);
+    let gate = Gate::new(app.clone(), verifier, site, connect.clone());
     let stack = ServiceBuilder::new()
         .layer(from_fn_with_state(
             Arc::new(Ledger::new(http.max_unread_bytes)),
@@ -125,7 +123,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
         .layer(cors::layer(http)?)
         .layer(from_fn_with_state(Arc::new(gate), caller::authenticate))
-        .layer(from_fn(deadline::end_call));
+        .layer(from_fn_with_state(connect, deadline::end_call));
     Ok(BoxCloneSyncService::new(stack.service(protocols)))
 }
 

@@ -9,6 +9,8 @@ mod agents_versions;
 mod answers;
 mod api_keys;
 mod call;
+mod compression;
+mod connect;
 mod connections;
 mod credential_expiry;
 mod credits;

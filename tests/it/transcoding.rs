@@ -1,5 +1,6 @@
 //! The transcoder over real sockets, in front of a tonic gRPC service whose answers the test scripts.
 
+mod connect;
 mod faults;
 mod forms;
 mod requests;

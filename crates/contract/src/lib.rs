@@ -11,6 +11,9 @@ pub mod structs;
 /// The encoded `FileDescriptorSet` of the contract, with options, comments and imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// The encoded `FileDescriptorSet` of the gRPC error model, with imports.
+pub const ERROR_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/error_model.bin"));
+
 mod generated {
     #![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));

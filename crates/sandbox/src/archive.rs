@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    beneath::relative,
+    spelling,
     walk::{Found, Walk, WalkLimits},
     workspace::{FileKind, Metadata, Workspace},
 };
@@ -53,12 +53,12 @@ impl Workspace {
     /// `FILE_NOT_FOUND` when the folder does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
     /// link.
     pub fn archive(&self, path: &str) -> Result<Archive> {
-        let path = relative(path)?;
-        let metadata = self.metadata(&path)?;
-        let name = path.rsplit('/').next().filter(|name| !name.is_empty());
+        let metadata = self.metadata(path)?;
+        let (root, path) = self.locate(path)?;
+        let name = path.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty());
         let mut archive = Archive {
-            walk: self.walk(&path, LIMITS)?,
-            name: name.unwrap_or("workspace").to_owned(),
+            walk: Walk::new(root, &path, LIMITS, None)?,
+            name: spelling::text_of(name.unwrap_or(b"workspace")),
             above: if path.is_empty() { 0 } else { path.len() + 1 },
             file: None,
             path: String::new(),
@@ -105,7 +105,7 @@ impl Archive {
             }
             FileKind::File => match self.walk.open(found) {
                 Ok(file) => {
-                    self.path = String::from_utf8_lossy(found.raw()).into_owned();
+                    self.path.clone_from(&found.path);
                     let size = file.metadata().map_err(|error| self.unreadable(error))?.len();
                     self.header(&name, b'0', size, &found.metadata);
                     self.file = Some((file, size));

@@ -6,10 +6,7 @@
 
 use std::{
     fs::File,
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -19,7 +16,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::workspace::{FileKind, Metadata};
+use super::{
+    spelling,
+    workspace::{FileKind, Metadata},
+};
 use crate::{
     disk,
     error::{Error, ErrorKind, Result},
@@ -203,7 +203,7 @@ pub fn metadata(stat: &Stat) -> Metadata {
 
 /// Formats a path for an error text.
 pub fn shown(path: &[u8]) -> String {
-    let text = std::ffi::OsStr::from_bytes(path).to_string_lossy();
+    let text = spelling::text_of(path);
     if text.is_empty() {
         GUEST_FOLDER.to_owned()
     } else {

@@ -36,6 +36,7 @@ mod seccomp;
 mod settings;
 mod spawned;
 mod spawner;
+mod spelling;
 mod start;
 mod terminal;
 mod tree;

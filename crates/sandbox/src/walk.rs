@@ -16,6 +16,7 @@ use rustix::{fs::OFlags, io::Errno};
 
 use super::{
     beneath::{MAX_PATH_BYTES, Root, look, metadata, refusal},
+    spelling,
     workspace::{FileKind, Metadata, is_temporary},
 };
 use crate::error::Result;
@@ -44,7 +45,7 @@ pub struct WalkLimits {
 /// A file or folder that a walk returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are replaced.
+    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are percent-encoded.
     pub path: String,
     /// Metadata, read without opening the file.
     pub metadata: Metadata,
@@ -81,7 +82,7 @@ struct Level {
 impl Walk {
     /// Starts a walk over a folder. The walk starts at the beginning, or after `behind`, a path that an earlier walk
     /// returned. The path `behind` may no longer exist.
-    pub(super) fn new(root: Root, start: &str, limits: WalkLimits, behind: Option<&[u8]>) -> Result<Self> {
+    pub(super) fn new(root: Root, start: &[u8], limits: WalkLimits, behind: Option<&[u8]>) -> Result<Self> {
         let mut walk = Self {
             root,
             levels: Vec::new(),
@@ -91,13 +92,11 @@ impl Walk {
             until: Instant::now() + limits.time,
             cut: None,
         };
-        let behind = behind
-            .and_then(|path| below(path, start.as_bytes()))
-            .unwrap_or_default();
+        let behind = behind.and_then(|path| below(path, start)).unwrap_or_default();
         let mut parts = behind.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
         let first = parts.next().map(<[u8]>::to_vec);
-        walk.enter(start.as_bytes().to_vec(), first.clone())
-            .map_err(|errno| refusal(start.as_bytes(), errno))?;
+        walk.enter(start.to_vec(), first.clone())
+            .map_err(|errno| refusal(start, errno))?;
         let mut last = first;
         while let Some(name) = last.take()
             && walk.levels.len() < walk.limits.depth
@@ -239,7 +238,7 @@ impl Walk {
         self.open = Some((depth, folder));
         let metadata = metadata(&stat.ok()?);
         let raw = joined(&above, name);
-        let path = String::from_utf8_lossy(&raw).into_owned();
+        let path = spelling::text_of(&raw);
         Some(Found { path, metadata, raw })
     }
 

@@ -18,7 +18,8 @@ use rustix::{
 };
 
 use super::{
-    beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative},
+    beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative, shown},
+    spelling::split_raw,
     tree,
     walk::{Found, Walk, WalkLimits},
 };
@@ -69,7 +70,7 @@ pub struct Metadata {
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path inside the workspace, such as `output/report.md`.
+    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are percent-encoded.
     pub path: String,
     /// True if it is a folder.
     pub is_dir: bool,
@@ -145,14 +146,15 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file.
+    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. The path may be one that a
+    /// list or walk has returned.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
     /// through a link, or is not a regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
-        let path = relative(path)?;
-        self.root()?.open_regular(&path)
+        let (root, path) = self.locate(path)?;
+        root.open_regular(&path)
     }
 
     /// Reads a whole file.
@@ -211,11 +213,10 @@ impl Workspace {
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
     /// link.
     pub fn metadata(&self, path: &str) -> Result<Metadata> {
-        let path = relative(path)?;
-        let opened = self.root()?.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
+        let (root, path) = self.locate(path)?;
+        let opened = root.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
         let stat = opened.and_then(rustix::fs::fstat);
-        stat.map(|stat| metadata(&stat))
-            .map_err(|errno| refusal(path.as_bytes(), errno))
+        stat.map(|stat| metadata(&stat)).map_err(|errno| refusal(&path, errno))
     }
 
     /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning, or after
@@ -234,7 +235,8 @@ impl Workspace {
             time: LIST_TIME,
             names: max_entries.saturating_add(1),
         };
-        let mut walk = Walk::new(self.root()?, &relative(path)?, limits, behind)?;
+        let (root, path) = self.locate(path)?;
+        let mut walk = Walk::new(root, &path, limits, behind)?;
         let mut found: Vec<Found> = walk.by_ref().take(limits.entries).collect();
         let has_more = found.len() > max_entries;
         found.truncate(max_entries);
@@ -257,7 +259,8 @@ impl Workspace {
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
     pub fn walk(&self, path: &str, limits: WalkLimits) -> Result<Walk> {
-        Walk::new(self.root()?, &relative(path)?, limits, None)
+        let (root, path) = self.locate(path)?;
+        Walk::new(root, &path, limits, None)
     }
 
     /// Removes a file, a link, or a folder with everything in it.
@@ -265,13 +268,12 @@ impl Workspace {
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for the workspace itself.
     pub fn remove(&self, path: &str) -> Result<()> {
-        let path = relative(path)?;
-        let (parent, name) = split(&path)?;
-        let root = self.root()?;
+        let (root, path) = self.locate(path)?;
+        let (parent, name) = split_raw(&path)?;
         let removed = root
             .open_folder(parent)
-            .and_then(|folder| tree::remove(&root, &folder, name.as_bytes()));
-        removed.map_err(|errno| refusal(path.as_bytes(), errno))
+            .and_then(|folder| tree::remove(&root, &folder, name));
+        removed.map_err(|errno| refusal(&path, errno))
     }
 
     /// Removes a file, a link, or an empty folder.
@@ -280,15 +282,15 @@ impl Workspace {
     /// `FILE_NOT_FOUND` when the path does not exist; CONFLICT for a folder that is not empty; `INVALID_REQUEST` for
     /// the workspace itself.
     pub fn remove_one(&self, path: &str) -> Result<()> {
-        let path = relative(path)?;
-        let (parent, name) = split(&path)?;
-        let refused = |errno| refusal(path.as_bytes(), errno);
-        let folder = self.root()?.open_folder(parent).map_err(refused)?;
+        let (root, path) = self.locate(path)?;
+        let (parent, name) = split_raw(&path)?;
+        let refused = |errno| refusal(&path, errno);
+        let folder = root.open_folder(parent).map_err(refused)?;
         match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
             Err(Errno::ISDIR) => match rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
                 Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Error::new(
                     ErrorKind::Conflict,
-                    format!("the folder {path:?} is not empty"),
+                    format!("the folder {} is not empty", shown(&path)),
                 )),
                 answer => answer.map_err(refused),
             },
@@ -376,10 +378,12 @@ pub(super) fn is_temporary(name: &[u8]) -> bool {
 pub(super) fn split(path: &str) -> Result<(&str, &str)> {
     match path.rsplit_once('/') {
         Some(parts) => Ok(parts),
-        None if path.is_empty() => Err(Error::invalid_field(
-            "path",
-            "the path must name a file in the workspace",
-        )),
+        None if path.is_empty() => Err(nameless()),
         None => Ok(("", path)),
     }
+}
+
+/// The refusal of the workspace itself where the path of a file is needed.
+pub(super) fn nameless() -> Error {
+    Error::invalid_field("path", "the path must name a file in the workspace")
 }

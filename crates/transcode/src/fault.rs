@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::{
-    Error, ErrorKind,
+    Error, ErrorKind, body,
     json::{Codec, Dialect},
 };
 
@@ -21,6 +21,24 @@ pub trait Faults: Send + Sync + 'static {
 
     /// Renders an error of the transcoder. For 405, the transcoder adds the header `Allow`.
     fn error(&self, error: Error) -> Response<Bytes>;
+
+    /// Converts an error of the transcoder into a Status, for the Connect protocol. By default, the Status has the code
+    /// of the error's category, and a `google.rpc.BadRequest` if one field is the cause. The causes of internal errors
+    /// are logged.
+    fn convert(&self, error: Error) -> Status {
+        log(&error);
+        let code = match error.kind() {
+            ErrorKind::Invalid | ErrorKind::MethodNotAllowed | ErrorKind::UnsupportedMedia => Code::InvalidArgument,
+            ErrorKind::TooLarge => Code::ResourceExhausted,
+            ErrorKind::NoSuchPath => Code::NotFound,
+            ErrorKind::Internal => Code::Internal,
+        };
+        let details = error.field().map(|field| bad_request(field, error.message()));
+        let details = RpcStatus {
+            details: details.into_iter().collect(),
+        };
+        Status::with_details(code, error.message(), details.encode_to_vec().into())
+    }
 }
 
 /// Renders errors as the JSON of `google.rpc.Status`, like Google's APIs (<https://google.aip.dev/193>):
@@ -65,9 +83,7 @@ impl Faults for StandardFaults {
     }
 
     fn error(&self, error: Error) -> Response<Bytes> {
-        if let (ErrorKind::Internal, Some(cause)) = (error.kind(), error.cause()) {
-            tracing::error!(cause = %cause, "{}", error.message());
-        }
+        log(&error);
         let (status, name) = match error.kind() {
             ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
             ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "INVALID_ARGUMENT"),
@@ -88,9 +104,28 @@ impl Faults for StandardFaults {
 
 /// `google.rpc.Status`, of which only the details are read.
 #[derive(Clone, PartialEq, prost::Message)]
-struct RpcStatus {
+pub(crate) struct RpcStatus {
     #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
+    pub(crate) details: Vec<Any>,
+}
+
+/// `google.rpc.BadRequest` with one violation. Its message `FieldViolation` has the fields `field` = 1 and
+/// `description` = 2.
+fn bad_request(field: &str, description: &str) -> Any {
+    let (mut violation, mut value) = (Vec::new(), Vec::new());
+    body::put_bytes(1, field.as_bytes(), &mut violation);
+    body::put_bytes(2, description.as_bytes(), &mut violation);
+    body::put_bytes(1, &violation, &mut value);
+    Any {
+        type_url: "type.googleapis.com/google.rpc.BadRequest".to_owned(),
+        value,
+    }
+}
+
+fn log(error: &Error) {
+    if let (ErrorKind::Internal, Some(cause)) = (error.kind(), error.cause()) {
+        tracing::error!(cause = %cause, "{}", error.message());
+    }
 }
 
 fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) -> Response<Bytes> {
@@ -106,7 +141,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
 }
 
 /// Returns the HTTP status of a gRPC code, as documented in `google/rpc/code.proto`.
-fn http_status(code: Code) -> StatusCode {
+pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
@@ -125,7 +160,7 @@ fn http_status(code: Code) -> StatusCode {
 }
 
 /// Returns the name of a gRPC code in `google/rpc/code.proto`.
-fn name(code: Code) -> &'static str {
+pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use http_body::Body as _;
 use tonic::{Status, body::Body};
 
@@ -39,6 +39,42 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
+/// The failure of a response that ends without a status.
+pub fn no_status() -> Status {
+    Status::internal("the service ended the response without a gRPC status")
+}
+
+/// A response with one message, and its metadata.
+#[derive(Debug)]
+pub struct Single {
+    pub metadata: HeaderMap,
+    pub message: Bytes,
+    pub trailers: HeaderMap,
+}
+
+/// Reads the response of a method that does not stream.
+///
+/// # Errors
+/// The status of a call that failed, or INTERNAL if the response has not exactly one message.
+pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return Err(status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    let first = frames.next().await.transpose()?;
+    let message = first.ok_or_else(|| Status::internal("the service sent no response"))?;
+    // The status follows the message. Only the status shows whether the call has succeeded.
+    match frames.next().await.transpose()? {
+        None => Ok(Single {
+            metadata: parts.headers,
+            message,
+            trailers: frames.take_trailers(),
+        }),
+        Some(_) => Err(Status::internal("the service sent more than one response")),
+    }
+}
+
 /// The messages of a response.
 #[derive(Debug)]
 pub struct Frames {
@@ -47,6 +83,7 @@ pub struct Frames {
     arrived: Bytes,
     /// True if an OK status was received, or if the end of the messages was already returned to the caller.
     ended: bool,
+    trailers: HeaderMap,
 }
 
 impl Frames {
@@ -57,7 +94,13 @@ impl Frames {
             body,
             arrived: Bytes::new(),
             ended: said_ok,
+            trailers: HeaderMap::new(),
         }
+    }
+
+    /// Returns the trailers of a successful response, after its last message.
+    pub fn take_trailers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.trailers)
     }
 
     /// Returns the number of bytes that have been received but not yet returned.
@@ -100,8 +143,10 @@ impl Frames {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.append(data),
                     Err(frame) => {
-                        let failed = frame.trailers_ref().and_then(failure);
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        let failed = failure(&trailers);
                         self.end();
+                        self.trailers = trailers;
                         return Poll::Ready(failed.map(Err));
                     }
                 },
@@ -111,9 +156,7 @@ impl Frames {
                 }
                 None => {
                     self.end();
-                    return Poll::Ready(Some(Err(Status::internal(
-                        "the service ended the response without a gRPC status",
-                    ))));
+                    return Poll::Ready(Some(Err(no_status())));
                 }
             }
         }

@@ -127,6 +127,12 @@ impl Codec {
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
     }
 
+    /// Returns all fields of a message, in the order of the proto file.
+    pub fn fields(&self, message: MessageId) -> impl Iterator<Item = FieldInfo<'_>> {
+        let fields = self.tables.message(message).fields.iter();
+        fields.map(|field| self.describe(field))
+    }
+
     /// Returns the field at the end of a path such as `agent.agent_id`. Every segment except the last must name a
     /// singular field of message type.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {

@@ -4,11 +4,16 @@
 //! A [`TranscoderService`] answers HTTP requests and calls the gRPC services in the same process. There is no code per
 //! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
 //! the HTTP request reach the service, so a layer in front of the transcoder can authenticate the caller.
+//!
+//! The module [`connect`] serves the Connect protocol in the same way.
 
 #![warn(missing_docs)]
 
 mod alias;
 mod body;
+pub mod compression;
+pub mod connect;
+mod disposition;
 mod error;
 mod fault;
 mod frames;
@@ -33,6 +38,7 @@ use std::{
 use axum_core::body::Body;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
+use http_body_util::Full;
 use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tower::{BoxError, Service, ServiceExt};
@@ -54,7 +60,7 @@ use self::{
 /// Settings of a transcoder.
 #[derive(Clone)]
 pub struct Options {
-    /// Maximum size of a JSON body, and of all text in a form, in bytes.
+    /// Maximum size of a JSON body, of a message of the Connect protocol, and of all text in a form, in bytes.
     pub max_body_bytes: usize,
     /// Maximum size of a form, files included, in bytes.
     pub max_form_bytes: u64,
@@ -239,15 +245,21 @@ impl Call<'_> {
         let rule = &shared.router.rules()[self.rule];
         let (parts, content) = request.into_parts();
         let mut draft = Draft::new(&shared.codec, rule, &self.captures);
-        let is_form =
-            body::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"));
+        let takes_form = rule.method.form_files.is_some() && rule.body == route::BodyRule::Whole;
+        let is = |kind: &str| {
+            takes_form && body::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case(kind))
+        };
         let uploads = match (&rule.method.form_files, &shared.options.files) {
-            (Some(field), Some(store)) if is_form && rule.body == route::BodyRule::Whole => {
+            (Some(field), Some(store)) if is("multipart/form-data") => {
                 let limits = FormLimits {
                     form_bytes: shared.options.max_form_bytes,
                     text_bytes: shared.options.max_body_bytes,
                 };
                 Some(multipart::read(&mut draft, field, &parts, content, store, limits).await?)
+            }
+            _ if is("application/x-www-form-urlencoded") => {
+                draft.urlencoded(&parts, content, shared.options.max_body_bytes).await?;
+                None
             }
             _ => {
                 draft.body(&parts, content, shared.options.max_body_bytes).await?;
@@ -256,7 +268,10 @@ impl Call<'_> {
         };
         let finished = draft.rest(&parts).and_then(|()| draft.finish());
         match (finished, uploads) {
-            (Ok(message), uploads) => Ok((request::wrap(&rule.method, parts, message), uploads)),
+            (Ok(message), uploads) => {
+                let body = tonic::body::Body::new(Full::new(message));
+                Ok((request::wrap(rule.method.path.clone(), parts, body), uploads))
+            }
             (Err(error), None) => Err(error.into()),
             (Err(error), Some(uploads)) => {
                 uploads.discard().await;

@@ -1,5 +1,5 @@
-//! Reads multipart/form-data as a request. Text parts set fields. Parts with a file name are streamed into the upload
-//! store.
+//! Reads multipart/form-data as a request. Text parts set fields. Parts with a file name, in the field for files, are
+//! streamed into the upload store.
 //!
 //! Called by the transcoder for methods whose options name a field for files. Memory use does not grow with
 //! the size of the form: the body is read one chunk at a time, and the text size, the header size and the number of
@@ -19,10 +19,15 @@ use async_trait::async_trait;
 use axum_core::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use http::{Extensions, header, request::Parts};
+use http::{Extensions, HeaderValue, header, request::Parts};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use crate::{Error, ErrorKind, Refused, Result, body::check_encoding, request::Draft};
+use crate::{
+    Error, ErrorKind, Refused, Result,
+    body::check_encoding,
+    disposition::{self, Disposition},
+    request::Draft,
+};
 
 /// Maximum number of parts of a form.
 pub const MAX_PARTS: usize = 256;
@@ -186,11 +191,11 @@ impl Form {
                 let message = format!("the form has more than {MAX_PARTS} parts");
                 return Err(Error::new(ErrorKind::TooLarge, message).into());
             }
-            let name = part
-                .name()
-                .ok_or_else(|| Error::invalid("a part of the form has no name"))?
-                .to_owned();
-            match part.file_name().map(str::to_owned) {
+            let disposition = part.headers().get(header::CONTENT_DISPOSITION);
+            let Disposition { name, file_name } = Disposition::read(disposition.map_or(&[], HeaderValue::as_bytes));
+            let name = name.ok_or_else(|| Error::invalid("a part of the form has no name"))?;
+            let name = draft.form_name(&name).to_owned();
+            match file_name {
                 Some(file) if name == files_field && !file.is_empty() => {
                     let limits = self.limits;
                     let content = part
@@ -205,6 +210,14 @@ impl Form {
         }
     }
 
+    fn too_much_text(&self) -> Error {
+        let limit = self.limits.text_bytes;
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("the form's text is larger than {limit} bytes"),
+        )
+    }
+
     async fn text(
         &mut self,
         draft: &mut Draft<'_>,
@@ -212,31 +225,36 @@ impl Form {
         (name, is_file): (&str, bool),
         mut part: Field<'static>,
     ) -> Result<()> {
+        let charset = part.content_type().and_then(|kind| kind.get_param("charset"));
+        let charset = charset.map(|charset| charset.as_str().to_owned());
+        let mut unknown = draft.check_form_name(name).err();
         let mut bytes = Vec::new();
         while let Some(piece) = part.chunk().await.map_err(|error| form_error(error, self.limits))? {
-            self.text_left = self.text_left.checked_sub(piece.len()).ok_or_else(|| {
-                let limit = self.limits.text_bytes;
-                Error::new(
-                    ErrorKind::TooLarge,
-                    format!("the form's text is larger than {limit} bytes"),
-                )
-            })?;
+            let Some(left) = self.text_left.checked_sub(piece.len()) else {
+                return Err(unknown.take().unwrap_or_else(|| self.too_much_text()));
+            };
+            self.text_left = left;
             bytes.extend_from_slice(&piece);
         }
         // Browsers send an empty part for each empty input of a form, including file inputs.
         if bytes.is_empty() {
             return Ok(());
         }
+        if let Some(error) = unknown {
+            return Err(error);
+        }
         let wrong = |what: &str| Err(Error::invalid_field(name.to_owned(), format!("{name}: {what}")));
         if name == files_field {
             return wrong("a file needs a file name");
         }
-        if is_file {
-            return wrong("must be text, not a file");
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => draft.form_text(name, text),
-            Err(_) => wrong("the text is not UTF-8"),
+        // A script that adds a Blob to a form sends a file name with it, so a file name does not make a part a file.
+        match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
+            Some(text) => draft.form_text(name, &text),
+            None if is_file => wrong("must be text, not a file"),
+            None => match charset {
+                Some(charset) => wrong(&format!("the text is not {charset}")),
+                None => wrong("the text is not UTF-8"),
+            },
         }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct HttpMethod {
     pub(crate) event_id: String,
     #[prost(string, tag = "3")]
     pub(crate) multipart_files: String,
+    #[prost(string, tag = "4")]
+    pub(crate) keep_bytes: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

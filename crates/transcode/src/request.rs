@@ -4,15 +4,21 @@
 //! field. protobuf allows any order of fields. Fields from the path are written last, so that no other value can
 //! replace the values that determined the route. A request may give a field in one place only.
 
+mod form;
+mod query;
+mod unknown;
+
 use std::borrow::Cow;
 
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Uri, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Uri, Version, header, request::Parts,
+    uri::PathAndQuery,
+};
 use http_body::Body as _;
-use http_body_util::Full;
-use percent_encoding::percent_decode;
 
+use self::unknown::Place;
 use crate::{
     Error, ErrorKind, Result, alias, body, frames,
     json::{Cardinality, Codec, FieldInfo, FieldKind, MessageId},
@@ -60,7 +66,9 @@ impl<'r> Draft<'r> {
         }
         if !matches!(self.rule.body, BodyRule::Raw(_)) && !body::is_json(&parts.headers) {
             let message = match self.method().form_files {
-                Some(_) => "Content-Type must be multipart/form-data or application/json",
+                Some(_) => {
+                    "Content-Type must be multipart/form-data, application/x-www-form-urlencoded or application/json"
+                }
                 None => "Content-Type must be application/json",
             };
             return Err(Error::new(ErrorKind::UnsupportedMedia, message));
@@ -83,35 +91,6 @@ impl<'r> Draft<'r> {
                 Ok(())
             }
         }
-    }
-
-    /// Sets a field to the text of a form part.
-    ///
-    /// # Errors
-    /// 400 if the field does not exist, was already given, or does not accept this text.
-    pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
-        let (path, _) = self.resolve(name, "form field")?;
-        self.codec.decode_text(
-            (self.method().input, &path),
-            self.method().dialect,
-            text,
-            &mut self.wire,
-        )?;
-        if self.rule.infers_mask {
-            self.mask.get_or_insert_default().push(path.clone());
-        }
-        self.given.push(path);
-        Ok(())
-    }
-
-    /// Adds the id of an uploaded file to the field for files.
-    ///
-    /// # Errors
-    /// The field does not accept the id. A store must not return such an id.
-    pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
-        Ok(self
-            .codec
-            .decode_text((self.method().input, field), self.method().dialect, id, &mut self.wire)?)
     }
 
     /// Sets fields from the query, then from aliases (headers and query parameters), then from the path.
@@ -184,39 +163,6 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Sets fields from the query. Returns the parameters that are aliases, which the caller must handle.
-    fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
-        let mut renamed: Vec<(&Alias, String)> = Vec::new();
-        let method = self.method();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let key = unescape(key)?;
-            let value = unescape(value)?;
-            let alias = method
-                .aliases
-                .iter()
-                .find(|alias| alias.query.as_deref() == Some(&*key));
-            if let Some(alias) = alias {
-                if renamed.iter().any(|(other, _)| std::ptr::eq(*other, alias)) {
-                    return Err(given_twice(&key));
-                }
-                renamed.push((alias, value.into_owned()));
-                continue;
-            }
-            if matches!(self.rule.body, BodyRule::Whole | BodyRule::Raw(None)) {
-                return Err(unknown(&key, "query parameter"));
-            }
-            let (path, field) = self.resolve(&key, "query parameter")?;
-            if field.cardinality == Cardinality::Map || matches!(field.kind, FieldKind::Message(_)) {
-                return Err(unknown(&key, "query parameter"));
-            }
-            self.codec
-                .decode_text((method.input, &path), method.dialect, &value, &mut self.wire)?;
-            self.given.push(path);
-        }
-        Ok(renamed)
-    }
-
     fn aliases(&mut self, headers: &HeaderMap, renamed: &[(&Alias, String)]) -> Result<()> {
         let method = self.method();
         for field in alias::fields(method) {
@@ -248,8 +194,9 @@ impl<'r> Draft<'r> {
     }
 
     /// Returns the field to which a name from the client refers, and its path of proto names.
-    fn resolve(&self, name: &str, what: &str) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
-        let (path, field, first) = resolve(self.codec, self.method().input, name).ok_or_else(|| unknown(name, what))?;
+    fn resolve(&self, name: &str, place: Place) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
+        let found = resolve(self.codec, self.method().input, name);
+        let (path, field, first) = found.ok_or_else(|| self.unknown(name, place))?;
         if self.is_bound(&path) {
             return Err(given_by_path(&path));
         }
@@ -291,12 +238,17 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// Creates the gRPC request with a message, and with the headers and extensions of the HTTP request.
-pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::body::Body> {
-    let mut request = Request::new(tonic::body::Body::new(Full::new(message)));
+/// Returns the gRPC path of a URI, without its query.
+pub fn path_of(uri: &Uri) -> PathAndQuery {
+    uri.path().parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
+}
+
+/// Creates the gRPC request with a body, and with the headers and extensions of the HTTP request.
+pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Request<tonic::body::Body> {
+    let mut request = Request::new(body);
     *request.method_mut() = HttpMethod::POST;
     *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from(method.path.clone());
+    *request.uri_mut() = Uri::from(path);
     *request.extensions_mut() = parts.extensions;
     let mut headers = parts.headers;
     for name in &NOT_CARRIED {
@@ -340,25 +292,9 @@ fn resolve<'c>(codec: &'c Codec, message: MessageId, name: &str) -> Option<(Cow<
     Some((Cow::Owned(format!("{}.{path}", outer.name)), field, outer.number))
 }
 
-fn unescape(text: &str) -> Result<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Ok(Cow::Borrowed(text));
-    }
-    let spaced = text.replace('+', " ");
-    match percent_decode(spaced.as_bytes()).decode_utf8() {
-        Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
-        Err(_) => Err(Error::invalid("the query is not UTF-8")),
-    }
-}
-
 /// Returns the first segment of a field path.
 fn top(path: &str) -> Option<&str> {
     path.split('.').next()
-}
-
-fn unknown(name: &str, what: &str) -> Error {
-    let short: String = name.chars().take(64).collect();
-    Error::invalid_field(short.clone(), format!("unknown {what} {short:?}"))
 }
 
 fn given_twice(name: &str) -> Error {

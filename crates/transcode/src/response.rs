@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::{
     Error, Shared,
-    frames::{Frames, failure},
+    frames::{self, Frames, Single, failure},
     json::Codec,
     options::HttpBody,
     route::Rule,
@@ -46,31 +46,19 @@ pub static CARRIED: [HeaderName; 8] = [
 
 /// Renders the response of a method that does not stream.
 pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
-    let (parts, body) = answer.into_parts();
-    if let Some(status) = failure(&parts.headers) {
-        return shared.fail(&status);
-    }
-    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
-    let message = match frames.next().await {
-        Some(Ok(message)) => message,
-        Some(Err(status)) => return shared.fail(&status),
-        None => return shared.fail(&Status::internal("the service sent no response")),
+    let Single { metadata, message, .. } = match frames::single(answer).await {
+        Ok(single) => single,
+        Err(status) => return shared.fail(&status),
     };
-    // The status follows the message. Only the status shows whether the call has succeeded.
-    match frames.next().await {
-        None => {}
-        Some(Ok(_)) => return shared.fail(&Status::internal("the service sent more than one response")),
-        Some(Err(status)) => return shared.fail(&status),
-    }
     if rule.method.answers_raw && rule.response_body.is_none() {
         return match HttpBody::decode(message) {
-            Ok(body) => whole(&parts.headers, &body.content_type, Body::from(body.data)),
+            Ok(body) => whole(&metadata, &body.content_type, Body::from(body.data)),
             Err(error) => shared.refuse(Error::internal("the response could not be decoded", error)),
         };
     }
     let mut json = Vec::with_capacity(message.len() * 2 + 64);
     match encode(&shared.codec, rule, &message, &mut json) {
-        Ok(()) => whole(&parts.headers, "application/json", Body::from(json)),
+        Ok(()) => whole(&metadata, "application/json", Body::from(json)),
         Err(error) => shared.refuse(error),
     }
 }

@@ -70,7 +70,7 @@ async fn lists_and_metadata_describe_the_files() {
             .map(|entry| entry.path)
             .collect()
     };
-    assert_eq!(paths("", Depth::One), ["a", "b", "bad\u{fffd}", "link", "output"]);
+    assert_eq!(paths("", Depth::One), ["a", "b", "bad%FF", "link", "output"]);
     assert_eq!(paths("/workspace/b", Depth::All), ["b/c", "b/c/f"]);
     assert_eq!(paths("b/c", Depth::One), ["b/c/f"]);
     assert_eq!(
@@ -92,7 +92,9 @@ async fn lists_and_metadata_describe_the_files() {
     assert_eq!(files.usage().unwrap().files, 7);
     files.remove("b").unwrap();
     files.remove("link").unwrap();
-    assert_eq!(paths("", Depth::All), ["a", "bad\u{fffd}", "output"]);
+    assert_eq!(paths("", Depth::All), ["a", "bad%FF", "output"]);
+    files.remove("bad%FF").unwrap();
+    assert_eq!(paths("", Depth::All), ["a", "output"]);
     assert_eq!(files.remove("b").unwrap_err().kind(), ErrorKind::FileNotFound);
 }
 

@@ -13,6 +13,7 @@ use runyard::{
     wire::{codec, fault::http_status, status},
 };
 use runyard_transcode::{
+    connect::Format,
     json::{Codec, Dialect},
     route::{BodyRule, Router, Rule, tree::Verb},
 };
@@ -23,6 +24,8 @@ use tonic::{
 };
 
 use crate::test_server::{Caller, TEST_TIMEOUT, parse_sse};
+
+mod connect;
 
 pub struct Contract {
     pub pool: DescriptorPool,
@@ -59,6 +62,8 @@ pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
 pub enum Way {
     Grpc,
     GrpcWeb,
+    /// The Connect protocol.
+    Connect(Format),
     /// HTTP/JSON, through the binding with this index.
     Http(usize),
 }
@@ -67,10 +72,15 @@ pub enum Way {
 pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     let bindings = rules(method).len();
     assert!(bindings > 0, "{} has no HTTP binding", method.full_name());
-    [Way::Grpc, Way::GrpcWeb]
-        .into_iter()
-        .chain((0..bindings).map(Way::Http))
-        .collect()
+    [
+        Way::Grpc,
+        Way::GrpcWeb,
+        Way::Connect(Format::Json),
+        Way::Connect(Format::Proto),
+    ]
+    .into_iter()
+    .chain((0..bindings).map(Way::Http))
+    .collect()
 }
 
 /// The answer to a call, reduced to the parts that must be equal over all protocols.
@@ -113,6 +123,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, w
         match way {
             Way::Grpc => grpc(caller, method, request).await,
             Way::GrpcWeb => grpc_web(caller, method, request).await,
+            Way::Connect(format) => connect::call(caller, method, request, format).await,
             Way::Http(binding) => http(caller, rules(method)[binding], request).await,
         }
     };

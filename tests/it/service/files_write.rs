@@ -275,3 +275,72 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
     )
     .await;
 }
+
+/// A command can create a file whose name is not UTF-8. A list spells such bytes percent-encoded. A client may also send
+/// the bytes themselves in a query.
+#[tokio::test]
+async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
+    let command =
+        r"printf one > $'caf\xe9.txt'; mkdir $'d\xff'; printf two > $'d\xff/100%'; printf three > 'caf%C3%A9'";
+    on_every_database(
+        |_| Vec::<Turn>::new(),
+        async |server| {
+            let caller = server.caller("ann");
+            let (_, files) = workspace(server, &caller, command).await;
+            let listed = async || {
+                let list = caller.get(&format!("{files}?recursive=true")).await.ok();
+                let paths = each(&list, "files", "path");
+                paths
+                    .iter()
+                    .map(|path| path.as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                listed().await,
+                ["caf%C3%A9", "caf%E9.txt", "d%FF", "d%FF/100%25", "output"]
+            );
+            let encoded = |path: &str| {
+                percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC).to_string()
+            };
+            for (path, expected) in [("caf%E9.txt", "one"), ("d%FF/100%25", "two"), ("caf%C3%A9", "three")] {
+                let answer = content(&caller, &files, &encoded(path)).await;
+                assert_eq!((answer.status, answer.text.as_str()), (200, expected), "{path}");
+            }
+            // The bytes of the name in the query.
+            assert_eq!(content(&caller, &files, "caf%E9.txt").await.text, "one");
+            assert_eq!(content(&caller, &files, "d%ff/100%25").await.text, "two");
+            let below = caller.get(&format!("{files}?path=d%FF")).await.ok();
+            assert_eq!(each(&below, "files", "path"), ["d%FF/100%25"]);
+            content(&caller, &files, "caf%EA.txt")
+                .await
+                .refused(404, "FILE_NOT_FOUND");
+            content(&caller, &files, "%2e%2e/%FF")
+                .await
+                .refused(400, "INVALID_REQUEST");
+            let other = caller.get(&format!("{files}?page_token=%FF")).await;
+            assert_eq!(
+                other.refused(400, "INVALID_REQUEST")["detail"],
+                "the query is not UTF-8"
+            );
+
+            let by_grpc = v1::DeleteFileRequest {
+                sandbox_id: files.split('/').nth(2).unwrap().to_owned(),
+                path: "d%FF/100%25".to_owned(),
+            };
+            let mut sandboxes = SandboxServiceClient::new(caller.channel().await);
+            sandboxes.delete_file(caller.signed(by_grpc)).await.unwrap();
+            for path in ["caf%E9.txt", &encoded("d%FF"), &encoded("caf%C3%A9")] {
+                assert_eq!(
+                    delete(&caller, &format!("{files}?path={path}")).await.status,
+                    200,
+                    "{path}"
+                );
+            }
+            assert_eq!(listed().await, ["output"]);
+            delete(&caller, &format!("{files}?path=caf%E9.txt"))
+                .await
+                .refused(404, "FILE_NOT_FOUND");
+        },
+    )
+    .await;
+}

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use runyard::config::Limits;
+use runyard_transcode::connect::Format;
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::json;
 use uuid::Uuid;
@@ -209,7 +210,7 @@ async fn i06_the_stream_of_another_account_is_not_found() {
                     server.gate.open();
                     ann.ended(&run).await;
                 }
-                for way in [Way::Grpc, Way::GrpcWeb, Way::Http(0)] {
+                for way in [Way::Grpc, Way::GrpcWeb, Way::Connect(Format::Json), Way::Http(0)] {
                     let reply = call(&bob, &method, &request, way).await;
                     assert_eq!(reply.code(), "RUN_NOT_FOUND", "{step} {way:?}");
                     replies.push(reply);

@@ -1,7 +1,8 @@
-//! One contract, three protocols: gRPC, gRPC-Web and HTTP/JSON give the same answers.
+//! One contract, four protocols: gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
 
 use prost::Message;
 use runyard::v1;
+use runyard_transcode::connect::Format;
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
@@ -199,15 +200,22 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
         async |server| {
-            // Each protocol uses its own account. All three accounts make the same requests.
-            let callers = ["ann", "bob", "eve"].map(|name| server.caller_as(name, Some("super_admin")));
+            // Each protocol uses its own account. All accounts make the same requests.
+            let ways = [
+                ("gRPC", Way::Grpc),
+                ("gRPC-Web", Way::GrpcWeb),
+                ("HTTP", Way::Http(0)),
+                ("Connect with JSON", Way::Connect(Format::Json)),
+                ("binary Connect", Way::Connect(Format::Proto)),
+            ];
+            let callers = ["ann", "bob", "eve", "dan", "fay"].map(|name| server.caller_as(name, Some("super_admin")));
             let mut has = Vec::new();
             for caller in &callers {
                 has.push(Belongings::of(caller).await);
             }
             for method in in_safe_order() {
                 let mut answers = Vec::new();
-                for ((caller, has), way) in callers.iter().zip(&has).zip([Way::Grpc, Way::GrpcWeb, Way::Http(0)]) {
+                for ((caller, has), (_, way)) in callers.iter().zip(&has).zip(ways) {
                     let mut answer = call(caller, &method, &has.request(&method), way).await;
                     if LATER.contains(&method.name()) {
                         assert_eq!(
@@ -227,7 +235,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
                     }
                     answers.push(answer);
                 }
-                for (other, name) in [(&answers[1], "gRPC-Web"), (&answers[2], "HTTP")] {
+                for (other, (name, _)) in answers.iter().zip(ways).skip(1) {
                     let what = format!("{}: gRPC and {name}", method.name());
                     assert_same_list(&answers[0].lines(), &other.lines(), &what);
                     assert_eq!(answers[0], *other, "{what}");

@@ -88,6 +88,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
             Bytes::from_static(b"{\"name\": "),
             "400",
         ),
+        ("application/json", method, Bytes::from_static(b"{\"name\": "), "400"),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
     // Both a silent body and a body that sends one byte per second must time out. A gRPC frame states the length of its

@@ -182,10 +182,28 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
             "files: a file needs a file name",
         ),
         (
-            base().part("prompt", file("p.txt", "p")),
+            base().part("prompt", file("p.jpg", b"\xff\xd8".as_slice())),
             400,
             "INVALID_REQUEST",
             "prompt: must be text, not a file",
+        ),
+        (
+            base().part("file", file("p.txt", "x".repeat(2 * MAX_BODY))),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"file\"; did you mean \"files\"?"#,
+        ),
+        (
+            base().text("promt", "hi"),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"promt\"; did you mean \"prompt\"?"#,
+        ),
+        (
+            base().text("prompt[]", "hi"),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"prompt[]\"; did you mean \"prompt\"?"#,
         ),
         (
             base().part("prompt", Part::bytes(b"\xff".to_vec())),
@@ -231,6 +249,142 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(store.files().len(), 1);
     let most = (1..MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, most).await.status, 200);
+}
+
+/// Sends a form whose parts are written by hand: headers and content.
+async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
+    let mut body = Vec::new();
+    for (headers, content) in parts {
+        let head = format!("--B\r\nContent-Disposition: form-data; {headers}\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend(b"--B--\r\n");
+    let request = server
+        .request("POST", "/reading/start")
+        .header("content-type", "multipart/form-data; boundary=B");
+    server.send(request.body(body)).await
+}
+
+/// Each library writes names that are not ASCII in its own way.
+#[tokio::test]
+async fn file_names_of_other_libraries_are_understood() {
+    let store = Arc::new(Store::default());
+    let server = server(&store).await;
+    for (headers, name) in [
+        (
+            "name=files; filename=\"=?utf-8?B?5paH5Lu2LmNzdg==?=\"; filename*=utf-8''%E6%96%87%E4%BB%B6.csv",
+            "文件.csv",
+        ),
+        ("name=files; filename*=utf-8''%E6%96%87%E4%BB%B6.csv", "文件.csv"),
+        ("name=\"files\"; filename=\"文件.csv\"", "文件.csv"),
+        ("name=\"files\"; filename=\"a %22b%22.csv\"", "a \"b\".csv"),
+        ("name=\"files[]\"; filename=\"a.csv\"", "a.csv"),
+        (
+            "name=\"files[0]\"; filename=\"a.csv\"\r\nContent-Type: text/csv",
+            "a.csv",
+        ),
+    ] {
+        let told = parts(&server, &[("name=prompt", b"hi"), (headers, b"a,b")]).await;
+        assert_eq!(told.status, 200, "{headers}: {told:?}");
+        let stored = std::mem::take(&mut *store.files.lock().unwrap());
+        let (id, stored_name, _) = &stored[0];
+        assert_eq!(stored_name, name, "{headers}");
+        assert_eq!(
+            server.asked_message(),
+            json!({"prompt": "hi", "files": [id]}),
+            "{headers}"
+        );
+    }
+}
+
+/// `FormData.append("prompt", new Blob([…]))` sends a file name with the text. Generated clients do so, too.
+#[tokio::test]
+async fn a_text_may_have_a_file_name_and_a_charset() {
+    let store = Arc::new(Store::default());
+    let server = server(&store).await;
+    for (headers, content) in [
+        (
+            "name=\"prompt\"; filename=\"blob\"\r\nContent-Type: text/plain",
+            "café".as_bytes(),
+        ),
+        (
+            "name=\"prompt\"; filename=\"blob\"\r\nContent-Type: application/octet-stream",
+            "café".as_bytes(),
+        ),
+        (
+            "name=\"prompt\"\r\nContent-Type: text/plain; charset=ISO-8859-1",
+            b"caf\xe9",
+        ),
+        (
+            "name=\"prompt\"\r\nContent-Type: text/plain; charset=utf-8",
+            "café".as_bytes(),
+        ),
+    ] {
+        let told = parts(&server, &[("name=\"_charset_\"", b"utf-8"), (headers, content)]).await;
+        assert_eq!(told.status, 200, "{headers}: {told:?}");
+        assert_eq!(server.asked_message(), json!({"prompt": "café"}), "{headers}");
+    }
+    let unknown = "name=\"prompt\"\r\nContent-Type: text/plain; charset=klingon";
+    let told = parts(&server, &[(unknown, b"hi")]).await;
+    let detail = r#"{"detail":"prompt: the text is not klingon"}"#;
+    assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
+    assert!(store.is_clean());
+}
+
+#[tokio::test]
+async fn a_form_without_files_may_be_urlencoded() {
+    let store = Arc::new(Store::default());
+    let server = server(&store).await;
+    let post = |kind: &'static str, body: &'static [u8]| {
+        let request = server.request("POST", "/reading/start").header("content-type", kind);
+        server.send(request.body(body))
+    };
+    let urlencoded = "application/x-www-form-urlencoded";
+    let form = b"prompt=Hello+W%C3%B6rld%26&reader_id=&topics=a&topics%5B%5D=b&aloud=true&_charset_=utf-8&requestId=k";
+    for kind in [urlencoded, "Application/X-WWW-Form-Urlencoded; charset=UTF-8"] {
+        assert_eq!(post(kind, form).await.status, 200);
+        let expected = json!({
+            "prompt": "Hello Wörld&", "topics": ["a", "b"], "aloud": true, "request_id": "k",
+        });
+        assert_eq!(server.asked_message(), expected);
+    }
+    assert_eq!(post(urlencoded, b"").await.status, 200);
+    assert_eq!(server.asked_message(), json!({}));
+    for (body, status, code, detail) in [
+        (
+            b"promt=x".as_slice(),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"promt\"; did you mean \"prompt\"?"#,
+        ),
+        (
+            b"prompt=a&prompt=b",
+            400,
+            "INVALID_REQUEST",
+            "prompt: given more than once",
+        ),
+        (b"prompt=%FF", 400, "INVALID_REQUEST", "the form is not UTF-8"),
+        (b"prompt=\xff", 400, "INVALID_REQUEST", "the form is not UTF-8"),
+        (
+            b" {\"prompt\": \"x\"}",
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "the body is JSON; send it with Content-Type: application/json",
+        ),
+    ] {
+        let told = post(urlencoded, body).await;
+        let body = format!(r#"{{"detail":"{detail}"}}"#);
+        assert_eq!(told.refusal(), (status, code, body.as_str()));
+    }
+    let large = [b"prompt=".as_slice(), &[b'x'; MAX_BODY]].concat();
+    let request = server
+        .request("POST", "/reading/start")
+        .header("content-type", urlencoded);
+    assert_eq!(server.send(request.body(large)).await.status, 413);
+    // Methods that take no forms take no urlencoded forms either.
+    let request = server.request("PUT", "/reading/r1").header("content-type", urlencoded);
+    assert_eq!(server.send(request.body("title=x")).await.status, 415);
+    assert!(server.asked().is_empty() && store.is_clean());
 }
 
 #[tokio::test]

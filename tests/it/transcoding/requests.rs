@@ -99,6 +99,76 @@ async fn invalid_query_parameters_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn an_unknown_name_gets_a_hint() {
+    let server = server().await;
+    for (path, detail) in [
+        (
+            "/shelves/s/books?pagesize=1",
+            Some(r#"unknown query parameter \"pagesize\"; did you mean \"page_size\"?"#),
+        ),
+        (
+            "/shelves/s/books?page_sise=1",
+            Some(r#"unknown query parameter \"page_sise\"; did you mean \"page_size\"?"#),
+        ),
+        (
+            "/shelves/s/books?author_name=x",
+            Some(r#"unknown query parameter \"author_name\"; did you mean \"author_names\"?"#),
+        ),
+        ("/shelves/s/books?authorNames=x", None),
+        (
+            "/reading/r1/stream?lastid=1",
+            Some(r#"unknown query parameter \"lastid\"; did you mean \"last_id\"?"#),
+        ),
+        ("/search?text=x", Some(r#"unknown query parameter \"text\""#)),
+    ] {
+        let told = server.get(path).await;
+        match detail {
+            Some(detail) => {
+                let body = format!(r#"{{"detail":"{detail}"}}"#);
+                assert_eq!(told.refusal(), (400, "INVALID_REQUEST", body.as_str()), "{path}");
+            }
+            None => assert_eq!(told.status, 200, "{told:?}"),
+        }
+    }
+    let told = server.json("POST", "/reading/start?prompt=x", "{}").await;
+    let detail = r#"{"detail":"unknown query parameter \"prompt\"; send this field in the body"}"#;
+    assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
+}
+
+/// Caches and trackers add parameters to the URLs of any program.
+#[tokio::test]
+async fn parameters_that_caches_and_trackers_add_are_ignored() {
+    let server = server().await;
+    for query in [
+        "_=1712",
+        "_t=1",
+        "cb=x&nocache=1",
+        "utm_source=a&utm_campaign=b&UTM_Term=c",
+        "fbclid=x",
+        "page_size=3&_=1",
+    ] {
+        for path in ["/shelves/s/books", "/reading/r1/stream"] {
+            let query = if path.ends_with("stream") {
+                query.replace("page_size=3&", "last_id=3&")
+            } else {
+                query.to_owned()
+            };
+            let told = server.get(&format!("{path}?{query}")).await;
+            assert_eq!(told.status, 200, "{path}?{query}: {told:?}");
+            let asked = server.asked_message();
+            assert_eq!(
+                asked.as_object().unwrap().len(),
+                1 + usize::from(query.contains("=3")),
+                "{asked}"
+            );
+        }
+        let told = server.json("POST", &format!("/reading/start?{query}"), "{}").await;
+        assert_eq!(told.status == 200, !query.contains("page_size"), "{query}: {told:?}");
+        server.asked();
+    }
+}
+
+#[tokio::test]
 async fn a_body_fills_one_field_or_all() {
     let server = server().await;
     let told = server

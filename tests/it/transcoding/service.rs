@@ -1,4 +1,5 @@
-//! A gRPC service for any method of a descriptor set. It records requests and answers from a script.
+//! A gRPC service for any method of a descriptor set. It records requests and answers from a script. The server serves it
+//! over HTTP/JSON and the Connect protocol.
 
 use std::{
     convert::Infallible,
@@ -18,13 +19,17 @@ use runyard::wire::{
     codec,
     fault::HttpFaults,
 };
-use runyard_transcode::{FormFiles, Options, Transcoder, TranscoderService};
+use runyard_transcode::{
+    FormFiles, Options, Transcoder, TranscoderService,
+    connect::{CallKind, Connect},
+};
 use serde_json::Value;
 use tonic::{
     Status,
-    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::Grpc,
 };
+use tower::ServiceExt;
 
 /// The API definition used by these tests.
 pub fn library() -> DescriptorPool {
@@ -112,7 +117,10 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
             let Some(method) = this.method(request.uri().path()) else {
                 return Ok(Status::unimplemented("").into_http());
             };
-            let mut grpc = Grpc::new(Raw).max_decoding_message_size(64 * 1024 * 1024);
+            let mut grpc = Grpc::new(Raw)
+                .max_decoding_message_size(64 * 1024 * 1024)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd);
             let streams = method.is_server_streaming();
             let ask = tower::service_fn(move |request: tonic::Request<Bytes>| {
                 let answer = this.ask(&method, &request);
@@ -211,8 +219,20 @@ impl TranscoderServer {
             files,
             faults: Some(Arc::new(HttpFaults)),
         };
-        let transcoder = Transcoder::new(&pool, Arc::new(codec::json(&pool)), options).unwrap();
+        let codec = Arc::new(codec::json(&pool));
+        let connect = Connect::new(&pool, Arc::clone(&codec), &options).over(grpc.clone());
+        let transcoder = Transcoder::new(&pool, codec, options).unwrap();
         let door = transcoder.over(grpc);
+        let http = door.clone();
+        let protocols = tower::service_fn(move |request: Request<axum::body::Body>| {
+            let (connect, http) = (connect.clone(), http.clone());
+            async move {
+                match CallKind::of(request.method(), request.uri().path(), request.headers()) {
+                    Some(_) => connect.oneshot(request).await,
+                    None => http.oneshot(request).await,
+                }
+            }
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let patience = BodyTimeout {
@@ -220,7 +240,7 @@ impl TranscoderServer {
             ..BodyTimeout::default()
         };
         let router = axum::Router::new()
-            .fallback_service(door.clone())
+            .fallback_service(protocols)
             .layer(axum::middleware::from_fn_with_state(patience, body_timeout::limit))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -41,6 +41,9 @@ pub struct Method {
     pub event_id: Option<u32>,
     /// The field that receives the ids of uploaded files; `None` if the method accepts no forms.
     pub form_files: Option<Box<str>>,
+    /// The field whose value in a query may have bytes that are not UTF-8; they stay percent-encoded. `None` if there
+    /// is no such field.
+    pub keep_bytes: Option<Box<str>>,
     /// The number of the request's field `update_mask`; `None` if the request has no such field.
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
@@ -161,6 +164,14 @@ fn method(
             }
         }
     }
+    let keep_bytes = Some(options.keep_bytes).filter(|name| !name.is_empty());
+    if let Some(name) = &keep_bytes
+        && codec
+            .field(input, name)
+            .is_none_or(|field| field.kind != FieldKind::String)
+    {
+        return Err(format!("keep_bytes: {name} is not a string field of the request"));
+    }
     let update_mask = match codec.field(input, "update_mask") {
         Some(FieldInfo {
             cardinality: Cardinality::Single,
@@ -187,6 +198,7 @@ fn method(
         aliases: aliases.collect::<Result<_, _>>()?,
         event_id: event_id.map(|name| check_event_id(codec, output, &name)).transpose()?,
         form_files: form_files.map(Into::into),
+        keep_bytes: keep_bytes.map(Into::into),
         update_mask,
         prefix: service.prefix.clone(),
         descriptor,

@@ -1,23 +1,31 @@
-//! Serves greeter.proto over gRPC and over HTTP/JSON, on one port.
+//! Serves greeter.proto over gRPC, Connect and HTTP/JSON, on one port.
 //!
 //! ```sh
 //! cargo run --package runyard-transcode-greeter
 //! curl http://127.0.0.1:50051/hello/World
 //! curl http://127.0.0.1:50051/count?to=3
 //! curl http://127.0.0.1:50051/openapi.json
+//! curl --json '{"name": "World"}' http://127.0.0.1:50051/greeter.v1.Greeter/SayHello
 //! ```
 
 use std::{error::Error, sync::Arc};
 
-use axum::{Router, http::header, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    http::header,
+    middleware::{Next, from_fn},
+    routing::get,
+};
 use prost_reflect::DescriptorPool;
 use runyard_transcode::{
     Options, Transcoder,
+    connect::{CallKind, Connect},
     json::Codec,
     openapi::{self, Description},
 };
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Response, Status, service::Routes};
 
 use greeter::{
     CountRequest, CountResponse, SayHelloRequest, SayHelloResponse,
@@ -41,7 +49,7 @@ struct Friendly;
 
 #[tonic::async_trait]
 impl Greeter for Friendly {
-    async fn say_hello(&self, request: Request<SayHelloRequest>) -> Result<Response<SayHelloResponse>, Status> {
+    async fn say_hello(&self, request: tonic::Request<SayHelloRequest>) -> Result<Response<SayHelloResponse>, Status> {
         let name = request.into_inner().name;
         if name.is_empty() {
             return Err(Status::invalid_argument("name is required"));
@@ -52,7 +60,7 @@ impl Greeter for Friendly {
 
     type CountStream = tokio_stream::Iter<std::vec::IntoIter<Result<CountResponse, Status>>>;
 
-    async fn count(&self, request: Request<CountRequest>) -> Result<Response<Self::CountStream>, Status> {
+    async fn count(&self, request: tonic::Request<CountRequest>) -> Result<Response<Self::CountStream>, Status> {
         let CountRequest { to, after } = request.into_inner();
         if to > 1000 {
             return Err(Status::out_of_range("the last number is at most 1000"));
@@ -64,19 +72,32 @@ impl Greeter for Friendly {
     }
 }
 
-/// The service over both protocols. gRPC clients call it by the gRPC paths; every other path goes to the transcoder.
+/// The service over all protocols. gRPC and Connect clients call it by the gRPC paths; every other path goes to the
+/// transcoder.
 fn app() -> Result<Router, Box<dyn Error>> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let codec = Arc::new(Codec::new(&pool));
+    let connect = Connect::new(&pool, Arc::clone(&codec), &Options::default());
     let transcoder = Transcoder::new(&pool, codec, Options::default())?;
     let document = openapi::document(transcoder.router(), &Description::new("Greeter", "1.0.0")).to_string();
     let json = [(header::CONTENT_TYPE, "application/json")];
     let grpc = Routes::new(GreeterServer::new(Friendly)).prepare();
+    let service = grpc.clone();
+    let calls = move |request: Request, next: Next| {
+        let (connect, service) = (connect.clone(), service.clone());
+        async move {
+            match CallKind::of(request.method(), request.uri().path(), request.headers()) {
+                Some(_) => connect.serve(service, request).await,
+                None => next.run(request).await,
+            }
+        }
+    };
     Ok(grpc
         .clone()
         .into_axum_router()
         .route("/openapi.json", get(move || async move { (json, document) }))
-        .fallback_service(transcoder.over(grpc)))
+        .fallback_service(transcoder.over(grpc))
+        .layer(from_fn(calls)))
 }
 
 #[tokio::main]
@@ -119,6 +140,16 @@ mod tests {
             parsed(send("POST", "/hello", r#"{"name": "World"}"#).await),
             (200, greeting)
         );
+    }
+
+    #[tokio::test]
+    async fn a_connect_call_is_answered_on_the_grpc_path() {
+        let request = Request::post("/greeter.v1.Greeter/SayHello").header("content-type", "application/json");
+        let request = request.body(Body::from(r#"{"name": "World"}"#)).unwrap();
+        let response = app().unwrap().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(bytes, r#"{"greeting":"Hello, World!"}"#);
     }
 
     #[tokio::test]

@@ -1,0 +1,127 @@
+//! Spells paths that are not UTF-8 as text, so that they can be listed and named.
+//!
+//! A command can create a file whose name is not UTF-8. A path that is UTF-8 is spelled as it is. In any other path,
+//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A file whose path is
+//! exactly the given text has precedence over a file that is spelled like it.
+
+use std::fmt::Write as _;
+
+use rustix::{fs::OFlags, io::Errno};
+
+use super::{
+    beneath::{Root, relative},
+    workspace::{Workspace, nameless},
+};
+use crate::error::Result;
+
+/// Returns the text of a path.
+pub fn text_of(path: &[u8]) -> String {
+    if let Ok(text) = str::from_utf8(path) {
+        return text.to_owned();
+    }
+    let mut text = String::with_capacity(path.len() + 8);
+    for chunk in path.utf8_chunks() {
+        text.push_str(&chunk.valid().replace('%', "%25"));
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// Returns the path that is not UTF-8 and has this text; `None` if there is no such path.
+///
+/// Only percent signs and bytes outside ASCII are decoded, so the result contains no separator and no `..` that the
+/// text does not contain.
+fn raw_of(text: &str) -> Option<Vec<u8>> {
+    if !text.contains('%') {
+        return None;
+    }
+    let mut raw = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        match after.first_chunk().copied().and_then(byte_of).filter(|_| first == b'%') {
+            Some(byte) if byte == b'%' || !byte.is_ascii() => {
+                raw.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                raw.push(first);
+                rest = after;
+            }
+        }
+    }
+    str::from_utf8(&raw).is_err().then_some(raw)
+}
+
+/// Returns the byte with these two hexadecimal digits.
+fn byte_of(digits: [u8; 2]) -> Option<u8> {
+    let digit = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
+    Some(digit(digits[0])? * 16 + digit(digits[1])?)
+}
+
+/// Splits the path of a file into its folder and its name.
+///
+/// # Errors
+/// `INVALID_REQUEST` for the workspace itself.
+pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => Ok((&path[..slash], &path[slash + 1..])),
+        None if path.is_empty() => Err(nameless()),
+        None => Ok((b"", path)),
+    }
+}
+
+impl Workspace {
+    /// Opens the workspace, and returns the path of an existing file relative to it. If no file has exactly this path,
+    /// but a file is spelled like it, this is the path of that file.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` for a path outside the workspace.
+    pub(super) fn locate(&self, path: &str) -> Result<(Root, Vec<u8>)> {
+        let path = relative(path)?;
+        let root = self.root()?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let path = match raw_of(&path) {
+            Some(raw) if root.open_at(&path, flags).is_err_and(|errno| errno == Errno::NOENT) => raw,
+            _ => path.into_bytes(),
+        };
+        Ok((root, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_path_leads_back_to_the_path() {
+        for (path, text) in [
+            (b"caf\xe9.txt".as_slice(), "caf%E9.txt"),
+            (b"100%/\xff\xfe", "100%25/%FF%FE"),
+            (b"%E9\xe9", "%25E9%E9"),
+            ("ü/\u{fffd}".as_bytes(), "ü/\u{fffd}"),
+            (b"caf%E9.txt", "caf%E9.txt"),
+            (b"", ""),
+        ] {
+            assert_eq!(text_of(path), text);
+            if str::from_utf8(path).is_err() {
+                assert_eq!(raw_of(text).as_deref(), Some(path), "{text}");
+            }
+        }
+        assert_eq!(raw_of("caf%e9").as_deref(), Some(b"caf\xe9".as_slice()));
+        for text in ["caf%C3%A9", "100%", "%2e%2e%2f", "%25", "%zz", "%"] {
+            assert_eq!(raw_of(text), None, "{text}: UTF-8 has no other text");
+        }
+        // Separators and dots are never decoded.
+        assert_eq!(
+            raw_of("%2e%2e%2f%ff%00").as_deref(),
+            Some(b"%2e%2e%2f\xff%00".as_slice())
+        );
+    }
+}

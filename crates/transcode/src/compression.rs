@@ -1,0 +1,208 @@
+//! Compression of messages with gzip and zstd.
+//!
+//! The Connect protocol uses this module. A server can use it for gRPC responses, too. Decompression is bounded: it
+//! stops when the output exceeds a limit, so a small request cannot fill the memory.
+
+use std::io::{self, Read};
+
+use flate2::read::{GzEncoder, MultiGzDecoder};
+use http::{HeaderMap, HeaderName};
+
+/// Messages with fewer bytes are not compressed, because the result would hardly be smaller.
+pub const MIN_BYTES: usize = 1024;
+/// Maximum window of a zstd frame, as the logarithm of its size: 8 MiB, which every decoder supports (RFC 8878).
+const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+/// Level of both algorithms. It favours speed over size.
+const LEVEL: u32 = 1;
+
+/// A compression algorithm. Its names are the same in HTTP, gRPC and Connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878).
+    Zstd,
+}
+
+/// Reason why a message cannot be decompressed.
+#[derive(Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// The output exceeds the limit.
+    #[error("the decompressed message is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The input is not valid for the algorithm.
+    #[error("the message cannot be decompressed")]
+    Invalid(#[source] io::Error),
+}
+
+/// The header names an algorithm that this module does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown compression; use {}", Encoding::NAMES)]
+pub struct UnknownEncoding;
+
+impl Encoding {
+    /// The names of all algorithms, as in a header such as `Accept-Encoding`.
+    pub const NAMES: &str = "gzip, zstd";
+
+    /// Returns the name of the algorithm.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// Returns the algorithm with this name; `None` if no algorithm has this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Gzip, Self::Zstd]
+            .into_iter()
+            .find(|encoding| name.eq_ignore_ascii_case(encoding.as_str()))
+    }
+
+    /// Returns the algorithm that a header such as `Content-Encoding` declares; `None` if the body is not compressed.
+    ///
+    /// # Errors
+    /// The header has another value than `identity`, `gzip` or `zstd`.
+    pub fn declared(headers: &HeaderMap, header: &HeaderName) -> Result<Option<Self>, UnknownEncoding> {
+        let Some(value) = headers.get(header) else {
+            return Ok(None);
+        };
+        let name = value.to_str().unwrap_or("?").trim();
+        if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+            return Ok(None);
+        }
+        Self::from_name(name).map(Some).ok_or(UnknownEncoding)
+    }
+
+    /// Returns the first algorithm in a header such as `Accept-Encoding` that this module knows; `None` if the client
+    /// accepts none of them.
+    pub fn accepted(headers: &HeaderMap, header: &HeaderName) -> Option<Self> {
+        let values = headers.get_all(header).iter();
+        let names = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        let mut wanted = names.filter(|name| !is_refused(name));
+        wanted.find_map(|name| Self::from_name(name.split(';').next().unwrap_or_default().trim()))
+    }
+
+    /// Compresses a message.
+    ///
+    /// # Errors
+    /// The algorithm fails, for example because it gets no memory.
+    pub fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
+        let mut output = Vec::with_capacity(message.len() / 2);
+        match self {
+            Self::Gzip => {
+                GzEncoder::new(message, flate2::Compression::new(LEVEL)).read_to_end(&mut output)?;
+            }
+            Self::Zstd => {
+                let level = i32::try_from(LEVEL).unwrap_or_default();
+                zstd::stream::read::Encoder::with_buffer(message, level)?.read_to_end(&mut output)?;
+            }
+        }
+        Ok(output)
+    }
+
+    /// Decompresses a message.
+    ///
+    /// # Errors
+    /// The output has more than `max_bytes`, or the input is invalid.
+    pub fn decompress(self, message: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecompressError> {
+        let mut output = Vec::new();
+        let limit = (max_bytes as u64).saturating_add(1);
+        let read = match self {
+            Self::Gzip => MultiGzDecoder::new(message).take(limit).read_to_end(&mut output),
+            Self::Zstd => unpack_zstd(message, limit, &mut output),
+        };
+        read.map_err(DecompressError::Invalid)?;
+        if output.len() > max_bytes {
+            return Err(DecompressError::TooLarge(max_bytes));
+        }
+        Ok(output)
+    }
+}
+
+fn unpack_zstd(message: &[u8], limit: u64, output: &mut Vec<u8>) -> io::Result<usize> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(message)?;
+    decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
+    decoder.take(limit).read_to_end(output)
+}
+
+/// Returns true if an entry of `Accept-Encoding` has the weight 0, which means that the client does not accept it.
+fn is_refused(entry: &str) -> bool {
+    let parameters = entry.split(';').skip(1);
+    let mut weights = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q="));
+    weights.any(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+
+    use super::*;
+
+    #[test]
+    fn a_message_survives_compression() {
+        let message = b"the same words, the same words, the same words".repeat(100);
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            let small = encoding.compress(&message).unwrap();
+            assert!(small.len() < message.len() / 4, "{encoding:?}");
+            assert_eq!(encoding.decompress(&small, message.len()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_the_limit() {
+        let bomb = vec![0; 64 * 1024 * 1024];
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            let small = encoding.compress(&bomb).unwrap();
+            let refused = encoding.decompress(&small, 1_000_000).unwrap_err();
+            assert!(
+                matches!(refused, DecompressError::TooLarge(1_000_000)),
+                "{encoding:?}: {refused}"
+            );
+            let refused = encoding.decompress(b"not compressed", 1_000_000).unwrap_err();
+            assert!(
+                matches!(refused, DecompressError::Invalid(_)),
+                "{encoding:?}: {refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn headers_name_the_encoding() {
+        let headers = |value: &'static str| {
+            let value = http::HeaderValue::from_static(value);
+            HeaderMap::from_iter([(ACCEPT_ENCODING, value.clone()), (CONTENT_ENCODING, value)])
+        };
+        for (value, accepted) in [
+            ("gzip", Some(Encoding::Gzip)),
+            ("br, ZSTD;q=0.5, gzip", Some(Encoding::Zstd)),
+            ("zstd;q=0, gzip ;q=1", Some(Encoding::Gzip)),
+            ("gzip; q=0.000", None),
+            ("identity", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                Encoding::accepted(&headers(value), &ACCEPT_ENCODING),
+                accepted,
+                "{value}"
+            );
+        }
+        for (value, declared) in [
+            ("gzip", Ok(Some(Encoding::Gzip))),
+            ("Zstd", Ok(Some(Encoding::Zstd))),
+            ("identity", Ok(None)),
+            ("br", Err(UnknownEncoding)),
+            ("gzip, gzip", Err(UnknownEncoding)),
+        ] {
+            assert_eq!(
+                Encoding::declared(&headers(value), &CONTENT_ENCODING),
+                declared,
+                "{value}"
+            );
+        }
+        assert_eq!(Encoding::declared(&HeaderMap::new(), &CONTENT_ENCODING), Ok(None));
+    }
+}

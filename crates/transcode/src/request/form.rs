@@ -1,0 +1,95 @@
+//! The fields of a form, in multipart/form-data and in application/x-www-form-urlencoded.
+
+use axum_core::body::Body;
+use http::request::Parts;
+
+use super::{
+    Draft,
+    query::{decode, pairs},
+    unknown::Place,
+};
+use crate::{Error, ErrorKind, Result, body, json::Cardinality};
+
+/// A field that browsers add to a form with `accept-charset`. It names the charset of the form (RFC 7578).
+const CHARSET: &str = "_charset_";
+
+impl Draft<'_> {
+    /// Reads a urlencoded form. Its fields have the names of the fields of a multipart form; it cannot contain files.
+    ///
+    /// # Errors
+    /// 413 if the form exceeds `max_bytes`, 415 if it is JSON, 400 if it is invalid.
+    pub async fn urlencoded(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
+        body::check_encoding(&parts.headers)?;
+        let bytes = body::collect(content, max_bytes).await?;
+        let not_text = || Error::invalid("the form is not UTF-8");
+        let form = str::from_utf8(&bytes).map_err(|_| not_text())?;
+        // curl declares this type for the data of `-d`, unless the caller sets a header.
+        if form.trim_start().starts_with('{') {
+            let message = "the body is JSON; send it with Content-Type: application/json";
+            return Err(Error::new(ErrorKind::UnsupportedMedia, message));
+        }
+        for (name, value) in pairs(form) {
+            let (name, value) = decode(name).zip(decode(value)).ok_or_else(not_text)?;
+            // Browsers send each empty input of a form.
+            if !value.is_empty() {
+                self.form_text(&name, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a field to a text of a form.
+    ///
+    /// # Errors
+    /// 400 if the field does not exist, was already given, or does not accept this text.
+    pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
+        if name == CHARSET {
+            return Ok(());
+        }
+        let (path, _) = self.resolve(self.form_name(name), Place::Form)?;
+        let method = self.method();
+        self.codec
+            .decode_text((method.input, &path), method.dialect, text, &mut self.wire)?;
+        if self.rule.infers_mask {
+            self.mask.get_or_insert_default().push(path.clone());
+        }
+        self.given.push(path);
+        Ok(())
+    }
+
+    /// Checks the name of a form field before its text is read.
+    ///
+    /// # Errors
+    /// 400 if the field does not exist.
+    pub fn check_form_name(&self, name: &str) -> Result<()> {
+        if name == CHARSET || self.has_field(self.form_name(name)) {
+            return Ok(());
+        }
+        Err(self.unknown(name, Place::Form))
+    }
+
+    /// Returns the name of the field that a form calls `name`. Many libraries write `files[]` or `files[0]` for the
+    /// elements of a list.
+    pub fn form_name<'n>(&self, name: &'n str) -> &'n str {
+        let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
+            return name;
+        };
+        let is_index = index.bytes().all(|byte| byte.is_ascii_digit());
+        let field = self.codec.field(self.method().input, list);
+        match field {
+            Some(field) if is_index && field.cardinality == Cardinality::List => list,
+            _ => name,
+        }
+    }
+
+    /// Adds the id of an uploaded file to the field for files.
+    ///
+    /// # Errors
+    /// The field does not accept the id. A store must not return such an id.
+    pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
+        let method = self.method();
+        Ok(self
+            .codec
+            .decode_text((method.input, field), method.dialect, id, &mut self.wire)?)
+    }
+}

@@ -1,0 +1,31 @@
+//! Renders a refusal in the protocol of its request.
+//!
+//! Called by the layers that refuse requests before a service receives them. The transcoder and the services render
+//! their own errors.
+
+use axum::body::Body;
+use http::Response;
+use runyard_transcode::connect::Connect;
+use tonic::Status;
+
+use super::{fault, protocol::Protocol, status};
+use crate::error::Error;
+
+/// The response to a request that is refused.
+pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Response<Body> {
+    match protocol {
+        Protocol::Http => fault::refuse(error),
+        Protocol::Grpc | Protocol::GrpcWeb => status::refuse(Status::from(error)),
+        Protocol::Connect(kind) => mark(connect.refuse(kind, Status::from(error))),
+    }
+}
+
+/// Adds the headers of an HTTP refusal, such as the error code, to a response of the Connect protocol that contains a
+/// Status.
+pub(super) fn mark(mut response: Response<Body>) -> Response<Body> {
+    if let Some(status) = response.extensions().get::<Status>() {
+        let fault = status::read(status);
+        fault::describe(&fault, response.headers_mut());
+    }
+    response
+}
