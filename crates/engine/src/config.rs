@@ -43,6 +43,8 @@ pub enum ProviderKind {
     Anthropic,
     /// Google Gemini.
     Gemini,
+    /// OpenAI Responses.
+    Responses,
 }
 
 /// A provider of models.

@@ -29,6 +29,40 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
+    /// How much the model should reason before it answers; `None` for the provider's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to the provider's request body. They replace fields of the same name.
+    pub extra_body: serde_json::Map<String, Value>,
+}
+
+/// How much a model should reason before it answers.
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ReasoningEffort {
+    /// No reasoning.
+    None,
+    /// The least reasoning that the model offers.
+    Minimal,
+    /// Little reasoning.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much reasoning.
+    High,
+}
+
+/// What a provider hung on an answer and wants back with it: reasoning, signatures, its own call ids.
+///
+/// Only the protocol that made the value reads it. It is stored with the message and sent only to the same provider and
+/// model family.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
+pub struct Carried {
+    /// Name of the provider in the configuration.
+    pub provider: String,
+    /// Family of the provider's model, such as `gemini-3`.
+    pub family: String,
+    /// The protocol's own data.
+    pub value: Value,
 }
 
 /// A message of the conversation.
@@ -45,6 +79,8 @@ pub enum ChatMessage {
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
+        /// What the provider wants back with this message; `None` if nothing.
+        carried: Option<Carried>,
     },
     /// The result of a tool call.
     Tool {
@@ -97,6 +133,8 @@ pub enum ModelEvent {
     ToolCall(ToolRequest),
     /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
+    /// What the provider wants back with this answer; at most once, before the end.
+    Carried(Carried),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),
 }
@@ -133,11 +171,25 @@ pub enum LlmError {
     /// The provider refused the request (400, 404, 413 …); a retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
+    /// The provider or its moderation blocked the prompt.
+    #[error("the model provider blocked the prompt: {0}")]
+    Blocked(String),
+    /// The account at the provider has no credit or quota left.
+    #[error("the quota at the model provider is used up: {0}")]
+    Quota(String),
+    /// The provider does not know the model.
+    #[error("the model provider does not know the model: {0}")]
+    UnknownModel(String),
     /// The provider reports that the conversation exceeds the model's context window.
     #[error(
-        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}"
+        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
     )]
-    TooLong(String),
+    TooLong {
+        /// Explanation for people.
+        message: String,
+        /// Size of the window in tokens, if the provider names it.
+        window: Option<u64>,
+    },
     /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
@@ -152,7 +204,10 @@ impl LlmError {
         match self {
             Self::Credentials(_) => "credentials",
             Self::Refused(_) => "refused",
-            Self::TooLong(_) => "too long",
+            Self::Blocked(_) => "blocked",
+            Self::Quota(_) => "quota",
+            Self::UnknownModel(_) => "unknown model",
+            Self::TooLong { .. } => "too long",
             Self::Unavailable(_) => "unavailable",
             Self::Broken(_) => "broken",
         }
