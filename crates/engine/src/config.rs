@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::llm::ReasoningEffort;
 
 /// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -31,6 +34,10 @@ pub struct Model {
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
+    /// How much the model reasons, for requests that do not say it; `None` for the provider's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to each request body.
+    pub extra_body: Map<String, Value>,
 }
 
 /// The protocol that a provider speaks.

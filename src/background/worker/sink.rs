@@ -15,7 +15,7 @@ use crate::{
     engine::{self, Recorded, Sink, StoredMessage},
     error::{Code, Error},
     ledger::{self, Billing, Charge},
-    llm::ChatMessage,
+    llm::{ChatMessage, TokenUsage},
     runs::{
         Run, RunLog,
         journal::{Entry, Spent},
@@ -83,7 +83,11 @@ impl JournalSink {
             ..Spent::default()
         };
         let charge = self.billing.recorded().map(|price| {
-            more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
+            more.microcredits = price.cost_of(TokenUsage {
+                input: count(usage.input_tokens),
+                output: count(usage.output_tokens),
+                cached_input: count(usage.cached_input_tokens),
+            });
             usage.credits = ledger::in_credits(more.microcredits);
             self.held.store(0, Ordering::Relaxed);
             Charge {
@@ -155,9 +159,14 @@ fn stored(message: StoredMessage) -> NewMessage {
     } = message;
     match message {
         ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
-        ChatMessage::Assistant { text, tool_calls } => {
+        ChatMessage::Assistant {
+            text,
+            tool_calls,
+            carried,
+        } => {
             let mut new = NewMessage::text(message_id, MessageRole::Assistant, text);
             new.partial = partial;
+            new.carried = carried;
             new.tool_calls = tool_calls
                 .into_iter()
                 .map(|call| StoredCall {
