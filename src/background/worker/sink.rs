@@ -21,8 +21,9 @@ use crate::{
         journal::{Entry, Spent},
         reserve::{CallEstimate, reserve},
     },
+    telemetry,
     threads::{NewMessage, messages::StoredCall},
-    v1::{MessageRole, ModelUsage, run_event::Event},
+    v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
 /// Receives the engine's output of one run.
@@ -31,6 +32,8 @@ pub(super) struct JournalSink {
     run: Run,
     log: Arc<RunLog>,
     billing: Billing,
+    /// Name of the model's provider in the configuration, for metrics.
+    provider: String,
     /// Number of recorded model calls of the run, including the calls of earlier workers.
     steps: AtomicI32,
     /// Credits reserved for the next model call, in millionths.
@@ -47,6 +50,7 @@ impl JournalSink {
             app: app.clone(),
             log,
             billing: Billing::of(app, model),
+            provider: model.provider.clone(),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
@@ -67,10 +71,20 @@ impl JournalSink {
                 let charge = self.price(usage, &mut entry.spent);
                 entry.charges.extend(charge);
             }
+            self.count(&event);
             entry.events.push(event);
             entry.messages.extend(message.map(stored));
         }
         entry
+    }
+
+    /// Counts the repetition of a model call.
+    fn count(&self, event: &Event) {
+        if let Event::Notice(notice) = event
+            && notice.kind() == NoticeKind::ProviderRetried
+        {
+            metrics::counter!(telemetry::MODEL_RETRIES, "provider" => self.provider.clone()).increment(1);
+        }
     }
 
     fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
@@ -111,6 +125,7 @@ impl JournalSink {
 #[async_trait]
 impl Sink for JournalSink {
     fn say(&self, event: Event) {
+        self.count(&event);
         self.log.say(event);
     }
 

@@ -14,7 +14,8 @@ use crate::{
 const COMPACTED_PERCENT: u64 = 75;
 /// Maximum number of times that a conversation is shortened for one answer because the provider rejected it.
 const MAX_REJECTIONS: u32 = 4;
-/// Smallest window in tokens that is used if a provider names it. The instructions alone do not fit a smaller one.
+/// Smallest window in tokens that is used if a provider names it, and smallest conversation that is to blame for a
+/// rejection. The instructions alone do not fit a smaller window.
 const MIN_WINDOW: u64 = 1_024;
 /// Share of a window named by the provider that an answer may fill: one of this number of parts.
 const ANSWER_SHARE: u64 = 4;
@@ -32,18 +33,19 @@ impl RunLoop<'_> {
 
     /// Shortens the conversation after the provider rejected it as too long. A window that the provider names is used
     /// for the rest of the run. Otherwise the estimate was too low, so the conversation may have two thirds of its
-    /// present size. Returns false if another call would be rejected too.
+    /// present size. Returns false if another call would be rejected too. The first rejection is always repeated,
+    /// because the provider may have counted differently.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
         }
         let is_narrower = self.narrow(window);
         let estimate = estimate_all(&self.messages);
-        if estimate <= self.room() {
+        if (MIN_WINDOW..=self.room()).contains(&estimate) {
             self.ceiling = estimate * 2 / 3;
         }
         let is_shorter = self.shrink(self.room() * COMPACTED_PERCENT / 100).await?;
-        Ok(is_narrower || is_shorter)
+        Ok(is_narrower || is_shorter || rejections == 1)
     }
 
     /// Uses the window that the provider names, if it is smaller than the configured one.
