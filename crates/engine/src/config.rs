@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::llm::ReasoningEffort;
 
 use crate::llm::ReasoningEffort;
 pub use capabilities::{CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags};
@@ -36,6 +39,10 @@ pub struct Model {
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
+    /// How much the model reasons, for requests that do not say it; `None` for the provider's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to each request body.
+    pub extra_body: Map<String, Value>,
 }
 
 /// The protocol that a provider speaks.
