@@ -53,8 +53,8 @@ const MIN_ANSWER_BYTES: usize = 64 * 1024;
 /// Maximum number of times that a request is sent again in another form.
 const MAX_LESSONS: u32 = 6;
 
-/// Number of answers with a tool call that was cut off, after which such a call is passed on.
-const MAX_CUTS: u32 = 2;
+/// Maximum number of retries after answers that broke in the middle of a tool call.
+const MAX_BROKEN: u32 = 2;
 
 /// Time limits for the parts of a call.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +180,7 @@ impl Llm for Upstream {
             request,
             attempts: 0,
             lessons: 0,
-            cuts: 0,
+            broken: 0,
             asked_at,
             deadline: self.inner.timeouts.total.map(|total| asked_at + total),
             state: State::Ask { wait: Duration::ZERO },
@@ -195,7 +195,7 @@ struct Asking {
     request: ModelRequest,
     attempts: u32,
     lessons: u32,
-    cuts: u32,
+    broken: u32,
     asked_at: Instant,
     deadline: Option<Instant>,
     state: State,
@@ -235,7 +235,7 @@ impl Asking {
                         tokio::time::sleep(*wait).await;
                     }
                     self.attempts += 1;
-                    match self.inner.ask(&self.request, self.cuts >= MAX_CUTS).await {
+                    match self.inner.ask(&self.request).await {
                         Ok(attempt) => self.state = State::Listen(Box::new(attempt)),
                         Err(fault) => {
                             if let Some(item) = self.fail(fault).await {
@@ -273,13 +273,19 @@ impl Asking {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
-        self.cuts += u32::from(matches!(fault, Fault::Cut));
         match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
                 self.state = State::Over;
                 Some(Err(self.inner.explain(error, &self.request.model).await))
             }
-            Fault::Cut => Some(self.retry(Fault::Cut.message(), None)),
+            Fault::Broken(message) if self.broken >= MAX_BROKEN => {
+                self.state = State::Over;
+                Some(Err(LlmError::Broken(message)))
+            }
+            Fault::Broken(message) => {
+                self.broken += 1;
+                Some(self.retry(message, None))
+            }
             Fault::Passing { message, retry_after } => Some(self.retry(message, retry_after)),
         }
     }
@@ -327,7 +333,7 @@ impl Inner {
         true
     }
 
-    async fn ask(&self, request: &ModelRequest, accepts_cut_calls: bool) -> std::result::Result<Attempt, Fault> {
+    async fn ask(&self, request: &ModelRequest) -> std::result::Result<Attempt, Fault> {
         let profile = Profile::new(&self.name, &request.model, self.overlay(&request.model));
         let wire = self.protocol.request(request, &profile);
         let asked_at = Instant::now();
@@ -344,7 +350,6 @@ impl Inner {
             max_bytes: answer_limit(request),
             provider: profile.provider,
             family: profile.family,
-            accepts_cut_calls,
             skipped: Arc::clone(&self.skipped),
         };
         Ok(Attempt::new(response, reader, asked_at, terms))

@@ -45,8 +45,6 @@ pub(super) struct Terms {
     /// Name of the provider and family of the model, for the data that the provider wants back.
     pub(super) provider: String,
     pub(super) family: String,
-    /// True if tool calls with incomplete arguments are part of the answer. Otherwise they are a failure.
-    pub(super) accepts_cut_calls: bool,
     /// Counts the pieces that were not understood.
     pub(super) skipped: Arc<AtomicU64>,
 }
@@ -112,7 +110,10 @@ impl Attempt {
                 return Step::End;
             }
             // The text that came with a failure is passed on first.
-            self.fault = self.advance().await.err();
+            self.fault = match self.advance().await {
+                Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
+                result => result.err(),
+            };
             let skipped = self.pieces.take_skipped();
             if skipped > 0 {
                 self.terms.skipped.fetch_add(skipped, Ordering::Relaxed);
@@ -297,11 +298,10 @@ impl Attempt {
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;
-            if reason != EndReason::Length && !self.terms.accepts_cut_calls {
-                if self.pieces.waiting_calls().any(|call| is_cut(&call.arguments)) {
-                    self.pieces.drop_calls();
-                    return Err(Fault::Cut);
-                }
+            let is_cut = self.pieces.waiting_calls().any(|call| is_cut(&call.arguments));
+            if is_cut && reason != EndReason::Length {
+                self.pieces.drop_calls();
+                return Err(Fault::Broken("a tool call of the answer was cut off".to_owned()));
             }
         } else if !self.is_complete && self.reader.is_complete() {
             self.is_complete = true;
