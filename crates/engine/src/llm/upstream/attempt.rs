@@ -55,11 +55,10 @@ pub(super) struct Attempt {
     reader: Box<dyn Reader>,
     pieces: Pieces,
     terms: Terms,
-    heard_at: Instant,
+    asked_at: Instant,
+    heard_at: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
     bytes: usize,
-    has_heard: bool,
-    has_event: bool,
     has_started: bool,
     is_complete: bool,
     is_over: bool,
@@ -69,7 +68,8 @@ pub(super) struct Attempt {
 /// Form of an answer. The first byte decides.
 enum Body {
     Unknown,
-    Events(Events),
+    /// An event stream, and the number of its events so far.
+    Events(Events, u64),
     Document(Vec<u8>),
 }
 
@@ -80,12 +80,11 @@ impl Attempt {
             body: Body::Unknown,
             reader,
             pieces: Pieces::default(),
-            heard_at: asked_at,
+            asked_at,
+            heard_at: None,
             alarm: Box::pin(sleep_until(asked_at + terms.timeouts.first_byte)),
             terms,
             bytes: 0,
-            has_heard: false,
-            has_event: false,
             has_started: false,
             is_complete: false,
             is_over: false,
@@ -159,7 +158,7 @@ impl Attempt {
 
     /// Reads the next event, or waits for more bytes.
     async fn advance(&mut self) -> Result<(), Fault> {
-        if let Body::Events(events) = &mut self.body
+        if let Body::Events(events, count) = &mut self.body
             && let Some(event) = events.next()
         {
             if event.is_mended {
@@ -169,7 +168,7 @@ impl Attempt {
             if matches!(data, Cow::Owned(_)) {
                 self.pieces.skip();
             }
-            self.has_event = true;
+            *count += 1;
             self.reader.event(event.name, &data, &mut self.pieces)?;
             return self.check_end();
         }
@@ -187,8 +186,7 @@ impl Attempt {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.heard_at = Instant::now();
-        self.has_heard |= !bytes.is_empty();
+        self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
             // The byte order mark and white space at the beginning mean nothing in both forms.
@@ -198,11 +196,11 @@ impl Attempt {
             bytes = &bytes[first..];
             self.body = match bytes[0] {
                 b'{' | b'[' => Body::Document(Vec::new()),
-                _ => Body::Events(Events::default()),
+                _ => Body::Events(Events::default(), 0),
             };
         }
         match &mut self.body {
-            Body::Events(events) => events
+            Body::Events(events, _) => events
                 .add(bytes)
                 .map_err(|_| Fault::passing("an event of the answer exceeds the size limit")),
             Body::Document(document) if document.len() + bytes.len() > MAX_DOCUMENT_BYTES => {
@@ -225,7 +223,7 @@ impl Attempt {
             (false, true) => timeouts.gap,
             (false, false) => timeouts.first_byte,
         };
-        let deadline = self.heard_at + limit;
+        let deadline = self.heard_at.unwrap_or(self.asked_at) + limit;
         if Instant::now() < deadline {
             self.alarm.as_mut().reset(deadline);
             return Ok(());
@@ -233,7 +231,7 @@ impl Attempt {
         if self.reader.is_complete() {
             return self.finish();
         }
-        let what = if self.has_heard {
+        let what = if self.heard_at.is_some() {
             "the provider stopped sending for"
         } else {
             "the provider sent nothing for"
@@ -244,15 +242,15 @@ impl Attempt {
     /// Handles the end of the connection.
     fn close(&mut self) -> Result<(), Fault> {
         match std::mem::replace(&mut self.body, Body::Unknown) {
-            Body::Events(mut events) => {
+            Body::Events(mut events, mut count) => {
                 if let Some(event) = events.last() {
-                    self.has_event = true;
+                    count += 1;
                     self.reader.event(event.name, &mend(event.data), &mut self.pieces)?;
                 }
                 if self.pieces.ending().is_some() {
                     return self.check_end();
                 }
-                if !self.has_event {
+                if count == 0 {
                     return Err(Fault::passing(
                         "the provider's answer is not an event stream; check the base URL",
                     ));
