@@ -170,9 +170,6 @@ impl Reader for MessageReader {
         let reason = self.stop_reason.as_deref().and_then(end).unwrap_or(EndReason::Done);
         let calls = self.blocks.iter().filter(|block| block.kind == Kind::Call);
         for block in calls {
-            if reason != EndReason::Length && block.arguments.is_cut() {
-                return Err(Fault::passing("a tool call ended in the middle of its arguments"));
-            }
             out.call(block.call())?;
         }
         if let Some(usage) = self.usage.total() {

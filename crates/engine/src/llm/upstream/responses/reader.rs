@@ -146,10 +146,8 @@ impl Reader for ResponseReader {
             return Err(Fault::passing("the stream ended before the answer was complete"));
         };
         let end = if self.is_refusal { EndReason::Refused } else { end };
+        self.items.sort_by_key(|item| item.index.unwrap_or(u64::MAX));
         for item in self.items.iter().filter(|item| item.kind == Kind::Call) {
-            if end != EndReason::Length && item.arguments.is_cut() {
-                return Err(Fault::passing("a tool call ended in the middle of its arguments"));
-            }
             out.call(item.call())?;
         }
         if let Some(usage) = self.usage {
@@ -270,20 +268,21 @@ impl ResponseReader {
             return Err(Fault::reported(&response["error"]));
         }
         let mut counts = [0; 4];
-        for value in response["output"].as_array().into_iter().flatten() {
+        for (index, value) in (0..).zip(response["output"].as_array().into_iter().flatten()) {
             let Value::Object(value) = value else { continue };
             let kind = Kind::of(value.get("type").and_then(Value::as_str));
             let number = &mut counts[kind as usize];
             let same = self.items.iter().enumerate().filter(|(_, item)| item.kind == kind);
             let known = same.map(|(position, _)| position).nth(*number);
             *number += 1;
-            match known {
-                Some(position) if self.items[position].is_done => {}
-                Some(position) => self.set(position, value.clone(), true, out),
-                None => {
-                    self.items.push(Item::new(kind, None, ""));
-                    self.set(self.items.len() - 1, value.clone(), true, out);
-                }
+            let position = known.unwrap_or_else(|| {
+                self.items.push(Item::new(kind, None, ""));
+                self.items.len() - 1
+            });
+            let item = &mut self.items[position];
+            item.index = Some(index);
+            if !item.is_done {
+                self.set(position, value.clone(), true, out);
             }
         }
         self.usage = usage(&response["usage"]).or(self.usage);

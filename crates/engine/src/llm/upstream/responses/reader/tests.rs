@@ -179,13 +179,6 @@ fn unknown_events_and_items_are_skipped_and_carried() {
 }
 
 #[test]
-fn a_call_that_is_cut_in_half_is_a_failure() {
-    let mut cut = call();
-    cut["arguments"] = json!("{\"command\":\"l");
-    assert!(matches!(failure(&[completed(&json!([cut]))]), Fault::Passing { .. }));
-}
-
-#[test]
 fn a_whole_response_is_read() {
     let body = json!({"object": "response", "status": "completed", "output": [message(), call()], "error": null});
     let read = read_whole(ResponseReader::default(), &body).unwrap();
