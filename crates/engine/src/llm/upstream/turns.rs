@@ -13,6 +13,9 @@ use crate::{
 /// Text of a user's message without text. Providers refuse empty texts.
 const NO_TEXT: &str = "(no text)";
 
+/// Maximum length of a call's id.
+const MAX_ID: usize = 64;
+
 /// Description of a tool that the model can no longer call.
 const PAST_TOOL: &str = "This tool is no longer available.";
 
@@ -49,29 +52,43 @@ impl Turns {
     }
 }
 
-/// The provider's own ids of calls, by the engine's ids. A provider wants its own id back; the engine's id replaces an
-/// id that is missing or that two calls share.
+/// The ids of calls as the provider wants them: its own ids for its own calls, and plain ids for all others.
 #[derive(Default)]
-pub(super) struct OwnIds<'a> {
-    own: HashMap<&'a str, String>,
+pub(super) struct CallNames<'a> {
+    sent: HashMap<&'a str, String>,
     used: HashSet<String>,
 }
 
-impl<'a> OwnIds<'a> {
-    /// Notes the provider's id of a call. Returns the id to send.
-    pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> &str {
-        let id = match own {
-            Some(own) if !own.is_empty() && !self.used.contains(own) => own,
-            _ => &call.id,
-        };
-        self.used.insert(id.to_owned());
-        self.own.entry(&call.id).insert_entry(id.to_owned()).into_mut()
+impl<'a> CallNames<'a> {
+    /// Notes a call and the id that the provider gave it. Returns the id to send. If two calls share an id of the
+    /// provider, the engine's id replaces the second one.
+    pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
+        let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
+        let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
+        self.used.insert(id.clone());
+        self.sent.insert(&call.id, id.clone());
+        id
     }
 
     /// Returns the id to send for the result of a call.
-    pub(super) fn of<'s>(&'s self, engine_id: &'s str) -> &'s str {
-        self.own.get(engine_id).map_or(engine_id, String::as_str)
+    pub(super) fn of(&self, engine_id: &str) -> String {
+        self.sent.get(engine_id).cloned().unwrap_or_else(|| plain_id(engine_id))
     }
+}
+
+/// Returns an id of letters, digits, `_` and `-` with up to 64 characters, which every provider accepts. An id that
+/// has to be changed ends in its hash.
+fn plain_id(id: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
+        return id.to_owned();
+    }
+    // FNV-1a.
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let kept: String = id.chars().take(MAX_ID / 2).map(|character| if is_plain(character) { character } else { '_' }).collect();
+    format!("{kept}_{hash:016x}")
 }
 
 /// Returns what the provider hung on a message, if the message came from the same provider and family, and if the
@@ -181,10 +198,20 @@ mod tests {
             name: "bash".to_owned(),
             arguments: String::new(),
         });
-        let mut ids = OwnIds::default();
+        let mut ids = CallNames::default();
         assert_eq!(ids.note(&calls[0], Some("functions.bash:0")), "functions.bash:0");
         assert_eq!(ids.note(&calls[1], Some("functions.bash:0")), "b");
         assert_eq!(ids.note(&calls[2], None), "c");
-        assert_eq!((ids.of("a"), ids.of("b"), ids.of("other")), ("functions.bash:0", "b", "other"));
+        assert_eq!((ids.of("a"), ids.of("b")), ("functions.bash:0".to_owned(), "b".to_owned()));
+    }
+
+    #[test]
+    fn foreign_ids_become_plain() {
+        let long = "x".repeat(65);
+        for id in ["functions.bash:0", "functions_bash:0", "", &long] {
+            let plain = plain_id(id);
+            assert!(plain.len() <= MAX_ID && plain_id(&plain) == plain, "{id}: {plain}");
+        }
+        assert_ne!(plain_id("functions.bash:0"), plain_id("functions:bash:0"));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         profile::Profile,
-        turns::{self, OwnIds, Side, Turns, user_text},
+        turns::{self, CallNames, Side, Turns, user_text},
     },
     thinking,
 };
@@ -62,7 +62,7 @@ fn text_block(text: &str) -> Value {
 
 fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     let mut turns = Turns::default();
-    let mut ids = OwnIds::default();
+    let mut ids = CallNames::default();
     for message in &request.messages {
         match message {
             ChatMessage::User { text } => turns.add(Side::User, vec![text_block(user_text(text))]),
@@ -102,19 +102,19 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
         .collect()
 }
 
-fn plain_blocks<'a>(text: &str, calls: &'a [ToolRequest], ids: &mut OwnIds<'a>) -> Vec<Value> {
+fn plain_blocks<'a>(text: &str, calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let text = (!text.trim().is_empty()).then(|| text_block(text));
     text.into_iter().chain(calls.iter().map(|call| call_block(call, ids))).collect()
 }
 
-fn call_block<'a>(call: &'a ToolRequest, ids: &mut OwnIds<'a>) -> Value {
+fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     let id = ids.note(call, None);
     json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
 }
 
 /// Returns blocks of the provider as they arrived. The engine's calls belong to the blocks with calls in the same
 /// order. A block whose call the engine dropped is left out, and a call that was found in the text is added.
-fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut OwnIds<'a>) -> Vec<Value> {
+fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let mut calls = calls.iter();
     let mut kept = Vec::with_capacity(blocks.len());
     for block in blocks {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         profile::Profile,
-        turns::{self, OwnIds, object_text, result_text, user_text},
+        turns::{self, CallNames, object_text, result_text, user_text},
     },
     item,
 };
@@ -13,9 +13,6 @@ use crate::{
     config::{EffortStyle, ReasoningReturn},
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
-
-/// Maximum length of a call's id.
-const MAX_ID: usize = 64;
 
 /// Parts of the names of models that do not reason and refuse to return encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
@@ -79,7 +76,7 @@ fn message(role: &str, kind: &str, text: &str) -> Value {
 
 fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     let mut items = Vec::with_capacity(request.messages.len());
-    let mut ids = OwnIds::default();
+    let mut ids = CallNames::default();
     for said in &request.messages {
         match said {
             ChatMessage::User { text } => items.push(message("user", "input_text", user_text(text))),
@@ -100,7 +97,7 @@ fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
                 is_error,
                 ..
             } => {
-                let id = short(ids.of(tool_call_id));
+                let id = ids.of(tool_call_id);
                 let output = result_text(text, *is_error);
                 items.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
             }
@@ -113,8 +110,8 @@ fn answer(text: &str) -> Option<Value> {
     (!text.trim().is_empty()).then(|| message("assistant", "output_text", text))
 }
 
-fn call_item<'a>(call: &'a ToolRequest, ids: &mut OwnIds<'a>) -> Value {
-    let id = short(ids.note(call, None));
+fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
+    let id = ids.note(call, None);
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
@@ -126,7 +123,7 @@ fn add_carried<'a>(
     carried: &[Value],
     text: &str,
     calls: &'a [ToolRequest],
-    ids: &mut OwnIds<'a>,
+    ids: &mut CallNames<'a>,
 ) {
     let first = items.len();
     let mut calls = calls.iter();
@@ -134,7 +131,7 @@ fn add_carried<'a>(
         let mut own = own.clone();
         if own["type"] == item::CALL {
             let Some(call) = calls.next() else { continue };
-            own["call_id"] = json!(short(ids.note(call, own["call_id"].as_str())));
+            own["call_id"] = json!(ids.note(call, own["call_id"].as_str()));
         }
         items.push(own);
     }
@@ -149,16 +146,4 @@ fn add_carried<'a>(
     while items.len() > first && items.last().is_some_and(|last| last["type"] == item::REASONING) {
         items.pop();
     }
-}
-
-/// Returns an id of the permitted length. The end of a long id is replaced by its hash.
-fn short(id: &str) -> String {
-    if id.len() <= MAX_ID {
-        return id.to_owned();
-    }
-    // FNV-1a.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{}_{hash:016x}", &id[..id.floor_char_boundary(40)])
 }
