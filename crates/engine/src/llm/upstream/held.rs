@@ -1,4 +1,4 @@
-//! Parts of an answer that a reader holds until the answer is complete: the size limit, and the arguments of a call.
+//! Parts of an answer that a reader holds until the answer is complete: their size limit, and the arguments of a call.
 
 use serde::de::IgnoredAny;
 
@@ -30,27 +30,39 @@ impl Held {
     }
 }
 
+/// Returns the id of a call; `number` counts the calls of the answer, for calls without an id.
+pub(super) fn call_id(own: &str, number: usize) -> String {
+    if own.is_empty() {
+        format!("call_{number}")
+    } else {
+        own.to_owned()
+    }
+}
+
 /// The arguments of a call, which arrive in pieces.
 #[derive(Default)]
 pub(super) struct Arguments {
     text: String,
-    /// Position of the newest piece.
-    newest: usize,
 }
 
 impl Arguments {
-    /// Adds a piece.
+    /// Adds a piece, the arguments so far, or all arguments again.
     pub(super) fn push(&mut self, piece: &str) {
-        if !piece.is_empty() {
-            self.newest = self.text.len();
+        let restarts = piece.trim_start().starts_with('{')
+            && !self.text.is_empty()
+            && (piece.starts_with(&self.text) || is_complete(&self.text));
+        if !restarts {
             self.text.push_str(piece);
+        } else if piece.trim() != "{}" {
+            piece.clone_into(&mut self.text);
         }
     }
 
-    /// Replaces all pieces with the complete arguments.
+    /// Replaces all pieces with the complete arguments. Empty ones replace nothing.
     pub(super) fn replace(&mut self, text: String) {
-        self.newest = 0;
-        self.text = text;
+        if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
+            self.text = text;
+        }
     }
 
     /// Returns whether no piece has arrived.
@@ -58,25 +70,23 @@ impl Arguments {
         self.text.trim().is_empty()
     }
 
-    /// Returns the arguments. Some servers begin with an empty object, or repeat all arguments in each piece.
-    pub(super) fn get(&self) -> &str {
-        let text = self.text.trim();
-        if is_object(text) {
-            return text;
+    /// Returns the arguments as the text of an object. Some servers encode them twice.
+    pub(super) fn get(&self) -> String {
+        if self.is_empty() {
+            return "{}".to_owned();
         }
-        let newest = self.text[self.newest..].trim();
-        if self.newest > 0 && is_object(newest) {
-            return newest;
+        if self.text.trim_start().starts_with('"')
+            && let Ok(inner) = serde_json::from_str::<String>(&self.text)
+            && is_complete(&inner)
+        {
+            return inner;
         }
-        match text.strip_prefix("{}").map(str::trim) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => text,
-        }
+        self.text.clone()
     }
 }
 
-fn is_object(text: &str) -> bool {
-    text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+fn is_complete(json: &str) -> bool {
+    json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok()
 }
 
 #[cfg(test)]
@@ -85,13 +95,15 @@ mod tests {
 
     #[test]
     fn arguments_are_assembled_as_they_were_meant() {
-        let table: [(&[&str], &str); 6] = [
+        let table: [(&[&str], &str); 8] = [
             (&["{\"a\":", "", "1}"], "{\"a\":1}"),
             (&["{}", "{\"a\":", "1}"], "{\"a\":1}"),
+            (&["{\"a\":1}", "{}"], "{\"a\":1}"),
             (&["{\"a\":", "{\"a\":1", "{\"a\":1}"], "{\"a\":1}"),
+            (&["\"{\\\"a\\\":1}\""], "{\"a\":1}"),
             (&["{}"], "{}"),
             (&["{\"a\":", "1"], "{\"a\":1"),
-            (&[], ""),
+            (&[], "{}"),
         ];
         for (pieces, expected) in table {
             let mut arguments = Arguments::default();

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::held::Arguments;
+use super::super::{
+    held::{Arguments, call_id},
+    turns,
+};
 use crate::llm::ToolRequest;
 
 /// Type of a block, as far as it matters here.
@@ -82,11 +85,11 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// Returns the call of the block.
-    pub(super) fn call(&self) -> ToolRequest {
+    /// Returns the call of the block; `number` counts the calls of the answer.
+    pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.start.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         ToolRequest {
-            id: field("id"),
+            id: call_id(&field("id"), number),
             name: field("name"),
             arguments: self.argument_text(),
         }
@@ -133,16 +136,15 @@ impl Block {
     /// Returns the arguments as text. Some servers send them whole in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
-            _ if !self.arguments.is_empty() => self.arguments.get().to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(input) => input.to_string(),
+            Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),
+            Some(input @ Value::Object(_)) if self.arguments.is_empty() => input.to_string(),
+            _ => self.arguments.get(),
         }
     }
 
     /// Returns the arguments as the object that the provider requires; `None` if the block has none.
     fn input(&self) -> Option<Value> {
         let is_call = self.kind == Kind::Call || !self.arguments.is_empty();
-        is_call.then(|| super::super::turns::arguments(&self.argument_text()))
+        is_call.then(|| turns::arguments(&self.argument_text()))
     }
 }

@@ -169,8 +169,8 @@ impl Reader for MessageReader {
         }
         let reason = self.stop_reason.as_deref().and_then(end).unwrap_or(EndReason::Done);
         let calls = self.blocks.iter().filter(|block| block.kind == Kind::Call);
-        for block in calls {
-            out.call(block.call())?;
+        for (number, block) in calls.enumerate() {
+            out.call(block.call(number))?;
         }
         if let Some(usage) = self.usage.total() {
             out.usage(usage);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     super::{
         fault::Fault,
-        held::Held,
+        held::{Held, call_id},
         protocol::{Pieces, Reader},
         word::Word,
     },
@@ -201,7 +201,7 @@ impl ContentReader {
             }
         }
         if let Some(call) = &part.call {
-            self.calls.push(tool_request(call));
+            self.calls.push(tool_request(call, self.calls.len()));
         }
         if !part.rest.is_empty() {
             out.skip();
@@ -222,12 +222,12 @@ impl ContentReader {
     }
 }
 
-fn tool_request(call: &Value) -> ToolRequest {
+fn tool_request(call: &Value, number: usize) -> ToolRequest {
     let field = |key: &str| call[key].as_str().unwrap_or_default();
     let name = field("name");
     let plain_name = NAME_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     ToolRequest {
-        id: field("id").to_owned(),
+        id: call_id(field("id"), number),
         name: plain_name.unwrap_or(name).to_owned(),
         arguments: match &call["args"] {
             Value::Null => "{}".to_owned(),

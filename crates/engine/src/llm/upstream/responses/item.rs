@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{held::Arguments, turns::object_text};
+use super::super::{
+    held::{Arguments, call_id},
+    turns::object_text,
+};
 use crate::llm::ToolRequest;
 
 /// Type of an item with text for the user.
@@ -93,9 +96,7 @@ impl Item {
                 Value::Null => String::new(),
                 other => other.to_string(),
             };
-            if !text.is_empty() {
-                self.arguments.replace(text);
-            }
+            self.arguments.replace(text);
         }
         self.value = value;
         self.is_done = is_done;
@@ -106,13 +107,14 @@ impl Item {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// Returns the call of the item.
-    pub(super) fn call(&self) -> ToolRequest {
-        let field = |key: &str| self.value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    /// Returns the call of the item; `number` counts the calls of the answer.
+    pub(super) fn call(&self, number: usize) -> ToolRequest {
+        let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
+        let own = if field("call_id").is_empty() { field("id") } else { field("call_id") };
         ToolRequest {
-            id: field("call_id").or_else(|| field("id")).unwrap_or_default().to_owned(),
-            name: field("name").unwrap_or_default().to_owned(),
-            arguments: self.arguments.get().to_owned(),
+            id: call_id(own, number),
+            name: field("name").to_owned(),
+            arguments: self.arguments.get(),
         }
     }
 
@@ -142,15 +144,15 @@ impl Item {
         if !is_complete || !self.is_readable() {
             return None;
         }
-        let call = (self.kind == Kind::Call).then(|| self.call());
+        let arguments = (self.kind == Kind::Call).then(|| object_text(&self.arguments.get()));
         let mut value = self.value;
         value.retain(|_, field| !field.is_null());
         if !keeps_id {
             value.remove("id");
         }
-        if let Some(call) = call {
+        if let Some(arguments) = arguments {
             value.insert("type".to_owned(), json!(CALL));
-            value.insert("arguments".to_owned(), json!(object_text(&call.arguments)));
+            value.insert("arguments".to_owned(), json!(arguments));
         }
         Some(Value::Object(value))
     }

@@ -147,8 +147,9 @@ impl Reader for ResponseReader {
         };
         let end = if self.is_refusal { EndReason::Refused } else { end };
         self.items.sort_by_key(|item| item.index.unwrap_or(u64::MAX));
-        for item in self.items.iter().filter(|item| item.kind == Kind::Call) {
-            out.call(item.call())?;
+        let calls = self.items.iter().filter(|item| item.kind == Kind::Call);
+        for (number, item) in calls.enumerate() {
+            out.call(item.call(number))?;
         }
         if let Some(usage) = self.usage {
             out.usage(usage);
@@ -248,9 +249,7 @@ impl ResponseReader {
                 if let Some(name) = frame.name.as_deref() {
                     item.set_name(name);
                 }
-                if let Some(arguments) = frame.arguments.filter(|text| !text.is_empty()) {
-                    item.arguments.replace(arguments);
-                }
+                item.arguments.replace(frame.arguments.unwrap_or_default());
             }
             "response.reasoning_summary_part.added" => {
                 if !self.item(Kind::Reasoning, &frame).shown.is_empty() {

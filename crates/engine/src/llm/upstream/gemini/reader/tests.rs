@@ -35,7 +35,7 @@ fn signatures_are_carried_in_their_parts() {
     assert_eq!((read.text.as_str(), read.reasoning.as_str()), ("I look.", "I think"));
     assert_eq!(
         read.calls(),
-        [("g1", "bash", "{\"command\":\"ls\"}"), ("", "bash", "{\"command\":\"pwd\"}")]
+        [("g1", "bash", "{\"command\":\"ls\"}"), ("call_1", "bash", "{\"command\":\"pwd\"}")]
     );
     assert_eq!((read.end, read.skipped), (Some(EndReason::Done), 0));
     assert_eq!(
@@ -73,7 +73,7 @@ fn plain_answers_carry_nothing() {
         frame(&json!([{"text": "hm", "thought": true}, {"text": "Hi"}]), None),
         frame(&json!([{"functionCall": call}]), Some("STOP")),
     ]);
-    assert_eq!((read.carried.as_ref(), read.calls()), (None, vec![("", "bash", "{}")]));
+    assert_eq!((read.carried.as_ref(), read.calls()), (None, vec![("call_0", "bash", "{}")]));
 }
 
 #[test]
