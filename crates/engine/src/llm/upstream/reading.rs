@@ -1,12 +1,15 @@
-//! Reads scripted answers in the unit tests of the readers.
+//! Scripted answers and requests for the unit tests of the protocols.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{
     fault::Fault,
+    profile::{Overlay, Profile, family},
     protocol::{Pieces, Reader},
 };
-use crate::llm::{EndReason, ModelEvent, TokenUsage, ToolRequest};
+use crate::llm::{
+    Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
+};
 
 /// What a reader has found in an answer.
 #[derive(Debug, Default)]
@@ -77,4 +80,61 @@ pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer
     let mut answer = Answer::default();
     answer.take(out);
     Ok(answer)
+}
+
+/// Returns a request for `model`, with one tool.
+pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
+    ModelRequest {
+        model: model.to_owned(),
+        system: "Be brief.".to_owned(),
+        messages,
+        tools: vec![ToolSpec {
+            name: "bash".to_owned(),
+            description: "Runs a command.".to_owned(),
+            parameters: json!({"type": "object"}),
+        }],
+        max_output_tokens: 1000,
+        reasoning_effort: None,
+        extra_body: Map::new(),
+    }
+}
+
+/// Returns the profile of a model of the provider `p`.
+pub(super) fn profile(model: &str) -> Profile {
+    Profile::new("p", model, Overlay::default())
+}
+
+/// Returns a message of the user.
+pub(super) fn user(text: &str) -> ChatMessage {
+    ChatMessage::User { text: text.to_owned() }
+}
+
+/// Returns a message of a model with calls of these ids. `carried` is a value of the provider `p` and the model.
+pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
+    ChatMessage::Assistant {
+        text: text.to_owned(),
+        tool_calls: ids
+            .iter()
+            .map(|id| ToolRequest {
+                id: (*id).to_owned(),
+                name: "bash".to_owned(),
+                arguments: "{\"command\":\"ls\"}".to_owned(),
+            })
+            .collect(),
+        carried: carried.map(|(model, value)| Carried {
+            provider: "p".to_owned(),
+            family: family(model),
+            value,
+        }),
+    }
+}
+
+/// Returns the result of a call.
+pub(super) fn result(id: &str) -> ChatMessage {
+    ChatMessage::Tool {
+        tool_call_id: id.to_owned(),
+        name: "bash".to_owned(),
+        text: format!("result of {id}"),
+        is_error: id == "bad",
+    }
 }

@@ -147,3 +147,7 @@ fn mark_turns(messages: &mut [Value]) {
 fn mark(block: &mut Value) {
     block["cache_control"] = json!({"type": "ephemeral"});
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;

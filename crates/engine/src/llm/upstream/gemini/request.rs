@@ -173,3 +173,7 @@ fn sign(parts: &mut [Value]) {
         part["thoughtSignature"] = json!(NO_SIGNATURE);
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;

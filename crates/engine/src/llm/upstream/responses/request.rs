@@ -147,3 +147,7 @@ fn add_carried<'a>(
         items.pop();
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;
