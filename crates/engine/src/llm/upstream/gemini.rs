@@ -6,6 +6,7 @@
 mod part;
 mod reader;
 mod request;
+mod schema;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};

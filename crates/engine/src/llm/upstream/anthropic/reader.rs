@@ -228,7 +228,7 @@ impl MessageReader {
             self.held.add(citation.to_string().len())?;
             self.block(index, Kind::Text, "text").citations.push(citation);
             out.skip();
-        } else if !delta.kind.is_some_and(|kind| KNOWN_DELTAS.contains(&&*kind)) {
+        } else if delta.kind.is_none_or(|kind| !KNOWN_DELTAS.contains(&&*kind)) {
             if let Some(block) = self.find(index, |_| true) {
                 block.is_partial = true;
             }

@@ -47,7 +47,7 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
             body.insert("tool_choice".to_owned(), json!({"type": "none"}));
         }
     }
-    thinking::add(request, &mut body);
+    thinking::add(request, profile, &mut body);
     body.insert("messages".to_owned(), Value::Array(messages));
     Value::Object(body)
 }

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::turns::version;
-use crate::llm::{ChatMessage, ModelRequest, ReasoningEffort};
+use super::super::{profile::Profile, turns::version};
+use crate::{
+    config::EffortStyle,
+    llm::{ChatMessage, ModelRequest, ReasoningEffort},
+};
 
 /// Smallest budget that the API accepts, in tokens.
 const MIN_BUDGET: u32 = 1024;
@@ -44,16 +47,20 @@ fn control(model: &str) -> Control {
 }
 
 /// Adds the fields that control thinking to a request body.
-pub(super) fn add(request: &ModelRequest, body: &mut Map<String, Value>) {
+pub(super) fn add(request: &ModelRequest, profile: &Profile, body: &mut Map<String, Value>) {
+    if profile.reasoning_effort == EffortStyle::None {
+        return;
+    }
     let shown = json!({"type": "adaptive", "display": "summarized"});
     match (control(&request.model), request.reasoning_effort) {
-        (Control::Never, _) | (Control::Budget | Control::Adaptive, None) => {}
+        (Control::Never, _)
+        | (Control::Budget | Control::Adaptive, None)
+        | (Control::Adaptive, Some(ReasoningEffort::None)) => {}
         (Control::Budget, Some(effort)) => {
             if let Some(thinking) = by_budget(request, effort) {
                 body.insert("thinking".to_owned(), thinking);
             }
         }
-        (Control::Adaptive, Some(ReasoningEffort::None)) => {}
         // Some of these models refuse to stop thinking, so they are told to think little.
         (Control::Always, Some(ReasoningEffort::None)) => {
             body.insert("output_config".to_owned(), json!({"effort": "low"}));
@@ -106,20 +113,14 @@ fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::reading::{profile, request}, *};
 
     fn added(model: &str, effort: Option<ReasoningEffort>) -> Value {
-        let request = ModelRequest {
-            model: model.to_owned(),
-            system: String::new(),
-            messages: Vec::new(),
-            tools: Vec::new(),
-            max_output_tokens: 10_000,
-            reasoning_effort: effort,
-            extra_body: Map::new(),
-        };
+        let mut request = request(model, Vec::new());
+        request.max_output_tokens = 10_000;
+        request.reasoning_effort = effort;
         let mut body = Map::new();
-        add(&request, &mut body);
+        add(&request, &profile(model), &mut body);
         Value::Object(body)
     }
 

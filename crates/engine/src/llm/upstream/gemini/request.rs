@@ -4,11 +4,17 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::{
-    profile::Profile,
-    turns::{self, Side, Turns, user_text, version},
+use super::{
+    super::{
+        profile::Profile,
+        turns::{self, Side, Turns, user_text, version},
+    },
+    schema::open_api,
 };
-use crate::llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
+use crate::{
+    config::EffortStyle,
+    llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
+};
 
 /// Signature for a call that did not come from this model, from Google's documentation ("Thought signatures", FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -21,14 +27,16 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
         body.insert("systemInstruction".to_owned(), json!({"parts": [{"text": request.system}]}));
     }
     if !tools.is_empty() {
-        let declarations: Vec<Value> = tools.iter().map(declaration).collect();
+        let declarations: Vec<Value> = tools.iter().map(|tool| declaration(tool, profile)).collect();
         body.insert("tools".to_owned(), json!([{"functionDeclarations": declarations}]));
         if !may_call {
             body.insert("toolConfig".to_owned(), json!({"functionCallingConfig": {"mode": "NONE"}}));
         }
     }
     let mut generation = json!({"maxOutputTokens": request.max_output_tokens});
-    if let Some(thinking) = request.reasoning_effort.and_then(|effort| thinking(request, effort)) {
+    if profile.reasoning_effort != EffortStyle::None
+        && let Some(thinking) = request.reasoning_effort.and_then(|effort| thinking(request, effort))
+    {
         generation["thinkingConfig"] = thinking;
     }
     body.insert("generationConfig".to_owned(), generation);
@@ -36,9 +44,15 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     Value::Object(body)
 }
 
-/// Declares a tool. `parametersJsonSchema` takes any JSON Schema; `parameters` takes only a part of OpenAPI's.
-fn declaration(spec: &ToolSpec) -> Value {
-    json!({"name": spec.name, "description": spec.description, "parametersJsonSchema": spec.parameters})
+/// Declares a tool. `parametersJsonSchema` takes any JSON Schema; `parameters` takes a part of OpenAPI's.
+fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
+    let mut declaration = json!({"name": spec.name, "description": spec.description});
+    if profile.json_schema {
+        declaration["parametersJsonSchema"] = spec.parameters.clone();
+    } else {
+        declaration["parameters"] = open_api(&spec.parameters);
+    }
+    declaration
 }
 
 /// Returns how much the model should think. Gemini 2.5 takes budgets, later versions take levels, and earlier versions
