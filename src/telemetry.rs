@@ -62,6 +62,8 @@ pub const RUNS_STARTED: &str = "runyard_runs_started_total";
 pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
 /// Counter of durable events.
 pub const EVENTS: &str = "runyard_events_total";
+/// Counter of repeated model calls, by provider.
+pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
 /// Gauge of runs that are executed or watched in this process.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
@@ -77,6 +79,7 @@ pub fn start_metrics() {
         describe_counter!(RUNS_STARTED, "Started runs");
         describe_counter!(RUNS_ENDED, "Ended runs, by status");
         describe_counter!(EVENTS, "Events written to the database");
+        describe_counter!(MODEL_RETRIES, "Repeated model calls, by provider");
         describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
     }
 }

@@ -1,6 +1,6 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers through genai.
+//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers over HTTP.
 //! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of
 //! a call cancels the call.
 
@@ -49,6 +49,27 @@ pub enum ReasoningEffort {
     Medium,
     /// Much reasoning.
     High,
+}
+
+impl ReasoningEffort {
+    /// All efforts, from none to high.
+    pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
+
+    /// Name of the effort in requests and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Finds the effort with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|effort| effort.as_str() == name)
+    }
 }
 
 /// What a provider hung on an answer and wants back with it: reasoning, signatures, its own call ids.
@@ -161,8 +182,9 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Reason why a model could not answer. The run fails with this error. There is one exception: after the first
-/// `TooLong` of a call, the engine shortens the conversation and calls the model again.
+/// Reason why a model could not answer. The run fails with this error, with two exceptions. After `TooLong`, the engine
+/// shortens the conversation and calls the model again. After `Broken`, it calls the model again if the answer had text
+/// and reasoning only.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.

@@ -78,6 +78,7 @@ impl Desk {
             self.messages.push(ChatMessage::Assistant {
                 text: reply.text.clone(),
                 tool_calls: reply.calls.clone(),
+                carried: None,
             });
             if reply.calls.is_empty() {
                 assert!(reply.deltas > 3, "the text arrives in small deltas");

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use serde_json::{Map, Value};
 
-use super::{Llm, LlmError, ModelRequest, ModelStream, demo::Demo, upstream::Upstream};
+use super::{Llm, LlmError, ModelRequest, ModelStream, ReasoningEffort, demo::Demo, upstream::Upstream};
 use crate::{
     config::{Config, DEMO_PROVIDER, Provider},
     error::{Error, Result},
@@ -25,6 +26,8 @@ struct Route {
     llm: Arc<dyn Llm>,
     upstream: String,
     server: Server,
+    reasoning_effort: Option<ReasoningEffort>,
+    extra_body: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,17 +52,19 @@ impl Models {
             let provider = (model.provider != DEMO_PROVIDER)
                 .then(|| providers.get(model.provider.as_str()))
                 .flatten();
-            let route = match provider {
-                Some((provider, llm)) => Route {
-                    llm: Arc::clone(llm),
-                    upstream: provider.model.as_ref().unwrap_or(&model.upstream).clone(),
-                    server: Server::Provider,
-                },
-                None => Route {
-                    llm: Arc::clone(&demo),
-                    upstream: model.upstream.clone(),
-                    server: Server::BuiltIn,
-                },
+            let (llm, upstream, server) = match provider {
+                Some((provider, llm)) => {
+                    let upstream = provider.model.as_ref().unwrap_or(&model.upstream);
+                    (llm, upstream, Server::Provider)
+                }
+                None => (&demo, &model.upstream, Server::BuiltIn),
+            };
+            let route = Route {
+                llm: Arc::clone(llm),
+                upstream: upstream.clone(),
+                server,
+                reasoning_effort: model.reasoning_effort,
+                extra_body: model.extra_body.clone(),
             };
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 routes.insert(name.clone(), route.clone());
@@ -74,6 +79,8 @@ impl Models {
             llm: Arc::clone(llm),
             upstream: name.clone(),
             server: Server::Provider,
+            reasoning_effort: None,
+            extra_body: Map::new(),
         };
         Self {
             routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
@@ -90,6 +97,11 @@ impl Models {
         self.routes
             .get(name)
             .is_some_and(|route| route.server == Server::BuiltIn)
+    }
+
+    /// Returns the name by which the provider knows a model.
+    pub fn upstream(&self, name: &str) -> Option<&str> {
+        self.routes.get(name).map(|route| route.upstream.as_str())
     }
 
     /// Names that the built-in model serves, in alphabetical order.
@@ -115,6 +127,10 @@ impl Llm for Models {
             return stream::iter([Err(error)]).boxed();
         };
         request.model.clone_from(&route.upstream);
+        request.reasoning_effort = request.reasoning_effort.or(route.reasoning_effort);
+        for (key, value) in &route.extra_body {
+            request.extra_body.entry(key).or_insert_with(|| value.clone());
+        }
         route.llm.stream(request).await
     }
 }
