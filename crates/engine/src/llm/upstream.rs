@@ -7,18 +7,26 @@
 //! text of the provider that an error quotes.
 
 mod adapt;
+mod anthropic;
 mod attempt;
 mod calls;
 mod chat;
 mod fault;
+mod gemini;
+mod held;
 mod http;
 mod mend;
 mod profile;
 mod protocol;
+#[cfg(test)]
+mod reading;
+mod responses;
 mod retry;
 mod sse;
 mod text;
+mod turns;
 mod window;
+mod word;
 
 use std::{
     collections::HashMap,
@@ -37,10 +45,10 @@ use self::{
     profile::{Overlay, Profile},
     protocol::Protocol,
 };
-use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
+use super::{ChatMessage, Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
     config::{Provider, ProviderKind},
-    error::{Error, Result},
+    error::Result,
 };
 pub use retry::Retries;
 
@@ -140,7 +148,7 @@ impl Upstream {
         Ok(Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
-                protocol: protocol(provider.kind)?,
+                protocol: protocol(provider.kind),
                 endpoint: Endpoint::new(provider, timeouts.connect)?,
                 scrubber: http::scrubber(provider),
                 provider: provider.clone(),
@@ -159,10 +167,12 @@ impl Upstream {
 }
 
 /// Returns the protocol of a kind of providers.
-fn protocol(kind: ProviderKind) -> Result<Box<dyn Protocol>> {
+fn protocol(kind: ProviderKind) -> Box<dyn Protocol> {
     match kind {
-        ProviderKind::OpenAi => Ok(Box::new(chat::Chat)),
-        kind => Err(Error::invalid(format!("the protocol {kind:?} is not supported"))),
+        ProviderKind::OpenAi => Box::new(chat::Chat),
+        ProviderKind::Anthropic => Box::new(anthropic::Anthropic),
+        ProviderKind::Gemini => Box::new(gemini::Gemini),
+        ProviderKind::Responses => Box::new(responses::Responses),
     }
 }
 
@@ -269,6 +279,13 @@ impl Asking {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
+        if let Fault::Final(LlmError::Refused(words)) = &fault
+            && adapt::refuses_carried(words)
+            && self.forget_carried()
+        {
+            self.state = State::Ask { wait: Duration::ZERO };
+            return None;
+        }
         self.cuts += u32::from(matches!(fault, Fault::Cut));
         match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
@@ -278,6 +295,17 @@ impl Asking {
             Fault::Cut => Some(self.retry(Fault::Cut.message(), None)),
             Fault::Passing { message, retry_after } => Some(self.retry(message, retry_after)),
         }
+    }
+
+    /// Removes from the request what the provider hung on its earlier answers. Returns whether there was anything.
+    fn forget_carried(&mut self) -> bool {
+        let mut has_forgotten = false;
+        for message in &mut self.request.messages {
+            if let ChatMessage::Assistant { carried, .. } = message {
+                has_forgotten |= carried.take().is_some();
+            }
+        }
+        has_forgotten
     }
 
     fn retry(&mut self, message: String, pause: Option<Duration>) -> std::result::Result<ModelEvent, LlmError> {
@@ -301,7 +329,7 @@ impl Inner {
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
-            let mut overlay = Overlay::known(self.endpoint.base_url(), model);
+            let mut overlay = Overlay::known(self.provider.kind, self.endpoint.base_url(), model);
             overlay.lay(Overlay::of(&self.provider));
             overlay
         })
