@@ -114,7 +114,7 @@ impl Models {
 }
 
 fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
-    let upstream = Upstream::new(provider)
+    let upstream = Upstream::new(name, provider)
         .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))?;
     Ok(Arc::new(upstream))
 }

@@ -25,7 +25,7 @@ pub(super) struct Anthropic;
 
 impl Protocol for Anthropic {
     fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret()) {
+        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
             value.set_sensitive(true);
             headers.insert(API_KEY, value);
         }

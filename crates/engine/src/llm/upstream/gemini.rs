@@ -27,7 +27,7 @@ pub(super) struct Gemini;
 
 impl Protocol for Gemini {
     fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret()) {
+        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
             value.set_sensitive(true);
             headers.insert(API_KEY, value);
         }

@@ -21,7 +21,7 @@ pub(super) struct Responses;
 
 impl Protocol for Responses {
     fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())) {
+        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim())) {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
