@@ -45,7 +45,7 @@ use self::{
     profile::{Overlay, Profile},
     protocol::Protocol,
 };
-use super::{ChatMessage, Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
+use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
     config::{Provider, ProviderKind},
     error::Result,
@@ -285,7 +285,7 @@ impl Asking {
         }
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)
-            && self.forget_carried()
+            && adapt::forget_carried(&mut self.request)
         {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
@@ -299,17 +299,6 @@ impl Asking {
             Fault::Cut => Some(self.retry(Fault::Cut.message(), None)),
             Fault::Passing { message, retry_after } => Some(self.retry(message, retry_after)),
         }
-    }
-
-    /// Removes from the request what the provider hung on its earlier answers. Returns whether there was anything.
-    fn forget_carried(&mut self) -> bool {
-        let mut has_forgotten = false;
-        for message in &mut self.request.messages {
-            if let ChatMessage::Assistant { carried, .. } = message {
-                has_forgotten |= carried.take().is_some();
-            }
-        }
-        has_forgotten
     }
 
     fn retry(&mut self, message: String, pause: Option<Duration>) -> std::result::Result<ModelEvent, LlmError> {

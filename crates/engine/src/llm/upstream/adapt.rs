@@ -2,7 +2,10 @@
 //! another form. The properties are remembered for the model, so that later requests are right at once.
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
-use crate::config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole};
+use crate::{
+    config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole},
+    llm::{ChatMessage, ModelRequest},
+};
 
 /// Words with which providers refuse a field, in lower case.
 const REFUSING: &[&str] = &[
@@ -226,6 +229,17 @@ pub(super) fn refuses_carried(words: &str) -> bool {
     CARRIED_REFUSED
         .iter()
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
+}
+
+/// Removes from a request what the provider hung on its earlier answers. Returns whether there was anything.
+pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
+    let mut has_forgotten = false;
+    for message in &mut request.messages {
+        if let ChatMessage::Assistant { carried, .. } = message {
+            has_forgotten |= carried.take().is_some();
+        }
+    }
+    has_forgotten
 }
 
 #[cfg(test)]
