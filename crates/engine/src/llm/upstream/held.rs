@@ -65,6 +65,16 @@ impl Arguments {
         }
     }
 
+    /// The arguments so far.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the arguments so far are an object.
+    pub(super) fn is_complete(&self) -> bool {
+        is_complete(&self.text)
+    }
+
     /// Returns whether no piece has arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.text.trim().is_empty()

@@ -83,12 +83,15 @@ fn plain_id(id: &str) -> String {
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
         return id.to_owned();
     }
-    // FNV-1a.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
     let kept: String = id.chars().take(MAX_ID / 2).map(|character| if is_plain(character) { character } else { '_' }).collect();
-    format!("{kept}_{hash:016x}")
+    format!("{kept}_{:016x}", hash(id))
+}
+
+/// Returns a hash that depends only on the text (FNV-1a).
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Returns what the provider hung on a message, if the message came from the same provider and family, and if the
@@ -105,7 +108,7 @@ pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Returns the result of a call for protocols that cannot mark a failure.
+/// Returns the text of a result for protocols that cannot mark a failure.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
