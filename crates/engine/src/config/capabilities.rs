@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub reasoning_effort: Option<EffortStyle>,
     /// If true, requests mark the parts that the provider should cache.
     pub cache_markers: Option<bool>,
+    /// If false, tools are declared to Gemini in the words of OpenAPI (`parameters`) instead of JSON Schema.
+    pub json_schema: Option<bool>,
     /// Header with the API key, instead of the header of the protocol.
     pub key_header: Option<KeyHeader>,
 }

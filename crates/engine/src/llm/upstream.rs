@@ -7,18 +7,26 @@
 //! text of the provider that an error quotes.
 
 mod adapt;
+mod anthropic;
 mod attempt;
 mod calls;
 mod chat;
 mod fault;
+mod gemini;
+mod held;
 mod http;
 mod mend;
 mod profile;
 mod protocol;
+#[cfg(test)]
+mod reading;
+mod responses;
 mod retry;
 mod sse;
 mod text;
+mod turns;
 mod window;
+mod word;
 
 use std::{
     collections::HashMap,
@@ -40,7 +48,7 @@ use self::{
 use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
     config::{Provider, ProviderKind},
-    error::{Error, Result},
+    error::Result,
 };
 pub use retry::Retries;
 
@@ -144,7 +152,7 @@ impl Upstream {
         Ok(Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
-                protocol: protocol(provider.kind)?,
+                protocol: protocol(provider.kind),
                 endpoint: Endpoint::new(provider, timeouts.connect)?,
                 scrubber: http::scrubber(provider),
                 provider: provider.clone(),
@@ -163,10 +171,12 @@ impl Upstream {
 }
 
 /// Returns the protocol of a kind of providers.
-fn protocol(kind: ProviderKind) -> Result<Box<dyn Protocol>> {
+fn protocol(kind: ProviderKind) -> Box<dyn Protocol> {
     match kind {
-        ProviderKind::OpenAi => Ok(Box::new(chat::Chat)),
-        kind => Err(Error::invalid(format!("the protocol {kind:?} is not supported"))),
+        ProviderKind::OpenAi => Box::new(chat::Chat),
+        ProviderKind::Anthropic => Box::new(anthropic::Anthropic),
+        ProviderKind::Gemini => Box::new(gemini::Gemini),
+        ProviderKind::Responses => Box::new(responses::Responses),
     }
 }
 
@@ -273,6 +283,13 @@ impl Asking {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
+        if let Fault::Final(LlmError::Refused(words)) = &fault
+            && adapt::refuses_carried(words)
+            && adapt::forget_carried(&mut self.request)
+        {
+            self.state = State::Ask { wait: Duration::ZERO };
+            return None;
+        }
         match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
                 self.state = State::Over;
@@ -311,7 +328,7 @@ impl Inner {
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
-            let mut overlay = Overlay::known(self.endpoint.base_url(), model);
+            let mut overlay = Overlay::known(self.provider.kind, self.endpoint.base_url(), model);
             overlay.lay(Overlay::of(&self.provider));
             overlay
         })

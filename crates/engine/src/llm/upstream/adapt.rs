@@ -2,7 +2,10 @@
 //! another form. The properties are remembered for the model, so that later requests are right at once.
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
-use crate::config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole};
+use crate::{
+    config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole},
+    llm::{ChatMessage, ModelRequest},
+};
 
 /// Words with which providers refuse a field, in lower case.
 const REFUSING: &[&str] = &[
@@ -92,6 +95,43 @@ const LESSONS: &[Lesson] = &[
         overlay: returning(ReasoningReturn::Never),
     },
     Lesson {
+        words: &["encrypted content"],
+        refuses: true,
+        overlay: returning(ReasoningReturn::Never),
+    },
+    Lesson {
+        words: &["thinking"],
+        refuses: true,
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::None),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["output_config"],
+        refuses: true,
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::None),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["cache_control"],
+        refuses: true,
+        overlay: with(Capabilities {
+            cache_markers: Some(false),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["parametersjsonschema"],
+        refuses: true,
+        overlay: with(Capabilities {
+            json_schema: Some(false),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
         words: &["system", "role"],
         refuses: true,
         overlay: with(Capabilities {
@@ -164,9 +204,61 @@ pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &s
         .find(|learned| Profile::new(&profile.provider, model, *learned) != *profile)
 }
 
+/// Words with which providers refuse what they hung on an earlier answer, in lower case. All words of one entry occur.
+/// Signatures become invalid if the conversation before them changes, for example when it is shortened.
+const CARRIED_REFUSED: &[&[&str]] = &[
+    // Anthropic.
+    &["signature", "thinking"],
+    &["thinking", "cannot be modified"],
+    &["expected `thinking`"],
+    // Gemini.
+    &["thought signature", "invalid"],
+    &["thought signature", "corrupted"],
+    &["thought signature", "not valid"],
+    &["thought_signature", "invalid"],
+    // OpenAI.
+    &["encrypted content", "could not be"],
+    &["invalid_encrypted_content"],
+    &["item with id", "not found"],
+    &["was provided without its required"],
+];
+
+/// Returns whether a provider refuses what it hung on an earlier answer. The request succeeds without it.
+pub(super) fn refuses_carried(words: &str) -> bool {
+    let words = words.to_lowercase();
+    CARRIED_REFUSED
+        .iter()
+        .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
+}
+
+/// Removes from a request what the provider hung on its earlier answers. Returns whether there was anything.
+pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
+    let mut has_forgotten = false;
+    for message in &mut request.messages {
+        if let ChatMessage::Assistant { carried, .. } = message {
+            has_forgotten |= carried.take().is_some();
+        }
+    }
+    has_forgotten
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_signatures_are_recognized() {
+        for words in [
+            "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation.",
+            "messages.3: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+            "Corrupted thought signature.",
+            "The encrypted content gAAA could not be verified.",
+            "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
+        ] {
+            assert!(refuses_carried(words), "{words}");
+        }
+        assert!(!refuses_carried("Function call is missing a thought_signature in functionCall parts."));
+    }
 
     #[test]
     fn a_refusal_of_a_form_teaches_another_form() {

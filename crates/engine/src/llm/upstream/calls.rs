@@ -4,11 +4,11 @@
 //! index, the id or the name is missing or repeated, names arrive in pieces, an empty object precedes the arguments, or
 //! each chunk repeats all arguments. This module finds the meaning. Invariant: the calls have a bounded size.
 
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::{
     fault::Fault,
+    held::{Arguments, call_id},
     protocol::{MAX_ARGUMENT_BYTES, MAX_CALLS, Pieces},
 };
 use crate::llm::{ToolRequest, ToolSpec};
@@ -28,7 +28,7 @@ struct Call {
     index: Option<u64>,
     id: String,
     name: String,
-    arguments: String,
+    arguments: Arguments,
     /// Fields that the provider wants back.
     extra: Map<String, Value>,
 }
@@ -80,8 +80,8 @@ impl Calls {
         }
         call.add_name(name);
         match &function["arguments"] {
-            Value::Object(_) => call.set_arguments(arguments),
-            _ => call.add_arguments(&arguments),
+            Value::Object(_) => call.arguments.replace(arguments),
+            _ => call.arguments.push(&arguments),
         }
         for (field, value) in fields {
             if !DEFINED.contains(&field.as_str()) && !value.is_null() {
@@ -118,7 +118,7 @@ impl Calls {
         }
         let has_arguments = !call.arguments.is_empty();
         if name == call.name {
-            has_arguments && is_complete(&call.arguments) && !arguments.is_empty() && arguments != call.arguments
+            has_arguments && call.arguments.is_complete() && !arguments.is_empty() && arguments != call.arguments.as_str()
         } else {
             has_arguments || (self.is_known(&call.name) && self.is_known(name))
         }
@@ -136,17 +136,13 @@ impl Calls {
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Result<Vec<Value>, Fault> {
         let mut carried = Vec::new();
         for call in std::mem::take(&mut self.calls) {
-            if call.name.is_empty() && call.arguments.trim().is_empty() {
+            if call.name.is_empty() && call.arguments.is_empty() {
                 out.skip();
                 continue;
             }
-            let arguments = unwrapped(call.arguments);
+            let arguments = call.arguments.get();
             let name = self.name(call.name, &arguments);
-            let id = if call.id.is_empty() {
-                format!("call_{}", carried.len())
-            } else {
-                call.id.clone()
-            };
+            let id = call_id(&call.id, carried.len());
             let mut back = call.extra;
             if !call.id.is_empty() {
                 back.insert("id".to_owned(), Value::String(call.id));
@@ -190,29 +186,6 @@ impl Call {
             self.name.push_str(name);
         }
     }
-
-    /// Sets the arguments to a whole object. An empty one does not replace arguments.
-    fn set_arguments(&mut self, arguments: String) {
-        if self.arguments.is_empty() || arguments != "{}" {
-            self.arguments = arguments;
-        }
-    }
-
-    /// Adds arguments: a piece, the arguments so far, or all arguments again.
-    fn add_arguments(&mut self, piece: &str) {
-        let restarts = piece.trim_start().starts_with('{')
-            && !self.arguments.is_empty()
-            && (piece.starts_with(&self.arguments) || is_complete(&self.arguments));
-        if !restarts {
-            self.arguments.push_str(piece);
-        } else if piece.trim() != "{}" {
-            piece.clone_into(&mut self.arguments);
-        }
-    }
-}
-
-fn is_complete(json: &str) -> bool {
-    json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok()
 }
 
 /// Returns whether a tool takes arguments of these names.
@@ -226,20 +199,6 @@ fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
             .all(|name| given.contains_key(name))
     });
     has_all && given.keys().all(|name| properties.get(name).is_some())
-}
-
-/// Returns arguments as the text of an object. Some servers encode them twice.
-fn unwrapped(arguments: String) -> String {
-    if arguments.trim().is_empty() {
-        return "{}".to_owned();
-    }
-    if arguments.trim_start().starts_with('"')
-        && let Ok(inner) = serde_json::from_str::<String>(&arguments)
-        && is_complete(&inner)
-    {
-        return inner;
-    }
-    arguments
 }
 
 fn text(value: &Value) -> String {

@@ -9,7 +9,8 @@ use reqwest::Url;
 
 use crate::{
     config::{
-        CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, Provider, ReasoningReturn, SystemRole, ThinkTags,
+        CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, Provider, ProviderKind, ReasoningReturn,
+        SystemRole, ThinkTags,
     },
     llm::Carried,
 };
@@ -46,6 +47,7 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
     think_tags: None,
     reasoning_effort: None,
     cache_markers: None,
+    json_schema: None,
     key_header: None,
 };
 
@@ -80,14 +82,18 @@ impl Overlay {
         set(&mut under.think_tags, over.think_tags);
         set(&mut under.reasoning_effort, over.reasoning_effort);
         set(&mut under.cache_markers, over.cache_markers);
+        set(&mut under.json_schema, over.json_schema);
         set(&mut under.key_header, over.key_header);
     }
 
-    /// The properties that the table has for a provider and a model.
-    pub(super) fn known(base_url: &Url, model: &str) -> Self {
+    /// The properties that the tables have for a provider and a model.
+    pub(super) fn known(kind: ProviderKind, base_url: &Url, model: &str) -> Self {
         let host = base_url.host_str().unwrap_or_default();
         let model = model.to_lowercase();
         let mut found = Self::default();
+        for (_, overlay) in table::KINDS.iter().filter(|(of, _)| *of == kind) {
+            found.lay(*overlay);
+        }
         for entry in table::TABLE {
             let is_host = entry.hosts.is_empty() || entry.hosts.iter().any(|end| host.ends_with(end));
             let is_model = entry.models.is_empty() || entry.models.iter().any(|part| model.contains(part));
@@ -131,6 +137,8 @@ pub(super) struct Profile {
     pub(super) reasoning_effort: EffortStyle,
     /// Whether requests mark the parts that the provider should cache.
     pub(super) cache_markers: bool,
+    /// Whether tools are declared in JSON Schema where the protocol has another language, too.
+    pub(super) json_schema: bool,
     /// Header with the API key, instead of the header of the protocol.
     pub(super) key_header: Option<KeyHeader>,
 }
@@ -154,6 +162,7 @@ impl Profile {
             think_tags: capabilities.think_tags.unwrap_or(ThinkTags::Tagged),
             reasoning_effort: capabilities.reasoning_effort.unwrap_or(EffortStyle::Field),
             cache_markers: capabilities.cache_markers.unwrap_or(false),
+            json_schema: capabilities.json_schema.unwrap_or(true),
             key_header: capabilities.key_header,
         }
     }
@@ -237,8 +246,10 @@ mod tests {
 
     #[test]
     fn the_table_knows_hosts_and_models() {
-        let profile =
-            |url: &str, model: &str| Profile::new("p", model, Overlay::known(&Url::parse(url).unwrap(), model));
+        let profile = |url: &str, model: &str| {
+            let url = Url::parse(url).unwrap();
+            Profile::new("p", model, Overlay::known(ProviderKind::OpenAi, &url, model))
+        };
         let azure = profile("https://x.openai.azure.com/openai/deployments/d", "d");
         assert_eq!(azure.key_header, Some(KeyHeader::ApiKey));
         assert_eq!(azure.max_tokens_field, MaxTokensField::MaxCompletionTokens);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::config::CallIds;
+use crate::{config::CallIds, llm::upstream::turns::hash};
 
 /// Maximum length of an id at OpenAI.
 const MAX_ID_BYTES: usize = 40;
@@ -66,11 +66,9 @@ fn is_mistral(id: &str) -> bool {
     id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Returns nine letters and digits that depend only on the id (FNV-1a), so that a conversation is always spelled alike.
+/// Returns nine letters and digits that depend only on the id, so that a conversation is always spelled alike.
 fn short(id: &str) -> String {
-    let mut hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut hash = hash(id);
     let mut text = String::with_capacity(MISTRAL_ID_BYTES);
     for _ in 0..MISTRAL_ID_BYTES {
         let position = usize::try_from(hash % 62).unwrap_or_default();

@@ -4,12 +4,18 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{answer::THOUGHT, ids::Ids};
 use crate::{
     config::{EffortStyle, ReasoningReturn, SystemRole},
-    llm::{Carried, ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec, upstream::profile::Profile},
+    llm::{
+        Carried, ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec,
+        upstream::{
+            profile::Profile,
+            turns::{object_text, result_text},
+        },
+    },
 };
 
 /// Reasoning of a message with tool calls that another provider made, for providers that require some.
@@ -120,11 +126,7 @@ impl Writer<'_> {
                 text,
                 is_error,
             } => {
-                let text = if *is_error {
-                    format!("The call failed.\n{text}")
-                } else {
-                    text.clone()
-                };
+                let text = result_text(text, *is_error);
                 let id = self.ids.of_result(tool_call_id);
                 let mut result = json!({"role": "tool", "tool_call_id": id, "content": text});
                 if self.profile.tool_result_name {
@@ -203,7 +205,7 @@ impl Writer<'_> {
                 let mut written = json!({
                     "id": id,
                     "type": "function",
-                    "function": {"name": call.name, "arguments": arguments(&call.arguments)},
+                    "function": {"name": call.name, "arguments": object_text(&call.arguments)},
                 });
                 for (name, value) in back.into_iter().flatten().filter(|(name, _)| *name != "id") {
                     written[name] = value.clone();
@@ -211,14 +213,5 @@ impl Writer<'_> {
                 written
             })
             .collect()
-    }
-}
-
-/// Returns arguments as the text of a JSON object, even if the model sent something else.
-fn arguments(text: &str) -> String {
-    match serde_json::from_str::<Map<String, Value>>(text) {
-        Ok(_) => text.to_owned(),
-        Err(_) if text.trim().is_empty() => "{}".to_owned(),
-        Err(_) => json!({"invalid_arguments": text}).to_string(),
     }
 }

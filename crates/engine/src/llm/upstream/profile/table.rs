@@ -1,7 +1,9 @@
 //! The known providers and models, and in which details they differ from the protocol.
 
 use super::{NOTHING, Overlay, UNKNOWN};
-use crate::config::{CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole};
+use crate::config::{
+    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn, SystemRole,
+};
 
 /// Properties of known providers and models.
 pub(super) struct Entry {
@@ -136,15 +138,16 @@ pub(super) const TABLE: &[Entry] = &[
             ..UNKNOWN
         }),
     },
-    Entry {
-        hosts: &["api.anthropic.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            cache_markers: Some(true),
-            ..UNKNOWN
-        }),
-    },
 ];
+
+/// Properties of all providers of a kind. The entries of [`TABLE`] override them.
+pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
+    ProviderKind::Anthropic,
+    with(Capabilities {
+        cache_markers: Some(true),
+        ..UNKNOWN
+    }),
+)];
 
 const fn with(capabilities: Capabilities) -> Overlay {
     Overlay {

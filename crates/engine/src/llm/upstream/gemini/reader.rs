@@ -1,0 +1,281 @@
+//! Reads answers.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    super::{
+        fault::Fault,
+        held::{Held, call_id},
+        protocol::{Pieces, Reader},
+        word::Word,
+    },
+    part::Part,
+};
+use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
+
+/// Prefixes that the model adds to names of tools, from the way in which Google describes tools to it.
+const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
+
+/// One event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame<'a> {
+    #[serde(borrow, default)]
+    candidates: Option<Vec<Candidate<'a>>>,
+    #[serde(default, alias = "prompt_feedback")]
+    prompt_feedback: Option<Value>,
+    #[serde(default, alias = "usage_metadata")]
+    usage_metadata: Option<Counts>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(borrow, default, alias = "finish_reason")]
+    finish_reason: Option<Word<'a>>,
+    #[serde(default, alias = "finish_message")]
+    finish_message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    parts: Option<Vec<Part>>,
+}
+
+/// Numbers of tokens so far.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Counts {
+    #[serde(alias = "prompt_token_count")]
+    prompt_token_count: Option<u64>,
+    #[serde(alias = "tool_use_prompt_token_count")]
+    tool_use_prompt_token_count: Option<u64>,
+    #[serde(alias = "candidates_token_count")]
+    candidates_token_count: Option<u64>,
+    #[serde(alias = "thoughts_token_count")]
+    thoughts_token_count: Option<u64>,
+    #[serde(alias = "cached_content_token_count")]
+    cached_content_token_count: Option<u64>,
+}
+
+impl Counts {
+    fn update(&mut self, newer: &Self) {
+        let raise = |count: &mut Option<u64>, newer: Option<u64>| *count = (*count).max(newer);
+        raise(&mut self.prompt_token_count, newer.prompt_token_count);
+        raise(&mut self.tool_use_prompt_token_count, newer.tool_use_prompt_token_count);
+        raise(&mut self.candidates_token_count, newer.candidates_token_count);
+        raise(&mut self.thoughts_token_count, newer.thoughts_token_count);
+        raise(&mut self.cached_content_token_count, newer.cached_content_token_count);
+    }
+
+    fn total(&self) -> Option<TokenUsage> {
+        let sum = |one: Option<u64>, other: Option<u64>| one.unwrap_or(0).saturating_add(other.unwrap_or(0));
+        let is_given = self.prompt_token_count.or(self.candidates_token_count).is_some();
+        is_given.then(|| TokenUsage {
+            input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
+            output: sum(self.candidates_token_count, self.thoughts_token_count),
+            cached_input: self.cached_content_token_count.unwrap_or(0),
+        })
+    }
+}
+
+/// Reads one answer.
+#[derive(Default)]
+pub(super) struct ContentReader {
+    /// The parts of the answer. Texts without signatures are merged.
+    parts: Vec<Part>,
+    calls: Vec<ToolRequest>,
+    usage: Counts,
+    held: Held,
+    /// The reason why the answer ended, and the provider's explanation.
+    finish: Option<(String, String)>,
+}
+
+impl Reader for ContentReader {
+    fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
+        if data.trim_start().starts_with('[') {
+            return match serde_json::from_str::<Vec<Frame<'_>>>(data) {
+                Ok(frames) => frames.into_iter().try_for_each(|frame| self.frame(frame, data.len(), out)),
+                Err(_) => {
+                    // Gateways end the stream with `[DONE]`.
+                    if data.trim() != "[DONE]" {
+                        out.skip();
+                    }
+                    Ok(())
+                }
+            };
+        }
+        match serde_json::from_str::<Frame<'_>>(data) {
+            Ok(frame) => self.frame(frame, data.len(), out),
+            Err(_) if name == "error" => Err(Fault::reported(&Value::String(data.to_owned()))),
+            Err(_) => {
+                out.skip();
+                Ok(())
+            }
+        }
+    }
+
+    fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault> {
+        self.event("message", &body.to_string(), out)
+    }
+
+    fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault> {
+        let Some((reason, explanation)) = self.finish.take() else {
+            return Err(Fault::passing("the stream ended before the answer was complete"));
+        };
+        let ending = match end(&reason) {
+            Ending::Good(ending) => ending,
+            Ending::Bad => {
+                return Err(Fault::passing(
+                    format!("the provider ended the answer with {reason} {explanation}").trim_end(),
+                ));
+            }
+            Ending::Unknown => {
+                return Err(Fault::passing(format!(
+                    "the provider ended the answer with an unknown reason: {reason}"
+                )));
+            }
+        };
+        for call in std::mem::take(&mut self.calls) {
+            out.call(call)?;
+        }
+        if let Some(usage) = self.usage.total() {
+            out.usage(usage);
+        }
+        let parts = std::mem::take(&mut self.parts);
+        if !parts.iter().all(Part::is_plain) {
+            out.carry(parts.into_iter().filter_map(Part::into_carried).collect());
+        }
+        out.end(ending);
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.finish.is_some()
+    }
+}
+
+impl ContentReader {
+    fn frame(&mut self, frame: Frame<'_>, size: usize, out: &mut Pieces) -> Result<(), Fault> {
+        if let Some(error) = frame.error.filter(|error| !error.is_null()) {
+            return Err(Fault::reported(&error));
+        }
+        if let Some(feedback) = &frame.prompt_feedback {
+            check_prompt(feedback)?;
+        }
+        if let Some(counts) = &frame.usage_metadata {
+            self.usage.update(counts);
+        }
+        for candidate in frame.candidates.into_iter().flatten() {
+            if candidate.index.unwrap_or(0) != 0 {
+                out.skip();
+                continue;
+            }
+            let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
+            for part in parts {
+                self.part(part, size, out)?;
+            }
+            if let Some(reason) = candidate.finish_reason
+                && !matches!(&*reason, "" | "FINISH_REASON_UNSPECIFIED")
+            {
+                self.finish = Some((reason.to_owned(), candidate.finish_message.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: Part, size: usize, out: &mut Pieces) -> Result<(), Fault> {
+        if let Some(text) = &part.text {
+            if part.is_thought {
+                out.reasoning(text.as_str());
+            } else {
+                out.text(text.as_str());
+            }
+        }
+        if let Some(call) = &part.call {
+            self.calls.push(tool_request(call, self.calls.len()));
+        }
+        if !part.rest.is_empty() {
+            out.skip();
+        }
+        let is_text = part.call.is_none() && part.is_plain();
+        if !is_text {
+            self.held.add(size)?;
+        }
+        match self.parts.last_mut() {
+            Some(last) if is_text && last.call.is_none() && last.is_plain() && last.is_thought == part.is_thought => {
+                last.text
+                    .get_or_insert_default()
+                    .push_str(part.text.as_deref().unwrap_or_default());
+            }
+            _ => self.parts.push(part),
+        }
+        Ok(())
+    }
+}
+
+fn tool_request(call: &Value, number: usize) -> ToolRequest {
+    let field = |key: &str| call[key].as_str().unwrap_or_default();
+    let name = field("name");
+    let plain_name = NAME_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+    ToolRequest {
+        id: call_id(field("id"), number),
+        name: plain_name.unwrap_or(name).to_owned(),
+        arguments: match &call["args"] {
+            Value::Null => "{}".to_owned(),
+            arguments => arguments.to_string(),
+        },
+    }
+}
+
+/// Checks whether the provider blocked the prompt.
+fn check_prompt(feedback: &Value) -> Result<(), Fault> {
+    let field = |one: &str, other: &str| feedback[one].as_str().or_else(|| feedback[other].as_str());
+    let reason = field("blockReason", "block_reason").unwrap_or_default();
+    if reason.is_empty() || reason.ends_with("UNSPECIFIED") {
+        return Ok(());
+    }
+    let explanation = field("blockReasonMessage", "block_reason_message").unwrap_or_default();
+    let message = format!("{reason} {explanation}").trim_end().to_owned();
+    Err(Fault::Final(LlmError::Blocked(message)))
+}
+
+/// Meaning of a finish reason.
+enum Ending {
+    /// The answer is complete, or as complete as it will be.
+    Good(EndReason),
+    /// The model made a mistake that it may not repeat.
+    Bad,
+    /// The reason is not known.
+    Unknown,
+}
+
+fn end(reason: &str) -> Ending {
+    match reason {
+        "STOP" => Ending::Good(EndReason::Done),
+        "MAX_TOKENS" => Ending::Good(EndReason::Length),
+        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR"
+        | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => Ending::Good(EndReason::Refused),
+        "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MALFORMED_RESPONSE"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "NO_IMAGE"
+        | "IMAGE_OTHER"
+        | "OTHER" => Ending::Bad,
+        _ => Ending::Unknown,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;
