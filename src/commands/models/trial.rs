@@ -149,7 +149,8 @@ impl Trial<'_> {
         }
         let is_native = !heard.calls.is_empty();
         if !is_native {
-            heard.calls = salvage::calls(&heard.text, |name| name == TOOL);
+            let tool = tool();
+            heard.calls = salvage::calls(&heard.text, |name| (name == TOOL).then_some(&tool.parameters));
         }
         let mut checks = vec![call_check(&heard, is_native)];
         let Some(call) = heard.calls.first().filter(|call| call.name == TOOL).cloned() else {
