@@ -1,6 +1,6 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers through genai.
+//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers over HTTP.
 //! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of
 //! a call cancels the call.
 

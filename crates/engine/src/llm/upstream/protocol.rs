@@ -48,13 +48,14 @@ pub(super) struct WireRequest {
 /// Reads one answer.
 pub(super) trait Reader: Send {
     /// Reads one server-sent event. `name` is the event's name; `message` if it has none. Events that the reader does
-    /// not know are skipped with [`Pieces::skip`].
+    /// not know are skipped with [`Pieces::skip`]. If the event is the last of the answer, such as `[DONE]`, the reader
+    /// calls [`Reader::finish`] itself, and the caller reads no further.
     ///
     /// # Errors
     /// The failure that the event reports, or a tool call over the limits.
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Reads a whole answer that arrived as one JSON document instead of a stream.
+    /// Reads a whole answer that arrived as one JSON document instead of a stream. [`Reader::finish`] follows.
     ///
     /// # Errors
     /// The failure that the document reports.
@@ -133,5 +134,41 @@ impl Pieces {
     /// Counts a piece of the stream that was not understood.
     pub(super) fn skip(&mut self) {
         self.skipped += 1;
+    }
+
+    /// Removes and returns the next event. The carried value is returned separately, by [`Pieces::take_carried`].
+    pub(super) fn pop(&mut self) -> Option<ModelEvent> {
+        self.events.pop_front()
+    }
+
+    /// Returns whether the next event is the end of the answer.
+    pub(super) fn next_is_end(&self) -> bool {
+        matches!(self.events.front(), Some(ModelEvent::End(_)))
+    }
+
+    /// Removes and returns the value that the provider wants back with the answer.
+    pub(super) fn take_carried(&mut self) -> Option<Value> {
+        self.carried.take()
+    }
+
+    /// Returns the end of the answer, if it has been added and not yet removed.
+    pub(super) fn ending(&self) -> Option<EndReason> {
+        match self.events.back() {
+            Some(ModelEvent::End(reason)) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The tool calls that have not been removed yet.
+    pub(super) fn waiting_calls(&self) -> impl Iterator<Item = &ToolRequest> {
+        self.events.iter().filter_map(|event| match event {
+            ModelEvent::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// Returns the number of skipped pieces since the last call.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
     }
 }
