@@ -20,6 +20,7 @@ use runyard::{
     tools::{Effect, ToolFailure},
     v1::run_event::Event,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
@@ -378,7 +379,10 @@ fn markup_without_types_gets_the_types_of_the_schema() {
                 <parameter=all>true</parameter>\n<parameter=more>1</parameter>\n</function>";
     let calls = salvage::calls(said, |name| (name == "bash").then_some(&schema));
     let arguments: Value = serde_json::from_str(&calls[0].arguments).unwrap();
-    assert_eq!(arguments, json!({"command": "12", "seconds": 30, "all": true, "more": "1"}));
+    assert_eq!(
+        arguments,
+        json!({"command": "12", "seconds": 30, "all": true, "more": "1"})
+    );
 }
 
 #[test]
@@ -600,4 +604,42 @@ async fn interrupted_calls_are_repeated_only_when_read_only() {
     assert!(!played.log.has("tool change") && !played.log.has("tool look 3"));
     let order: Vec<String> = played.last_sent()[2..].iter().map(id_of).collect();
     assert_eq!(order, ["a", "b", "c"]);
+}
+
+/// Parts of calls in the markup of models, and other text.
+const PARTS: [&str; 20] = [
+    "<tool_call>",
+    "</tool_call>",
+    "<function=look>",
+    "</function>",
+    "<parameter=n>",
+    "</parameter>",
+    "<arg_key>",
+    "</arg_key>",
+    "<arg_value>",
+    "</arg_value>",
+    "[TOOL_CALLS]",
+    "[ARGS]",
+    "<｜tool▁sep｜>",
+    "<|message|>",
+    "<|call|>",
+    "to=functions.look",
+    "```json\n",
+    "```",
+    "{\"n\": 7}",
+    "ü",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_markup_is_a_call_of_a_known_tool_or_text(parts in proptest::collection::vec(0..PARTS.len(), 0..12)) {
+        let said: String = parts.into_iter().map(|part| PARTS[part]).collect();
+        let schema = json!({});
+        for call in salvage::calls(&said, |name| (name == "look").then_some(&schema)) {
+            prop_assert_eq!(&call.name, "look");
+            prop_assert!(serde_json::from_str::<serde_json::Map<String, Value>>(&call.arguments).is_ok());
+        }
+    }
 }

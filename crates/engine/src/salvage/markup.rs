@@ -36,7 +36,12 @@ const ELEMENTS: [(&str, &str); 3] = [
     ("to=functions.", "<|call|>"),
 ];
 /// Marks between a name and its arguments in JSON.
-const SEPARATORS: [&str; 4] = ["[ARGS]", "<|tool_call_argument_begin|>", "<｜tool▁sep｜>", "<|message|>"];
+const SEPARATORS: [&str; 4] = [
+    "[ARGS]",
+    "<|tool_call_argument_begin|>",
+    "<｜tool▁sep｜>",
+    "<|message|>",
+];
 /// Marks that may stand between two calls.
 const BETWEEN: [&str; 8] = [
     "[TOOL_CALLS]",
@@ -51,13 +56,18 @@ const BETWEEN: [&str; 8] = [
 
 /// Returns the text before the calls with which a text ends, and the calls.
 pub(super) fn closing(text: &str) -> Option<(&str, &str)> {
-    let pair = PAIRS.iter().find_map(|(open, close)| text.strip_suffix(close)?.rsplit_once(open));
+    let pair = PAIRS
+        .iter()
+        .find_map(|(open, close)| text.strip_suffix(close)?.rsplit_once(open));
     pair.or_else(|| {
         let (open, _) = ELEMENTS.iter().find(|(_, close)| text.ends_with(close))?;
         let at = text.rfind(open)?;
         let before = &text[..at];
         // The channel of gpt-oss precedes the name of the tool.
-        Some((before.rsplit_once("<|channel|>").map_or(before, |(before, _)| before), &text[at..]))
+        Some((
+            before.rsplit_once("<|channel|>").map_or(before, |(before, _)| before),
+            &text[at..],
+        ))
     })
 }
 
@@ -84,7 +94,9 @@ pub(super) fn calls<'s>(text: &str, schema_of: &impl Fn(&str) -> Option<&'s Valu
             rest = more.trim_start();
             continue;
         }
-        let (mut call, more) = element(rest).or_else(|| keys_and_values(rest)).or_else(|| separated(rest))?;
+        let (mut call, more) = element(rest)
+            .or_else(|| keys_and_values(rest))
+            .or_else(|| separated(rest))?;
         call.convert(schema_of);
         calls.push(call.request());
         rest = more.trim_start();
@@ -108,8 +120,14 @@ impl Draft<'_> {
         };
         for (key, value) in &mut self.arguments {
             let kind = &schema["properties"][key.as_str()]["type"];
-            let is_string = kind.is_null() || kind == "string" || kind.as_array().is_some_and(|kinds| kinds.contains(&"string".into()));
-            if let Some(typed) = value.as_str().filter(|_| !is_string).and_then(|text| serde_json::from_str(text.trim()).ok()) {
+            let is_string = kind.is_null()
+                || kind == "string"
+                || kind.as_array().is_some_and(|kinds| kinds.contains(&"string".into()));
+            if let Some(typed) = value
+                .as_str()
+                .filter(|_| !is_string)
+                .and_then(|text| serde_json::from_str(text.trim()).ok())
+            {
                 *value = typed;
             }
         }
@@ -141,14 +159,23 @@ fn element(text: &str) -> Option<(Draft<'_>, &str)> {
         serde_json::from_str(body).ok()?
     };
     let name = unquoted(name);
-    Some((Draft { name, arguments, is_text }, rest))
+    Some((
+        Draft {
+            name,
+            arguments,
+            is_text,
+        },
+        rest,
+    ))
 }
 
 /// Reads `<parameter=KEY>VALUE</parameter>` or `<parameter name="KEY">VALUE</parameter>`, any number of times.
 fn parameters(mut text: &str) -> Option<Map<String, Value>> {
     let mut found = Map::new();
     while !text.is_empty() {
-        let rest = text.strip_prefix("<parameter=").or_else(|| text.strip_prefix("<parameter name="))?;
+        let rest = text
+            .strip_prefix("<parameter=")
+            .or_else(|| text.strip_prefix("<parameter name="))?;
         let (key, rest) = rest.split_once('>')?;
         let (value, rest) = rest.split_once("</parameter>")?;
         found.insert(unquoted(key).to_owned(), Value::from(without_line_ends(value)));
@@ -164,17 +191,30 @@ fn keys_and_values(text: &str) -> Option<(Draft<'_>, &str)> {
     let mut arguments = Map::new();
     while let Some(pair) = rest.strip_prefix("<arg_key>") {
         let (key, pair) = pair.split_once("</arg_key>")?;
-        let (value, pair) = pair.trim_start().strip_prefix("<arg_value>")?.split_once("</arg_value>")?;
+        let (value, pair) = pair
+            .trim_start()
+            .strip_prefix("<arg_value>")?
+            .split_once("</arg_value>")?;
         arguments.insert(key.trim().to_owned(), Value::from(without_line_ends(value)));
         rest = pair.trim_start();
     }
     let is_text = true;
-    Some((Draft { name, arguments, is_text }, rest))
+    Some((
+        Draft {
+            name,
+            arguments,
+            is_text,
+        },
+        rest,
+    ))
 }
 
 /// Reads a name, a mark and arguments in JSON, which may be fenced.
 fn separated(text: &str) -> Option<(Draft<'_>, &str)> {
-    let (at, mark) = SEPARATORS.iter().filter_map(|mark| Some((text.find(mark)?, mark))).min()?;
+    let (at, mark) = SEPARATORS
+        .iter()
+        .filter_map(|mark| Some((text.find(mark)?, mark)))
+        .min()?;
     let (head, mut rest) = (&text[..at], text[at + mark.len()..].trim_start());
     let mut name = head.trim();
     // DeepSeek's older models write `function`, the mark, the name and a fence.
@@ -192,7 +232,14 @@ fn separated(text: &str) -> Option<(Draft<'_>, &str)> {
     let rest = rest[values.byte_offset()..].trim_start();
     let rest = rest.strip_prefix("```").unwrap_or(rest);
     let is_text = false;
-    Some((Draft { name, arguments, is_text }, rest))
+    Some((
+        Draft {
+            name,
+            arguments,
+            is_text,
+        },
+        rest,
+    ))
 }
 
 fn unquoted(text: &str) -> &str {
