@@ -30,9 +30,9 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // `genai` is off because it logs provider answers, which may repeat prompts. Notices of PostgreSQL are off because
-    // PostgreSQL would report at each start of the server that the migrations table exists.
-    let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
+    // Notices of PostgreSQL are off because PostgreSQL would report at each start of the server that the migrations
+    // table exists.
+    let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
             "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"

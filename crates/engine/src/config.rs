@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::llm::ReasoningEffort;
-
-use crate::llm::ReasoningEffort;
-pub use capabilities::{CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags};
+pub use capabilities::{
+    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
+};
 
 /// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -88,7 +88,7 @@ pub struct Provider {
     pub stream: Option<bool>,
     /// Fields to add to every request body. They replace fields of the same name.
     #[serde(default)]
-    pub extra_body: serde_json::Map<String, serde_json::Value>,
+    pub extra_body: Map<String, Value>,
     /// How much the models should reason, unless a model or run has its own setting.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Maximum time in seconds to the first token; 120 by default, and 600 for a provider with a private address.
@@ -118,7 +118,7 @@ impl Provider {
             max_tokens_field: None,
             stream_options: None,
             stream: None,
-            extra_body: serde_json::Map::new(),
+            extra_body: Map::new(),
             reasoning_effort: None,
             first_token_seconds: None,
             silence_seconds: None,

@@ -1,11 +1,10 @@
 //! Extracts tool calls from plain text, for models without native tool calls.
 //!
 //! The main loop (`turn`) uses it for an answer without native calls. An answer is accepted if it consists only of
-//! calls, or if it ends with calls: JSON, fenced JSON, or the markup of a model family (`salvage/markup.rs`). Each call
-//! must name a known tool and have arguments. Invariant: text that only mentions a tool, or contains a call in the
-//! middle, stays text.
+//! JSON, or if it ends with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have arguments.
+//! Invariant: text that only mentions a tool, or contains JSON in the middle, stays text.
 
-mod markup;
+pub(crate) mod markup;
 
 use serde_json::{Map, Value};
 
@@ -18,54 +17,47 @@ const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
 /// Keys that a call may have in addition to the keys for its name and its arguments.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
-/// Marks after which the rest of a text is calls.
-const PREFIXES: [&str; 2] = ["[TOOL_CALLS]", "<|python_tag|>"];
 
 /// Returns the calls that a text consists of or ends with. For ordinary text, the list is empty. The ids of the calls
-/// are empty. `schema_of` returns the schema of a tool's arguments; `None` if the tool is unknown.
-pub fn calls<'s>(text: &str, schema_of: impl Fn(&str) -> Option<&'s Value>) -> Vec<ToolRequest> {
+/// are empty.
+pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
+    let text = text.trim();
+    let blocks = if text.starts_with(['{', '[']) {
+        vec![text]
+    } else {
+        closing_blocks(text)
+    };
     let mut calls = Vec::new();
-    for block in blocks(text.trim()) {
-        // If any block is not a call, the whole text is an ordinary answer.
-        let Some(found) = markup::calls(block, &schema_of) else {
+    for block in blocks {
+        let Ok(value) = serde_json::from_str::<Value>(block.trim()) else {
             return Vec::new();
         };
-        calls.extend(found);
-    }
-    if calls.len() > MAX_SALVAGED || calls.iter().any(|call| schema_of(&call.name).is_none()) {
-        return Vec::new();
+        let values = match value {
+            Value::Array(items) if !items.is_empty() => items,
+            value => vec![value],
+        };
+        for value in values {
+            match call_of(value).filter(|call| is_known(&call.name)) {
+                Some(call) if calls.len() < MAX_SALVAGED => calls.push(call),
+                // If any value is not a call, the whole text is an ordinary answer.
+                _ => return Vec::new(),
+            }
+        }
     }
     calls
 }
 
-fn json_calls(block: &str) -> Option<Vec<ToolRequest>> {
-    let values = match serde_json::from_str(block).ok()? {
-        Value::Array(items) if !items.is_empty() => items,
-        value => vec![value],
-    };
-    values.into_iter().map(call_of).collect()
-}
-
-/// Returns the blocks of a text that may contain calls, in order. Prose may precede the blocks, but must not follow
-/// them.
-fn blocks(text: &str) -> Vec<&str> {
-    if let Some((_, rest)) = PREFIXES.iter().find_map(|mark| text.split_once(mark)) {
-        return vec![rest];
-    }
+/// Returns the fenced or tagged blocks at the end of a text, in order. Prose may precede the blocks, but must not
+/// follow them.
+fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while blocks.len() < MAX_SALVAGED {
-        let Some((before, block)) = closing_fence(rest).or_else(|| markup::closing(rest)) else {
+        let Some((before, block)) = closing_fence(rest).or_else(|| closing_tag(rest)) else {
             break;
         };
         blocks.push(block);
         rest = before.trim_end();
-    }
-    if blocks.is_empty() {
-        if text.starts_with(['{', '[']) {
-            return vec![text];
-        }
-        return markup::unclosed(text).into_iter().collect();
     }
     blocks.reverse();
     blocks
@@ -82,6 +74,10 @@ fn closing_fence(text: &str) -> Option<(&str, &str)> {
         _ if language.starts_with(['{', '[']) => Some((before, block)),
         _ => None,
     }
+}
+
+fn closing_tag(text: &str) -> Option<(&str, &str)> {
+    text.strip_suffix("</tool_call>")?.rsplit_once("<tool_call>")
 }
 
 fn call_of(value: Value) -> Option<ToolRequest> {

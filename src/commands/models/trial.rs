@@ -149,8 +149,7 @@ impl Trial<'_> {
         }
         let is_native = !heard.calls.is_empty();
         if !is_native {
-            let tool = tool();
-            heard.calls = salvage::calls(&heard.text, |name| (name == TOOL).then_some(&tool.parameters));
+            heard.calls = salvage::calls(&heard.text, |name| name == TOOL);
         }
         let mut checks = vec![call_check(&heard, is_native)];
         let Some(call) = heard.calls.first().filter(|call| call.name == TOOL).cloned() else {

@@ -20,8 +20,7 @@ use runyard::{
     tools::{Effect, ToolFailure},
     v1::run_event::Event,
 };
-use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::script::{Say, Stage, answer, assistant, call, failing, fine, request, result, text, user};
@@ -322,19 +321,6 @@ async fn json_in_plain_text_that_names_a_tool_is_a_call() {
         "[{\"name\": \"look\", \"arguments\": \"{\\\"n\\\": 7}\"}]",
         "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"n\": 7}}\n</tool_call>",
         "{\"type\": \"function\", \"function\": {\"name\": \"look\", \"arguments\": \"{\\\"n\\\":7}\"}}",
-        "I will look.\n<tool_call>\n{\"name\": \"look\", \"arguments\": {\"n\": 7}}",
-        "<tool_call>\n<function=look>\n<parameter=n>\n7\n</parameter>\n</function>\n</tool_call>",
-        "So: <function=look>{\"n\": 7}</function>",
-        "<tool_call>look\n<arg_key>n</arg_key>\n<arg_value>7</arg_value>\n</tool_call>",
-        "<minimax:tool_call>\n<invoke name=\"look\">\n<parameter name=\"n\">7</parameter>\n</invoke>\n</minimax:tool_call>",
-        "[TOOL_CALLS][{\"name\": \"look\", \"arguments\": {\"n\": 7}}]",
-        "[TOOL_CALLS]look[CALL_ID]abc[ARGS]{\"n\": 7}",
-        "<|python_tag|>{\"name\": \"look\", \"parameters\": {\"n\": 7}}",
-        "[TOOL_REQUEST]{\"name\": \"look\", \"arguments\": {\"n\": 7}}[END_TOOL_REQUEST]",
-        "<|tool_calls_section_begin|><|tool_call_begin|>functions.look:0<|tool_call_argument_begin|>{\"n\": 7}<|tool_call_end|><|tool_calls_section_end|>",
-        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>look\n```json\n{\"n\": 7}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
-        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>look<｜tool▁sep｜>{\"n\": 7}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
-        "<|channel|>commentary to=functions.look <|constrain|>json<|message|>{\"n\": 7}<|call|>",
     ];
     for said in texts {
         let played = Stage::new(vec![text(said), text("Done.")]).usual_tools().run().await;
@@ -355,13 +341,6 @@ async fn other_json_in_plain_text_stays_text() {
         "look",
         "```",
         "``````",
-        "Write <tool_call>{\"name\": \"look\", \"arguments\": {\"n\": 7}}</tool_call> to look.",
-        "Write <tool_call> to call look.",
-        "<tool_call>look</tool_call>",
-        "<function=lock>{\"n\": 7}</function>",
-        "<function=look>{\"n\": 7",
-        "The mark [TOOL_CALLS] precedes calls.",
-        "to=functions.look and no more<|call|>",
     ];
     for said in texts {
         let played = Stage::new(vec![text(said)]).usual_tools().run().await;
@@ -371,26 +350,10 @@ async fn other_json_in_plain_text_stays_text() {
 }
 
 #[test]
-fn markup_without_types_gets_the_types_of_the_schema() {
-    let schema = json!({"properties": {
-        "command": {"type": "string"}, "seconds": {"type": "integer"}, "all": {"type": ["boolean", "null"]},
-    }});
-    let said = "<function=bash>\n<parameter=command>\n12\n</parameter>\n<parameter=seconds>30</parameter>\n\
-                <parameter=all>true</parameter>\n<parameter=more>1</parameter>\n</function>";
-    let calls = salvage::calls(said, |name| (name == "bash").then_some(&schema));
-    let arguments: Value = serde_json::from_str(&calls[0].arguments).unwrap();
-    assert_eq!(
-        arguments,
-        json!({"command": "12", "seconds": 30, "all": true, "more": "1"})
-    );
-}
-
-#[test]
 fn two_closing_blocks_are_two_calls_in_order() {
     let block = |n: u32| format!("```json\n{{\"name\": \"look\", \"arguments\": {{\"n\": {n}}}}}\n```");
     let said = format!("Both:\n{}\n{}", block(1), block(2));
-    let schema = json!({});
-    let calls = salvage::calls(&said, |name| (name == "look").then_some(&schema));
+    let calls = salvage::calls(&said, |name| name == "look");
     let arguments: Vec<&str> = calls.iter().map(|call| call.arguments.as_str()).collect();
     assert_eq!(arguments, ["{\"n\":1}", "{\"n\":2}"]);
 }
@@ -604,42 +567,4 @@ async fn interrupted_calls_are_repeated_only_when_read_only() {
     assert!(!played.log.has("tool change") && !played.log.has("tool look 3"));
     let order: Vec<String> = played.last_sent()[2..].iter().map(id_of).collect();
     assert_eq!(order, ["a", "b", "c"]);
-}
-
-/// Parts of calls in the markup of models, and other text.
-const PARTS: [&str; 20] = [
-    "<tool_call>",
-    "</tool_call>",
-    "<function=look>",
-    "</function>",
-    "<parameter=n>",
-    "</parameter>",
-    "<arg_key>",
-    "</arg_key>",
-    "<arg_value>",
-    "</arg_value>",
-    "[TOOL_CALLS]",
-    "[ARGS]",
-    "<｜tool▁sep｜>",
-    "<|message|>",
-    "<|call|>",
-    "to=functions.look",
-    "```json\n",
-    "```",
-    "{\"n\": 7}",
-    "ü",
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_markup_is_a_call_of_a_known_tool_or_text(parts in proptest::collection::vec(0..PARTS.len(), 0..12)) {
-        let said: String = parts.into_iter().map(|part| PARTS[part]).collect();
-        let schema = json!({});
-        for call in salvage::calls(&said, |name| (name == "look").then_some(&schema)) {
-            prop_assert_eq!(&call.name, "look");
-            prop_assert!(serde_json::from_str::<serde_json::Map<String, Value>>(&call.arguments).is_ok());
-        }
-    }
 }

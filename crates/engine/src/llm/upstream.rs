@@ -85,7 +85,11 @@ impl Timeouts {
     fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);
-        let first = if is_slow { Duration::from_mins(10) } else { standard.first_byte };
+        let first = if is_slow {
+            Duration::from_mins(10)
+        } else {
+            standard.first_byte
+        };
         Self {
             connect: standard.connect,
             first_byte: provider.first_token_seconds.map_or(first, Duration::from_secs),

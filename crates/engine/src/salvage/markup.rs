@@ -1,253 +1,227 @@
-//! Reads tool calls in the markup of model families, which a server passes on as text if it does not know the model.
+//! Reads tool calls in the markup that open models are trained on, as it appears in the text if a server does not parse it.
 //!
-//! | family | markup |
-//! |---|---|
-//! | Hermes, Qwen | `<tool_call>{"name": …, "arguments": …}</tool_call>` |
-//! | Qwen Coder | `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>` |
-//! | GLM | `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>` |
-//! | `MiniMax` | `<minimax:tool_call><invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke></minimax:tool_call>` |
-//! | Llama | `<function=NAME>{…}</function>` |
-//! | Mistral | `[TOOL_CALLS]NAME[ARGS]{…}` |
-//! | Kimi | `<|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{…}<|tool_call_end|>` |
-//! | `DeepSeek` | `<｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{…}<｜tool▁call▁end｜>` |
-//! | gpt-oss | `<|channel|>commentary to=functions.NAME <|message|>{…}<|call|>` |
+//! The forms are: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama), `<invoke>`
+//! (MiniMax), `<arg_key>` (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: the whole text
+//! consists of calls, or it is no call.
 
 use serde_json::{Map, Value};
 
-use super::json_calls;
-use crate::llm::ToolRequest;
+use super::MAX_SALVAGED;
+use crate::llm::{ToolRequest, ToolSpec};
 
-/// Pairs of marks around one or more calls.
-const PAIRS: [(&str, &str); 9] = [
-    ("<tool_call>", "</tool_call>"),
-    ("<tool_calls>", "</tool_calls>"),
-    ("<function_call>", "</function_call>"),
-    ("<function_calls>", "</function_calls>"),
-    ("<minimax:tool_call>", "</minimax:tool_call>"),
-    ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),
-    ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
-    ("<|tool_call_begin|>", "<|tool_call_end|>"),
-    ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
-];
-/// Elements that are calls by themselves: their beginning and their end.
-const ELEMENTS: [(&str, &str); 3] = [
-    ("<function=", "</function>"),
-    ("<invoke name=", "</invoke>"),
-    ("to=functions.", "<|call|>"),
-];
-/// Marks between a name and its arguments in JSON.
-const SEPARATORS: [&str; 4] = [
-    "[ARGS]",
-    "<|tool_call_argument_begin|>",
-    "<｜tool▁sep｜>",
-    "<|message|>",
-];
-/// Marks that may stand between two calls.
-const BETWEEN: [&str; 8] = [
+/// Beginnings of a call in markup. Only these occur at the beginning of a line.
+pub(crate) const OPENINGS: &[&str] = &[
+    "<tool_call>",
+    "<function=",
+    "<function_calls>",
+    "<minimax:tool_call>",
+    "<invoke name=",
+    "<|tool_calls_section_begin|>",
+    "<|tool_call_begin|>",
     "[TOOL_CALLS]",
+];
+
+/// Tags around calls, which mean nothing by themselves.
+const WRAPPERS: &[&str] = &[
     "<tool_call>",
     "</tool_call>",
-    "<|tool_call_begin|>",
-    "<|tool_call_end|>",
-    "<｜tool▁call▁begin｜>",
-    "<｜tool▁call▁end｜>",
-    "<|call|>",
+    "<function_calls>",
+    "</function_calls>",
+    "<minimax:tool_call>",
+    "</minimax:tool_call>",
+    "<|tool_calls_section_begin|>",
+    "<|tool_calls_section_end|>",
+    "<|im_end|>",
+    "[TOOL_CALLS]",
 ];
 
-/// Returns the text before the calls with which a text ends, and the calls.
-pub(super) fn closing(text: &str) -> Option<(&str, &str)> {
-    let pair = PAIRS
-        .iter()
-        .find_map(|(open, close)| text.strip_suffix(close)?.rsplit_once(open));
-    pair.or_else(|| {
-        let (open, _) = ELEMENTS.iter().find(|(_, close)| text.ends_with(close))?;
-        let at = text.rfind(open)?;
-        let before = &text[..at];
-        // The channel of gpt-oss precedes the name of the tool.
-        Some((
-            before.rsplit_once("<|channel|>").map_or(before, |(before, _)| before),
-            &text[at..],
-        ))
-    })
-}
-
-/// Returns the call of a text whose last mark is missing, because the server removes it as the end of the answer.
-pub(super) fn unclosed(text: &str) -> Option<&str> {
-    let (open, _) = PAIRS.first()?;
-    text.rsplit_once(open).map(|(_, block)| block)
-}
-
-/// Reads calls in any markup. `None` if the text contains anything else.
-pub(super) fn calls<'s>(text: &str, schema_of: &impl Fn(&str) -> Option<&'s Value>) -> Option<Vec<ToolRequest>> {
-    let mut calls = Vec::new();
+/// Returns the calls of a text that consists only of calls of known tools; `None` for any other text. The ids of the
+/// calls are empty.
+pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
+    let mut calls = Vec::new();
     while !rest.is_empty() {
-        if let Some(more) = BETWEEN.iter().find_map(|mark| rest.strip_prefix(mark)) {
-            rest = more.trim_start();
+        if let Some(after) = WRAPPERS.iter().find_map(|tag| rest.strip_prefix(tag)) {
+            rest = after.trim_start();
             continue;
         }
-        if rest.starts_with(['{', '[']) {
-            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-            values.next()?.ok()?;
-            let (json, more) = rest.split_at(values.byte_offset());
-            calls.extend(json_calls(json)?);
-            rest = more.trim_start();
-            continue;
+        let (name, arguments, after) = one(rest)?;
+        let tool = tools.iter().find(|tool| tool.name == name)?;
+        let arguments = match arguments {
+            Arguments::Json(arguments) => arguments,
+            Arguments::Texts(texts) => typed(texts, tool),
+        };
+        calls.push(ToolRequest {
+            id: String::new(),
+            name: name.to_owned(),
+            arguments: Value::Object(arguments).to_string(),
+        });
+        if calls.len() > MAX_SALVAGED {
+            return None;
         }
-        let (mut call, more) = element(rest)
-            .or_else(|| keys_and_values(rest))
-            .or_else(|| separated(rest))?;
-        call.convert(schema_of);
-        calls.push(call.request());
-        rest = more.trim_start();
+        rest = after.trim_start();
     }
     (!calls.is_empty()).then_some(calls)
 }
 
-/// A call whose arguments are texts or JSON.
-struct Draft<'t> {
-    name: &'t str,
-    arguments: Map<String, Value>,
-    /// True if the arguments are texts whose types are unknown.
-    is_text: bool,
+/// Arguments of a call.
+enum Arguments<'t> {
+    Json(Map<String, Value>),
+    /// Names and values as text.
+    Texts(Vec<(&'t str, &'t str)>),
 }
 
-impl Draft<'_> {
-    /// Converts texts to the types of the tool's schema.
-    fn convert<'s>(&mut self, schema_of: &impl Fn(&str) -> Option<&'s Value>) {
-        let Some(schema) = schema_of(self.name).filter(|_| self.is_text) else {
-            return;
-        };
-        for (key, value) in &mut self.arguments {
-            let kind = &schema["properties"][key.as_str()]["type"];
-            let is_string = kind.is_null()
-                || kind == "string"
-                || kind.as_array().is_some_and(|kinds| kinds.contains(&"string".into()));
-            if let Some(typed) = value
-                .as_str()
-                .filter(|_| !is_string)
-                .and_then(|text| serde_json::from_str(text.trim()).ok())
-            {
-                *value = typed;
-            }
-        }
+type Found<'t> = (&'t str, Arguments<'t>, &'t str);
+
+/// Reads the call at the beginning of a text. Returns its name, its arguments and the text after it.
+fn one(text: &str) -> Option<Found<'_>> {
+    if let Some(rest) = text.strip_prefix("<function=") {
+        let (name, rest) = rest.split_once('>')?;
+        return function(name.trim().trim_matches('"'), rest);
     }
-
-    fn request(self) -> ToolRequest {
-        ToolRequest {
-            id: String::new(),
-            name: self.name.to_owned(),
-            arguments: Value::Object(self.arguments).to_string(),
-        }
+    if let Some(rest) = text.strip_prefix("<invoke name=") {
+        let (name, rest) = rest.split_once('>')?;
+        let (body, after) = rest.split_once("</invoke>")?;
+        let texts = tagged(body, "<parameter name=", "</parameter>")?;
+        return Some((name.trim().trim_matches('"'), Arguments::Texts(texts), after));
     }
-}
-
-/// Reads `<function=NAME>…</function>` or `<invoke name="NAME">…</invoke>`, and the rest of the text.
-fn element(text: &str) -> Option<(Draft<'_>, &str)> {
-    let (rest, close) = match (text.strip_prefix("<function="), text.strip_prefix("<invoke name=")) {
-        (Some(rest), _) => (rest, "</function>"),
-        (None, Some(rest)) => (rest, "</invoke>"),
-        (None, None) => return None,
-    };
-    let (name, rest) = rest.split_once('>')?;
-    let (body, rest) = rest.split_once(close)?;
-    let body = body.trim();
-    let is_text = !body.starts_with('{');
-    let arguments = if is_text {
-        parameters(body)?
-    } else {
-        serde_json::from_str(body).ok()?
-    };
-    let name = unquoted(name);
-    Some((
-        Draft {
-            name,
-            arguments,
-            is_text,
-        },
-        rest,
-    ))
-}
-
-/// Reads `<parameter=KEY>VALUE</parameter>` or `<parameter name="KEY">VALUE</parameter>`, any number of times.
-fn parameters(mut text: &str) -> Option<Map<String, Value>> {
-    let mut found = Map::new();
-    while !text.is_empty() {
-        let rest = text
-            .strip_prefix("<parameter=")
-            .or_else(|| text.strip_prefix("<parameter name="))?;
-        let (key, rest) = rest.split_once('>')?;
-        let (value, rest) = rest.split_once("</parameter>")?;
-        found.insert(unquoted(key).to_owned(), Value::from(without_line_ends(value)));
-        text = rest.trim_start();
+    if let Some(rest) = text.strip_prefix("<|tool_call_begin|>") {
+        let (id, rest) = rest.split_once("<|tool_call_argument_begin|>")?;
+        let (body, after) = rest.split_once("<|tool_call_end|>").unwrap_or((rest, ""));
+        let name = id.trim().trim_start_matches("functions.");
+        let name = name.split_once(':').map_or(name, |(name, _)| name);
+        return Some((name, Arguments::Json(serde_json::from_str(body.trim()).ok()?), after));
     }
-    Some(found)
+    if text.starts_with('{') || text.starts_with('[') {
+        return None;
+    }
+    named(text)
 }
 
-/// Reads `NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, with any number of pairs.
-fn keys_and_values(text: &str) -> Option<(Draft<'_>, &str)> {
-    let at = text.find("<arg_key>")?;
-    let (name, mut rest) = (text[..at].trim(), &text[at..]);
-    let mut arguments = Map::new();
-    while let Some(pair) = rest.strip_prefix("<arg_key>") {
-        let (key, pair) = pair.split_once("</arg_key>")?;
-        let (value, pair) = pair
+/// Reads the forms that begin with a bare name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
+fn named(text: &str) -> Option<Found<'_>> {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
+    let (name, rest) = text.split_at(end);
+    let rest = rest.trim_start();
+    let json = rest.strip_prefix("[ARGS]").unwrap_or(rest);
+    if json.starts_with('{') {
+        let (arguments, used) = object(json)?;
+        return Some((name, Arguments::Json(arguments), &json[used..]));
+    }
+    let (body, after) = rest.split_once("</tool_call>").unwrap_or((rest, ""));
+    let mut texts = Vec::new();
+    let mut body = body.trim_start();
+    while let Some(rest) = body.strip_prefix("<arg_key>") {
+        let (key, rest) = rest.split_once("</arg_key>")?;
+        let (value, rest) = rest
             .trim_start()
             .strip_prefix("<arg_value>")?
             .split_once("</arg_value>")?;
-        arguments.insert(key.trim().to_owned(), Value::from(without_line_ends(value)));
-        rest = pair.trim_start();
+        texts.push((key.trim(), value));
+        body = rest.trim_start();
     }
-    let is_text = true;
-    Some((
-        Draft {
+    (!name.is_empty() && body.is_empty() && !texts.is_empty()).then_some((name, Arguments::Texts(texts), after))
+}
+
+fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
+    if rest.trim_start().starts_with('{') {
+        let (arguments, used) = object(rest)?;
+        let after = rest[used..].trim_start();
+        return Some((
             name,
-            arguments,
-            is_text,
-        },
-        rest,
+            Arguments::Json(arguments),
+            after.strip_prefix("</function>").unwrap_or(after),
+        ));
+    }
+    // Some answers leave out the last tags.
+    let (body, after) = rest
+        .split_once("</function>")
+        .or_else(|| rest.split_once("</tool_call>"))
+        .unwrap_or((rest, ""));
+    Some((
+        name,
+        Arguments::Texts(tagged(body, "<parameter=", "</parameter>")?),
+        after,
     ))
 }
 
-/// Reads a name, a mark and arguments in JSON, which may be fenced.
-fn separated(text: &str) -> Option<(Draft<'_>, &str)> {
-    let (at, mark) = SEPARATORS
-        .iter()
-        .filter_map(|mark| Some((text.find(mark)?, mark)))
-        .min()?;
-    let (head, mut rest) = (&text[..at], text[at + mark.len()..].trim_start());
-    let mut name = head.trim();
-    // DeepSeek's older models write `function`, the mark, the name and a fence.
-    if name == "function" {
-        let (line, fenced) = rest.split_once('\n')?;
-        name = line.trim();
-        rest = fenced.trim_start().strip_prefix("```json")?.trim_start();
-    }
-    name = name.strip_prefix("to=").unwrap_or(name);
-    name = name.strip_prefix("functions.").unwrap_or(name);
-    let is_name = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
-    name = &name[..name.find(|letter| !is_name(letter)).unwrap_or(name.len())];
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+/// Reads the JSON object at the beginning of a text. Returns it and its length.
+fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;
-    let rest = rest[values.byte_offset()..].trim_start();
-    let rest = rest.strip_prefix("```").unwrap_or(rest);
-    let is_text = false;
-    Some((
-        Draft {
-            name,
-            arguments,
-            is_text,
-        },
-        rest,
-    ))
+    Some((arguments, values.byte_offset()))
 }
 
-fn unquoted(text: &str) -> &str {
-    text.trim().trim_matches(['"', '\''])
+/// Reads parameters such as `<parameter=NAME>VALUE</parameter>`.
+fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'t str)>> {
+    let mut texts = Vec::new();
+    let mut rest = body.trim();
+    while !rest.is_empty() {
+        let (name, after) = rest.strip_prefix(open)?.split_once('>')?;
+        // A missing closing tag ends with the next parameter.
+        let end = after.find(close).or_else(|| after.find(open)).unwrap_or(after.len());
+        let value = &after[..end];
+        let value = value.strip_prefix('\n').unwrap_or(value);
+        texts.push((name.trim().trim_matches('"'), value.strip_suffix('\n').unwrap_or(value)));
+        rest = after[end..].strip_prefix(close).unwrap_or(&after[end..]).trim_start();
+    }
+    Some(texts)
 }
 
-/// Removes one line end at each side of a value.
-fn without_line_ends(text: &str) -> &str {
-    let text = text.strip_prefix('\n').unwrap_or(text);
-    text.strip_suffix('\n').unwrap_or(text)
+/// Gives each text the type that the tool's schema has for it.
+fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
+    let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
+    texts
+        .into_iter()
+        .map(|(name, text)| {
+            let value = match type_of(name) {
+                "string" => None,
+                _ => serde_json::from_str(text.trim()).ok(),
+            };
+            (name.to_owned(), value.unwrap_or_else(|| Value::String(text.to_owned())))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_markup_is_read() {
+        let tools = [ToolSpec {
+            name: "bash".to_owned(),
+            description: String::new(),
+            parameters: json!({"properties": {"command": {"type": "string"}, "seconds": {"type": "integer"}}}),
+        }];
+        let expected = r#"{"command":"ls -l","seconds":5}"#;
+        let table = [
+            "<tool_call>\n<function=bash>\n<parameter=command>\nls -l\n</parameter>\n<parameter=seconds>\n5\n</parameter>\n</function>\n</tool_call>",
+            "<function=bash><parameter=command>ls -l</parameter><parameter=seconds>5</parameter>",
+            r#"<function=bash>{"command": "ls -l", "seconds": 5}</function>"#,
+            "<minimax:tool_call>\n<invoke name=\"bash\">\n<parameter name=\"command\">ls -l</parameter>\n<parameter name=\"seconds\">5</parameter>\n</invoke>\n</minimax:tool_call>",
+            "<tool_call>bash\n<arg_key>command</arg_key>\n<arg_value>ls -l</arg_value>\n<arg_key>seconds</arg_key>\n<arg_value>5</arg_value>\n</tool_call>",
+            r#"[TOOL_CALLS]bash[ARGS]{"command": "ls -l", "seconds": 5}"#,
+            "<|tool_calls_section_begin|><|tool_call_begin|>functions.bash:0<|tool_call_argument_begin|>{\"command\": \"ls -l\", \"seconds\": 5}<|tool_call_end|><|tool_calls_section_end|>",
+        ];
+        for text in table {
+            let found = calls(text, &tools).unwrap_or_default();
+            assert_eq!(found.len(), 1, "{text}");
+            assert_eq!(
+                (found[0].name.as_str(), found[0].arguments.as_str()),
+                ("bash", expected),
+                "{text}"
+            );
+        }
+        for text in [
+            "<function=fly></function>",
+            "<tool_call>",
+            "<function=bash></function> is how",
+            "bash ls",
+        ] {
+            assert_eq!(calls(text, &tools), None, "{text}");
+        }
+    }
 }

@@ -56,11 +56,6 @@ const LESSONS: &[Lesson] = &[
         },
     },
     Lesson {
-        words: &["verified to stream"],
-        refuses: false,
-        overlay: NO_STREAM,
-    },
-    Lesson {
         words: &["streaming"],
         refuses: true,
         overlay: NO_STREAM,
@@ -177,11 +172,14 @@ mod tests {
     fn a_refusal_of_a_form_teaches_another_form() {
         let start = Overlay::default();
         let profile = Profile::new("p", "m", start);
-        let learn = |words: &str| {
-            lesson(words, start, &profile, "m").map(|learned| Profile::new("p", "m", learned))
-        };
-        let field = learn("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.");
-        assert_eq!(field.map(|profile| profile.max_tokens_field), Some(MaxTokensField::MaxCompletionTokens));
+        let learn = |words: &str| lesson(words, start, &profile, "m").map(|learned| Profile::new("p", "m", learned));
+        let field = learn(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        );
+        assert_eq!(
+            field.map(|profile| profile.max_tokens_field),
+            Some(MaxTokensField::MaxCompletionTokens)
+        );
         let ids = learn("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.");
         assert_eq!(ids.map(|profile| profile.tool_call_ids), Some(CallIds::Mistral));
         let options = learn("body -> stream_options: Extra inputs are not permitted");

@@ -1,6 +1,7 @@
 //! One attempt of a call: reads the answer, and checks it for silence, excessive size and a missing end.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     sync::{
         Arc,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use reqwest::Response;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -59,9 +61,11 @@ pub(super) struct Attempt {
     alarm: Pin<Box<Sleep>>,
     bytes: usize,
     has_heard: bool,
+    has_event: bool,
     has_started: bool,
     is_complete: bool,
     is_over: bool,
+    fault: Option<Fault>,
 }
 
 /// Form of an answer. The first byte decides.
@@ -83,9 +87,11 @@ impl Attempt {
             terms,
             bytes: 0,
             has_heard: false,
+            has_event: false,
             has_started: false,
             is_complete: false,
             is_over: false,
+            fault: None,
         }
     }
 
@@ -99,12 +105,14 @@ impl Attempt {
             if let Some(event) = self.pass_on() {
                 return Step::Event(event);
             }
+            if let Some(fault) = self.fault.take() {
+                return Step::Fault(fault);
+            }
             if self.is_over {
                 return Step::End;
             }
-            if let Err(fault) = self.advance().await {
-                return Step::Fault(fault);
-            }
+            // The text that came with a failure is passed on first.
+            self.fault = self.advance().await.err();
             let skipped = self.pieces.take_skipped();
             if skipped > 0 {
                 self.terms.skipped.fetch_add(skipped, Ordering::Relaxed);
@@ -157,9 +165,10 @@ impl Attempt {
                 self.pieces.skip();
             }
             let data = mend(event.data);
-            if matches!(data, std::borrow::Cow::Owned(_)) {
+            if matches!(data, Cow::Owned(_)) {
                 self.pieces.skip();
             }
+            self.has_event = true;
             self.reader.event(event.name, &data, &mut self.pieces)?;
             return self.check_end();
         }
@@ -236,10 +245,16 @@ impl Attempt {
         match std::mem::replace(&mut self.body, Body::Unknown) {
             Body::Events(mut events) => {
                 if let Some(event) = events.last() {
+                    self.has_event = true;
                     self.reader.event(event.name, &mend(event.data), &mut self.pieces)?;
                 }
                 if self.pieces.ending().is_some() {
                     return self.check_end();
+                }
+                if !self.has_event {
+                    return Err(Fault::passing(
+                        "the provider's answer is not an event stream; check the base URL",
+                    ));
                 }
                 self.finish()
             }
@@ -283,11 +298,10 @@ impl Attempt {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;
             if reason != EndReason::Length && !self.terms.accepts_cut_calls {
-                return self.pieces.waiting_calls().try_for_each(|call| {
-                    let is_cut = serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments)
-                        .is_err_and(|error| error.is_eof() && !call.arguments.trim().is_empty());
-                    if is_cut { Err(Fault::Cut) } else { Ok(()) }
-                });
+                if self.pieces.waiting_calls().any(|call| is_cut(&call.arguments)) {
+                    self.pieces.drop_calls();
+                    return Err(Fault::Cut);
+                }
             }
         } else if !self.is_complete && self.reader.is_complete() {
             self.is_complete = true;
@@ -296,4 +310,9 @@ impl Attempt {
         }
         Ok(())
     }
+}
+
+/// Returns whether arguments end in the middle of a JSON text.
+fn is_cut(arguments: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(arguments).is_err_and(|error| error.is_eof() && !arguments.trim().is_empty())
 }

@@ -76,8 +76,8 @@ impl Fault {
         } else if !told.words.is_empty() {
             message = format!("{message}: {}", told.words);
         }
-        let wait = retry::in_headers(headers)
-            .or_else(|| retry::in_body(json.as_ref().unwrap_or(&Value::Null), &told.words));
+        let wait =
+            retry::in_headers(headers).or_else(|| retry::in_body(json.as_ref().unwrap_or(&Value::Null), &told.words));
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
@@ -193,6 +193,8 @@ fn said(json: &Value) -> Option<String> {
         "/msg",
         "/detail",
         "/detail/0/msg",
+        "/message/detail/0/msg",
+        "/title",
         "/detail/message",
         "/error/detail",
         "/error",
@@ -223,6 +225,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
     }
     match (kind(&told.all), status) {
         (Some(Kind::Credentials), _) => Fault::Final(LlmError::Credentials(message)),
+        (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
         // Gemini says "quota" also for limits per minute, but then names a pause.
@@ -233,7 +236,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Busy), Some(400..=599) | None) => passing(message),
         (_, Some(401 | 403)) => Fault::Final(LlmError::Credentials(message)),
         (_, Some(402)) => Fault::Final(LlmError::Quota(message)),
-        (_, Some(408 | 409 | 425 | 429 | 500 | 502..=504 | 506..=599)) => passing(message),
+        (_, Some(408 | 409 | 425 | 429 | 498 | 500 | 502..=504 | 506..=599)) => passing(message),
         (Some(Kind::Refused), None) | (_, Some(_)) => Fault::Final(LlmError::Refused(message)),
         (_, None) => passing(message),
     }

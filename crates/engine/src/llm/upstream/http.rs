@@ -84,10 +84,7 @@ impl Endpoint {
             .map_err(|error| Fault::passing(format!("the request cannot be written: {error}")))?;
         let mut headers = wire.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            ACCEPT,
-            HeaderValue::from_static("text/event-stream, application/json"),
-        );
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
         self.authorize(protocol, profile, &mut headers);
         let response = self
             .client

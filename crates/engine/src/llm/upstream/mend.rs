@@ -58,7 +58,10 @@ fn escape(rest: &str, mended: &mut String) -> usize {
         return length;
     };
     let is_pair = (0xD800..0xDC00).contains(&first)
-        && rest.get(6..).and_then(unit).is_some_and(|low| (0xDC00..0xE000).contains(&low));
+        && rest
+            .get(6..)
+            .and_then(unit)
+            .is_some_and(|low| (0xDC00..0xE000).contains(&low));
     if is_pair {
         mended.push_str(&rest[..12]);
         12

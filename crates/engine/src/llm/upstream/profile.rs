@@ -1,7 +1,9 @@
 //! The table of providers, and the properties that one request obeys.
 //!
-//! Providers of the same protocol differ in details. `TABLE` lists the details by address and by name of the model. The
-//! configuration overrides the table, and a provider's own words override both (`adapt.rs`).
+//! Providers of the same protocol differ in details. `profile/table.rs` lists the details by address and by name of the
+//! model. The configuration overrides the table, and a provider's own words override both (`adapt.rs`).
+
+mod table;
 
 use reqwest::Url;
 
@@ -47,143 +49,6 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
     key_header: None,
 };
 
-/// Properties of known providers and models.
-struct Entry {
-    /// Ends of the host names; empty for any host.
-    hosts: &'static [&'static str],
-    /// Parts of the models' names in lower case; empty for any model.
-    models: &'static [&'static str],
-    overlay: Overlay,
-}
-
-/// The known providers and models. Later entries override earlier ones.
-const TABLE: &[Entry] = &[
-    Entry {
-        hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],
-        models: &[],
-        overlay: Overlay {
-            max_tokens_field: Some(MaxTokensField::MaxCompletionTokens),
-            ..NOTHING
-        },
-    },
-    Entry {
-        hosts: &[".openai.azure.com", ".azure.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            key_header: Some(KeyHeader::ApiKey),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &[],
-        models: &["mistral", "magistral", "devstral", "codestral", "ministral", "mixtral", "pixtral"],
-        overlay: with(Capabilities {
-            tool_call_ids: Some(CallIds::Mistral),
-            assistant_after_tool: Some(true),
-            tool_result_name: Some(true),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["api.mistral.ai"],
-        models: &[],
-        overlay: Overlay {
-            stream_options: Some(false),
-            capabilities: Capabilities {
-                tool_call_ids: Some(CallIds::Mistral),
-                assistant_after_tool: Some(true),
-                tool_result_name: Some(true),
-                reasoning_effort: Some(EffortStyle::None),
-                ..UNKNOWN
-            },
-            ..NOTHING
-        },
-    },
-    Entry {
-        hosts: &[],
-        models: &["kimi"],
-        overlay: with(Capabilities {
-            tool_call_ids: Some(CallIds::Kimi),
-            tool_result_name: Some(true),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["generativelanguage.googleapis.com", "aiplatform.googleapis.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            tool_result_name: Some(true),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &[],
-        models: &["gemma"],
-        overlay: with(Capabilities {
-            system_role: Some(SystemRole::User),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["openrouter.ai"],
-        models: &[],
-        overlay: with(Capabilities {
-            reasoning_effort: Some(EffortStyle::Object),
-            returns_reasoning: Some(ReasoningReturn::Always),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["openrouter.ai"],
-        models: &["claude"],
-        overlay: with(Capabilities {
-            cache_markers: Some(true),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["api.groq.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            returns_reasoning: Some(ReasoningReturn::Never),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["api.deepseek.com", "bigmodel.cn", "z.ai", "moonshot.ai", "moonshot.cn", "volces.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            reasoning_effort: Some(EffortStyle::Thinking),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["aliyuncs.com", "siliconflow.com", "siliconflow.cn"],
-        models: &[],
-        overlay: with(Capabilities {
-            reasoning_effort: Some(EffortStyle::EnableThinking),
-            ..UNKNOWN
-        }),
-    },
-    Entry {
-        hosts: &["api.anthropic.com"],
-        models: &[],
-        overlay: with(Capabilities {
-            cache_markers: Some(true),
-            ..UNKNOWN
-        }),
-    },
-];
-
-const fn with(capabilities: Capabilities) -> Overlay {
-    Overlay {
-        max_tokens_field: None,
-        stream_options: None,
-        stream: None,
-        capabilities,
-    }
-}
-
 impl Overlay {
     /// The settings of a provider in the configuration.
     pub(super) fn of(provider: &Provider) -> Self {
@@ -223,7 +88,7 @@ impl Overlay {
         let host = base_url.host_str().unwrap_or_default();
         let model = model.to_lowercase();
         let mut found = Self::default();
-        for entry in TABLE {
+        for entry in table::TABLE {
             let is_host = entry.hosts.is_empty() || entry.hosts.iter().any(|end| host.ends_with(end));
             let is_model = entry.models.is_empty() || entry.models.iter().any(|part| model.contains(part));
             if is_host && is_model {
@@ -307,7 +172,9 @@ pub(super) fn family(model: &str) -> String {
     let name = model.to_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();
     let parts: Vec<&str> = name.split(['-', '_', ':', '.', '@', ' ']).collect();
-    let numbered = parts.iter().position(|part| part.bytes().any(|byte| byte.is_ascii_digit()));
+    let numbered = parts
+        .iter()
+        .position(|part| part.bytes().any(|byte| byte.is_ascii_digit()));
     match numbered {
         Some(position) => parts[..=position].join("-"),
         None => parts[0].to_owned(),
@@ -369,15 +236,17 @@ mod tests {
 
     #[test]
     fn the_table_knows_hosts_and_models() {
-        let profile = |url: &str, model: &str| {
-            Profile::new("p", model, Overlay::known(&Url::parse(url).unwrap(), model))
-        };
+        let profile =
+            |url: &str, model: &str| Profile::new("p", model, Overlay::known(&Url::parse(url).unwrap(), model));
         let azure = profile("https://x.openai.azure.com/openai/deployments/d", "d");
         assert_eq!(azure.key_header, Some(KeyHeader::ApiKey));
         assert_eq!(azure.max_tokens_field, MaxTokensField::MaxCompletionTokens);
         let mistral = profile("http://localhost:8000/v1", "Devstral-Small");
         assert_eq!(mistral.tool_call_ids, CallIds::Mistral);
         let other = profile("http://localhost:8000/v1", "llama");
-        assert_eq!((other.max_tokens_field, other.tool_call_ids), (MaxTokensField::MaxTokens, CallIds::Any));
+        assert_eq!(
+            (other.max_tokens_field, other.tool_call_ids),
+            (MaxTokensField::MaxTokens, CallIds::Any)
+        );
     }
 }

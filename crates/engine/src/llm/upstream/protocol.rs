@@ -167,6 +167,13 @@ impl Pieces {
         })
     }
 
+    /// Removes the tool calls, the end and everything between them. Text remains.
+    pub(super) fn drop_calls(&mut self) {
+        self.carried = None;
+        self.events
+            .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
+    }
+
     /// Returns the number of skipped pieces since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)

@@ -89,7 +89,10 @@ impl Events {
             self.after_return = false;
         }
         let from = self.start + self.searched;
-        match self.buffer[from..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        match self.buffer[from..]
+            .iter()
+            .position(|byte| matches!(byte, b'\n' | b'\r'))
+        {
             Some(position) => {
                 self.searched = 0;
                 Some(from + position)
@@ -185,7 +188,11 @@ mod tests {
         for line_end in ["\n", "\r\n", "\r"] {
             let text = text.replace('\n', line_end);
             for chunk in [1, 2, 3, 7, 1000] {
-                assert_eq!(split(text.as_bytes(), chunk), expected, "{line_end:?} in chunks of {chunk}");
+                assert_eq!(
+                    split(text.as_bytes(), chunk),
+                    expected,
+                    "{line_end:?} in chunks of {chunk}"
+                );
             }
         }
     }

@@ -63,7 +63,14 @@ const TOO_LONG: &[&str] = &[
 ];
 
 /// Phrases of rate limits, which mention tokens but not the window.
-const RATE: &[&str] = &["per minute", "per day", "rate limit", "rate_limit", "tpm", "too many requests"];
+const RATE: &[&str] = &[
+    "per min",
+    "per day",
+    "rate limit",
+    "rate_limit",
+    "tpm",
+    "too many requests",
+];
 
 /// Numbers in the words of providers that are the size of the window.
 static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
@@ -71,8 +78,7 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,
         r"context size \((\d+)",
         r"context size (?:of|is) (\d+)",
-        r"maximum context length (?:is|of) (?:only )?(\d+)",
-        r"context length (?:is|of) (?:only )?(\d+)",
+        r"context length(?: is| of|:) (?:only )?(\d+)",
         r"context window (?:is|of) (\d+)",
         r"context window size \(?(\d+)",
         r"context window limit (?:is|of) (\d+)",
@@ -88,6 +94,7 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"limit (?:of|is) (\d+) tokens",
         r"max_model_len\D{1,12}(\d+)",
         r"less than (\d+) tokens",
+        r"while limit is (\d+)",
         r"model with (\d+) maximum context",
     ]
     .iter()
@@ -104,6 +111,8 @@ pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
         // A request that exceeds a limit per minute by itself never succeeds.
         return words.contains("request too large");
     }
+    // LiteLLM names this setting in every error.
+    let words = words.replace("context_window_fallbacks", "");
     TOO_LONG.iter().any(|phrase| words.contains(phrase)) && !RATE.iter().any(|phrase| words.contains(phrase))
         || words.contains("request too large for model")
 }
@@ -142,17 +151,41 @@ mod tests {
     #[test]
     fn overflow_and_its_window_are_recognized() {
         let table = [
-            ("invalid request: your request exceeded model token limit: 262144 (requested: 291351)", Some(262_144)),
-            ("this model's maximum prompt length is 131072 but the request contains 537812 tokens.", Some(131_072)),
-            ("input length and `max_tokens` exceed context limit: 190012 + 20000 > 200000, decrease input length", Some(200_000)),
-            ("<400> internalerror.algo.invalidparameter: range of input length should be [1, 129024]", Some(129_024)),
+            (
+                "invalid request: your request exceeded model token limit: 262144 (requested: 291351)",
+                Some(262_144),
+            ),
+            (
+                "this model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+                Some(131_072),
+            ),
+            (
+                "input length and `max_tokens` exceed context limit: 190012 + 20000 > 200000, decrease input length",
+                Some(200_000),
+            ),
+            (
+                "<400> internalerror.algo.invalidparameter: range of input length should be [1, 129024]",
+                Some(129_024),
+            ),
             ("prompt exceeds max length", None),
-            ("input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. given: 9000", Some(8193)),
+            (
+                "input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. given: 9000",
+                Some(8193),
+            ),
             ("prompt token count of 71372 exceeds the limit of 64000", Some(64_000)),
-            ("request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it", Some(8192)),
+            (
+                "request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it",
+                Some(8192),
+            ),
             ("prompt is too long: 208310 tokens > 200000 maximum", Some(200_000)),
-            ("this model's maximum context length is 128,000 tokens. however", Some(128_000)),
-            ("the input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", Some(1_048_576)),
+            (
+                "this model's maximum context length is 128,000 tokens. however",
+                Some(128_000),
+            ),
+            (
+                "the input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+                Some(1_048_576),
+            ),
         ];
         for (words, size) in table {
             assert!(is_too_long(words, false), "{words}");

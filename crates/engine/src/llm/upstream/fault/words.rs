@@ -7,6 +7,8 @@ pub(super) enum Kind {
     Credentials,
     /// The prompt or the answer was blocked.
     Blocked,
+    /// The provider does not serve this country.
+    Place,
     /// Credit or quota is used up.
     Quota,
     /// Credit or quota is used up, unless the provider names a pause.
@@ -47,6 +49,12 @@ const PHRASES: &[(&str, Kind)] = &[
     ("sensitive words", Kind::Blocked),
     ("high risk", Kind::Blocked),
     ("content exists risk", Kind::Blocked),
+    // Countries.
+    ("unsupported_country", Kind::Place),
+    ("region, or territory not supported", Kind::Place),
+    ("location is not supported", Kind::Place),
+    ("not available in your country", Kind::Place),
+    ("not available in your region", Kind::Place),
     // Keys.
     ("api_key_invalid", Kind::Credentials),
     ("api key not valid", Kind::Credentials),
@@ -73,7 +81,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("insufficient account balance", Kind::Quota),
     ("not enough credit", Kind::Quota),
     ("more credits", Kind::Quota),
-    ("requires more credits", Kind::Quota),
+    ("any credits", Kind::Quota),
     ("credit balance is too low", Kind::Quota),
     ("balance is too low", Kind::Quota),
     ("balance is insufficient", Kind::Quota),
@@ -161,12 +169,27 @@ mod tests {
     fn reports_of_providers_are_told_apart() {
         let table = [
             ("incorrect api key provided: sk-x", Some(Kind::Credentials)),
-            ("your credit balance is too low to access the anthropic api", Some(Kind::Quota)),
-            ("the model `gpt-9` does not exist or you do not have access to it.", Some(Kind::UnknownModel)),
-            ("model 'llama9' not found, try pulling it first", Some(Kind::UnknownModel)),
+            (
+                "your credit balance is too low to access the anthropic api",
+                Some(Kind::Quota),
+            ),
+            (
+                "the model `gpt-9` does not exist or you do not have access to it.",
+                Some(Kind::UnknownModel),
+            ),
+            (
+                "model 'llama9' not found, try pulling it first",
+                Some(Kind::UnknownModel),
+            ),
             ("foo is not a valid model id", Some(Kind::UnknownModel)),
-            ("{\"error\":{\"code\":503,\"message\":\"loading model\"}}", Some(Kind::Busy)),
-            ("the response was filtered due to the prompt triggering azure openai's content management policy", Some(Kind::Blocked)),
+            (
+                "{\"error\":{\"code\":503,\"message\":\"loading model\"}}",
+                Some(Kind::Busy),
+            ),
+            (
+                "the response was filtered due to the prompt triggering azure openai's content management policy",
+                Some(Kind::Blocked),
+            ),
             ("messages: field required", None),
         ];
         for (report, expected) in table {

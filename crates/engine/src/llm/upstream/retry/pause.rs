@@ -54,10 +54,22 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
         ("x-ratelimit-remaining-input-tokens", "x-ratelimit-reset-input-tokens"),
         ("x-ratelimit-remaining", "x-ratelimit-reset"),
         ("ratelimit-remaining", "ratelimit-reset"),
-        ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-        ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-        ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-        ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+        (
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ),
+        (
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ),
+        (
+            "anthropic-ratelimit-input-tokens-remaining",
+            "anthropic-ratelimit-input-tokens-reset",
+        ),
+        (
+            "anthropic-ratelimit-output-tokens-remaining",
+            "anthropic-ratelimit-output-tokens-reset",
+        ),
     ]
     .iter()
     .filter(|(remaining, _)| text(remaining) == Some("0"))
@@ -110,7 +122,11 @@ fn spelled(text: &str) -> Option<Duration> {
         if number < FIRST_TIME {
             return seconds(number);
         }
-        let unit = if number < FIRST_TIME_IN_MILLISECONDS { 1.0 } else { 0.001 };
+        let unit = if number < FIRST_TIME_IN_MILLISECONDS {
+            1.0
+        } else {
+            0.001
+        };
         #[expect(clippy::cast_precision_loss, reason = "the result is a pause of some seconds")]
         let now = clock::now().timestamp_millis() as f64 / 1000.0;
         return seconds(number * unit - now);
@@ -132,7 +148,9 @@ fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let number: f64 = rest[..digits].parse().ok()?;
         rest = rest[digits..].trim_start();
         let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
@@ -183,14 +201,23 @@ mod tests {
             (&[("llm_provider-retry-after", "6")], Some(6_000)),
             (&[("x-ratelimit-reset-tokens", "6m0s")], None),
             (
-                &[("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0s")],
+                &[
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "6m0s"),
+                ],
                 Some(360_000),
             ),
             (
-                &[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "20ms")],
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "20ms"),
+                ],
                 Some(20),
             ),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1445412480")], Some(0)),
+            (
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1445412480")],
+                Some(0),
+            ),
             (&[], None),
         ];
         for (pairs, expected) in table {
@@ -199,7 +226,10 @@ mod tests {
         }
         let soon = (clock::now() + chrono::TimeDelta::seconds(100)).to_rfc2822();
         let pause = in_headers(&headers(&[("retry-after", &soon)])).unwrap();
-        assert!(pause > Duration::from_secs(60) && pause <= Duration::from_secs(100), "{pause:?}");
+        assert!(
+            pause > Duration::from_secs(60) && pause <= Duration::from_secs(100),
+            "{pause:?}"
+        );
     }
 
     #[test]
@@ -207,9 +237,21 @@ mod tests {
         let google = json!([{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "8.5s"}]}}]);
         let table = [
             (google, "", Some(8_500)),
-            (json!({"error": "Model x is currently loading", "estimated_time": 20.0}), "", Some(20_000)),
-            (json!({"error": {"metadata": {"retry_after_ms": 1500}}}), "", Some(1_500)),
-            (Value::Null, "Rate limit reached. Please try again in 7.66s. Visit", Some(7_660)),
+            (
+                json!({"error": "Model x is currently loading", "estimated_time": 20.0}),
+                "",
+                Some(20_000),
+            ),
+            (
+                json!({"error": {"metadata": {"retry_after_ms": 1500}}}),
+                "",
+                Some(1_500),
+            ),
+            (
+                Value::Null,
+                "Rate limit reached. Please try again in 7.66s. Visit",
+                Some(7_660),
+            ),
             (Value::Null, "Please try again in 1m2.5s", Some(62_500)),
             (Value::Null, "try again in 20ms.", Some(20)),
             (Value::Null, "Please retry in 34.074824224s.", Some(34_074)),

@@ -1,0 +1,373 @@
+//! Assembles tool calls from the chunks of a chat completions stream.
+//!
+//! The protocol gives each call an index, sends its id and name once, and its arguments in pieces. Many servers do not: the
+//! index, the id or the name is missing or repeated, names arrive in pieces, an empty object precedes the arguments, or
+//! each chunk repeats all arguments. This module finds the meaning. Invariant: the calls have a bounded size.
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::{
+    fault::Fault,
+    protocol::{MAX_ARGUMENT_BYTES, MAX_CALLS, Pieces},
+};
+use crate::llm::{ToolRequest, ToolSpec};
+
+/// Fields of a call that the protocol defines. A provider wants all others back.
+const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
+
+/// Assembles calls.
+pub(super) struct Calls {
+    calls: Vec<Call>,
+    bytes: usize,
+    tools: Vec<ToolSpec>,
+}
+
+#[derive(Default)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    /// Fields that the provider wants back.
+    extra: Map<String, Value>,
+}
+
+impl Calls {
+    pub(super) fn new(tools: &[ToolSpec]) -> Self {
+        Self {
+            calls: Vec::new(),
+            bytes: 0,
+            tools: tools.to_vec(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Reads a chunk of a call.
+    ///
+    /// # Errors
+    /// A temporary failure if the calls are too many or too large.
+    pub(super) fn take(&mut self, chunk: &Value) -> Result<(), Fault> {
+        let Value::Object(fields) = chunk else { return Ok(()) };
+        let function = chunk
+            .get("function")
+            .filter(|function| function.is_object())
+            .unwrap_or(chunk);
+        let index = match &chunk["index"] {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_u64(),
+        };
+        let id = text(&chunk["id"]);
+        let name = function["name"].as_str().unwrap_or_default();
+        let arguments = text(&function["arguments"]);
+        self.bytes += id.len() + name.len() + arguments.len();
+        let position = self.position(index, &id, name, &arguments);
+        if self.bytes > MAX_ARGUMENT_BYTES || position >= MAX_CALLS {
+            return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
+        }
+        if position == self.calls.len() {
+            self.calls.push(Call {
+                index,
+                ..Call::default()
+            });
+        }
+        let call = &mut self.calls[position];
+        if call.id.is_empty() {
+            call.id.clone_from(&id);
+        }
+        call.add_name(name);
+        match &function["arguments"] {
+            Value::Object(_) => call.set_arguments(arguments),
+            _ => call.add_arguments(&arguments),
+        }
+        for (field, value) in fields {
+            if !DEFINED.contains(&field.as_str()) && !value.is_null() {
+                call.extra.insert(field.clone(), value.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the position of the call to which a chunk belongs; the number of calls if the call is new. A chunk refers
+    /// to its call by an index if it has one, otherwise by an id. A chunk without both belongs to the newest call.
+    fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
+        let known = self.calls.iter().rposition(|call| match index {
+            Some(_) => call.index == index,
+            None => id.is_empty() || call.id == id,
+        });
+        match known {
+            Some(known) if !self.starts_another(&self.calls[known], index, id, name, arguments) => known,
+            _ => self.calls.len(),
+        }
+    }
+
+    /// Returns whether a chunk starts another call, although it refers to this one. Some servers give all calls the
+    /// index 0 or no index. A different id or a second name tells their calls apart.
+    fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
+        if name.is_empty() || call.name.is_empty() {
+            return false;
+        }
+        if !id.is_empty() && !call.id.is_empty() {
+            return call.id != id;
+        }
+        if index.is_some() || !id.is_empty() {
+            return false;
+        }
+        let has_arguments = !call.arguments.is_empty();
+        if name == call.name {
+            has_arguments && is_complete(&call.arguments) && !arguments.is_empty() && arguments != call.arguments
+        } else {
+            has_arguments || (self.is_known(&call.name) && self.is_known(name))
+        }
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.name == name)
+    }
+
+    /// Adds the calls to an answer. Returns the data that the provider wants back with each call: its own id and the
+    /// fields that the protocol does not define.
+    ///
+    /// # Errors
+    /// A temporary failure if the calls are too many or too large.
+    pub(super) fn finish(&mut self, out: &mut Pieces) -> Result<Vec<Value>, Fault> {
+        let mut carried = Vec::new();
+        for call in std::mem::take(&mut self.calls) {
+            if call.name.is_empty() && call.arguments.trim().is_empty() {
+                out.skip();
+                continue;
+            }
+            let arguments = unwrapped(call.arguments);
+            let name = self.name(call.name, &arguments);
+            let id = if call.id.is_empty() {
+                format!("call_{}", carried.len())
+            } else {
+                call.id.clone()
+            };
+            let mut back = call.extra;
+            if !call.id.is_empty() {
+                back.insert("id".to_owned(), Value::String(call.id));
+            }
+            carried.push(Value::Object(back));
+            out.call(ToolRequest { id, name, arguments })?;
+        }
+        Ok(carried)
+    }
+
+    /// Returns the name of a tool as it was offered. A missing name is replaced with that of the only tool that takes
+    /// the arguments.
+    fn name(&self, name: String, arguments: &str) -> String {
+        if self.is_known(&name) {
+            return name;
+        }
+        if !name.is_empty() {
+            let bare = name.rsplit(['.', ':', '/']).next().unwrap_or_default().trim();
+            return if self.is_known(bare) { bare.to_owned() } else { name };
+        }
+        let Ok(Value::Object(given)) = serde_json::from_str(arguments) else {
+            return name;
+        };
+        let mut fitting = self.tools.iter().filter(|tool| takes(tool, &given));
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => only.name.clone(),
+            _ => name,
+        }
+    }
+}
+
+impl Call {
+    /// Adds a name: the whole name, a piece of it, the name so far, or the same name again.
+    fn add_name(&mut self, name: &str) {
+        if name == self.name {
+            return;
+        }
+        if name.starts_with(&self.name) {
+            name.clone_into(&mut self.name);
+        } else {
+            self.name.push_str(name);
+        }
+    }
+
+    /// Sets the arguments to a whole object. An empty one does not replace arguments.
+    fn set_arguments(&mut self, arguments: String) {
+        if self.arguments.is_empty() || arguments != "{}" {
+            self.arguments = arguments;
+        }
+    }
+
+    /// Adds arguments: a piece, the arguments so far, or all arguments again.
+    fn add_arguments(&mut self, piece: &str) {
+        let restarts = piece.trim_start().starts_with('{')
+            && !self.arguments.is_empty()
+            && (piece.starts_with(&self.arguments) || is_complete(&self.arguments));
+        if !restarts {
+            self.arguments.push_str(piece);
+        } else if piece.trim() != "{}" {
+            piece.clone_into(&mut self.arguments);
+        }
+    }
+}
+
+fn is_complete(json: &str) -> bool {
+    json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok()
+}
+
+/// Returns whether a tool takes arguments of these names.
+fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
+    let properties = &tool.parameters["properties"];
+    let required = tool.parameters["required"].as_array();
+    let has_all = required.is_none_or(|required| {
+        required
+            .iter()
+            .filter_map(Value::as_str)
+            .all(|name| given.contains_key(name))
+    });
+    has_all && given.keys().all(|name| properties.get(name).is_some())
+}
+
+/// Returns arguments as the text of an object. Some servers encode them twice.
+fn unwrapped(arguments: String) -> String {
+    if arguments.trim().is_empty() {
+        return "{}".to_owned();
+    }
+    if arguments.trim_start().starts_with('"')
+        && let Ok(inner) = serde_json::from_str::<String>(&arguments)
+        && is_complete(&inner)
+    {
+        return inner;
+    }
+    arguments
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::llm::ModelEvent;
+
+    fn assemble(chunks: &[Value]) -> Vec<String> {
+        let tool = |name: &str, parameter: &str| ToolSpec {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: json!({"properties": {parameter: {}}, "required": [parameter]}),
+        };
+        let mut calls = Calls::new(&[tool("bash", "command"), tool("read", "path")]);
+        for chunk in chunks {
+            calls.take(chunk).unwrap();
+        }
+        let mut out = Pieces::default();
+        calls.finish(&mut out).unwrap();
+        std::iter::from_fn(|| out.pop())
+            .filter_map(|event| match event {
+                ModelEvent::ToolCall(call) => Some(format!("{} {} {}", call.id, call.name, call.arguments)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn chunk(index: Option<u64>, id: &str, name: &str, arguments: &str) -> Value {
+        json!({"index": index, "id": id, "function": {"name": name, "arguments": arguments}})
+    }
+
+    #[test]
+    fn calls_are_assembled_as_they_were_meant() {
+        let table: &[(&str, Vec<Value>, &[&str])] = &[
+            (
+                "pieces",
+                vec![
+                    chunk(Some(0), "a", "bash", ""),
+                    chunk(Some(0), "", "", "{\"x\":"),
+                    chunk(Some(0), "", "", "1}"),
+                ],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "an empty object first",
+                vec![
+                    chunk(Some(0), "a", "bash", "{}"),
+                    chunk(Some(0), "", "", "{\"x\":"),
+                    chunk(Some(0), "", "", "1}"),
+                ],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "an empty object last",
+                vec![chunk(Some(0), "a", "bash", "{\"x\":1}"), chunk(Some(0), "", "", "{}")],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "cumulative",
+                vec![
+                    chunk(Some(0), "a", "bash", "{\"x"),
+                    chunk(Some(0), "a", "bash", "{\"x\":1"),
+                    chunk(Some(0), "a", "bash", "{\"x\":1}"),
+                ],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "a name in pieces",
+                vec![chunk(Some(0), "a", "ba", ""), chunk(Some(0), "", "sh", "{}")],
+                &["a bash {}"],
+            ),
+            (
+                "no index and no id, the same tool twice",
+                vec![
+                    chunk(None, "", "bash", "{\"x\":1}"),
+                    chunk(None, "", "bash", "{\"x\":2}"),
+                ],
+                &["call_0 bash {\"x\":1}", "call_1 bash {\"x\":2}"],
+            ),
+            (
+                "no index and no id, two tools",
+                vec![
+                    chunk(None, "", "bash", "{\"x\":"),
+                    chunk(None, "", "", "1}"),
+                    chunk(None, "", "read", "{}"),
+                ],
+                &["call_0 bash {\"x\":1}", "call_1 read {}"],
+            ),
+            (
+                "a missing name",
+                vec![chunk(Some(0), "a", "", "{\"path\":\"x\"}")],
+                &["a read {\"path\":\"x\"}"],
+            ),
+            (
+                "a prefix",
+                vec![chunk(Some(0), "a", "functions.bash", "{}")],
+                &["a bash {}"],
+            ),
+            (
+                "encoded twice",
+                vec![chunk(Some(0), "a", "bash", "\"{\\\"x\\\":1}\"")],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "an object",
+                vec![json!({"index": 0, "id": "a", "function": {"name": "bash", "arguments": {"x": 1}}})],
+                &["a bash {\"x\":1}"],
+            ),
+            (
+                "flat",
+                vec![json!({"name": "bash", "arguments": {"x": 1}})],
+                &["call_0 bash {\"x\":1}"],
+            ),
+            ("nothing", vec![json!({"index": 0}), json!("x"), json!(null)], &[]),
+        ];
+        for (name, chunks, expected) in table {
+            assert_eq!(assemble(chunks), *expected, "{name}");
+        }
+    }
+}
