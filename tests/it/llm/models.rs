@@ -24,10 +24,9 @@ fn with_default(config: &str, default: Option<Provider>) -> Result<Models, engin
 
 fn provider(server: &Upstream, model: Option<&str>) -> Provider {
     Provider {
-        kind: ProviderKind::OpenAi,
         base_url: Some(server.base_url()),
-        api_key: None,
         model: model.map(str::to_owned),
+        ..Provider::new(ProviderKind::OpenAi)
     }
 }
 
@@ -103,10 +102,8 @@ async fn a_model_is_served_by_the_provider_in_the_model_table() {
 fn an_invalid_base_url_is_refused_with_the_provider_name() {
     for url in ["", "localhost:11434", "ftp://host/", "http://user:secret@host/v1/"] {
         let provider = Provider {
-            kind: ProviderKind::OpenAi,
             base_url: Some(url.to_owned()),
-            api_key: None,
-            model: None,
+            ..Provider::new(ProviderKind::OpenAi)
         };
         let error = with_default("", Some(provider)).err().expect("a refusal");
         assert!(error.message().starts_with("providers.default: "), "{url}: {error}");
