@@ -10,6 +10,7 @@ mod adapt;
 mod anthropic;
 mod attempt;
 mod calls;
+mod catalog;
 mod chat;
 mod fault;
 mod gemini;
@@ -24,6 +25,7 @@ mod responses;
 mod retry;
 mod sse;
 mod text;
+mod timeouts;
 mod turns;
 mod window;
 mod word;
@@ -40,6 +42,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::{
     attempt::{Attempt, Step, Terms},
+    catalog::Catalog,
     fault::{Fault, Scrubber},
     http::Endpoint,
     profile::{Overlay, Profile},
@@ -51,6 +54,7 @@ use crate::{
     error::Result,
 };
 pub use retry::Retries;
+pub use timeouts::Timeouts;
 
 /// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
 const BYTES_PER_TOKEN: usize = 32;
@@ -63,49 +67,6 @@ const MAX_LESSONS: u32 = 6;
 
 /// Maximum number of retries after answers that broke in the middle of a tool call.
 const MAX_BROKEN: u32 = 2;
-
-/// Time limits for the parts of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Maximum time until the connection is established.
-    pub connect: Duration,
-    /// Maximum time from the request to the first token of the answer. Keep-alives of the provider extend it.
-    pub first_byte: Duration,
-    /// Maximum time between two parts of the answer. Keep-alives of the provider count as parts.
-    pub gap: Duration,
-    /// Maximum time of the whole call with all its attempts; `None` for no limit.
-    pub total: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: Duration::from_mins(2),
-            gap: Duration::from_mins(1),
-            total: None,
-        }
-    }
-}
-
-impl Timeouts {
-    /// The timeouts of a provider in the configuration.
-    fn of(provider: &Provider, is_local: bool) -> Self {
-        let standard = Self::default();
-        let is_slow = is_local || provider.stream == Some(false);
-        let first = if is_slow {
-            Duration::from_mins(10)
-        } else {
-            standard.first_byte
-        };
-        Self {
-            connect: standard.connect,
-            first_byte: provider.first_token_seconds.map_or(first, Duration::from_secs),
-            gap: provider.silence_seconds.map_or(standard.gap, Duration::from_secs),
-            total: provider.total_seconds.map(Duration::from_secs),
-        }
-    }
-}
 
 /// A model provider.
 pub struct Upstream {
@@ -372,16 +333,26 @@ impl Inner {
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Adds the provider's models to the error of an unknown model.
+    /// Adds facts that the provider tells on request: its models to the error of an unknown model, and the size of the
+    /// window to the error of a conversation that is too long.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
-        let LlmError::UnknownModel(message) = error else {
-            return error;
-        };
         let profile = Profile::new(&self.name, model, self.overlay(model));
-        LlmError::UnknownModel(match self.endpoint.models(&*self.protocol, &profile).await {
-            Some(models) => format!("{message}; the provider offers: {models}"),
-            None => message,
-        })
+        let catalog = Catalog {
+            endpoint: &self.endpoint,
+            protocol: &*self.protocol,
+            profile: &profile,
+        };
+        match error {
+            LlmError::UnknownModel(message) => LlmError::UnknownModel(match catalog.names().await {
+                Some(names) => format!("{message}; the provider offers: {names}"),
+                None => message,
+            }),
+            LlmError::TooLong { message, window: None } => LlmError::TooLong {
+                message,
+                window: catalog.window(model).await,
+            },
+            error => error,
+        }
     }
 }
 
