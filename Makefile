@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-api: ## Send a real server valid and invalid requests derived from /openapi
 test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
+
+test-models: ## Test the program with llama.cpp and LiteLLM (a release build, then five minutes)
+	cargo build --locked --release --bin runyard
+	tests/models/run.sh
 
 fuzz: ## Fuzz the parsers of untrusted input, 30 seconds each (the first build takes about ten minutes)
 	@scripts/fuzz.sh
