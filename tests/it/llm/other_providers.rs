@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use runyard::{
     config::{Provider, ProviderKind},
-    llm::{Carried, ChatMessage, EndReason, LlmError, ModelRequest, Retries, Timeouts, ToolRequest, Upstream as Adapter},
+    llm::{
+        Carried, ChatMessage, EndReason, LlmError, ModelRequest, Retries, Timeouts, ToolRequest, Upstream as Adapter,
+    },
 };
 use runyard_upstream::{Received, Turn, Upstream};
 use serde_json::{Value, json};

@@ -118,7 +118,10 @@ impl Calls {
         }
         let has_arguments = !call.arguments.is_empty();
         if name == call.name {
-            has_arguments && call.arguments.is_complete() && !arguments.is_empty() && arguments != call.arguments.as_str()
+            has_arguments
+                && call.arguments.is_complete()
+                && !arguments.is_empty()
+                && arguments != call.arguments.as_str()
         } else {
             has_arguments || (self.is_known(&call.name) && self.is_known(name))
         }

@@ -7,9 +7,7 @@ use super::{
     profile::{Overlay, Profile, family},
     protocol::{Pieces, Reader},
 };
-use crate::llm::{
-    Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
-};
+use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
 /// What a reader has found in an answer.
 #[derive(Debug, Default)]
