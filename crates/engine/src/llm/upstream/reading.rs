@@ -9,7 +9,7 @@ use super::{
 };
 use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
-/// What a reader has found in an answer.
+/// The parts of an answer that a reader has found.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// Text of the answer.
