@@ -282,9 +282,7 @@ impl MessageReader {
         let carried: Vec<Value> = blocks
             .into_iter()
             // The length limit can cut thinking before its signature.
-            .filter(|block| {
-                reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty()
-            })
+            .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();
         if !carried.is_empty() {

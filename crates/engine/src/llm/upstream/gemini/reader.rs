@@ -103,7 +103,9 @@ impl Reader for ContentReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if data.trim_start().starts_with('[') {
             return match serde_json::from_str::<Vec<Frame<'_>>>(data) {
-                Ok(frames) => frames.into_iter().try_for_each(|frame| self.frame(frame, data.len(), out)),
+                Ok(frames) => frames
+                    .into_iter()
+                    .try_for_each(|frame| self.frame(frame, data.len(), out)),
                 Err(_) => {
                     // Gateways end the stream with `[DONE]`.
                     if data.trim() != "[DONE]" {
@@ -262,8 +264,16 @@ fn end(reason: &str) -> Ending {
     match reason {
         "STOP" => Ending::Good(EndReason::Done),
         "MAX_TOKENS" => Ending::Good(EndReason::Length),
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR"
-        | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => Ending::Good(EndReason::Refused),
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION" => Ending::Good(EndReason::Refused),
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"

@@ -118,7 +118,10 @@ impl Reader for ResponseReader {
             "error" | "response.error" => {
                 return Err(Fault::reported(&serde_json::from_str(data).unwrap_or_default()));
             }
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled"
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
             | "response.done" => {
                 let word = kind.trim_start_matches("response.");
                 self.take_response(word, &frame.response.unwrap_or_default(), out)?;
@@ -136,7 +139,9 @@ impl Reader for ResponseReader {
         let status = body["status"].as_str().unwrap_or_default();
         let is_answer = body["output"].is_array() && matches!(status, "" | "completed" | "incomplete");
         if !is_answer {
-            return Err(Fault::passing(format!("the provider's response is not complete: {status}")));
+            return Err(Fault::passing(format!(
+                "the provider's response is not complete: {status}"
+            )));
         }
         self.take_response("done", body, out)
     }
@@ -157,7 +162,12 @@ impl Reader for ResponseReader {
         let items = std::mem::take(&mut self.items);
         if !items.iter().all(Item::is_plain) {
             let keeps_ids = items.iter().all(Item::is_readable);
-            out.carry(items.into_iter().filter_map(|item| item.into_carried(keeps_ids)).collect());
+            out.carry(
+                items
+                    .into_iter()
+                    .filter_map(|item| item.into_carried(keeps_ids))
+                    .collect(),
+            );
         }
         out.end(end);
         Ok(())
@@ -213,7 +223,9 @@ impl ResponseReader {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         // A start belongs to an item that exists only because its deltas came first.
-        let position = self.position(kind, index, &id, |item| if is_done { !item.is_done } else { item.is_implied() });
+        let position = self.position(kind, index, &id, |item| {
+            if is_done { !item.is_done } else { item.is_implied() }
+        });
         self.set(position, value, is_done, out);
     }
 
@@ -292,7 +304,11 @@ impl ResponseReader {
             ("completed" | "done", _) => EndReason::Done,
             ("incomplete", "max_output_tokens" | "max_tokens" | "length" | "") => EndReason::Length,
             ("incomplete", "content_filter") => EndReason::Refused,
-            _ => return Err(Fault::passing(format!("the provider ended the response as {status} {reason}").trim_end())),
+            _ => {
+                return Err(Fault::passing(
+                    format!("the provider ended the response as {status} {reason}").trim_end(),
+                ));
+            }
         });
         Ok(())
     }
