@@ -16,6 +16,10 @@ use crate::{
     llm, telemetry,
 };
 
+/// Time in seconds during which a test repeats failed calls, unless the provider has its own setting. It is shorter than
+/// for runs, so that a test ends soon.
+const RETRY_SECONDS: u64 = 15;
+
 /// List the models of the configuration, and test one of them.
 ///
 /// Both read the configuration of the server, so run them in the folder and with the variables of the server. The server
@@ -50,14 +54,17 @@ enum Action {
 impl Models {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("off"))?;
-        let config = settings.config()?;
-        let models = llm::Models::new(&config.engine())?;
+        let mut config = settings.config()?;
         match self.action {
             Action::List { json } => {
-                list(&config, &models, json)?;
+                list(&config, &llm::Models::new(&config.engine())?, json)?;
                 Ok(Outcome::Success)
             }
             Action::Test { name, json } => {
+                for provider in config.providers.values_mut() {
+                    provider.retry_seconds.get_or_insert(RETRY_SECONDS);
+                }
+                let models = llm::Models::new(&config.engine())?;
                 let table = config.model_table();
                 let model = table.load(&name).map_err(with_advice)?;
                 trial::test(model, &models, json).await

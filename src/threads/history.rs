@@ -97,12 +97,18 @@ pub async fn load(
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {
-        if kept.last().is_some_and(|last| last.partial && last.run_id == row.run_id) {
+        if kept
+            .last()
+            .is_some_and(|last| last.partial && last.run_id == row.run_id)
+        {
             kept.pop();
         }
         kept.push(row);
     }
-    if kept.last().is_some_and(|last| last.partial && last.run_id == Some(run_id)) {
+    if kept
+        .last()
+        .is_some_and(|last| last.partial && last.run_id == Some(run_id))
+    {
         kept.pop();
     }
     kept

@@ -194,7 +194,10 @@ fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
                     changed = true;
                 }
             }
-            if carried.as_ref().is_some_and(|carried| changed || carried_bytes(carried) > max_bytes) {
+            if carried
+                .as_ref()
+                .is_some_and(|carried| changed || carried_bytes(carried) > max_bytes)
+            {
                 *carried = None;
                 changed = true;
             }

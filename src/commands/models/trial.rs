@@ -206,7 +206,10 @@ fn answer_checks(heard: &Heard) -> Vec<Check> {
         Check::ok("answer", format!("received {:?}", heard.quoted()))
     });
     checks.push(if heard.chunks == 1 {
-        Check::warn("streaming", "the text arrived in one piece, so users see it only when it is complete")
+        Check::warn(
+            "streaming",
+            "the text arrived in one piece, so users see it only when it is complete",
+        )
     } else {
         Check::ok("streaming", format!("the text arrived in {} chunks", heard.chunks))
     });
@@ -227,7 +230,10 @@ fn answer_checks(heard: &Heard) -> Vec<Check> {
                 usage.input, usage.cached_input, usage.output
             ),
         ),
-        None => Check::warn("usage", "the provider reports no token usage, so Runyard estimates it from the text"),
+        None => Check::warn(
+            "usage",
+            "the provider reports no token usage, so Runyard estimates it from the text",
+        ),
     });
     checks
 }
@@ -249,7 +255,10 @@ fn call_check(heard: &Heard, is_native: bool) -> Check {
         return Check::warn("tool call", format!("the arguments lack the key: {arguments}"));
     }
     if !is_native {
-        return Check::warn("tool call", "the model wrote the call as text; Runyard finds such calls at the end of an answer");
+        return Check::warn(
+            "tool call",
+            "the model wrote the call as text; Runyard finds such calls at the end of an answer",
+        );
     }
     Check::ok("tool call", format!("called {TOOL} with {arguments}"))
 }
@@ -263,7 +272,10 @@ fn result_check(heard: &Heard) -> Check {
     }
     Check::warn(
         "tool result",
-        format!("the provider accepts it, but the answer does not contain it: {:?}", heard.quoted()),
+        format!(
+            "the provider accepts it, but the answer does not contain it: {:?}",
+            heard.quoted()
+        ),
     )
 }
 
@@ -271,7 +283,10 @@ fn reasoning_check(heard: &Heard) -> Check {
     let bytes = heard.reasoning_bytes;
     let message = match &heard.carried {
         Some(carried) => {
-            format!("{bytes} bytes shown; what the provider hung on its answer goes back to it ({})", carried.family)
+            format!(
+                "{bytes} bytes shown; what the provider hung on its answer goes back to it ({})",
+                carried.family
+            )
         }
         None => format!("{bytes} bytes shown; the provider wants nothing back"),
     };

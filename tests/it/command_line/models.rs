@@ -30,7 +30,10 @@ fn the_list_shows_the_models_of_the_configuration() {
     let listed = runyard(folder.path(), &["models", "list"], &[]);
     assert_eq!(listed.status.code(), Some(0));
     let text = stdout(&listed);
-    assert!(text.starts_with("kortix/minimax ") && text.contains("200000 tokens"), "{text}");
+    assert!(
+        text.starts_with("kortix/minimax ") && text.contains("200000 tokens"),
+        "{text}"
+    );
     let variables = [
         ("RUNYARD_OPENAI_BASE_URL", "http://127.0.0.1:9/v1/"),
         ("RUNYARD_OPENAI_MODEL", "qwen3"),
@@ -57,7 +60,15 @@ async fn a_working_model_passes_the_test() {
     let output = tested(folder.path(), &server.base_url(), &["kortix/basic", "--json"]);
     let checks = lines(&output);
     assert_eq!(output.status.code(), Some(0), "{checks:?}");
-    for name in ["provider", "answer", "streaming", "time", "usage", "tool call", "tool result"] {
+    for name in [
+        "provider",
+        "answer",
+        "streaming",
+        "time",
+        "usage",
+        "tool call",
+        "tool result",
+    ] {
         assert_eq!(check(&checks, name).0, "ok", "{name}: {checks:?}");
     }
     assert!(check(&checks, "usage").1.contains("30 prompt tokens"), "{checks:?}");
@@ -82,7 +93,10 @@ async fn a_failing_provider_is_reported_with_its_cause() {
     let checks = lines(&output);
     assert_eq!(output.status.code(), Some(1));
     let (verdict, message) = check(&checks, "answer");
-    assert!(verdict == "bad" && message.contains("API key") && message.contains("no such key"), "{checks:?}");
+    assert!(
+        verdict == "bad" && message.contains("API key") && message.contains("no such key"),
+        "{checks:?}"
+    );
     assert_eq!(checks.len(), 2, "{checks:?}");
 }
 

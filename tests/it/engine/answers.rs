@@ -69,7 +69,10 @@ fn broken(text: &'static str) -> Vec<Say> {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_requested_again_with_a_notice() {
-    let played = Stage::new(vec![broken("Half"), text("Whole.")]).usual_tools().run().await;
+    let played = Stage::new(vec![broken("Half"), text("Whole.")])
+        .usual_tools()
+        .run()
+        .await;
     played.assert_completed();
     assert_eq!(
         played.lines(),
@@ -93,7 +96,11 @@ async fn reasoning_that_breaks_off_is_requested_again_without_a_message() {
     let played = Stage::new(vec![half, text("Whole.")]).usual_tools().run().await;
     played.assert_completed();
     assert_eq!(played.log.stored.lock().unwrap().len(), 1);
-    assert!(played.log.has("record usage 13/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED"));
+    assert!(
+        played
+            .log
+            .has("record usage 13/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED")
+    );
 }
 
 #[tokio::test]
@@ -106,14 +113,25 @@ async fn an_answer_that_breaks_off_three_times_fails_the_run() {
     let stored = played.log.stored.lock().unwrap().clone();
     assert!(stored.iter().all(|message| message.partial));
     assert_eq!(stored[2].message, assistant("Three", &[]));
-    let notices = played.lines().iter().filter(|line| line.contains("PROVIDER_RETRIED")).count();
+    let notices = played
+        .lines()
+        .iter()
+        .filter(|line| line.contains("PROVIDER_RETRIED"))
+        .count();
     assert_eq!(notices, 2, "{:#?}", played.lines());
 }
 
 #[tokio::test]
 async fn each_step_may_break_off_twice() {
     let step = |n: u32| answer(vec![call("a", "look", &json!({"n": n}))]);
-    let turns = vec![broken("1"), broken("2"), step(1), broken("3"), broken("4"), text("Done.")];
+    let turns = vec![
+        broken("1"),
+        broken("2"),
+        step(1),
+        broken("3"),
+        broken("4"),
+        text("Done."),
+    ];
     let played = Stage::new(turns).usual_tools().run().await;
     played.assert_completed();
     assert!(played.log.has("tool look 1 ends"));

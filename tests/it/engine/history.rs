@@ -91,10 +91,7 @@ async fn a_conversation_too_long_for_the_provider_is_shortened_until_it_fits() {
     played.assert_completed();
     assert!(played.log.has("record notice NOTICE_KIND_HISTORY_COMPACTED"));
     let sizes = sizes(&played);
-    assert!(
-        sizes[1] <= sizes[0] / 2 && sizes[2] <= sizes[1] / 2,
-        "{sizes:?}"
-    );
+    assert!(sizes[1] <= sizes[0] / 2 && sizes[2] <= sizes[1] / 2, "{sizes:?}");
 }
 
 #[tokio::test]
@@ -162,11 +159,11 @@ async fn a_notice_counts_each_message_once() {
     let played = stage.run().await;
     played.assert_completed();
     let told = notices(&played).join("\n");
-    assert!(told.contains("earlier message") && !told.contains("your message"), "{told}");
-    let counted: u32 = told
-        .split(' ')
-        .filter_map(|word| word.parse::<u32>().ok())
-        .sum();
+    assert!(
+        told.contains("earlier message") && !told.contains("your message"),
+        "{told}"
+    );
+    let counted: u32 = told.split(' ').filter_map(|word| word.parse::<u32>().ok()).sum();
     assert!((1..=2).contains(&counted), "{told}");
 }
 

@@ -12,7 +12,8 @@ use runyard::{
     config::Config,
     engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage},
     llm::{
-        Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest, ToolSpec,
+        Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
+        ToolSpec,
     },
     sandbox::{Place, Sandboxes},
     tools::{self, Effect, Tool, ToolAnswer, ToolContext, ToolFailure, Toolbox},

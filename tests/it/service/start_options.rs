@@ -146,7 +146,10 @@ async fn the_reasoning_effort_is_sent_to_the_model_and_returned() {
             }
             let body = json!({"prompt": "x", "reasoning_effort": "enormous"});
             let refused = caller.post("/agent/start", body).await.refused(400, "INVALID_REQUEST");
-            assert!(refused.to_string().contains("none, minimal, low, medium, high"), "{refused}");
+            assert!(
+                refused.to_string().contains("none, minimal, low, medium, high"),
+                "{refused}"
+            );
         },
     )
     .await;

@@ -4,7 +4,13 @@
 //! demo model answers for all public models whose provider is not configured. The worker checks [`Models::is_demo`]
 //! before each run and reports the use of the built-in model.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -19,6 +25,8 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
+    /// Counter of the skipped pieces of each provider.
+    skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
 #[derive(Clone)]
@@ -43,8 +51,11 @@ impl Models {
     /// `INVALID_REQUEST` when a provider's base URL is invalid; INTERNAL when the TLS library cannot start.
     pub fn new(config: &Config) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
+        let mut skipped = BTreeMap::new();
         for (name, provider) in &config.providers {
-            providers.insert(name, (provider, connect(name, provider)?));
+            let upstream = connect(name, provider)?;
+            skipped.insert(name.clone(), upstream.skipped_pieces());
+            providers.insert(name, (provider, Arc::new(upstream)));
         }
         let demo: Arc<dyn Llm> = Arc::new(Demo);
         let mut routes = BTreeMap::new();
@@ -70,7 +81,7 @@ impl Models {
                 routes.insert(name.clone(), route.clone());
             }
         }
-        Ok(Self { routes })
+        Ok(Self { routes, skipped })
     }
 
     /// Creates models that one `Llm` serves, for example in tests.
@@ -84,6 +95,7 @@ impl Models {
         };
         Self {
             routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
+            skipped: BTreeMap::new(),
         }
     }
 
@@ -104,6 +116,13 @@ impl Models {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }
 
+    /// Number of pieces of answers that were not understood, and were skipped or repaired, by provider.
+    pub fn skipped_pieces(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.skipped
+            .iter()
+            .map(|(provider, count)| (provider.as_str(), count.load(Ordering::Relaxed)))
+    }
+
     /// Names that the built-in model serves, in alphabetical order.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
         self.routes
@@ -113,10 +132,9 @@ impl Models {
     }
 }
 
-fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
-    let upstream = Upstream::new(name, provider)
-        .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))?;
-    Ok(Arc::new(upstream))
+fn connect(name: &str, provider: &Provider) -> Result<Upstream> {
+    Upstream::new(name, provider)
+        .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))
 }
 
 #[async_trait]

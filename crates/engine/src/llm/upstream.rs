@@ -10,6 +10,7 @@ mod adapt;
 mod anthropic;
 mod attempt;
 mod calls;
+mod catalog;
 mod chat;
 mod fault;
 mod gemini;
@@ -24,6 +25,7 @@ mod responses;
 mod retry;
 mod sse;
 mod text;
+mod timeouts;
 mod turns;
 mod window;
 mod word;
@@ -40,6 +42,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::{
     attempt::{Attempt, Step, Terms},
+    catalog::Catalog,
     fault::{Fault, Scrubber},
     http::Endpoint,
     profile::{Overlay, Profile},
@@ -51,6 +54,7 @@ use crate::{
     error::Result,
 };
 pub use retry::Retries;
+pub use timeouts::Timeouts;
 
 /// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
 const BYTES_PER_TOKEN: usize = 32;
@@ -61,51 +65,8 @@ const MIN_ANSWER_BYTES: usize = 64 * 1024;
 /// Maximum number of times that a request is sent again in another form.
 const MAX_LESSONS: u32 = 6;
 
-/// Number of answers with a tool call that was cut off, after which such a call is passed on.
-const MAX_CUTS: u32 = 2;
-
-/// Time limits for the parts of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Maximum time until the connection is established.
-    pub connect: Duration,
-    /// Maximum time from the request to the first token of the answer. Keep-alives of the provider extend it.
-    pub first_byte: Duration,
-    /// Maximum time between two parts of the answer. Keep-alives of the provider count as parts.
-    pub gap: Duration,
-    /// Maximum time of the whole call with all its attempts; `None` for no limit.
-    pub total: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: Duration::from_mins(2),
-            gap: Duration::from_mins(1),
-            total: None,
-        }
-    }
-}
-
-impl Timeouts {
-    /// The timeouts of a provider in the configuration.
-    fn of(provider: &Provider, is_local: bool) -> Self {
-        let standard = Self::default();
-        let is_slow = is_local || provider.stream == Some(false);
-        let first = if is_slow {
-            Duration::from_mins(10)
-        } else {
-            standard.first_byte
-        };
-        Self {
-            connect: standard.connect,
-            first_byte: provider.first_token_seconds.map_or(first, Duration::from_secs),
-            gap: provider.silence_seconds.map_or(standard.gap, Duration::from_secs),
-            total: provider.total_seconds.map(Duration::from_secs),
-        }
-    }
-}
+/// Maximum number of retries after answers that broke in the middle of a tool call.
+const MAX_BROKEN: u32 = 2;
 
 /// A model provider.
 pub struct Upstream {
@@ -190,7 +151,7 @@ impl Llm for Upstream {
             request,
             attempts: 0,
             lessons: 0,
-            cuts: 0,
+            broken: 0,
             asked_at,
             deadline: self.inner.timeouts.total.map(|total| asked_at + total),
             state: State::Ask { wait: Duration::ZERO },
@@ -205,7 +166,7 @@ struct Asking {
     request: ModelRequest,
     attempts: u32,
     lessons: u32,
-    cuts: u32,
+    broken: u32,
     asked_at: Instant,
     deadline: Option<Instant>,
     state: State,
@@ -245,7 +206,7 @@ impl Asking {
                         tokio::time::sleep(*wait).await;
                     }
                     self.attempts += 1;
-                    match self.inner.ask(&self.request, self.cuts >= MAX_CUTS).await {
+                    match self.inner.ask(&self.request).await {
                         Ok(attempt) => self.state = State::Listen(Box::new(attempt)),
                         Err(fault) => {
                             if let Some(item) = self.fail(fault).await {
@@ -290,13 +251,19 @@ impl Asking {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
-        self.cuts += u32::from(matches!(fault, Fault::Cut));
         match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
                 self.state = State::Over;
                 Some(Err(self.inner.explain(error, &self.request.model).await))
             }
-            Fault::Cut => Some(self.retry(Fault::Cut.message(), None)),
+            Fault::Broken(message) if self.broken >= MAX_BROKEN => {
+                self.state = State::Over;
+                Some(Err(LlmError::Broken(message)))
+            }
+            Fault::Broken(message) => {
+                self.broken += 1;
+                Some(self.retry(message, None))
+            }
             Fault::Passing { message, retry_after } => Some(self.retry(message, retry_after)),
         }
     }
@@ -344,7 +311,7 @@ impl Inner {
         true
     }
 
-    async fn ask(&self, request: &ModelRequest, accepts_cut_calls: bool) -> std::result::Result<Attempt, Fault> {
+    async fn ask(&self, request: &ModelRequest) -> std::result::Result<Attempt, Fault> {
         let profile = Profile::new(&self.name, &request.model, self.overlay(&request.model));
         let wire = self.protocol.request(request, &profile);
         let asked_at = Instant::now();
@@ -361,22 +328,31 @@ impl Inner {
             max_bytes: answer_limit(request),
             provider: profile.provider,
             family: profile.family,
-            accepts_cut_calls,
             skipped: Arc::clone(&self.skipped),
         };
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Adds the provider's models to the error of an unknown model.
+    /// Adds facts that the provider tells on request: its models to the error of an unknown model, and the size of the
+    /// window to the error of a conversation that is too long.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
-        let LlmError::UnknownModel(message) = error else {
-            return error;
-        };
         let profile = Profile::new(&self.name, model, self.overlay(model));
-        LlmError::UnknownModel(match self.endpoint.models(&*self.protocol, &profile).await {
-            Some(models) => format!("{message}; the provider offers: {models}"),
-            None => message,
-        })
+        let catalog = Catalog {
+            endpoint: &self.endpoint,
+            protocol: &*self.protocol,
+            profile: &profile,
+        };
+        match error {
+            LlmError::UnknownModel(message) => LlmError::UnknownModel(match catalog.names().await {
+                Some(names) => format!("{message}; the provider offers: {names}"),
+                None => message,
+            }),
+            LlmError::TooLong { message, window: None } => LlmError::TooLong {
+                message,
+                window: catalog.window(model).await,
+            },
+            error => error,
+        }
     }
 }
 

@@ -99,6 +99,9 @@ impl RunLoop<'_> {
         } else {
             "The model's answer reached its length limit before any text"
         };
-        format!("{cause}; calling it again with up to {larger} instead of {} tokens.", self.model.max_output_tokens)
+        format!(
+            "{cause}; calling it again with up to {larger} instead of {} tokens.",
+            self.model.max_output_tokens
+        )
     }
 }

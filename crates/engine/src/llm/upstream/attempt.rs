@@ -45,8 +45,6 @@ pub(super) struct Terms {
     /// Name of the provider and family of the model, for the data that the provider wants back.
     pub(super) provider: String,
     pub(super) family: String,
-    /// True if tool calls with incomplete arguments are part of the answer. Otherwise they are a failure.
-    pub(super) accepts_cut_calls: bool,
     /// Counts the pieces that were not understood.
     pub(super) skipped: Arc<AtomicU64>,
 }
@@ -57,11 +55,10 @@ pub(super) struct Attempt {
     reader: Box<dyn Reader>,
     pieces: Pieces,
     terms: Terms,
-    heard_at: Instant,
+    asked_at: Instant,
+    heard_at: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
     bytes: usize,
-    has_heard: bool,
-    has_event: bool,
     has_started: bool,
     is_complete: bool,
     is_over: bool,
@@ -71,7 +68,8 @@ pub(super) struct Attempt {
 /// Form of an answer. The first byte decides.
 enum Body {
     Unknown,
-    Events(Events),
+    /// An event stream, and the number of its events so far.
+    Events(Events, u64),
     Document(Vec<u8>),
 }
 
@@ -82,12 +80,11 @@ impl Attempt {
             body: Body::Unknown,
             reader,
             pieces: Pieces::default(),
-            heard_at: asked_at,
+            asked_at,
+            heard_at: None,
             alarm: Box::pin(sleep_until(asked_at + terms.timeouts.first_byte)),
             terms,
             bytes: 0,
-            has_heard: false,
-            has_event: false,
             has_started: false,
             is_complete: false,
             is_over: false,
@@ -112,7 +109,10 @@ impl Attempt {
                 return Step::End;
             }
             // The text that came with a failure is passed on first.
-            self.fault = self.advance().await.err();
+            self.fault = match self.advance().await {
+                Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
+                result => result.err(),
+            };
             let skipped = self.pieces.take_skipped();
             if skipped > 0 {
                 self.terms.skipped.fetch_add(skipped, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl Attempt {
 
     /// Reads the next event, or waits for more bytes.
     async fn advance(&mut self) -> Result<(), Fault> {
-        if let Body::Events(events) = &mut self.body
+        if let Body::Events(events, count) = &mut self.body
             && let Some(event) = events.next()
         {
             if event.is_mended {
@@ -168,7 +168,7 @@ impl Attempt {
             if matches!(data, Cow::Owned(_)) {
                 self.pieces.skip();
             }
-            self.has_event = true;
+            *count += 1;
             self.reader.event(event.name, &data, &mut self.pieces)?;
             return self.check_end();
         }
@@ -186,8 +186,7 @@ impl Attempt {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.heard_at = Instant::now();
-        self.has_heard |= !bytes.is_empty();
+        self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
             // The byte order mark and white space at the beginning mean nothing in both forms.
@@ -197,11 +196,11 @@ impl Attempt {
             bytes = &bytes[first..];
             self.body = match bytes[0] {
                 b'{' | b'[' => Body::Document(Vec::new()),
-                _ => Body::Events(Events::default()),
+                _ => Body::Events(Events::default(), 0),
             };
         }
         match &mut self.body {
-            Body::Events(events) => events
+            Body::Events(events, _) => events
                 .add(bytes)
                 .map_err(|_| Fault::passing("an event of the answer exceeds the size limit")),
             Body::Document(document) if document.len() + bytes.len() > MAX_DOCUMENT_BYTES => {
@@ -224,7 +223,7 @@ impl Attempt {
             (false, true) => timeouts.gap,
             (false, false) => timeouts.first_byte,
         };
-        let deadline = self.heard_at + limit;
+        let deadline = self.heard_at.unwrap_or(self.asked_at) + limit;
         if Instant::now() < deadline {
             self.alarm.as_mut().reset(deadline);
             return Ok(());
@@ -232,7 +231,7 @@ impl Attempt {
         if self.reader.is_complete() {
             return self.finish();
         }
-        let what = if self.has_heard {
+        let what = if self.heard_at.is_some() {
             "the provider stopped sending for"
         } else {
             "the provider sent nothing for"
@@ -243,15 +242,15 @@ impl Attempt {
     /// Handles the end of the connection.
     fn close(&mut self) -> Result<(), Fault> {
         match std::mem::replace(&mut self.body, Body::Unknown) {
-            Body::Events(mut events) => {
+            Body::Events(mut events, mut count) => {
                 if let Some(event) = events.last() {
-                    self.has_event = true;
+                    count += 1;
                     self.reader.event(event.name, &mend(event.data), &mut self.pieces)?;
                 }
                 if self.pieces.ending().is_some() {
                     return self.check_end();
                 }
-                if !self.has_event {
+                if count == 0 {
                     return Err(Fault::passing(
                         "the provider's answer is not an event stream; check the base URL",
                     ));
@@ -297,11 +296,10 @@ impl Attempt {
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;
-            if reason != EndReason::Length && !self.terms.accepts_cut_calls {
-                if self.pieces.waiting_calls().any(|call| is_cut(&call.arguments)) {
-                    self.pieces.drop_calls();
-                    return Err(Fault::Cut);
-                }
+            let is_cut = self.pieces.waiting_calls().any(|call| is_cut(&call.arguments));
+            if is_cut && reason != EndReason::Length {
+                self.pieces.drop_calls();
+                return Err(Fault::Broken("a tool call of the answer was cut off".to_owned()));
             }
         } else if !self.is_complete && self.reader.is_complete() {
             self.is_complete = true;

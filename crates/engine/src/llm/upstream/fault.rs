@@ -23,9 +23,6 @@ const MAX_QUOTE: usize = 500;
 /// Minimum length of a secret that is removed from texts. A shorter one also occurs in ordinary words.
 const MIN_SECRET: usize = 8;
 
-/// Explanation of [`Fault::Cut`].
-const CUT: &str = "a tool call of the answer was cut off";
-
 /// Failure of one attempt.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -36,8 +33,8 @@ pub(super) enum Fault {
         /// Pause that the provider requested; `None` if it requested none.
         retry_after: Option<Duration>,
     },
-    /// The arguments of a tool call are incomplete, although the provider reports the end of the answer.
-    Cut,
+    /// The answer broke in the middle of a tool call, of which nothing has been passed on. A few retries may succeed.
+    Broken(String),
     /// Permanent: a retry does not help.
     Final(LlmError),
 }
@@ -103,18 +100,16 @@ impl Fault {
     /// Returns the explanation.
     pub(super) fn message(self) -> String {
         match self {
-            Self::Passing { message, .. } => message,
-            Self::Cut => CUT.to_owned(),
+            Self::Passing { message, .. } | Self::Broken(message) => message,
             Self::Final(mut error) => std::mem::take(text_of(&mut error)),
         }
     }
 
-    /// Returns the explanation, to change it; `None` if it does not quote the provider.
-    fn text(&mut self) -> Option<&mut String> {
+    /// Returns the explanation, to change it.
+    fn text(&mut self) -> &mut String {
         match self {
-            Self::Passing { message, .. } => Some(message),
-            Self::Cut => None,
-            Self::Final(error) => Some(text_of(error)),
+            Self::Passing { message, .. } | Self::Broken(message) => message,
+            Self::Final(error) => text_of(error),
         }
     }
 }
@@ -260,9 +255,8 @@ impl Scrubber {
     /// Cleans the text of a failure. The secrets are removed first and the text is cut afterwards, so that no part of a
     /// secret remains at the cut.
     pub(super) fn clean(&self, mut fault: Fault) -> Fault {
-        if let Some(text) = fault.text() {
-            *text = self.quote(text);
-        }
+        let text = fault.text();
+        *text = self.quote(text);
         fault
     }
 

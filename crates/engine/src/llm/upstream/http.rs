@@ -21,10 +21,8 @@ use crate::{
 
 /// Maximum size in bytes of the body of a failed request and of a list of models.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Maximum time to read the body of a failed request, or the list of models.
-const BODY_TIME: Duration = Duration::from_secs(10);
-/// Maximum number of models that an error names.
-const MAX_MODELS: usize = 20;
+/// Maximum time to read the body of a failed request, or to request a document about the models.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The address of a provider.
 pub(super) struct Endpoint {
@@ -102,29 +100,26 @@ impl Endpoint {
         Err(Fault::of_status(status, &headers, &String::from_utf8_lossy(&body)))
     }
 
-    /// Returns names of models that the provider has, for an error; `None` if it does not list them.
-    pub(super) async fn models(&self, protocol: &dyn Protocol, profile: &Profile) -> Option<String> {
+    /// Requests a document below the base URL, or below the server's root if `is_root`. `None` if the provider has none.
+    pub(super) async fn get(
+        &self,
+        protocol: &dyn Protocol,
+        profile: &Profile,
+        path: &str,
+        is_root: bool,
+    ) -> Option<Value> {
         let mut headers = HeaderMap::new();
         self.authorize(protocol, profile, &mut headers);
-        let request = self.client.get(self.url("models", &[])).headers(headers).send();
+        let mut url = self.url(path, &[]);
+        if is_root {
+            url.set_path(path);
+        }
+        let request = self.client.get(url).headers(headers).send();
         let response = tokio::time::timeout(BODY_TIME, request).await.ok()?.ok()?;
         if response.status() != StatusCode::OK {
             return None;
         }
-        let list: Value = serde_json::from_slice(&read(response).await).ok()?;
-        let list = list.get("data").or_else(|| list.get("models")).unwrap_or(&list);
-        let names: Vec<&str> = list
-            .as_array()?
-            .iter()
-            .filter_map(|model| model["id"].as_str().or_else(|| model["name"].as_str()))
-            .map(|name| name.strip_prefix("models/").unwrap_or(name))
-            .collect();
-        let more = names.len().saturating_sub(MAX_MODELS);
-        let mut text = names[..names.len() - more].join(", ");
-        if more > 0 {
-            text = format!("{text} and {more} more");
-        }
-        (!names.is_empty()).then_some(text)
+        serde_json::from_slice(&read(response).await).ok()
     }
 
     fn authorize(&self, protocol: &dyn Protocol, profile: &Profile, headers: &mut HeaderMap) {

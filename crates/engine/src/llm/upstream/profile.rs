@@ -107,6 +107,7 @@ impl Overlay {
 
 /// The properties that a request to a model obeys, and that its answer is read with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
     /// Name of the provider in the configuration.
     pub(super) provider: String,

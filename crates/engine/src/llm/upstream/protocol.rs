@@ -67,6 +67,11 @@ pub(super) trait Reader: Send {
     /// A temporary failure if the answer is not complete.
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
 
+    /// Returns whether a part of a tool call has arrived.
+    fn has_calls(&self) -> bool {
+        false
+    }
+
     /// Returns whether the answer is complete, so that a broken connection no longer matters.
     fn is_complete(&self) -> bool;
 }

@@ -20,10 +20,20 @@ pub(super) struct Events {
     after_return: bool,
     name: String,
     data: String,
-    has_data: bool,
     is_mended: bool,
-    /// True if the event in `name` and `data` has been returned.
-    is_returned: bool,
+    state: State,
+}
+
+/// State of the event in `name` and `data`.
+#[derive(Default, PartialEq, Eq)]
+enum State {
+    /// No data has arrived.
+    #[default]
+    Empty,
+    /// Data has arrived.
+    Reading,
+    /// The event has been returned, so that the next one replaces it.
+    Returned,
 }
 
 /// One event.
@@ -56,7 +66,8 @@ impl Events {
 
     /// Returns the next complete event.
     pub(super) fn next(&mut self) -> Option<Event<'_>> {
-        if std::mem::take(&mut self.is_returned) {
+        if self.state == State::Returned {
+            self.state = State::Empty;
             self.name.clear();
             self.data.clear();
         }
@@ -75,7 +86,7 @@ impl Events {
         if self.start < end {
             self.take_line(end);
         }
-        self.has_data.then(|| self.event())
+        (self.state == State::Reading).then(|| self.event())
     }
 
     /// Returns the position of the end of the next line.
@@ -110,7 +121,7 @@ impl Events {
         self.after_return = self.buffer.get(end) == Some(&b'\r');
         self.start = (end + 1).min(self.buffer.len());
         if line.is_empty() {
-            if self.has_data {
+            if self.state == State::Reading {
                 return true;
             }
             self.name.clear();
@@ -134,13 +145,13 @@ impl Events {
                     self.name.clear();
                     self.name.push_str("error");
                 }
-                if self.has_data {
+                if self.state == State::Reading {
                     self.data.push('\n');
                 }
                 let text = String::from_utf8_lossy(value);
                 self.is_mended |= matches!(text, std::borrow::Cow::Owned(_));
                 self.data.push_str(&text);
-                self.has_data = true;
+                self.state = State::Reading;
             }
             _ => {}
         }
@@ -148,8 +159,7 @@ impl Events {
     }
 
     fn event(&mut self) -> Event<'_> {
-        self.has_data = false;
-        self.is_returned = true;
+        self.state = State::Returned;
         Event {
             name: if self.name.is_empty() { "message" } else { &self.name },
             data: &self.data,

@@ -257,6 +257,10 @@ impl Reader for ChatReader {
         Ok(())
     }
 
+    fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     fn is_complete(&self) -> bool {
         matches!(self.finish, Some((Finish::Ended(_), _)))
     }
