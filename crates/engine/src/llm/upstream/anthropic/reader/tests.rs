@@ -254,6 +254,6 @@ fn a_whole_message_is_read() {
 fn held_parts_are_limited() {
     let piece = "x".repeat(1024 * 1024);
     let mut events = vec![start(0, &bash("a", &json!({})))];
-    events.extend((0..6).map(|_| json_delta(0, &piece)));
+    events.extend((0..10).map(|_| json_delta(0, &piece)));
     assert!(failure(&events).message().contains("size limit"));
 }
