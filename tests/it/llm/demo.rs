@@ -64,6 +64,7 @@ impl Desk {
                 messages: self.messages.clone(),
                 tools: self.offered.iter().map(|name| spec(name)).collect(),
                 max_output_tokens: 8192,
+                ..question("")
             };
             let reply = ask(&Demo, request.clone()).await;
             assert_eq!(reply.end, Some(EndReason::Done));
