@@ -12,7 +12,7 @@ use runyard::llm::{ChatMessage, Demo, EndReason, ModelRequest, ToolRequest, Tool
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ask, bash_tool};
+use super::{ask, bash_tool, question};
 
 /// A workspace, the tools that are offered to the built-in model, and the conversation with the model.
 struct Desk {
