@@ -16,6 +16,9 @@ use crate::llm::{ToolRequest, ToolSpec};
 /// Fields of a call that the protocol defines. A provider wants all others back.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
+/// Maximum number of such fields of a call.
+const MAX_EXTRA: usize = 16;
+
 /// Assembles calls.
 pub(super) struct Calls {
     calls: Vec<Call>,
@@ -63,7 +66,6 @@ impl Calls {
         let id = text(&chunk["id"]);
         let name = function["name"].as_str().unwrap_or_default();
         let arguments = text(&function["arguments"]);
-        self.bytes += id.len() + name.len() + arguments.len();
         let position = self.position(index, &id, name, &arguments);
         if self.bytes > MAX_ARGUMENT_BYTES || position >= MAX_CALLS {
             return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
@@ -75,6 +77,7 @@ impl Calls {
             });
         }
         let call = &mut self.calls[position];
+        self.bytes -= call.bytes();
         if call.id.is_empty() {
             call.id.clone_from(&id);
         }
@@ -84,10 +87,12 @@ impl Calls {
             _ => call.arguments.push(&arguments),
         }
         for (field, value) in fields {
-            if !DEFINED.contains(&field.as_str()) && !value.is_null() {
+            let is_extra = !DEFINED.contains(&field.as_str()) && !value.is_null();
+            if is_extra && (call.extra.len() < MAX_EXTRA || call.extra.contains_key(field)) {
                 call.extra.insert(field.clone(), value.clone());
             }
         }
+        self.bytes += call.bytes();
         Ok(())
     }
 
@@ -99,6 +104,8 @@ impl Calls {
             None => id.is_empty() || call.id == id,
         });
         match known {
+            // A chunk with nothing but an unknown index continues a call. Only an id or a name starts one.
+            None if id.is_empty() && name.is_empty() && !self.calls.is_empty() => self.calls.len() - 1,
             Some(known) if !self.starts_another(&self.calls[known], index, id, name, arguments) => known,
             _ => self.calls.len(),
         }
@@ -178,6 +185,10 @@ impl Calls {
 }
 
 impl Call {
+    fn bytes(&self) -> usize {
+        self.id.len() + self.name.len() + self.arguments.as_str().len()
+    }
+
     /// Adds a name: the whole name, a piece of it, the name so far, or the same name again.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
@@ -300,6 +311,15 @@ mod tests {
                     chunk(None, "", "read", "{}"),
                 ],
                 &["call_0 bash {\"x\":1}", "call_1 read {}"],
+            ),
+            (
+                "an index that changes",
+                vec![
+                    chunk(Some(0), "a", "bash", "{}"),
+                    chunk(Some(0), "b", "read", ""),
+                    chunk(Some(1), "", "", "{\"x\":1}"),
+                ],
+                &["a bash {}", "b read {\"x\":1}"],
             ),
             (
                 "a missing name",
