@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::multipart::Form;
-use runyard::{config::Limits, v1};
+use runyard::{config::Limits, llm::ReasoningEffort, v1};
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
