@@ -237,17 +237,17 @@ impl Asking {
     /// error; `None` if the request is sent again at once in another form.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
-            && self.lessons < MAX_LESSONS
-            && self.inner.learn(&self.request.model, words)
+            && adapt::refuses_carried(words)
+            && adapt::forget_carried(&mut self.request)
         {
-            self.lessons += 1;
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
         if let Fault::Final(LlmError::Refused(words)) = &fault
-            && adapt::refuses_carried(words)
-            && adapt::forget_carried(&mut self.request)
+            && self.lessons < MAX_LESSONS
+            && self.inner.learn(&self.request.model, words)
         {
+            self.lessons += 1;
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }

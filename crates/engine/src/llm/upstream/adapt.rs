@@ -257,7 +257,9 @@ mod tests {
         ] {
             assert!(refuses_carried(words), "{words}");
         }
-        assert!(!refuses_carried("Function call is missing a thought_signature in functionCall parts."));
+        assert!(!refuses_carried(
+            "Function call is missing a thought_signature in functionCall parts."
+        ));
     }
 
     #[test]

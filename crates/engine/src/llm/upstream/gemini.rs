@@ -36,7 +36,11 @@ impl Protocol for Gemini {
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {
         let model = &request.model;
         let is_full = COLLECTIONS.iter().any(|prefix| model.starts_with(prefix));
-        let name = if is_full { model.clone() } else { format!("models/{model}") };
+        let name = if is_full {
+            model.clone()
+        } else {
+            format!("models/{model}")
+        };
         let (method, query) = if profile.stream {
             ("streamGenerateContent", vec![("alt", "sse".to_owned())])
         } else {

@@ -7,8 +7,12 @@ use super::{
     protocol::{MAX_ARGUMENT_BYTES, MAX_CARRIED_BYTES},
 };
 
-/// Maximum size in bytes of the parts that a reader holds besides text and reasoning.
-const MAX_HELD_BYTES: usize = MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
+/// Maximum size in bytes of the parts that a reader holds besides text and reasoning. Arguments can arrive twice: in
+/// pieces and whole.
+const MAX_HELD_BYTES: usize = 2 * MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
+
+/// Estimated size in bytes of a part without content.
+pub(super) const EMPTY_PART: usize = 256;
 
 /// Counts the bytes that a reader holds.
 #[derive(Default)]

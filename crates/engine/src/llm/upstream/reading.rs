@@ -7,11 +7,9 @@ use super::{
     profile::{Overlay, Profile, family},
     protocol::{Pieces, Reader},
 };
-use crate::llm::{
-    Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
-};
+use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
-/// What a reader has found in an answer.
+/// The parts of an answer that a reader has found.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// Text of the answer.

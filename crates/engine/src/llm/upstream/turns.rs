@@ -83,7 +83,11 @@ fn plain_id(id: &str) -> String {
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
         return id.to_owned();
     }
-    let kept: String = id.chars().take(MAX_ID / 2).map(|character| if is_plain(character) { character } else { '_' }).collect();
+    let kept: String = id
+        .chars()
+        .take(MAX_ID / 2)
+        .map(|character| if is_plain(character) { character } else { '_' })
+        .collect();
     format!("{kept}_{:016x}", hash(id))
 }
 
@@ -205,7 +209,10 @@ mod tests {
         assert_eq!(ids.note(&calls[0], Some("functions.bash:0")), "functions.bash:0");
         assert_eq!(ids.note(&calls[1], Some("functions.bash:0")), "b");
         assert_eq!(ids.note(&calls[2], None), "c");
-        assert_eq!((ids.of("a"), ids.of("b")), ("functions.bash:0".to_owned(), "b".to_owned()));
+        assert_eq!(
+            (ids.of("a"), ids.of("b")),
+            ("functions.bash:0".to_owned(), "b".to_owned())
+        );
     }
 
     #[test]

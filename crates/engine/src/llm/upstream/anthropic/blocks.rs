@@ -87,7 +87,13 @@ impl Block {
 
     /// Returns the call of the block; `number` counts the calls of the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
-        let field = |key: &str| self.start.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let field = |key: &str| {
+            self.start
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         ToolRequest {
             id: call_id(&field("id"), number),
             name: field("name"),
@@ -97,7 +103,10 @@ impl Block {
 
     /// Returns whether the block can be written from the engine's message, without the original.
     pub(super) fn is_plain(&self) -> bool {
-        let is_plain_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let is_plain_id = |id: &str| {
+            id.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
         match self.kind {
             Kind::Text => self.citations.is_empty(),
             Kind::Call => self.start.get("id").and_then(Value::as_str).is_none_or(is_plain_id),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     super::{
         fault::Fault,
-        held::Held,
+        held::{EMPTY_PART, Held},
         protocol::{Pieces, Reader},
         word::Word,
     },
@@ -122,7 +122,7 @@ impl Reader for MessageReader {
             },
             "content_block_start" => match frame.content_block {
                 Some(block) => {
-                    self.held.add(data.len())?;
+                    self.held.add(data.len() + EMPTY_PART)?;
                     self.start(frame.index, block, out);
                     Ok(())
                 }
@@ -209,14 +209,14 @@ impl MessageReader {
 
     fn delta(&mut self, index: Option<u64>, delta: Delta<'_>, out: &mut Pieces) -> Result<(), Fault> {
         if let Some(text) = delta.text {
-            self.block(index, Kind::Text, "text").text.push_str(&text);
+            self.block(index, Kind::Text, "text")?.text.push_str(&text);
             out.text(text);
         } else if let Some(text) = delta.thinking {
-            self.block(index, Kind::Thinking, "thinking").text.push_str(&text);
+            self.block(index, Kind::Thinking, "thinking")?.text.push_str(&text);
             out.reasoning(text);
         } else if let Some(signature) = delta.signature {
             self.held.add(signature.len())?;
-            let block = self.block(index, Kind::Thinking, "thinking");
+            let block = self.block(index, Kind::Thinking, "thinking")?;
             block.signature.push_str(&signature);
         } else if let Some(piece) = delta.partial_json {
             self.held.add(piece.len())?;
@@ -226,7 +226,7 @@ impl MessageReader {
             }
         } else if let Some(citation) = delta.citation {
             self.held.add(citation.to_string().len())?;
-            self.block(index, Kind::Text, "text").citations.push(citation);
+            self.block(index, Kind::Text, "text")?.citations.push(citation);
             out.skip();
         } else if delta.kind.is_none_or(|kind| !KNOWN_DELTAS.contains(&&*kind)) {
             if let Some(block) = self.find(index, |_| true) {
@@ -245,15 +245,19 @@ impl MessageReader {
     }
 
     /// Finds the block of a delta. If its start is missing, the block is created.
-    fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> &mut Block {
+    fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> Result<&mut Block, Fault> {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)
         });
-        let position = position.unwrap_or_else(|| {
-            self.blocks.push(Block::implied(index, name));
-            self.blocks.len() - 1
-        });
-        &mut self.blocks[position]
+        let position = match position {
+            Some(position) => position,
+            None => {
+                self.held.add(EMPTY_PART)?;
+                self.blocks.push(Block::implied(index, name));
+                self.blocks.len() - 1
+            }
+        };
+        Ok(&mut self.blocks[position])
     }
 
     fn take_end(&mut self, reason: Option<&str>, usage: Option<&Value>, out: &mut Pieces) -> Result<(), Fault> {
@@ -282,9 +286,7 @@ impl MessageReader {
         let carried: Vec<Value> = blocks
             .into_iter()
             // The length limit can cut thinking before its signature.
-            .filter(|block| {
-                reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty()
-            })
+            .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();
         if !carried.is_empty() {

@@ -38,7 +38,11 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     body.insert("max_tokens".to_owned(), json!(request.max_output_tokens));
     body.insert("stream".to_owned(), json!(profile.stream));
     if !request.system.trim().is_empty() {
-        let system = if profile.cache_markers { json!(system) } else { json!(request.system) };
+        let system = if profile.cache_markers {
+            json!(system)
+        } else {
+            json!(request.system)
+        };
         body.insert("system".to_owned(), system);
     }
     if !tools.is_empty() {
@@ -104,7 +108,9 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
 
 fn plain_blocks<'a>(text: &str, calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let text = (!text.trim().is_empty()).then(|| text_block(text));
-    text.into_iter().chain(calls.iter().map(|call| call_block(call, ids))).collect()
+    text.into_iter()
+        .chain(calls.iter().map(|call| call_block(call, ids)))
+        .collect()
 }
 
 fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {

@@ -113,7 +113,10 @@ fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::reading::{profile, request}, *};
+    use super::{
+        super::super::reading::{profile, request},
+        *,
+    };
 
     fn added(model: &str, effort: Option<ReasoningEffort>) -> Value {
         let mut request = request(model, Vec::new());
@@ -132,12 +135,24 @@ mod tests {
         let table = [
             ("claude-3-5-haiku-20241022", high, json!({})),
             ("claude-sonnet-4-5", None, json!({})),
-            ("claude-sonnet-4-5", high, json!({"thinking": {"type": "enabled", "budget_tokens": 5000}})),
+            (
+                "claude-sonnet-4-5",
+                high,
+                json!({"thinking": {"type": "enabled", "budget_tokens": 5000}}),
+            ),
             ("claude-sonnet-4-5", none, json!({"thinking": {"type": "disabled"}})),
-            ("glm-4.6", high, json!({"thinking": {"type": "enabled", "budget_tokens": 5000}})),
+            (
+                "glm-4.6",
+                high,
+                json!({"thinking": {"type": "enabled", "budget_tokens": 5000}}),
+            ),
             ("claude-opus-4-7", None, json!({})),
             ("claude-opus-4-7", none, json!({})),
-            ("claude-opus-4-7", high, json!({"thinking": shown, "output_config": {"effort": "high"}})),
+            (
+                "claude-opus-4-7",
+                high,
+                json!({"thinking": shown, "output_config": {"effort": "high"}}),
+            ),
             ("claude-opus-5-5", None, json!({"thinking": shown})),
             ("claude-opus-5-5", none, json!({"output_config": {"effort": "low"}})),
         ];

@@ -61,6 +61,11 @@ impl<'de> Visitor<'de> for PartVisitor {
 }
 
 impl Part {
+    /// Returns whether the part is only text.
+    pub(super) fn is_text(&self) -> bool {
+        self.call.is_none() && self.is_plain()
+    }
+
     /// Returns whether the part can be written from the engine's message, without the original.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());

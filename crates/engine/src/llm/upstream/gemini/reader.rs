@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     super::{
         fault::Fault,
-        held::{Held, call_id},
+        held::{EMPTY_PART, Held, call_id},
         protocol::{Pieces, Reader},
         word::Word,
     },
@@ -103,7 +103,10 @@ impl Reader for ContentReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if data.trim_start().starts_with('[') {
             return match serde_json::from_str::<Vec<Frame<'_>>>(data) {
-                Ok(frames) => frames.into_iter().try_for_each(|frame| self.frame(frame, data.len(), out)),
+                Ok(frames) => {
+                    let size = data.len() / frames.len().max(1);
+                    frames.into_iter().try_for_each(|frame| self.frame(frame, size, out))
+                }
                 Err(_) => {
                     // Gateways end the stream with `[DONE]`.
                     if data.trim() != "[DONE]" {
@@ -180,8 +183,11 @@ impl ContentReader {
                 continue;
             }
             let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
+            if parts.iter().any(|part| !part.is_text()) {
+                self.held.add(size + parts.len() * EMPTY_PART)?;
+            }
             for part in parts {
-                self.part(part, size, out)?;
+                self.part(part, out);
             }
             if let Some(reason) = candidate.finish_reason
                 && !matches!(&*reason, "" | "FINISH_REASON_UNSPECIFIED")
@@ -192,7 +198,7 @@ impl ContentReader {
         Ok(())
     }
 
-    fn part(&mut self, part: Part, size: usize, out: &mut Pieces) -> Result<(), Fault> {
+    fn part(&mut self, part: Part, out: &mut Pieces) {
         if let Some(text) = &part.text {
             if part.is_thought {
                 out.reasoning(text.as_str());
@@ -206,19 +212,14 @@ impl ContentReader {
         if !part.rest.is_empty() {
             out.skip();
         }
-        let is_text = part.call.is_none() && part.is_plain();
-        if !is_text {
-            self.held.add(size)?;
-        }
         match self.parts.last_mut() {
-            Some(last) if is_text && last.call.is_none() && last.is_plain() && last.is_thought == part.is_thought => {
+            Some(last) if part.is_text() && last.is_text() && last.is_thought == part.is_thought => {
                 last.text
                     .get_or_insert_default()
                     .push_str(part.text.as_deref().unwrap_or_default());
             }
             _ => self.parts.push(part),
         }
-        Ok(())
     }
 }
 
@@ -262,8 +263,16 @@ fn end(reason: &str) -> Ending {
     match reason {
         "STOP" => Ending::Good(EndReason::Done),
         "MAX_TOKENS" => Ending::Good(EndReason::Length),
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR"
-        | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => Ending::Good(EndReason::Refused),
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION" => Ending::Good(EndReason::Refused),
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"

@@ -24,13 +24,19 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
     let mut body = Map::new();
     if !request.system.trim().is_empty() {
-        body.insert("systemInstruction".to_owned(), json!({"parts": [{"text": request.system}]}));
+        body.insert(
+            "systemInstruction".to_owned(),
+            json!({"parts": [{"text": request.system}]}),
+        );
     }
     if !tools.is_empty() {
         let declarations: Vec<Value> = tools.iter().map(|tool| declaration(tool, profile)).collect();
         body.insert("tools".to_owned(), json!([{"functionDeclarations": declarations}]));
         if !may_call {
-            body.insert("toolConfig".to_owned(), json!({"functionCallingConfig": {"mode": "NONE"}}));
+            body.insert(
+                "toolConfig".to_owned(),
+                json!({"functionCallingConfig": {"mode": "NONE"}}),
+            );
         }
     }
     let mut generation = json!({"maxOutputTokens": request.max_output_tokens});

@@ -50,7 +50,8 @@ pub(super) fn open_api(schema: &Value) -> Value {
             ("const", Value::String(_)) => {
                 found.insert("enum".to_owned(), json!([value]));
             }
-            ("format", Value::String(format)) if fields.get("type").is_some_and(|name| name == "string") && !FORMATS.contains(&format.as_str()) => {}
+            ("format", Value::String(format))
+                if fields.get("type").is_some_and(|name| name == "string") && !FORMATS.contains(&format.as_str()) => {}
             _ if KNOWN.contains(&key.as_str()) => {
                 found.insert(key.clone(), value.clone());
             }

@@ -110,7 +110,11 @@ impl Item {
     /// Returns the call of the item; `number` counts the calls of the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
-        let own = if field("call_id").is_empty() { field("id") } else { field("call_id") };
+        let own = if field("call_id").is_empty() {
+            field("id")
+        } else {
+            field("call_id")
+        };
         ToolRequest {
             id: call_id(own, number),
             name: field("name").to_owned(),
@@ -175,7 +179,11 @@ impl Item {
     pub(super) fn reasoning(&self) -> String {
         let texts = |key: &str| -> Vec<&str> {
             let parts = self.value.get(key).and_then(Value::as_array);
-            parts.into_iter().flatten().filter_map(|part| part["text"].as_str()).collect()
+            parts
+                .into_iter()
+                .flatten()
+                .filter_map(|part| part["text"].as_str())
+                .collect()
         };
         let summary = texts("summary");
         let found = if summary.is_empty() { texts("content") } else { summary };

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     super::{
         fault::Fault,
-        held::Held,
+        held::{EMPTY_PART, Held},
         protocol::{Pieces, Reader},
         word::Word,
     },
@@ -94,37 +94,40 @@ impl Reader for ResponseReader {
         let kind = frame.kind.take();
         let kind = kind.as_deref().unwrap_or(name);
         match kind {
-            "response.output_text.delta" => self.text(frame, false, out),
+            "response.output_text.delta" => self.text(frame, out)?,
             "response.refusal.delta" => {
                 self.is_refusal = true;
-                self.text(frame, false, out);
+                self.text(frame, out)?;
             }
             "response.reasoning_summary_text.delta"
             | "response.reasoning_text.delta"
             | "response.reasoning_summary.delta"
-            | "response.reasoning.delta" => self.reasoning(frame, out),
+            | "response.reasoning.delta" => self.reasoning(frame, out)?,
             "response.function_call_arguments.delta" => {
-                self.held.add(data.len())?;
-                let item = self.item(Kind::Call, &frame);
-                item.arguments.push(frame.delta.as_deref().unwrap_or_default());
+                let delta = frame.delta.take().unwrap_or_default();
+                self.held.add(delta.len())?;
+                self.item(Kind::Call, &frame)?.arguments.push(&delta);
             }
             "response.output_item.added" | "response.output_item.done" => {
                 self.held.add(data.len())?;
                 let is_done = kind.ends_with("done");
                 if let Some(value) = frame.item {
-                    self.take_item(value, frame.output_index, is_done, out);
+                    self.take_item(value, frame.output_index, is_done, out)?;
                 }
             }
             "error" | "response.error" => {
                 return Err(Fault::reported(&serde_json::from_str(data).unwrap_or_default()));
             }
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled"
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
             | "response.done" => {
                 let word = kind.trim_start_matches("response.");
                 self.take_response(word, &frame.response.unwrap_or_default(), out)?;
                 return self.finish(out);
             }
-            _ => self.rare_event(kind, frame, out),
+            _ => return self.rare_event(kind, frame, out),
         }
         Ok(())
     }
@@ -136,7 +139,9 @@ impl Reader for ResponseReader {
         let status = body["status"].as_str().unwrap_or_default();
         let is_answer = body["output"].is_array() && matches!(status, "" | "completed" | "incomplete");
         if !is_answer {
-            return Err(Fault::passing(format!("the provider's response is not complete: {status}")));
+            return Err(Fault::passing(format!(
+                "the provider's response is not complete: {status}"
+            )));
         }
         self.take_response("done", body, out)
     }
@@ -157,7 +162,12 @@ impl Reader for ResponseReader {
         let items = std::mem::take(&mut self.items);
         if !items.iter().all(Item::is_plain) {
             let keeps_ids = items.iter().all(Item::is_readable);
-            out.carry(items.into_iter().filter_map(|item| item.into_carried(keeps_ids)).collect());
+            out.carry(
+                items
+                    .into_iter()
+                    .filter_map(|item| item.into_carried(keeps_ids))
+                    .collect(),
+            );
         }
         out.end(end);
         Ok(())
@@ -170,51 +180,82 @@ impl Reader for ResponseReader {
 
 impl ResponseReader {
     /// Returns the position of the item of an event, and creates the item if its first event is missing.
-    fn position(&mut self, kind: Kind, index: Option<u64>, id: &str, accepts: impl Fn(&Item) -> bool) -> usize {
+    fn position(
+        &mut self,
+        kind: Kind,
+        index: Option<u64>,
+        id: &str,
+        accepts: impl Fn(&Item) -> bool,
+    ) -> Result<usize, Fault> {
         let found = self
             .items
             .iter()
             .rposition(|item| item.kind == kind && accepts(item) && item.is_meant(index, id));
-        found.unwrap_or_else(|| {
-            self.items.push(Item::new(kind, index, id));
-            self.items.len() - 1
-        })
+        if let Some(position) = found {
+            return Ok(position);
+        }
+        self.held.add(EMPTY_PART)?;
+        self.items.push(Item::new(kind, index, id));
+        Ok(self.items.len() - 1)
     }
 
-    fn item(&mut self, kind: Kind, frame: &Frame<'_>) -> &mut Item {
+    fn item(&mut self, kind: Kind, frame: &Frame<'_>) -> Result<&mut Item, Fault> {
         let id = frame.item_id.as_deref().unwrap_or_default();
-        let position = self.position(kind, frame.output_index, id, |item| !item.is_done);
-        &mut self.items[position]
+        let position = self.position(kind, frame.output_index, id, |item| !item.is_done)?;
+        Ok(&mut self.items[position])
     }
 
-    /// Passes text on. A whole text is passed on only if no part of it was.
-    fn text(&mut self, frame: Frame<'_>, is_whole: bool, out: &mut Pieces) {
+    /// Returns whether the item of an event is complete, so that the event says nothing new.
+    fn is_done(&self, kind: Kind, frame: &Frame<'_>) -> bool {
+        let id = frame.item_id.as_deref().unwrap_or_default();
+        self.items
+            .iter()
+            .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
+    }
+
+    /// Notes that the text of a content part is passed on. Returns whether it is the first text of the part.
+    fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
-        let item = self.item(Kind::Message, &frame);
-        let is_new = !item.shown.contains(&part);
-        if is_new {
-            item.shown.push(part);
+        let item = self.item(Kind::Message, frame)?;
+        if item.shown.contains(&part) {
+            return Ok(false);
         }
-        if is_new || !is_whole {
-            out.text(frame.delta.or(frame.text).or(frame.refusal).unwrap_or_default());
-        }
+        item.shown.push(part);
+        self.held.add(EMPTY_PART)?;
+        Ok(true)
     }
 
-    fn reasoning(&mut self, frame: Frame<'_>, out: &mut Pieces) {
-        let item = self.item(Kind::Reasoning, &frame);
+    fn text(&mut self, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
+        self.note_text(&frame)?;
+        out.text(frame.delta.unwrap_or_default());
+        Ok(())
+    }
+
+    fn reasoning(&mut self, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
+        let item = self.item(Kind::Reasoning, &frame)?;
         if item.shown.is_empty() {
             item.shown.push(0);
         }
         out.reasoning(frame.delta.unwrap_or_default());
+        Ok(())
     }
 
     /// Reads the start or the end of an item.
-    fn take_item(&mut self, value: Map<String, Value>, index: Option<u64>, is_done: bool, out: &mut Pieces) {
+    fn take_item(
+        &mut self,
+        value: Map<String, Value>,
+        index: Option<u64>,
+        is_done: bool,
+        out: &mut Pieces,
+    ) -> Result<(), Fault> {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         // A start belongs to an item that exists only because its deltas came first.
-        let position = self.position(kind, index, &id, |item| if is_done { !item.is_done } else { item.is_implied() });
+        let position = self.position(kind, index, &id, |item| {
+            if is_done { !item.is_done } else { item.is_implied() }
+        })?;
         self.set(position, value, is_done, out);
+        Ok(())
     }
 
     fn set(&mut self, position: usize, value: Map<String, Value>, is_done: bool, out: &mut Pieces) {
@@ -237,28 +278,32 @@ impl ResponseReader {
     }
 
     /// Reads an event that does not carry a delta.
-    fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) {
+    fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
-            "response.output_text.done" => self.text(frame, true, out),
-            "response.refusal.done" => {
-                self.is_refusal = true;
-                self.text(frame, true, out);
+            "response.output_text.done" | "response.refusal.done" => {
+                self.is_refusal |= kind == "response.refusal.done";
+                if !self.is_done(Kind::Message, &frame) && self.note_text(&frame)? {
+                    out.text(frame.text.or(frame.refusal).unwrap_or_default());
+                }
             }
             "response.function_call_arguments.done" => {
-                let item = self.item(Kind::Call, &frame);
-                if let Some(name) = frame.name.as_deref() {
-                    item.set_name(name);
+                if !self.is_done(Kind::Call, &frame) {
+                    let item = self.item(Kind::Call, &frame)?;
+                    if let Some(name) = frame.name.as_deref() {
+                        item.set_name(name);
+                    }
+                    item.arguments.replace(frame.arguments.unwrap_or_default());
                 }
-                item.arguments.replace(frame.arguments.unwrap_or_default());
             }
             "response.reasoning_summary_part.added" => {
-                if !self.item(Kind::Reasoning, &frame).shown.is_empty() {
+                if !self.item(Kind::Reasoning, &frame)?.shown.is_empty() {
                     out.reasoning("\n\n");
                 }
             }
             _ if SILENT.contains(&kind) => {}
             _ => out.skip(),
         }
+        Ok(())
     }
 
     /// Reads the final response, and adds the items that no event had.
@@ -292,7 +337,11 @@ impl ResponseReader {
             ("completed" | "done", _) => EndReason::Done,
             ("incomplete", "max_output_tokens" | "max_tokens" | "length" | "") => EndReason::Length,
             ("incomplete", "content_filter") => EndReason::Refused,
-            _ => return Err(Fault::passing(format!("the provider ended the response as {status} {reason}").trim_end())),
+            _ => {
+                return Err(Fault::passing(
+                    format!("the provider ended the response as {status} {reason}").trim_end(),
+                ));
+            }
         });
         Ok(())
     }

@@ -52,9 +52,13 @@ fn failure(events: &[(&str, Value)]) -> Fault {
 
 #[test]
 fn thinking_and_calls_are_read_and_carried() {
-    let usage = json!({"input_tokens": 20, "cache_creation_input_tokens": 7, "cache_read_input_tokens": 5, "output_tokens": 1});
+    let usage =
+        json!({"input_tokens": 20, "cache_creation_input_tokens": 7, "cache_read_input_tokens": 5, "output_tokens": 1});
     let read = answer(&[
-        ("message_start", json!({"type": "message_start", "message": {"content": [], "usage": usage}})),
+        (
+            "message_start",
+            json!({"type": "message_start", "message": {"content": [], "usage": usage}}),
+        ),
         start(0, &json!({"type": "thinking", "thinking": "", "signature": ""})),
         delta(0, &json!({"type": "thinking_delta", "thinking": "hm"})),
         delta(0, &json!({"type": "signature_delta", "signature": "SIG"})),
@@ -69,7 +73,10 @@ fn thinking_and_calls_are_read_and_carried() {
         end("tool_use"),
         stop(),
     ]);
-    assert_eq!((read.text.as_str(), read.reasoning.as_str(), read.skipped), ("I look.", "hm", 0));
+    assert_eq!(
+        (read.text.as_str(), read.reasoning.as_str(), read.skipped),
+        ("I look.", "hm", 0)
+    );
     assert_eq!(read.calls(), [("toolu_1", "bash", "{\"command\":\"ls\"}")]);
     let usage = TokenUsage {
         input: 32,
@@ -126,8 +133,14 @@ fn plain_answers_carry_nothing() {
         end("tool_use"),
         stop(),
     ]);
-    assert_eq!((read.carried.as_ref(), read.calls()), (None, vec![("toolu_1", "bash", "{}")]));
-    let foreign = answer(&[start(0, &bash("functions.bash:0", &json!({"command": "ls"}))), end("tool_use")]);
+    assert_eq!(
+        (read.carried.as_ref(), read.calls()),
+        (None, vec![("toolu_1", "bash", "{}")])
+    );
+    let foreign = answer(&[
+        start(0, &bash("functions.bash:0", &json!({"command": "ls"}))),
+        end("tool_use"),
+    ]);
     assert_eq!(foreign.calls(), [("functions.bash:0", "bash", "{\"command\":\"ls\"}")]);
     assert!(foreign.carried.is_some(), "the engine replaces this id");
 }
@@ -137,9 +150,18 @@ fn imitators_may_leave_out_starts_indexes_and_types() {
     let read = answer(&[
         ("content_block_delta", json!({"delta": {"text": "Hi"}})),
         ("content_block_start", json!({"content_block": bash("a", &json!({}))})),
-        ("content_block_delta", json!({"delta": {"type": "input_json_delta", "partial_json": "{\"a\":1}"}})),
-        ("content_block_start", json!({"content_block": bash("b", &json!({"b": 2}))})),
-        ("message_delta", json!({"delta": {"stop_reason": "tool_use"}, "usage": {"input_tokens": 3, "output_tokens": 4}, "error": null})),
+        (
+            "content_block_delta",
+            json!({"delta": {"type": "input_json_delta", "partial_json": "{\"a\":1}"}}),
+        ),
+        (
+            "content_block_start",
+            json!({"content_block": bash("b", &json!({"b": 2}))}),
+        ),
+        (
+            "message_delta",
+            json!({"delta": {"stop_reason": "tool_use"}, "usage": {"input_tokens": 3, "output_tokens": 4}, "error": null}),
+        ),
     ]);
     assert_eq!(read.text, "Hi");
     assert_eq!(read.calls(), [("a", "bash", "{\"a\":1}"), ("b", "bash", "{\"b\":2}")]);
@@ -206,7 +228,10 @@ fn thinking_without_a_signature_is_not_carried_after_the_length_limit() {
     let thinking = delta(0, &json!({"type": "thinking_delta", "thinking": "hm"}));
     assert_eq!(answer(&[thinking.clone(), end("max_tokens")]).carried, None);
     let imitator = answer(&[thinking, end("end_turn")]);
-    assert_eq!(imitator.carried, Some(json!([{"type": "thinking", "thinking": "hm", "signature": ""}])));
+    assert_eq!(
+        imitator.carried,
+        Some(json!([{"type": "thinking", "thinking": "hm", "signature": ""}]))
+    );
 }
 
 #[test]
@@ -229,6 +254,6 @@ fn a_whole_message_is_read() {
 fn held_parts_are_limited() {
     let piece = "x".repeat(1024 * 1024);
     let mut events = vec![start(0, &bash("a", &json!({})))];
-    events.extend((0..6).map(|_| json_delta(0, &piece)));
+    events.extend((0..10).map(|_| json_delta(0, &piece)));
     assert!(failure(&events).message().contains("size limit"));
 }

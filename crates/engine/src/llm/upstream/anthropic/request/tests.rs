@@ -96,10 +96,18 @@ fn blocks_of_the_provider_return_unchanged() {
         result("call_1"),
     ]);
     let content = &body["messages"][1]["content"];
-    assert_eq!(content, &json!([blocks[0], blocks[1]]), "the engine dropped the second call");
+    assert_eq!(
+        content,
+        &json!([blocks[0], blocks[1]]),
+        "the engine dropped the second call"
+    );
     assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], "toolu_1");
 
-    let body = sent(vec![user("begin"), called("", &["a"], Some(("claude-opus-4", blocks))), result("a")]);
+    let body = sent(vec![
+        user("begin"),
+        called("", &["a"], Some(("claude-opus-4", blocks))),
+        result("a"),
+    ]);
     assert_eq!(body["messages"][1]["content"][0]["type"], "tool_use", "another family");
 }
 
@@ -108,7 +116,10 @@ fn a_request_without_tools_declares_the_called_ones() {
     let mut last = request(MODEL, vec![user("begin"), called("", &["a"], None), result("a")]);
     last.tools.clear();
     let body = body(&last, &profile(MODEL));
-    assert_eq!((&body["tools"][0]["name"], &body["tool_choice"]), (&json!("bash"), &json!({"type": "none"})));
+    assert_eq!(
+        (&body["tools"][0]["name"], &body["tool_choice"]),
+        (&json!("bash"), &json!({"type": "none"}))
+    );
     let first = super::body(&request(MODEL, vec![user("")]), &profile(MODEL));
     assert_eq!(first.get("tool_choice"), None);
     assert_eq!(first["messages"][0]["content"][0]["text"], "(no text)");

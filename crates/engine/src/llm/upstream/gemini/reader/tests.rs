@@ -29,13 +29,19 @@ fn signatures_are_carried_in_their_parts() {
         frame(&json!([{"text": "I think", "thought": true}]), None),
         frame(&json!([{"text": "I "}]), None),
         frame(&json!([{"text": "look."}]), None),
-        frame(&json!([{"functionCall": call, "thoughtSignature": "SIG-1"}, {"functionCall": second}]), None),
+        frame(
+            &json!([{"functionCall": call, "thoughtSignature": "SIG-1"}, {"functionCall": second}]),
+            None,
+        ),
         frame(&json!([{"text": "", "thoughtSignature": "SIG-2"}]), Some("STOP")),
     ]);
     assert_eq!((read.text.as_str(), read.reasoning.as_str()), ("I look.", "I think"));
     assert_eq!(
         read.calls(),
-        [("g1", "bash", "{\"command\":\"ls\"}"), ("call_1", "bash", "{\"command\":\"pwd\"}")]
+        [
+            ("g1", "bash", "{\"command\":\"ls\"}"),
+            ("call_1", "bash", "{\"command\":\"pwd\"}")
+        ]
     );
     assert_eq!((read.end, read.skipped), (Some(EndReason::Done), 0));
     assert_eq!(
@@ -54,7 +60,10 @@ fn parts_with_signatures_are_not_merged() {
     let read = answer(&[
         frame(&json!([{"text": "a", "thought_signature": "1"}]), None),
         frame(&json!([{"text": "b"}]), None),
-        frame(&json!([{"text": "c"}, {"text": "t", "thought": true, "thoughtSignature": "2"}]), Some("STOP")),
+        frame(
+            &json!([{"text": "c"}, {"text": "t", "thought": true, "thoughtSignature": "2"}]),
+            Some("STOP"),
+        ),
     ]);
     assert_eq!(
         read.carried,
@@ -73,7 +82,10 @@ fn plain_answers_carry_nothing() {
         frame(&json!([{"text": "hm", "thought": true}, {"text": "Hi"}]), None),
         frame(&json!([{"functionCall": call}]), Some("STOP")),
     ]);
-    assert_eq!((read.carried.as_ref(), read.calls()), (None, vec![("call_0", "bash", "{}")]));
+    assert_eq!(
+        (read.carried.as_ref(), read.calls()),
+        (None, vec![("call_0", "bash", "{}")])
+    );
 }
 
 #[test]
@@ -143,7 +155,10 @@ fn errors_are_failures_wherever_they_appear() {
     for events in [
         vec![("message", error.clone())],
         vec![("message", json!([error]))],
-        vec![frame(&json!([{"text": "Hi"}]), Some("STOP")), ("message", error.clone())],
+        vec![
+            frame(&json!([{"text": "Hi"}]), Some("STOP")),
+            ("message", error.clone()),
+        ],
     ] {
         let fault = failure(&events);
         assert!(matches!(fault, Fault::Passing { .. }), "{fault:?}");

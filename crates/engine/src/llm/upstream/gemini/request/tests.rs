@@ -41,7 +41,8 @@ fn parts_of_the_provider_return_unchanged() {
         ])
     );
     assert_eq!(body["systemInstruction"], json!({"parts": [{"text": "Be brief."}]}));
-    let declaration = json!({"name": "bash", "description": "Runs a command.", "parametersJsonSchema": {"type": "object"}});
+    let declaration =
+        json!({"name": "bash", "description": "Runs a command.", "parametersJsonSchema": {"type": "object"}});
     assert_eq!(body["tools"], json!([{"functionDeclarations": [declaration]}]));
     assert_eq!(body["generationConfig"], json!({"maxOutputTokens": 1000}));
 }
@@ -51,7 +52,10 @@ fn calls_of_other_models_get_the_documented_placeholder() {
     let conversation = || vec![user("begin"), called("", &["a", "b"], None), result("a"), result("b")];
     for model in ["gemini-3-flash-preview", "gemini-flash-latest"] {
         let parts = &sent(model, conversation())["contents"][1]["parts"];
-        assert_eq!(parts[0]["thoughtSignature"], "skip_thought_signature_validator", "{model}");
+        assert_eq!(
+            parts[0]["thoughtSignature"], "skip_thought_signature_validator",
+            "{model}"
+        );
         assert_eq!(parts[1].get("thoughtSignature"), None);
     }
     let old = sent("gemini-2.5-flash", conversation());
@@ -66,9 +70,15 @@ fn a_dropped_call_is_left_out_and_a_found_one_is_added() {
         {"functionCall": {"name": "bash"}, "thoughtSignature": "SIG"},
         {"functionCall": {"name": "bash"}},
     ]);
-    let last = sent(model, vec![user("begin"), called("", &[], Some((model, parts.clone())))]);
+    let last = sent(
+        model,
+        vec![user("begin"), called("", &[], Some((model, parts.clone())))],
+    );
     assert_eq!(last["contents"].as_array().unwrap().len(), 1);
-    let found = sent(model, vec![user("begin"), called("", &["a", "b", "c"], Some((model, parts)))]);
+    let found = sent(
+        model,
+        vec![user("begin"), called("", &["a", "b", "c"], Some((model, parts)))],
+    );
     assert_eq!(found["contents"][1]["parts"].as_array().unwrap().len(), 3);
 }
 
@@ -82,12 +92,36 @@ fn each_version_is_told_in_its_own_form_how_much_to_think() {
     };
     for (model, effort, expected) in [
         ("gemini-2.0-flash", ReasoningEffort::High, Value::Null),
-        ("gemini-2.5-flash", ReasoningEffort::None, json!({"thinkingBudget": 0, "includeThoughts": false})),
-        ("gemini-2.5-pro", ReasoningEffort::None, json!({"thinkingBudget": 128, "includeThoughts": true})),
-        ("gemini-2.5-pro", ReasoningEffort::High, json!({"thinkingBudget": 5000, "includeThoughts": true})),
-        ("gemini-3-flash", ReasoningEffort::None, json!({"thinkingLevel": "minimal", "includeThoughts": true})),
-        ("gemini-3-pro", ReasoningEffort::Minimal, json!({"thinkingLevel": "low", "includeThoughts": true})),
-        ("gemini-flash-latest", ReasoningEffort::High, json!({"thinkingLevel": "high", "includeThoughts": true})),
+        (
+            "gemini-2.5-flash",
+            ReasoningEffort::None,
+            json!({"thinkingBudget": 0, "includeThoughts": false}),
+        ),
+        (
+            "gemini-2.5-pro",
+            ReasoningEffort::None,
+            json!({"thinkingBudget": 128, "includeThoughts": true}),
+        ),
+        (
+            "gemini-2.5-pro",
+            ReasoningEffort::High,
+            json!({"thinkingBudget": 5000, "includeThoughts": true}),
+        ),
+        (
+            "gemini-3-flash",
+            ReasoningEffort::None,
+            json!({"thinkingLevel": "minimal", "includeThoughts": true}),
+        ),
+        (
+            "gemini-3-pro",
+            ReasoningEffort::Minimal,
+            json!({"thinkingLevel": "low", "includeThoughts": true}),
+        ),
+        (
+            "gemini-flash-latest",
+            ReasoningEffort::High,
+            json!({"thinkingLevel": "high", "includeThoughts": true}),
+        ),
     ] {
         assert_eq!(thinking(model, effort), expected, "{model} {effort:?}");
     }

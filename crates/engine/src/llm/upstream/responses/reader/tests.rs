@@ -18,11 +18,17 @@ fn text(text: &str) -> (&'static str, Value) {
 }
 
 fn added(index: u32, item: &Value) -> (&'static str, Value) {
-    event("response.output_item.added", json!({"output_index": index, "item": item}))
+    event(
+        "response.output_item.added",
+        json!({"output_index": index, "item": item}),
+    )
 }
 
 fn done(index: u32, item: &Value) -> (&'static str, Value) {
-    event("response.output_item.done", json!({"output_index": index, "item": item}))
+    event(
+        "response.output_item.done",
+        json!({"output_index": index, "item": item}),
+    )
 }
 
 fn completed(output: &Value) -> (&'static str, Value) {
@@ -75,24 +81,42 @@ fn reasoning_text_and_calls_are_read_and_carried_in_order() {
         )
     };
     let read = answer(&[
-        event("response.created", json!({"response": {"status": "in_progress", "error": null}})),
+        event(
+            "response.created",
+            json!({"response": {"status": "in_progress", "error": null}}),
+        ),
         added(0, &json!({"type": "reasoning", "id": "rs_1", "summary": []})),
-        event("response.reasoning_summary_part.added", json!({"output_index": 0, "summary_index": 0})),
-        event("response.reasoning_summary_text.delta", json!({"output_index": 0, "delta": "hm"})),
+        event(
+            "response.reasoning_summary_part.added",
+            json!({"output_index": 0, "summary_index": 0}),
+        ),
+        event(
+            "response.reasoning_summary_text.delta",
+            json!({"output_index": 0, "delta": "hm"}),
+        ),
         done(0, &reasoning()),
         added(1, &json!({"type": "message", "id": "msg_1", "content": []})),
         text("I "),
         text("look."),
-        event("response.output_text.done", json!({"output_index": 1, "content_index": 0, "text": "I look."})),
+        event(
+            "response.output_text.done",
+            json!({"output_index": 1, "content_index": 0, "text": "I look."}),
+        ),
         done(1, &message()),
         added(2, &open),
         arguments("{\"command\":"),
         arguments("\"ls\"}"),
-        event("response.function_call_arguments.done", json!({"output_index": 2, "arguments": "{\"command\":\"ls\"}"})),
+        event(
+            "response.function_call_arguments.done",
+            json!({"output_index": 2, "arguments": "{\"command\":\"ls\"}"}),
+        ),
         done(2, &call()),
         completed(&json!([reasoning(), message(), call()])),
     ]);
-    assert_eq!((read.text.as_str(), read.reasoning.as_str(), read.skipped), ("I look.", "hm", 0));
+    assert_eq!(
+        (read.text.as_str(), read.reasoning.as_str(), read.skipped),
+        ("I look.", "hm", 0)
+    );
     assert_eq!(read.calls(), [("call_1", "bash", "{\"command\":\"ls\"}")]);
     let usage = TokenUsage {
         input: 50,
@@ -108,8 +132,18 @@ fn imitators_may_send_only_the_items_or_only_the_response() {
     let output = json!([reasoning(), message(), call()]);
     for events in [
         vec![completed(&output)],
-        vec![done(0, &reasoning()), done(1, &message()), done(2, &call()), completed(&json!([]))],
-        vec![done(0, &reasoning()), done(1, &message()), done(2, &call()), completed(&output)],
+        vec![
+            done(0, &reasoning()),
+            done(1, &message()),
+            done(2, &call()),
+            completed(&json!([])),
+        ],
+        vec![
+            done(0, &reasoning()),
+            done(1, &message()),
+            done(2, &call()),
+            completed(&output),
+        ],
         vec![text("I look."), completed(&output)],
         vec![
             event("response.output_text.delta", json!({"delta": "I look."})),
@@ -117,7 +151,11 @@ fn imitators_may_send_only_the_items_or_only_the_response() {
         ],
     ] {
         let read = answer(&events);
-        assert_eq!((read.text.as_str(), read.reasoning.as_str()), ("I look.", "hm"), "{events:?}");
+        assert_eq!(
+            (read.text.as_str(), read.reasoning.as_str()),
+            ("I look.", "hm"),
+            "{events:?}"
+        );
         assert_eq!(read.calls(), [("call_1", "bash", "{\"command\":\"ls\"}")]);
     }
 }
@@ -140,11 +178,23 @@ fn known_endings_end_an_answer() {
             json!({"response": {"status": "incomplete", "incomplete_details": {"reason": reason}, "output": []}}),
         )
     };
-    assert_eq!(answer(&[text("Hi"), incomplete("max_output_tokens")]).end, Some(EndReason::Length));
-    assert_eq!(answer(&[text("Hi"), incomplete("content_filter")]).end, Some(EndReason::Refused));
-    assert!(matches!(failure(&[text("Hi"), incomplete("new_reason")]), Fault::Passing { .. }));
+    assert_eq!(
+        answer(&[text("Hi"), incomplete("max_output_tokens")]).end,
+        Some(EndReason::Length)
+    );
+    assert_eq!(
+        answer(&[text("Hi"), incomplete("content_filter")]).end,
+        Some(EndReason::Refused)
+    );
+    assert!(matches!(
+        failure(&[text("Hi"), incomplete("new_reason")]),
+        Fault::Passing { .. }
+    ));
     assert!(matches!(failure(&[text("Hi")]), Fault::Passing { .. }));
-    let refusal = event("response.refusal.delta", json!({"output_index": 0, "delta": "I can't."}));
+    let refusal = event(
+        "response.refusal.delta",
+        json!({"output_index": 0, "delta": "I can't."}),
+    );
     let read = answer(&[refusal, completed(&json!([]))]);
     assert_eq!((read.text.as_str(), read.end), ("I can't.", Some(EndReason::Refused)));
 }
@@ -155,7 +205,13 @@ fn errors_are_failures_wherever_they_appear() {
     for events in [
         vec![event("error", error.clone())],
         vec![event("error", json!({"error": error}))],
-        vec![text("Hi"), event("response.failed", json!({"response": {"status": "failed", "error": error}}))],
+        vec![
+            text("Hi"),
+            event(
+                "response.failed",
+                json!({"response": {"status": "failed", "error": error}}),
+            ),
+        ],
         vec![event("response.completed", json!({"response": {"error": error}}))],
         vec![event("response.failed", json!({"response": {"status": "failed"}}))],
     ] {
@@ -182,6 +238,15 @@ fn unknown_events_and_items_are_skipped_and_carried() {
 fn a_whole_response_is_read() {
     let body = json!({"object": "response", "status": "completed", "output": [message(), call()], "error": null});
     let read = read_whole(ResponseReader::default(), &body).unwrap();
-    assert_eq!((read.text.as_str(), read.calls.len(), read.end), ("I look.", 1, Some(EndReason::Done)));
-    assert!(read_whole(ResponseReader::default(), &json!({"object": "response", "status": "queued"})).is_err());
+    assert_eq!(
+        (read.text.as_str(), read.calls.len(), read.end),
+        ("I look.", 1, Some(EndReason::Done))
+    );
+    assert!(
+        read_whole(
+            ResponseReader::default(),
+            &json!({"object": "response", "status": "queued"})
+        )
+        .is_err()
+    );
 }

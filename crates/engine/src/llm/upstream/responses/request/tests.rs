@@ -13,7 +13,12 @@ fn sent(messages: Vec<ChatMessage>) -> Value {
 
 #[test]
 fn a_conversation_becomes_a_list_of_items() {
-    let body = sent(vec![user("begin"), called("I look.", &["a", "bad"], None), result("a"), result("bad")]);
+    let body = sent(vec![
+        user("begin"),
+        called("I look.", &["a", "bad"], None),
+        result("a"),
+        result("bad"),
+    ]);
     let arguments = "{\"command\":\"ls\"}";
     assert_eq!(
         body["input"],
@@ -30,7 +35,10 @@ fn a_conversation_becomes_a_list_of_items() {
         (&body["instructions"], &body["store"], &body["stream"]),
         (&json!("Be brief."), &json!(false), &json!(true))
     );
-    assert_eq!((&body["max_output_tokens"], &body["tools"][0]["strict"]), (&json!(1000), &json!(false)));
+    assert_eq!(
+        (&body["max_output_tokens"], &body["tools"][0]["strict"]),
+        (&json!(1000), &json!(false))
+    );
     assert_eq!(body["include"], json!(["reasoning.encrypted_content"]));
 }
 
@@ -48,10 +56,21 @@ fn items_of_the_provider_return_unchanged_and_in_order() {
     assert_eq!(body["input"][3]["call_id"], "own_1");
 
     let last = sent(vec![user("begin"), called("", &[], Some((MODEL, items.clone())))]);
-    assert_eq!(last["input"].as_array().unwrap().len(), 1, "the provider refuses reasoning without its item");
+    assert_eq!(
+        last["input"].as_array().unwrap().len(),
+        1,
+        "the provider refuses reasoning without its item"
+    );
 
-    let text = sent(vec![user("begin"), called("Done.", &["call_1"], Some((MODEL, items))), result("call_1")]);
-    assert_eq!((&text["input"][1], &text["input"][2]["role"]), (&reasoning, &json!("assistant")));
+    let text = sent(vec![
+        user("begin"),
+        called("Done.", &["call_1"], Some((MODEL, items))),
+        result("call_1"),
+    ]);
+    assert_eq!(
+        (&text["input"][1], &text["input"][2]["role"]),
+        (&reasoning, &json!("assistant"))
+    );
 }
 
 #[test]
@@ -69,5 +88,8 @@ fn a_request_without_tools_declares_the_called_ones() {
     let mut last = request(MODEL, vec![user("begin"), called("", &["a"], None), result("a")]);
     last.tools.clear();
     let body = body(&last, &profile(MODEL));
-    assert_eq!((&body["tools"][0]["name"], &body["tool_choice"]), (&json!("bash"), &json!("none")));
+    assert_eq!(
+        (&body["tools"][0]["name"], &body["tool_choice"]),
+        (&json!("bash"), &json!("none"))
+    );
 }
