@@ -104,6 +104,8 @@ impl Calls {
             None => id.is_empty() || call.id == id,
         });
         match known {
+            // A chunk with nothing but an unknown index continues a call. Only an id or a name starts one.
+            None if id.is_empty() && name.is_empty() && !self.calls.is_empty() => self.calls.len() - 1,
             Some(known) if !self.starts_another(&self.calls[known], index, id, name, arguments) => known,
             _ => self.calls.len(),
         }
@@ -309,6 +311,15 @@ mod tests {
                     chunk(None, "", "read", "{}"),
                 ],
                 &["call_0 bash {\"x\":1}", "call_1 read {}"],
+            ),
+            (
+                "an index that changes",
+                vec![
+                    chunk(Some(0), "a", "bash", "{}"),
+                    chunk(Some(0), "b", "read", ""),
+                    chunk(Some(1), "", "", "{\"x\":1}"),
+                ],
+                &["a bash {}", "b read {\"x\":1}"],
             ),
             (
                 "a missing name",

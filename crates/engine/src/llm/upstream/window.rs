@@ -78,7 +78,7 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,
         r"context size \((\d+)",
         r"context size (?:of|is) (\d+)",
-        r"context length(?: is| of|:) (?:only )?(\d+)",
+        r"context length(?: is| of|:)? \(?(?:only )?(\d+)",
         r"context window (?:is|of) (\d+)",
         r"context window size \(?(\d+)",
         r"context window limit (?:is|of) (\d+)",

@@ -137,6 +137,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("try again later", Kind::Busy),
     ("temporarily unavailable", Kind::Busy),
     // Requests.
+    ("unexpected endpoint", Kind::Refused),
     ("permission_error", Kind::Credentials),
     ("permission_denied", Kind::Credentials),
     ("invalid_request_error", Kind::Refused),
