@@ -28,8 +28,8 @@ ANSWER = {"text": 64, "long": 512, "forced": 512}
 
 def configuration(providers):
     text = 'limits = "off"\n'
-    for name, url in providers.items():
-        text += f'[providers.{name}]\nkind = "openai"\nbase_url = "{url}"\napi_key = "a-key-that-nobody-checks"\n'
+    for name, server in providers.items():
+        text += f'[providers.{name}]\nkind = "openai"\nbase_url = "{server.url}"\napi_key = "{server.key}"\n'
     for provider in providers:
         for name, extra in MODELS.items():
             fields = ", ".join(f"{key} = {json.dumps(value)}" for key, value in extra.items())
@@ -112,7 +112,7 @@ class WithRealModels(unittest.TestCase):
         cls.litellm = LiteLLM(cls.llama)
         cls.addClassCleanup(cls.litellm.close)
         cls.litellm.wait()
-        providers = {"llama": cls.llama.url, "litellm": cls.litellm.url}
+        providers = {"llama": cls.llama, "litellm": cls.litellm}
         cls.server = Server(configuration=configuration(providers))
         cls.addClassCleanup(cls.server.close)
         cls.token = cls.server.caller()
