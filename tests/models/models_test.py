@@ -43,7 +43,13 @@ input_price = 1.0
 output_price = 1.0
 extra_body = {{ {fields} }}
 """
-    return text
+    return f"""{text}[[tiers]]
+name = "free"
+models = ["*"]
+default_model = "llama/text"
+max_upload_bytes = 10000000
+credits_granted = 300
+"""
 
 
 class Watch:
