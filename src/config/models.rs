@@ -34,7 +34,7 @@ pub struct Model {
     pub cached_input_price: Option<f64>,
     /// Price of a million answer tokens in US dollars.
     pub output_price: f64,
-    /// How much the model reasons, unless a run says it; the provider's default if absent.
+    /// Reasoning effort of the model, unless a run has its own; the provider's default if absent.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields to add to each request body.
     #[serde(default)]

@@ -43,7 +43,7 @@ pub struct NewMessage {
     pub content: String,
     /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
-    /// What the provider wants back with the message.
+    /// Data that the provider wants back with the message.
     pub carried: Option<Carried>,
     /// Id of the call that a tool message answers.
     pub tool_call_id: Option<String>,

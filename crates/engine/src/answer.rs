@@ -72,7 +72,7 @@ pub(super) struct Answer {
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
-    /// What the provider wants back with the answer; `None` if nothing.
+    /// Data that the provider wants back with the answer; `None` if nothing.
     pub(super) carried: Option<Carried>,
     /// Token usage reported by the provider; `None` if it reported none.
     pub(super) usage: Option<TokenUsage>,

@@ -39,7 +39,7 @@ pub struct Model {
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
-    /// How much the model reasons, for requests that do not say it; `None` for the provider's default.
+    /// Reasoning effort of requests that have none; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields to add to each request body.
     pub extra_body: Map<String, Value>,
@@ -89,7 +89,7 @@ pub struct Provider {
     /// Fields to add to every request body. They replace fields of the same name.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
-    /// How much the models should reason, unless a model or run has its own setting.
+    /// Reasoning effort of the models, unless a model or run has its own setting.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Maximum time in seconds to the first token; 120 by default, and 600 for a provider with a private address.
     pub first_token_seconds: Option<u64>,

@@ -128,7 +128,7 @@ pub struct Job {
     pub model: ModelLimits,
     /// The complete system prompt, as [`prompt::Prompt`] assembles it.
     pub system_prompt: String,
-    /// How much the model should reason; `None` for the model's default.
+    /// Reasoning effort of the model; `None` for the model's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// The thread so far, oldest message first, including the run's own earlier steps. Answers of this run that broke
     /// off are not part of it.

@@ -29,13 +29,13 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
-    /// How much the model should reason before it answers; `None` for the provider's default.
+    /// Reasoning effort of the model; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields to add to the provider's request body. They replace fields of the same name.
     pub extra_body: serde_json::Map<String, Value>,
 }
 
-/// How much a model should reason before it answers.
+/// Amount of reasoning of a model before it answers.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ReasoningEffort {
@@ -72,7 +72,7 @@ impl ReasoningEffort {
     }
 }
 
-/// What a provider hung on an answer and wants back with it: reasoning, signatures, its own call ids.
+/// Data that a provider attached to an answer and wants back with it: reasoning, signatures, its own call ids.
 ///
 /// Only the protocol that made the value reads it. It is stored with the message and sent only to the same provider and
 /// model family.
@@ -100,7 +100,7 @@ pub enum ChatMessage {
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
-        /// What the provider wants back with this message; `None` if nothing.
+        /// Data that the provider wants back with this message; `None` if nothing.
         carried: Option<Carried>,
     },
     /// The result of a tool call.
@@ -154,7 +154,7 @@ pub enum ModelEvent {
     ToolCall(ToolRequest),
     /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
-    /// What the provider wants back with this answer; at most once, before the end.
+    /// Data that the provider wants back with this answer; at most once, before the end.
     Carried(Carried),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),

@@ -68,7 +68,7 @@ pub struct NewRun {
     pub mode: Mode,
     /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
-    /// How much the model should reason; `None` for the model's default.
+    /// Reasoning effort of the model; `None` for the model's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,

@@ -78,7 +78,7 @@ async fn an_answer_that_breaks_off_is_requested_again_with_a_notice() {
         played.lines(),
         [
             "say delta \"Half\"",
-            "record message \"Half\" partial + usage 13/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED",
+            "record message \"Half\" partial + usage 63/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED",
             "say delta \"Whole.\"",
             "leave message \"Whole.\" + usage 10/5"
         ]
@@ -99,7 +99,7 @@ async fn reasoning_that_breaks_off_is_requested_again_without_a_message() {
     assert!(
         played
             .log
-            .has("record usage 13/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED")
+            .has("record usage 63/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED")
     );
 }
 
