@@ -52,37 +52,36 @@ struct Content {
 
 /// Numbers of tokens so far.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct Counts {
-    #[serde(alias = "prompt_token_count")]
-    prompt_token_count: Option<u64>,
-    #[serde(alias = "tool_use_prompt_token_count")]
-    tool_use_prompt_token_count: Option<u64>,
-    #[serde(alias = "candidates_token_count")]
-    candidates_token_count: Option<u64>,
-    #[serde(alias = "thoughts_token_count")]
-    thoughts_token_count: Option<u64>,
-    #[serde(alias = "cached_content_token_count")]
-    cached_content_token_count: Option<u64>,
+    #[serde(rename = "promptTokenCount", alias = "prompt_token_count")]
+    prompt: Option<u64>,
+    #[serde(rename = "toolUsePromptTokenCount", alias = "tool_use_prompt_token_count")]
+    tool_use: Option<u64>,
+    #[serde(rename = "candidatesTokenCount", alias = "candidates_token_count")]
+    candidates: Option<u64>,
+    #[serde(rename = "thoughtsTokenCount", alias = "thoughts_token_count")]
+    thoughts: Option<u64>,
+    #[serde(rename = "cachedContentTokenCount", alias = "cached_content_token_count")]
+    cached: Option<u64>,
 }
 
 impl Counts {
     fn update(&mut self, newer: &Self) {
         let raise = |count: &mut Option<u64>, newer: Option<u64>| *count = (*count).max(newer);
-        raise(&mut self.prompt_token_count, newer.prompt_token_count);
-        raise(&mut self.tool_use_prompt_token_count, newer.tool_use_prompt_token_count);
-        raise(&mut self.candidates_token_count, newer.candidates_token_count);
-        raise(&mut self.thoughts_token_count, newer.thoughts_token_count);
-        raise(&mut self.cached_content_token_count, newer.cached_content_token_count);
+        raise(&mut self.prompt, newer.prompt);
+        raise(&mut self.tool_use, newer.tool_use);
+        raise(&mut self.candidates, newer.candidates);
+        raise(&mut self.thoughts, newer.thoughts);
+        raise(&mut self.cached, newer.cached);
     }
 
     fn total(&self) -> Option<TokenUsage> {
         let sum = |one: Option<u64>, other: Option<u64>| one.unwrap_or(0).saturating_add(other.unwrap_or(0));
-        let is_given = self.prompt_token_count.or(self.candidates_token_count).is_some();
-        is_given.then(|| TokenUsage {
-            input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            output: sum(self.candidates_token_count, self.thoughts_token_count),
-            cached_input: self.cached_content_token_count.unwrap_or(0),
+        self.prompt.or(self.candidates).map(|_| TokenUsage {
+            input: sum(self.prompt, self.tool_use),
+            output: sum(self.candidates, self.thoughts),
+            cached_input: self.cached.unwrap_or(0),
         })
     }
 }
@@ -102,19 +101,7 @@ pub(super) struct ContentReader {
 impl Reader for ContentReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if data.trim_start().starts_with('[') {
-            return match serde_json::from_str::<Vec<Frame<'_>>>(data) {
-                Ok(frames) => {
-                    let size = data.len() / frames.len().max(1);
-                    frames.into_iter().try_for_each(|frame| self.frame(frame, size, out))
-                }
-                Err(_) => {
-                    // Gateways end the stream with `[DONE]`.
-                    if data.trim() != "[DONE]" {
-                        out.skip();
-                    }
-                    Ok(())
-                }
-            };
+            return self.list(data, out);
         }
         match serde_json::from_str::<Frame<'_>>(data) {
             Ok(frame) => self.frame(frame, data.len(), out),
@@ -173,6 +160,18 @@ impl Reader for ContentReader {
 }
 
 impl ContentReader {
+    /// Reads a list of events. Gateways also end the stream with `[DONE]`, which is no list.
+    fn list(&mut self, data: &str, out: &mut Pieces) -> Result<(), Fault> {
+        if let Ok(frames) = serde_json::from_str::<Vec<Frame<'_>>>(data) {
+            let size = data.len() / frames.len().max(1);
+            return frames.into_iter().try_for_each(|frame| self.frame(frame, size, out));
+        }
+        if data.trim() != "[DONE]" {
+            out.skip();
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, frame: Frame<'_>, size: usize, out: &mut Pieces) -> Result<(), Fault> {
         if let Some(error) = frame.error.filter(|error| !error.is_null()) {
             return Err(Fault::reported(&error));
