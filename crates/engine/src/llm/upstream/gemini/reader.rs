@@ -26,7 +26,7 @@ struct Frame<'a> {
     #[serde(default, alias = "prompt_feedback")]
     prompt_feedback: Option<Value>,
     #[serde(default, alias = "usage_metadata")]
-    usage_metadata: Option<Counts>,
+    usage_metadata: Option<Value>,
     #[serde(default)]
     error: Option<Value>,
 }
@@ -51,29 +51,35 @@ struct Content {
 }
 
 /// Numbers of tokens so far.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 struct Counts {
-    #[serde(rename = "promptTokenCount", alias = "prompt_token_count")]
     prompt: Option<u64>,
-    #[serde(rename = "toolUsePromptTokenCount", alias = "tool_use_prompt_token_count")]
     tool_use: Option<u64>,
-    #[serde(rename = "candidatesTokenCount", alias = "candidates_token_count")]
     candidates: Option<u64>,
-    #[serde(rename = "thoughtsTokenCount", alias = "thoughts_token_count")]
     thoughts: Option<u64>,
-    #[serde(rename = "cachedContentTokenCount", alias = "cached_content_token_count")]
     cached: Option<u64>,
 }
 
 impl Counts {
-    fn update(&mut self, newer: &Self) {
-        let raise = |count: &mut Option<u64>, newer: Option<u64>| *count = (*count).max(newer);
-        raise(&mut self.prompt, newer.prompt);
-        raise(&mut self.tool_use, newer.tool_use);
-        raise(&mut self.candidates, newer.candidates);
-        raise(&mut self.thoughts, newer.thoughts);
-        raise(&mut self.cached, newer.cached);
+    /// Reads counts. A number that is missing or that is no count leaves the earlier one.
+    fn read(&mut self, usage: &Value) {
+        let raise = |count: &mut Option<u64>, key: &str, other: &str| {
+            let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
+            *count = (*count).max(newer);
+        };
+        raise(&mut self.prompt, "promptTokenCount", "prompt_token_count");
+        raise(
+            &mut self.tool_use,
+            "toolUsePromptTokenCount",
+            "tool_use_prompt_token_count",
+        );
+        raise(&mut self.candidates, "candidatesTokenCount", "candidates_token_count");
+        raise(&mut self.thoughts, "thoughtsTokenCount", "thoughts_token_count");
+        raise(
+            &mut self.cached,
+            "cachedContentTokenCount",
+            "cached_content_token_count",
+        );
     }
 
     fn total(&self) -> Option<TokenUsage> {
@@ -179,8 +185,8 @@ impl ContentReader {
         if let Some(feedback) = &frame.prompt_feedback {
             check_prompt(feedback)?;
         }
-        if let Some(counts) = &frame.usage_metadata {
-            self.usage.update(counts);
+        if let Some(usage) = &frame.usage_metadata {
+            self.usage.read(usage);
         }
         for candidate in frame.candidates.into_iter().flatten() {
             if candidate.index.unwrap_or(0) != 0 {
