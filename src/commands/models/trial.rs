@@ -80,19 +80,24 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, event: ModelEvent, since: Duration) {
+        if matches!(
+            event,
+            ModelEvent::Text(_) | ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)
+        ) {
+            self.first_token.get_or_insert(since);
+        }
         match event {
-            ModelEvent::Retried { message } => return remark(&one_line(&message)),
+            ModelEvent::Retried { message } => remark(&one_line(&message)),
             ModelEvent::Text(text) => {
                 self.chunks += 1;
                 self.text.push_str(&text);
             }
             ModelEvent::Reasoning(text) => self.reasoning_bytes += text.len(),
             ModelEvent::ToolCall(call) => self.calls.push(call),
-            ModelEvent::Usage(usage) => return self.usage = Some(usage),
-            ModelEvent::Carried(carried) => return self.carried = Some(carried),
-            ModelEvent::End(end) => return self.end = Some(end),
+            ModelEvent::Usage(usage) => self.usage = Some(usage),
+            ModelEvent::Carried(carried) => self.carried = Some(carried),
+            ModelEvent::End(end) => self.end = Some(end),
         }
-        self.first_token.get_or_insert(since);
     }
 
     /// The failure, if the answer failed or has no end.
