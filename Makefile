@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-databases clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-databases clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
 
 test-databases: ## Test every supported version of PostgreSQL, and PgBouncer (half an hour); PARTS="18 pooler" for some
 	@scripts/databases.sh $(PARTS)
+
+test-models: ## Test the program with llama.cpp and LiteLLM (a release build, then five minutes)
+	cargo build --locked --release --bin runyard
+	tests/models/run.sh
 
 fuzz: ## Fuzz the parsers of untrusted input, 30 seconds each (the first build takes about ten minutes)
 	@scripts/fuzz.sh

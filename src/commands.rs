@@ -4,11 +4,13 @@
 //! wrong usage (set by clap), 130 interrupted.
 
 mod agents;
+mod checks;
 mod completions;
 mod connection;
 mod doctor;
 mod man;
 mod migrate;
+mod models;
 mod output;
 mod run;
 mod serve;
@@ -49,6 +51,7 @@ enum Command {
     Agents(agents::Agents),
     Token(token::Token),
     Tier(tier::Tier),
+    Models(models::Models),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
     Completions(completions::Completions),
@@ -91,6 +94,7 @@ fn execute(cli: Cli) -> Result<Outcome> {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
         }
+        Command::Models(models) => client_runtime()?.block_on(models.execute(&settings)),
         Command::Doctor(doctor) => client_runtime()?.block_on(doctor.execute(&settings)),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),

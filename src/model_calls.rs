@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use serde_json::Map;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -101,6 +102,8 @@ fn request(call: OneOffCall<'_>) -> ModelRequest {
         messages: vec![ChatMessage::User { text: call.message }],
         tools: Vec::new(),
         max_output_tokens: call.max_output_tokens,
+        reasoning_effort: None,
+        extra_body: Map::new(),
     }
 }
 
@@ -144,7 +147,7 @@ impl PartialAnswer {
                     self.has_begun = true;
                     return true;
                 }
-                Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
+                Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_) | ModelEvent::Carried(_)) => {}
                 Err(fault) => {
                     // The provider's own text is not logged, because it may quote the request.
                     tracing::warn!(purpose, kind = fault.kind(), "a one-off model call failed");

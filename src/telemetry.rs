@@ -30,9 +30,9 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // `genai` is off because it logs provider answers, which may repeat prompts. Notices of PostgreSQL are off because
-    // PostgreSQL would report at each start of the server that the migrations table exists.
-    let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
+    // Notices of PostgreSQL are off because PostgreSQL would report at each start of the server that the migrations
+    // table exists.
+    let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
             "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
@@ -62,6 +62,10 @@ pub const RUNS_STARTED: &str = "runyard_runs_started_total";
 pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
 /// Counter of durable events.
 pub const EVENTS: &str = "runyard_events_total";
+/// Counter of repeated model calls, by provider.
+pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
+/// Counter of pieces of model answers that were not understood, by provider.
+pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
 /// Gauge of runs that are executed or watched in this process.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
@@ -77,6 +81,11 @@ pub fn start_metrics() {
         describe_counter!(RUNS_STARTED, "Started runs");
         describe_counter!(RUNS_ENDED, "Ended runs, by status");
         describe_counter!(EVENTS, "Events written to the database");
+        describe_counter!(MODEL_RETRIES, "Repeated model calls, by provider");
+        describe_counter!(
+            SKIPPED_PIECES,
+            "Pieces of model answers that were skipped or repaired, by provider"
+        );
         describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
     }
 }

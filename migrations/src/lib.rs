@@ -12,6 +12,7 @@ mod m0006_growth;
 mod m0007_counts;
 mod m0009_installation;
 mod m0010_states;
+mod m0011_models;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_counts::Migration),
             Box::new(m0009_installation::Migration),
             Box::new(m0010_states::Migration),
+            Box::new(m0011_models::Migration),
         ]
     }
 }

@@ -14,11 +14,10 @@ use std::{
 
 use clap::Args;
 use rustix::process::Resource;
-use serde::Serialize;
 
 use super::{
     Outcome,
-    output::{Output, one_line},
+    checks::{Check, Report, Verdict},
     settings::{Settings, absolute},
 };
 use crate::{
@@ -49,45 +48,6 @@ pub(super) struct Doctor {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    Warn,
-    Bad,
-}
-
-#[derive(Debug, Serialize)]
-struct Check {
-    name: &'static str,
-    verdict: Verdict,
-    message: String,
-}
-
-impl Check {
-    fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::Ok,
-            message: message.into(),
-        }
-    }
-
-    fn warn(name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Warn,
-            ..Self::ok(name, message)
-        }
-    }
-
-    fn bad(name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Bad,
-            ..Self::ok(name, message)
-        }
-    }
-}
-
 impl Doctor {
     pub(super) async fn execute(&self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("off"))?;
@@ -95,22 +55,11 @@ impl Doctor {
             Ok(config) => examine(&config).await,
             Err(error) => vec![Check::bad("configuration", error.message())],
         };
-        let mut out = Output::new();
+        let mut report = Report::new(self.json);
         for check in &checks {
-            let line = if self.json {
-                serde_json::to_string(check).unwrap_or_default()
-            } else {
-                let verdict = match check.verdict {
-                    Verdict::Ok => "ok  ",
-                    Verdict::Warn => "warn",
-                    Verdict::Bad => "bad ",
-                };
-                format!("{verdict}  {}: {}", check.name, one_line(&check.message))
-            };
-            out.line(&line)?;
+            report.print(check)?;
         }
-        let is_bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
-        Ok(if is_bad { Outcome::Failure } else { Outcome::Success })
+        Ok(report.outcome())
     }
 }
 

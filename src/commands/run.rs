@@ -18,6 +18,7 @@ use runyard_client::Client;
 
 use crate::{
     error::{Error, Result},
+    llm::ReasoningEffort,
     v1::{RunStatus, StartRunRequest, StartRunResponse, run_event::Event},
 };
 use view::View;
@@ -43,6 +44,9 @@ pub(super) struct Run {
     /// Tools the agent may use: all of them (code) or none (chat).
     #[arg(long, value_enum, default_value_t = Mode::Code)]
     mode: Mode,
+    /// Reasoning effort of the model [default: the setting of the model].
+    #[arg(long, value_name = "EFFORT", value_parser = ReasoningEffort::ALL.map(ReasoningEffort::as_str))]
+    reasoning_effort: Option<String>,
     /// Save the files that the run creates to this folder.
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
@@ -116,6 +120,7 @@ impl Run {
             agent_id: self.agent.clone().unwrap_or_default(),
             model_name: self.model.clone().unwrap_or_default(),
             mode: self.mode.as_str().to_owned(),
+            reasoning_effort: self.reasoning_effort.clone().unwrap_or_default(),
             files,
             ..StartRunRequest::default()
         }

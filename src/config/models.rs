@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind};
+use runyard_engine::llm::ReasoningEffort;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{Config, place::Mistake};
 use crate::error::{Code, Error, Result};
@@ -28,8 +30,15 @@ pub struct Model {
     pub max_output_tokens: u32,
     /// Price of a million prompt tokens in US dollars.
     pub input_price: f64,
+    /// Price of a million prompt tokens that the provider reads from its cache, in US dollars; `input_price` by default.
+    pub cached_input_price: Option<f64>,
     /// Price of a million answer tokens in US dollars.
     pub output_price: f64,
+    /// Reasoning effort of the model, unless a run has its own; the provider's default if absent.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to each request body.
+    #[serde(default)]
+    pub extra_body: Map<String, Value>,
 }
 
 fn default_provider() -> String {
@@ -44,6 +53,8 @@ impl Config {
             aliases: model.aliases.clone(),
             provider: model.provider.clone(),
             upstream: model.upstream.clone(),
+            reasoning_effort: model.reasoning_effort,
+            extra_body: model.extra_body.clone(),
         });
         runyard_engine::Config {
             providers: self.providers.clone(),
@@ -119,7 +130,12 @@ pub(super) fn check<'c>(
                 format!("the model {name} uses the provider {provider}, which is not configured"),
             );
         }
-        for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
+        let cached = model.cached_input_price.unwrap_or_default();
+        for (key, price) in [
+            ("input_price", model.input_price),
+            ("cached_input_price", cached),
+            ("output_price", model.output_price),
+        ] {
             if !price.is_finite() || price < 0.0 {
                 return wrong(key, format!("the price of {} must be 0 or more", model.name));
             }

@@ -31,7 +31,7 @@ pub async fn charge(
 ) -> Result<()> {
     let tx = queue::begin(app, account_id, "ledger.aside").await?;
     ensure::lock(&tx, account_id).await?;
-    let cost = price.cost(usage.input, usage.output);
+    let cost = price.cost_of(usage);
     let taken = match book {
         Book::Wallet => {
             let left = wallet::lock(app, &tx, account_id).await?;

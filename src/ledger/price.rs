@@ -1,6 +1,6 @@
 //! Prices of model calls. [`Price::find`] and [`Price::recorded`] read the configuration; all other functions are pure.
 
-use crate::{app::App, config::Limits, config::Model};
+use crate::{app::App, config::Limits, config::Model, llm::TokenUsage};
 
 /// Factor that converts US dollars per million tokens to millionths of a credit per token: one dollar is 100 credits.
 const MICRO_PER_TOKEN: f64 = 100.0;
@@ -9,6 +9,7 @@ const MICRO_PER_TOKEN: f64 = 100.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
     input: f64,
+    cached_input: f64,
     output: f64,
 }
 
@@ -25,29 +26,43 @@ impl Price {
     /// Finds the price at which usage is recorded, even if the account is not charged. Returns `None` if the built-in
     /// model answers, which has no cost.
     pub fn recorded(app: &App, model: &Model) -> Option<Self> {
-        (!app.llm.is_demo(&model.name)).then_some(Self {
-            input: model.input_price * MICRO_PER_TOKEN,
-            output: model.output_price * MICRO_PER_TOKEN,
-        })
+        (!app.llm.is_demo(&model.name)).then(|| Self::listed(model))
     }
 
     /// The price in the model table. `None` if the model is free.
     pub fn of(model: &Model) -> Option<Self> {
-        (model.input_price > 0.0 || model.output_price > 0.0).then_some(Self {
-            input: model.input_price * MICRO_PER_TOKEN,
-            output: model.output_price * MICRO_PER_TOKEN,
-        })
+        (model.input_price > 0.0 || model.output_price > 0.0).then(|| Self::listed(model))
     }
 
-    /// Cost of a call in millionths of a credit, rounded up. Saturates instead of overflowing.
+    fn listed(model: &Model) -> Self {
+        Self {
+            input: model.input_price * MICRO_PER_TOKEN,
+            cached_input: model.cached_input_price.unwrap_or(model.input_price) * MICRO_PER_TOKEN,
+            output: model.output_price * MICRO_PER_TOKEN,
+        }
+    }
+
+    /// Cost of a call in millionths of a credit, rounded up. Tokens that the provider read from its cache have their own
+    /// price. Saturates instead of overflowing.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         reason = "a cast of a float saturates, and counts above 2^52 do not occur"
     )]
-    pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
-        let cost = (input_tokens as f64 * self.input + output_tokens as f64 * self.output).ceil();
+    pub fn cost_of(self, usage: TokenUsage) -> i64 {
+        let cached = usage.cached_input.min(usage.input);
+        let input = (usage.input - cached) as f64 * self.input + cached as f64 * self.cached_input;
+        let cost = (input + usage.output as f64 * self.output).ceil();
         (cost as i64).max(0)
+    }
+
+    /// Cost of a call in millionths of a credit if the provider's cache has nothing of the prompt.
+    pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
+        self.cost_of(TokenUsage {
+            input: input_tokens,
+            output: output_tokens,
+            cached_input: 0,
+        })
     }
 
     /// Maximum number of output tokens that an amount pays for in addition to the prompt.
@@ -73,6 +88,7 @@ mod tests {
 
     const PRICE: Price = Price {
         input: 30.0,
+        cached_input: 3.0,
         output: 120.0,
     };
 
@@ -82,6 +98,7 @@ mod tests {
         assert_eq!(
             Price {
                 input: 0.1,
+                cached_input: 0.1,
                 output: 0.0
             }
             .cost(1, 0),
@@ -92,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn cached_tokens_have_their_own_price() {
+        let usage = |input, cached_input| TokenUsage {
+            input,
+            output: 5,
+            cached_input,
+        };
+        assert_eq!(PRICE.cost_of(usage(10, 0)), 900);
+        assert_eq!(PRICE.cost_of(usage(10, 8)), 684);
+        assert_eq!(PRICE.cost_of(usage(10, 99)), 630);
+    }
+
+    #[test]
     fn the_amount_left_after_the_prompt_pays_for_output() {
         assert_eq!(PRICE.affordable_output(900, 10), 5);
         assert_eq!(PRICE.affordable_output(899, 10), 4);
@@ -99,6 +128,7 @@ mod tests {
         assert_eq!(PRICE.affordable_output(0, 10), 0);
         let free_answers = Price {
             input: 1.0,
+            cached_input: 1.0,
             output: 0.0,
         };
         assert_eq!(free_answers.affordable_output(20, 10), u64::MAX);

@@ -7,7 +7,10 @@ use tracing::{info, warn};
 
 use super::{Run, Status, journal::Spent};
 use crate::{
-    engine::{MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN, MODEL_UNAVAILABLE},
+    engine::{
+        MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_QUOTA_EXHAUSTED, MODEL_REFUSED, MODEL_STREAM_BROKEN,
+        MODEL_UNAVAILABLE, MODEL_UNKNOWN,
+    },
     error::Code,
 };
 
@@ -53,12 +56,14 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
 
 /// Returns whether an operator rather than the caller has to act on a failure.
 fn is_ours(error_code: &str) -> bool {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 9] = [
         MODEL_CREDENTIALS_REFUSED,
         MODEL_EMPTY_ANSWER,
+        MODEL_QUOTA_EXHAUSTED,
         MODEL_REFUSED,
         MODEL_STREAM_BROKEN,
         MODEL_UNAVAILABLE,
+        MODEL_UNKNOWN,
         Code::Internal.as_str(),
         Code::Unavailable.as_str(),
     ];

@@ -65,6 +65,8 @@ pub struct Model {
     pub model_used: String,
     /// Memory setting of the run; `None` if the request had none.
     pub memory_enabled: Option<bool>,
+    /// Name of the reasoning effort; `None` if the request had none.
+    pub reasoning_effort: Option<String>,
     /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
     /// BLAKE3 hash of the request, which a retry with the same key must match.

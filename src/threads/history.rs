@@ -52,7 +52,7 @@ pub async fn load(
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
-    for row in rows {
+    for row in without_repeated(rows, run_id) {
         let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
         match role {
             MessageRole::Assistant => {
@@ -64,6 +64,8 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
+                    // A value that cannot be read is left out: the provider then gets the message in its general form.
+                    carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,
                 });
@@ -88,6 +90,28 @@ pub async fn load(
         messages: conversation,
         interrupted: open,
     })
+}
+
+/// Removes answers that broke off and were requested again. An answer that broke off stays only if it is the last
+/// message of an earlier run.
+fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
+    let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
+    for row in rows {
+        if kept
+            .last()
+            .is_some_and(|last| last.partial && last.run_id == row.run_id)
+        {
+            kept.pop();
+        }
+        kept.push(row);
+    }
+    if kept
+        .last()
+        .is_some_and(|last| last.partial && last.run_id == Some(run_id))
+    {
+        kept.pop();
+    }
+    kept
 }
 
 fn calls(row: &Message) -> Result<Vec<ToolRequest>> {

@@ -15,6 +15,7 @@ use crate::{
     accounts::{Scope, of},
     db::Tx,
     error::{Error, Result},
+    llm::Carried,
     v1::MessageRole,
 };
 
@@ -42,6 +43,8 @@ pub struct NewMessage {
     pub content: String,
     /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
+    /// Data that the provider wants back with the message.
+    pub carried: Option<Carried>,
     /// Id of the call that a tool message answers.
     pub tool_call_id: Option<String>,
     /// Names of the message's files in the workspace.
@@ -60,6 +63,7 @@ impl NewMessage {
             role,
             content,
             tool_calls: Vec::new(),
+            carried: None,
             tool_call_id: None,
             files: Vec::new(),
             is_error: false,
@@ -81,21 +85,20 @@ pub struct Belongs {
 /// Builds the row of a new message.
 ///
 /// # Errors
-/// INTERNAL if a list cannot be written as JSON.
+/// INTERNAL if a part cannot be written as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
-    let list = |value: serde_json::Result<serde_json::Value>| {
-        value.map_err(|error| Error::internal("the message could not be encoded", error))
-    };
+    let wrong = |error: serde_json::Error| Error::internal("the message could not be encoded", error);
     let files = if new.files.is_empty() {
         None
     } else {
-        Some(list(serde_json::to_value(&new.files))?)
+        Some(serde_json::to_value(&new.files).map_err(wrong)?)
     };
     let calls = if new.tool_calls.is_empty() {
         None
     } else {
-        Some(list(serde_json::to_value(&new.tool_calls))?)
+        Some(serde_json::to_value(&new.tool_calls).map_err(wrong)?)
     };
+    let carried = new.carried.as_ref().map(serde_json::to_string);
     Ok(Model {
         id: new.id,
         account_id: belongs.account_id,
@@ -105,6 +108,7 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
         role: i16::try_from(i32::from(new.role)).unwrap_or_default(),
         content: new.content,
         tool_calls: calls,
+        carried: carried.transpose().map_err(wrong)?,
         tool_call_id: new.tool_call_id,
         files,
         is_error: new.is_error,
@@ -260,5 +264,6 @@ async fn read(
 
 fn size(row: &Model) -> usize {
     let json = |json: &Option<serde_json::Value>| json.as_ref().map_or(0, |json| json.to_string().len());
-    row.content.len() + json(&row.tool_calls) + json(&row.files)
+    let carried = row.carried.as_ref().map_or(0, String::len);
+    row.content.len() + json(&row.tool_calls) + json(&row.files) + carried
 }

@@ -56,6 +56,8 @@ pub mod message {
         pub content: String,
         /// Tool calls of the model: a JSON list of id, name and arguments.
         pub tool_calls: Option<Json>,
+        /// Data that the provider wants back with the message: JSON as text. Only the engine reads it; no API shows it.
+        pub carried: Option<String>,
         /// Id of the call that a tool message answers.
         pub tool_call_id: Option<String>,
         /// Names of the message's files in the workspace: a JSON list.

@@ -26,7 +26,9 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
-    id, projects,
+    id,
+    llm::ReasoningEffort,
+    projects,
     runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode},
     v1,
 };
@@ -244,6 +246,13 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         "chat" => Mode::Chat,
         _ => return Err(Error::invalid_field("mode", "mode must be \"code\" or \"chat\"")),
     };
+    let reasoning_effort = match asked.reasoning_effort.as_str() {
+        "" => None,
+        name => Some(ReasoningEffort::find(name).ok_or_else(|| {
+            let names = ReasoningEffort::ALL.map(ReasoningEffort::as_str).join(", ");
+            Error::invalid_field("reasoning_effort", format!("reasoning_effort must be one of {names}"))
+        })?),
+    };
     let present = |text: String| if text.is_empty() { None } else { Some(text) };
     Ok(NewRun {
         prompt: asked.prompt,
@@ -254,6 +263,7 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         model: present(asked.model_name),
         mode,
         memory_enabled: asked.memory_enabled,
+        reasoning_effort,
         files: asked
             .files
             .iter()
@@ -302,6 +312,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         model_name: run.model_used,
         mode: run.mode,
         memory_enabled: run.memory_enabled,
+        reasoning_effort: run.reasoning_effort,
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {
             error_code,

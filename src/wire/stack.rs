@@ -204,6 +204,9 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
             "metrics require a super admin or the metrics token",
         ));
     }
+    for (provider, count) in pages.app.llm.skipped_pieces() {
+        metrics::counter!(telemetry::SKIPPED_PIECES, "provider" => provider.to_owned()).absolute(count);
+    }
     metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod doctor;
+mod models;
 
 use std::{
     io::Write,
@@ -53,6 +54,7 @@ fn help_lists_the_commands() {
         "agents",
         "token",
         "tier",
+        "models",
         "doctor",
         "migrate",
         "RUNYARD_DATA_DIR",

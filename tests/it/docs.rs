@@ -5,9 +5,11 @@ use std::{fmt::Write, fs, path::Path};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use runyard::{
+    config::Config,
     contract::DESCRIPTORS,
     engine::CODES,
     error::Code,
+    llm::Models,
     wire::{fault::http_status, status::grpc_code},
 };
 
@@ -83,10 +85,12 @@ fn the_page_of_the_configuration_is_up_to_date() {
          | variable | key |\n|---|---|\n{}\n\
          `RUNYARD_OPENAI_BASE_URL`, `RUNYARD_OPENAI_API_KEY` and `RUNYARD_OPENAI_MODEL` create or change the provider named\n\
          `default`, which serves every model that names no provider. A provider in a configuration file:\n\n\
-         ```toml\n[providers.default]\nkind = \"openai\"                        # or \"anthropic\", \"gemini\"\n\
+         ```toml\n[providers.default]\nkind = \"openai\"                        # or \"responses\", \"anthropic\", \"gemini\"\n\
          base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
+         [Models](models.md) has a block for each common provider, all settings of providers and models, and what to do when a\n\
+         run fails. `runyard models test NAME` tests a model.\n\n\
          Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`, `auth.issuer_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
@@ -133,6 +137,21 @@ fn variables() -> String {
         writeln!(table, "| `{variable}` | `{key}` |").unwrap();
         table
     })
+}
+
+/// Each block of the page is a complete configuration.
+#[test]
+fn the_examples_in_the_page_of_models_are_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");
+    let page = fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).collect();
+    assert!(blocks.len() > 13);
+    for block in blocks {
+        let (block, _) = block.split_once("```").unwrap();
+        let config = Config::parse("docs/models.md", block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        let models = Models::new(&config.engine());
+        assert!(models.is_ok(), "{:?}: {block}", models.err());
+    }
 }
 
 #[test]

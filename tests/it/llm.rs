@@ -1,15 +1,16 @@
-//! Models: providers behind genai, the model registry, and the built-in model.
+//! Models: providers, the model registry, and the built-in model.
 
 mod demo;
 mod models;
 mod other_providers;
+mod shapes;
 mod upstream;
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use runyard::llm::{
-    ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
+    Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
 };
 use serde_json::json;
 
@@ -21,6 +22,7 @@ pub struct Reply {
     pub calls: Vec<ToolRequest>,
     pub notices: Vec<String>,
     pub usage: Option<TokenUsage>,
+    pub carried: Option<Carried>,
     pub end: Option<EndReason>,
     pub error: Option<LlmError>,
     pub deltas: usize,
@@ -44,6 +46,7 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
                 Ok(ModelEvent::Reasoning(text)) => reply.reasoning.push_str(&text),
                 Ok(ModelEvent::ToolCall(call)) => reply.calls.push(call),
                 Ok(ModelEvent::Usage(usage)) => reply.usage = Some(usage),
+                Ok(ModelEvent::Carried(carried)) => reply.carried = Some(carried),
                 Ok(ModelEvent::Retried { message }) => reply.notices.push(message),
                 Ok(ModelEvent::End(end)) => reply.end = Some(end),
                 Err(error) => reply.error = Some(error),
@@ -64,6 +67,8 @@ pub fn question(text: &str) -> ModelRequest {
         messages: vec![ChatMessage::User { text: text.to_owned() }],
         tools: Vec::new(),
         max_output_tokens: 1000,
+        reasoning_effort: None,
+        extra_body: serde_json::Map::new(),
     }
 }
 

@@ -8,6 +8,7 @@ mod agents_update;
 mod agents_versions;
 mod answers;
 mod api_keys;
+mod broken_answers;
 mod call;
 mod compression;
 mod connect;

@@ -81,10 +81,10 @@ impl TestServer {
         config.worker.lease_seconds = 3;
         config.http.shutdown_grace_seconds = 3;
         let provider = Provider {
-            kind: ProviderKind::OpenAi,
             base_url: Some(upstream.base_url()),
             api_key: Some(SecretString::from("sk-test")),
             model: Some("scripted".to_owned()),
+            ..Provider::new(ProviderKind::OpenAi)
         };
         config.providers.insert("default".to_owned(), provider);
         let made = database.make().await;

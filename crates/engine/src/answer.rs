@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{Sink, record::notice_event};
 use crate::{
     id,
-    llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
+    llm::{Carried, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
 };
 
 /// Maximum size in bytes of the text of one answer; the stream ends at this size.
@@ -72,6 +72,8 @@ pub(super) struct Answer {
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
+    /// Data that the provider wants back with the answer; `None` if nothing.
+    pub(super) carried: Option<Carried>,
     /// Token usage reported by the provider; `None` if it reported none.
     pub(super) usage: Option<TokenUsage>,
     /// How the answer ended.
@@ -87,6 +89,7 @@ impl Answer {
             calls: Vec::new(),
             left_out: 0,
             reasoning_bytes: 0,
+            carried: None,
             usage: None,
             ended: Ended::Stopped,
             argument_bytes: 0,
@@ -96,6 +99,11 @@ impl Answer {
     /// Returns whether any part of the answer has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
+    }
+
+    /// Returns whether a tool call has arrived.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
     }
 
     /// Size of the answer in bytes, for an estimate of its tokens.
@@ -210,6 +218,10 @@ impl Listener<'_> {
             }
             ModelEvent::Usage(usage) => {
                 answer.usage = Some(usage);
+                Ok(())
+            }
+            ModelEvent::Carried(carried) => {
+                answer.carried = Some(carried);
                 Ok(())
             }
             ModelEvent::Retried { message } => {

@@ -4,7 +4,8 @@
 //! records a notice. Old messages of the model and old tool results are shortened first. If this is not enough, old
 //! turns are dropped and a note replaces them. A turn is a message with the tool results that follow it. The last turn
 //! and the turns with the first and the last message of the user are never dropped. A call and its results are kept or
-//! dropped together.
+//! dropped together. A message that was shortened loses what its provider hung on it ([`Carried`]), because that belongs
+//! to the complete message.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::history::{is_note, note};
 use crate::{
-    llm::ChatMessage,
+    llm::{Carried, ChatMessage},
     tools::excerpt::{excerpt, opening},
 };
 
@@ -37,10 +38,35 @@ const QUOTED_BYTES: usize = 160;
 pub struct Compacted {
     /// The conversation after shortening.
     pub messages: Vec<ChatMessage>,
-    /// Number of messages that were shortened. A message that was shortened several times counts each time.
+    /// Number of messages that were shortened, without the present prompt and without dropped messages.
     pub shortened: usize,
     /// Number of messages that were dropped.
     pub dropped: usize,
+    /// True if the present prompt, the last message of the user, was shortened.
+    pub is_prompt_shortened: bool,
+}
+
+impl Compacted {
+    /// Returns whether anything was shortened or dropped.
+    pub fn is_changed(&self) -> bool {
+        self.shortened + self.dropped > 0 || self.is_prompt_shortened
+    }
+}
+
+/// A message, and whether it was shortened.
+struct Entry {
+    message: ChatMessage,
+    is_shortened: bool,
+}
+
+impl Entry {
+    fn shorten(&mut self, max_bytes: usize) {
+        self.is_shortened |= shorten(&mut self.message, max_bytes);
+    }
+
+    fn is_prompt(&self) -> bool {
+        is_prompt(&self.message)
+    }
 }
 
 /// Estimates the number of tokens of `bytes` bytes.
@@ -56,8 +82,13 @@ pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
 fn estimate(message: &ChatMessage) -> u64 {
     let bytes = match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => text.len(),
-        ChatMessage::Assistant { text, tool_calls } => {
+        ChatMessage::Assistant {
+            text,
+            tool_calls,
+            carried,
+        } => {
             text.len()
+                + carried.as_ref().map_or(0, carried_bytes)
                 + tool_calls
                     .iter()
                     .map(|call| call.name.len() + call.arguments.len() + 16)
@@ -67,47 +98,90 @@ fn estimate(message: &ChatMessage) -> u64 {
     MESSAGE_TOKENS + estimate_bytes(bytes)
 }
 
+fn estimate_entries(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| estimate(&entry.message)).sum()
+}
+
+fn carried_bytes(carried: &Carried) -> usize {
+    json_bytes(&carried.value)
+}
+
+/// Size of the strings of a JSON value in bytes, with a small allowance for everything else.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| json_bytes(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields
+                .iter()
+                .map(|(key, item)| key.len() + json_bytes(item) + 4)
+                .sum::<usize>()
+                + 2
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+    }
+}
+
 /// Shortens and drops messages until the conversation fits into `max_tokens` or cannot be shortened further.
-pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
-    let mut total = estimate_all(&messages);
-    let old = messages.len().saturating_sub(NEWEST);
-    let mut shortened = 0;
-    for message in &mut messages[..old] {
+pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
+    let mut entries: Vec<Entry> = messages.into_iter().map(Entry::from).collect();
+    let mut total = estimate_entries(&entries);
+    let old = entries.len().saturating_sub(NEWEST);
+    for entry in &mut entries[..old] {
         if total <= max_tokens {
             break;
         }
-        if matches!(message, ChatMessage::User { .. }) {
+        if matches!(entry.message, ChatMessage::User { .. }) {
             continue;
         }
-        let before = estimate(message);
-        shortened += usize::from(shorten(message, SHORTENED_BYTES));
-        total = total.saturating_sub(before).saturating_add(estimate(message));
+        let before = estimate(&entry.message);
+        entry.shorten(SHORTENED_BYTES);
+        total = total.saturating_sub(before).saturating_add(estimate(&entry.message));
     }
     let mut dropped = 0;
     if total > max_tokens {
-        (messages, dropped) = drop_turns(messages, max_tokens);
+        (entries, dropped) = drop_turns(entries, max_tokens);
     }
     for max_bytes in LAST_RESORT_BYTES {
-        if estimate_all(&messages) <= max_tokens {
+        if estimate_entries(&entries) <= max_tokens {
             break;
         }
-        shortened += messages
-            .iter_mut()
-            .map(|message| usize::from(shorten(message, max_bytes)))
-            .sum::<usize>();
+        entries.iter_mut().for_each(|entry| entry.shorten(max_bytes));
     }
+    let shortened = entries.iter().filter(|entry| entry.is_shortened).count();
+    let prompt = entries.iter().rev().find(|entry| entry.is_prompt());
+    let is_prompt_shortened = prompt.is_some_and(|prompt| prompt.is_shortened);
     Compacted {
-        messages,
-        shortened,
+        shortened: shortened - usize::from(is_prompt_shortened),
+        is_prompt_shortened,
         dropped,
+        messages: entries.into_iter().map(|entry| entry.message).collect(),
     }
+}
+
+impl From<ChatMessage> for Entry {
+    fn from(message: ChatMessage) -> Self {
+        Self {
+            message,
+            is_shortened: false,
+        }
+    }
+}
+
+/// Returns whether a message is from the user, and not a note of the engine.
+fn is_prompt(message: &ChatMessage) -> bool {
+    matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }
 
 /// Shortens the texts and arguments of a message. Returns whether the message was changed.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
-        ChatMessage::Assistant { text, tool_calls } => {
+        ChatMessage::Assistant {
+            text,
+            tool_calls,
+            carried,
+        } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
                 // Providers require arguments to be JSON. The strings in the JSON are therefore cut, not the whole
@@ -119,6 +193,13 @@ fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
                     call.arguments = shorter;
                     changed = true;
                 }
+            }
+            if carried
+                .as_ref()
+                .is_some_and(|carried| changed || carried_bytes(carried) > max_bytes)
+            {
+                *carried = None;
+                changed = true;
             }
             changed
         }
@@ -147,14 +228,13 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
 /// Drops the oldest turns until the conversation fits into `max_tokens`, and puts a note in their place. Keeps the last
 /// turn and the turns with the user's first and last message. Returns the conversation and the number of dropped
 /// messages.
-fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>, usize) {
-    let mut turns = split(messages);
-    let is_users =
-        |turn: &&Vec<ChatMessage>| matches!(turn.first(), Some(first @ ChatMessage::User { .. }) if !is_note(first));
-    let first_user = turns.iter().position(|turn| is_users(&turn));
-    let last_user = turns.iter().rposition(|turn| is_users(&turn));
+fn drop_turns(entries: Vec<Entry>, max_tokens: u64) -> (Vec<Entry>, usize) {
+    let mut turns = split(entries);
+    let is_users = |turn: &Vec<Entry>| turn.first().is_some_and(Entry::is_prompt);
+    let first_user = turns.iter().position(is_users);
+    let last_user = turns.iter().rposition(is_users);
     let last = turns.len().saturating_sub(1);
-    let mut total: u64 = turns.iter().map(|turn| estimate_all(turn)).sum();
+    let mut total: u64 = turns.iter().map(|turn| estimate_entries(turn)).sum();
     let mut gone = Vec::new();
     let mut place = None;
     for (index, turn) in turns.iter_mut().enumerate().take(last) {
@@ -164,22 +244,22 @@ fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>,
         if Some(index) == first_user || Some(index) == last_user {
             continue;
         }
-        total = total.saturating_sub(estimate_all(turn));
-        gone.append(turn);
+        total = total.saturating_sub(estimate_entries(turn));
+        gone.extend(turn.drain(..).map(|entry| entry.message));
         place.get_or_insert(index);
     }
     if let Some(place) = place {
-        turns[place] = vec![note(&summary(&gone))];
+        turns[place] = vec![note(&summary(&gone)).into()];
     }
     (turns.into_iter().flatten().collect(), gone.len())
 }
 
-fn split(messages: Vec<ChatMessage>) -> Vec<Vec<ChatMessage>> {
-    let mut turns: Vec<Vec<ChatMessage>> = Vec::new();
-    for message in messages {
+fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let mut turns: Vec<Vec<Entry>> = Vec::new();
+    for entry in entries {
         match turns.last_mut() {
-            Some(turn) if matches!(message, ChatMessage::Tool { .. }) => turn.push(message),
-            _ => turns.push(vec![message]),
+            Some(turn) if matches!(entry.message, ChatMessage::Tool { .. }) => turn.push(entry),
+            _ => turns.push(vec![entry]),
         }
     }
     turns
@@ -192,7 +272,7 @@ fn summary(gone: &[ChatMessage]) -> String {
     for message in gone {
         match message {
             ChatMessage::Tool { name, .. } => *tools.entry(name).or_default() += 1,
-            ChatMessage::User { text } if !is_note(message) => asked.push(opening(text, QUOTED_BYTES)),
+            ChatMessage::User { text } if is_prompt(message) => asked.push(opening(text, QUOTED_BYTES)),
             ChatMessage::User { .. } | ChatMessage::Assistant { .. } => {}
         }
     }

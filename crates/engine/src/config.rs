@@ -1,9 +1,17 @@
 //! The configuration of the models: the providers, and the public models that they serve.
 
+mod capabilities;
+
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::llm::ReasoningEffort;
+pub use capabilities::{
+    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
+};
 
 /// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -31,6 +39,10 @@ pub struct Model {
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
+    /// Reasoning effort of requests that have none; `None` for the provider's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to each request body.
+    pub extra_body: Map<String, Value>,
 }
 
 /// The protocol that a provider speaks.
@@ -43,6 +55,8 @@ pub enum ProviderKind {
     Anthropic,
     /// Google Gemini.
     Gemini,
+    /// OpenAI Responses.
+    Responses,
 }
 
 /// A provider of models.
@@ -51,11 +65,66 @@ pub enum ProviderKind {
 pub struct Provider {
     /// The protocol that the provider speaks.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Its path and query are kept.
     pub base_url: Option<String>,
     /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
     /// Upstream model for all public models of this provider, instead of their [`Model::upstream`]; `None` if each
     /// public model has its own.
     pub model: Option<String>,
+    /// Headers of every request. They replace the headers of the protocol. Their values are treated as secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretString>,
+    /// Query parameters of every request, such as Azure's `api-version`.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
+    pub proxy: Option<SecretString>,
+    /// Name of the field that limits the tokens of an answer.
+    pub max_tokens_field: Option<MaxTokensField>,
+    /// If false, requests do not contain `stream_options`, which asks for the usage.
+    pub stream_options: Option<bool>,
+    /// If false, answers are requested as one JSON document instead of a stream.
+    pub stream: Option<bool>,
+    /// Fields to add to every request body. They replace fields of the same name.
+    #[serde(default)]
+    pub extra_body: Map<String, Value>,
+    /// Reasoning effort of the models, unless a model or run has its own setting.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Maximum time in seconds to the first token; 120 by default, and 600 for a provider with a private address.
+    pub first_token_seconds: Option<u64>,
+    /// Maximum time in seconds between two parts of an answer; 60 by default. Keep-alives count as parts.
+    pub silence_seconds: Option<u64>,
+    /// Maximum time in seconds of a whole call, including its retries; unlimited by default, except by the run.
+    pub total_seconds: Option<u64>,
+    /// Time in seconds during which a failed call is retried; 300 by default.
+    pub retry_seconds: Option<u64>,
+    /// Properties of the provider that differ from the built-in table.
+    #[serde(default)]
+    pub capabilities: Capabilities,
+}
+
+impl Provider {
+    /// Creates a provider with default settings.
+    pub fn new(kind: ProviderKind) -> Self {
+        Self {
+            kind,
+            base_url: None,
+            api_key: None,
+            model: None,
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            proxy: None,
+            max_tokens_field: None,
+            stream_options: None,
+            stream: None,
+            extra_body: Map::new(),
+            reasoning_effort: None,
+            first_token_seconds: None,
+            silence_seconds: None,
+            total_seconds: None,
+            retry_seconds: None,
+            capabilities: Capabilities::default(),
+        }
+    }
 }

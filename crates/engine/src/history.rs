@@ -41,7 +41,7 @@ pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
             }
             message => {
                 close(&mut mended, &mut open, &mut results);
-                if let ChatMessage::Assistant { text, tool_calls } = &message {
+                if let ChatMessage::Assistant { text, tool_calls, .. } = &message {
                     if text.is_empty() && tool_calls.is_empty() {
                         continue;
                     }

@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 pub use config::Config;
 pub use error::{Error, Result};
-use llm::{ChatMessage, ToolRequest};
+use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
@@ -58,13 +58,20 @@ impl<S: Sandbox + Clone + 'static> SandboxSource for S {
 pub const MODEL_CREDENTIALS_REFUSED: &str = "MODEL_CREDENTIALS_REFUSED";
 /// The provider refused the request, or refused to answer.
 pub const MODEL_REFUSED: &str = "MODEL_REFUSED";
+/// The provider or its moderation blocked the prompt.
+pub const MODEL_PROMPT_BLOCKED: &str = "MODEL_PROMPT_BLOCKED";
+/// The server's account at the provider has no credit or quota left.
+pub const MODEL_QUOTA_EXHAUSTED: &str = "MODEL_QUOTA_EXHAUSTED";
+/// The provider does not know the configured model.
+pub const MODEL_UNKNOWN: &str = "MODEL_UNKNOWN";
 /// The provider could not be reached or kept failing before the first token.
 pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
-/// The model's answer broke off; the text received so far is kept and marked partial.
+/// The model's answer broke off, also when the model was called again; the text received so far is kept and marked
+/// partial.
 pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
 /// The conversation does not fit the model's context window, even after it was shortened.
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
-/// The model returned an empty answer twice in a row.
+/// The model returned an empty answer twice in a row, or used whole answers for reasoning.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
 /// The run exceeded its time limit.
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
@@ -82,18 +89,33 @@ pub const CODES: &[(&str, &str)] = &[
         "The model provider refused the request, or refused to answer.",
     ),
     (
+        MODEL_PROMPT_BLOCKED,
+        "The model provider or its moderation blocked the prompt. The message has the provider's reason.",
+    ),
+    (
+        MODEL_QUOTA_EXHAUSTED,
+        "The server's account at the model provider has no credit or quota left.",
+    ),
+    (
+        MODEL_UNKNOWN,
+        "The model provider does not know the configured model. The message lists models that it knows, if it names them.",
+    ),
+    (
         MODEL_UNAVAILABLE,
         "The model provider could not be reached or kept failing before the first token.",
     ),
     (
         MODEL_STREAM_BROKEN,
-        "The model's answer broke off; the text received so far is kept and marked partial.",
+        "The model's answer broke off, also when the model was called again; the text received so far is kept and marked partial.",
     ),
     (
         MODEL_CONTEXT_EXCEEDED,
         "The conversation does not fit the model's context window, even after it was shortened.",
     ),
-    (MODEL_EMPTY_ANSWER, "The model returned an empty answer twice in a row."),
+    (
+        MODEL_EMPTY_ANSWER,
+        "The model returned an empty answer twice in a row, or used whole answers for reasoning.",
+    ),
     (RUN_TIMEOUT, "The run exceeded its time limit."),
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
 ];
@@ -106,7 +128,10 @@ pub struct Job {
     pub model: ModelLimits,
     /// The complete system prompt, as [`prompt::Prompt`] assembles it.
     pub system_prompt: String,
-    /// The thread so far, oldest message first, including the run's own earlier steps.
+    /// Reasoning effort of the model; `None` for the model's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// The thread so far, oldest message first, including the run's own earlier steps. Answers of this run that broke
+    /// off are not part of it.
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call.
     pub tools: Arc<Toolbox>,
@@ -150,7 +175,7 @@ pub struct Budget {
 /// Receives the events of a run. The service implements it on top of its event journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text, reasoning or tool output, or the notice that a provider is called again. The
+    /// Receives a chunk of text, reasoning or tool output, or the notice that a provider is awaited or called again. The
     /// implementation must not block, but may merge adjacent chunks.
     fn say(&self, event: Event);
 

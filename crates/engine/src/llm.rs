@@ -1,6 +1,6 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers through genai.
+//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers over HTTP.
 //! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of
 //! a call cancels the call.
 
@@ -29,6 +29,61 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
+    /// Reasoning effort of the model; `None` for the provider's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields to add to the provider's request body. They replace fields of the same name.
+    pub extra_body: serde_json::Map<String, Value>,
+}
+
+/// Amount of reasoning of a model before it answers.
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ReasoningEffort {
+    /// No reasoning.
+    None,
+    /// The least reasoning that the model offers.
+    Minimal,
+    /// Little reasoning.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much reasoning.
+    High,
+}
+
+impl ReasoningEffort {
+    /// All efforts, from none to high.
+    pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
+
+    /// Name of the effort in requests and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Finds the effort with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|effort| effort.as_str() == name)
+    }
+}
+
+/// Data that a provider attached to an answer and wants back with it: reasoning, signatures, its own call ids.
+///
+/// Only the protocol that made the value reads it. It is stored with the message and sent only to the same provider and
+/// model family.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
+pub struct Carried {
+    /// Name of the provider in the configuration.
+    pub provider: String,
+    /// Family of the provider's model, such as `gemini-3`.
+    pub family: String,
+    /// The protocol's own data.
+    pub value: Value,
 }
 
 /// A message of the conversation.
@@ -45,6 +100,8 @@ pub enum ChatMessage {
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
+        /// Data that the provider wants back with this message; `None` if nothing.
+        carried: Option<Carried>,
     },
     /// The result of a tool call.
     Tool {
@@ -97,6 +154,8 @@ pub enum ModelEvent {
     ToolCall(ToolRequest),
     /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
+    /// Data that the provider wants back with this answer; at most once, before the end.
+    Carried(Carried),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),
 }
@@ -123,8 +182,9 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Reason why a model could not answer. The run fails with this error. There is one exception: after the first
-/// `TooLong` of a call, the engine shortens the conversation and calls the model again.
+/// Reason why a model could not answer. The run fails with this error, with two exceptions. After `TooLong`, the engine
+/// shortens the conversation and calls the model again. After `Broken`, it calls the model again if the answer had text
+/// and reasoning only.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.
@@ -133,11 +193,25 @@ pub enum LlmError {
     /// The provider refused the request (400, 404, 413 …); a retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
+    /// The provider or its moderation blocked the prompt.
+    #[error("the model provider blocked the prompt: {0}")]
+    Blocked(String),
+    /// The account at the provider has no credit or quota left.
+    #[error("the quota at the model provider is used up: {0}")]
+    Quota(String),
+    /// The provider does not know the model.
+    #[error("the model provider does not know the model: {0}")]
+    UnknownModel(String),
     /// The provider reports that the conversation exceeds the model's context window.
     #[error(
-        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}"
+        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
     )]
-    TooLong(String),
+    TooLong {
+        /// Explanation for people.
+        message: String,
+        /// Size of the window in tokens, if the provider names it.
+        window: Option<u64>,
+    },
     /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
@@ -152,7 +226,10 @@ impl LlmError {
         match self {
             Self::Credentials(_) => "credentials",
             Self::Refused(_) => "refused",
-            Self::TooLong(_) => "too long",
+            Self::Blocked(_) => "blocked",
+            Self::Quota(_) => "quota",
+            Self::UnknownModel(_) => "unknown model",
+            Self::TooLong { .. } => "too long",
             Self::Unavailable(_) => "unavailable",
             Self::Broken(_) => "broken",
         }

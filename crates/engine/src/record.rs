@@ -14,14 +14,15 @@ use serde_json::Value;
 use super::{Recorded, StoredMessage, answer::Answer};
 use crate::{
     id,
-    llm::{ChatMessage, TokenUsage, ToolRequest},
+    llm::{Carried, ChatMessage, TokenUsage, ToolRequest},
     tools::ToolAnswer,
 };
 
 pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Event {
     Event::Notice(Notice {
         kind: kind.into(),
-        message: message.into(),
+        // The message may quote the provider.
+        message: structs::without_nul(&message.into()),
     })
 }
 
@@ -33,7 +34,16 @@ pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
 }
 
 /// Builds the event for a finished message of the model, with its tool calls.
-pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>, partial: bool) -> Recorded {
+pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>) -> Recorded {
+    recorded(answer, calls, answer.carried.clone(), false)
+}
+
+/// Builds the event for the text of an answer that broke off. `None` if no text arrived.
+pub(super) fn partial_message(answer: &Answer) -> Option<Recorded> {
+    (!answer.text.is_empty()).then(|| recorded(answer, Vec::new(), None, true))
+}
+
+fn recorded(answer: &Answer, tool_calls: Vec<ToolRequest>, carried: Option<Carried>, partial: bool) -> Recorded {
     let text = answer.text.clone();
     Recorded {
         event: Event::Message(MessageFinished {
@@ -45,7 +55,8 @@ pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>, partial: bool) -
             message_id: answer.message_id,
             message: ChatMessage::Assistant {
                 text,
-                tool_calls: calls,
+                tool_calls,
+                carried,
             },
             partial,
         }),

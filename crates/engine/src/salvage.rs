@@ -4,6 +4,8 @@
 //! JSON, or if it ends with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have arguments.
 //! Invariant: text that only mentions a tool, or contains JSON in the middle, stays text.
 
+pub(crate) mod markup;
+
 use serde_json::{Map, Value};
 
 use crate::llm::ToolRequest;

@@ -3,6 +3,7 @@
 //! `worker` calls [`run`] once per claim of a run. Invariants: an answer and its tool calls are recorded before any of
 //! the calls starts, and nothing more happens after the sink has refused to record.
 
+mod again;
 mod fit;
 mod reply;
 
@@ -21,7 +22,7 @@ use super::{
     history::{INTERRUPTED, mend, note},
     record,
 };
-use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec};
+use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
 
 /// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
@@ -44,6 +45,7 @@ struct RunLoop<'a> {
     cancel: &'a CancellationToken,
     bench: CallRunner<'a>,
     model: ModelLimits,
+    reasoning_effort: Option<ReasoningEffort>,
     system_prompt: String,
     specs: Vec<ToolSpec>,
     messages: Vec<ChatMessage>,
@@ -57,9 +59,13 @@ struct RunLoop<'a> {
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Divisor of the context window. It is 2 after the provider rejected a conversation as too long, because the
-    /// estimate of the conversation's size was then too low.
-    squeeze: u64,
+    /// Number of answers of this step that broke off.
+    broken: u32,
+    /// Maximum number of tokens of the next answer, after an answer that had no room for text; otherwise `None`.
+    larger_answer: Option<u32>,
+    /// Maximum size of the conversation in estimated tokens, after the provider rejected a conversation that fits the
+    /// window by this estimate.
+    ceiling: u64,
 }
 
 impl<'a> RunLoop<'a> {
@@ -80,6 +86,7 @@ impl<'a> RunLoop<'a> {
             bench,
             specs: job.tools.specs(),
             model: job.model,
+            reasoning_effort: job.reasoning_effort,
             system_prompt: job.system_prompt,
             ids: call_ids(&job.history),
             messages: job.history,
@@ -90,7 +97,9 @@ impl<'a> RunLoop<'a> {
             is_last: false,
             was_empty: false,
             is_taken_up: job.steps_done > 0,
-            squeeze: 1,
+            broken: 0,
+            larger_answer: None,
+            ceiling: u64::MAX,
         }
     }
 
@@ -179,10 +188,9 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// Calls the model. If the provider finds the conversation too long, compacts the conversation further and tries
-    /// once more.
+    /// Calls the model. If the provider finds the conversation too long, shortens the conversation and tries again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
-        let mut has_squeezed = false;
+        let mut rejections = 0;
         loop {
             self.fit().await?;
             let listener = Listener {
@@ -194,11 +202,11 @@ impl<'a> RunLoop<'a> {
             request.max_output_tokens = self.reserve(request.max_output_tokens).await?;
             let answer = listener.hear(self.llm, request).await;
             match &answer.ended {
-                Ended::Broken(LlmError::TooLong(_)) if !answer.has_begun() && !has_squeezed => {
-                    has_squeezed = true;
-                    self.squeeze = 2;
-                    let half = estimate_all(&self.messages) / 2;
-                    self.shrink(self.room().min(half)).await?;
+                Ended::Broken(LlmError::TooLong { window, .. }) if !answer.has_begun() => {
+                    rejections += 1;
+                    if !self.refit(*window, rejections).await? {
+                        return Ok(answer);
+                    }
                 }
                 _ => return Ok(answer),
             }
@@ -214,7 +222,9 @@ impl<'a> RunLoop<'a> {
             system: self.system_prompt.clone(),
             messages,
             tools: if self.is_last { Vec::new() } else { self.specs.clone() },
-            max_output_tokens: self.model.max_output_tokens.min(most),
+            max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
+            reasoning_effort: self.reasoning_effort,
+            extra_body: serde_json::Map::new(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     config::Model,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
+    llm::ReasoningEffort,
     projects::OnDemand,
     runs::{budget, claim::Claimed, start::Mode},
     threads::history,
@@ -43,6 +44,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Res
     Ok(Job {
         run_id: run.id,
         model: limits_of(model),
+        reasoning_effort: run.reasoning_effort.as_deref().and_then(ReasoningEffort::find),
         system_prompt: prompt.assemble(),
         history: past.messages,
         tools: tools.toolbox,

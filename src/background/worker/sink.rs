@@ -15,14 +15,15 @@ use crate::{
     engine::{self, Recorded, Sink, StoredMessage},
     error::{Code, Error},
     ledger::{self, Billing, Charge},
-    llm::ChatMessage,
+    llm::{ChatMessage, TokenUsage},
     runs::{
         Run, RunLog,
         journal::{Entry, Spent},
         reserve::{CallEstimate, reserve},
     },
+    telemetry,
     threads::{NewMessage, messages::StoredCall},
-    v1::{MessageRole, ModelUsage, run_event::Event},
+    v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
 /// Receives the engine's output of one run.
@@ -31,6 +32,8 @@ pub(super) struct JournalSink {
     run: Run,
     log: Arc<RunLog>,
     billing: Billing,
+    /// Name of the model's provider in the configuration, for metrics.
+    provider: String,
     /// Number of recorded model calls of the run, including the calls of earlier workers.
     steps: AtomicI32,
     /// Credits reserved for the next model call, in millionths.
@@ -47,6 +50,7 @@ impl JournalSink {
             app: app.clone(),
             log,
             billing: Billing::of(app, model),
+            provider: model.provider.clone(),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
@@ -67,10 +71,20 @@ impl JournalSink {
                 let charge = self.price(usage, &mut entry.spent);
                 entry.charges.extend(charge);
             }
+            self.count(&event);
             entry.events.push(event);
             entry.messages.extend(message.map(stored));
         }
         entry
+    }
+
+    /// Counts the repetition of a model call.
+    fn count(&self, event: &Event) {
+        if let Event::Notice(notice) = event
+            && notice.kind() == NoticeKind::ProviderRetried
+        {
+            metrics::counter!(telemetry::MODEL_RETRIES, "provider" => self.provider.clone()).increment(1);
+        }
     }
 
     fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
@@ -83,7 +97,11 @@ impl JournalSink {
             ..Spent::default()
         };
         let charge = self.billing.recorded().map(|price| {
-            more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
+            more.microcredits = price.cost_of(TokenUsage {
+                input: count(usage.input_tokens),
+                output: count(usage.output_tokens),
+                cached_input: count(usage.cached_input_tokens),
+            });
             usage.credits = ledger::in_credits(more.microcredits);
             self.held.store(0, Ordering::Relaxed);
             Charge {
@@ -107,6 +125,7 @@ impl JournalSink {
 #[async_trait]
 impl Sink for JournalSink {
     fn say(&self, event: Event) {
+        self.count(&event);
         self.log.say(event);
     }
 
@@ -155,9 +174,14 @@ fn stored(message: StoredMessage) -> NewMessage {
     } = message;
     match message {
         ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
-        ChatMessage::Assistant { text, tool_calls } => {
+        ChatMessage::Assistant {
+            text,
+            tool_calls,
+            carried,
+        } => {
             let mut new = NewMessage::text(message_id, MessageRole::Assistant, text);
             new.partial = partial;
+            new.carried = carried;
             new.tool_calls = tool_calls
                 .into_iter()
                 .map(|call| StoredCall {

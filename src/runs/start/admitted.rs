@@ -86,6 +86,7 @@ impl<'a> Admitted<'a> {
             model_requested: new.model.clone(),
             model_used: self.admission.model().to_owned(),
             memory_enabled: new.memory_enabled,
+            reasoning_effort: new.reasoning_effort.map(|effort| effort.as_str().to_owned()),
             request_key,
             request_hash,
             lease_owner: None,

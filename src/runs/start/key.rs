@@ -90,6 +90,10 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
+    // Left out if absent, so that the hashes of requests without an effort stay the same as in earlier versions.
+    if let Some(effort) = new.reasoning_effort {
+        part(effort.as_str());
+    }
     for file in files {
         part(&file.name);
         part(file.digest.as_deref().unwrap_or_default());

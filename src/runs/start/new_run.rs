@@ -9,6 +9,7 @@ use crate::{
     accounts::Caller,
     app::App,
     error::{Error, Result},
+    llm::ReasoningEffort,
     uploads,
 };
 
@@ -67,6 +68,8 @@ pub struct NewRun {
     pub mode: Mode,
     /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
+    /// Reasoning effort of the model; `None` for the model's default.
+    pub reasoning_effort: Option<ReasoningEffort>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,
     /// Idempotency key: a retry with the same key returns this run.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use runyard::{
     engine::{self, Outcome, answer::MAX_TEXT_BYTES},
-    llm::{ChatMessage, EndReason, LlmError},
+    llm::{ChatMessage, EndReason, LlmError, ReasoningEffort},
     v1::run_event::Event,
 };
+use serde_json::json;
 
-use super::script::{Say, Stage, answer, assistant, text, user};
+use super::script::{Say, Stage, answer, assistant, call, carrying, text, user};
 
 #[tokio::test]
 async fn an_answer_is_streamed_as_it_arrives_and_recorded_with_its_usage() {
@@ -61,19 +62,166 @@ async fn a_provider_retry_is_reported_as_a_notice() {
     assert_eq!(played.lines()[0], "say notice NOTICE_KIND_PROVIDER_RETRIED");
 }
 
+/// An answer that breaks off after its text.
+fn broken(text: &'static str) -> Vec<Say> {
+    vec![Say::Text(text), Say::Fail(LlmError::Broken("reset".to_owned()))]
+}
+
 #[tokio::test]
-async fn the_text_of_a_broken_stream_is_kept_as_partial() {
-    let broken = vec![Say::Text("Half"), Say::Fail(LlmError::Broken("reset".to_owned()))];
-    let played = Stage::new(vec![broken]).usual_tools().run().await;
-    played.assert_failed(engine::MODEL_STREAM_BROKEN);
-    let lines = played.lines();
-    assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(
-        lines[1].starts_with("record message \"Half\" partial + usage "),
-        "{lines:#?}"
+async fn an_answer_that_breaks_off_is_requested_again_with_a_notice() {
+    let played = Stage::new(vec![broken("Half"), text("Whole.")])
+        .usual_tools()
+        .run()
+        .await;
+    played.assert_completed();
+    assert_eq!(
+        played.lines(),
+        [
+            "say delta \"Half\"",
+            "record message \"Half\" partial + usage 63/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED",
+            "say delta \"Whole.\"",
+            "leave message \"Whole.\" + usage 10/5"
+        ]
     );
-    assert!(lines[1].ends_with("estimated"), "{lines:#?}");
-    assert!(played.log.stored.lock().unwrap()[0].partial);
+    // The second request does not contain the first half.
+    assert_eq!(played.last_sent(), [user("Do it.")]);
+    let stored = played.log.stored.lock().unwrap().clone();
+    assert!(stored[0].partial && !stored[1].partial);
+    assert_ne!(stored[0].message_id, stored[1].message_id);
+}
+
+#[tokio::test]
+async fn reasoning_that_breaks_off_is_requested_again_without_a_message() {
+    let half = vec![Say::Reason("Hm"), Say::Fail(LlmError::Broken("reset".to_owned()))];
+    let played = Stage::new(vec![half, text("Whole.")]).usual_tools().run().await;
+    played.assert_completed();
+    assert_eq!(played.log.stored.lock().unwrap().len(), 1);
+    assert!(
+        played
+            .log
+            .has("record usage 63/1 estimated + notice NOTICE_KIND_PROVIDER_RETRIED")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_three_times_fails_the_run() {
+    let played = Stage::new(vec![broken("One"), broken("Two"), broken("Three")])
+        .usual_tools()
+        .run()
+        .await;
+    played.assert_failed(engine::MODEL_STREAM_BROKEN);
+    let stored = played.log.stored.lock().unwrap().clone();
+    assert!(stored.iter().all(|message| message.partial));
+    assert_eq!(stored[2].message, assistant("Three", &[]));
+    let notices = played
+        .lines()
+        .iter()
+        .filter(|line| line.contains("PROVIDER_RETRIED"))
+        .count();
+    assert_eq!(notices, 2, "{:#?}", played.lines());
+}
+
+#[tokio::test]
+async fn each_step_may_break_off_twice() {
+    let step = |n: u32| answer(vec![call("a", "look", &json!({"n": n}))]);
+    let turns = vec![
+        broken("1"),
+        broken("2"),
+        step(1),
+        broken("3"),
+        broken("4"),
+        text("Done."),
+    ];
+    let played = Stage::new(turns).usual_tools().run().await;
+    played.assert_completed();
+    assert!(played.log.has("tool look 1 ends"));
+}
+
+#[tokio::test]
+async fn stop_ends_an_answer_that_is_requested_again() {
+    let stage = Stage::new(vec![broken("Half"), vec![Say::Text("More"), Say::Hang]]);
+    let (log, cancel) = (stage.log.clone(), stage.cancel.clone());
+    let (played, ()) = tokio::join!(stage.run(), async {
+        log.wait_for("delta \"More\"").await;
+        cancel.cancel();
+    });
+    assert!(matches!(played.outcome, Outcome::Stopped), "{:?}", played.outcome);
+}
+
+#[tokio::test]
+async fn a_carried_value_is_sent_back_and_stored_with_its_message() {
+    let value = json!({"signature": "c2ln", "ids": ["x:1"]});
+    let first = answer(vec![call("a", "look", &json!({"n": 1})), Say::Carry(value.clone())]);
+    let played = Stage::new(vec![first, text("Done.")]).usual_tools().run().await;
+    played.assert_completed();
+    let wanted = carrying(assistant("", &[("a", "look", "{\"n\":1}")]), value);
+    assert_eq!(played.last_sent()[1], wanted);
+    let stored = played.log.stored.lock().unwrap().clone();
+    assert_eq!(stored[0].message, wanted);
+    assert_eq!(stored[2].message, assistant("Done.", &[]));
+}
+
+#[tokio::test]
+async fn an_answer_whose_calls_are_ignored_carries_nothing() {
+    let value = json!({"calls": 1});
+    let last = answer(vec![
+        Say::Text("No."),
+        call("a", "look", &json!({"n": 1})),
+        Say::Carry(value),
+    ]);
+    let played = Stage::new(vec![last]).run().await;
+    played.assert_completed();
+    assert_eq!(played.log.stored.lock().unwrap()[0].message, assistant("No.", &[]));
+}
+
+#[tokio::test]
+async fn an_answer_of_reasoning_only_gets_more_room_once() {
+    let thought = || vec![Say::Reason("hm"), Say::Usage(10, 4_000), Say::End(EndReason::Length)];
+    let played = Stage::new(vec![thought(), text("So.")]).run().await;
+    played.assert_completed();
+    assert!(played.log.has("record usage 10/4000 + notice NOTICE_KIND_OTHER"));
+    let limits: Vec<u32> = played.sent.iter().map(|request| request.max_output_tokens).collect();
+    assert_eq!(limits, [4_000, 16_000]);
+    assert_eq!(played.last_sent(), [user("Do it.")]);
+
+    let played = Stage::new(vec![thought(), thought()]).run().await;
+    played.assert_failed(engine::MODEL_EMPTY_ANSWER);
+    let Outcome::Failed { message, .. } = &played.outcome else {
+        panic!("{:?}", played.outcome)
+    };
+    assert!(message.contains("reasoning"), "{message}");
+}
+
+#[tokio::test]
+async fn a_longer_answer_stays_within_the_window_and_the_credits() {
+    let thought = || vec![Say::Reason("hm"), Say::Usage(10, 4_000), Say::End(EndReason::Length)];
+    let mut stage = Stage::new(vec![thought(), text("So.")]);
+    stage.job.model.context_window = 6_013;
+    let played = stage.run().await;
+    played.assert_completed();
+    // "Be brief." has 3 tokens. "Do it." has 2 tokens, and its message adds 8.
+    assert_eq!(played.sent[1].max_output_tokens, 6_000);
+
+    let stage = Stage::new(vec![thought(), text("So.")]);
+    stage.log.affordable.lock().unwrap().extend([Ok(5_000), Ok(5_000)]);
+    let played = stage.run().await;
+    played.assert_completed();
+    assert_eq!(played.sent[1].max_output_tokens, 5_000);
+}
+
+#[tokio::test]
+async fn the_reasoning_effort_of_the_run_is_in_every_request() {
+    let first = answer(vec![call("a", "look", &json!({"n": 1}))]);
+    let mut stage = Stage::new(vec![first, text("Done.")]).usual_tools();
+    stage.job.reasoning_effort = Some(ReasoningEffort::Low);
+    let played = stage.run().await;
+    played.assert_completed();
+    assert!(
+        played
+            .sent
+            .iter()
+            .all(|request| request.reasoning_effort == Some(ReasoningEffort::Low))
+    );
 }
 
 #[tokio::test]
@@ -93,6 +241,9 @@ async fn a_provider_that_never_answers_fails_the_run_with_its_reason() {
             engine::MODEL_CREDENTIALS_REFUSED,
         ),
         (LlmError::Refused("400".to_owned()), engine::MODEL_REFUSED),
+        (LlmError::Blocked("hate".to_owned()), engine::MODEL_PROMPT_BLOCKED),
+        (LlmError::Quota("429".to_owned()), engine::MODEL_QUOTA_EXHAUSTED),
+        (LlmError::UnknownModel("404".to_owned()), engine::MODEL_UNKNOWN),
         (LlmError::Unavailable("503".to_owned()), engine::MODEL_UNAVAILABLE),
         (LlmError::Broken("eof".to_owned()), engine::MODEL_STREAM_BROKEN),
     ];

@@ -10,10 +10,11 @@ use runyard::{
         prompt::{DEFAULT_SYSTEM_PROMPT, Prompt},
     },
     llm::{ChatMessage, LlmError},
+    v1::run_event::Event,
 };
 use serde_json::json;
 
-use super::script::{Say, Stage, answer, assistant, call, result, text, user};
+use super::script::{Played, Say, Stage, answer, assistant, call, carrying, result, text, user};
 
 fn long_history() -> Vec<ChatMessage> {
     let mut history = vec![user("The first wish.")];
@@ -69,24 +70,128 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
+/// The provider rejects the conversation as too long, and may name its window.
+fn too_long(window: Option<u64>) -> Vec<Say> {
+    vec![Say::Fail(LlmError::TooLong {
+        message: "too long".to_owned(),
+        window,
+    })]
+}
+
+fn sizes(played: &Played) -> Vec<u64> {
+    let requests = played.sent.iter();
+    requests.map(|request| estimate_all(&request.messages)).collect()
+}
+
 #[tokio::test]
-async fn a_conversation_too_long_for_the_provider_is_compacted_and_retried_once() {
-    let too_long = || vec![Say::Fail(LlmError::TooLong("8192 tokens".to_owned()))];
-    let mut stage = Stage::new(vec![too_long(), text("Done.")]).usual_tools();
+async fn a_conversation_too_long_for_the_provider_is_shortened_until_it_fits() {
+    let mut stage = Stage::new(vec![too_long(None), too_long(None), text("Done.")]).usual_tools();
     stage.job.history = long_history();
     let played = stage.run().await;
     played.assert_completed();
     assert!(played.log.has("record notice NOTICE_KIND_HISTORY_COMPACTED"));
-    let sizes: Vec<u64> = played
-        .sent
-        .iter()
-        .map(|request| estimate_all(&request.messages))
-        .collect();
-    assert!(sizes[1] <= sizes[0] / 2, "{sizes:?}");
+    let sizes = sizes(&played);
+    assert!(sizes[1] <= sizes[0] / 2 && sizes[2] <= sizes[1] / 2, "{sizes:?}");
+}
 
-    let mut stage = Stage::new(vec![too_long(), too_long()]).usual_tools();
+#[tokio::test]
+async fn a_conversation_that_cannot_be_shortened_fails_the_run() {
+    let played = Stage::new(vec![too_long(None), too_long(None)])
+        .usual_tools()
+        .run()
+        .await;
+    played.assert_failed(engine::MODEL_CONTEXT_EXCEEDED);
+
+    let mut stage = Stage::new((0..5).map(|_| too_long(None)).collect()).usual_tools();
     stage.job.history = long_history();
     stage.run().await.assert_failed(engine::MODEL_CONTEXT_EXCEEDED);
+}
+
+#[tokio::test]
+async fn a_window_that_the_provider_names_is_used_for_the_rest_of_the_run() {
+    let big = "x".repeat(30_000);
+    let step = answer(vec![call("a", "big", &json!({"n": 1}))]);
+    let mut stage = Stage::new(vec![too_long(Some(8_192)), step, text("Done.")]).tool(
+        "big",
+        runyard::tools::Effect::ReadOnly,
+        move |_, _| {
+            let text = big.clone();
+            Box::pin(async move { Ok(super::script::fine(&text)) })
+        },
+    );
+    stage.job.history = long_history();
+    let played = stage.run().await;
+    played.assert_completed();
+    let sizes = sizes(&played);
+    assert!(sizes[0] > 8_192 && sizes[1] < 6_144 && sizes[2] < 6_144, "{sizes:?}");
+    let limits: Vec<u32> = played.sent.iter().map(|request| request.max_output_tokens).collect();
+    assert_eq!(limits, [4_000, 2_048, 2_048]);
+}
+
+#[tokio::test]
+async fn a_window_that_is_not_smaller_changes_no_limit() {
+    for window in [100_000, 1 << 40, 12] {
+        let mut stage = Stage::new(vec![too_long(Some(window)), text("Done.")]).usual_tools();
+        stage.job.history = long_history();
+        let played = stage.run().await;
+        played.assert_completed();
+        assert_eq!(played.sent[1].max_output_tokens, 4_000);
+    }
+}
+
+#[tokio::test]
+async fn a_notice_counts_each_message_once() {
+    let mut stage = Stage::new(vec![too_long(Some(2_000)), text("Done.")]);
+    stage.job.history = vec![user(&"lorem ipsum ".repeat(4_000))];
+    let played = stage.run().await;
+    played.assert_completed();
+    assert_eq!(
+        notices(&played),
+        ["The conversation did not fit the model's context window: your message was shortened."]
+    );
+
+    let mut stage = Stage::new(vec![too_long(Some(1_500)), text("Done.")]);
+    stage.job.history = vec![
+        user(&"first ".repeat(2_000)),
+        assistant(&"answer ".repeat(2_000), &[]),
+        user("Go on."),
+    ];
+    let played = stage.run().await;
+    played.assert_completed();
+    let told = notices(&played).join("\n");
+    assert!(
+        told.contains("earlier message") && !told.contains("your message"),
+        "{told}"
+    );
+    let counted: u32 = told.split(' ').filter_map(|word| word.parse::<u32>().ok()).sum();
+    assert!((1..=2).contains(&counted), "{told}");
+}
+
+fn notices(played: &Played) -> Vec<String> {
+    let events = played.log.events.lock().unwrap();
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Notice(notice) => Some(notice.message.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_shortened_message_carries_nothing() {
+    let value = json!({"reasoning": "r".repeat(300)});
+    let mut history = vec![user("The first wish.")];
+    for size in [0, 4_000] {
+        history.push(carrying(assistant(&"a".repeat(size), &[]), value.clone()));
+        history.push(user("Go on."));
+    }
+    history.extend((0..6).map(|_| user("Go on.")));
+    let kept = |message: &ChatMessage| matches!(message, ChatMessage::Assistant { carried: Some(_), .. });
+    assert!(estimate_all(&history[1..2]) > 75, "the carried value counts");
+    let compacted = compact(history, 600);
+    assert!(kept(&compacted.messages[1]) && !kept(&compacted.messages[3]));
+    assert_eq!(compacted.shortened, 1);
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use runyard::{
     config::Config,
     engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage},
     llm::{
-        ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest, ToolSpec,
+        Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
+        ToolSpec,
     },
     sandbox::{Place, Sandboxes},
     tools::{self, Effect, Tool, ToolAnswer, ToolContext, ToolFailure, Toolbox},
@@ -29,6 +30,7 @@ pub enum Say {
     Reason(&'static str),
     Call(&'static str, &'static str, String),
     Usage(u64, u64),
+    Carry(Value),
     Retried(&'static str),
     Fail(LlmError),
     End(EndReason),
@@ -64,6 +66,27 @@ pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),
         tool_calls,
+        carried: None,
+    }
+}
+
+/// An answer that carries this value of the provider.
+pub fn carrying(message: ChatMessage, value: Value) -> ChatMessage {
+    let ChatMessage::Assistant { text, tool_calls, .. } = message else {
+        panic!("only an answer carries a value: {message:?}")
+    };
+    ChatMessage::Assistant {
+        text,
+        tool_calls,
+        carried: Some(carried(value)),
+    }
+}
+
+fn carried(value: Value) -> Carried {
+    Carried {
+        provider: "default".to_owned(),
+        family: "test".to_owned(),
+        value,
     }
 }
 
@@ -112,6 +135,7 @@ impl Llm for Script {
                     output,
                     cached_input: 0,
                 }),
+                Say::Carry(value) => ModelEvent::Carried(carried(value)),
                 Say::Retried(message) => ModelEvent::Retried {
                     message: message.to_owned(),
                 },
@@ -340,6 +364,7 @@ impl Stage {
                     context_window: 100_000,
                     max_output_tokens: 4_000,
                 },
+                reasoning_effort: None,
                 system_prompt: "Be brief.".to_owned(),
                 history: vec![user("Do it.")],
                 tools: tools::none(),

@@ -12,7 +12,7 @@ use runyard::llm::{ChatMessage, Demo, EndReason, ModelRequest, ToolRequest, Tool
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ask, bash_tool};
+use super::{ask, bash_tool, question};
 
 /// A workspace, the tools that are offered to the built-in model, and the conversation with the model.
 struct Desk {
@@ -64,6 +64,7 @@ impl Desk {
                 messages: self.messages.clone(),
                 tools: self.offered.iter().map(|name| spec(name)).collect(),
                 max_output_tokens: 8192,
+                ..question("")
             };
             let reply = ask(&Demo, request.clone()).await;
             assert_eq!(reply.end, Some(EndReason::Done));
@@ -78,6 +79,7 @@ impl Desk {
             self.messages.push(ChatMessage::Assistant {
                 text: reply.text.clone(),
                 tool_calls: reply.calls.clone(),
+                carried: None,
             });
             if reply.calls.is_empty() {
                 assert!(reply.deltas > 3, "the text arrives in small deltas");

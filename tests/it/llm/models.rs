@@ -3,9 +3,10 @@
 use runyard::{
     config::{Config, Provider, ProviderKind},
     engine,
-    llm::{EndReason, LlmError, Models},
+    llm::{EndReason, LlmError, Models, ReasoningEffort},
 };
 use runyard_upstream::{Script, Turn, Upstream};
+use serde_json::json;
 
 use super::{ask, question};
 
@@ -24,10 +25,9 @@ fn with_default(config: &str, default: Option<Provider>) -> Result<Models, engin
 
 fn provider(server: &Upstream, model: Option<&str>) -> Provider {
     Provider {
-        kind: ProviderKind::OpenAi,
         base_url: Some(server.base_url()),
-        api_key: None,
         model: model.map(str::to_owned),
+        ..Provider::new(ProviderKind::OpenAi)
     }
 }
 
@@ -99,14 +99,39 @@ async fn a_model_is_served_by_the_provider_in_the_model_table() {
     assert!(matches!(reply.error, Some(LlmError::Refused(_))), "{reply:?}");
 }
 
+#[tokio::test]
+async fn a_model_adds_its_effort_and_its_fields_to_each_request() {
+    let server = echo().await;
+    let text = format!(
+        "[providers.default]\nkind = 'openai'\nbase_url = '{}'\nextra_body = {{ seed = 1, top_p = 0.5 }}\n\
+         [[models]]\nname = 'a'\nupstream = 'up-a'\ncontext_window = 9000\nmax_output_tokens = 100\ninput_price = 0\noutput_price = 0\n\
+         reasoning_effort = 'low'\nextra_body = {{ top_p = 0.9 }}\n\
+         [[tiers]]\nname = 'free'\nmodels = ['a']\ndefault_model = 'a'\nmax_upload_bytes = 1\ncredits_granted = 0\n",
+        server.base_url(),
+    );
+    let models = models(&text, None);
+    ask(&models, named("a")).await;
+    let own = runyard::llm::ModelRequest {
+        reasoning_effort: Some(ReasoningEffort::High),
+        ..named("a")
+    };
+    ask(&models, own).await;
+    let requests = server.requests();
+    for (request, effort) in requests.iter().zip(["low", "high"]) {
+        let body = &request.body;
+        assert_eq!(
+            (&body["reasoning_effort"], &body["top_p"], &body["seed"]),
+            (&json!(effort), &json!(0.9), &json!(1))
+        );
+    }
+}
+
 #[test]
 fn an_invalid_base_url_is_refused_with_the_provider_name() {
     for url in ["", "localhost:11434", "ftp://host/", "http://user:secret@host/v1/"] {
         let provider = Provider {
-            kind: ProviderKind::OpenAi,
             base_url: Some(url.to_owned()),
-            api_key: None,
-            model: None,
+            ..Provider::new(ProviderKind::OpenAi)
         };
         let error = with_default("", Some(provider)).err().expect("a refusal");
         assert!(error.message().starts_with("providers.default: "), "{url}: {error}");

@@ -1,48 +1,78 @@
-//! Anthropic and Gemini: a conversation with a tool call, over the protocols of these two providers.
+//! Anthropic, Gemini and OpenAI Responses: the requests, and what follows from refusals. The table of shapes
+//! (`shapes.rs`) tests the answers.
 
 use std::time::Duration;
 
 use runyard::{
     config::{Provider, ProviderKind},
     llm::{
-        ChatMessage, EndReason, LlmError, ModelRequest, Retries, Timeouts, TokenUsage, ToolRequest, Upstream as Adapter,
+        Carried, ChatMessage, EndReason, LlmError, ModelRequest, Retries, Timeouts, ToolRequest, Upstream as Adapter,
     },
 };
-use runyard_upstream::{Step, Turn, Upstream};
+use runyard_upstream::{Received, Turn, Upstream};
 use serde_json::{Value, json};
 
 use super::{Reply, ask, bash_tool, question};
 
-async fn collect(kind: ProviderKind, turns: Vec<Turn>) -> (Reply, Upstream) {
-    let server = Upstream::start(turns).await;
-    let provider = Provider {
-        kind,
-        base_url: Some(server.base_url()),
-        api_key: Some("sk-secret-0123456789".to_owned().into()),
-        model: None,
+const KEY: &str = "sk-secret-0123456789";
+
+/// The protocols, each with the name of a model.
+const KINDS: [(ProviderKind, &str); 3] = [
+    (ProviderKind::Anthropic, "claude-sonnet-4-5"),
+    (ProviderKind::Gemini, "gemini-3-pro-preview"),
+    (ProviderKind::Responses, "gpt-5.1"),
+];
+
+/// The answer "fine" in each protocol.
+fn fine(kind: ProviderKind) -> Turn {
+    let events = match kind {
+        ProviderKind::Anthropic => vec![
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "fine"}}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+            json!({"type": "message_stop"}),
+        ],
+        ProviderKind::Gemini => {
+            vec![json!({"candidates": [{"content": {"parts": [{"text": "fine"}]}, "finishReason": "STOP"}]})]
+        }
+        ProviderKind::Responses | ProviderKind::OpenAi => vec![
+            json!({"type": "response.output_text.delta", "output_index": 0, "delta": "fine"}),
+            json!({"type": "response.completed", "response": {"status": "completed"}}),
+        ],
     };
-    let timeouts = Timeouts {
-        gap: Duration::from_millis(300),
-        ..Timeouts::default()
-    };
-    let retries = Retries {
-        attempts: 2,
-        first_pause: Duration::from_millis(2),
-        ..Retries::default()
-    };
-    let adapter = Adapter::with_limits(&provider, timeouts, retries).unwrap();
+    let frames: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    Turn::stream(frames.concat())
+}
+
+fn refusal(words: &str) -> Turn {
+    Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
+}
+
+/// Reasoning with a signature, as each provider wants it back with its call.
+fn signed(kind: ProviderKind) -> Value {
+    match kind {
+        ProviderKind::Anthropic => json!([
+            {"type": "thinking", "thinking": "hm", "signature": "SIGNED"},
+            {"type": "tool_use", "id": "call_1", "name": "bash", "input": {"command": "ls"}},
+        ]),
+        ProviderKind::Gemini => json!([{
+            "functionCall": {"name": "bash", "args": {"command": "ls"}}, "thoughtSignature": "SIGNED",
+        }]),
+        ProviderKind::Responses | ProviderKind::OpenAi => json!([
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "SIGNED"},
+            {"type": "function_call", "call_id": "call_1", "name": "bash", "arguments": "{\"command\":\"ls\"}"},
+        ]),
+    }
+}
+
+/// Returns a conversation with a call and its result.
+fn conversation(model: &str, carried: Option<Carried>) -> ModelRequest {
     let call = ToolRequest {
-        id: "toolu_0".to_owned(),
+        id: "call_1".to_owned(),
         name: "bash".to_owned(),
-        arguments: "{}".to_owned(),
+        arguments: "{\"command\":\"ls\"}".to_owned(),
     };
-    let answer = ChatMessage::Tool {
-        tool_call_id: "toolu_0".to_owned(),
-        name: "bash".to_owned(),
-        text: "data.csv".to_owned(),
-        is_error: false,
-    };
-    let request = ModelRequest {
+    ModelRequest {
+        model: model.to_owned(),
         messages: vec![
             ChatMessage::User {
                 text: "look".to_owned(),
@@ -50,164 +80,125 @@ async fn collect(kind: ProviderKind, turns: Vec<Turn>) -> (Reply, Upstream) {
             ChatMessage::Assistant {
                 text: String::new(),
                 tool_calls: vec![call],
+                carried,
             },
-            answer,
+            ChatMessage::Tool {
+                tool_call_id: "call_1".to_owned(),
+                name: "bash".to_owned(),
+                text: "data.csv".to_owned(),
+                is_error: false,
+            },
         ],
         tools: vec![bash_tool()],
         ..question("")
-    };
-    (ask(&adapter, request).await, server)
-}
-
-fn anthropic(events: &[(&str, Value)]) -> Turn {
-    let frames: Vec<String> = events
-        .iter()
-        .map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"))
-        .collect();
-    Turn::stream(frames.concat())
-}
-
-fn anthropic_answer() -> Vec<(&'static str, Value)> {
-    let usage = json!({"input_tokens": 20, "output_tokens": 1, "cache_read_input_tokens": 5});
-    let start = |index: u32, block: Value| ("content_block_start", json!({"index": index, "content_block": block}));
-    let delta = |index: u32, delta: Value| ("content_block_delta", json!({"index": index, "delta": delta}));
-    vec![
-        ("message_start", json!({"message": {"usage": usage}})),
-        start(0, json!({"type": "text", "text": ""})),
-        ("ping", json!({})),
-        delta(0, json!({"type": "text_delta", "text": "I look "})),
-        delta(0, json!({"type": "text_delta", "text": "again."})),
-        ("content_block_stop", json!({"index": 0})),
-        start(
-            1,
-            json!({"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {}}),
-        ),
-        delta(1, json!({"type": "input_json_delta", "partial_json": "{\"comm"})),
-        delta(1, json!({"type": "input_json_delta", "partial_json": "and\":\"ls\"}"})),
-        ("content_block_stop", json!({"index": 1})),
-        (
-            "message_delta",
-            json!({"delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}),
-        ),
-        ("message_stop", json!({})),
-    ]
-}
-
-#[tokio::test]
-async fn anthropic_text_tool_calls_and_usage_are_read() {
-    let (reply, server) = collect(ProviderKind::Anthropic, vec![anthropic(&anthropic_answer())]).await;
-    assert_eq!(
-        (reply.text.as_str(), reply.deltas, reply.end),
-        ("I look again.", 2, Some(EndReason::Done)),
-        "{reply:?}"
-    );
-    let call = &reply.calls[0];
-    assert_eq!(
-        (call.id.as_str(), call.name.as_str(), reply.calls.len()),
-        ("toolu_1", "bash", 1)
-    );
-    assert_eq!(
-        serde_json::from_str::<Value>(&call.arguments).unwrap(),
-        json!({"command": "ls"})
-    );
-    assert_eq!(
-        reply.usage,
-        Some(TokenUsage {
-            input: 25,
-            output: 9,
-            cached_input: 5
-        })
-    );
-
-    let request = &server.requests()[0];
-    assert_eq!(
-        (request.path.as_str(), request.api_key.as_deref()),
-        ("/v1/messages", Some("sk-secret-0123456789"))
-    );
-    assert_eq!(
-        (&request.body["max_tokens"], &request.body["system"]),
-        (&json!(1000), &json!("Be brief."))
-    );
-    let messages = request.messages();
-    assert_eq!(messages[1]["content"][0]["type"], "tool_use");
-    assert_eq!(messages[2]["content"][0]["tool_use_id"], "toolu_0");
-    assert_eq!(request.body["tools"][0]["input_schema"], bash_tool().parameters);
-}
-
-#[tokio::test]
-async fn anthropic_failures_are_classified() {
-    let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
-    let (reply, _server) = collect(
-        ProviderKind::Anthropic,
-        vec![anthropic(&[("error", overloaded)]), anthropic(&anthropic_answer())],
-    )
-    .await;
-    assert_eq!(
-        (reply.text.as_str(), reply.notices.len()),
-        ("I look again.", 1),
-        "{reply:?}"
-    );
-
-    let cut = anthropic(&anthropic_answer()[..8]);
-    let (reply, _server) = collect(ProviderKind::Anthropic, vec![cut]).await;
-    assert_eq!((reply.text.as_str(), reply.calls.len()), ("I look again.", 0));
-    assert!(matches!(reply.error, Some(LlmError::Broken(_))), "{reply:?}");
-
-    let long = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9"}});
-    let (reply, _server) = collect(ProviderKind::Anthropic, vec![Turn::status(400).body(&long.to_string())]).await;
-    assert!(matches!(reply.error, Some(LlmError::TooLong(_))), "{reply:?}");
-}
-
-fn gemini(parts: &Value, finish: Option<&str>) -> Step {
-    let mut event = json!({
-        "candidates": [{"content": {"role": "model", "parts": parts}}],
-        "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10},
-    });
-    if let Some(finish) = finish {
-        event["candidates"][0]["finishReason"] = json!(finish);
     }
-    Step::Event(event)
+}
+
+async fn collect(kind: ProviderKind, turns: Vec<Turn>, request: ModelRequest) -> (Reply, Vec<Received>) {
+    let server = Upstream::start(turns).await;
+    let mut provider = Provider::new(kind);
+    provider.base_url = Some(server.base_url());
+    provider.api_key = Some(KEY.to_owned().into());
+    let retries = Retries {
+        first_pause: Duration::from_millis(2),
+        ..Retries::default()
+    };
+    let adapter = Adapter::with_limits("p", &provider, Timeouts::default(), retries).unwrap();
+    let reply = ask(&adapter, request).await;
+    (reply, server.requests())
+}
+
+fn is_fine(reply: &Reply) -> bool {
+    reply.text == "fine" && reply.end == Some(EndReason::Done) && reply.notices.is_empty()
 }
 
 #[tokio::test]
-async fn gemini_text_tool_calls_and_usage_are_read() {
-    let call = json!([{"functionCall": {"name": "bash", "args": {"command": "ls"}}}]);
-    let turn = Turn::raw([
-        gemini(&json!([{"text": "Once "}]), None),
-        gemini(&json!([{"text": "more."}]), None),
-        gemini(&call, Some("STOP")),
-    ]);
-    let (reply, server) = collect(ProviderKind::Gemini, vec![turn]).await;
-    assert_eq!(
-        (reply.text.as_str(), reply.end),
-        ("Once more.", Some(EndReason::Done)),
-        "{reply:?}"
-    );
-    assert_eq!((reply.calls[0].name.as_str(), reply.calls.len()), ("bash", 1));
-    assert_eq!(
-        serde_json::from_str::<Value>(&reply.calls[0].arguments).unwrap(),
-        json!({"command": "ls"})
-    );
-    assert_eq!(
-        reply.usage,
-        Some(TokenUsage {
-            input: 7,
-            output: 3,
-            cached_input: 0
-        })
-    );
-    let request = &server.requests()[0];
-    assert_eq!(request.api_key.as_deref(), Some("sk-secret-0123456789"));
-    assert_eq!(request.path, "/v1/models/scripted:streamGenerateContent");
+async fn each_protocol_has_its_own_path_and_headers() {
+    for (kind, model) in KINDS {
+        let (reply, requests) = collect(kind, vec![fine(kind)], conversation(model, None)).await;
+        assert!(is_fine(&reply), "{kind:?}: {reply:?}");
+        let request = &requests[0];
+        let header = |name: &str| request.headers.get(name).map(String::as_str).unwrap_or_default();
+        let bearer = format!("Bearer {KEY}");
+        let expected = match kind {
+            ProviderKind::Anthropic => [("x-api-key", KEY), ("anthropic-version", "2023-06-01")],
+            ProviderKind::Gemini => [("x-goog-api-key", KEY), ("authorization", "")],
+            ProviderKind::Responses | ProviderKind::OpenAi => [("authorization", bearer.as_str()), ("x-api-key", "")],
+        };
+        for (name, value) in expected {
+            assert_eq!(header(name), value, "{kind:?} {name}");
+        }
+        let path = match kind {
+            ProviderKind::Anthropic => "/v1/messages",
+            ProviderKind::Gemini => "/v1/models/gemini-3-pro-preview:streamGenerateContent",
+            ProviderKind::Responses | ProviderKind::OpenAi => "/v1/responses",
+        };
+        assert_eq!(request.path, path);
+    }
+}
 
-    let cut = Turn::raw([gemini(&json!([{"text": "Once "}]), None)]);
-    let (reply, _server) = collect(ProviderKind::Gemini, vec![cut]).await;
-    assert!(
-        reply.text == "Once " && matches!(reply.error, Some(LlmError::Broken(_))),
-        "{reply:?}"
-    );
+#[tokio::test]
+async fn a_signature_that_the_provider_refuses_is_left_out() {
+    let words = [
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "Corrupted thought signature.",
+        "The encrypted content gAAA could not be verified.",
+    ];
+    for ((kind, model), words) in KINDS.into_iter().zip(words) {
+        let (first, _) = collect(kind, vec![fine(kind)], conversation(model, None)).await;
+        assert!(is_fine(&first));
+        let family = match kind {
+            ProviderKind::Anthropic => "claude-sonnet-4",
+            ProviderKind::Gemini => "gemini-3",
+            ProviderKind::Responses | ProviderKind::OpenAi => "gpt-5",
+        };
+        let carried = Carried {
+            provider: "p".to_owned(),
+            family: family.to_owned(),
+            value: signed(kind),
+        };
+        let request = conversation(model, Some(carried));
+        let (reply, requests) = collect(kind, vec![refusal(words), fine(kind)], request).await;
+        assert!(is_fine(&reply), "{kind:?}: {reply:?}");
+        let has_signature = |request: &Received| request.body.to_string().contains("SIGNED");
+        assert!(
+            requests.len() == 2 && has_signature(&requests[0]) && !has_signature(&requests[1]),
+            "{kind:?}: {requests:?}"
+        );
+        let (reply, requests) = collect(kind, vec![refusal(words)], conversation(model, None)).await;
+        assert!(
+            matches!(reply.error, Some(LlmError::Refused(_))) && requests.len() == 1,
+            "{reply:?}"
+        );
+    }
+}
 
-    let (reply, server) = collect(ProviderKind::Gemini, vec![Turn::status(503), Turn::status(403)]).await;
-    assert!(matches!(reply.error, Some(LlmError::Credentials(_))), "{reply:?}");
-    assert_eq!((reply.notices.len(), server.count()), (1, 2));
+#[tokio::test]
+async fn a_refused_field_is_written_in_another_form() {
+    let table = [
+        (
+            ProviderKind::Anthropic,
+            "tools.0.cache_control: Extra inputs are not permitted",
+            "cache_control",
+        ),
+        (
+            ProviderKind::Gemini,
+            "Invalid JSON payload received. Unknown name \"parametersJsonSchema\" at 'tools[0].function_declarations[0]'",
+            "parametersJsonSchema",
+        ),
+        (
+            ProviderKind::Responses,
+            "Encrypted content is not supported with this model.",
+            "reasoning.encrypted_content",
+        ),
+    ];
+    for (kind, words, field) in table {
+        let (reply, requests) = collect(kind, vec![refusal(words), fine(kind)], conversation("m", None)).await;
+        assert!(is_fine(&reply), "{kind:?}: {reply:?}");
+        let has_field = |request: &Received| request.body.to_string().contains(field);
+        assert!(
+            requests.len() == 2 && has_field(&requests[0]) && !has_field(&requests[1]),
+            "{kind:?}: {requests:?}"
+        );
+    }
 }

@@ -149,6 +149,33 @@ async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
 }
 
 #[tokio::test]
+async fn cached_tokens_have_their_own_price() {
+    on_every_database_with(
+        |_| {
+            Turn::text("ok").raw_usage(json!({
+                "prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100,
+                "prompt_tokens_details": {"cached_tokens": 800},
+            }))
+        },
+        |config| config.models[0].cached_input_price = Some(0.03),
+        async |server| {
+            let caller = server.caller("ann");
+            let run = caller.start("x").await;
+            assert_eq!(caller.ended(&run).await["status"], "completed");
+            let events = caller.events(&run, 0).await;
+            let usage = usages(&events)[0];
+            assert_eq!(
+                (&usage["cached_input_tokens"], &usage["credits"]),
+                (&json!(800), &json!(0.0204))
+            );
+            assert_eq!(left(&caller).await, 300_000_000 - cost(200, 100) - 800 * 3);
+            assert_balanced(server).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_start_without_credits_is_refused() {
     on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::multipart::Form;
-use runyard::{config::Limits, v1};
+use runyard::{config::Limits, llm::ReasoningEffort, v1};
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -123,6 +123,33 @@ async fn memory_enabled_is_stored_with_the_run_and_returned() {
             }
             let form = Form::new().text("prompt", "x").text("memory_enabled", "perhaps");
             caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_reasoning_effort_is_sent_to_the_model_and_returned() {
+    on_every_database_with(
+        |_| echo(),
+        |config| config.models[0].reasoning_effort = Some(ReasoningEffort::High),
+        async |server| {
+            let caller = server.caller("ann");
+            for (given, sent) in [("low", "low"), ("", "high")] {
+                let form = Form::new().text("prompt", "x").text("reasoning_effort", given);
+                let run = caller.form("/agent/start", form).await.ok();
+                let shown = caller.ended(&run).await;
+                let wanted = if given.is_empty() { Value::Null } else { json!(given) };
+                assert_eq!(shown["reasoning_effort"], wanted);
+                let requests = server.upstream.requests();
+                assert_eq!(requests.last().unwrap().body["reasoning_effort"], sent);
+            }
+            let body = json!({"prompt": "x", "reasoning_effort": "enormous"});
+            let refused = caller.post("/agent/start", body).await.refused(400, "INVALID_REQUEST");
+            assert!(
+                refused.to_string().contains("none, minimal, low, medium, high"),
+                "{refused}"
+            );
         },
     )
     .await;

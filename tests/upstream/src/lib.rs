@@ -8,7 +8,7 @@ mod serve;
 mod turn;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -93,6 +93,10 @@ pub struct Received {
     pub number: usize,
     /// The request's path.
     pub path: String,
+    /// The request's query, without the question mark; empty if there is none.
+    pub query: String,
+    /// The request's headers; their names are in lower case.
+    pub headers: BTreeMap<String, String>,
     /// The value of the header `x-api-key` or `x-goog-api-key`. Some providers use them instead of `Authorization`.
     pub api_key: Option<String>,
     /// The value of the `Authorization` header.

@@ -77,6 +77,11 @@ async fn complete(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMa
     let received = shared.record(Received {
         number: 0,
         path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
         api_key: text("x-api-key").or_else(|| text("x-goog-api-key")),
         authorization: text("authorization"),
         body,

@@ -184,6 +184,7 @@ class RunRecord:
     created_at: datetime.datetime
     started_at: datetime.datetime | None
     finished_at: datetime.datetime | None
+    reasoning_effort: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ export function RunTrack({ view }: { view: RunView }) {
   return (
     <ol class="track" aria-label="Steps of the run">
       {view.steps.map((step, at) => (
-        <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} stopped={view.state === "stopped"} live={!ended && at === view.steps.length - 1} />
+        <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} stopped={view.state === "stopped" && at === view.steps.length - 1} live={!ended && at === view.steps.length - 1} />
       ))}
       {!ended && view.steps.length === 0 && (
         <li class="stop stop-live">

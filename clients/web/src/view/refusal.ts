@@ -164,6 +164,12 @@ export function explainFailure(code: string | null, message: string | null): str
   switch (code) {
     case "MODEL_CREDENTIALS_REFUSED":
       return "The model provider rejected the server's API key. Ask your administrator to check it.";
+    case "MODEL_QUOTA_EXHAUSTED":
+      return "The server has no credit left at the model provider. Ask your administrator to add some, or choose another model.";
+    case "MODEL_UNKNOWN":
+      return "The model provider does not know this model. Ask your administrator to correct its name, or choose another model.";
+    case "MODEL_PROMPT_BLOCKED":
+      return `The model provider blocked the prompt. Rephrase it. ${message ? sentence(message) : ""}`.trim();
     case "MODEL_UNAVAILABLE":
       return "The model could not be reached. Try again in a moment.";
     case "MODEL_STREAM_BROKEN":

@@ -4,12 +4,19 @@
 //! demo model answers for all public models whose provider is not configured. The worker checks [`Models::is_demo`]
 //! before each run and reports the use of the built-in model.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use serde_json::{Map, Value};
 
-use super::{Llm, LlmError, ModelRequest, ModelStream, demo::Demo, upstream::Upstream};
+use super::{Llm, LlmError, ModelRequest, ModelStream, ReasoningEffort, demo::Demo, upstream::Upstream};
 use crate::{
     config::{Config, DEMO_PROVIDER, Provider},
     error::{Error, Result},
@@ -18,6 +25,8 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
+    /// Counter of the skipped pieces of each provider.
+    skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
 #[derive(Clone)]
@@ -25,6 +34,8 @@ struct Route {
     llm: Arc<dyn Llm>,
     upstream: String,
     server: Server,
+    reasoning_effort: Option<ReasoningEffort>,
+    extra_body: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,8 +51,11 @@ impl Models {
     /// `INVALID_REQUEST` when a provider's base URL is invalid; INTERNAL when the TLS library cannot start.
     pub fn new(config: &Config) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
+        let mut skipped = BTreeMap::new();
         for (name, provider) in &config.providers {
-            providers.insert(name, (provider, connect(name, provider)?));
+            let upstream = connect(name, provider)?;
+            skipped.insert(name.clone(), upstream.skipped_pieces());
+            providers.insert(name, (provider, Arc::new(upstream)));
         }
         let demo: Arc<dyn Llm> = Arc::new(Demo);
         let mut routes = BTreeMap::new();
@@ -49,23 +63,25 @@ impl Models {
             let provider = (model.provider != DEMO_PROVIDER)
                 .then(|| providers.get(model.provider.as_str()))
                 .flatten();
-            let route = match provider {
-                Some((provider, llm)) => Route {
-                    llm: Arc::clone(llm),
-                    upstream: provider.model.as_ref().unwrap_or(&model.upstream).clone(),
-                    server: Server::Provider,
-                },
-                None => Route {
-                    llm: Arc::clone(&demo),
-                    upstream: model.upstream.clone(),
-                    server: Server::BuiltIn,
-                },
+            let (llm, upstream, server) = match provider {
+                Some((provider, llm)) => {
+                    let upstream = provider.model.as_ref().unwrap_or(&model.upstream);
+                    (llm, upstream, Server::Provider)
+                }
+                None => (&demo, &model.upstream, Server::BuiltIn),
+            };
+            let route = Route {
+                llm: Arc::clone(llm),
+                upstream: upstream.clone(),
+                server,
+                reasoning_effort: model.reasoning_effort,
+                extra_body: model.extra_body.clone(),
             };
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 routes.insert(name.clone(), route.clone());
             }
         }
-        Ok(Self { routes })
+        Ok(Self { routes, skipped })
     }
 
     /// Creates models that one `Llm` serves, for example in tests.
@@ -74,9 +90,12 @@ impl Models {
             llm: Arc::clone(llm),
             upstream: name.clone(),
             server: Server::Provider,
+            reasoning_effort: None,
+            extra_body: Map::new(),
         };
         Self {
             routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
+            skipped: BTreeMap::new(),
         }
     }
 
@@ -92,6 +111,18 @@ impl Models {
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
+    /// Returns the name by which the provider knows a model.
+    pub fn upstream(&self, name: &str) -> Option<&str> {
+        self.routes.get(name).map(|route| route.upstream.as_str())
+    }
+
+    /// Number of pieces of answers that were not understood, and were skipped or repaired, by provider.
+    pub fn skipped_pieces(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.skipped
+            .iter()
+            .map(|(provider, count)| (provider.as_str(), count.load(Ordering::Relaxed)))
+    }
+
     /// Names that the built-in model serves, in alphabetical order.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
         self.routes
@@ -101,10 +132,9 @@ impl Models {
     }
 }
 
-fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
-    let upstream = Upstream::new(provider)
-        .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))?;
-    Ok(Arc::new(upstream))
+fn connect(name: &str, provider: &Provider) -> Result<Upstream> {
+    Upstream::new(name, provider)
+        .map_err(|error| Error::new(error.code(), format!("providers.{name}: {}", error.message())))
 }
 
 #[async_trait]
@@ -115,6 +145,10 @@ impl Llm for Models {
             return stream::iter([Err(error)]).boxed();
         };
         request.model.clone_from(&route.upstream);
+        request.reasoning_effort = request.reasoning_effort.or(route.reasoning_effort);
+        for (key, value) in &route.extra_body {
+            request.extra_body.entry(key).or_insert_with(|| value.clone());
+        }
         route.llm.stream(request).await
     }
 }

@@ -1,128 +1,159 @@
-//! Real model providers, called through genai.
+//! Real model providers, called over HTTP.
 //!
-//! `llm/models.rs` creates one `Upstream` for each configured provider. Invariant: a reader never receives the same
-//! text twice. If an attempt fails before the first token, the call is retried with a notice (`upstream/retry.rs`). A
-//! failure after the first token ends the stream with `Broken`. The API key is stored in a `SecretString` and removed
-//! from every text of the provider that an error quotes.
-//!
-//! genai's own log lines contain response bodies, so the service's log filter disables the target `genai`.
+//! `llm/models.rs` creates one `Upstream` for each configured provider. A `Protocol` writes the requests and reads the
+//! answers; `upstream/profile.rs` lists in which details the providers of one protocol differ. Invariant: a reader never
+//! receives the same text twice. If an attempt fails before the first token, the call is retried with a notice
+//! (`upstream/retry.rs`). A failure after the first token ends the stream with `Broken`. Secrets are removed from every
+//! text of the provider that an error quotes.
 
+mod adapt;
+mod anthropic;
 mod attempt;
+mod calls;
+mod catalog;
+mod chat;
 mod fault;
-mod request;
+mod gemini;
+mod held;
+mod http;
+mod mend;
+mod profile;
+mod protocol;
+#[cfg(test)]
+mod reading;
+mod responses;
 mod retry;
-mod tap;
+mod sse;
+mod text;
+mod timeouts;
+mod turns;
+mod window;
+mod word;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use genai::{
-    Client, ModelIden, ServiceTarget,
-    adapter::AdapterKind,
-    resolver::{AuthData, Endpoint},
-};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::{
-    attempt::{Attempt, Step},
+    attempt::{Attempt, Step, Terms},
+    catalog::Catalog,
     fault::{Fault, Scrubber},
+    http::Endpoint,
+    profile::{Overlay, Profile},
+    protocol::Protocol,
 };
 use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
     config::{Provider, ProviderKind},
-    error::{Error, Result},
+    error::Result,
 };
 pub use retry::Retries;
+pub use timeouts::Timeouts;
 
-/// Time limits for the parts of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Maximum time until the connection is established.
-    pub connect: Duration,
-    /// Maximum time from the request to the first event of the answer.
-    pub first_byte: Duration,
-    /// Maximum time between two events of the answer. Keep-alive comments of the provider count as events.
-    pub gap: Duration,
-}
+/// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
+const BYTES_PER_TOKEN: usize = 32;
 
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: Duration::from_mins(2),
-            gap: Duration::from_mins(1),
-        }
-    }
-}
+/// Lower bound of the size limit of an answer, in bytes.
+const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
-/// A model provider that is called through genai.
+/// Maximum number of times that a request is sent again in another form.
+const MAX_LESSONS: u32 = 6;
+
+/// Maximum number of retries after answers that broke in the middle of a tool call.
+const MAX_BROKEN: u32 = 2;
+
+/// A model provider.
 pub struct Upstream {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    client: Client,
-    kind: ProviderKind,
-    base_url: String,
-    api_key: Option<SecretString>,
+    name: String,
+    provider: Provider,
+    protocol: Box<dyn Protocol>,
+    endpoint: Endpoint,
     timeouts: Timeouts,
     retries: Retries,
     scrubber: Scrubber,
+    /// Properties of each model, as far as they have been learned.
+    learned: Mutex<HashMap<String, Overlay>>,
+    skipped: Arc<AtomicU64>,
 }
 
 impl Upstream {
-    /// Creates a provider with the default timeouts and retries.
+    /// Creates the provider of the given name, with the timeouts and retries of its configuration.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when the base URL is invalid; INTERNAL when the TLS library cannot start.
-    pub fn new(provider: &Provider) -> Result<Self> {
-        Self::with_limits(provider, Timeouts::default(), Retries::default())
+    /// `INVALID_REQUEST` when a setting is invalid; INTERNAL when the TLS library cannot start.
+    pub fn new(name: &str, provider: &Provider) -> Result<Self> {
+        let is_local = provider
+            .base_url
+            .as_deref()
+            .and_then(|url| reqwest::Url::parse(url.trim()).ok())
+            .is_some_and(|url| profile::is_local(&url));
+        let standard = Retries::default();
+        let retries = Retries {
+            total: provider.retry_seconds.map_or(standard.total, Duration::from_secs),
+            ..standard
+        };
+        Self::with_limits(name, provider, Timeouts::of(provider, is_local), retries)
     }
 
     /// Creates a provider with the given timeouts and retries.
     ///
     /// # Errors
     /// The errors of [`Upstream::new`].
-    pub fn with_limits(provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
-        let base_url = base_url(provider)?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(timeouts.connect)
-            .tcp_nodelay(true)
-            // A redirect would send the API key to a server that is not configured.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::internal("cannot create an HTTP client for the model provider", error))?;
-        let client = Client::builder()
-            .with_reqwest(http)
-            .build()
-            .map_err(|error| Error::internal("cannot create a client for the model provider", error))?;
-        let scrubber = Scrubber::new(provider.api_key.as_ref());
-        let kind = provider.kind;
-        let api_key = provider.api_key.clone();
+    pub fn with_limits(name: &str, provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
         Ok(Self {
             inner: Arc::new(Inner {
-                client,
-                kind,
-                base_url,
-                api_key,
+                name: name.to_owned(),
+                protocol: protocol(provider.kind),
+                endpoint: Endpoint::new(provider, timeouts.connect)?,
+                scrubber: http::scrubber(provider),
+                provider: provider.clone(),
                 timeouts,
                 retries,
-                scrubber,
+                learned: Mutex::default(),
+                skipped: Arc::default(),
             }),
         })
+    }
+
+    /// Counter of the pieces of all answers that were not understood, and were skipped or repaired.
+    pub fn skipped_pieces(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.inner.skipped)
+    }
+}
+
+/// Returns the protocol of a kind of providers.
+fn protocol(kind: ProviderKind) -> Box<dyn Protocol> {
+    match kind {
+        ProviderKind::OpenAi => Box::new(chat::Chat),
+        ProviderKind::Anthropic => Box::new(anthropic::Anthropic),
+        ProviderKind::Gemini => Box::new(gemini::Gemini),
+        ProviderKind::Responses => Box::new(responses::Responses),
     }
 }
 
 #[async_trait]
 impl Llm for Upstream {
-    async fn stream(&self, request: ModelRequest) -> ModelStream {
+    async fn stream(&self, mut request: ModelRequest) -> ModelStream {
+        request.reasoning_effort = request.reasoning_effort.or(self.inner.provider.reasoning_effort);
+        let asked_at = Instant::now();
         let answer = Box::new(Asking {
             inner: Arc::clone(&self.inner),
             request,
             attempts: 0,
-            asked_at: Instant::now(),
+            lessons: 0,
+            broken: 0,
+            asked_at,
+            deadline: self.inner.timeouts.total.map(|total| asked_at + total),
             state: State::Ask { wait: Duration::ZERO },
         });
         stream::unfold(answer, |mut answer| async move { Some((answer.next().await?, answer)) }).boxed()
@@ -134,7 +165,10 @@ struct Asking {
     inner: Arc<Inner>,
     request: ModelRequest,
     attempts: u32,
+    lessons: u32,
+    broken: u32,
     asked_at: Instant,
+    deadline: Option<Instant>,
     state: State,
 }
 
@@ -145,7 +179,26 @@ enum State {
 }
 
 impl Asking {
-    async fn next(&mut self) -> Option<Result<ModelEvent, LlmError>> {
+    async fn next(&mut self) -> Option<std::result::Result<ModelEvent, LlmError>> {
+        let Some(deadline) = self.deadline else {
+            return self.go_on().await;
+        };
+        match timeout_at(deadline, self.go_on()).await {
+            Ok(item) => item,
+            Err(_) => {
+                let has_started = matches!(&self.state, State::Listen(attempt) if attempt.has_started());
+                self.state = State::Over;
+                let message = format!("the answer took longer than {} s", self.asked_at.elapsed().as_secs());
+                Some(Err(if has_started {
+                    LlmError::Broken(message)
+                } else {
+                    LlmError::Unavailable(message)
+                }))
+            }
+        }
+    }
+
+    async fn go_on(&mut self) -> Option<std::result::Result<ModelEvent, LlmError>> {
         loop {
             match &mut self.state {
                 State::Ask { wait } => {
@@ -155,7 +208,11 @@ impl Asking {
                     self.attempts += 1;
                     match self.inner.ask(&self.request).await {
                         Ok(attempt) => self.state = State::Listen(Box::new(attempt)),
-                        Err(fault) => return Some(self.fail(fault)),
+                        Err(fault) => {
+                            if let Some(item) = self.fail(fault).await {
+                                return Some(item);
+                            }
+                        }
                     }
                 }
                 State::Listen(attempt) => match attempt.next().await {
@@ -163,116 +220,147 @@ impl Asking {
                     Step::End => self.state = State::Over,
                     Step::Fault(fault) if attempt.has_started() => {
                         self.state = State::Over;
-                        return Some(Err(LlmError::Broken(fault.message())));
+                        return Some(Err(LlmError::Broken(self.inner.scrubber.clean(fault).message())));
                     }
-                    Step::Fault(fault) => return Some(self.fail(fault)),
+                    Step::Fault(fault) => {
+                        if let Some(item) = self.fail(fault).await {
+                            return Some(item);
+                        }
+                    }
                 },
                 State::Over => return None,
             }
         }
     }
 
-    /// Handles a failure before the first token: returns a notice and schedules another attempt, or ends the stream.
-    fn fail(&mut self, fault: Fault) -> Result<ModelEvent, LlmError> {
-        let spent = self.asked_at.elapsed();
-        match fault {
+    /// Handles a failure before the first token: schedules another attempt, or ends the stream. Returns a notice or the
+    /// error; `None` if the request is sent again at once in another form.
+    async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
+        if let Fault::Final(LlmError::Refused(words)) = &fault
+            && adapt::refuses_carried(words)
+            && adapt::forget_carried(&mut self.request)
+        {
+            self.state = State::Ask { wait: Duration::ZERO };
+            return None;
+        }
+        if let Fault::Final(LlmError::Refused(words)) = &fault
+            && self.lessons < MAX_LESSONS
+            && self.inner.learn(&self.request.model, words)
+        {
+            self.lessons += 1;
+            self.state = State::Ask { wait: Duration::ZERO };
+            return None;
+        }
+        match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
                 self.state = State::Over;
-                Err(error)
+                Some(Err(self.inner.explain(error, &self.request.model).await))
             }
-            Fault::Passing { message, retry_after } => match self.inner.retries.next(self.attempts, spent, retry_after)
-            {
-                Ok(wait) => {
-                    self.state = State::Ask { wait };
-                    let message = format!(
-                        "{message}; retrying in {:.1} s (attempt {} of {})",
-                        wait.as_secs_f64(),
-                        self.attempts + 1,
-                        self.inner.retries.attempts,
-                    );
-                    Ok(ModelEvent::Retried { message })
-                }
-                Err(why) => {
-                    self.state = State::Over;
-                    Err(LlmError::Unavailable(format!("{message} ({why})")))
-                }
-            },
+            Fault::Broken(message) if self.broken >= MAX_BROKEN => {
+                self.state = State::Over;
+                Some(Err(LlmError::Broken(message)))
+            }
+            Fault::Broken(message) => {
+                self.broken += 1;
+                Some(self.retry(&message, None))
+            }
+            Fault::Passing { message, retry_after } => Some(self.retry(&message, retry_after)),
+        }
+    }
+
+    fn retry(&mut self, message: &str, pause: Option<Duration>) -> std::result::Result<ModelEvent, LlmError> {
+        match self.inner.retries.next(self.attempts, self.asked_at.elapsed(), pause) {
+            Ok(wait) => {
+                self.state = State::Ask { wait };
+                let (seconds, attempt) = (wait.as_secs_f64(), self.attempts + 1);
+                let message = format!("{message}; retrying in {seconds:.1} s (attempt {attempt})");
+                Ok(ModelEvent::Retried { message })
+            }
+            Err(why) => {
+                self.state = State::Over;
+                Err(LlmError::Unavailable(format!("{message} ({why})")))
+            }
         }
     }
 }
 
 impl Inner {
-    async fn ask(&self, request: &ModelRequest) -> Result<Attempt, Fault> {
-        let tap = tap::Tap::new(self.kind);
-        let options = request::options(request, self.kind, Arc::clone(&tap));
-        let opened = self
-            .client
-            .exec_chat_stream(self.target(&request.model), request::chat(request), Some(&options))
-            .await
-            .map_err(|error| fault::classify(&error, &self.scrubber))?;
-        Ok(Attempt::new(
-            opened.stream,
-            tap,
-            self.timeouts,
-            self.scrubber.clone(),
-            request::answer_limit(request),
-        ))
+    /// Returns the properties of a model: from the table, the configuration and what has been learned.
+    fn overlay(&self, model: &str) -> Overlay {
+        let learned = self.learned().get(model).copied();
+        learned.unwrap_or_else(|| {
+            let mut overlay = Overlay::known(self.provider.kind, self.endpoint.base_url(), model);
+            overlay.lay(Overlay::of(&self.provider));
+            overlay
+        })
     }
 
-    fn target(&self, model: &str) -> ServiceTarget {
-        let auth = match &self.api_key {
-            Some(key) => AuthData::from_single(key.expose_secret()),
-            // genai requires an API key for this protocol, but a local server may have no key. The override sets the
-            // URL and headers directly, so that no key is needed.
-            None if self.kind == ProviderKind::OpenAi => AuthData::RequestOverride {
-                url: format!("{}chat/completions", self.base_url),
-                headers: genai::Headers::default(),
+    fn learned(&self) -> MutexGuard<'_, HashMap<String, Overlay>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from a refusal. Returns whether another form of the request may succeed.
+    fn learn(&self, model: &str, words: &str) -> bool {
+        let overlay = self.overlay(model);
+        let profile = Profile::new(&self.name, model, overlay);
+        let Some(learned) = adapt::lesson(words, overlay, &profile, model) else {
+            return false;
+        };
+        tracing::info!(provider = %self.name, "the provider refused the form of a request; it is sent again in another form");
+        self.learned().insert(model.to_owned(), learned);
+        true
+    }
+
+    async fn ask(&self, request: &ModelRequest) -> std::result::Result<Attempt, Fault> {
+        let profile = Profile::new(&self.name, &request.model, self.overlay(&request.model));
+        let wire = self.protocol.request(request, &profile);
+        let asked_at = Instant::now();
+        let sending = self.endpoint.send(&*self.protocol, &profile, wire, &request.extra_body);
+        let response = timeout_at(asked_at + self.timeouts.first_byte, sending)
+            .await
+            .map_err(|_| {
+                let seconds = self.timeouts.first_byte.as_secs_f64();
+                Fault::passing(format!("the provider sent nothing for {seconds:.0} s"))
+            })??;
+        let reader = self.protocol.reader(request, &profile);
+        let terms = Terms {
+            timeouts: self.timeouts,
+            max_bytes: answer_limit(request),
+            provider: profile.provider,
+            family: profile.family,
+            skipped: Arc::clone(&self.skipped),
+        };
+        Ok(Attempt::new(response, reader, asked_at, terms))
+    }
+
+    /// Adds facts that the provider tells on request: its models to the error of an unknown model, and the size of the
+    /// window to the error of a conversation that is too long.
+    async fn explain(&self, error: LlmError, model: &str) -> LlmError {
+        let profile = Profile::new(&self.name, model, self.overlay(model));
+        let catalog = Catalog {
+            endpoint: &self.endpoint,
+            protocol: &*self.protocol,
+            profile: &profile,
+        };
+        match error {
+            LlmError::UnknownModel(message) => LlmError::UnknownModel(match catalog.names().await {
+                Some(names) => format!("{message}; the provider offers: {names}"),
+                None => message,
+            }),
+            LlmError::TooLong { message, window: None } => LlmError::TooLong {
+                message,
+                window: catalog.window(model).await,
             },
-            None => AuthData::from_single(""),
-        };
-        // genai removes the part of a model name before `::`, because it treats this part as a namespace. If a model
-        // name contains `::`, a namespace is added for genai to remove.
-        let name = if model.contains("::") {
-            format!("upstream::{model}")
-        } else {
-            model.to_owned()
-        };
-        ServiceTarget {
-            endpoint: Endpoint::from_owned(self.base_url.as_str()),
-            auth,
-            model: ModelIden::new(adapter(self.kind), name),
+            error => error,
         }
     }
 }
 
-fn adapter(kind: ProviderKind) -> AdapterKind {
-    match kind {
-        ProviderKind::OpenAi => AdapterKind::OpenAI,
-        ProviderKind::Anthropic => AdapterKind::Anthropic,
-        ProviderKind::Gemini => AdapterKind::Gemini,
-    }
-}
-
-/// Returns the provider's base URL with a trailing slash. Without the slash, joining URLs would remove the last part of
-/// the path.
-fn base_url(provider: &Provider) -> Result<String> {
-    let default = match provider.kind {
-        ProviderKind::OpenAi => "https://api.openai.com/v1/",
-        ProviderKind::Anthropic => "https://api.anthropic.com/v1/",
-        ProviderKind::Gemini => "https://generativelanguage.googleapis.com/v1beta/",
-    };
-    let text = provider.base_url.as_deref().unwrap_or(default).trim();
-    let url = reqwest::Url::parse(text)
-        .map_err(|error| Error::invalid(format!("the model provider's base URL {text} is not a URL: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(Error::invalid(format!(
-            "the model provider's base URL {text} must start with http:// or https://"
-        )));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::invalid(
-            "the model provider's base URL must not contain a user name or password; set the provider's API key instead",
-        ));
-    }
-    Ok(format!("{}/", text.trim_end_matches('/')))
+/// Maximum size of text and reasoning in bytes. The answer is cut at this size even if the provider ignores the token
+/// limit.
+fn answer_limit(request: &ModelRequest) -> usize {
+    usize::try_from(request.max_output_tokens)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(BYTES_PER_TOKEN)
+        .max(MIN_ANSWER_BYTES)
 }

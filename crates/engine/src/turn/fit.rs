@@ -5,13 +5,20 @@ use runyard_contract::v1::NoticeKind;
 use super::RunLoop;
 use crate::{
     Outcome,
-    compact::{compact, estimate_all, estimate_bytes},
+    compact::{Compacted, compact, estimate_all, estimate_bytes},
     record,
 };
 
 /// Target size of a compacted conversation, in percent of the available tokens. It is below 100, so that the next step
 /// does not compact the conversation again.
 const COMPACTED_PERCENT: u64 = 75;
+/// Maximum number of times that a conversation is shortened for one answer because the provider rejected it.
+const MAX_REJECTIONS: u32 = 4;
+/// Smallest window in tokens that is used if a provider names it, and smallest conversation that is to blame for a
+/// rejection. The instructions alone do not fit a smaller window.
+const MIN_WINDOW: u64 = 1_024;
+/// Share of a window named by the provider that an answer may fill: one of this number of parts.
+const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
     /// Compacts the conversation if it does not fit the model's context window.
@@ -20,31 +27,64 @@ impl RunLoop<'_> {
         if estimate_all(&self.messages) <= room {
             return Ok(());
         }
-        self.shrink(room * COMPACTED_PERCENT / 100).await
+        self.shrink(room * COMPACTED_PERCENT / 100).await?;
+        Ok(())
     }
 
-    /// Shortens the conversation to a maximum of `max_tokens` tokens and records a notice.
-    pub(super) async fn shrink(&mut self, max_tokens: u64) -> Result<(), Outcome> {
-        let compacted = compact(std::mem::take(&mut self.messages), max_tokens);
-        self.messages = compacted.messages;
-        if compacted.shortened + compacted.dropped == 0 {
-            return Ok(());
+    /// Shortens the conversation after the provider rejected it as too long. A window that the provider names is used
+    /// for the rest of the run. Otherwise the estimate was too low, so the conversation may have two thirds of its
+    /// present size. Returns false if another call would be rejected too. The first rejection is always repeated,
+    /// because the provider may have counted differently.
+    pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
+        if rejections > MAX_REJECTIONS {
+            return Ok(false);
         }
-        let message = format!(
-            "The conversation did not fit the model's context window: {} earlier messages were shortened, {} left out.",
-            compacted.shortened, compacted.dropped
+        let is_narrower = self.narrow(window);
+        let estimate = estimate_all(&self.messages);
+        if (MIN_WINDOW..=self.room()).contains(&estimate) {
+            self.ceiling = estimate * 2 / 3;
+        }
+        let is_shorter = self.shrink(self.room() * COMPACTED_PERCENT / 100).await?;
+        Ok(is_narrower || is_shorter || rejections == 1)
+    }
+
+    /// Uses the window that the provider names, if it is smaller than the configured one.
+    fn narrow(&mut self, window: Option<u64>) -> bool {
+        let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
+            return false;
+        };
+        tracing::warn!(
+            model = self.model.name,
+            configured = self.model.context_window,
+            window,
+            "the provider's context window is smaller than the configured one"
         );
-        self.record(vec![record::notice(NoticeKind::HistoryCompacted, message)])
-            .await
+        self.model.context_window = window;
+        let share = u32::try_from(window / ANSWER_SHARE).unwrap_or(u32::MAX);
+        self.model.max_output_tokens = self.model.max_output_tokens.min(share);
+        true
+    }
+
+    /// Shortens the conversation to a maximum of `max_tokens` tokens and records a notice. Returns whether the
+    /// conversation became shorter.
+    async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
+        let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
+        self.messages = std::mem::take(&mut compacted.messages);
+        if !compacted.is_changed() {
+            return Ok(false);
+        }
+        self.record(vec![record::notice(NoticeKind::HistoryCompacted, explain(&compacted))])
+            .await?;
+        Ok(true)
     }
 
     /// Number of tokens available for the conversation.
     pub(super) fn room(&self) -> u64 {
-        let window = self
-            .model
+        self.model
             .context_window
-            .saturating_sub(u64::from(self.model.max_output_tokens));
-        (window / self.squeeze).saturating_sub(self.fixed_tokens())
+            .saturating_sub(u64::from(self.model.max_output_tokens))
+            .saturating_sub(self.fixed_tokens())
+            .min(self.ceiling)
     }
 
     /// Estimated number of tokens that every request has in addition to the conversation.
@@ -52,4 +92,26 @@ impl RunLoop<'_> {
         let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))
     }
+}
+
+/// Explains to the user which messages were shortened or left out.
+fn explain(compacted: &Compacted) -> String {
+    let counted = |count: usize, what: &str| match count {
+        0 => None,
+        1 => Some(format!("1 earlier message was {what}")),
+        count => Some(format!("{count} earlier messages were {what}")),
+    };
+    let prompt = || "your message was shortened".to_owned();
+    let parts: Vec<String> = [
+        counted(compacted.shortened, "shortened"),
+        counted(compacted.dropped, "left out"),
+        compacted.is_prompt_shortened.then(prompt),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    format!(
+        "The conversation did not fit the model's context window: {}.",
+        parts.join(", ")
+    )
 }

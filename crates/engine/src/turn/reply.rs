@@ -4,8 +4,8 @@ use runyard_contract::v1::NoticeKind;
 
 use super::{Next, RunLoop, failed};
 use crate::{
-    MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN,
-    MODEL_UNAVAILABLE, Outcome, Recorded,
+    MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_PROMPT_BLOCKED, MODEL_QUOTA_EXHAUSTED, MODEL_REFUSED,
+    MODEL_STREAM_BROKEN, MODEL_UNAVAILABLE, MODEL_UNKNOWN, Outcome, Recorded,
     answer::{Answer, Ended, ReceivedCall},
     budget::plausible,
     calls::Planned,
@@ -18,6 +18,9 @@ impl RunLoop<'_> {
     /// Records an answer, then runs its calls or ends the run.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
+        if self.may_repeat(&answer) {
+            return self.repeat(&answer, usage).await;
+        }
         if !matches!(answer.ended, Ended::Done(_) | Ended::Cut) {
             return Err(self.give_up(answer, usage).await?);
         }
@@ -26,9 +29,11 @@ impl RunLoop<'_> {
             return self.take_empty(&answer, usage).await;
         }
         self.was_empty = false;
+        self.broken = 0;
+        self.larger_answer = None;
         self.note = None;
         let requests: Vec<ToolRequest> = calls.iter().map(|call| call.request.clone()).collect();
-        let mut events = vec![record::message(&answer, requests.clone(), false)];
+        let mut events = vec![record::message(&answer, requests.clone())];
         events.extend(usage);
         events.extend(
             calls
@@ -45,15 +50,20 @@ impl RunLoop<'_> {
         self.messages.push(ChatMessage::Assistant {
             text: answer.text,
             tool_calls: requests,
+            carried: answer.carried,
         });
         self.work(calls).await?;
         Ok(Next::AskAgain)
     }
 
     /// Returns the calls of an answer, with ids that are unique in the run. The calls are native or extracted from the
-    /// text.
+    /// text. If calls are ignored, nothing is carried back to the provider, because that could name them.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
-        if self.is_last || self.specs.is_empty() {
+        let ignores_all = self.is_last || self.specs.is_empty();
+        if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
+            answer.carried = None;
+        }
+        if ignores_all {
             return Vec::new();
         }
         let mut heard = std::mem::take(&mut answer.calls);
@@ -102,38 +112,9 @@ impl RunLoop<'_> {
         Some(record::usage(&self.model.name, usage, told.is_none()))
     }
 
-    /// Handles an answer without text and calls. After the first such answer, the model is called once more. After a
-    /// second one, the run fails. If the provider refused to answer, the run fails at once.
-    async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
-        self.record(usage.into_iter().collect()).await?;
-        if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
-            return Err(failed(
-                MODEL_REFUSED,
-                "the model provider refused to answer; rephrase the task or use another model",
-            ));
-        }
-        if self.was_empty {
-            return Err(failed(
-                MODEL_EMPTY_ANSWER,
-                "the model returned an empty answer twice in a row; rephrase the task or use another model",
-            ));
-        }
-        self.was_empty = true;
-        let before = self.note.take().unwrap_or_default();
-        self.note = Some(
-            format!("{before} Your last answer was empty. Answer in text or call a tool.")
-                .trim()
-                .to_owned(),
-        );
-        Ok(Next::AskAgain)
-    }
-
     /// Records the received part of an answer that did not end normally, and returns the outcome of the run.
     async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
-        let mut events = Vec::new();
-        if !answer.text.is_empty() {
-            events.push(record::message(&answer, Vec::new(), true));
-        }
+        let mut events: Vec<Recorded> = record::partial_message(&answer).into_iter().collect();
         events.extend(usage);
         match &answer.ended {
             Ended::TimedOut => return self.time_is_up(events).await,
@@ -142,15 +123,22 @@ impl RunLoop<'_> {
         let Ended::Broken(error) = &answer.ended else {
             return Ok(Outcome::Stopped);
         };
-        let code = match error {
-            _ if answer.has_begun() => MODEL_STREAM_BROKEN,
-            LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
-            LlmError::Refused(_) => MODEL_REFUSED,
-            LlmError::TooLong(_) => MODEL_CONTEXT_EXCEEDED,
-            LlmError::Unavailable(_) => MODEL_UNAVAILABLE,
-            LlmError::Broken(_) => MODEL_STREAM_BROKEN,
-        };
-        Ok(failed(code, &error.to_string()))
+        Ok(failed(code(error, answer.has_begun()), &error.to_string()))
+    }
+}
+
+/// Returns the code of a run that this error ended.
+fn code(error: &LlmError, has_begun: bool) -> &'static str {
+    match error {
+        LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
+        LlmError::Refused(_) => MODEL_REFUSED,
+        LlmError::Blocked(_) => MODEL_PROMPT_BLOCKED,
+        LlmError::Quota(_) => MODEL_QUOTA_EXHAUSTED,
+        LlmError::UnknownModel(_) => MODEL_UNKNOWN,
+        LlmError::TooLong { .. } => MODEL_CONTEXT_EXCEEDED,
+        LlmError::Unavailable(_) if has_begun => MODEL_STREAM_BROKEN,
+        LlmError::Unavailable(_) => MODEL_UNAVAILABLE,
+        LlmError::Broken(_) => MODEL_STREAM_BROKEN,
     }
 }
 

@@ -1,21 +1,34 @@
-//! One attempt of a call: a genai stream that is checked for silence, excessive size and a missing end.
+//! One attempt of a call: reads the answer, and checks it for silence, excessive size and a missing end.
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use futures::StreamExt;
-use genai::chat::{ChatStream, ChatStreamEvent, MessageContent, StopReason, StreamEnd, Usage};
+use reqwest::Response;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Timeouts,
-    fault::{self, Fault, Scrubber},
-    tap::{MAX_ARGUMENT_BYTES, Tap},
+    fault::Fault,
+    mend::mend,
+    protocol::{Pieces, Reader},
+    sse::Events,
 };
-use crate::{
-    config::ProviderKind,
-    llm::{EndReason, ModelEvent, TokenUsage, ToolRequest},
-};
+use crate::llm::{Carried, EndReason, ModelEvent};
+
+/// Maximum time between the end of the answer and the end of the stream, for example until the usage arrives.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Maximum size in bytes of an answer that is one JSON document.
+const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
 /// Next item of an attempt.
 pub(super) enum Step {
@@ -24,222 +37,280 @@ pub(super) enum Step {
     Fault(Fault),
 }
 
+/// Properties of an attempt that its call determines.
+pub(super) struct Terms {
+    pub(super) timeouts: Timeouts,
+    /// Maximum size of text and reasoning in bytes.
+    pub(super) max_bytes: usize,
+    /// Name of the provider and family of the model, for the data that the provider wants back.
+    pub(super) provider: String,
+    pub(super) family: String,
+    /// Counts the pieces that were not understood.
+    pub(super) skipped: Arc<AtomicU64>,
+}
+
 pub(super) struct Attempt {
-    stream: ChatStream,
-    tap: Arc<Tap>,
-    scrubber: Scrubber,
-    timeouts: Timeouts,
-    opened_at: Instant,
+    response: Response,
+    body: Body,
+    reader: Box<dyn Reader>,
+    pieces: Pieces,
+    terms: Terms,
+    asked_at: Instant,
+    heard_at: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
-    ready: VecDeque<ModelEvent>,
     bytes: usize,
-    max_bytes: usize,
     has_started: bool,
+    is_complete: bool,
     is_over: bool,
+    fault: Option<Fault>,
+}
+
+/// Form of an answer. The first byte decides.
+enum Body {
+    Unknown,
+    /// An event stream, and the number of its events so far.
+    Events(Events, u64),
+    Document(Vec<u8>),
 }
 
 impl Attempt {
-    pub(super) fn new(
-        stream: ChatStream,
-        tap: Arc<Tap>,
-        timeouts: Timeouts,
-        scrubber: Scrubber,
-        max_bytes: usize,
-    ) -> Self {
-        let opened_at = Instant::now();
+    pub(super) fn new(response: Response, reader: Box<dyn Reader>, asked_at: Instant, terms: Terms) -> Self {
         Self {
-            stream,
-            tap,
-            scrubber,
-            timeouts,
-            opened_at,
-            alarm: Box::pin(sleep_until(opened_at + timeouts.first_byte)),
-            ready: VecDeque::new(),
+            response,
+            body: Body::Unknown,
+            reader,
+            pieces: Pieces::default(),
+            asked_at,
+            heard_at: None,
+            alarm: Box::pin(sleep_until(asked_at + terms.timeouts.first_byte)),
+            terms,
             bytes: 0,
-            max_bytes,
             has_started: false,
+            is_complete: false,
             is_over: false,
+            fault: None,
         }
     }
 
-    /// Returns whether any part of the answer has arrived. If so, a retry could repeat text.
+    /// Returns whether any part of the answer has been passed on. If so, a retry would repeat it.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
 
     pub(super) async fn next(&mut self) -> Step {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.pass_on() {
                 return Step::Event(event);
+            }
+            if let Some(fault) = self.fault.take() {
+                return Step::Fault(fault);
             }
             if self.is_over {
                 return Step::End;
             }
-            let item = tokio::select! {
-                biased;
-                item = self.stream.next() => item,
-                () = &mut self.alarm => {
-                    if let Some(fault) = self.check_silence() {
-                        return Step::Fault(fault);
-                    }
-                    continue;
-                }
+            // The text that came with a failure is passed on first.
+            self.fault = match self.advance().await {
+                Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
+                result => result.err(),
             };
-            let handled = match item {
-                Some(Ok(event)) => self.take(event),
-                Some(Err(_)) if self.tap.is_finished() => self.finish(),
-                Some(Err(error)) => Err(fault::classify(&error, &self.scrubber)),
-                None => self.finish(),
-            };
-            if let Err(fault) = handled {
-                return Step::Fault(fault);
+            let skipped = self.pieces.take_skipped();
+            if skipped > 0 {
+                self.terms.skipped.fetch_add(skipped, Ordering::Relaxed);
             }
         }
     }
 
-    /// Checks whether the provider has been silent for too long. If frames have arrived meanwhile, the alarm is set to
-    /// a later time. Setting the alarm at each frame would cost more.
-    fn check_silence(&mut self) -> Option<Fault> {
-        let (deadline, what) = match self.tap.last_frame() {
-            None => (
-                self.opened_at + self.timeouts.first_byte,
-                "the provider sent nothing for",
-            ),
-            Some(at) => (at + self.timeouts.gap, "the provider stopped sending for"),
-        };
-        if Instant::now() < deadline {
-            self.alarm.as_mut().reset(deadline);
-            return None;
+    /// Removes the next event from the pieces of the answer.
+    fn pass_on(&mut self) -> Option<ModelEvent> {
+        if self.pieces.next_is_end()
+            && let Some(value) = self.pieces.take_carried()
+        {
+            return Some(ModelEvent::Carried(Carried {
+                provider: self.terms.provider.clone(),
+                family: self.terms.family.clone(),
+                value,
+            }));
         }
-        if self.tap.is_finished() {
-            return self.finish().err();
-        }
-        let limit = if self.tap.last_frame().is_none() {
-            self.timeouts.first_byte
-        } else {
-            self.timeouts.gap
-        };
-        Some(Fault::passing(format!("{what} {:.0} s", limit.as_secs_f64())))
-    }
-
-    fn take(&mut self, event: ChatStreamEvent) -> Result<(), Fault> {
-        match event {
-            ChatStreamEvent::Start | ChatStreamEvent::Heartbeat => {}
-            ChatStreamEvent::Chunk(chunk) => self.say(chunk.content, ModelEvent::Text),
-            ChatStreamEvent::ReasoningChunk(chunk) => self.say(chunk.content, ModelEvent::Reasoning),
-            ChatStreamEvent::ThoughtSignatureChunk(_) => self.start(),
-            ChatStreamEvent::ToolCallChunk(chunk) => {
+        let event = self.pieces.pop()?;
+        match &event {
+            ModelEvent::Text(text) | ModelEvent::Reasoning(text) => {
                 self.start();
-                // The tap counts the arguments only for the OpenAI protocol. For the other protocols, each chunk of
-                // genai contains all arguments of its call that have arrived so far.
-                let bytes = chunk.tool_call.fn_arguments.as_str().map_or(0, str::len);
-                if self.tap.has_overflown() || bytes > MAX_ARGUMENT_BYTES {
-                    return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
+                self.bytes += text.len();
+                if self.bytes > self.terms.max_bytes {
+                    self.pieces = Pieces::default();
+                    self.pieces.end(EndReason::Length);
+                    self.is_over = true;
                 }
             }
-            ChatStreamEvent::End(end) => self.end(end)?,
+            ModelEvent::ToolCall(_) => self.start(),
+            _ => {}
         }
-        Ok(())
+        Some(event)
     }
 
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is still set to the time limit of the first event, which may be later than the limit for the
-            // next event.
-            self.alarm.as_mut().reset(Instant::now() + self.timeouts.gap);
+            // The alarm is still set to the time limit of the first token, which may be later than the next limit.
+            self.alarm.as_mut().reset(Instant::now() + self.terms.timeouts.gap);
         }
     }
 
-    fn say(&mut self, text: String, event: fn(String) -> ModelEvent) {
-        if text.is_empty() {
-            return;
-        }
-        self.start();
-        self.bytes += text.len();
-        self.ready.push_back(event(text));
-        if self.bytes > self.max_bytes {
-            self.ready.push_back(ModelEvent::End(EndReason::Length));
-            self.is_over = true;
-        }
-    }
-
-    /// Handles the regular end of the stream.
-    fn end(&mut self, end: StreamEnd) -> Result<(), Fault> {
-        if self.tap.kind() == ProviderKind::OpenAi {
-            return self.finish_openai(true);
-        }
-        // genai also reports an end if the connection was closed too early. Only a complete answer has a stop reason.
-        let Some(reason) = end.captured_stop_reason else {
-            return Err(Fault::passing("the stream ended before the answer was complete"));
-        };
-        let usage = end.captured_usage.as_ref().and_then(usage);
-        let calls = end
-            .captured_content
-            .map(MessageContent::into_tool_calls)
-            .unwrap_or_default();
-        self.ready.extend(calls.into_iter().map(|call| {
-            let arguments = match call.fn_arguments {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            ModelEvent::ToolCall(ToolRequest {
-                id: call.call_id,
-                name: call.fn_name,
-                arguments,
-            })
-        }));
-        self.ready.extend(usage.map(ModelEvent::Usage));
-        self.ready.push_back(ModelEvent::End(match reason {
-            StopReason::MaxTokens(_) => EndReason::Length,
-            StopReason::ContentFilter(_) => EndReason::Refused,
-            StopReason::Completed(_) | StopReason::ToolCall(_) | StopReason::StopSequence(_) | StopReason::Other(_) => {
-                EndReason::Done
+    /// Reads the next event, or waits for more bytes.
+    async fn advance(&mut self) -> Result<(), Fault> {
+        if let Body::Events(events, count) = &mut self.body
+            && let Some(event) = events.next()
+        {
+            if event.is_mended {
+                self.pieces.skip();
             }
-        }));
-        self.is_over = true;
-        Ok(())
+            let data = mend(event.data);
+            if matches!(data, Cow::Owned(_)) {
+                self.pieces.skip();
+            }
+            *count += 1;
+            self.reader.event(event.name, &data, &mut self.pieces)?;
+            return self.check_end();
+        }
+        let chunk = tokio::select! {
+            biased;
+            chunk = self.response.chunk() => chunk,
+            () = &mut self.alarm => return self.check_silence(),
+        };
+        match chunk {
+            Ok(Some(bytes)) => self.hear(&bytes),
+            Ok(None) => self.close(),
+            Err(_) if self.reader.is_complete() => self.finish(),
+            Err(error) => Err(Fault::of_transport(&error)),
+        }
     }
 
-    /// Handles the end of the connection if the provider did not report the end of the stream.
+    fn hear(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.heard_at = Some(Instant::now());
+        let mut bytes = bytes;
+        if matches!(self.body, Body::Unknown) {
+            // The byte order mark and white space at the beginning mean nothing in both forms.
+            let Some(first) = bytes.iter().position(|byte| !b" \t\r\n\xEF\xBB\xBF".contains(byte)) else {
+                return Ok(());
+            };
+            bytes = &bytes[first..];
+            self.body = match bytes[0] {
+                b'{' | b'[' => Body::Document(Vec::new()),
+                _ => Body::Events(Events::default(), 0),
+            };
+        }
+        match &mut self.body {
+            Body::Events(events, _) => events
+                .add(bytes)
+                .map_err(|_| Fault::passing("an event of the answer exceeds the size limit")),
+            Body::Document(document) if document.len() + bytes.len() > MAX_DOCUMENT_BYTES => {
+                Err(Fault::passing("the answer exceeds the size limit"))
+            }
+            Body::Document(document) => {
+                document.extend_from_slice(bytes);
+                Ok(())
+            }
+            Body::Unknown => Ok(()),
+        }
+    }
+
+    /// Checks whether the provider has been silent for too long. If bytes have arrived meanwhile, the alarm is set to a
+    /// later time. Setting the alarm for each chunk would cost more.
+    fn check_silence(&mut self) -> Result<(), Fault> {
+        let timeouts = self.terms.timeouts;
+        let limit = match (self.is_complete, self.has_started) {
+            (true, _) => timeouts.gap.min(LINGER),
+            (false, true) => timeouts.gap,
+            (false, false) => timeouts.first_byte,
+        };
+        let deadline = self.heard_at.unwrap_or(self.asked_at) + limit;
+        if Instant::now() < deadline {
+            self.alarm.as_mut().reset(deadline);
+            return Ok(());
+        }
+        if self.reader.is_complete() {
+            return self.finish();
+        }
+        let what = if self.heard_at.is_some() {
+            "the provider stopped sending for"
+        } else {
+            "the provider sent nothing for"
+        };
+        Err(Fault::passing(format!("{what} {:.0} s", limit.as_secs_f64())))
+    }
+
+    /// Handles the end of the connection.
+    fn close(&mut self) -> Result<(), Fault> {
+        match std::mem::replace(&mut self.body, Body::Unknown) {
+            Body::Events(mut events, mut count) => {
+                if let Some(event) = events.last() {
+                    count += 1;
+                    self.reader.event(event.name, &mend(event.data), &mut self.pieces)?;
+                }
+                if self.pieces.ending().is_some() {
+                    return self.check_end();
+                }
+                if count == 0 {
+                    return Err(Fault::passing(
+                        "the provider's answer is not an event stream; check the base URL",
+                    ));
+                }
+                self.finish()
+            }
+            Body::Document(document) => self.read_document(&document),
+            Body::Unknown => Err(Fault::passing("the provider's answer is empty")),
+        }
+    }
+
+    /// Reads an answer that is no event stream but JSON: one document, or the events one after the other.
+    fn read_document(&mut self, document: &[u8]) -> Result<(), Fault> {
+        let text = String::from_utf8_lossy(document);
+        let text = mend(&text);
+        let mut parts = Vec::new();
+        for part in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
+            match part {
+                Ok(Value::Array(items)) => parts.extend(items),
+                Ok(part) => parts.push(part),
+                Err(error) => return Err(Fault::passing(format!("the provider's answer is not JSON: {error}"))),
+            }
+        }
+        if let [whole] = parts.as_slice() {
+            self.reader.whole(whole, &mut self.pieces)?;
+        } else {
+            for part in &parts {
+                self.reader.event("message", &part.to_string(), &mut self.pieces)?;
+            }
+        }
+        if self.pieces.ending().is_some() {
+            return self.check_end();
+        }
+        self.finish()
+    }
+
     fn finish(&mut self) -> Result<(), Fault> {
-        if self.tap.kind() == ProviderKind::OpenAi {
-            return self.finish_openai(false);
-        }
-        Err(Fault::passing("the stream ended before the answer was complete"))
+        self.reader.finish(&mut self.pieces)?;
+        self.check_end()
     }
 
-    fn finish_openai(&mut self, is_done: bool) -> Result<(), Fault> {
-        let ending = self.tap.take_ending();
-        if !ending.is_finished && !is_done {
-            let nothing = self.tap.last_frame().is_none() && !self.has_started;
-            return Err(Fault::passing(if nothing {
-                "the provider's answer is not an event stream; check the base URL"
-            } else {
-                "the stream ended before the answer was complete"
-            }));
+    /// Checks whether the reader has found the end of the answer.
+    fn check_end(&mut self) -> Result<(), Fault> {
+        if let Some(reason) = self.pieces.ending() {
+            self.is_over = true;
+            let is_cut = self.pieces.waiting_calls().any(|call| is_cut(&call.arguments));
+            if is_cut && reason != EndReason::Length {
+                self.pieces.drop_calls();
+                return Err(Fault::Broken("a tool call of the answer was cut off".to_owned()));
+            }
+        } else if !self.is_complete && self.reader.is_complete() {
+            self.is_complete = true;
+            let limit = self.terms.timeouts.gap.min(LINGER);
+            self.alarm.as_mut().reset(Instant::now() + limit);
         }
-        if !ending.is_finished && !self.has_started {
-            return Err(Fault::passing("the provider's answer is empty"));
-        }
-        self.start();
-        self.ready.extend(ending.events);
-        self.is_over = true;
         Ok(())
     }
 }
 
-fn usage(usage: &Usage) -> Option<TokenUsage> {
-    let count = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok());
-    let input = count(usage.prompt_tokens);
-    let output = count(usage.completion_tokens);
-    (input.is_some() || output.is_some()).then(|| TokenUsage {
-        input: input.unwrap_or(0),
-        output: output.unwrap_or(0),
-        cached_input: usage
-            .prompt_tokens_details
-            .as_ref()
-            .and_then(|details| count(details.cached_tokens))
-            .unwrap_or(0),
-    })
+/// Returns whether arguments end in the middle of a JSON text.
+fn is_cut(arguments: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(arguments).is_err_and(|error| error.is_eof() && !arguments.trim().is_empty())
 }

@@ -1,8 +1,11 @@
-//! Decides whether a failure of a provider is retried or reported.
+//! Decides whether a failure of a provider is retried or reported, and as which error.
+//!
+//! The decision depends on the HTTP status and on the provider's words. The words are data: see `fault/words.rs`.
+
+mod words;
 
 use std::{error::Error as StdError, time::Duration};
 
-use genai::Error as GenaiError;
 use reqwest::{
     StatusCode,
     header::{HeaderMap, LOCATION},
@@ -10,27 +13,15 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::retry;
+use self::words::{Kind, kind};
+use super::{retry, window};
 use crate::llm::LlmError;
 
 /// Maximum number of characters quoted from a provider in an error.
 const MAX_QUOTE: usize = 500;
 
-/// Phrases that providers use when the conversation exceeds the model's context window.
-const TOO_LONG: &[&str] = &[
-    "context_length_exceeded",
-    "context length",
-    "context window",
-    "context size",
-    "context_window",
-    "exceed_context_size",
-    "prompt is too long",
-    "input is too long",
-    "input token count",
-    "maximum number of tokens",
-    "reduce the length",
-    "too many input tokens",
-];
+/// Minimum length of a secret that is removed from texts. A shorter one also occurs in ordinary words.
+const MIN_SECRET: usize = 8;
 
 /// Failure of one attempt.
 #[derive(Debug)]
@@ -42,6 +33,8 @@ pub(super) enum Fault {
         /// Pause that the provider requested; `None` if it requested none.
         retry_after: Option<Duration>,
     },
+    /// The answer broke in the middle of a tool call, of which nothing has been passed on. A few retries may succeed.
+    Broken(String),
     /// Permanent: a retry does not help.
     Final(LlmError),
 }
@@ -55,140 +48,232 @@ impl Fault {
         }
     }
 
+    /// Creates the failure that a provider reports within an answer of status 200. `error` is the error object or the
+    /// error text, as the provider sent it.
+    pub(super) fn reported(error: &Value) -> Self {
+        let told = Told::new(error);
+        let message = format!("the provider reports: {}", told.words);
+        classify(told.status, message, &told, retry::in_body(error, &told.words))
+    }
+
+    /// Creates the failure that a response with an error status reports.
+    pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
+        let json = serde_json::from_str::<Value>(body.trim()).ok();
+        let told = json.as_ref().map_or_else(|| Told::plain(body), Told::new);
+        let mut message = format!("HTTP {}", status.as_u16());
+        if let Some(reason) = status.canonical_reason() {
+            message = format!("{message} {reason}");
+        }
+        if status.is_redirection() {
+            let target = headers
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("an unknown address");
+            message = format!("{message}: redirected to {target}; check the base URL");
+        } else if !told.words.is_empty() {
+            message = format!("{message}: {}", told.words);
+        }
+        let wait =
+            retry::in_headers(headers).or_else(|| retry::in_body(json.as_ref().unwrap_or(&Value::Null), &told.words));
+        classify(Some(status.as_u16()), message, &told, wait)
+    }
+
+    /// Creates the failure of a connection.
+    pub(super) fn of_transport(error: &reqwest::Error) -> Self {
+        let cause = innermost(error);
+        if error.is_builder() {
+            return Self::Final(LlmError::Refused(format!("the request cannot be created: {cause}")));
+        }
+        let place = error
+            .url()
+            .map(|url| format!(" to {}", url.origin().ascii_serialization()))
+            .unwrap_or_default();
+        Self::passing(if error.is_connect() && error.is_timeout() {
+            format!("no connection{place} in time")
+        } else if error.is_connect() {
+            format!("no connection{place}: {cause}")
+        } else {
+            format!("the connection broke: {cause}")
+        })
+    }
+
     /// Returns the explanation.
     pub(super) fn message(self) -> String {
         match self {
-            Self::Passing { message, .. }
-            | Self::Final(
-                LlmError::Credentials(message)
-                | LlmError::Refused(message)
-                | LlmError::TooLong(message)
-                | LlmError::Unavailable(message)
-                | LlmError::Broken(message),
-            ) => message,
+            Self::Passing { message, .. } | Self::Broken(message) => message,
+            Self::Final(mut error) => std::mem::take(text_of(&mut error)),
+        }
+    }
+
+    /// Returns the explanation, to change it.
+    fn text(&mut self) -> &mut String {
+        match self {
+            Self::Passing { message, .. } | Self::Broken(message) => message,
+            Self::Final(error) => text_of(error),
         }
     }
 }
 
-/// Removes the API key from a provider's texts.
-#[derive(Clone)]
+fn text_of(error: &mut LlmError) -> &mut String {
+    match error {
+        LlmError::Credentials(message)
+        | LlmError::Refused(message)
+        | LlmError::Blocked(message)
+        | LlmError::Quota(message)
+        | LlmError::UnknownModel(message)
+        | LlmError::TooLong { message, .. }
+        | LlmError::Unavailable(message)
+        | LlmError::Broken(message) => message,
+    }
+}
+
+/// A provider's report of a failure.
+struct Told {
+    /// Words for people.
+    words: String,
+    /// The whole report in lower case, for the search for phrases.
+    all: String,
+    /// Status in the report; `None` if it has none.
+    status: Option<u16>,
+}
+
+impl Told {
+    fn new(json: &Value) -> Self {
+        let json = json.as_array().and_then(|list| list.first()).unwrap_or(json);
+        // Some providers wrap the object in another object.
+        let error = json.get("error").filter(|inner| inner.is_object()).unwrap_or(json);
+        let status = ["code", "status", "http_code", "status_code", "error_code"]
+            .iter()
+            .find_map(|key| status_of(&error[*key]));
+        Self {
+            words: said(json).unwrap_or_else(|| json.to_string()),
+            all: json.to_string().to_lowercase(),
+            status,
+        }
+    }
+
+    fn plain(body: &str) -> Self {
+        let body = body.trim();
+        let words = if body.starts_with('<') {
+            "received an HTML page instead of an answer"
+        } else {
+            body
+        };
+        Self {
+            words: words.to_owned(),
+            all: body.to_lowercase(),
+            status: None,
+        }
+    }
+}
+
+fn status_of(value: &Value) -> Option<u16> {
+    let number = value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))?;
+    u16::try_from(number).ok().filter(|status| (400..600).contains(status))
+}
+
+/// Returns the explanation in a report.
+fn said(json: &Value) -> Option<String> {
+    if let Some(text) = json.as_str() {
+        return Some(text.to_owned());
+    }
+    let text = [
+        "/error/message",
+        "/message",
+        "/error/error/message",
+        "/error/msg",
+        "/error_msg",
+        "/msg",
+        "/detail",
+        "/detail/0/msg",
+        "/message/detail/0/msg",
+        "/title",
+        "/detail/message",
+        "/error/detail",
+        "/error",
+        "/base_resp/status_msg",
+        "/output/message",
+    ]
+    .iter()
+    .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
+    .filter(|text| !text.trim().is_empty())?;
+    // OpenRouter and LiteLLM pass the words of the provider behind them in a separate field.
+    let raw = ["/error/metadata/raw", "/metadata/raw"]
+        .iter()
+        .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
+        .filter(|raw| !text.contains(raw));
+    Some(match raw {
+        Some(raw) => format!("{text}: {raw}"),
+        None => text.to_owned(),
+    })
+}
+
+/// Chooses the failure for a status and a report.
+fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Option<Duration>) -> Fault {
+    let is_rate_limited = status == Some(429);
+    let passing = |message| Fault::Passing { message, retry_after };
+    if window::is_too_long(&told.all, is_rate_limited) {
+        let window = window::window(&told.all);
+        return Fault::Final(LlmError::TooLong { message, window });
+    }
+    match (kind(&told.all), status) {
+        (Some(Kind::Credentials), _) => Fault::Final(LlmError::Credentials(message)),
+        (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
+        (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
+        (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
+        // Gemini says "quota" also for limits per minute, but then names a pause.
+        (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
+        (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
+            Fault::Final(LlmError::UnknownModel(message))
+        }
+        (Some(Kind::Busy), Some(400..=599) | None) => passing(message),
+        (_, Some(401 | 403)) => Fault::Final(LlmError::Credentials(message)),
+        (_, Some(402)) => Fault::Final(LlmError::Quota(message)),
+        (_, Some(408 | 409 | 425 | 429 | 498 | 500 | 502..=504 | 506..=599)) => passing(message),
+        (Some(Kind::Refused), None) | (_, Some(_)) => Fault::Final(LlmError::Refused(message)),
+        (_, None) => passing(message),
+    }
+}
+
+/// Removes secrets from the texts of a provider.
+#[derive(Clone, Default)]
 pub(super) struct Scrubber {
-    key: Option<SecretString>,
+    secrets: Vec<SecretString>,
 }
 
 impl Scrubber {
-    pub(super) fn new(key: Option<&SecretString>) -> Self {
+    /// Creates a scrubber for secrets. Short ones are ignored.
+    pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
+        let is_long = |secret: &&SecretString| secret.expose_secret().trim().len() >= MIN_SECRET;
         Self {
-            key: key.filter(|key| !key.expose_secret().trim().is_empty()).cloned(),
+            secrets: secrets.into_iter().filter(is_long).cloned().collect(),
         }
     }
 
-    /// Quotes a provider: removes the key first and shortens the text afterwards, so that no part of the key remains at
-    /// the cut.
+    /// Cleans the text of a failure. The secrets are removed first and the text is cut afterwards, so that no part of a
+    /// secret remains at the cut.
+    pub(super) fn clean(&self, mut fault: Fault) -> Fault {
+        let text = fault.text();
+        *text = self.quote(text);
+        fault
+    }
+
     fn quote(&self, text: &str) -> String {
-        let clean = match &self.key {
-            Some(key) => text.replace(key.expose_secret().trim(), "[key]"),
-            None => text.to_owned(),
-        };
+        let mut clean = text.to_owned();
+        for secret in &self.secrets {
+            let secret = secret.expose_secret().trim();
+            if clean.contains(secret) {
+                clean = clean.replace(secret, "[key]");
+            }
+        }
         let words: Vec<&str> = clean.split_whitespace().collect();
         let line = words.join(" ");
         match line.char_indices().nth(MAX_QUOTE) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
         }
-    }
-}
-
-/// Classifies an error of genai.
-pub(super) fn classify(error: &GenaiError, scrubber: &Scrubber) -> Fault {
-    match error {
-        GenaiError::HttpError {
-            status, body, headers, ..
-        } => by_status(*status, body, headers, scrubber),
-        GenaiError::WebStream { error, .. } => {
-            if let Some(inner) = error.downcast_ref::<GenaiError>() {
-                return classify(inner, scrubber);
-            }
-            by_transport(&**error, scrubber)
-        }
-        GenaiError::ChatResponse { body, .. } => by_event(body, scrubber),
-        GenaiError::StreamParse { serde_error, .. } => {
-            Fault::passing(format!("the provider's stream is not JSON: {serde_error}"))
-        }
-        other => Fault::Final(LlmError::Refused(scrubber.quote(&other.to_string()))),
-    }
-}
-
-fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scrubber) -> Fault {
-    let said = said(body);
-    let mut message = format!("HTTP {status}");
-    if status.is_redirection() {
-        let target = headers
-            .get(LOCATION)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("an unknown address");
-        message = format!(
-            "{message}: redirected to {}; check the base URL",
-            scrubber.quote(target)
-        );
-    } else if !said.is_empty() {
-        message = format!("{message}: {}", scrubber.quote(&said));
-    }
-    match status.as_u16() {
-        401 | 403 => Fault::Final(LlmError::Credentials(message)),
-        // Providers also return 429 when the balance is used up. In this case, waiting does not help.
-        429 if body.contains("insufficient_quota") => Fault::Final(LlmError::Unavailable(message)),
-        408 | 409 | 425 | 429 | 500..=599 => Fault::Passing {
-            message,
-            retry_after: retry::retry_after(headers),
-        },
-        400 | 413 | 422 if is_too_long(body) => Fault::Final(LlmError::TooLong(message)),
-        _ => Fault::Final(LlmError::Refused(message)),
-    }
-}
-
-/// Classifies an error that arrived as an event of a stream with status 200.
-fn by_event(body: &Value, scrubber: &Scrubber) -> Fault {
-    let text = body.to_string();
-    // Anthropic wraps its error in another object. For OpenAI-compatible providers, genai has already removed this
-    // object.
-    let error = body.get("error").filter(|inner| inner.is_object()).unwrap_or(body);
-    let words = error["message"].as_str().or_else(|| error.as_str()).unwrap_or(&text);
-    let message = format!("the provider reports: {}", scrubber.quote(words));
-    let status = error["code"]
-        .as_u64()
-        .or_else(|| error["code"].as_str().and_then(|code| code.parse().ok()));
-    let kind = error["type"].as_str().unwrap_or_default();
-    match (status, kind) {
-        (Some(401 | 403), _) | (_, "authentication_error" | "permission_error") => {
-            Fault::Final(LlmError::Credentials(message))
-        }
-        _ if is_too_long(&text) => Fault::Final(LlmError::TooLong(message)),
-        (Some(400 | 402 | 404 | 413 | 422), _) | (_, "invalid_request_error" | "not_found_error") => {
-            Fault::Final(LlmError::Refused(message))
-        }
-        _ => Fault::passing(message),
-    }
-}
-
-fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrubber) -> Fault {
-    let cause = scrubber.quote(&innermost(error));
-    let Some(http) = error.downcast_ref::<reqwest::Error>() else {
-        return Fault::passing(format!("the provider's stream cannot be read: {cause}"));
-    };
-    if http.is_builder() {
-        return Fault::Final(LlmError::Refused(format!("the request cannot be created: {cause}")));
-    }
-    let place = http
-        .url()
-        .map(|url| format!(" to {}", url.origin().ascii_serialization()))
-        .unwrap_or_default();
-    if http.is_connect() && retry::is_timeout(error) {
-        Fault::passing(format!("no connection{place} in time"))
-    } else if http.is_connect() {
-        Fault::passing(format!("no connection{place}: {cause}"))
-    } else {
-        Fault::passing(format!("the connection broke: {cause}"))
     }
 }
 
@@ -199,28 +284,4 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
         last = source;
     }
     last.to_string()
-}
-
-/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, otherwise the body
-/// itself.
-fn said(body: &str) -> String {
-    let body = body.trim();
-    if let Ok(json) = serde_json::from_str::<Value>(body) {
-        let json = if json.is_array() { &json[0] } else { &json };
-        for pointer in ["/error/message", "/message", "/detail", "/error"] {
-            if let Some(text) = json.pointer(pointer).and_then(Value::as_str) {
-                return text.to_owned();
-            }
-        }
-    }
-    if body.starts_with('<') {
-        "received an HTML page instead of an answer".to_owned()
-    } else {
-        body.to_owned()
-    }
-}
-
-fn is_too_long(body: &str) -> bool {
-    let body = body.to_ascii_lowercase();
-    TOO_LONG.iter().any(|words| body.contains(words))
 }

@@ -1,0 +1,289 @@
+//! Learns properties of a provider from its refusals, so that a request that it refused for its form is sent again in
+//! another form. The properties are remembered for the model, so that later requests are right at once.
+
+use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
+use crate::{
+    config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole},
+    llm::{ChatMessage, ModelRequest},
+};
+
+/// Words with which providers refuse a field, in lower case.
+const REFUSING: &[&str] = &[
+    "unsupported",
+    "not support",
+    "unrecognized",
+    "unknown",
+    "unexpected",
+    "extra inputs",
+    "extra fields",
+    "not permitted",
+    "not allowed",
+    "additional properties",
+    "invalid parameter",
+    "invalid field",
+];
+
+/// One rule.
+struct Lesson {
+    /// Words that must all occur in the refusal, in lower case.
+    words: &'static [&'static str],
+    /// Whether one of [`REFUSING`] must occur, too.
+    refuses: bool,
+    /// The properties that follow from the refusal.
+    overlay: Overlay,
+}
+
+/// The rules. The first one that changes the profile is applied.
+const LESSONS: &[Lesson] = &[
+    Lesson {
+        words: &["max_tokens", "use 'max_completion_tokens'"],
+        refuses: false,
+        overlay: max_tokens(MaxTokensField::MaxCompletionTokens),
+    },
+    Lesson {
+        words: &["max_tokens", "max_completion_tokens", "instead"],
+        refuses: false,
+        overlay: max_tokens(MaxTokensField::MaxCompletionTokens),
+    },
+    Lesson {
+        words: &["max_completion_tokens"],
+        refuses: true,
+        overlay: max_tokens(MaxTokensField::MaxTokens),
+    },
+    Lesson {
+        words: &["stream_options"],
+        refuses: true,
+        overlay: Overlay {
+            stream_options: Some(false),
+            ..NOTHING
+        },
+    },
+    Lesson {
+        words: &["verified to stream"],
+        refuses: false,
+        overlay: NO_STREAM,
+    },
+    Lesson {
+        words: &["streaming"],
+        refuses: true,
+        overlay: NO_STREAM,
+    },
+    Lesson {
+        words: &["length of 9"],
+        refuses: false,
+        overlay: with(Capabilities {
+            tool_call_ids: Some(CallIds::Mistral),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["reasoning_effort"],
+        refuses: true,
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::None),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["missing", "reasoning_content"],
+        refuses: false,
+        overlay: returning(ReasoningReturn::Required),
+    },
+    Lesson {
+        words: &["reasoning_content", "must be passed back"],
+        refuses: false,
+        overlay: returning(ReasoningReturn::Required),
+    },
+    Lesson {
+        words: &["reasoning"],
+        refuses: true,
+        overlay: returning(ReasoningReturn::Never),
+    },
+    Lesson {
+        words: &["encrypted content"],
+        refuses: true,
+        overlay: returning(ReasoningReturn::Never),
+    },
+    Lesson {
+        words: &["thinking"],
+        refuses: true,
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::None),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["output_config"],
+        refuses: true,
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::None),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["cache_control"],
+        refuses: true,
+        overlay: with(Capabilities {
+            cache_markers: Some(false),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["parametersjsonschema"],
+        refuses: true,
+        overlay: with(Capabilities {
+            json_schema: Some(false),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["system", "role"],
+        refuses: true,
+        overlay: with(Capabilities {
+            system_role: Some(SystemRole::User),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["'user' after role 'tool'"],
+        refuses: false,
+        overlay: with(Capabilities {
+            assistant_after_tool: Some(true),
+            ..UNKNOWN
+        }),
+    },
+    Lesson {
+        words: &["roles must alternate"],
+        refuses: false,
+        overlay: with(Capabilities {
+            merges_turns: Some(true),
+            assistant_after_tool: Some(true),
+            ..UNKNOWN
+        }),
+    },
+];
+
+const NO_STREAM: Overlay = Overlay {
+    stream: Some(false),
+    ..NOTHING
+};
+
+const fn max_tokens(field: MaxTokensField) -> Overlay {
+    Overlay {
+        max_tokens_field: Some(field),
+        stream_options: None,
+        stream: None,
+        capabilities: UNKNOWN,
+    }
+}
+
+const fn with(capabilities: Capabilities) -> Overlay {
+    Overlay {
+        max_tokens_field: None,
+        stream_options: None,
+        stream: None,
+        capabilities,
+    }
+}
+
+const fn returning(reasoning: ReasoningReturn) -> Overlay {
+    with(Capabilities {
+        returns_reasoning: Some(reasoning),
+        ..UNKNOWN
+    })
+}
+
+/// Returns the properties that follow from the words of a refusal; `None` if the request already has the form that
+/// the words demand, or if they demand nothing that is known.
+pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
+    let words = words.to_lowercase();
+    let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));
+    LESSONS
+        .iter()
+        .filter(|lesson| lesson.words.iter().all(|phrase| words.contains(phrase)) && (refuses || !lesson.refuses))
+        .map(|lesson| {
+            let mut learned = overlay;
+            learned.lay(lesson.overlay);
+            learned
+        })
+        .find(|learned| Profile::new(&profile.provider, model, *learned) != *profile)
+}
+
+/// Words with which providers refuse what they hung on an earlier answer, in lower case. All words of one entry occur.
+/// Signatures become invalid if the conversation before them changes, for example when it is shortened.
+const CARRIED_REFUSED: &[&[&str]] = &[
+    // Anthropic.
+    &["signature", "thinking"],
+    &["thinking", "cannot be modified"],
+    &["expected `thinking`"],
+    // Gemini.
+    &["thought signature", "invalid"],
+    &["thought signature", "corrupted"],
+    &["thought signature", "not valid"],
+    &["thought_signature", "invalid"],
+    // OpenAI.
+    &["encrypted content", "could not be"],
+    &["invalid_encrypted_content"],
+    &["item with id", "not found"],
+    &["was provided without its required"],
+];
+
+/// Returns whether a provider refuses what it hung on an earlier answer. The request succeeds without it.
+pub(super) fn refuses_carried(words: &str) -> bool {
+    let words = words.to_lowercase();
+    CARRIED_REFUSED
+        .iter()
+        .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
+}
+
+/// Removes from a request what the provider hung on its earlier answers. Returns whether there was anything.
+pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
+    let mut has_forgotten = false;
+    for message in &mut request.messages {
+        if let ChatMessage::Assistant { carried, .. } = message {
+            has_forgotten |= carried.take().is_some();
+        }
+    }
+    has_forgotten
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_signatures_are_recognized() {
+        for words in [
+            "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation.",
+            "messages.3: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+            "Corrupted thought signature.",
+            "The encrypted content gAAA could not be verified.",
+            "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
+        ] {
+            assert!(refuses_carried(words), "{words}");
+        }
+        assert!(!refuses_carried(
+            "Function call is missing a thought_signature in functionCall parts."
+        ));
+    }
+
+    #[test]
+    fn a_refusal_of_a_form_teaches_another_form() {
+        let start = Overlay::default();
+        let profile = Profile::new("p", "m", start);
+        let learn = |words: &str| lesson(words, start, &profile, "m").map(|learned| Profile::new("p", "m", learned));
+        let field = learn(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        );
+        assert_eq!(
+            field.map(|profile| profile.max_tokens_field),
+            Some(MaxTokensField::MaxCompletionTokens)
+        );
+        let ids = learn("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.");
+        assert_eq!(ids.map(|profile| profile.tool_call_ids), Some(CallIds::Mistral));
+        let options = learn("body -> stream_options: Extra inputs are not permitted");
+        assert_eq!(options.map(|profile| profile.stream_options), Some(false));
+        assert_eq!(learn("messages must not be empty"), None);
+        assert_eq!(learn("max_tokens must be at least 1"), None);
+    }
+}

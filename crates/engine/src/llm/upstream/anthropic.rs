@@ -1,0 +1,48 @@
+//! The Anthropic Messages protocol (docs.anthropic.com, "Messages" and "Streaming messages").
+//!
+//! Invariant: thinking blocks, redacted thinking and blocks of server tools return to the provider exactly as they
+//! arrived. Their signatures would not match otherwise.
+
+mod blocks;
+mod reader;
+mod request;
+mod thinking;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    profile::Profile,
+    protocol::{Protocol, Reader, WireRequest},
+};
+use crate::llm::ModelRequest;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// Anthropic Messages.
+pub(super) struct Anthropic;
+
+impl Protocol for Anthropic {
+    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
+        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
+            value.set_sensitive(true);
+            headers.insert(API_KEY, value);
+        }
+    }
+
+    fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {
+        let mut headers = HeaderMap::new();
+        headers.insert(VERSION, HeaderValue::from_static("2023-06-01"));
+        WireRequest {
+            path: "messages".to_owned(),
+            query: Vec::new(),
+            headers,
+            body: request::body(request, profile),
+        }
+    }
+
+    fn reader(&self, _: &ModelRequest, _: &Profile) -> Box<dyn Reader> {
+        Box::new(reader::MessageReader::default())
+    }
+}

@@ -1,0 +1,159 @@
+//! The content blocks of an answer, assembled from their events.
+
+use serde_json::{Map, Value, json};
+
+use super::super::{
+    held::{Arguments, call_id},
+    turns,
+};
+use crate::llm::ToolRequest;
+
+/// Type of a block, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text for the user.
+    Text,
+    /// Reasoning.
+    Thinking,
+    /// A call of a tool.
+    Call,
+    /// Encrypted reasoning.
+    Redacted,
+    /// Any other block: server tools, and types that do not exist yet.
+    Other,
+}
+
+impl Kind {
+    /// Returns the kind of a block's type.
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "text" => Self::Text,
+            "thinking" => Self::Thinking,
+            "tool_use" => Self::Call,
+            "redacted_thinking" => Self::Redacted,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A content block.
+pub(super) struct Block {
+    /// Position in the answer, as the provider counts.
+    pub(super) index: Option<u64>,
+    /// Type of the block.
+    pub(super) kind: Kind,
+    /// Text or reasoning that has arrived.
+    pub(super) text: String,
+    /// Signature of the reasoning.
+    pub(super) signature: String,
+    /// Arguments of a call, also of a server's tool.
+    pub(super) arguments: Arguments,
+    /// Citations of the text.
+    pub(super) citations: Vec<Value>,
+    /// True if a part of the block was not understood, so that it cannot return to the provider.
+    pub(super) is_partial: bool,
+    /// The block as it started.
+    start: Map<String, Value>,
+}
+
+impl Block {
+    /// Creates a block from its start event.
+    pub(super) fn new(index: Option<u64>, start: Map<String, Value>) -> Self {
+        let text_of = |key: &str| start.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = Kind::of(&text_of("type"));
+        let text = match kind {
+            Kind::Text => text_of("text"),
+            Kind::Thinking => text_of("thinking"),
+            Kind::Call | Kind::Redacted | Kind::Other => String::new(),
+        };
+        Self {
+            index,
+            kind,
+            text,
+            signature: text_of("signature"),
+            arguments: Arguments::default(),
+            citations: Vec::new(),
+            is_partial: false,
+            start,
+        }
+    }
+
+    /// Creates a block whose start event is missing.
+    pub(super) fn implied(index: Option<u64>, kind: &'static str) -> Self {
+        let mut start = Map::new();
+        start.insert("type".to_owned(), json!(kind));
+        Self::new(index, start)
+    }
+
+    /// Returns the call of the block; `number` counts the calls of the answer.
+    pub(super) fn call(&self, number: usize) -> ToolRequest {
+        let field = |key: &str| {
+            self.start
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        ToolRequest {
+            id: call_id(&field("id"), number),
+            name: field("name"),
+            arguments: self.argument_text(),
+        }
+    }
+
+    /// Returns whether the block can be written from the engine's message, without the original.
+    pub(super) fn is_plain(&self) -> bool {
+        let is_plain_id = |id: &str| {
+            id.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
+        match self.kind {
+            Kind::Text => self.citations.is_empty(),
+            Kind::Call => self.start.get("id").and_then(Value::as_str).is_none_or(is_plain_id),
+            Kind::Thinking | Kind::Redacted | Kind::Other => false,
+        }
+    }
+
+    /// Returns the block as the provider wants it back; `None` if the provider would refuse it.
+    pub(super) fn into_carried(self) -> Option<Value> {
+        if self.is_partial {
+            return None;
+        }
+        let input = self.input();
+        let mut block = self.start;
+        match self.kind {
+            Kind::Text if self.text.trim().is_empty() => return None,
+            Kind::Text => {
+                block.insert("text".to_owned(), Value::String(self.text));
+                if !self.citations.is_empty() {
+                    block.insert("citations".to_owned(), Value::Array(self.citations));
+                }
+            }
+            Kind::Thinking => {
+                block.insert("thinking".to_owned(), Value::String(self.text));
+                block.insert("signature".to_owned(), Value::String(self.signature));
+            }
+            Kind::Call | Kind::Redacted | Kind::Other => {
+                if let Some(input) = input {
+                    block.insert("input".to_owned(), input);
+                }
+            }
+        }
+        Some(Value::Object(block))
+    }
+
+    /// Returns the arguments as text. Some servers send them whole in the start event.
+    fn argument_text(&self) -> String {
+        match self.start.get("input") {
+            Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),
+            Some(input @ Value::Object(_)) if self.arguments.is_empty() => input.to_string(),
+            _ => self.arguments.get(),
+        }
+    }
+
+    /// Returns the arguments as the object that the provider requires; `None` if the block has none.
+    fn input(&self) -> Option<Value> {
+        let is_call = self.kind == Kind::Call || !self.arguments.is_empty();
+        is_call.then(|| turns::arguments(&self.argument_text()))
+    }
+}

@@ -1,0 +1,159 @@
+//! Writes requests.
+//!
+//! The same conversation gives the same bytes, so that the provider's cache has a prefix of the next request. Cache
+//! markers are not part of that prefix.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        profile::Profile,
+        turns::{self, CallNames, Side, Turns, user_text},
+    },
+    thinking,
+};
+use crate::{
+    history::NOTE,
+    llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
+};
+
+/// Number of user turns that get a cache marker. The last marker of the previous request is then marked again, so the
+/// provider finds its cache entry even if more than 20 blocks were added. Together with the tools and the system prompt,
+/// this makes four markers, the maximum.
+const MARKED_TURNS: usize = 2;
+
+/// Writes the body of a request.
+pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
+    let mut messages = messages(request, profile);
+    let (tools, may_call) = turns::tools(&request.tools, &request.messages);
+    let mut tools: Vec<Value> = tools.iter().map(tool).collect();
+    let mut system = vec![text_block(&request.system)];
+    if profile.cache_markers {
+        tools.last_mut().into_iter().for_each(mark);
+        system.last_mut().into_iter().for_each(mark);
+        mark_turns(&mut messages);
+    }
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(request.model));
+    body.insert("max_tokens".to_owned(), json!(request.max_output_tokens));
+    body.insert("stream".to_owned(), json!(profile.stream));
+    if !request.system.trim().is_empty() {
+        let system = if profile.cache_markers {
+            json!(system)
+        } else {
+            json!(request.system)
+        };
+        body.insert("system".to_owned(), system);
+    }
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), Value::Array(tools));
+        if !may_call {
+            body.insert("tool_choice".to_owned(), json!({"type": "none"}));
+        }
+    }
+    thinking::add(request, profile, &mut body);
+    body.insert("messages".to_owned(), Value::Array(messages));
+    Value::Object(body)
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    json!({"name": spec.name, "description": spec.description, "input_schema": spec.parameters})
+}
+
+fn text_block(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
+    let mut turns = Turns::default();
+    let mut ids = CallNames::default();
+    for message in &request.messages {
+        match message {
+            ChatMessage::User { text } => turns.add(Side::User, vec![text_block(user_text(text))]),
+            ChatMessage::Assistant {
+                text,
+                tool_calls,
+                carried,
+            } => {
+                let blocks = match turns::own(carried.as_ref(), profile) {
+                    Some(blocks) => carried_blocks(blocks, tool_calls, &mut ids),
+                    None => plain_blocks(text, tool_calls, &mut ids),
+                };
+                turns.add(Side::Model, blocks);
+            }
+            ChatMessage::Tool {
+                tool_call_id,
+                text,
+                is_error,
+                ..
+            } => {
+                let mut result = json!({"type": "tool_result", "tool_use_id": ids.of(tool_call_id), "content": text});
+                if *is_error {
+                    result["is_error"] = json!(true);
+                }
+                turns.add(Side::User, vec![result]);
+            }
+        }
+    }
+    let role = |side| match side {
+        Side::User => "user",
+        Side::Model => "assistant",
+    };
+    turns
+        .into_vec()
+        .into_iter()
+        .map(|(side, blocks)| json!({"role": role(side), "content": blocks}))
+        .collect()
+}
+
+fn plain_blocks<'a>(text: &str, calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
+    let text = (!text.trim().is_empty()).then(|| text_block(text));
+    text.into_iter()
+        .chain(calls.iter().map(|call| call_block(call, ids)))
+        .collect()
+}
+
+fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
+    let id = ids.note(call, None);
+    json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
+}
+
+/// Returns blocks of the provider as they arrived. The engine's calls belong to the blocks with calls in the same
+/// order. A block whose call the engine dropped is left out, and a call that was found in the text is added.
+fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
+    let mut calls = calls.iter();
+    let mut kept = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let mut block = block.clone();
+        if block["type"] == "tool_use" {
+            let Some(call) = calls.next() else { continue };
+            block["id"] = json!(ids.note(call, block["id"].as_str()));
+        }
+        kept.push(block);
+    }
+    kept.extend(calls.map(|call| call_block(call, ids)));
+    kept
+}
+
+fn mark_turns(messages: &mut [Value]) {
+    let turns = messages.iter_mut().rev().filter(|message| message["role"] == "user");
+    for turn in turns.take(MARKED_TURNS) {
+        let Some(blocks) = turn["content"].as_array_mut() else {
+            continue;
+        };
+        // A note of the engine is missing from the next request, so the prefix ends before it.
+        let is_note = |block: &Value| block["text"].as_str().is_some_and(|text| text.starts_with(NOTE));
+        let last = blocks.iter().rposition(|block| !is_note(block));
+        if let Some(block) = last.and_then(|last| blocks.get_mut(last)) {
+            mark(block);
+        }
+    }
+}
+
+fn mark(block: &mut Value) {
+    block["cache_control"] = json!({"type": "ephemeral"});
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;

@@ -1,0 +1,43 @@
+//! The OpenAI Chat Completions protocol, and the many servers that imitate it.
+
+mod answer;
+mod finish;
+mod frame;
+mod hung;
+mod ids;
+mod request;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use self::answer::ChatReader;
+use super::{
+    profile::Profile,
+    protocol::{Protocol, Reader, WireRequest},
+};
+use crate::llm::ModelRequest;
+
+/// OpenAI Chat Completions.
+pub(super) struct Chat;
+
+impl Protocol for Chat {
+    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
+        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim())) {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {
+        WireRequest {
+            path: "chat/completions".to_owned(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: request::body(request, profile),
+        }
+    }
+
+    fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader> {
+        Box::new(ChatReader::new(request, profile))
+    }
+}

@@ -1,0 +1,123 @@
+//! Spells the ids of tool calls as the asked provider wants them, the same for a call and its result.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{config::CallIds, llm::upstream::turns::hash};
+
+/// Maximum length of an id at OpenAI.
+const MAX_ID_BYTES: usize = 40;
+
+/// Length of an id at Mistral.
+const MISTRAL_ID_BYTES: usize = 9;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The ids of one conversation.
+pub(super) struct Ids {
+    style: CallIds,
+    /// The spelling of each id of the engine, as of its newest call.
+    spelled: HashMap<String, String>,
+    /// Number of calls so far.
+    calls: usize,
+}
+
+impl Ids {
+    pub(super) fn new(style: CallIds) -> Self {
+        Self {
+            style,
+            spelled: HashMap::new(),
+            calls: 0,
+        }
+    }
+
+    /// Spells the id of a call. `own` is the id that the asked provider gave the call, and `used` are the ids of the
+    /// other calls of the same message.
+    pub(super) fn of_call(&mut self, id: &str, name: &str, own: Option<&str>, used: &mut HashSet<String>) -> String {
+        let own = own.filter(|own| self.is_right(own) && !used.contains(*own));
+        let spelling = own.map_or_else(|| self.spell(id, name), str::to_owned);
+        self.calls += 1;
+        used.insert(spelling.clone());
+        self.spelled.insert(id.to_owned(), spelling.clone());
+        spelling
+    }
+
+    /// Spells the id of a result like the id of its call.
+    pub(super) fn of_result(&self, id: &str) -> String {
+        self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
+    }
+
+    /// Returns whether the provider takes its own id back.
+    fn is_right(&self, own: &str) -> bool {
+        self.style != CallIds::Mistral || is_mistral(own)
+    }
+
+    fn spell(&self, id: &str, name: &str) -> String {
+        match self.style {
+            CallIds::Any if id.len() <= MAX_ID_BYTES => id.to_owned(),
+            CallIds::Any => format!("call_{}", short(id)),
+            CallIds::Mistral if is_mistral(id) => id.to_owned(),
+            CallIds::Mistral => short(id),
+            CallIds::Kimi => format!("functions.{name}:{}", self.calls),
+        }
+    }
+}
+
+fn is_mistral(id: &str) -> bool {
+    id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Returns nine letters and digits that depend only on the id, so that a conversation is always spelled alike.
+fn short(id: &str) -> String {
+    let mut hash = hash(id);
+    let mut text = String::with_capacity(MISTRAL_ID_BYTES);
+    for _ in 0..MISTRAL_ID_BYTES {
+        let position = usize::try_from(hash % 62).unwrap_or_default();
+        text.push(char::from(ALPHABET[position]));
+        hash /= 62;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_spelled_for_the_provider() {
+        let mut used = HashSet::new();
+        let mut any = Ids::new(CallIds::Any);
+        assert_eq!(
+            any.of_call("call_1", "bash", Some("functions.bash:0"), &mut used),
+            "functions.bash:0"
+        );
+        assert_eq!(
+            any.of_call("call_2", "bash", Some("functions.bash:0"), &mut used),
+            "call_2"
+        );
+        assert_eq!(
+            (any.of_result("call_1"), any.of_result("call_2")),
+            ("functions.bash:0".into(), "call_2".into())
+        );
+        let long = "x".repeat(60);
+        assert!(any.of_call(&long, "bash", None, &mut used).len() <= MAX_ID_BYTES);
+
+        let mut mistral = Ids::new(CallIds::Mistral);
+        let spelled = mistral.of_call("call_PTLP8xhu3uwZk4l3nlnrrJha", "bash", None, &mut HashSet::new());
+        assert!(is_mistral(&spelled), "{spelled}");
+        assert_eq!(mistral.of_result("call_PTLP8xhu3uwZk4l3nlnrrJha"), spelled);
+        assert_eq!(
+            mistral.of_call("D681PevKs", "bash", None, &mut HashSet::new()),
+            "D681PevKs"
+        );
+
+        let mut kimi = Ids::new(CallIds::Kimi);
+        assert_eq!(
+            kimi.of_call("call_1", "bash", None, &mut HashSet::new()),
+            "functions.bash:0"
+        );
+        assert_eq!(
+            kimi.of_call("call_2", "read", None, &mut HashSet::new()),
+            "functions.read:1"
+        );
+    }
+}

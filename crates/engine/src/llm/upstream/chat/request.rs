@@ -1,0 +1,217 @@
+//! Writes the request of a chat completion.
+//!
+//! Invariant: the beginning of a conversation is written in the same way in every request, so that prompt caches work.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{answer::THOUGHT, ids::Ids};
+use crate::{
+    config::{EffortStyle, ReasoningReturn, SystemRole},
+    llm::{
+        Carried, ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec,
+        upstream::{
+            profile::Profile,
+            turns::{object_text, result_text},
+        },
+    },
+};
+
+/// Reasoning of a message with tool calls that another provider made, for providers that require some.
+const SUBSTITUTE: &str = "(not recorded)";
+
+/// Words of the model between a tool's result and the next message of the user, for templates that require some.
+const BETWEEN: &str = "Understood.";
+
+/// Fields that a provider gets back with every message. All others are reasoning.
+const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
+
+/// Returns the body of a request.
+pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
+    let mut body = json!({
+        "model": request.model,
+        "messages": messages(request, profile),
+        "stream": profile.stream,
+    });
+    body[profile.max_tokens_field.as_str()] = json!(request.max_output_tokens);
+    if profile.stream && profile.stream_options {
+        body["stream_options"] = json!({"include_usage": true});
+    }
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(tool).collect();
+    }
+    if let Some(effort) = request.reasoning_effort {
+        add_effort(&mut body, effort, profile.reasoning_effort);
+    }
+    body
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    json!({
+        "type": "function",
+        "function": {"name": spec.name, "description": spec.description, "parameters": spec.parameters},
+    })
+}
+
+fn add_effort(body: &mut Value, effort: ReasoningEffort, style: EffortStyle) {
+    let thinks = effort != ReasoningEffort::None;
+    match style {
+        EffortStyle::None => {}
+        EffortStyle::Field => body["reasoning_effort"] = json!(effort),
+        EffortStyle::Object if thinks => body["reasoning"] = json!({"effort": effort}),
+        EffortStyle::Object => body["reasoning"] = json!({"enabled": false}),
+        EffortStyle::Thinking => {
+            body["thinking"] = json!({"type": if thinks { "enabled" } else { "disabled" }});
+        }
+        EffortStyle::EnableThinking => body["enable_thinking"] = json!(thinks),
+        EffortStyle::Template => body["chat_template_kwargs"] = json!({"enable_thinking": thinks}),
+    }
+}
+
+fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
+    let mut writer = Writer {
+        profile,
+        ids: Ids::new(profile.tool_call_ids),
+        messages: Vec::with_capacity(request.messages.len() + 1),
+    };
+    if !request.system.is_empty() {
+        let role = match profile.system_role {
+            SystemRole::System => "system",
+            SystemRole::Developer => "developer",
+            SystemRole::User => "user",
+        };
+        writer.messages.push(json!({"role": role, "content": request.system}));
+    }
+    for message in &request.messages {
+        writer.add(message);
+    }
+    if profile.cache_markers {
+        mark(&mut writer.messages);
+    }
+    writer.messages
+}
+
+/// Marks the system prompt and the last two messages, so that the provider caches the conversation up to them.
+fn mark(messages: &mut [Value]) {
+    let last = messages.len().saturating_sub(1);
+    let marked = [0, last.saturating_sub(1), last];
+    for (position, message) in messages.iter_mut().enumerate() {
+        if marked.contains(&position)
+            && let Some(text) = message["content"].as_str().filter(|text| !text.is_empty())
+        {
+            message["content"] = json!([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]);
+        }
+    }
+}
+
+struct Writer<'p> {
+    profile: &'p Profile,
+    ids: Ids,
+    messages: Vec<Value>,
+}
+
+impl Writer<'_> {
+    fn add(&mut self, message: &ChatMessage) {
+        match message {
+            ChatMessage::User { text } => self.add_user(text),
+            ChatMessage::Assistant {
+                text,
+                tool_calls,
+                carried,
+            } => self.add_assistant(text, tool_calls, carried.as_ref()),
+            ChatMessage::Tool {
+                tool_call_id,
+                name,
+                text,
+                is_error,
+            } => {
+                let text = result_text(text, *is_error);
+                let id = self.ids.of_result(tool_call_id);
+                let mut result = json!({"role": "tool", "tool_call_id": id, "content": text});
+                if self.profile.tool_result_name {
+                    result["name"] = json!(name);
+                }
+                self.messages.push(result);
+            }
+        }
+    }
+
+    fn add_user(&mut self, text: &str) {
+        let last = self.messages.last_mut();
+        match last.as_ref().and_then(|last| last["role"].as_str()) {
+            Some("user") if self.profile.merges_turns || self.profile.system_role == SystemRole::User => {
+                if let Some(Value::String(known)) = last.and_then(|last| last.get_mut("content")) {
+                    known.push_str("\n\n");
+                    known.push_str(text);
+                    return;
+                }
+            }
+            Some("tool") if self.profile.assistant_after_tool => {
+                self.messages.push(json!({"role": "assistant", "content": BETWEEN}));
+            }
+            _ => {}
+        }
+        self.messages.push(json!({"role": "user", "content": text}));
+    }
+
+    /// Adds a message of the model. An empty message is skipped, because providers refuse it.
+    fn add_assistant(&mut self, text: &str, calls: &[ToolRequest], carried: Option<&Carried>) {
+        if text.is_empty() && calls.is_empty() {
+            return;
+        }
+        let carried = self.profile.carried(carried);
+        let mut message = json!({"role": "assistant"});
+        let wants_back = match self.profile.returns_reasoning {
+            ReasoningReturn::Never => false,
+            ReasoningReturn::ToolCalls => !calls.is_empty(),
+            ReasoningReturn::Always | ReasoningReturn::Required => true,
+        };
+        let mut thought = "";
+        for (name, value) in carried
+            .and_then(|carried| carried["message"].as_object())
+            .into_iter()
+            .flatten()
+        {
+            if name == THOUGHT {
+                thought = value.as_str().filter(|_| wants_back).unwrap_or_default();
+            } else if wants_back || ALWAYS_BACK.contains(&name.as_str()) {
+                message[name] = value.clone();
+            }
+        }
+        message["content"] = match (thought, text) {
+            ("", "") => Value::Null,
+            ("", text) => json!(text),
+            (thought, text) => json!(format!("{thought}\n\n{text}")),
+        };
+        if !calls.is_empty() {
+            message["tool_calls"] = self.calls(calls, carried);
+            if self.profile.returns_reasoning == ReasoningReturn::Required && message["reasoning_content"].is_null() {
+                message["reasoning_content"] = json!(SUBSTITUTE);
+            }
+        }
+        self.messages.push(message);
+    }
+
+    fn calls(&mut self, calls: &[ToolRequest], carried: Option<&Value>) -> Value {
+        let mut used = HashSet::new();
+        calls
+            .iter()
+            .enumerate()
+            .map(|(position, call)| {
+                let back = carried.and_then(|carried| carried["calls"][position].as_object());
+                let own = back.and_then(|back| back.get("id")).and_then(Value::as_str);
+                let id = self.ids.of_call(&call.id, &call.name, own, &mut used);
+                let mut written = json!({
+                    "id": id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": object_text(&call.arguments)},
+                });
+                for (name, value) in back.into_iter().flatten().filter(|(name, _)| *name != "id") {
+                    written[name] = value.clone();
+                }
+                written
+            })
+            .collect()
+    }
+}

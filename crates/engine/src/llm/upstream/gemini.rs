@@ -1,0 +1,60 @@
+//! The Gemini protocol: `streamGenerateContent` of the Gemini API and of Vertex AI (ai.google.dev, "Generating content").
+//!
+//! Invariant: a thought signature returns to the provider in the same part in which it arrived, and a part with a
+//! signature is never merged with another one. Gemini 3 refuses a call whose signature is missing.
+
+mod part;
+mod reader;
+mod request;
+mod schema;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    profile::Profile,
+    protocol::{Protocol, Reader, WireRequest},
+};
+use crate::llm::ModelRequest;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+/// Prefixes of model names that name a collection of models.
+const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projects/", "endpoints/"];
+
+/// Gemini generateContent.
+pub(super) struct Gemini;
+
+impl Protocol for Gemini {
+    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
+        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
+            value.set_sensitive(true);
+            headers.insert(API_KEY, value);
+        }
+    }
+
+    fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {
+        let model = &request.model;
+        let is_full = COLLECTIONS.iter().any(|prefix| model.starts_with(prefix));
+        let name = if is_full {
+            model.clone()
+        } else {
+            format!("models/{model}")
+        };
+        let (method, query) = if profile.stream {
+            ("streamGenerateContent", vec![("alt", "sse".to_owned())])
+        } else {
+            ("generateContent", Vec::new())
+        };
+        WireRequest {
+            path: format!("{name}:{method}"),
+            query,
+            headers: HeaderMap::new(),
+            body: request::body(request, profile),
+        }
+    }
+
+    fn reader(&self, _: &ModelRequest, _: &Profile) -> Box<dyn Reader> {
+        Box::new(reader::ContentReader::default())
+    }
+}

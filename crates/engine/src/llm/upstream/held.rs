@@ -1,0 +1,130 @@
+//! Parts of an answer that a reader holds until the answer is complete: their size limit, and the arguments of a call.
+
+use serde::de::IgnoredAny;
+
+use super::{
+    fault::Fault,
+    protocol::{MAX_ARGUMENT_BYTES, MAX_CARRIED_BYTES},
+};
+
+/// Maximum size in bytes of the parts that a reader holds besides text and reasoning. Arguments can arrive twice: in
+/// pieces and whole.
+const MAX_HELD_BYTES: usize = 2 * MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
+
+/// Estimated size in bytes of a part without content.
+pub(super) const EMPTY_PART: usize = 256;
+
+/// Counts the bytes that a reader holds.
+#[derive(Default)]
+pub(super) struct Held {
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts bytes.
+    ///
+    /// # Errors
+    /// A temporary failure if the answer holds too many bytes.
+    pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MAX_HELD_BYTES {
+            return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the id of a call; `number` counts the calls of the answer, for calls without an id.
+pub(super) fn call_id(own: &str, number: usize) -> String {
+    if own.is_empty() {
+        format!("call_{number}")
+    } else {
+        own.to_owned()
+    }
+}
+
+/// The arguments of a call, which arrive in pieces.
+#[derive(Default)]
+pub(super) struct Arguments {
+    text: String,
+}
+
+impl Arguments {
+    /// Adds a piece, the arguments so far, or all arguments again.
+    pub(super) fn push(&mut self, piece: &str) {
+        let restarts = piece.trim_start().starts_with('{')
+            && !self.text.is_empty()
+            && (piece.starts_with(&self.text) || is_complete(&self.text));
+        if !restarts {
+            self.text.push_str(piece);
+        } else if piece.trim() != "{}" {
+            piece.clone_into(&mut self.text);
+        }
+    }
+
+    /// Replaces all pieces with the complete arguments. Empty ones replace nothing.
+    pub(super) fn replace(&mut self, text: String) {
+        if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
+            self.text = text;
+        }
+    }
+
+    /// The arguments so far.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the arguments so far are an object.
+    pub(super) fn is_complete(&self) -> bool {
+        is_complete(&self.text)
+    }
+
+    /// Returns whether no piece has arrived.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// Returns the arguments as the text of an object. Some servers encode them twice.
+    pub(super) fn get(&self) -> String {
+        if self.is_empty() {
+            return "{}".to_owned();
+        }
+        if self.text.trim_start().starts_with('"')
+            && let Ok(inner) = serde_json::from_str::<String>(&self.text)
+            && is_complete(&inner)
+        {
+            return inner;
+        }
+        self.text.clone()
+    }
+}
+
+fn is_complete(json: &str) -> bool {
+    json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_assembled_as_they_were_meant() {
+        let table: [(&[&str], &str); 8] = [
+            (&["{\"a\":", "", "1}"], "{\"a\":1}"),
+            (&["{}", "{\"a\":", "1}"], "{\"a\":1}"),
+            (&["{\"a\":1}", "{}"], "{\"a\":1}"),
+            (&["{\"a\":", "{\"a\":1", "{\"a\":1}"], "{\"a\":1}"),
+            (&["\"{\\\"a\\\":1}\""], "{\"a\":1}"),
+            (&["{}"], "{}"),
+            (&["{\"a\":", "1"], "{\"a\":1"),
+            (&[], "{}"),
+        ];
+        for (pieces, expected) in table {
+            let mut arguments = Arguments::default();
+            for piece in pieces {
+                arguments.push(piece);
+            }
+            assert_eq!(arguments.get(), expected, "{pieces:?}");
+        }
+    }
+}

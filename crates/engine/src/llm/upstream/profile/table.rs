@@ -1,0 +1,159 @@
+//! The known providers and models, and in which details they differ from the protocol.
+
+use super::{NOTHING, Overlay, UNKNOWN};
+use crate::config::{
+    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn, SystemRole,
+};
+
+/// Properties of known providers and models.
+pub(super) struct Entry {
+    /// Ends of the host names; empty for any host.
+    pub(super) hosts: &'static [&'static str],
+    /// Parts of the models' names in lower case; empty for any model.
+    pub(super) models: &'static [&'static str],
+    pub(super) overlay: Overlay,
+}
+
+/// The known providers and models. Later entries override earlier ones.
+pub(super) const TABLE: &[Entry] = &[
+    Entry {
+        hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],
+        models: &[],
+        overlay: Overlay {
+            max_tokens_field: Some(MaxTokensField::MaxCompletionTokens),
+            ..NOTHING
+        },
+    },
+    Entry {
+        hosts: &[".openai.azure.com", ".azure.com"],
+        models: &[],
+        overlay: with(Capabilities {
+            key_header: Some(KeyHeader::ApiKey),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &[],
+        models: &[
+            "mistral",
+            "magistral",
+            "devstral",
+            "codestral",
+            "ministral",
+            "mixtral",
+            "pixtral",
+        ],
+        overlay: with(Capabilities {
+            tool_call_ids: Some(CallIds::Mistral),
+            assistant_after_tool: Some(true),
+            tool_result_name: Some(true),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["api.mistral.ai"],
+        models: &[],
+        overlay: Overlay {
+            stream_options: Some(false),
+            capabilities: Capabilities {
+                tool_call_ids: Some(CallIds::Mistral),
+                assistant_after_tool: Some(true),
+                tool_result_name: Some(true),
+                reasoning_effort: Some(EffortStyle::None),
+                ..UNKNOWN
+            },
+            ..NOTHING
+        },
+    },
+    Entry {
+        hosts: &[],
+        models: &["kimi"],
+        overlay: with(Capabilities {
+            tool_call_ids: Some(CallIds::Kimi),
+            tool_result_name: Some(true),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["generativelanguage.googleapis.com", "aiplatform.googleapis.com"],
+        models: &[],
+        overlay: with(Capabilities {
+            tool_result_name: Some(true),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &[],
+        models: &["gemma"],
+        overlay: with(Capabilities {
+            system_role: Some(SystemRole::User),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["openrouter.ai"],
+        models: &[],
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::Object),
+            returns_reasoning: Some(ReasoningReturn::Always),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["openrouter.ai"],
+        models: &["claude"],
+        overlay: with(Capabilities {
+            cache_markers: Some(true),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["api.groq.com"],
+        models: &[],
+        overlay: with(Capabilities {
+            returns_reasoning: Some(ReasoningReturn::Never),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &[
+            "api.deepseek.com",
+            "bigmodel.cn",
+            "z.ai",
+            "moonshot.ai",
+            "moonshot.cn",
+            "volces.com",
+        ],
+        models: &[],
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::Thinking),
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["aliyuncs.com", "siliconflow.com", "siliconflow.cn"],
+        models: &[],
+        overlay: with(Capabilities {
+            reasoning_effort: Some(EffortStyle::EnableThinking),
+            ..UNKNOWN
+        }),
+    },
+];
+
+/// Properties of all providers of a kind. The entries of [`TABLE`] override them.
+pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
+    ProviderKind::Anthropic,
+    with(Capabilities {
+        cache_markers: Some(true),
+        ..UNKNOWN
+    }),
+)];
+
+const fn with(capabilities: Capabilities) -> Overlay {
+    Overlay {
+        max_tokens_field: None,
+        stream_options: None,
+        stream: None,
+        capabilities,
+    }
+}

@@ -1,0 +1,186 @@
+//! The parts of a provider that differ between wire protocols: how a request is written, and how an answer is read.
+//!
+//! `upstream.rs` sends requests, and repeats them after a failure. `attempt.rs` reads the answer's bytes, splits them into
+//! server-sent events, and checks silence and size. A [`Protocol`] does no input and output.
+
+use std::collections::VecDeque;
+
+use reqwest::header::HeaderMap;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{fault::Fault, profile::Profile};
+use crate::llm::{EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest};
+
+/// Maximum number of tool calls in one answer.
+pub(super) const MAX_CALLS: usize = 128;
+
+/// Maximum total size in bytes of the ids, names and arguments of all tool calls of one answer.
+pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Maximum size in bytes of the value that a provider wants back with an answer.
+pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
+
+/// A wire protocol of model providers.
+pub(super) trait Protocol: Send + Sync {
+    /// Adds the API key to the headers of a request.
+    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap);
+
+    /// Writes the request of one attempt. The same conversation gives the same bytes, so that prompt caches work.
+    fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
+
+    /// Creates the reader of one answer.
+    fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader>;
+}
+
+/// A request as it is sent.
+pub(super) struct WireRequest {
+    /// Path below the base URL, without a leading slash, such as `chat/completions`.
+    pub(super) path: String,
+    /// Query parameters that the protocol requires, such as `alt=sse`.
+    pub(super) query: Vec<(&'static str, String)>,
+    /// Headers that the protocol requires, such as `anthropic-version`.
+    pub(super) headers: HeaderMap,
+    /// The JSON body, without the fields of the configuration (`extra_body`).
+    pub(super) body: Value,
+}
+
+/// Reads one answer.
+pub(super) trait Reader: Send {
+    /// Reads one server-sent event. `name` is the event's name; `message` if it has none. Events that the reader does
+    /// not know are skipped with [`Pieces::skip`]. If the event is the last of the answer, such as `[DONE]`, the reader
+    /// calls [`Reader::finish`] itself, and the caller reads no further.
+    ///
+    /// # Errors
+    /// The failure that the event reports, or a tool call over the limits.
+    fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault>;
+
+    /// Reads a whole answer that arrived as one JSON document instead of a stream. [`Reader::finish`] follows.
+    ///
+    /// # Errors
+    /// The failure that the document reports.
+    fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault>;
+
+    /// Handles the end of the stream: adds the tool calls, the usage, the carried value and the end, in this order.
+    ///
+    /// # Errors
+    /// A temporary failure if the answer is not complete.
+    fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
+
+    /// Returns whether a part of a tool call has arrived.
+    fn has_calls(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the answer is complete, so that a broken connection no longer matters.
+    fn is_complete(&self) -> bool;
+}
+
+/// The pieces of an answer that a reader has found.
+#[derive(Default)]
+pub(super) struct Pieces {
+    events: VecDeque<ModelEvent>,
+    carried: Option<Value>,
+    calls: usize,
+    call_bytes: usize,
+    skipped: u64,
+}
+
+impl Pieces {
+    /// Adds a chunk of text. An empty chunk is ignored.
+    pub(super) fn text(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.events.push_back(ModelEvent::Text(text));
+        }
+    }
+
+    /// Adds a chunk of reasoning. An empty chunk is ignored.
+    pub(super) fn reasoning(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.events.push_back(ModelEvent::Reasoning(text));
+        }
+    }
+
+    /// Adds a complete tool call.
+    ///
+    /// # Errors
+    /// A temporary failure if the calls of the answer are too many or too large.
+    pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
+        self.calls += 1;
+        self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
+        if self.calls > MAX_CALLS || self.call_bytes > MAX_ARGUMENT_BYTES {
+            return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
+        }
+        self.events.push_back(ModelEvent::ToolCall(call));
+        Ok(())
+    }
+
+    /// Adds the usage.
+    pub(super) fn usage(&mut self, usage: TokenUsage) {
+        self.events.push_back(ModelEvent::Usage(usage));
+    }
+
+    /// Sets the value that the provider wants back with the answer. A value over [`MAX_CARRIED_BYTES`] is skipped.
+    pub(super) fn carry(&mut self, value: Value) {
+        if value.to_string().len() > MAX_CARRIED_BYTES {
+            self.skip();
+        } else {
+            self.carried = Some(value);
+        }
+    }
+
+    /// Adds the end of the answer.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        self.events.push_back(ModelEvent::End(reason));
+    }
+
+    /// Counts a piece of the stream that was not understood.
+    pub(super) fn skip(&mut self) {
+        self.skipped += 1;
+    }
+
+    /// Removes and returns the next event. The carried value is returned separately, by [`Pieces::take_carried`].
+    pub(super) fn pop(&mut self) -> Option<ModelEvent> {
+        self.events.pop_front()
+    }
+
+    /// Returns whether the next event is the end of the answer.
+    pub(super) fn next_is_end(&self) -> bool {
+        matches!(self.events.front(), Some(ModelEvent::End(_)))
+    }
+
+    /// Removes and returns the value that the provider wants back with the answer.
+    pub(super) fn take_carried(&mut self) -> Option<Value> {
+        self.carried.take()
+    }
+
+    /// Returns the end of the answer, if it has been added and not yet removed.
+    pub(super) fn ending(&self) -> Option<EndReason> {
+        match self.events.back() {
+            Some(ModelEvent::End(reason)) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The tool calls that have not been removed yet.
+    pub(super) fn waiting_calls(&self) -> impl Iterator<Item = &ToolRequest> {
+        self.events.iter().filter_map(|event| match event {
+            ModelEvent::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// Removes the tool calls, the end and everything between them. Text remains.
+    pub(super) fn drop_calls(&mut self) {
+        self.carried = None;
+        self.events
+            .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
+    }
+
+    /// Returns the number of skipped pieces since the last call.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+}

@@ -1,0 +1,138 @@
+//! Scripted answers and requests for the unit tests of the protocols.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    fault::Fault,
+    profile::{Overlay, Profile, family},
+    protocol::{Pieces, Reader},
+};
+use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
+
+/// The parts of an answer that a reader has found.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Text of the answer.
+    pub(super) text: String,
+    /// Reasoning of the answer.
+    pub(super) reasoning: String,
+    /// Tool calls.
+    pub(super) calls: Vec<ToolRequest>,
+    /// Usage.
+    pub(super) usage: Option<TokenUsage>,
+    /// End of the answer.
+    pub(super) end: Option<EndReason>,
+    /// Value that the provider wants back.
+    pub(super) carried: Option<Value>,
+    /// Number of pieces that were not understood.
+    pub(super) skipped: u64,
+}
+
+impl Answer {
+    /// Returns id, name and arguments of each call.
+    pub(super) fn calls(&self) -> Vec<(&str, &str, &str)> {
+        self.calls
+            .iter()
+            .map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str()))
+            .collect()
+    }
+
+    fn take(&mut self, mut out: Pieces) {
+        while let Some(event) = out.pop() {
+            match event {
+                ModelEvent::Text(text) => self.text.push_str(&text),
+                ModelEvent::Reasoning(text) => self.reasoning.push_str(&text),
+                ModelEvent::ToolCall(call) => self.calls.push(call),
+                ModelEvent::Usage(usage) => self.usage = Some(usage),
+                ModelEvent::End(end) => self.end = Some(end),
+                ModelEvent::Retried { .. } | ModelEvent::Carried(_) => {}
+            }
+        }
+        self.carried = out.take_carried();
+        self.skipped = out.take_skipped();
+    }
+}
+
+/// Reads events. Each one is the event's name and its data.
+pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<Answer, Fault> {
+    let mut out = Pieces::default();
+    for (name, data) in events {
+        reader.event(name, &data.to_string(), &mut out)?;
+        if out.ending().is_some() {
+            break;
+        }
+    }
+    if out.ending().is_none() {
+        reader.finish(&mut out)?;
+    }
+    let mut answer = Answer::default();
+    answer.take(out);
+    Ok(answer)
+}
+
+/// Reads an answer that is one document.
+pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer, Fault> {
+    let mut out = Pieces::default();
+    reader.whole(body, &mut out)?;
+    reader.finish(&mut out)?;
+    let mut answer = Answer::default();
+    answer.take(out);
+    Ok(answer)
+}
+
+/// Returns a request for `model`, with one tool.
+pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
+    ModelRequest {
+        model: model.to_owned(),
+        system: "Be brief.".to_owned(),
+        messages,
+        tools: vec![ToolSpec {
+            name: "bash".to_owned(),
+            description: "Runs a command.".to_owned(),
+            parameters: json!({"type": "object"}),
+        }],
+        max_output_tokens: 1000,
+        reasoning_effort: None,
+        extra_body: Map::new(),
+    }
+}
+
+/// Returns the profile of a model of the provider `p`.
+pub(super) fn profile(model: &str) -> Profile {
+    Profile::new("p", model, Overlay::default())
+}
+
+/// Returns a message of the user.
+pub(super) fn user(text: &str) -> ChatMessage {
+    ChatMessage::User { text: text.to_owned() }
+}
+
+/// Returns a message of a model with calls of these ids. `carried` is a value of the provider `p` and the model.
+pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
+    ChatMessage::Assistant {
+        text: text.to_owned(),
+        tool_calls: ids
+            .iter()
+            .map(|id| ToolRequest {
+                id: (*id).to_owned(),
+                name: "bash".to_owned(),
+                arguments: "{\"command\":\"ls\"}".to_owned(),
+            })
+            .collect(),
+        carried: carried.map(|(model, value)| Carried {
+            provider: "p".to_owned(),
+            family: family(model),
+            value,
+        }),
+    }
+}
+
+/// Returns the result of a call.
+pub(super) fn result(id: &str) -> ChatMessage {
+    ChatMessage::Tool {
+        tool_call_id: id.to_owned(),
+        name: "bash".to_owned(),
+        text: format!("result of {id}"),
+        is_error: id == "bad",
+    }
+}

@@ -1,0 +1,42 @@
+//! The OpenAI Responses protocol (platform.openai.com, "Responses" and "Streaming events").
+//!
+//! Invariant: the provider stores nothing (`store: false`). The encrypted reasoning returns with the next request, in the
+//! order in which it arrived, because the provider refuses reasoning without the item that followed it.
+
+mod item;
+mod reader;
+mod request;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    profile::Profile,
+    protocol::{Protocol, Reader, WireRequest},
+};
+use crate::llm::ModelRequest;
+
+/// OpenAI Responses.
+pub(super) struct Responses;
+
+impl Protocol for Responses {
+    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
+        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim())) {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {
+        WireRequest {
+            path: "responses".to_owned(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: request::body(request, profile),
+        }
+    }
+
+    fn reader(&self, _: &ModelRequest, _: &Profile) -> Box<dyn Reader> {
+        Box::new(reader::ResponseReader::default())
+    }
+}

@@ -1,0 +1,192 @@
+//! The output items of an answer, assembled from their events.
+
+use serde_json::{Map, Value, json};
+
+use super::super::{
+    held::{Arguments, call_id},
+    turns::object_text,
+};
+use crate::llm::ToolRequest;
+
+/// Type of an item with text for the user.
+pub(super) const MESSAGE: &str = "message";
+
+/// Type of an item with a call of a tool.
+pub(super) const CALL: &str = "function_call";
+
+/// Type of an item with reasoning.
+pub(super) const REASONING: &str = "reasoning";
+
+/// Type of an item, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text for the user.
+    Message,
+    /// A call of a tool.
+    Call,
+    /// Reasoning.
+    Reasoning,
+    /// Any other item, such as a search by the provider.
+    Other,
+}
+
+impl Kind {
+    /// Returns the kind of an item's type.
+    pub(super) fn of(name: Option<&str>) -> Self {
+        match name {
+            Some(MESSAGE) => Self::Message,
+            Some(CALL) => Self::Call,
+            Some(REASONING) => Self::Reasoning,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An output item.
+pub(super) struct Item {
+    /// Type of the item.
+    pub(super) kind: Kind,
+    /// Position in the output, as the provider counts.
+    pub(super) index: Option<u64>,
+    /// The item's id.
+    pub(super) id: String,
+    /// Content parts whose text has been passed on.
+    pub(super) shown: Vec<u64>,
+    /// Arguments of a call.
+    pub(super) arguments: Arguments,
+    /// The item as it started or ended.
+    value: Map<String, Value>,
+    /// True if `value` is the complete item.
+    pub(super) is_done: bool,
+}
+
+impl Item {
+    /// Creates an item.
+    pub(super) fn new(kind: Kind, index: Option<u64>, id: &str) -> Self {
+        Self {
+            kind,
+            index,
+            id: id.to_owned(),
+            shown: Vec::new(),
+            arguments: Arguments::default(),
+            value: Map::new(),
+            is_done: false,
+        }
+    }
+
+    /// Returns whether an event with this index and id belongs to the item. GitHub Copilot gives an item another id in
+    /// each event, so the index comes first.
+    pub(super) fn is_meant(&self, index: Option<u64>, id: &str) -> bool {
+        match (index, self.index) {
+            (Some(index), Some(own)) => index == own,
+            _ => id.is_empty() || self.id.is_empty() || self.id == id,
+        }
+    }
+
+    /// Returns whether no event has described the item.
+    pub(super) fn is_implied(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    /// Sets the item as it started or ended.
+    pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
+        if let Some(arguments) = value.get("arguments") {
+            let text = match arguments {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            self.arguments.replace(text);
+        }
+        self.value = value;
+        self.is_done = is_done;
+    }
+
+    /// Sets the name of the tool, if the item does not have it yet.
+    pub(super) fn set_name(&mut self, name: &str) {
+        self.value.entry("name").or_insert_with(|| json!(name));
+    }
+
+    /// Returns the call of the item; `number` counts the calls of the answer.
+    pub(super) fn call(&self, number: usize) -> ToolRequest {
+        let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
+        let own = if field("call_id").is_empty() {
+            field("id")
+        } else {
+            field("call_id")
+        };
+        ToolRequest {
+            id: call_id(own, number),
+            name: field("name").to_owned(),
+            arguments: self.arguments.get(),
+        }
+    }
+
+    /// Returns whether the item can be written from the engine's message, without the original.
+    pub(super) fn is_plain(&self) -> bool {
+        match self.kind {
+            Kind::Message => self.value.get("phase").is_none_or(Value::is_null),
+            Kind::Call => true,
+            Kind::Reasoning | Kind::Other => false,
+        }
+    }
+
+    /// Returns whether the provider can read the item without having stored it.
+    pub(super) fn is_readable(&self) -> bool {
+        let is_given = |key: &str| match self.value.get(key) {
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            _ => false,
+        };
+        self.kind != Kind::Reasoning || is_given("encrypted_content") || is_given("content")
+    }
+
+    /// Returns the item as the provider wants it back; `None` if it is not complete. `keeps_id` is false if reasoning is
+    /// missing, because the provider connects an id with the reasoning before it.
+    pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
+        let is_complete = self.is_done || self.kind == Kind::Call;
+        if !is_complete || !self.is_readable() {
+            return None;
+        }
+        let arguments = (self.kind == Kind::Call).then(|| object_text(&self.arguments.get()));
+        let mut value = self.value;
+        value.retain(|_, field| !field.is_null());
+        if !keeps_id {
+            value.remove("id");
+        }
+        if let Some(arguments) = arguments {
+            value.insert("type".to_owned(), json!(CALL));
+            value.insert("arguments".to_owned(), json!(arguments));
+        }
+        Some(Value::Object(value))
+    }
+
+    /// Returns the texts of the item that have not been passed on, and whether each is a refusal.
+    pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
+        let content = self.value.get("content").and_then(Value::as_array);
+        (0..)
+            .zip(content.into_iter().flatten())
+            .filter(|(position, _)| !self.shown.contains(position))
+            .filter_map(|(_, part)| {
+                let refusal = part["refusal"].as_str();
+                let text = part["text"].as_str().or(refusal)?;
+                Some((text.to_owned(), refusal.is_some()))
+            })
+            .collect()
+    }
+
+    /// Returns the reasoning of the item for people.
+    pub(super) fn reasoning(&self) -> String {
+        let texts = |key: &str| -> Vec<&str> {
+            let parts = self.value.get(key).and_then(Value::as_array);
+            parts
+                .into_iter()
+                .flatten()
+                .filter_map(|part| part["text"].as_str())
+                .collect()
+        };
+        let summary = texts("summary");
+        let found = if summary.is_empty() { texts("content") } else { summary };
+        found.join("\n\n")
+    }
+}

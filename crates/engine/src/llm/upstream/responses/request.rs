@@ -1,0 +1,153 @@
+//! Writes requests.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        profile::Profile,
+        turns::{self, CallNames, object_text, result_text, user_text},
+    },
+    item,
+};
+use crate::{
+    config::{EffortStyle, ReasoningReturn},
+    llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
+};
+
+/// Parts of the names of models that do not reason and refuse to return encrypted reasoning.
+const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
+
+/// Writes the body of a request.
+pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(request.model));
+    if !request.system.trim().is_empty() {
+        body.insert("instructions".to_owned(), json!(request.system));
+    }
+    let (tools, may_call) = turns::tools(&request.tools, &request.messages);
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), tools.iter().map(tool).collect());
+        if !may_call {
+            body.insert("tool_choice".to_owned(), json!("none"));
+        }
+    }
+    body.insert("max_output_tokens".to_owned(), json!(request.max_output_tokens));
+    body.insert("store".to_owned(), json!(false));
+    body.insert("stream".to_owned(), json!(profile.stream));
+    let model = request.model.to_ascii_lowercase();
+    let reasons = !PLAIN_MODELS.iter().any(|part| model.contains(part));
+    if reasons && profile.returns_reasoning != ReasoningReturn::Never {
+        body.insert("include".to_owned(), json!(["reasoning.encrypted_content"]));
+    }
+    if let Some(effort) = request.reasoning_effort
+        && reasons
+        && profile.reasoning_effort != EffortStyle::None
+    {
+        body.insert("reasoning".to_owned(), json!({"effort": word(effort)}));
+    }
+    body.insert("input".to_owned(), Value::Array(input(request, profile)));
+    Value::Object(body)
+}
+
+fn word(effort: ReasoningEffort) -> &'static str {
+    match effort {
+        ReasoningEffort::None => "none",
+        ReasoningEffort::Minimal => "minimal",
+        ReasoningEffort::Low => "low",
+        ReasoningEffort::Medium => "medium",
+        ReasoningEffort::High => "high",
+    }
+}
+
+/// Declares a tool. `strict` would demand schemas in which every property is required.
+fn tool(spec: &ToolSpec) -> Value {
+    json!({
+        "type": "function",
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": spec.parameters,
+        "strict": false,
+    })
+}
+
+fn message(role: &str, kind: &str, text: &str) -> Value {
+    json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]})
+}
+
+fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
+    let mut items = Vec::with_capacity(request.messages.len());
+    let mut ids = CallNames::default();
+    for said in &request.messages {
+        match said {
+            ChatMessage::User { text } => items.push(message("user", "input_text", user_text(text))),
+            ChatMessage::Assistant {
+                text,
+                tool_calls,
+                carried,
+            } => match turns::own(carried.as_ref(), profile) {
+                Some(carried) => add_carried(&mut items, carried, text, tool_calls, &mut ids),
+                None => {
+                    items.extend(answer(text));
+                    items.extend(tool_calls.iter().map(|call| call_item(call, &mut ids)));
+                }
+            },
+            ChatMessage::Tool {
+                tool_call_id,
+                text,
+                is_error,
+                ..
+            } => {
+                let id = ids.of(tool_call_id);
+                let output = result_text(text, *is_error);
+                items.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
+            }
+        }
+    }
+    items
+}
+
+fn answer(text: &str) -> Option<Value> {
+    (!text.trim().is_empty()).then(|| message("assistant", "output_text", text))
+}
+
+fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
+    let id = ids.note(call, None);
+    json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
+}
+
+/// Adds items of the provider as they arrived. The engine's calls belong to the items with calls in the same order. An
+/// item whose call the engine dropped is left out, and a call that was found in the text is added. Reasoning is left out
+/// if the item that followed it is missing.
+fn add_carried<'a>(
+    items: &mut Vec<Value>,
+    carried: &[Value],
+    text: &str,
+    calls: &'a [ToolRequest],
+    ids: &mut CallNames<'a>,
+) {
+    let first = items.len();
+    let mut calls = calls.iter();
+    for own in carried {
+        let mut own = own.clone();
+        if own["type"] == item::CALL {
+            let Some(call) = calls.next() else { continue };
+            own["call_id"] = json!(ids.note(call, own["call_id"].as_str()));
+        }
+        items.push(own);
+    }
+    if !items[first..].iter().any(|own| own["type"] == item::MESSAGE) {
+        let place = items[first..].iter().position(|own| own["type"] == item::CALL);
+        let place = place.map_or(items.len(), |place| first + place);
+        if let Some(answer) = answer(text) {
+            items.insert(place, answer);
+        }
+    }
+    items.extend(calls.map(|call| call_item(call, ids)));
+    while items.len() > first && items.last().is_some_and(|last| last["type"] == item::REASONING) {
+        items.pop();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests;

@@ -1,0 +1,17 @@
+//! A short text of an event.
+
+use std::{borrow::Cow, ops::Deref};
+
+use serde::Deserialize;
+
+/// A text that is borrowed from the event, unless it contains escapes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Word<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,107 @@
+//! Asks the model again after an answer that broke off, was empty or had no room for text.
+//!
+//! Each of these is visible: the text so far is recorded as partial, or a notice explains the next call. The partial text
+//! is not part of the conversation, so a run that another worker resumes also asks again.
+
+use runyard_contract::v1::NoticeKind;
+
+use super::{Next, RunLoop, failed};
+use crate::{
+    MODEL_EMPTY_ANSWER, MODEL_REFUSED, Outcome, Recorded,
+    answer::{Answer, Ended},
+    compact::estimate_all,
+    llm::{EndReason, LlmError},
+    record,
+};
+
+/// Maximum number of further calls for one step after its answer broke off.
+const MAX_BROKEN: u32 = 2;
+/// Factor by which the maximum length of an answer grows after an answer that had no room for text.
+const GROWTH: u32 = 4;
+
+impl RunLoop<'_> {
+    /// Returns whether the model is called again, because the answer broke off and nothing but text and reasoning has
+    /// arrived.
+    pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
+        matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
+            && answer.has_begun()
+            && !answer.has_calls()
+            && self.broken < MAX_BROKEN
+    }
+
+    /// Records the part of the answer that arrived, and that the model is called again.
+    pub(super) async fn repeat(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
+        self.broken += 1;
+        let why = match &answer.ended {
+            Ended::Broken(LlmError::Broken(why)) => why.as_str(),
+            _ => "the connection ended",
+        };
+        let message = format!(
+            "The model's answer broke off ({why}); calling the model again (repetition {} of {MAX_BROKEN}).",
+            self.broken
+        );
+        let mut events: Vec<Recorded> = record::partial_message(answer).into_iter().collect();
+        events.extend(usage);
+        events.push(record::notice(NoticeKind::ProviderRetried, message));
+        self.record(events).await?;
+        Ok(Next::AskAgain)
+    }
+
+    /// Handles an answer without text and calls. After the first such answer, the model is called once more: with more
+    /// room if the answer reached its length limit, otherwise with a note. After a second one, the run fails. If the
+    /// provider refused to answer, the run fails at once.
+    pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
+        let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
+        let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());
+        let notice = larger.map(|larger| record::notice(NoticeKind::Other, self.explain_larger(answer, larger)));
+        self.record(usage.into_iter().chain(notice).collect()).await?;
+        if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
+            return Err(failed(
+                MODEL_REFUSED,
+                "the model provider refused to answer; rephrase the task or use another model",
+            ));
+        }
+        if larger.is_some() {
+            self.larger_answer = larger;
+            return Ok(Next::AskAgain);
+        }
+        if self.was_empty || (is_full && self.larger_answer.is_some()) {
+            let message = if is_full && answer.reasoning_bytes > 0 {
+                "the model used all tokens of its answers for reasoning; choose a lower reasoning effort or another model"
+            } else {
+                "the model returned an empty answer twice in a row; rephrase the task or use another model"
+            };
+            return Err(failed(MODEL_EMPTY_ANSWER, message));
+        }
+        self.was_empty = true;
+        let before = self.note.take().unwrap_or_default();
+        self.note = Some(
+            format!("{before} Your last answer was empty. Answer in text or call a tool.")
+                .trim()
+                .to_owned(),
+        );
+        Ok(Next::AskAgain)
+    }
+
+    /// Maximum length of a longer answer, up to the rest of the context window. `None` if the window has no room for a
+    /// longer answer.
+    fn larger(&self) -> Option<u32> {
+        let used = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
+        let room = self.model.context_window.saturating_sub(used);
+        let larger = self.model.max_output_tokens.saturating_mul(GROWTH);
+        let larger = larger.min(u32::try_from(room).unwrap_or(u32::MAX));
+        (larger > self.model.max_output_tokens).then_some(larger)
+    }
+
+    fn explain_larger(&self, answer: &Answer, larger: u32) -> String {
+        let cause = if answer.reasoning_bytes > 0 {
+            "The model used all tokens of its answer for reasoning"
+        } else {
+            "The model's answer reached its length limit before any text"
+        };
+        format!(
+            "{cause}; calling it again with up to {larger} instead of {} tokens.",
+            self.model.max_output_tokens
+        )
+    }
+}

@@ -1,0 +1,27 @@
+//! Data that providers want back with a message, and the reasoning effort of a run.
+//!
+//! The data is stored as text, not as JSON: a provider may check that it gets back exactly the bytes that it sent, and
+//! the JSON of PostgreSQL accepts no NUL.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{string_null, text_null},
+};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for (table, column) in [
+            ("messages", text_null("carried")),
+            ("runs", string_null("reasoning_effort")),
+        ] {
+            manager
+                .alter_table(Table::alter().table(table).add_column(column).take())
+                .await?;
+        }
+        Ok(())
+    }
+}

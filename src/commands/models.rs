@@ -1,0 +1,138 @@
+//! `runyard models`: lists the models of the configuration, and tests one of them. No server is needed.
+
+mod trial;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{
+    Outcome,
+    output::{Output, cut, one_line},
+    settings::Settings,
+};
+use crate::{
+    config::{Config, Model},
+    error::{Error, Result},
+    llm, telemetry,
+};
+
+/// Time in seconds during which a test repeats failed calls, unless the provider has its own setting. It is shorter than
+/// for runs, so that a test ends soon.
+const RETRY_SECONDS: u64 = 15;
+
+/// List the models of the configuration, and test one of them.
+///
+/// Both read the configuration of the server, so run them in the folder and with the variables of the server. The server
+/// need not run.
+#[derive(Args, Debug)]
+pub(super) struct Models {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the models: public name, provider and its name for the model, context window, prices.
+    List {
+        /// Print a JSON object for each model.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a model a question, make it call a tool, and report what works.
+    ///
+    /// Prints one line per check: ok, warn or bad, and the cause. Exits with status 1 if any check is bad. The calls cost
+    /// what the provider charges for them; no account of the server is charged.
+    Test {
+        /// Public name of the model.
+        name: String,
+        /// Print a JSON object for each check.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Models {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
+        telemetry::start_logging(&settings.log_filter("off"))?;
+        let mut config = settings.config()?;
+        match self.action {
+            Action::List { json } => {
+                list(&config, &llm::Models::new(&config.engine())?, json)?;
+                Ok(Outcome::Success)
+            }
+            Action::Test { name, json } => {
+                for provider in config.providers.values_mut() {
+                    provider.retry_seconds.get_or_insert(RETRY_SECONDS);
+                }
+                let models = llm::Models::new(&config.engine())?;
+                let table = config.model_table();
+                let model = table.load(&name).map_err(with_advice)?;
+                trial::test(model, &models, json).await
+            }
+        }
+    }
+}
+
+fn with_advice(error: Error) -> Error {
+    let message = format!("{}; `runyard models list` shows the names", error.message());
+    Error::new(error.code(), message)
+}
+
+/// A model as the list shows it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    aliases: &'a [String],
+    /// Name of the provider; `demo` if the built-in model answers.
+    provider: &'a str,
+    upstream: &'a str,
+    context_window: u64,
+    max_output_tokens: u32,
+    input_price: f64,
+    cached_input_price: f64,
+    output_price: f64,
+}
+
+impl<'a> Listed<'a> {
+    fn of(model: &'a Model, models: &'a llm::Models) -> Self {
+        let is_demo = models.is_demo(&model.name);
+        Self {
+            name: &model.name,
+            aliases: &model.aliases,
+            provider: if is_demo { "demo" } else { &model.provider },
+            upstream: models.upstream(&model.name).unwrap_or(&model.upstream),
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+            input_price: model.input_price,
+            cached_input_price: model.cached_input_price.unwrap_or(model.input_price),
+            output_price: model.output_price,
+        }
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{:<30}  {:<12}  {:<30}  {:>8} tokens  ${} in, ${} cached, ${} out",
+            cut(&one_line(self.name), 30),
+            cut(&one_line(self.provider), 12),
+            cut(&one_line(self.upstream), 30),
+            self.context_window,
+            self.input_price,
+            self.cached_input_price,
+            self.output_price,
+        )
+    }
+}
+
+fn list(config: &Config, models: &llm::Models, is_json: bool) -> Result<()> {
+    let mut out = Output::new();
+    for model in &config.models {
+        let listed = Listed::of(model, models);
+        let line = if is_json {
+            serde_json::to_string(&listed).unwrap_or_default()
+        } else {
+            listed.line()
+        };
+        out.line(&line)?;
+    }
+    Ok(())
+}
