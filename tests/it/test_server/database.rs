@@ -32,9 +32,10 @@ impl Database {
         let name = format!("runyard_{}", Uuid::now_v7().simple());
         query(server, &format!("CREATE DATABASE {name}")).await;
         let direct = with_name(server, &name);
+        let is_pooled = std::env::var("RUNYARD_TEST_POSTGRES_URL").is_ok_and(|url| url == *server);
         let url = match std::env::var("RUNYARD_TEST_POOLER_URL") {
-            Ok(pooler) => with_name(&pooler, &name),
-            Err(_) => direct.clone(),
+            Ok(pooler) if is_pooled => with_name(&pooler, &name),
+            _ => direct.clone(),
         };
         Some(Made {
             url,
