@@ -746,11 +746,16 @@ async fn endless_answers_are_cut_off() {
     let argument = "x".repeat(64 * 1024);
     let call =
         delta(&json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "w", "arguments": argument}}]}));
-    let steps: Vec<Step> = (0..160).map(|_| Step::Event(call.clone())).collect();
-    let (reply, server) = collect(Script::function(move |_| Turn::raw(steps.clone()))).await;
+    let steps: Vec<Step> = (0..80).map(|_| Step::Event(call.clone())).collect();
+    let server = Upstream::start(Script::function(move |_| Turn::raw(steps.clone()))).await;
+    let provider = Provider {
+        base_url: Some(server.base_url()),
+        ..Provider::new(ProviderKind::OpenAi)
+    };
+    let reply = ask(&Adapter::new("test", &provider).unwrap(), question("hello")).await;
     assert!(
         matches!(reply.error, Some(LlmError::Broken(_))),
-        "10 MB of arguments: {:?}",
+        "5 MB of arguments: {:?}",
         reply.error
     );
     assert_eq!(server.count(), 3);

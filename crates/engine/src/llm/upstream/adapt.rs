@@ -59,6 +59,11 @@ const LESSONS: &[Lesson] = &[
         },
     },
     Lesson {
+        words: &["verified to stream"],
+        refuses: false,
+        overlay: NO_STREAM,
+    },
+    Lesson {
         words: &["streaming"],
         refuses: true,
         overlay: NO_STREAM,

@@ -150,8 +150,11 @@ impl Reader for MessageReader {
         if !body["error"].is_null() {
             return Err(Fault::reported(&body["error"]));
         }
+        let Some(blocks) = body["content"].as_array() else {
+            return Err(Fault::reported(body));
+        };
         self.message(Some(body))?;
-        for block in body["content"].as_array().into_iter().flatten() {
+        for block in blocks {
             match block {
                 Value::Object(block) => self.start(None, block.clone(), out),
                 _ => out.skip(),
@@ -159,7 +162,7 @@ impl Reader for MessageReader {
         }
         self.take_end(body["stop_reason"].as_str(), None, out)?;
         // A whole message is complete even if it gives no reason.
-        self.is_stopped = body["content"].is_array();
+        self.is_stopped = true;
         Ok(())
     }
 

@@ -121,6 +121,8 @@ const PHRASES: &[(&str, Kind)] = &[
     ("could not find model", Kind::UnknownModel),
     ("model is not supported", Kind::UnknownModel),
     ("model does not exist", Kind::UnknownModel),
+    // Anthropic's message is the name alone.
+    ("\"message\":\"model: ", Kind::UnknownModel),
     // Temporary failures.
     ("loading model", Kind::Busy),
     ("model is loading", Kind::Busy),

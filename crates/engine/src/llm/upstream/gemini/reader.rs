@@ -127,7 +127,13 @@ impl Reader for ContentReader {
     }
 
     fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault> {
-        self.event("message", &body.to_string(), out)
+        self.event("message", &body.to_string(), out)?;
+        let is_answer = |body: &Value| body["candidates"].is_array() || body["promptFeedback"].is_object();
+        if is_answer(body) || body.as_array().is_some_and(|parts| parts.iter().any(is_answer)) {
+            Ok(())
+        } else {
+            Err(Fault::reported(body))
+        }
     }
 
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault> {

@@ -136,12 +136,8 @@ impl Reader for ResponseReader {
         if !body["error"].is_null() {
             return Err(Fault::reported(&body["error"]));
         }
-        let status = body["status"].as_str().unwrap_or_default();
-        let is_answer = body["output"].is_array() && matches!(status, "" | "completed" | "incomplete");
-        if !is_answer {
-            return Err(Fault::passing(format!(
-                "the provider's response is not complete: {status}"
-            )));
+        if !body["output"].is_array() {
+            return Err(Fault::reported(body));
         }
         self.take_response("done", body, out)
     }

@@ -247,7 +247,8 @@ fn a_whole_message_is_read() {
     assert_eq!(read.calls(), [("toolu_1", "bash", "{\"command\":\"ls\"}")]);
     let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "bad"}});
     assert!(read_whole(MessageReader::default(), &error).is_err());
-    assert!(read_whole(MessageReader::default(), &json!({"ok": true})).is_err());
+    let fault = read_whole(MessageReader::default(), &json!({"detail": "no such route"})).unwrap_err();
+    assert!(fault.message().contains("no such route"));
 }
 
 #[test]

@@ -167,6 +167,8 @@ fn errors_are_failures_wherever_they_appear() {
     null.1["error"] = Value::Null;
     assert_eq!(answer(&[null]).text, "Hi");
     assert!(read_whole(ContentReader::default(), &json!([error])).is_err());
+    let fault = read_whole(ContentReader::default(), &json!({"detail": "no such route"})).unwrap_err();
+    assert!(fault.message().contains("no such route"));
 }
 
 #[test]
