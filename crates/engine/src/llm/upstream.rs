@@ -262,13 +262,13 @@ impl Asking {
             }
             Fault::Broken(message) => {
                 self.broken += 1;
-                Some(self.retry(message, None))
+                Some(self.retry(&message, None))
             }
-            Fault::Passing { message, retry_after } => Some(self.retry(message, retry_after)),
+            Fault::Passing { message, retry_after } => Some(self.retry(&message, retry_after)),
         }
     }
 
-    fn retry(&mut self, message: String, pause: Option<Duration>) -> std::result::Result<ModelEvent, LlmError> {
+    fn retry(&mut self, message: &str, pause: Option<Duration>) -> std::result::Result<ModelEvent, LlmError> {
         match self.inner.retries.next(self.attempts, self.asked_at.elapsed(), pause) {
             Ok(wait) => {
                 self.state = State::Ask { wait };

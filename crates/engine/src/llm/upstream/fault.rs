@@ -199,7 +199,7 @@ fn said(json: &Value) -> Option<String> {
     .iter()
     .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
     .filter(|text| !text.trim().is_empty())?;
-    // OpenRouter and LiteLLM pass the words of the provider behind them in a field of its own.
+    // OpenRouter and LiteLLM pass the words of the provider behind them in a separate field.
     let raw = ["/error/metadata/raw", "/metadata/raw"]
         .iter()
         .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))

@@ -100,19 +100,15 @@ impl Events {
             self.after_return = false;
         }
         let from = self.start + self.searched;
-        match self.buffer[from..]
+        let position = self.buffer[from..]
             .iter()
-            .position(|byte| matches!(byte, b'\n' | b'\r'))
-        {
-            Some(position) => {
-                self.searched = 0;
-                Some(from + position)
-            }
-            None => {
-                self.searched = self.buffer.len() - self.start;
-                None
-            }
-        }
+            .position(|byte| matches!(byte, b'\n' | b'\r'));
+        self.searched = if position.is_some() {
+            0
+        } else {
+            self.buffer.len() - self.start
+        };
+        position.map(|position| from + position)
     }
 
     /// Reads the line that ends at `end`. Returns true if the line completes an event.
