@@ -252,13 +252,12 @@ impl MessageReader {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)
         });
-        let position = match position {
-            Some(position) => position,
-            None => {
-                self.held.add(EMPTY_PART)?;
-                self.blocks.push(Block::implied(index, name));
-                self.blocks.len() - 1
-            }
+        let position = if let Some(position) = position {
+            position
+        } else {
+            self.held.add(EMPTY_PART)?;
+            self.blocks.push(Block::implied(index, name));
+            self.blocks.len() - 1
         };
         Ok(&mut self.blocks[position])
     }

@@ -26,7 +26,7 @@ struct Frame<'a> {
     #[serde(default, alias = "prompt_feedback")]
     prompt_feedback: Option<Value>,
     #[serde(default, alias = "usage_metadata")]
-    usage_metadata: Option<Counts>,
+    usage_metadata: Option<Value>,
     #[serde(default)]
     error: Option<Value>,
 }
@@ -51,38 +51,43 @@ struct Content {
 }
 
 /// Numbers of tokens so far.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 struct Counts {
-    #[serde(alias = "prompt_token_count")]
-    prompt_token_count: Option<u64>,
-    #[serde(alias = "tool_use_prompt_token_count")]
-    tool_use_prompt_token_count: Option<u64>,
-    #[serde(alias = "candidates_token_count")]
-    candidates_token_count: Option<u64>,
-    #[serde(alias = "thoughts_token_count")]
-    thoughts_token_count: Option<u64>,
-    #[serde(alias = "cached_content_token_count")]
-    cached_content_token_count: Option<u64>,
+    prompt: Option<u64>,
+    tool_use: Option<u64>,
+    candidates: Option<u64>,
+    thoughts: Option<u64>,
+    cached: Option<u64>,
 }
 
 impl Counts {
-    fn update(&mut self, newer: &Self) {
-        let raise = |count: &mut Option<u64>, newer: Option<u64>| *count = (*count).max(newer);
-        raise(&mut self.prompt_token_count, newer.prompt_token_count);
-        raise(&mut self.tool_use_prompt_token_count, newer.tool_use_prompt_token_count);
-        raise(&mut self.candidates_token_count, newer.candidates_token_count);
-        raise(&mut self.thoughts_token_count, newer.thoughts_token_count);
-        raise(&mut self.cached_content_token_count, newer.cached_content_token_count);
+    /// Reads counts. A number that is missing or that is no count leaves the earlier one.
+    fn read(&mut self, usage: &Value) {
+        let raise = |count: &mut Option<u64>, key: &str, other: &str| {
+            let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
+            *count = (*count).max(newer);
+        };
+        raise(&mut self.prompt, "promptTokenCount", "prompt_token_count");
+        raise(
+            &mut self.tool_use,
+            "toolUsePromptTokenCount",
+            "tool_use_prompt_token_count",
+        );
+        raise(&mut self.candidates, "candidatesTokenCount", "candidates_token_count");
+        raise(&mut self.thoughts, "thoughtsTokenCount", "thoughts_token_count");
+        raise(
+            &mut self.cached,
+            "cachedContentTokenCount",
+            "cached_content_token_count",
+        );
     }
 
     fn total(&self) -> Option<TokenUsage> {
         let sum = |one: Option<u64>, other: Option<u64>| one.unwrap_or(0).saturating_add(other.unwrap_or(0));
-        let is_given = self.prompt_token_count.or(self.candidates_token_count).is_some();
-        is_given.then(|| TokenUsage {
-            input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            output: sum(self.candidates_token_count, self.thoughts_token_count),
-            cached_input: self.cached_content_token_count.unwrap_or(0),
+        self.prompt.or(self.candidates).map(|_| TokenUsage {
+            input: sum(self.prompt, self.tool_use),
+            output: sum(self.candidates, self.thoughts),
+            cached_input: self.cached.unwrap_or(0),
         })
     }
 }
@@ -102,19 +107,7 @@ pub(super) struct ContentReader {
 impl Reader for ContentReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if data.trim_start().starts_with('[') {
-            return match serde_json::from_str::<Vec<Frame<'_>>>(data) {
-                Ok(frames) => {
-                    let size = data.len() / frames.len().max(1);
-                    frames.into_iter().try_for_each(|frame| self.frame(frame, size, out))
-                }
-                Err(_) => {
-                    // Gateways end the stream with `[DONE]`.
-                    if data.trim() != "[DONE]" {
-                        out.skip();
-                    }
-                    Ok(())
-                }
-            };
+            return self.list(data, out);
         }
         match serde_json::from_str::<Frame<'_>>(data) {
             Ok(frame) => self.frame(frame, data.len(), out),
@@ -173,6 +166,18 @@ impl Reader for ContentReader {
 }
 
 impl ContentReader {
+    /// Reads a list of events. Gateways also end the stream with `[DONE]`, which is no list.
+    fn list(&mut self, data: &str, out: &mut Pieces) -> Result<(), Fault> {
+        if let Ok(frames) = serde_json::from_str::<Vec<Frame<'_>>>(data) {
+            let size = data.len() / frames.len().max(1);
+            return frames.into_iter().try_for_each(|frame| self.frame(frame, size, out));
+        }
+        if data.trim() != "[DONE]" {
+            out.skip();
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, frame: Frame<'_>, size: usize, out: &mut Pieces) -> Result<(), Fault> {
         if let Some(error) = frame.error.filter(|error| !error.is_null()) {
             return Err(Fault::reported(&error));
@@ -180,8 +185,8 @@ impl ContentReader {
         if let Some(feedback) = &frame.prompt_feedback {
             check_prompt(feedback)?;
         }
-        if let Some(counts) = &frame.usage_metadata {
-            self.usage.update(counts);
+        if let Some(usage) = &frame.usage_metadata {
+            self.usage.read(usage);
         }
         for candidate in frame.candidates.into_iter().flatten() {
             if candidate.index.unwrap_or(0) != 0 {

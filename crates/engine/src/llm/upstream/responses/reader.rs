@@ -139,7 +139,7 @@ impl Reader for ResponseReader {
         if !body["output"].is_array() {
             return Err(Fault::reported(body));
         }
-        self.take_response("done", body, out)
+        self.take_response(body["status"].as_str().unwrap_or("done"), body, out)
     }
 
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault> {

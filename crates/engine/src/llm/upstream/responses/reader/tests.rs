@@ -245,7 +245,7 @@ fn a_whole_response_is_read() {
     assert!(
         read_whole(
             ResponseReader::default(),
-            &json!({"object": "response", "status": "queued"})
+            &json!({"object": "response", "status": "queued", "output": []})
         )
         .is_err()
     );
