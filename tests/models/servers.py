@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -85,7 +86,9 @@ class Process:
 
 
 class Llama(Process):
-    """llama.cpp's server with SmolLM2 135M."""
+    """llama.cpp's server with SmolLM2 135M. It needs no key."""
+
+    key = "none"
 
     def __init__(self, window):
         self.window = window
@@ -106,11 +109,17 @@ class LiteLLM(Process):
 
     def __init__(self, behind):
         self.behind = behind
+        # The proxy does not start without a key, or with a weak one.
+        self.key = "sk-" + secrets.token_hex(32)
         super().__init__()
 
     def environment(self):
         # The proxy must not reach out for its table of prices.
-        return {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+        return {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_TELEMETRY": "False",
+            "LITELLM_MASTER_KEY": self.key,
+        }
 
     def command(self):
         path = os.path.join(self.home, "configuration.yaml")

@@ -47,7 +47,11 @@ fn the_table_has_at_least_120_shapes_with_ids_and_sources() {
     let ids: BTreeSet<&str> = shapes.iter().map(|shape| shape.id.as_str()).collect();
     assert_eq!(ids.len(), shapes.len(), "an id occurs twice");
     for shape in &shapes {
-        assert!(shape.source.len() > 30, "{}: the source is missing or too short", shape.id);
+        assert!(
+            shape.source.len() > 30,
+            "{}: the source is missing or too short",
+            shape.id
+        );
     }
 }
 
@@ -91,7 +95,9 @@ async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
     let total = shapes.len();
-    let runs = shapes.iter().flat_map(|shape| [(shape, Writes::Lines), (shape, Writes::Bytes(5))]);
+    let runs = shapes
+        .iter()
+        .flat_map(|shape| [(shape, Writes::Lines), (shape, Writes::Bytes(5))]);
     let failed: Vec<String> = stream::iter(runs)
         .map(|(shape, writes)| async move { play_one(shape, writes).await.err() })
         .buffered(AT_ONCE)
@@ -118,10 +124,18 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     let mut messages = shape.history.clone();
     let mut text = "hello".to_owned();
     for (number, turn) in shape.turns.iter().enumerate() {
-        let responses = turn.answers.iter().map(|answer: &Answer| response(shape.kind, answer, writes));
+        let responses = turn
+            .answers
+            .iter()
+            .map(|answer: &Answer| response(shape.kind, answer, writes));
         *queue.lock().unwrap_or_else(PoisonError::into_inner) = responses.collect();
-        if messages.last().is_none_or(|last| !matches!(last, ChatMessage::Tool { .. })) {
-            messages.push(ChatMessage::User { text: std::mem::replace(&mut text, "and now?".to_owned()) });
+        if messages
+            .last()
+            .is_none_or(|last| !matches!(last, ChatMessage::Tool { .. }))
+        {
+            messages.push(ChatMessage::User {
+                text: std::mem::replace(&mut text, "and now?".to_owned()),
+            });
         }
         let before = server.count();
         let request = ModelRequest {
@@ -133,10 +147,20 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
         };
         let reply = ask(&adapter, request).await;
         let received = server.requests();
-        let wrong = Check { turn, reply: &reply, all: &received, new: &received[before..] }.run();
+        let wrong = Check {
+            turn,
+            reply: &reply,
+            all: &received,
+            new: &received[before..],
+        }
+        .run();
         if !wrong.is_empty() {
             let place = format!("{} ({writes:?}, turn {})", shape.id, number + 1);
-            return Err(format!("\n{place}\n  source: {}\n  {}\n  seen: {reply:?}", shape.source, wrong.join("\n  ")));
+            return Err(format!(
+                "\n{place}\n  source: {}\n  {}\n  seen: {reply:?}",
+                shape.source,
+                wrong.join("\n  ")
+            ));
         }
         remember(&mut messages, reply);
     }
@@ -167,13 +191,22 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     provider.base_url = Some(format!("http://{}{}", server.address(), shape.base));
     provider.api_key = Some(shape.key.clone().into());
     let minute = Duration::from_mins(1);
-    let timeouts = Timeouts { connect: minute, first_byte: minute, gap: minute, total: None };
+    let timeouts = Timeouts {
+        connect: minute,
+        first_byte: minute,
+        gap: minute,
+        total: None,
+    };
     let is_hopeless = shape.turns[0].error.as_deref() == Some("unavailable");
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
         // A shape that never succeeds is repeated for this time.
-        total: if is_hopeless { Duration::from_millis(100) } else { Duration::from_secs(15) },
+        total: if is_hopeless {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_secs(15)
+        },
     };
     Adapter::with_limits("shapes", &provider, timeouts, retries).unwrap()
 }
@@ -190,7 +223,11 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
             is_error: false,
         })
         .collect();
-    messages.push(ChatMessage::Assistant { text: reply.text, tool_calls: reply.calls, carried: reply.carried });
+    messages.push(ChatMessage::Assistant {
+        text: reply.text,
+        tool_calls: reply.calls,
+        carried: reply.carried,
+    });
     messages.extend(results);
 }
 
@@ -219,16 +256,28 @@ impl Check<'_> {
             wrong.push(format!("text: expected {:?}, got {:?}", turn.text, reply.text));
         }
         if !is_like(&turn.reasoning, &reply.reasoning) {
-            wrong.push(format!("reasoning: expected {:?}, got {:?}", turn.reasoning, reply.reasoning));
+            wrong.push(format!(
+                "reasoning: expected {:?}, got {:?}",
+                turn.reasoning, reply.reasoning
+            ));
         }
-        let seen = reply.calls.iter().map(|call| format!("{} {} {}", call.id, call.name, call.arguments));
+        let seen = reply
+            .calls
+            .iter()
+            .map(|call| format!("{} {} {}", call.id, call.name, call.arguments));
         let seen: Vec<String> = seen.collect();
         let is_same = seen.len() == turn.calls.len()
-            && turn.calls.iter().zip(&seen).all(|(expected, seen)| is_same_call(expected, seen));
+            && turn
+                .calls
+                .iter()
+                .zip(&seen)
+                .all(|(expected, seen)| is_same_call(expected, seen));
         if !is_same {
             wrong.push(format!("calls: expected {:?}, got {seen:?}", turn.calls));
         }
-        let usage = reply.usage.map_or_else(Vec::new, |usage| vec![usage.input, usage.output, usage.cached_input]);
+        let usage = reply
+            .usage
+            .map_or_else(Vec::new, |usage| vec![usage.input, usage.output, usage.cached_input]);
         if turn.usage.as_ref().is_some_and(|expected| *expected != usage) {
             wrong.push(format!("usage: expected {:?}, got {usage:?}", turn.usage));
         }
@@ -260,7 +309,11 @@ impl Check<'_> {
             wrong.push(format!("the words {:?} are missing in {told:?}", turn.says));
         }
         if turn.requests.is_some_and(|requests| requests != self.new.len()) {
-            wrong.push(format!("requests: expected {:?}, got {}", turn.requests, self.new.len()));
+            wrong.push(format!(
+                "requests: expected {:?}, got {}",
+                turn.requests,
+                self.new.len()
+            ));
         }
     }
 
@@ -270,13 +323,21 @@ impl Check<'_> {
             wrong.push("no request".to_owned());
             return;
         };
-        let path = format!("{}{}{}", last.path, if last.query.is_empty() { "" } else { "?" }, last.query);
+        let path = format!(
+            "{}{}{}",
+            last.path,
+            if last.query.is_empty() { "" } else { "?" },
+            last.query
+        );
         if turn.path.as_ref().is_some_and(|expected| *expected != path) {
             wrong.push(format!("path: expected {:?}, got {path}", turn.path));
         }
         for (name, value) in &turn.header {
             if last.headers.get(name) != Some(value) {
-                wrong.push(format!("header {name}: expected {value}, got {:?}", last.headers.get(name)));
+                wrong.push(format!(
+                    "header {name}: expected {value}, got {:?}",
+                    last.headers.get(name)
+                ));
             }
         }
         for (pointer, expected) in &turn.sent {
@@ -288,7 +349,10 @@ impl Check<'_> {
                 (_, None) => false,
             };
             if !is_right {
-                wrong.push(format!("sent {pointer}: expected {expected}, got {seen:?} in {}", last.body));
+                wrong.push(format!(
+                    "sent {pointer}: expected {expected}, got {seen:?} in {}",
+                    last.body
+                ));
             }
         }
         for pointer in &turn.unsent {
@@ -341,7 +405,10 @@ fn differences(before: &Received, after: &Received) -> Vec<String> {
     let mut wrong = Vec::new();
     for field in ["system", "instructions", "systemInstruction", "tools"] {
         if unmarked(&before.body[field]) != unmarked(&after.body[field]) {
-            wrong.push(format!("{field} differs: {} and {}", before.body[field], after.body[field]));
+            wrong.push(format!(
+                "{field} differs: {} and {}",
+                before.body[field], after.body[field]
+            ));
         }
     }
     for field in ["messages", "contents", "input"] {

@@ -45,7 +45,11 @@ fn steps(kind: ProviderKind, lines: &str, writes: Writes) -> Vec<Step> {
         match writes {
             Writes::Lines => steps.push(Step::Bytes(Bytes::from(bytes))),
             Writes::Bytes(size) => {
-                steps.extend(bytes.chunks(size).map(|chunk| Step::Bytes(Bytes::copy_from_slice(chunk))));
+                steps.extend(
+                    bytes
+                        .chunks(size)
+                        .map(|chunk| Step::Bytes(Bytes::copy_from_slice(chunk))),
+                );
             }
         }
     }

@@ -86,15 +86,34 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
     let key = word("key").unwrap_or_else(|| "sk-secret-0123456789".to_owned());
     let base = word("base").unwrap_or_else(|| "/v1/".to_owned());
     let history = word("history").map_or_else(Vec::new, |text| history(&text));
-    let extra_body = word("extra_body").map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default();
-    let provider = table.remove("provider").map(|table| table.try_into().unwrap()).unwrap_or_default();
-    let then: Vec<Table> = table.remove("then").map(|turns| turns.try_into().unwrap()).unwrap_or_default();
+    let extra_body = word("extra_body")
+        .map(|text| serde_json::from_str(&text).unwrap())
+        .unwrap_or_default();
+    let provider = table
+        .remove("provider")
+        .map(|table| table.try_into().unwrap())
+        .unwrap_or_default();
+    let then: Vec<Table> = table
+        .remove("then")
+        .map(|turns| turns.try_into().unwrap())
+        .unwrap_or_default();
     let turns = std::iter::once(table).chain(then);
     let turns = turns
         .map(|table| table.try_into().unwrap_or_else(|error| panic!("{id}: {error}")))
         .map(|turn: Turn| turn.with_answers(kind))
         .collect();
-    Shape { id, source, kind, model, provider, key, base, history, extra_body, turns }
+    Shape {
+        id,
+        source,
+        kind,
+        model,
+        provider,
+        key,
+        base,
+        history,
+        extra_body,
+        turns,
+    }
 }
 
 impl Turn {
@@ -140,9 +159,22 @@ fn plain(kind: ProviderKind) -> &'static str {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase", tag = "role")]
 enum Said {
-    User { text: String },
-    Assistant { text: String, #[serde(default)] calls: Vec<Called>, carried: Option<Carried> },
-    Tool { id: String, name: String, text: String, #[serde(default)] is_error: bool },
+    User {
+        text: String,
+    },
+    Assistant {
+        text: String,
+        #[serde(default)]
+        calls: Vec<Called>,
+        carried: Option<Carried>,
+    },
+    Tool {
+        id: String,
+        name: String,
+        text: String,
+        #[serde(default)]
+        is_error: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -165,9 +197,17 @@ fn history(text: &str) -> Vec<ChatMessage> {
                     .collect(),
                 carried,
             },
-            Said::Tool { id, name, text, is_error } => {
-                ChatMessage::Tool { tool_call_id: id, name, text, is_error }
-            }
+            Said::Tool {
+                id,
+                name,
+                text,
+                is_error,
+            } => ChatMessage::Tool {
+                tool_call_id: id,
+                name,
+                text,
+                is_error,
+            },
         })
         .collect()
 }
