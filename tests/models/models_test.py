@@ -1,5 +1,6 @@
 """Runs with real model servers: llama.cpp's server with a small model, directly and behind LiteLLM. See run.sh."""
 
+import functools
 import json
 import os
 import sys
@@ -16,14 +17,43 @@ from servers import DEADLINE, LiteLLM, Llama
 WINDOW = 6144
 CLAIMED = 200_000
 
-# The public models differ in the fields of their requests. `tool_choice` forces or forbids tool calls; `ignore_eos`
-# makes the answer as long as possible.
+PROVIDERS = ("llama", "litellm")
+
+# The output of the forced tool call.
+SAID = "from-the-sandbox"
+
+
+def exactly(value):
+    """Returns a JSON schema that only this value matches."""
+    if isinstance(value, dict):
+        properties = {name: exactly(inner) for name, inner in value.items()}
+        return {"type": "object", "properties": properties, "required": list(value), "additionalProperties": False}
+    return {"const": value}
+
+
+# The chat template of the model knows no tools, so llama.cpp ignores them. The schema forces the model to write a call
+# as text.
+CALL = exactly({"name": "bash", "arguments": {"command": f"echo {SAID}"}})
+
+# The public models differ in the fields of their requests. `ignore_eos` makes the answer as long as possible.
 MODELS = {
-    "text": {"tool_choice": "none", "temperature": 0},
-    "long": {"tool_choice": "none", "temperature": 0, "ignore_eos": True},
-    "forced": {"tool_choice": "required", "temperature": 0},
+    "text": {"temperature": 0},
+    "long": {"temperature": 0, "ignore_eos": True},
+    "forced": {
+        "temperature": 0,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "call", "schema": CALL}},
+    },
 }
-ANSWER = {"text": 64, "long": 512, "forced": 512}
+ANSWER = {"text": 64, "long": 256, "forced": 128}
+
+
+def inline(value):
+    """Writes a value as TOML in one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {inline(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(inline(inner) for inner in value) + "]"
+    return json.dumps(value)
 
 
 def configuration(providers):
@@ -32,7 +62,6 @@ def configuration(providers):
         text += f'[providers.{name}]\nkind = "openai"\nbase_url = "{server.url}"\napi_key = "{server.key}"\n'
     for provider in providers:
         for name, extra in MODELS.items():
-            fields = ", ".join(f"{key} = {json.dumps(value)}" for key, value in extra.items())
             text += f"""[[models]]
 name = "{provider}/{name}"
 provider = "{provider}"
@@ -41,7 +70,7 @@ context_window = {CLAIMED}
 max_output_tokens = {ANSWER[name]}
 input_price = 1.0
 output_price = 1.0
-extra_body = {{ {fields} }}
+extra_body = {inline(extra)}
 """
     return f"""{text}[[tiers]]
 name = "free"
@@ -109,6 +138,18 @@ class Watch:
         return [(kind, event) for kind, event in self.events if not kind.endswith("_delta")][-20:]
 
 
+def with_each_provider(test):
+    """Runs a test with each provider."""
+
+    @functools.wraps(test)
+    def run(self):
+        for provider in PROVIDERS:
+            with self.subTest(provider=provider):
+                test(self, provider)
+
+    return run
+
+
 class WithRealModels(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -128,71 +169,63 @@ class WithRealModels(unittest.TestCase):
         self.addCleanup(watch.stream.close)
         return watch
 
-    def each(self, name):
-        """Returns the names of a public model of both providers, each in a subtest."""
-        for provider in ("llama", "litellm"):
-            with self.subTest(provider=provider):
-                yield f"{provider}/{name}"
+    @with_each_provider
+    def test_text_and_usage(self, provider):
+        watch = self.start(f"{provider}/text", "What is the capital of France?")
+        self.assertEqual(watch.end()["status"], "completed", watch.short())
+        self.assertTrue(watch.text.strip(), watch.short())
+        usage = watch.all("usage")[-1]
+        self.assertGreater(usage["input_tokens"], 200, usage)
+        self.assertTrue(0 < usage["output_tokens"] <= ANSWER["text"], usage)
+        self.assertFalse(usage.get("estimated"), usage)
 
-    def test_text_and_usage(self):
-        for model in self.each("text"):
-            watch = self.start(model, "What is the capital of France?")
-            self.assertEqual(watch.end()["status"], "completed", watch.short())
-            self.assertGreater(len(watch.all("message_delta")), 3, "the text is streamed")
-            self.assertTrue(watch.text.strip(), watch.short())
-            usage = watch.all("usage")[-1]
-            self.assertGreater(usage["input_tokens"], 200, usage)
-            self.assertTrue(0 < usage["output_tokens"] <= ANSWER["text"], usage)
-            self.assertFalse(usage.get("estimated"), usage)
+    @with_each_provider
+    def test_a_stop_ends_the_answer_at_the_model(self, provider):
+        watch = self.start(f"{provider}/long", "Tell me a very long story.")
+        watch.until("message_delta")
+        watch.stop()
+        self.assertEqual(watch.end()["status"], "stopped", watch.short())
+        until = time.monotonic() + DEADLINE
+        while self.llama.is_busy():
+            self.assertLess(time.monotonic(), until, "llama.cpp goes on")
+            time.sleep(0.1)
 
-    def test_a_stop_ends_the_answer_at_the_model(self):
-        for model in self.each("long"):
-            watch = self.start(model, "Tell me a very long story.")
-            watch.until("message_delta")
-            self.assertTrue(self.llama.is_busy())
-            watch.stop()
-            self.assertEqual(watch.end()["status"], "stopped", watch.short())
-            until = time.monotonic() + DEADLINE
-            while self.llama.is_busy():
-                self.assertLess(time.monotonic(), until, "llama.cpp goes on")
-                time.sleep(0.1)
+    @with_each_provider
+    def test_a_conversation_over_the_window_is_shortened(self, provider):
+        watch = self.start(f"{provider}/text", "Sum this up: " + "lorem ipsum dolor sit amet " * 2000)
+        self.assertEqual(watch.end()["status"], "completed", watch.short())
+        self.assertTrue(watch.notices("history_compacted"), watch.short())
+        self.assertLess(watch.all("usage")[-1]["input_tokens"], WINDOW)
 
-    def test_a_conversation_over_the_window_is_shortened(self):
-        for model in self.each("text"):
-            watch = self.start(model, "Sum this up: " + "lorem ipsum dolor sit amet " * 2000)
-            self.assertEqual(watch.end()["status"], "completed", watch.short())
-            self.assertTrue(watch.notices("history_compacted"), watch.short())
-            self.assertLess(watch.all("usage")[-1]["input_tokens"], WINDOW)
+    @with_each_provider
+    def test_a_forced_tool_call_runs_in_the_sandbox(self, provider):
+        watch = self.start(f"{provider}/forced", "Call a tool.")
+        call = watch.until("tool_call")
+        result = watch.until("tool_result")
+        self.assertEqual(result["tool_call_id"], call["tool_call_id"])
+        self.assertIn(SAID, result["text"], watch.short())
+        # The schema forces another call in every step.
+        watch.stop()
+        self.assertEqual(watch.end()["status"], "stopped", watch.short())
 
-    def test_a_forced_tool_call_runs_in_the_sandbox(self):
-        for model in self.each("forced"):
-            watch = self.start(model, "List the files.")
-            call = watch.until("tool_call")
-            result = watch.until("tool_result")
-            self.assertEqual(result["tool_call_id"], call["tool_call_id"])
-            watch.stop()
-            self.assertIn(watch.end()["status"], ("stopped", "completed", "failed"))
+    @with_each_provider
+    def test_a_restart_of_the_model_server_is_survived(self, provider):
+        watch = self.start(f"{provider}/long", "Tell me a very long story.")
+        watch.until("message_delta")
+        self.llama.kill()
+        self.llama.start()
+        self.assertEqual(watch.end()["status"], "completed", watch.short())
+        self.assertTrue(watch.notices("provider_retried"), watch.short())
+        self.assertTrue(watch.text.strip(), watch.short())
 
-    def test_a_restart_of_the_model_server_is_survived(self):
-        for model in self.each("long"):
-            watch = self.start(model, "Tell me a very long story.")
-            watch.until("message_delta")
-            self.llama.kill()
-            self.llama.start()
-            self.assertEqual(watch.end()["status"], "completed", watch.short())
-            self.assertTrue(watch.notices("provider_retried"), watch.short())
-            self.assertTrue(watch.text.strip(), watch.short())
-            self.llama.wait()
-
-    def test_a_run_waits_for_a_model_that_is_not_there_yet(self):
-        for model in self.each("text"):
-            self.llama.kill()
-            watch = self.start(model, "What is the capital of France?")
-            notice = watch.until("notice")
-            self.assertEqual(notice["kind"], "provider_retried", watch.short())
-            self.llama.start()
-            self.assertEqual(watch.end()["status"], "completed", watch.short())
-            self.llama.wait()
+    @with_each_provider
+    def test_a_run_waits_for_a_model_server_that_starts_later(self, provider):
+        self.llama.kill()
+        watch = self.start(f"{provider}/text", "What is the capital of France?")
+        notice = watch.until("notice")
+        self.llama.start()
+        self.assertEqual(notice["kind"], "provider_retried", watch.short())
+        self.assertEqual(watch.end()["status"], "completed", watch.short())
 
 
 if __name__ == "__main__":

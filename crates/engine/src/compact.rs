@@ -146,7 +146,9 @@ pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
         if estimate_entries(&entries) <= max_tokens {
             break;
         }
-        entries.iter_mut().for_each(|entry| entry.shorten(max_bytes));
+        for entry in &mut entries {
+            entry.shorten(max_bytes);
+        }
     }
     let shortened = entries.iter().filter(|entry| entry.is_shortened).count();
     let prompt = entries.iter().rev().find(|entry| entry.is_prompt());

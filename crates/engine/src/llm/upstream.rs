@@ -183,19 +183,17 @@ impl Asking {
         let Some(deadline) = self.deadline else {
             return self.go_on().await;
         };
-        match timeout_at(deadline, self.go_on()).await {
-            Ok(item) => item,
-            Err(_) => {
-                let has_started = matches!(&self.state, State::Listen(attempt) if attempt.has_started());
-                self.state = State::Over;
-                let message = format!("the answer took longer than {} s", self.asked_at.elapsed().as_secs());
-                Some(Err(if has_started {
-                    LlmError::Broken(message)
-                } else {
-                    LlmError::Unavailable(message)
-                }))
-            }
+        if let Ok(item) = timeout_at(deadline, self.go_on()).await {
+            return item;
         }
+        let has_started = matches!(&self.state, State::Listen(attempt) if attempt.has_started());
+        self.state = State::Over;
+        let message = format!("the answer took longer than {} s", self.asked_at.elapsed().as_secs());
+        Some(Err(if has_started {
+            LlmError::Broken(message)
+        } else {
+            LlmError::Unavailable(message)
+        }))
     }
 
     async fn go_on(&mut self) -> Option<std::result::Result<ModelEvent, LlmError>> {

@@ -21,7 +21,7 @@ const MAX_EXTRA: usize = 16;
 
 /// Assembles calls.
 pub(super) struct Calls {
-    calls: Vec<Call>,
+    list: Vec<Call>,
     bytes: usize,
     tools: Vec<ToolSpec>,
 }
@@ -39,14 +39,14 @@ struct Call {
 impl Calls {
     pub(super) fn new(tools: &[ToolSpec]) -> Self {
         Self {
-            calls: Vec::new(),
+            list: Vec::new(),
             bytes: 0,
             tools: tools.to_vec(),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.list.is_empty()
     }
 
     /// Reads a chunk of a call.
@@ -70,13 +70,13 @@ impl Calls {
         if self.bytes > MAX_ARGUMENT_BYTES || position >= MAX_CALLS {
             return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
         }
-        if position == self.calls.len() {
-            self.calls.push(Call {
+        if position == self.list.len() {
+            self.list.push(Call {
                 index,
                 ..Call::default()
             });
         }
-        let call = &mut self.calls[position];
+        let call = &mut self.list[position];
         self.bytes -= call.bytes();
         if call.id.is_empty() {
             call.id.clone_from(&id);
@@ -99,15 +99,15 @@ impl Calls {
     /// Returns the position of the call to which a chunk belongs; the number of calls if the call is new. A chunk refers
     /// to its call by an index if it has one, otherwise by an id. A chunk without both belongs to the newest call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
-        let known = self.calls.iter().rposition(|call| match index {
+        let known = self.list.iter().rposition(|call| match index {
             Some(_) => call.index == index,
             None => id.is_empty() || call.id == id,
         });
         match known {
             // A chunk with nothing but an unknown index continues a call. Only an id or a name starts one.
-            None if id.is_empty() && name.is_empty() && !self.calls.is_empty() => self.calls.len() - 1,
-            Some(known) if !self.starts_another(&self.calls[known], index, id, name, arguments) => known,
-            _ => self.calls.len(),
+            None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
+            Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
+            _ => self.list.len(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Calls {
     /// A temporary failure if the calls are too many or too large.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Result<Vec<Value>, Fault> {
         let mut carried = Vec::new();
-        for call in std::mem::take(&mut self.calls) {
+        for call in std::mem::take(&mut self.list) {
             if call.name.is_empty() && call.arguments.is_empty() {
                 out.skip();
                 continue;

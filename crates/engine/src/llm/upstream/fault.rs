@@ -211,6 +211,7 @@ fn said(json: &Value) -> Option<String> {
 }
 
 /// Chooses the failure for a status and a report.
+#[expect(clippy::match_same_arms, reason = "the order of the arms decides")]
 fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Option<Duration>) -> Fault {
     let is_rate_limited = status == Some(429);
     let passing = |message| Fault::Passing { message, retry_after };

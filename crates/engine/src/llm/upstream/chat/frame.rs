@@ -112,7 +112,7 @@ pub(super) enum Loose<'a> {
     Other(Value),
 }
 
-impl<'a> Loose<'a> {
+impl Loose<'_> {
     /// The text; empty if the field is not text.
     pub(super) fn text(&self) -> &str {
         match self {

@@ -84,13 +84,14 @@ fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
                 text,
                 tool_calls,
                 carried,
-            } => match turns::own(carried.as_ref(), profile) {
-                Some(carried) => add_carried(&mut items, carried, text, tool_calls, &mut ids),
-                None => {
+            } => {
+                if let Some(carried) = turns::own(carried.as_ref(), profile) {
+                    add_carried(&mut items, carried, text, tool_calls, &mut ids);
+                } else {
                     items.extend(answer(text));
                     items.extend(tool_calls.iter().map(|call| call_item(call, &mut ids)));
                 }
-            },
+            }
             ChatMessage::Tool {
                 tool_call_id,
                 text,
