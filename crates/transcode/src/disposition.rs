@@ -56,12 +56,11 @@ fn parameters(header: &str) -> Vec<(String, String)> {
             continue;
         };
         let value = value.trim_start();
-        let (value, after) = match value.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (value, after) = value.split_once(';').unwrap_or((value, ""));
-                (value.trim_end().to_owned(), after)
-            }
+        let (value, after) = if let Some(quoted) = value.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (value, after) = value.split_once(';').unwrap_or((value, ""));
+            (value.trim_end().to_owned(), after)
         };
         parameters.push((name.trim().to_ascii_lowercase(), value));
         rest = after;
