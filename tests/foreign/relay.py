@@ -41,8 +41,11 @@ class Relay:
         return links
 
     def cut(self):
-        for link in self.taken():
+        """Returns the closed connections."""
+        links = self.taken()
+        for link in links:
             link.close()
+        return links
 
     def freeze(self):
         """Returns the frozen connections. The caller closes them."""

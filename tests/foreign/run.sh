@@ -54,6 +54,7 @@ prepare_node() {
     fresh node/js
     # The last protoc that generates JavaScript by itself. protoc-gen-js of later versions is in no package registry.
     "$venv/bin/protoc" --proto_path=proto --proto_path=/usr/include --js_out=import_style=commonjs,binary:"$node/js" "${all_protos[@]}"
+    echo '{"type": "commonjs"}' >"$node/js/package.json"
     fresh node/dist
     (
         cd "$node"

@@ -38,15 +38,30 @@ code() {
         else $code end' "$errors"
 }
 
-# refused METHOD REQUEST: expects an error and prints its typed details. grpcurl writes them as in JSON's Any; buf writes the
-# decoded message under "debug".
+# Prints the details of the last error, one JSON object per line with its type in "@type". grpcurl decodes them; for buf they
+# are base64 without padding.
+details() {
+    if [ "$tool" = grpcurl ]; then
+        jq -c '.details[]' "$errors"
+        return
+    fi
+    local type value
+    while read -r type value; do
+        while ((${#value} % 4)); do value+='='; done
+        base64 --decode <<<"$value" |
+            buf convert "$RUNYARD_PROTO" --type "$type" --from '-#format=binpb' --to '-#format=json' |
+            jq -c --arg type "$type" '. + {"@type": $type}'
+    done < <(jq -r '.details[] | "\(.type) \(.value)"' "$errors")
+}
+
+# refused METHOD REQUEST: expects an error and prints its typed details.
 refused() {
     call "$1" "$2" >/dev/null
-    echo "refused $(code) $(jq -r '[.details[] | (.["@type"] // .type | split("/")[-1]) as $type | (.debug // .) |
+    echo "refused $(code) $(details | jq -rs '[.[] | (.["@type"] | split("/")[-1]) as $type |
         if $type == "google.rpc.ErrorInfo" then .reason
         elif $type == "google.rpc.BadRequest" then .fieldViolations[] | "field=\(.field)"
         elif $type == "runyard.v1.Refusal" then "plan=\(.tierName) \(.currentCount)/\(.limit)"
-        else empty end] | join(" ")' "$errors")"
+        else empty end] | join(" ")')"
 }
 
 # stream RUN [OPTION...]: receives the missing events of a run, and updates $sequence, $text and $end. One line per event is
@@ -76,6 +91,7 @@ start() { call RunService/StartRun "$(jq -n --arg prompt "$1" '{prompt: $prompt}
 started=$(start "$RUNYARD_PROMPT")
 echo "started $(jq -r .status <<<"$started")"
 run=$(jq -r .agentRunId <<<"$started")
+[ -n "$run" ] || { cat "$errors" >&2; exit 1; }
 sequence=0 text='' end=''
 while [ -z "$end" ]; do
     stream "$run"
@@ -88,8 +104,7 @@ run=$(start "$RUNYARD_SLOW_PROMPT" | jq -r .agentRunId)
 sequence=0 text='' end=''
 case $tool in
 grpcurl) limit=(-max-time 2) ;;
-buf-connect) limit=(-H 'connect-timeout-ms: 2000') ;;
-buf-*) limit=(-H 'grpc-timeout: 2S') ;;
+buf-*) limit=(--timeout 2s) ;;
 esac
 stream "$run" "${limit[@]}" >/dev/null
 echo "deadline $(code)"

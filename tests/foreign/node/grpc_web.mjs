@@ -33,7 +33,7 @@ const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>
-  client.thenableCall(`${settings.RUNYARD_SERVER}${METHODS[method].getName()}`, request, metadata, METHODS[method]);
+  client.unaryCall(`${settings.RUNYARD_SERVER}${METHODS[method].getName()}`, request, metadata, METHODS[method]);
 
 /** The part of a run that this client has received. */
 class Progress {

@@ -3,7 +3,7 @@
 export const settings = { ...process.env, VARIANT: process.argv[2] };
 
 export function say(...words) {
-  console.log(...words);
+  console.log(words.join(" "));
 }
 
 /** Runs a client's `main`. Node then waits for open connections, so this ends the process. */

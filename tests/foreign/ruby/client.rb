@@ -1,6 +1,8 @@
 # A whole run with Ruby's grpc.
 
 require "grpc"
+# Adds `unpack` to Any.
+require "google/protobuf/well_known_types"
 require "google/rpc/error_details_pb"
 require "google/rpc/status_pb"
 require "runyard/v1/agents_services_pb"
@@ -71,12 +73,11 @@ def refused
 rescue GRPC::BadStatus => error
   words = [code_of(error)]
   error.to_rpc_status.details.each do |detail|
-    case detail.type_name
-    when "google.rpc.ErrorInfo"
+    if detail.is(Google::Rpc::ErrorInfo)
       words << detail.unpack(Google::Rpc::ErrorInfo).reason
-    when "google.rpc.BadRequest"
+    elsif detail.is(Google::Rpc::BadRequest)
       words += detail.unpack(Google::Rpc::BadRequest).field_violations.map { |violation| "field=#{violation.field}" }
-    when "runyard.v1.Refusal"
+    elsif detail.is(Refusal)
       refusal = detail.unpack(Refusal)
       words << "plan=#{refusal.tier_name} #{refusal.current_count}/#{refusal.limit}"
     end
