@@ -45,6 +45,8 @@ install_npm_packages() {
 
 # The programs in Node and in Chromium. esbuild bundles them with their stubs.
 prepare_node() {
+    [ -z "${bundled:-}" ] || return 0
+    bundled=1
     local node=$RUNYARD_FOREIGN/node
     local tools=$node/node_modules/.bin
     fresh node/es
@@ -65,6 +67,7 @@ prepare_node() {
 }
 
 prepare_web() {
+    prepare_node
     if [ -z "${RUNYARD_CHROMIUM:-}" ]; then
         scripts/install.sh chromium:chromium
         RUNYARD_CHROMIUM=$(command -v chromium)
@@ -140,13 +143,7 @@ venv=$(tests/clients/venv.sh foreign "$here/python/requirements.txt")
 install_npm_packages
 for language in "${languages[@]}"; do
     echo "── foreign clients: preparing $language"
-    case $language in
-    web)
-        prepare_web
-        [ -d "$RUNYARD_FOREIGN/node/dist" ] || prepare_node
-        ;;
-    *) prepare_"$language" ;;
-    esac
+    prepare_"$language"
 done
 echo "── foreign clients: playing the scenario"
 PATH=$RUNYARD_FOREIGN/bin:$PATH RUNYARD_FOREIGN_PYTHON=$venv PYTHONPATH=tests/clients:$RUNYARD_FOREIGN/python \

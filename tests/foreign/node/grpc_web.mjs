@@ -1,6 +1,7 @@
 // A whole run with the official grpc-web in a browser.
 //
-// protoc-gen-grpc-web is in no package registry, so this file writes the method descriptors that it would generate.
+// protoc-gen-grpc-web is in no package registry, so this file writes the method descriptors that it would generate. The
+// types also declare `thenableCall`, which the package does not have.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType, StatusCode } from "grpc-web";
 import { BadRequest, ErrorInfo } from "./js/google/rpc/error_details_pb.js";
@@ -29,7 +30,7 @@ const nameIn = (names, value) => Object.keys(names).find((name) => names[name] =
 const codeOf = (error) => nameIn(StatusCode, error.code) ?? String(error);
 const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 
-// The text format (base64) streams in every browser.
+// Only the text format (base64) delivers events as they come.
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>

@@ -9,11 +9,13 @@ from grpc_status import rpc_status
 from runyard.v1 import agents_pb2, agents_pb2_grpc, errors_pb2, events_pb2, runs_pb2, runs_pb2_grpc
 
 # Without keepalive, a client does not notice that the network drops all packets. By default, grpcio also stops pinging
-# after two pings without data of its own; a client that only reads a stream needs 0, no limit.
+# after two pings without data of its own; a client that only reads a stream needs 0, no limit. The keepalive timeout does
+# not cover the pings that grpcio sends after it has received data; their own timeout is a minute.
 OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.ping_timeout_ms", 5_000),
 ]
 TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, events_pb2.RUN_STATUS_STOPPED)
 

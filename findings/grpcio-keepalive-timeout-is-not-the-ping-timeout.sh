@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# In grpcio 1.85.1, `grpc.keepalive_timeout_ms` limits only pings that the keepalive timer has sent. While any other ping is
+# unanswered, the keepalive timer sends none, and the limit is `grpc.http2.ping_timeout_ms`, 60 seconds by default. The library pings
+# on its own whenever it receives data, to measure the bandwidth. So a connection that the network drops right after a message, the
+# usual case in a busy stream, is noticed after a minute, although keepalive is set to a few seconds. Set both timeouts. With grpcio
+# 1.51, keepalive_timeout_ms was enough.
+#
+# Observed with keepalive_time_ms 2000 and keepalive_timeout_ms 2000: UNAVAILABLE after 60 seconds; after 2 seconds with
+# ping_timeout_ms 2000.
+set -euo pipefail
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+python3 -m venv venv
+venv/bin/pip install --quiet --disable-pip-version-check grpcio==1.85.1
+cat >shows.py <<'PYTHON'
+import socket, struct, threading, time
+import grpc
+
+DATA, HEADERS, SETTINGS, PING, ACK = 0, 1, 4, 6, 1
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+class Server:
+    """Answers a stream with one empty message. From the first ping on, it is silent, like a connection that was lost."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.silent_since = None
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection.makefile("rb") as incoming:
+            incoming.read(24)
+            connection.sendall(frame(SETTINGS, 0, 0))
+            while head := incoming.read(9):
+                length = int.from_bytes(head[:3], "big")
+                kind, flags, stream = struct.unpack(">BBI", head[3:])
+                incoming.read(length)
+                if kind == PING and self.silent_since is None:
+                    self.silent_since = time.monotonic()
+                elif self.silent_since is None and kind == SETTINGS and not flags & ACK:
+                    connection.sendall(frame(SETTINGS, ACK, 0))
+                elif self.silent_since is None and kind == HEADERS:
+                    # :status 200, content-type application/grpc, and an empty message
+                    connection.sendall(frame(HEADERS, 4, stream, b"\x88\x5f\x10application/grpc") + frame(DATA, 0, stream, bytes(5)))
+
+
+def noticed_after(*options):
+    server = Server()
+    options = (("grpc.keepalive_time_ms", 2000), ("grpc.keepalive_timeout_ms", 2000), *options)
+    with grpc.insecure_channel(f"127.0.0.1:{server.listener.getsockname()[1]}", options) as channel:
+        try:
+            list(channel.unary_stream("/example.Service/Watch")(b"", timeout=100))
+        except grpc.RpcError as error:
+            return f"{error.code().name} after {time.monotonic() - server.silent_since:.0f} s"
+
+
+print(f"{noticed_after()}, with ping_timeout_ms: {noticed_after(('grpc.http2.ping_timeout_ms', 2000))}")
+PYTHON
+seen=$(venv/bin/python shows.py)
+echo "$seen"
+expected='UNAVAILABLE after 60 s, with ping_timeout_ms: UNAVAILABLE after 2 s'
+if [ "$seen" != "$expected" ]; then
+    echo "changed: expected $expected" >&2
+    exit 1
+fi
