@@ -2,8 +2,8 @@
 # In grpcio 1.85.1, `grpc.keepalive_timeout_ms` limits only pings that the keepalive timer has sent. While any other ping is
 # unanswered, the keepalive timer sends none, and the limit is `grpc.http2.ping_timeout_ms`, 60 seconds by default. The library pings
 # on its own whenever it receives data, to measure the bandwidth. So a connection that the network drops right after a message, the
-# usual case in a busy stream, is noticed after a minute, although keepalive is set to a few seconds. Set both timeouts. With grpcio
-# 1.51, keepalive_timeout_ms was enough.
+# usual case in a busy stream, is noticed after a minute, although keepalive is set to a few seconds. Set both timeouts. The C++
+# and Ruby libraries of version 1.51, with the same core, need only keepalive_timeout_ms.
 #
 # Observed with keepalive_time_ms 2000 and keepalive_timeout_ms 2000: UNAVAILABLE after 60 seconds; after 2 seconds with
 # ping_timeout_ms 2000.

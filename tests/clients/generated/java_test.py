@@ -38,7 +38,7 @@ class JavaTest(unittest.TestCase):
         )
 
     def test_go_is_generated(self):
-        """Go is only generated: its toolchain is large, and Debian's gRPC for Go is too old for the generated code."""
+        """Go is only generated here, because its toolchain is large. `tests/foreign` compiles and runs it."""
         made = pathlib.Path(os.environ["RUNYARD_GENERATED"]) / "go" / "runyard" / "v1"
         text = (made / "runs_grpc.pb.go").read_text()
         self.assertIn("type RunServiceClient interface", text)
