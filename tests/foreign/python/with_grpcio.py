@@ -9,8 +9,8 @@ from grpc_status import rpc_status
 from runyard.v1 import agents_pb2, agents_pb2_grpc, errors_pb2, events_pb2, runs_pb2, runs_pb2_grpc
 
 # Without keepalive, a client does not notice that the network drops all packets. By default, grpcio also stops pinging
-# after two pings without data of its own; a client that only reads a stream needs 0, no limit. The keepalive timeout does
-# not cover the pings that grpcio sends after it has received data; their own timeout is a minute.
+# after two pings if it sends no data itself; a client that only reads a stream needs 0, no limit. grpcio 1.85 ignores the
+# keepalive timeout: the timeout of pings, a minute by default, decides.
 OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# In grpcio 1.85.1, `grpc.keepalive_timeout_ms` limits only pings that the keepalive timer has sent. While any other ping is
-# unanswered, the keepalive timer sends none, and the limit is `grpc.http2.ping_timeout_ms`, 60 seconds by default. The library pings
-# on its own whenever it receives data, to measure the bandwidth. So a connection that the network drops right after a message, the
-# usual case in a busy stream, is noticed after a minute, although keepalive is set to a few seconds. Set both timeouts. The C++
-# and Ruby libraries of version 1.51, with the same core, need only keepalive_timeout_ms.
+# In grpcio 1.85.1, `grpc.keepalive_timeout_ms` has no effect in a client: an unanswered ping ends the connection after
+# `grpc.http2.ping_timeout_ms`, 60 seconds by default. This holds for the pings of the keepalive timer and for those that the library
+# sends after it has received data, to measure the bandwidth. A client with keepalive set to a few seconds notices a dead connection
+# after a minute. Set both timeouts. The C++ and Ruby libraries of version 1.51, with the same core, need only keepalive_timeout_ms.
 #
-# Observed with keepalive_time_ms 2000 and keepalive_timeout_ms 2000: UNAVAILABLE after 60 seconds; after 2 seconds with
-# ping_timeout_ms 2000.
+# Observed with keepalive_time_ms 2000 and keepalive_timeout_ms 2000: UNAVAILABLE 60 seconds after the unanswered ping, also without
+# bandwidth pings; 2 seconds after it with ping_timeout_ms 2000.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -15,7 +14,7 @@ cd "$folder"
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check grpcio==1.85.1
 cat >shows.py <<'PYTHON'
-import socket, struct, threading, time
+import concurrent.futures, socket, struct, threading, time
 import grpc
 
 DATA, HEADERS, SETTINGS, PING, ACK = 0, 1, 4, 6, 1
@@ -61,11 +60,13 @@ def noticed_after(*options):
             return f"{error.code().name} after {time.monotonic() - server.silent_since:.0f} s"
 
 
-print(f"{noticed_after()}, with ping_timeout_ms: {noticed_after(('grpc.http2.ping_timeout_ms', 2000))}")
+CASES = [(), (("grpc.http2.bdp_probe", 0),), (("grpc.http2.ping_timeout_ms", 2000),)]
+with concurrent.futures.ThreadPoolExecutor() as threads:
+    print(", ".join(threads.map(lambda options: noticed_after(*options), CASES)))
 PYTHON
 seen=$(venv/bin/python shows.py)
 echo "$seen"
-expected='UNAVAILABLE after 60 s, with ping_timeout_ms: UNAVAILABLE after 2 s'
+expected='UNAVAILABLE after 60 s, UNAVAILABLE after 60 s, UNAVAILABLE after 2 s'
 if [ "$seen" != "$expected" ]; then
     echo "changed: expected $expected" >&2
     exit 1
