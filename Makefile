@@ -24,7 +24,7 @@ test: ## Run all tests: lints, Rust on SQLite and PostgreSQL, clients in other l
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-test-clients: ## Test this repository's clients, then a whole run with twenty foreign clients (their first build takes ten minutes)
+test-clients: ## Test this repository's clients, then a whole run with foreign ones (first ten minutes, then five)
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 	tests/foreign/run.sh
