@@ -24,9 +24,10 @@ test: ## Run all tests: lints, Rust on SQLite and PostgreSQL, clients in other l
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-test-clients: ## Run the tests with clients in other languages
+test-clients: ## Test this repository's clients, then a whole run with foreign ones (first ten minutes, then five)
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
+	tests/foreign/run.sh
 
 test-web: ## Test the console in Chromium (three minutes); screenshots go to target/web
 	cargo build --locked --bin runyard

@@ -66,14 +66,14 @@ impl Models {
                 }
                 let models = llm::Models::new(&config.engine())?;
                 let table = config.model_table();
-                let model = table.load(&name).map_err(with_advice)?;
+                let model = table.load(&name).map_err(|error| with_advice(&error))?;
                 trial::test(model, &models, json).await
             }
         }
     }
 }
 
-fn with_advice(error: Error) -> Error {
+fn with_advice(error: &Error) -> Error {
     let message = format!("{}; `runyard models list` shows the names", error.message());
     Error::new(error.code(), message)
 }

@@ -9,6 +9,7 @@ message selects the turn, so the server keeps no state. After the last turn the 
     stream: N                 streams N chunks, "word-0 word-1 …"
     slow: N MS                streams N chunks, with MS milliseconds between the chunks
     sleep: SECONDS            pauses the stream after its first chunk
+    hold: PATH                pauses the stream after its first chunk until the file PATH exists
     usage: INPUT OUTPUT       the turn reports these token counts
     bash: COMMAND             calls the tool bash
     write: PATH | CONTENT     calls the tool write
@@ -21,11 +22,12 @@ After the colon, \\n means a newline.
 
 import http.server
 import json
+import os
 import sys
 import threading
 import time
 
-TEXTS = ("say", "stream", "slow", "sleep", "usage")
+TEXTS = ("say", "stream", "slow", "sleep", "hold", "usage")
 TOOLS = {
     "bash": ("command",),
     "write": ("path", "content"),
@@ -147,19 +149,24 @@ class Answer(http.server.BaseHTTPRequestHandler):
             for word in argument.replace(" ", " \0").split("\0"):
                 self.piece(word)
         elif verb == "sleep":
-            if not self.pieces:
-                self.piece("Waiting. ")
-            until = time.monotonic() + min(float(argument), LONGEST_PAUSE)
-            while (left := until - time.monotonic()) > 0:
-                time.sleep(min(left, 0.5))
-                # Writing fails if the client has disconnected. This ends the pause.
-                self.chunk(b": still here\n\n")
+            self.pause(float(argument))
+        elif verb == "hold":
+            self.pause(LONGEST_PAUSE, until_exists=argument)
         else:
             count, _, pause = argument.partition(" ")
             for position in range(min(int(count), MOST_PIECES)):
                 if position and pause:
                     time.sleep(min(float(pause) / 1000, LONGEST_PAUSE))
                 self.piece(f"word-{position} ")
+
+    def pause(self, seconds, until_exists=None):
+        if not self.pieces:
+            self.piece("Waiting. ")
+        until = time.monotonic() + min(seconds, LONGEST_PAUSE)
+        while (left := until - time.monotonic()) > 0 and not (until_exists and os.path.exists(until_exists)):
+            time.sleep(min(left, 0.1 if until_exists else 0.5))
+            # Writing fails if the client has disconnected. This ends the pause.
+            self.chunk(b": still here\n\n")
 
     def call(self, verb, argument, call_id):
         names = TOOLS[verb]

@@ -23,6 +23,13 @@ CSV = os.path.join(ROOT, "examples", "data.csv")
 DEADLINE = 180
 
 
+def free_port():
+    """Returns a loopback port that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Server:
     """A running server on a free loopback port."""
 
@@ -30,9 +37,7 @@ class Server:
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
         # As root, the server runs commands as other users, which must be able to reach their folders below this folder.
         os.chmod(self.data, 0o755)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         # Isolates the test from the caller's environment.
         self.environment = {

@@ -239,7 +239,7 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
     // A key for encryption is no problem, but it does not verify tokens.
     let encrypts = change(&rsa, "use", "enc");
     assert!(
-        verifier(&[encrypts.clone()])
+        verifier(std::slice::from_ref(&encrypts))
             .unwrap_err()
             .ends_with("no key that can verify tokens")
     );

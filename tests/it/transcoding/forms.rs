@@ -376,7 +376,7 @@ async fn a_form_without_files_may_be_urlencoded() {
         let body = format!(r#"{{"detail":"{detail}"}}"#);
         assert_eq!(told.refusal(), (status, code, body.as_str()));
     }
-    let large = [b"prompt=".as_slice(), &[b'x'; MAX_BODY]].concat();
+    let large = [b"prompt=".as_slice(), &vec![b'x'; MAX_BODY]].concat();
     let request = server
         .request("POST", "/reading/start")
         .header("content-type", urlencoded);

@@ -121,7 +121,7 @@ impl Turn {
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());
-            self.text = "fine".to_owned();
+            "fine".clone_into(&mut self.text);
         }
         if self.answers.is_empty() {
             self.answers.push(Answer {

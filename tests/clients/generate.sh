@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Generates the Java and Go code of buf.gen.yaml in target/generated. All tools except buf come from Debian.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+scripts/install.sh python3:python3 npm:npm javac:default-jdk-headless protobuf-compiler protobuf-compiler-grpc-java-plugin \
+    libprotobuf-java libgrpc-java libnetty-java libperfmark-java libguava-java libgeronimo-annotation-1.3-spec-java \
+    protoc-gen-go:protoc-gen-go protoc-gen-go-grpc:protoc-gen-go-grpc
+npm exec --yes --package=@bufbuild/buf@1.75.0 -- buf generate
