@@ -35,19 +35,19 @@ pub struct Issuer {
     state: Arc<State>,
     /// The URL of the keys.
     pub url: String,
-    /// The issuer. Its discovery document names [`Issuer::url`].
-    pub issuer: String,
+    /// The issuer's name. Its discovery document names [`Issuer::url`].
+    pub name: String,
 }
 
 impl Issuer {
     pub async fn start(keys: &[Value]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = format!("http://{}", listener.local_addr().unwrap());
-        let (url, issuer) = (format!("{host}/jwks.json"), format!("{host}/realms/test"));
+        let (url, name) = (format!("{host}/jwks.json"), format!("{host}/realms/test"));
         let state = Arc::new(State {
             keys: Mutex::new(Says::Keys(keys.to_vec())),
             document: Mutex::new(
-                json!({"issuer": issuer, "jwks_uri": url, "id_token_signing_alg_values_supported": ["ES256"]}),
+                json!({"issuer": name, "jwks_uri": url, "id_token_signing_alg_values_supported": ["ES256"]}),
             ),
             asked: AtomicUsize::new(0),
             documents: AtomicUsize::new(0),
@@ -59,7 +59,7 @@ impl Issuer {
                 tokio::spawn(answer(stream, Arc::clone(&shared)));
             }
         });
-        Self { state, url, issuer }
+        Self { state, url, name }
     }
 
     pub fn say(&self, says: Says) {

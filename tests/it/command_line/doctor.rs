@@ -224,7 +224,7 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
             .unwrap()
     };
     let (issuer_url, jwks_url) = (
-        format!("issuer_url = \"{}\"", issuer.issuer),
+        format!("issuer_url = \"{}\"", issuer.name),
         format!("jwks_url = \"{}\"", issuer.url),
     );
     for (settings, claims, provider) in [

@@ -233,7 +233,9 @@ async fn a_local_server_without_a_key_gets_no_authorization() {
         ..Provider::new(ProviderKind::OpenAi)
     };
     assert_eq!(
-        ask(&Adapter::new("test", &provider).unwrap(), question("hello")).await.text,
+        ask(&Adapter::new("test", &provider).unwrap(), question("hello"))
+            .await
+            .text,
         "ok"
     );
     assert_eq!(server.requests()[0].authorization, None);
@@ -394,7 +396,11 @@ async fn failures_before_the_first_token_are_retried_and_reported() {
             matches!(reply.error, Some(LlmError::Unavailable(_))),
             "{name}: {reply:?}"
         );
-        assert_eq!(reply.notices.len() + 1, server.count(), "{name}: a notice for each retry");
+        assert_eq!(
+            reply.notices.len() + 1,
+            server.count(),
+            "{name}: a notice for each retry"
+        );
     }
 }
 
@@ -408,7 +414,11 @@ async fn a_tool_call_that_was_cut_is_requested_again_up_to_twice() {
         ])
     };
     let (reply, server) = collect([call("{\"comm"), call("{\"command\":\"ls\"}")]).await;
-    assert_eq!((reply.calls.len(), reply.end, server.count()), (1, Some(EndReason::Done), 2), "{reply:?}");
+    assert_eq!(
+        (reply.calls.len(), reply.end, server.count()),
+        (1, Some(EndReason::Done), 2),
+        "{reply:?}"
+    );
     let (reply, server) = collect(Script::function(move |_| call("{\"comm"))).await;
     assert!(matches!(reply.error, Some(LlmError::Broken(_))), "{reply:?}");
     assert_eq!((reply.calls.len(), server.count()), (0, 3), "{reply:?}");

@@ -52,7 +52,7 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "[auth]\nissuer_url = \"{}\"\nclient_ids = [\"app\"]\n{OPEN}",
-        issuer.issuer
+        issuer.name
     );
     let program = Program::start(folder.path(), &config).await;
     let warning = program
@@ -63,8 +63,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
                     .is_some_and(|why| why.contains("no key that can verify"))
         })
         .await;
-    assert_eq!(warning["source"], issuer.issuer, "{warning}");
-    let claims = json!({"iss": issuer.issuer, "client_id": "app"});
+    assert_eq!(warning["source"], issuer.name, "{warning}");
+    let claims = json!({"iss": issuer.name, "client_id": "app"});
     assert_eq!(
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
@@ -80,8 +80,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
     assert!(refusals.iter().all(|status| *status == StatusCode::UNAUTHORIZED));
     for claims in [
         json!({"iss": "https://other.example", "client_id": "app"}),
-        json!({"iss": issuer.issuer, "client_id": "other"}),
-        json!({"iss": issuer.issuer}),
+        json!({"iss": issuer.name, "client_id": "other"}),
+        json!({"iss": issuer.name}),
     ] {
         assert_eq!(
             status(&program, &token(&old, &claims)).await,
