@@ -1,15 +1,23 @@
 //! The four protocols on the port of the server. The content type of a request determines its protocol. Requests with
 //! JSON belong to the Connect protocol if their path is that of a gRPC method.
 
-use http::{Request, header::CONTENT_TYPE};
+use http::{
+    Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use runyard_transcode::connect::CallKind;
+
+/// Content type of binary gRPC-Web.
+const WEB: &str = "application/grpc-web+proto";
+/// Content type of gRPC-Web in base64.
+const WEB_TEXT: &str = "application/grpc-web-text+proto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
-    /// gRPC-Web, over HTTP/1.1 or HTTP/2.
-    GrpcWeb,
+    /// gRPC-Web, over HTTP/1.1 or HTTP/2; with the content type of the response.
+    GrpcWeb(&'static str),
     /// The Connect protocol, over HTTP/1.1 or HTTP/2.
     Connect(CallKind),
     /// JSON, forms, event streams and pages.
@@ -21,7 +29,7 @@ impl Protocol {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
-            Self::GrpcWeb => "grpc-web",
+            Self::GrpcWeb(_) => "grpc-web",
             Self::Connect(_) => "connect",
             Self::Http => "http",
         }
@@ -29,13 +37,12 @@ impl Protocol {
 
     /// The protocol of a request.
     pub fn of<B>(request: &Request<B>) -> Self {
-        let kind = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .map(http::HeaderValue::as_bytes)
-            .unwrap_or_default();
+        let header = |name| request.headers().get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
+        let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            Self::GrpcWeb
+            // tonic-web chooses the encoding of a response by the same header.
+            let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
+            Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {
             Self::Grpc
         } else {

@@ -4,7 +4,7 @@
 //! their own errors.
 
 use axum::body::Body;
-use http::Response;
+use http::{HeaderValue, Response, header};
 use runyard_transcode::connect::Connect;
 use tonic::Status;
 
@@ -15,7 +15,13 @@ use crate::error::Error;
 pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Response<Body> {
     match protocol {
         Protocol::Http => fault::refuse(error),
-        Protocol::Grpc | Protocol::GrpcWeb => status::refuse(Status::from(error)),
+        Protocol::Grpc => status::refuse(Status::from(error)),
+        Protocol::GrpcWeb(content_type) => {
+            let mut response: Response<Body> = status::refuse(Status::from(error));
+            let content_type = HeaderValue::from_static(content_type);
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            response
+        }
         Protocol::Connect(kind) => mark(connect.refuse(kind, Status::from(error))),
     }
 }

@@ -102,7 +102,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
                     .map(|answer| answer.map(Body::new)),
-                Protocol::GrpcWeb => web
+                Protocol::GrpcWeb(_) => web
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
                     .map(|answer| unbuffered(answer.map(Body::new))),

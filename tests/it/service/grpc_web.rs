@@ -161,3 +161,28 @@ async fn a_refusal_message_is_readable_without_decoding() {
     )
     .await;
 }
+
+/// connect-go refuses a response of another content type and does not read its status.
+#[tokio::test]
+async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
+    on_every_database(
+        |_| Turn::text("x"),
+        async |server| {
+            let caller = server.caller("ann");
+            let empty = framed(&v1::ListAgentsRequest::default().encode_to_vec());
+            for (kind, body) in [(BINARY, empty.clone()), (TEXT, STANDARD.encode(&empty).into_bytes())] {
+                let call = async |token: &str| {
+                    let request = server.http.post(server.url("/runyard.v1.AgentService/ListAgents"));
+                    let request = request.bearer_auth(token).header("content-type", kind);
+                    let answer = request.header("accept", kind).body(body.clone()).send().await.unwrap();
+                    let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+                    (header("content-type"), header("grpc-status"))
+                };
+                assert_eq!(call(&caller.token).await, (Some(kind.to_owned()), None));
+                let refused = (Some(kind.to_owned()), Some("16".to_owned()));
+                assert_eq!(call("a.b.c").await, refused);
+            }
+        },
+    )
+    .await;
+}
