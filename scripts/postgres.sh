@@ -5,8 +5,8 @@
 #   postgres.sh stop FOLDER                   stops the cluster and removes FOLDER
 #   postgres.sh version                       prints the version of the server that start would use
 #
-# With CERTIFICATES the cluster accepts only TLS. That folder contains server.pem, server.key, and clients.pem: the
-# authority of the certificates with which the role `certified` logs in.
+# With CERTIFICATES, the cluster accepts only TLS. This folder contains server.pem, server.key, and clients.pem, the CA
+# certificate for the client certificates of the role `certified`.
 #
 # RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root, so as root the script
 # switches to the user postgres of the Debian package, or to another unprivileged user.

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 started=$SECONDS
 
 # Agents use git, npm, javac, pip and chromium. The tests run these programs in the sandbox. If RUNYARD_TEST_PROGRAMS is
-# set, a missing program is a failure. PgBouncer is the connection pooler of the database tests.
+# set, a missing program is a failure. The database tests use PgBouncer as connection pooler.
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
     javac:default-jdk-headless pip3:python3-pip chromium:chromium /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_PROGRAMS=1

@@ -31,7 +31,7 @@ const MAX_HEARTBEAT: u64 = 10;
 /// these runs have expired.
 const MAX_LEASE: u64 = 3_600;
 
-/// Maximum configurable number of database connections. It only catches mistakes.
+/// Maximum configurable number of database connections. The limit exists only to catch mistakes.
 const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -86,10 +86,11 @@ pub struct Auth {
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, as an alternative to a file. It must use https, or http on this machine.
+    /// URL of a JWKS, as an alternative to a file. It must use https, except on loopback and as `allow_private_http`
+    /// permits.
     pub jwks_url: Option<String>,
-    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. It
-    /// is also the required `iss` of tokens.
+    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. The
+    /// `iss` of tokens must be this issuer.
     pub issuer_url: Option<String>,
     /// If true, `jwks_url` and `issuer_url` may use http to addresses in private networks.
     pub allow_private_http: bool,
@@ -97,8 +98,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued. If the list is not empty, the `azp`, `client_id` or `appid` of tokens must
-    /// be in it.
+    /// Clients to which tokens may be issued. If the list is not empty, a token must have `azp`, `client_id` or
+    /// `appid`, and each of these claims must be in the list.
     pub client_ids: Vec<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,

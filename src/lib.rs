@@ -1,6 +1,6 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form layers (rings). A module uses only its own ring and the rings to its right in this list: WIRE
+//! The modules form layers. A module uses only its own layer and the layers to its right in this list: WIRE
 //! (`wire`, with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → GROUND (`error`, `id`, `clock`,
 //! `config`, `data_folder`, `db`, `disk`, `telemetry`). The crates `runyard_engine`, `runyard_sandbox` and
 //! `runyard_contract` depend on none of these modules. ARCHITECTURE.md gives the reasons.
@@ -16,7 +16,7 @@ pub mod error;
 pub mod id;
 pub mod telemetry;
 
-// Nouns. Their order in tests/it/tidy.rs decides which noun may use which.
+// Nouns. Their order in tests/it/tidy.rs decides which nouns a noun may use.
 pub mod account_state;
 pub mod accounts;
 pub mod admin;

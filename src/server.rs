@@ -106,7 +106,7 @@ impl Server {
         &self.app
     }
 
-    /// The address to which the port is bound.
+    /// The address that the server listens on.
     ///
     /// # Errors
     /// UNAVAILABLE if the operating system does not report the address.
@@ -171,7 +171,7 @@ impl Server {
     }
 }
 
-/// Logs the start of the server: a warning for each missing part, such as a model provider, then facts about the
+/// Logs the start of the server: a warning for each missing part, such as a model provider, then details of the
 /// sandbox, the state of the plans and, last, the address on which the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
     let is_replaced = |name: &&str| {

@@ -64,7 +64,7 @@ pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
 pub const EVENTS: &str = "runyard_events_total";
 /// Counter of repeated model calls, by provider.
 pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
-/// Counter of pieces of model answers that were not understood, by provider.
+/// Counter of parts of model answers that were skipped or repaired, by provider.
 pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
 /// Gauge of runs that are executed or watched in this process.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
@@ -84,7 +84,7 @@ pub fn start_metrics() {
         describe_counter!(MODEL_RETRIES, "Repeated model calls, by provider");
         describe_counter!(
             SKIPPED_PIECES,
-            "Pieces of model answers that were skipped or repaired, by provider"
+            "Parts of model answers that were skipped or repaired, by provider"
         );
         describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
     }

@@ -72,7 +72,7 @@ pub fn services(app: &App) -> Routes {
         sandbox_service_server::SandboxServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
-    // The limit applies to the decompressed message, too. `compression` compresses the responses.
+    // The size limit also applies to decompressed messages. Responses are compressed by the module `compression`.
     macro_rules! limited {
         ($service:expr) => {
             $service

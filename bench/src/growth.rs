@@ -1,8 +1,8 @@
 //! Measures the cost of history: `StartRun` calls, lists, deletions and idle time of servers that differ only in their
 //! number of finished runs.
 //!
-//! All servers run at the same time. In each round they take turns: request by request for lists and deletions, batch by
-//! batch for `StartRun` calls. Other load on the machine therefore affects all of them equally.
+//! All servers run at the same time. Each round alternates between the servers: after each list or deletion, and after
+//! each batch of `StartRun` calls. Other load on the machine therefore affects all servers equally.
 
 use std::{
     fmt::Write,
@@ -30,8 +30,8 @@ const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 /// Number of callers.
 const CALLERS: usize = 16;
-/// Number of `StartRun` calls per batch. The calls take several seconds, so that SQLite's write-ahead log has several
-/// checkpoints in every batch.
+/// Number of `StartRun` calls per batch. A batch takes several seconds, so that SQLite checkpoints its write-ahead log
+/// several times during each batch.
 const STARTS: usize = 2_000;
 /// Number of batches per round.
 const BATCHES: usize = 2;
@@ -103,7 +103,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
                     grown.start_runs(options).await?;
                 }
             }
-            // The servers finish their work in the background, such as writing their files, before the lists are read.
+            // Give the servers time for background work, such as writing files, before the lists are read.
             tokio::time::sleep(REST).await;
             read_lists(&mut all).await?;
             delete_rows(&mut all).await?;
@@ -163,7 +163,7 @@ async fn grow(
     })
 }
 
-/// Returns the paths with the ids of the account's newest run.
+/// Returns `PATHS` with the ids of the account's newest run filled in.
 async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
     let url = format!("http://{}/agent-runs?page_size=1", server.address);
     let answer = account.get(&reqwest::Client::new(), &url).await?;

@@ -1,7 +1,8 @@
-//! Data that providers want back with a message, and the reasoning effort of a run.
+//! Adds columns for the reasoning effort of a run, and for the provider data of a message, which later requests must
+//! send back to the provider.
 //!
-//! The data is stored as text, not as JSON: a provider may check that it gets back exactly the bytes that it sent, and
-//! the JSON of PostgreSQL accepts no NUL.
+//! The provider data is stored as text, not as JSON: a provider may check that it receives exactly the bytes that it
+//! sent, and PostgreSQL's JSON cannot contain NUL.
 
 use sea_orm_migration::{
     prelude::*,

@@ -126,8 +126,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
 }
 
 // Builds the condition that an agent has a tag. Tags are stored as a JSON list, and each database has its own operator
-// and its own placeholder. On PostgreSQL, the placeholder is the argument of a function, because a placeholder inside
-// brackets would be parsed as part of a quoted name.
+// and its own placeholder. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would parse a
+// placeholder inside `[]` as part of a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),

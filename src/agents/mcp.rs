@@ -107,8 +107,8 @@ fn mistake(server: &Server) -> Option<String> {
     let mut texts = texts.chain([&server.url, &server.command]);
     if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
         let what = format!(
-            "args, headers, enabled_tools, url and command may have up to {MAX_ENTRIES} values in total; each value may \
-             have up to {MAX_TEXT} bytes and no NUL"
+            "args, headers, enabled_tools, url and command together may have up to {MAX_ENTRIES} values; a value may be up \
+             to {MAX_TEXT} bytes long and must not contain NUL"
         );
         return Some(what);
     }

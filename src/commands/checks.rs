@@ -1,4 +1,4 @@
-//! Checks and their verdicts, as `runyard doctor` and `runyard models test` print them.
+//! The checks of `runyard doctor` and `runyard models test`: their results, and how they are printed.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     Bad,
 }
 
-/// A check that was made.
+/// A completed check.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -49,7 +49,7 @@ impl Check {
     }
 }
 
-/// Prints checks, one per line: as text, or as JSON objects.
+/// Prints one line per check, as text or as a JSON object, and remembers whether a check failed.
 pub(super) struct Report {
     out: Output,
     is_json: bool,

@@ -1,4 +1,4 @@
-//! `runyard models`: lists the models of the configuration, and tests one of them. No server is needed.
+//! `runyard models`: lists the configured models, or tests one. Neither command needs a running server.
 
 mod trial;
 
@@ -16,14 +16,14 @@ use crate::{
     llm, telemetry,
 };
 
-/// Time in seconds during which a test repeats failed calls, unless the provider has its own setting. It is shorter than
-/// for runs, so that a test ends soon.
+/// Time in seconds for which a test retries a failed call, unless the provider's configuration sets a time. It is
+/// shorter than the default for runs, so that a test ends soon.
 const RETRY_SECONDS: u64 = 15;
 
-/// List the models of the configuration, and test one of them.
+/// List the configured models, or test one.
 ///
-/// Both read the configuration of the server, so run them in the folder and with the variables of the server. The server
-/// need not run.
+/// Both commands read the server's configuration, so run them in the server's folder and with its environment
+/// variables. The server need not be running.
 #[derive(Args, Debug)]
 pub(super) struct Models {
     #[command(subcommand)]
@@ -32,7 +32,7 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the models: public name, provider and its name for the model, context window, prices.
+    /// List the models: public name, provider, upstream model, context window and prices.
     List {
         /// Print a JSON object for each model.
         #[arg(long)]
@@ -40,8 +40,8 @@ enum Action {
     },
     /// Ask a model a question, make it call a tool, and report what works.
     ///
-    /// Prints one line per check: ok, warn or bad, and the cause. Exits with status 1 if any check is bad. The calls cost
-    /// what the provider charges for them; no account of the server is charged.
+    /// Prints one line per check: ok, warn or bad, and the cause. Exits with status 1 if any check is bad. The calls
+    /// cost what the provider charges for them; no account of the server is charged.
     Test {
         /// Public name of the model.
         name: String,
@@ -78,7 +78,7 @@ fn with_advice(error: &Error) -> Error {
     Error::new(error.code(), message)
 }
 
-/// A model as the list shows it.
+/// The list entry of a model.
 #[derive(Serialize)]
 struct Listed<'a> {
     name: &'a str,
@@ -111,7 +111,7 @@ impl<'a> Listed<'a> {
 
     fn line(&self) -> String {
         format!(
-            "{:<30}  {:<12}  {:<30}  {:>8} tokens  ${} in, ${} cached, ${} out",
+            "{:<30}  {:<12}  {:<30}  {:>8} tokens  $ per million tokens: {} in, {} cached, {} out",
             cut(&one_line(self.name), 30),
             cut(&one_line(self.provider), 12),
             cut(&one_line(self.upstream), 30),

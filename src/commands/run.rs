@@ -44,7 +44,7 @@ pub(super) struct Run {
     /// Tools the agent may use: all of them (code) or none (chat).
     #[arg(long, value_enum, default_value_t = Mode::Code)]
     mode: Mode,
-    /// Reasoning effort of the model [default: the setting of the model].
+    /// Reasoning effort of the model [default: the effort that the model is configured with].
     #[arg(long, value_name = "EFFORT", value_parser = ReasoningEffort::ALL.map(ReasoningEffort::as_str))]
     reasoning_effort: Option<String>,
     /// Save the files that the run creates to this folder.

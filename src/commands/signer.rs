@@ -62,8 +62,8 @@ impl Signer {
     /// any other server data, this method therefore retries for up to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the folder contains no server data, if only an issuer signs tokens, or if the secret
-    /// is invalid. The message names the folder and says what to do.
+    /// INVALID_REQUEST if the folder contains no server data, if only an identity provider can sign tokens, or if the
+    /// secret is invalid. The message names the folder and says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
         let mut attempt = 1;
@@ -122,7 +122,7 @@ fn advice(config: &Config, folder: &Path) -> String {
         "the configuration uses the public keys of an issuer, so only this issuer can sign tokens; ask the issuer for a token"
             .to_owned()
     } else if db::is_data_folder(folder) {
-        format!("{shown} holds no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
+        format!("{shown} contains no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
     } else {
         format!(
             "there is no server data in {shown}; start a server with `runyard serve`, or name the server's data folder \

@@ -30,11 +30,11 @@ pub struct Model {
     pub max_output_tokens: u32,
     /// Price of a million prompt tokens in US dollars.
     pub input_price: f64,
-    /// Price of a million prompt tokens that the provider reads from its cache, in US dollars; `input_price` by default.
+    /// Price in US dollars of a million prompt tokens that the provider reads from its cache; `input_price` by default.
     pub cached_input_price: Option<f64>,
     /// Price of a million answer tokens in US dollars.
     pub output_price: f64,
-    /// Reasoning effort of the model, unless a run has its own; the provider's default if absent.
+    /// Default reasoning effort of runs with this model; if absent, the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields to add to each request body.
     #[serde(default)]

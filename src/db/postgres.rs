@@ -1,8 +1,8 @@
-//! Finds the PostgreSQL server, and the way in which its connections may be used.
+//! Connects to the PostgreSQL server, and finds out whether a connection pooler is in front of it.
 //!
-//! Called once at start and by `runyard doctor`. A direct connection gets its settings as start-up options. A connection
-//! pooler refuses or drops these options, which is how this module recognises a pooler. The URL parameter
-//! `pgbouncer=true` skips this check.
+//! Called once at start and by `runyard doctor`. A direct connection receives its settings as start-up options. A
+//! connection pooler refuses or drops these options; this is how the module recognises a pooler. With the URL parameter
+//! `pgbouncer=true`, the module assumes a pooler without this check.
 
 mod address;
 mod explain;
@@ -36,18 +36,18 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// Reads the version of the server, and one of the settings. A missing setting must not be an error, because servers
-/// before version 12 do not have it.
+/// Reads the version of the server, and one of the settings. Servers before version 12 do not have this setting; `true`
+/// makes the query return NULL for them, instead of an error.
 const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
                      current_setting('plan_cache_mode', true) AS plan_cache_mode";
-/// Oldest supported version of PostgreSQL, as in `server_version_num`.
+/// Oldest supported version of PostgreSQL, in the format of `server_version_num`.
 const OLDEST: u32 = 150_000;
 /// Maximum time to wait for a database server that is starting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The way from this process to the server, which decides how long the state of a connection lasts.
+/// Whether connections go through a pooler. This determines how long the state of a connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     /// The connection belongs to this process. Settings and prepared statements last as long as the connection.
@@ -73,8 +73,8 @@ impl Server {
     /// Connects to the server that a URL names, and waits if the server is starting.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server and
-    /// says what to do.
+    /// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server
+    /// and says what to do.
     pub(super) async fn find(url: &str) -> Result<Self> {
         let Address { options, is_pooler } = address::parse(url)?;
         let route = if is_pooler { Route::Pooler } else { Route::Direct };
@@ -106,7 +106,7 @@ impl Server {
         }
     }
 
-    /// Returns up to `connections` connections, which are opened when they are needed.
+    /// Returns a pool of up to `connections` connections, which are opened on demand.
     pub(super) fn pool(&self, connections: u32) -> Pool {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -115,8 +115,8 @@ impl Server {
         Pool::new(pool, self.route)
     }
 
-    /// Returns a connection for migrations, which SeaORM applies. SeaORM names its statements, so this connection must
-    /// be used for one transaction only.
+    /// Returns a connection for migrations, which SeaORM applies. SeaORM uses named prepared statements. Behind a
+    /// pooler, these work only within a transaction, so use the connection for a single transaction.
     pub(super) fn migrator(&self) -> DatabaseConnection {
         PgPoolOptions::new()
             .max_connections(1)
@@ -135,7 +135,7 @@ impl Server {
     async fn check(&self) -> Result<Checked, sqlx::Error> {
         let mut connection = self.start_up().connect().await?;
         if self.route == Route::Pooler {
-            // A pooler that shares single statements refuses transactions.
+            // A pooler in statement mode refuses transactions, so this reports the unsupported mode at start.
             let begun = connection.begin_with(AssertSqlSafe(pool::begin(self.route))).await?;
             begun.commit().await?;
         }
@@ -145,14 +145,14 @@ impl Server {
         Ok(checked)
     }
 
-    /// Changes how this process connects, if the error says that another way may work. Returns true if it changed
-    /// anything.
+    /// Changes the route or the TLS mode, if the error shows that a connection with the change may succeed. Returns
+    /// true if anything was changed.
     fn adapt(&mut self, error: &sqlx::Error) -> bool {
         if self.route == Route::Direct && explain::refuses_options(error) {
             self.route = Route::Pooler;
             return true;
         }
-        // With `prefer`, which is the default, a connection without TLS is as good as one with TLS.
+        // `sslmode=prefer`, the default, permits a connection without TLS, so retry without it.
         let may_fall_back = matches!(self.options.get_ssl_mode(), PgSslMode::Prefer);
         if may_fall_back && explain::refuses_tls(error) {
             self.options = self.options.clone().ssl_mode(PgSslMode::Disable);
@@ -164,7 +164,7 @@ impl Server {
     fn announce(&self) {
         if self.route == Route::Pooler {
             info!(
-                "PostgreSQL is behind a connection pooler: statements are not prepared, and settings apply to single transactions"
+                "PostgreSQL is behind a connection pooler: prepared statements are not reused, and settings are sent with each transaction"
             );
         }
     }
@@ -176,7 +176,7 @@ impl Checked {
         let number: String = row.try_get("number")?;
         let setting: Option<String> = row.try_get("plan_cache_mode")?;
         Ok(Self {
-            // A server with an unknown way of counting is not refused.
+            // If the version number has an unknown format, the server is not refused.
             number: number.parse().unwrap_or(OLDEST),
             version: row.try_get("version")?,
             has_settings: SETTINGS.contains(&("plan_cache_mode", setting.as_deref().unwrap_or_default())),

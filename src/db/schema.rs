@@ -13,8 +13,8 @@ const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
-/// The SQL that removes all named statements of a connection. Behind a pooler, the connection may have statements of
-/// other clients, and SeaORM's statements must not stay there.
+/// The SQL that removes all named prepared statements of a connection. Behind a pooler, the connection may have
+/// statements of other clients, whose names could collide with SeaORM's. SeaORM's statements must not remain, either.
 const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.
@@ -33,7 +33,7 @@ pub(super) async fn bring_sqlite_up_to_date(db: &DatabaseConnection) -> Result<(
 /// UNAVAILABLE; the message says why the schema cannot be updated.
 pub(super) async fn bring_postgres_up_to_date(db: DatabaseConnection) -> Result<()> {
     let outcome = migrate_alone(&db).await;
-    // The migrations are committed, so an error while closing the connection does not matter.
+    // The outcome is already known, so an error while closing the connection does not matter.
     drop(db.close().await);
     outcome
 }

@@ -42,8 +42,8 @@ impl Price {
         }
     }
 
-    /// Cost of a call in millionths of a credit, rounded up. Tokens that the provider read from its cache have their own
-    /// price. Saturates instead of overflowing.
+    /// Cost of a call in millionths of a credit, rounded up. Prompt tokens that the provider read from its cache have a
+    /// separate price. Saturates instead of overflowing.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -56,7 +56,7 @@ impl Price {
         (cost as i64).max(0)
     }
 
-    /// Cost of a call in millionths of a credit if the provider's cache has nothing of the prompt.
+    /// Cost of a call in millionths of a credit if no prompt token comes from the provider's cache.
     pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
         self.cost_of(TokenUsage {
             input: input_tokens,

@@ -72,7 +72,7 @@ impl Wake {
         }
     }
 
-    /// Returns whether this process works on a run.
+    /// Returns whether this process is executing the run.
     pub fn is_working(&self, run_id: Uuid) -> bool {
         self.stops.contains_key(&run_id)
     }

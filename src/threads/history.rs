@@ -64,7 +64,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // A value that cannot be read is left out: the provider then gets the message in its general form.
+                    // If the provider data cannot be parsed, the message is sent without it.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,
@@ -92,8 +92,8 @@ pub async fn load(
     })
 }
 
-/// Removes answers that broke off and were requested again. An answer that broke off stays only if it is the last
-/// message of an earlier run.
+/// Removes partial answers that were requested again. A partial answer is kept only if it is the last message of an
+/// earlier run.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -43,7 +43,7 @@ pub struct NewMessage {
     pub content: String,
     /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
-    /// Data that the provider wants back with the message.
+    /// Provider data that later requests must send back with this message.
     pub carried: Option<Carried>,
     /// Id of the call that a tool message answers.
     pub tool_call_id: Option<String>,

@@ -56,7 +56,8 @@ pub mod message {
         pub content: String,
         /// Tool calls of the model: a JSON list of id, name and arguments.
         pub tool_calls: Option<Json>,
-        /// Data that the provider wants back with the message: JSON as text. Only the engine reads it; no API shows it.
+        /// Provider data that later requests must send back with this message: JSON as text. Only the engine reads it;
+        /// no API returns it.
         pub carried: Option<String>,
         /// Id of the call that a tool message answers.
         pub tool_call_id: Option<String>,

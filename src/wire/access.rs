@@ -136,7 +136,7 @@ struct Refusal {
 
 impl Refusal {
     /// Reads the refusal from the Status of a Connect call, from the HTTP status of a response, or from the gRPC status
-    /// in the headers of a response without a body. Returns `None` if none of them reports a failure.
+    /// in the headers of a response without a body. Returns `None` if the response reports no failure.
     fn of(response: &Response<Body>) -> Option<Self> {
         if let Some(status) = response.extensions().get::<Status>() {
             return Some(Self::read(status));

@@ -36,8 +36,8 @@ pub fn descriptors() -> Result<&'static DescriptorPool> {
     POOL.as_ref().ok_or_else(failed)
 }
 
-/// The descriptors of the contract, of the health service, and of the details of errors: all messages that a client of
-/// the Connect protocol may exchange in JSON.
+/// Returns the descriptors of all messages that the Connect protocol may exchange as JSON: those of the contract, of
+/// the health service, and of the error details.
 ///
 /// # Errors
 /// INTERNAL when the descriptors cannot be decoded.

@@ -1,9 +1,9 @@
 //! Compresses the messages of gRPC responses with gzip or zstd if the client accepts it.
 //!
-//! Called by `wire/stack.rs`. tonic could do this, but it would compress every message of every client that accepts
-//! compression, and many client libraries always do. Small messages, such as most events, would only cost time. File
-//! contents are not compressed, because large files usually are already. tonic decompresses requests (`wire.rs`), up to
-//! the maximum size of a message.
+//! Called by `wire/stack.rs`. tonic's own compression is not used for responses: many client libraries always accept
+//! compression, and tonic would compress every message for them. Compressing small messages, such as most events, costs
+//! time and saves little. File contents are not compressed, because most large files are already compressed. Requests
+//! are decompressed by tonic, up to the maximum size of a message (`wire.rs`).
 
 use std::{
     collections::HashSet,
@@ -26,7 +26,7 @@ use super::answers::Answers;
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// The message that contains the bytes of a file.
+/// Name of the protobuf message in which methods send file contents.
 const HTTP_BODY: &str = "google.api.HttpBody";
 /// Size of the header of a message, in bytes: one byte of flags and four bytes of length.
 const HEADER_BYTES: usize = 5;
@@ -46,7 +46,7 @@ pub(super) fn compress_answers<S: Answers<Body>>(grpc: S, pool: &DescriptorPool)
     })
 }
 
-/// The gRPC paths of the methods that send file contents.
+/// Returns the gRPC paths of the methods that send file contents.
 fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
     let methods = pool
         .services()
@@ -58,7 +58,7 @@ fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
 }
 
 fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> {
-    // A response with its status in the headers has no messages.
+    // A response whose headers contain the gRPC status has no messages.
     if answer.headers().contains_key(&STATUS) || answer.headers().contains_key(&ENCODING) {
         return answer;
     }
@@ -73,16 +73,16 @@ fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> 
     })
 }
 
-/// A body whose large messages are compressed.
+/// A response body that compresses its large messages.
 struct CompressedBody {
     body: Body,
     encoding: Encoding,
-    /// The start of a message whose rest has not been received.
+    /// Received bytes that do not yet form a complete message.
     received: BytesMut,
 }
 
 impl CompressedBody {
-    /// Takes the complete messages that were received, and compresses those that are large.
+    /// Removes the complete messages from `received`, and returns them with the large messages compressed.
     fn take_messages(&mut self) -> Bytes {
         let mut out = Vec::with_capacity(self.received.len());
         while let Some(length) = first_length(&self.received) {
@@ -94,7 +94,8 @@ impl CompressedBody {
         out.into()
     }
 
-    /// Appends a message in compressed form. Returns false if that would not make the message smaller.
+    /// Appends a message to `out` in compressed form. Returns false and appends nothing if the message is too small or
+    /// already compressed, or if compression does not make it smaller.
     fn compress(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let (header, content) = message.split_at(HEADER_BYTES);
         if header[0] != PLAIN || content.len() < MIN_BYTES {
@@ -113,7 +114,7 @@ impl CompressedBody {
     }
 }
 
-/// The length of the first message, without its header; `None` if the message is not complete.
+/// Returns the length of the first message, without its header; `None` if the message is not complete.
 fn first_length(received: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = received.first_chunk::<HEADER_BYTES>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -183,7 +184,7 @@ mod tests {
         [&[PLAIN][..], &length, content].concat()
     }
 
-    /// Sends the bytes in pieces of a size through the layer, and returns the received messages: whether each was
+    /// Sends the bytes through the layer in chunks of `piece` bytes. Returns each received message: whether it was
     /// compressed, and its content.
     async fn messages(sent: &[u8], piece: usize, encoding: Encoding) -> Vec<(bool, Vec<u8>)> {
         let pieces: Vec<_> = sent

@@ -1,5 +1,5 @@
-//! The deadline of a call. It bounds the call and its stream, for every protocol. The header `grpc-timeout` sets it; in
-//! the Connect protocol, `connect-timeout-ms` does.
+//! The deadline of a call. It bounds the call and its stream, for every protocol. The header `grpc-timeout` sets the
+//! deadline; the Connect protocol uses `connect-timeout-ms` instead.
 //!
 //! [`end_call`] runs before `wire/stack.rs` selects the protocol of the call. If a call has no response at its
 //! deadline, this layer ends the call. It also stores the deadline in the request. [`end_streams`] runs directly before
@@ -125,7 +125,7 @@ fn passed() -> Error {
     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
 }
 
-/// The timeout that a request declares; `None` if it declares none.
+/// Returns the timeout from the headers of a request; `None` if the request sets no timeout.
 fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>> {
     if let Protocol::Connect(_) = protocol {
         return connect::timeout(headers).map_err(|error| Error::invalid(error.to_string()));

@@ -1,9 +1,9 @@
-//! Verifies JSON Web Tokens (RFC 7519). This module follows the recommendations of RFC 8725.
+//! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
 //! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. Invariant: the key
-//! determines the algorithms that may verify a token. HS256 tokens are verified with the configured secret only, and all
-//! other tokens with public keys only; the header of a token can only select one of these keys. Every refusal has the
-//! same text for the client ("Not authenticated"). The cause appears only in the debug log.
+//! determines the algorithms that may verify a token. HS256 tokens are verified with the configured secret only, and
+//! all other tokens with public keys only; the header of a token can only select one of these keys. Every refusal has
+//! the same text for the client ("Not authenticated"). The cause appears only in the debug log.
 
 mod algorithms;
 mod claims;
@@ -63,7 +63,7 @@ pub struct PublishedKeys {
     pub source: String,
     /// The number of usable keys, or the reason why there are none.
     pub usable: Result<usize, String>,
-    /// The keys that are skipped or ambiguous, each with the reason.
+    /// The skipped and ambiguous keys, each with the reason; `None` if there are none.
     pub problems: Option<String>,
 }
 
@@ -100,8 +100,8 @@ impl Verifier {
     /// verifier also accepts HS256 tokens.
     ///
     /// # Errors
-    /// INVALID_REQUEST, with advice, if the secret is too short, the settings of the public keys are unusable, or no
-    /// key is configured.
+    /// INVALID_REQUEST, with advice, if the secret is too short, the public keys are configured incorrectly, or no key
+    /// is configured.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -123,8 +123,8 @@ impl Verifier {
         })
     }
 
-    /// Loads the public keys if they are stale, as they are at start. A failure is logged, and the next token tries
-    /// again.
+    /// Loads the public keys if they are stale or were never loaded. A failure is only logged, because the next token
+    /// triggers another attempt.
     pub async fn load_keys(&self, now: DateTime<Utc>) {
         if let Some(published) = &self.published {
             published.refresh_when_stale(now.timestamp()).await;
@@ -143,11 +143,11 @@ impl Verifier {
     }
 
     /// Verifies a token and returns its claims. Loads the public keys first if they are stale, and once more if the
-    /// token needs a key that is not among them.
+    /// token needs an unknown key.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message. The cause of the error states the reason. UNAVAILABLE if the
-    /// token needs a public key, and none could be loaded since the start.
+    /// token needs a public key, and no key has been loaded since the start.
     pub async fn authenticate(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         let Some(published) = &self.published else {
             return self.verify(token, now);

@@ -1,5 +1,5 @@
-//! The four protocols on the port of the server. The content type of a request determines its protocol. Requests with
-//! JSON belong to the Connect protocol if their path is that of a gRPC method.
+//! The four protocols on the server's port. The content type of a request determines its protocol. A JSON request uses
+//! the Connect protocol if its path is the path of a gRPC method.
 
 use http::{
     Request,
@@ -16,7 +16,7 @@ const WEB_TEXT: &str = "application/grpc-web-text+proto";
 pub enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
-    /// gRPC-Web, over HTTP/1.1 or HTTP/2; with the content type of the response.
+    /// gRPC-Web, over HTTP/1.1 or HTTP/2. The value is the content type of the response.
     GrpcWeb(&'static str),
     /// The Connect protocol, over HTTP/1.1 or HTTP/2.
     Connect(CallKind),
@@ -37,10 +37,15 @@ impl Protocol {
 
     /// The protocol of a request.
     pub fn of<B>(request: &Request<B>) -> Self {
-        let header = |name| request.headers().get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
+        let header = |name| {
+            request
+                .headers()
+                .get(name)
+                .map_or(&b""[..], http::HeaderValue::as_bytes)
+        };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // tonic-web chooses the encoding of a response by the same header.
+            // tonic-web also chooses the encoding of a response by the `Accept` header.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

@@ -11,7 +11,7 @@ use tonic::Status;
 use super::{fault, protocol::Protocol, status};
 use crate::error::Error;
 
-/// The response to a request that is refused.
+/// Returns the response to a refused request.
 pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Response<Body> {
     match protocol {
         Protocol::Http => fault::refuse(error),
@@ -26,8 +26,8 @@ pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Res
     }
 }
 
-/// Adds the headers of an HTTP refusal, such as the error code, to a response of the Connect protocol that contains a
-/// Status.
+/// Adds the headers that describe an error, such as the error code, to a Connect response. Does nothing if the response
+/// has no [`Status`] in its extensions.
 pub(super) fn mark(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = response.extensions().get::<Status>() {
         let fault = status::read(status);

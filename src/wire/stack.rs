@@ -5,8 +5,8 @@
 //!    usable or closes cleanly.
 //! 3. It gives the request an id, which appears in the response and in the log. It also counts and logs the request.
 //! 4. It catches panics, so that a panic in one request does not end the other requests of the connection.
-//! 5. CORS: it answers preflight requests, which contain no token, and lets pages of the configured origins read
-//!    responses.
+//! 5. It handles CORS: it answers preflight requests, which contain no token, and lets pages of the configured origins
+//!    read responses.
 //! 6. It authenticates the caller before the body is read.
 //! 7. It ends the call and its stream at the deadline of the call, for every protocol.
 //! 8. It selects the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generates the Java and Go code of buf.gen.yaml in target/generated. All tools except buf come from Debian.
+# Generates Java and Go code in target/generated, as buf.gen.yaml configures. All tools except buf come from Debian.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

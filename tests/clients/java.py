@@ -1,4 +1,4 @@
-"""Compiles generated Java code with Debian's packages, and a program that uses it.
+"""Compiles generated Java code, and a program that uses it. The libraries come from Debian.
 
 `java.py GENERATED PROGRAM` prints the class path of the compiled program. Classes are cached by a hash of the sources,
 because compiling is slow.

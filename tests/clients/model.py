@@ -165,7 +165,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         until = time.monotonic() + min(seconds, LONGEST_PAUSE)
         while (left := until - time.monotonic()) > 0 and not (until_exists and os.path.exists(until_exists)):
             time.sleep(min(left, 0.1 if until_exists else 0.5))
-            # Writing fails if the client has disconnected. This ends the pause.
+            # If the client has disconnected, this write fails and ends the pause.
             self.chunk(b": still here\n\n")
 
     def call(self, verb, argument, call_id):

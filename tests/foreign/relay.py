@@ -1,7 +1,7 @@
 """A TCP relay between a client and the server. The scenario uses it to break connections.
 
-`cut` closes the open connections, as a restarted proxy does. `freeze` keeps them open and silently drops all bytes, as a
-network does that lost its route. Both affect only the connections that are open now; later connections work.
+`cut` closes the open connections, as a proxy does that restarts. `freeze` keeps them open and silently drops all bytes, as
+a network does that has lost a route. New connections work.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ class Relay:
         return links
 
     def cut(self):
-        """Returns the closed connections."""
+        """Closes the open connections and returns them."""
         links = self.taken()
         for link in links:
             link.close()
         return links
 
     def freeze(self):
-        """Returns the frozen connections. The caller closes them."""
+        """Freezes the open connections and returns them. The caller must close them."""
         links = self.taken()
         for link in links:
             link.is_frozen = True
@@ -61,7 +61,7 @@ class Relay:
 
 
 class Link:
-    """One connection of a client and its connection to the server."""
+    """A client's connection, and the matching connection to the server."""
 
     def __init__(self, client, server):
         self.client, self.server = client, server

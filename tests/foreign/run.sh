@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plays one scenario with foreign clients against a real server; scenario.py describes it. Installs and builds all that the
-# clients need in target/foreign; packages of Debian are installed in the system. RUNYARD_BIN is the path of the server.
+# Plays the scenario of scenario.py with the client libraries of other projects against a real server. Builds the
+# clients in target/foreign, and installs Debian packages. RUNYARD_BIN is the path of the server.
 #
 # run.sh [LANGUAGE...]: plays only the clients of these languages: python, node, web, ruby, cpp, java, go, curl.
 set -euo pipefail
@@ -17,7 +17,7 @@ here=tests/foreign
 scripts/install.sh bwrap:bubblewrap protoc:protobuf-compiler libprotobuf-dev
 mapfile -t all_protos < <(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
-# fresh FOLDER: an empty folder in target/foreign.
+# fresh FOLDER: creates an empty folder in target/foreign.
 fresh() {
     rm -rf "${RUNYARD_FOREIGN:?}/$1"
     mkdir -p "$RUNYARD_FOREIGN/$1"
@@ -37,13 +37,13 @@ install_npm_packages() {
     wanted=$(sha256sum "$here/node/package-lock.json" | cut -c1-16)
     cp "$here"/node/* "$node"
     if [ "$(cat "$node/node_modules/.ready" 2>/dev/null)" != "$wanted" ]; then
-        # Packages bring their programs along. No package needs its install script.
+        # The packages contain their programs, so install scripts are not needed.
         (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
         echo "$wanted" >"$node/node_modules/.ready"
     fi
 }
 
-# The programs in Node and in Chromium. esbuild bundles them with their stubs.
+# Builds the clients for Node and Chromium. esbuild bundles each client with its stubs.
 prepare_node() {
     [ -z "${bundled:-}" ] || return 0
     bundled=1
@@ -54,7 +54,7 @@ prepare_node() {
     fresh node/ts
     protoc --proto_path=proto --plugin="$tools/protoc-gen-ts" --ts_out="$node/ts" --ts_opt=generate_dependencies "${all_protos[@]}"
     fresh node/js
-    # The last protoc that generates JavaScript by itself. protoc-gen-js of later versions is in no package registry.
+    # The last version of protoc that generates JavaScript. Later versions need protoc-gen-js, which is in no registry.
     "$venv/bin/protoc" --proto_path=proto --proto_path=/usr/include --js_out=import_style=commonjs,binary:"$node/js" "${all_protos[@]}"
     echo '{"type": "commonjs"}' >"$node/js/package.json"
     fresh node/dist
@@ -120,7 +120,7 @@ prepare_go() {
     generate_java_and_go
     scripts/install.sh go:golang-go golang-google-grpc-dev golang-google-protobuf-dev golang-github-golang-protobuf-1-5-dev \
         golang-google-genproto-dev
-    # Debian's packages are in a GOPATH. The generated code must be, too.
+    # Debian installs Go packages in a GOPATH, so the generated code must be in a GOPATH, too.
     fresh go/src/runyard
     fresh go/src/client
     cp -r target/generated/go "$RUNYARD_FOREIGN/go/src/runyard/generated"

@@ -1,4 +1,4 @@
-"""Plays one scenario with foreign clients: `scenario.py LANGUAGE...`. `run.sh` prepares them and starts this program.
+"""Plays one scenario with client libraries of other projects: `scenario.py LANGUAGE...`. `run.sh` starts this program.
 
 Each client is a program of about a hundred lines in its folder. It gets the server's address, a token and two prompts in
 the environment, and prints one line per step:
@@ -15,8 +15,8 @@ the environment, and prints one line per step:
     stopped STATUS           the end of the second run, after a stop
 
 The clients reach the server through a relay. After the second event, the scenario breaks the connection: it either closes
-it (`cut`) or silently drops all packets (`frozen`). Only when the client reports the broken stream does the model go on.
-So every event after that line came over a resumed stream. At the end, a table shows all clients and what they reported.
+it (`cut`) or silently drops all packets (`frozen`). The model continues only after the client has reported the broken
+stream, so every later event arrives on a resumed stream. At the end, a table shows the result of each client.
 """
 
 import dataclasses
@@ -42,18 +42,18 @@ CUT, FROZEN = "cut", "frozen"
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """A client: its language, its name, its package, how to start it, and what differs from the usual codes."""
+    """A client: how to start it, and the codes that it reports."""
 
     language: str
     name: str
-    # Registry and name.
+    # Registry and name, such as `npm:grpc-web`.
     package: str
     command: tuple[str, ...]
-    # Codes for a cut and for a frozen connection. No frozen code: the client cannot notice it.
+    # Codes for a cut and for a frozen connection. `frozen` is None if the client cannot notice a frozen connection.
     cut: str = "UNAVAILABLE"
     frozen: str | None = "UNAVAILABLE"
     deadline: str = "DEADLINE_EXCEEDED"
-    # None: the client has no way to cancel a stream, except to end.
+    # None if the client can cancel a stream only by exiting.
     cancelled: str | None = "CANCELLED"
 
 
@@ -122,12 +122,12 @@ def version(package):
 
 
 def plain(code):
-    """Returns a code in one spelling: the libraries write `NOT_FOUND`, `NotFound` and `not_found`."""
+    """Returns a code in a common form, because the libraries write `NOT_FOUND`, `NotFound` or `not_found`."""
     return code.replace("_", "").upper().replace("CANCELLED", "CANCELED")
 
 
 class Scenario:
-    """A server, a scripted model and a relay for all clients."""
+    """A server and a scripted model for all clients."""
 
     def __init__(self):
         self.page_port = free_port()
@@ -149,7 +149,7 @@ class Scenario:
         return token
 
     def play(self, client, way):
-        """Runs a client once, and breaks its connection in this way. Returns its lines, and the seconds until it noticed."""
+        """Runs a client, and breaks its connection. Returns its lines, and the seconds until it noticed the break."""
         gate = os.path.join(self.gates.name, f"{client.name}-{way}".replace(" ", "-"))
         relay = Relay(self.server.port)
         environment = {
@@ -190,7 +190,7 @@ class Scenario:
 
 
 def expected(client):
-    """Returns the lines of the scenario, without events and broken streams."""
+    """Returns the lines that a client must print, except the lines `event` and `broken`."""
     return [
         "refused UNAUTHENTICATED NOT_AUTHENTICATED",
         "refused INVALID_ARGUMENT INVALID_REQUEST field=agent_id",
@@ -206,7 +206,7 @@ def expected(client):
 
 
 def same(line, wanted):
-    """Compares two lines, the second words as codes."""
+    """Returns whether two lines are equal. Differences in how a code is written do not count."""
     words, wanted_words = line.split(" "), wanted.split(" ")
     if words[0] in ("refused", "deadline", "cancelled") and len(words) > 1:
         words[1], wanted_words[1] = plain(words[1]), plain(wanted_words[1])

@@ -86,31 +86,31 @@ fn the_page_of_the_configuration_is_up_to_date() {
          `RUNYARD_OPENAI_BASE_URL`, `RUNYARD_OPENAI_API_KEY` and `RUNYARD_OPENAI_MODEL` create or change the provider named\n\
          `default`, which serves every model that names no provider. A provider in a configuration file:\n\n\
          ```toml\n[providers.default]\nkind = \"openai\"                        # or \"responses\", \"anthropic\", \"gemini\"\n\
-         base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
-         api_key = \"…\"                          # none for a local server\n\
-         model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
-         [Models](models.md) has a block for each common provider, all settings of providers and models, and what to do when a\n\
-         run fails. `runyard models test NAME` tests a model.\n\n\
+         base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's URL by default\n\
+         api_key = \"…\"                          # not needed for a local server\n\
+         model = \"…\"                            # for all public names, instead of each model's `upstream`\n```\n\n\
+         [Models](models.md) has an example for each common provider. It lists all settings of providers and models, and what to\n\
+         do when a run fails. `runyard models test NAME` tests a model.\n\n\
          Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`, `auth.issuer_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
-         [authentication.md](authentication.md) describes the keys of `auth` and how to configure your identity provider.\n\n\
+         [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
-         `postgres://user:password@host:5432/runyard`. Its parameters are those of PostgreSQL's own clients, such as\n\
-         `?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem`; the password may also be in a password file (`PGPASSFILE`).\n\n\
+         `postgres://user:password@host:5432/runyard`. It accepts the parameters of PostgreSQL's own clients, such as\n\
+         `?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem`. The password can also be in a password file (`PGPASSFILE`).\n\n\
          | parameter | meaning |\n\
          |---|---|\n\
-         | `sslmode` | `disable`, `prefer` (the default: TLS if the server offers it), `require` (TLS, with any certificate), `verify-ca`, `verify-full` |\n\
-         | `sslrootcert` | file with the certificates of the trusted authorities (PEM); with it, `require` means `verify-ca`. `system` means the public authorities, with `verify-full` |\n\
+         | `sslmode` | `disable`, `prefer` (the default: TLS if the server offers it), `require` (TLS, with any certificate), `verify-ca` (TLS, with a certificate of a trusted authority), `verify-full` (as `verify-ca`, and the certificate must be for this host) |\n\
+         | `sslrootcert` | file with the certificates of the trusted authorities (PEM). If it is set, `require` has the effect of `verify-ca`. The value `system` selects the public authorities and requires `verify-full`, which is then the default |\n\
          | `sslcert`, `sslkey` | files with a client certificate and its key (PEM) |\n\
-         | `pgbouncer` | `true` if a connection pooler in transaction mode must be assumed; normally it is recognised |\n\n\
-         Use `verify-full` across networks: it checks that the certificate is for this host. `verify-ca` and `verify-full` accept the\n\
-         public authorities in addition to `sslrootcert`, so `verify-ca` does not stop an attacker who has a public certificate.\n\n\
+         | `pgbouncer` | set `true` if errors say that a prepared statement already exists or does not exist: a connection pooler in transaction mode was not detected |\n\n\
+         Use `verify-full` across networks. `verify-ca` and `verify-full` trust the public authorities in addition to `sslrootcert`, so\n\
+         `verify-ca` does not stop an attacker who has a certificate of a public authority for another host.\n\n\
          Connection poolers such as PgBouncer work in session mode and in transaction mode, without further settings. Behind a\n\
-         pooler every statement is parsed again, so connect directly if you can.\n\n\
-         `database_connections` is the maximum number of connections of each server process to PostgreSQL. Requests and runs wait for a\n\
-         free connection for up to ten seconds. Together, all processes must stay below `max_connections` of PostgreSQL.\n\n\
+         pooler, prepared statements are not reused, so connect directly if you can.\n\n\
+         `database_connections` is the maximum number of connections from each server process to PostgreSQL. Requests and runs wait for\n\
+         a free connection for up to ten seconds. The total of all server processes must stay below PostgreSQL's `max_connections`.\n\n\
          ## Limits on requests, streams and connections\n\n\
          `http.rate_per_account` and `http.rate_per_address` are rates such as `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. By\n\
          default they are off on loopback. On other addresses, and whenever `http.trusted_proxies` is set, the default is 50\n\

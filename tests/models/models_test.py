@@ -31,11 +31,11 @@ def exactly(value):
     return {"const": value}
 
 
-# The chat template of the model knows no tools, so llama.cpp ignores them. The schema forces the model to write a call
-# as text.
+# The model's chat template does not support tools, so llama.cpp ignores them. The schema forces the model to write a
+# tool call as text.
 CALL = exactly({"name": "bash", "arguments": {"command": f"echo {SAID}"}})
 
-# The public models differ in the fields of their requests. `ignore_eos` makes the answer as long as possible.
+# Extra request fields of each model in Runyard's configuration. `ignore_eos` makes the answer as long as possible.
 MODELS = {
     "text": {"temperature": 0},
     "long": {"temperature": 0, "ignore_eos": True},
@@ -204,7 +204,7 @@ class WithRealModels(unittest.TestCase):
         result = watch.until("tool_result")
         self.assertEqual(result["tool_call_id"], call["tool_call_id"])
         self.assertIn(SAID, result["text"], watch.short())
-        # The schema forces another call in every step.
+        # The schema forces a tool call in every step.
         watch.stop()
         self.assertEqual(watch.end()["status"], "stopped", watch.short())
 

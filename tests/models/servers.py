@@ -114,7 +114,7 @@ class LiteLLM(Process):
         super().__init__()
 
     def environment(self):
-        # The proxy must not reach out for its table of prices.
+        # The proxy must not download its price table.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
@@ -126,12 +126,12 @@ class LiteLLM(Process):
         model = {"model": "openai/smollm2", "api_base": self.behind.url, "api_key": "none"}
         configuration = {
             "model_list": [{"model_name": "smollm2", "litellm_params": model}],
-            # Retries are left to Runyard, so that the tests see them.
+            # Only Runyard retries, so that the tests can observe its retries.
             "litellm_settings": {"num_retries": 0, "telemetry": False, "drop_params": False},
             "router_settings": {"num_retries": 0, "disable_cooldowns": True},
         }
         with open(path, "w", encoding="utf-8") as file:
-            # JSON is YAML.
+            # JSON is valid YAML.
             json.dump(configuration, file)
         program = os.path.join(os.path.dirname(PYTHON), "litellm")
         return [program, "--config", path, "--host", "127.0.0.1", "--port", str(self.port), "--num_workers", "1"]

@@ -58,7 +58,7 @@ const ATTEMPTS: u32 = 5;
 /// A channel that adds the client's token to every call.
 pub type Signed = InterceptedService<Channel, Bearer>;
 
-/// A connection to a server with one credential.
+/// A connection to a server. All calls use the same credential.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Signed,

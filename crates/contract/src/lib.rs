@@ -11,7 +11,7 @@ pub mod structs;
 /// The encoded `FileDescriptorSet` of the contract, with options, comments and imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The encoded `FileDescriptorSet` of the gRPC error model, with imports.
+/// The encoded `FileDescriptorSet` of the gRPC error model (`google.rpc.Status` and its details), with imports.
 pub const ERROR_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/error_model.bin"));
 
 mod generated {

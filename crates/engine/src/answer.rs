@@ -26,13 +26,13 @@ pub const MAX_REASONING_BYTES: usize = 1 << 20;
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
 /// Maximum total size in bytes of the arguments of all calls of one answer.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of calls of one answer that are run; further calls get an error as their result.
+/// Maximum number of calls that are run per answer; further calls get an error as their result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of calls of one answer that get a result; further calls are dropped with a notice.
+/// Maximum number of calls that get a result per answer; further calls are dropped with a notice.
 pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size in bytes of a tool's name and of a call's id; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Number of bytes that are kept of the arguments of a call if they exceed a size limit.
+/// Number of bytes kept of a call's arguments if they exceed a size limit.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
@@ -68,11 +68,11 @@ pub(super) struct Answer {
     pub(super) text: String,
     /// Tool calls of the answer.
     pub(super) calls: Vec<ReceivedCall>,
-    /// Number of calls that were dropped, because the answer had more than [`MAX_RECEIVED_CALLS`].
+    /// Number of calls that were dropped because the answer had more than [`MAX_RECEIVED_CALLS`].
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
-    /// Data that the provider wants back with the answer; `None` if nothing.
+    /// Provider data to send back with the answer; `None` if there is none.
     pub(super) carried: Option<Carried>,
     /// Token usage reported by the provider; `None` if it reported none.
     pub(super) usage: Option<TokenUsage>,

@@ -55,7 +55,7 @@ struct Done {
 /// Reason why no further calls are run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
-    /// The model repeated its mistakes. The text names the mistakes.
+    /// The model repeated its mistakes. The text describes them.
     ToolsEnded(String),
     /// A tool failed in a way that ends the run.
     Fatal(Error),

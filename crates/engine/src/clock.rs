@@ -1,4 +1,4 @@
-//! The wall clock. The engine reads it only to interpret dates in answers of providers.
+//! The wall clock. The engine reads the clock only to convert dates in providers' responses to durations.
 
 use chrono::{DateTime, Utc};
 

@@ -4,8 +4,8 @@
 //! records a notice. Old messages of the model and old tool results are shortened first. If this is not enough, old
 //! turns are dropped and a note replaces them. A turn is a message with the tool results that follow it. The last turn
 //! and the turns with the first and the last message of the user are never dropped. A call and its results are kept or
-//! dropped together. A message that was shortened loses what its provider hung on it ([`Carried`]), because that belongs
-//! to the complete message.
+//! dropped together. A shortened message loses its provider data ([`Carried`]), because that data is valid only for the
+//! complete message.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -19,14 +19,14 @@ use crate::{
 
 /// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Estimated number of tokens that a message has in addition to its text.
+/// Estimated number of tokens that each message needs in addition to its text.
 const MESSAGE_TOKENS: u64 = 8;
 /// Number of newest messages that are shortened only as a last resort.
 const NEWEST: usize = 6;
 /// Maximum size in bytes of each text and argument of an old message after shortening.
 const SHORTENED_BYTES: usize = 600;
-/// Size limits in bytes for messages of any age. If nothing else helps, all messages are cut to the first limit, then
-/// to the next limit, until the conversation fits.
+/// Size limits in bytes for messages of any age, as the last resort. All messages are cut to the first limit, then to
+/// the next one, until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /// Maximum number of user messages that are quoted in the note that replaces dropped turns.
 const QUOTED: usize = 5;
@@ -38,11 +38,11 @@ const QUOTED_BYTES: usize = 160;
 pub struct Compacted {
     /// The conversation after shortening.
     pub messages: Vec<ChatMessage>,
-    /// Number of messages that were shortened, without the present prompt and without dropped messages.
+    /// Number of shortened messages. Dropped messages and the user's last message do not count.
     pub shortened: usize,
     /// Number of messages that were dropped.
     pub dropped: usize,
-    /// True if the present prompt, the last message of the user, was shortened.
+    /// True if the user's last message was shortened.
     pub is_prompt_shortened: bool,
 }
 
@@ -106,7 +106,7 @@ fn carried_bytes(carried: &Carried) -> usize {
     json_bytes(&carried.value)
 }
 
-/// Size of the strings of a JSON value in bytes, with a small allowance for everything else.
+/// Total size in bytes of the strings in a JSON value, plus a few bytes for each other value.
 fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,

@@ -39,13 +39,13 @@ pub struct Model {
     pub provider: String,
     /// Name by which the provider knows the model.
     pub upstream: String,
-    /// Reasoning effort of requests that have none; `None` for the provider's default.
+    /// Reasoning effort if the request sets none; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields to add to each request body.
     pub extra_body: Map<String, Value>,
 }
 
-/// The protocol that a provider speaks.
+/// Wire protocol of a provider.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
@@ -63,16 +63,18 @@ pub enum ProviderKind {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// The protocol that the provider speaks.
+    /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Its path and query are kept.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Request URLs keep its path and
+    /// query.
     pub base_url: Option<String>,
     /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
-    /// Upstream model for all public models of this provider, instead of their [`Model::upstream`]; `None` if each
-    /// public model has its own.
+    /// Upstream model for all public models of this provider. It overrides [`Model::upstream`]. `None` if each public
+    /// model has its own upstream model.
     pub model: Option<String>,
-    /// Headers of every request. They replace the headers of the protocol. Their values are treated as secrets.
+    /// Headers to add to every request. They override the protocol's headers of the same name. Their values are
+    /// secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretString>,
     /// Query parameters of every request, such as Azure's `api-version`.
@@ -80,26 +82,26 @@ pub struct Provider {
     pub query: BTreeMap<String, String>,
     /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Name of the field that limits the tokens of an answer.
+    /// Name of the request field with the maximum number of tokens of an answer.
     pub max_tokens_field: Option<MaxTokensField>,
-    /// If false, requests do not contain `stream_options`, which asks for the usage.
+    /// If false, requests omit `stream_options`, which requests the token usage.
     pub stream_options: Option<bool>,
     /// If false, answers are requested as one JSON document instead of a stream.
     pub stream: Option<bool>,
     /// Fields to add to every request body. They replace fields of the same name.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
-    /// Reasoning effort of the models, unless a model or run has its own setting.
+    /// Default reasoning effort; a model or a run can override it.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Maximum time in seconds to the first token; 120 by default, and 600 for a provider with a private address.
     pub first_token_seconds: Option<u64>,
     /// Maximum time in seconds between two parts of an answer; 60 by default. Keep-alives count as parts.
     pub silence_seconds: Option<u64>,
-    /// Maximum time in seconds of a whole call, including its retries; unlimited by default, except by the run.
+    /// Maximum time in seconds of a whole call, including its retries. By default, only the run's time limit applies.
     pub total_seconds: Option<u64>,
     /// Time in seconds during which a failed call is retried; 300 by default.
     pub retry_seconds: Option<u64>,
-    /// Properties of the provider that differ from the built-in table.
+    /// Properties that override the built-in table of providers.
     #[serde(default)]
     pub capabilities: Capabilities,
 }

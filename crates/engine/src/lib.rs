@@ -66,12 +66,12 @@ pub const MODEL_QUOTA_EXHAUSTED: &str = "MODEL_QUOTA_EXHAUSTED";
 pub const MODEL_UNKNOWN: &str = "MODEL_UNKNOWN";
 /// The provider could not be reached or kept failing before the first token.
 pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
-/// The model's answer broke off, also when the model was called again; the text received so far is kept and marked
+/// The model's answer broke off, and every repeated call broke off too. The text received so far is kept and marked
 /// partial.
 pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
 /// The conversation does not fit the model's context window, even after it was shortened.
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
-/// The model returned an empty answer twice in a row, or used whole answers for reasoning.
+/// The model returned an empty answer twice in a row, or used all tokens of its answers for reasoning.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
 /// The run exceeded its time limit.
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
@@ -90,7 +90,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_PROMPT_BLOCKED,
-        "The model provider or its moderation blocked the prompt. The message has the provider's reason.",
+        "The model provider or its moderation blocked the prompt. The message contains the reason that the provider gives.",
     ),
     (
         MODEL_QUOTA_EXHAUSTED,
@@ -98,7 +98,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_UNKNOWN,
-        "The model provider does not know the configured model. The message lists models that it knows, if it names them.",
+        "The model provider does not know the configured model. The message lists the provider's models if the provider reports them.",
     ),
     (
         MODEL_UNAVAILABLE,
@@ -106,7 +106,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_STREAM_BROKEN,
-        "The model's answer broke off, also when the model was called again; the text received so far is kept and marked partial.",
+        "The model's answer broke off, and every repeated call broke off too. The text received so far is kept and marked partial.",
     ),
     (
         MODEL_CONTEXT_EXCEEDED,
@@ -114,7 +114,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_EMPTY_ANSWER,
-        "The model returned an empty answer twice in a row, or used whole answers for reasoning.",
+        "The model returned an empty answer twice in a row, or used all tokens of its answers for reasoning.",
     ),
     (RUN_TIMEOUT, "The run exceeded its time limit."),
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
@@ -152,7 +152,7 @@ pub struct Job {
 pub struct ModelLimits {
     /// Public name of the model; used in requests and usage events.
     pub name: String,
-    /// Size of the context window in tokens, including the answer.
+    /// Size of the context window in tokens. The prompt and the answer together must fit into it.
     pub context_window: u64,
     /// Maximum number of tokens of one answer.
     pub max_output_tokens: u32,
@@ -175,7 +175,7 @@ pub struct Budget {
 /// Receives the events of a run. The service implements it on top of its event journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text, reasoning or tool output, or the notice that a provider is awaited or called again. The
+    /// Receives a chunk of text, reasoning or tool output, or a notice about a delay or retry of the model call. The
     /// implementation must not block, but may merge adjacent chunks.
     fn say(&self, event: Event);
 
@@ -218,7 +218,7 @@ pub struct StoredMessage {
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
-    /// True if the model's stream broke or was stopped before its end.
+    /// True if the stream of the answer broke off or was stopped before its end.
     pub partial: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The interface to model providers.
 //!
 //! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers over HTTP.
-//! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public name to one of the two. Dropping the stream of
-//! a call cancels the call.
+//! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public model name to one of them. Dropping the stream
+//! of a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -19,7 +19,7 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model: its public name, which `Models` replaces with the provider's own name.
+    /// Name of the model. The engine sets the public name, and `Models` replaces it with the provider's own name.
     pub model: String,
     /// The system prompt.
     pub system: String,
@@ -35,7 +35,7 @@ pub struct ModelRequest {
     pub extra_body: serde_json::Map<String, Value>,
 }
 
-/// Amount of reasoning of a model before it answers.
+/// Amount of reasoning before a model answers.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ReasoningEffort {
@@ -47,7 +47,7 @@ pub enum ReasoningEffort {
     Low,
     /// The usual amount.
     Medium,
-    /// Much reasoning.
+    /// A lot of reasoning.
     High,
 }
 
@@ -72,17 +72,18 @@ impl ReasoningEffort {
     }
 }
 
-/// Data that a provider attached to an answer and wants back with it: reasoning, signatures, its own call ids.
+/// Provider data: data that a provider attached to an answer and that must be sent back with the answer in later
+/// requests: reasoning, signatures, and the provider's own call ids.
 ///
-/// Only the protocol that made the value reads it. It is stored with the message and sent only to the same provider and
-/// model family.
+/// The data is stored with the message and sent only to the same provider and model family. Only the code of that
+/// provider's protocol interprets it.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
 pub struct Carried {
     /// Name of the provider in the configuration.
     pub provider: String,
     /// Family of the provider's model, such as `gemini-3`.
     pub family: String,
-    /// The protocol's own data.
+    /// The data, in the protocol's own format.
     pub value: Value,
 }
 
@@ -100,7 +101,7 @@ pub enum ChatMessage {
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
-        /// Data that the provider wants back with this message; `None` if nothing.
+        /// Provider data to send back with this message; `None` if there is none.
         carried: Option<Carried>,
     },
     /// The result of a tool call.
@@ -141,7 +142,7 @@ pub struct ToolSpec {
 /// One event of a model's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// The provider failed before the first token and is called again.
+    /// The provider failed before the first token and will be called again.
     Retried {
         /// Explanation for people.
         message: String,
@@ -154,7 +155,7 @@ pub enum ModelEvent {
     ToolCall(ToolRequest),
     /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
-    /// Data that the provider wants back with this answer; at most once, before the end.
+    /// Provider data to send back with this answer. Occurs no more than once per answer, before `End`.
     Carried(Carried),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),
@@ -183,8 +184,8 @@ pub struct TokenUsage {
 }
 
 /// Reason why a model could not answer. The run fails with this error, with two exceptions. After `TooLong`, the engine
-/// shortens the conversation and calls the model again. After `Broken`, it calls the model again if the answer had text
-/// and reasoning only.
+/// shortens the conversation and calls the model again. After `Broken`, it calls the model again if the answer
+/// contained only text or reasoning.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.
@@ -209,7 +210,7 @@ pub enum LlmError {
     TooLong {
         /// Explanation for people.
         message: String,
-        /// Size of the window in tokens, if the provider names it.
+        /// Size of the window in tokens; `None` if the provider does not report it.
         window: Option<u64>,
     },
     /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
@@ -221,7 +222,7 @@ pub enum LlmError {
 }
 
 impl LlmError {
-    /// Kind of the failure, for log lines that must not quote the provider.
+    /// Short name of the failure, for log lines, which must not quote the provider.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Credentials(_) => "credentials",

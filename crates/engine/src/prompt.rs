@@ -26,7 +26,7 @@ pub struct Prompt<'a> {
     pub agent: Option<&'a str>,
     /// Description of the sandbox; absent when the run has no tools (mode "chat").
     pub sandbox: Option<&'a str>,
-    /// Today's date, as told to the model.
+    /// Today's date, for the model.
     pub today: NaiveDate,
 }
 

@@ -1,8 +1,8 @@
 //! Extracts tool calls from plain text, for models without native tool calls.
 //!
-//! The main loop (`turn`) uses it for an answer without native calls. An answer is accepted if it consists only of
-//! JSON, or if it ends with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have arguments.
-//! Invariant: text that only mentions a tool, or contains JSON in the middle, stays text.
+//! The main loop (`turn`) uses this module for an answer without native calls. An answer is accepted if it consists
+//! only of JSON, or if it ends with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have
+//! arguments. Invariant: text that only mentions a tool, or contains JSON in the middle, stays text.
 
 pub(crate) mod markup;
 

@@ -59,12 +59,12 @@ struct RunLoop<'a> {
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Number of answers of this step that broke off.
+    /// Number of answers in the current step that broke off.
     broken: u32,
-    /// Maximum number of tokens of the next answer, after an answer that had no room for text; otherwise `None`.
+    /// Higher token limit for the next answer, set after an answer reached its limit before any text; otherwise `None`.
     larger_answer: Option<u32>,
-    /// Maximum size of the conversation in estimated tokens, after the provider rejected a conversation that fits the
-    /// window by this estimate.
+    /// Maximum size of the conversation in estimated tokens. Lowered when the provider rejects a conversation that
+    /// should fit the window according to the estimate.
     ceiling: u64,
 }
 
@@ -179,7 +179,7 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// Makes the next answer the last one, without tools.
+    /// Requests the next answer without tools, as the last answer of the run.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -188,7 +188,8 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// Calls the model. If the provider finds the conversation too long, shortens the conversation and tries again.
+    /// Calls the model. If the provider rejects the conversation as too long, shortens the conversation and calls
+    /// again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut rejections = 0;
         loop {

@@ -1,7 +1,7 @@
 //! Sandboxes in which tools run.
 //!
-//! The traits [`Sandbox`] and [`Files`] (`interface.rs`) are all that the engine and the tools know. [`ProjectSandbox`]
-//! implements them with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and knows which features the
+//! The engine and the tools use only the traits [`Sandbox`] and [`Files`] (`interface.rs`). [`ProjectSandbox`]
+//! implements them with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and records which features the
 //! host supports. The [`Workspace`] of a project gives the service access to the project's files and opens only
 //! paths inside the workspace. No command ever runs outside bubblewrap.
 

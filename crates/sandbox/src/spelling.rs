@@ -1,8 +1,8 @@
-//! Spells paths that are not UTF-8 as text, so that they can be listed and named.
+//! Converts paths that are not UTF-8 to text, so that lists can contain them and requests can name them.
 //!
-//! A command can create a file whose name is not UTF-8. A path that is UTF-8 is spelled as it is. In any other path,
-//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A file whose path is
-//! exactly the given text has precedence over a file that is spelled like it.
+//! A command can create a file whose name is not UTF-8. The text of a UTF-8 path is the path itself. In any other path,
+//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. If a text could mean two
+//! files, the file whose path is exactly the text takes precedence over the file whose encoded path is the text.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Returns the text of a path.
+/// Returns a path as text. If the path is not UTF-8, its invalid bytes and its percent signs are percent-encoded.
 pub fn text_of(path: &[u8]) -> String {
     if let Ok(text) = str::from_utf8(path) {
         return text.to_owned();
@@ -30,7 +30,7 @@ pub fn text_of(path: &[u8]) -> String {
     text
 }
 
-/// Returns the path that is not UTF-8 and has this text; `None` if there is no such path.
+/// Decodes a text to a path that is not UTF-8; `None` if the text is not the encoded form of such a path.
 ///
 /// Only percent signs and bytes outside ASCII are decoded, so the result contains no separator and no `..` that the
 /// text does not contain.
@@ -78,8 +78,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace, and returns the path of an existing file relative to it. If no file has exactly this path,
-    /// but a file is spelled like it, this is the path of that file.
+    /// Opens the workspace, and returns the path relative to it. If no file has this path, and the path is the encoded
+    /// form of a path that is not UTF-8, the decoded path is returned.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.

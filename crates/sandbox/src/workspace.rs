@@ -146,8 +146,8 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. The path may be one that a
-    /// list or walk has returned.
+    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. Names that are not UTF-8 are
+    /// accepted as lists and walks return them: percent-encoded.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
@@ -383,7 +383,7 @@ pub(super) fn split(path: &str) -> Result<(&str, &str)> {
     }
 }
 
-/// The refusal of the workspace itself where the path of a file is needed.
+/// The error for a path that names the workspace instead of a file.
 pub(super) fn nameless() -> Error {
     Error::invalid_field("path", "the path must name a file in the workspace")
 }

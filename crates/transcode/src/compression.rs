@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderName};
 
 /// Messages with fewer bytes are not compressed, because the result would hardly be smaller.
 pub const MIN_BYTES: usize = 1024;
-/// Maximum window of a zstd frame, as the logarithm of its size: 8 MiB, which every decoder supports (RFC 8878).
+/// Base-2 logarithm of the maximum window of a zstd frame: 8 MiB, which every decoder should support (RFC 8878).
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
-/// Level of both algorithms. It favours speed over size.
+/// Compression level for gzip and zstd. It favours speed over size.
 const LEVEL: u32 = 1;
 
-/// A compression algorithm. Its names are the same in HTTP, gRPC and Connect.
+/// A compression algorithm. Algorithms have the same names in HTTP, gRPC and Connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// gzip (RFC 1952).
@@ -35,7 +35,7 @@ pub enum DecompressError {
     Invalid(#[source] io::Error),
 }
 
-/// The header names an algorithm that this module does not know.
+/// The header names an algorithm that this module does not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown compression; use {}", Encoding::NAMES)]
 pub struct UnknownEncoding;
@@ -62,7 +62,7 @@ impl Encoding {
     /// Returns the algorithm that a header such as `Content-Encoding` declares; `None` if the body is not compressed.
     ///
     /// # Errors
-    /// The header has another value than `identity`, `gzip` or `zstd`.
+    /// The header's value is not `identity`, `gzip` or `zstd`.
     pub fn declared(headers: &HeaderMap, header: &HeaderName) -> Result<Option<Self>, UnknownEncoding> {
         let Some(value) = headers.get(header) else {
             return Ok(None);
@@ -74,8 +74,8 @@ impl Encoding {
         Self::from_name(name).map(Some).ok_or(UnknownEncoding)
     }
 
-    /// Returns the first algorithm in a header such as `Accept-Encoding` that this module knows; `None` if the client
-    /// accepts none of them.
+    /// Returns the first algorithm in a header such as `Accept-Encoding` that this module supports; `None` if the
+    /// client accepts none of them.
     pub fn accepted(headers: &HeaderMap, header: &HeaderName) -> Option<Self> {
         let values = headers.get_all(header).iter();
         let names = values
@@ -88,7 +88,7 @@ impl Encoding {
     /// Compresses a message.
     ///
     /// # Errors
-    /// The algorithm fails, for example because it gets no memory.
+    /// The compression fails, for example because memory is exhausted.
     pub fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
         let mut output = Vec::with_capacity(message.len() / 2);
         match self {

@@ -2,9 +2,9 @@
 //!
 //! A [`ConnectService`] converts Connect calls to gRPC calls of the services in the same process, and their responses
 //! back. It serves unary calls and server streams in JSON and in binary, and other streams in binary. JSON is the
-//! canonical JSON of protobuf. Methods need no annotation. GET is not served, because a cache could keep its response.
+//! canonical JSON of protobuf. Methods need no annotation. GET is not served, because a cache could store the response.
 //!
-//! A server on one port asks [`CallKind::of`] whether a request is a Connect call.
+//! A server that has one port for all protocols uses [`CallKind::of`] to recognise Connect calls.
 
 mod envelope;
 mod error;
@@ -85,8 +85,8 @@ impl Shared {
 }
 
 impl Connect {
-    /// Creates the protocol for the services of a pool. The codec must have been compiled from the same pool. Of the
-    /// options, `max_body_bytes` and `faults` apply.
+    /// Serves the services of a descriptor pool. The codec must have been compiled from the same pool. Only the options
+    /// `max_body_bytes` and `faults` apply.
     ///
     /// Methods that the pool does not contain can be called in binary only.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: &Options) -> Self {
@@ -171,14 +171,14 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> 
 #[error("Connect-Timeout-Ms must be a number of milliseconds with up to ten digits")]
 pub struct InvalidTimeout;
 
-/// Checks the headers that every call may have, and replaces those of Connect by those of gRPC.
+/// Checks the headers that unary calls and streams share, and replaces the Connect headers with gRPC headers.
 fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     if headers.remove(VERSION).is_some_and(|version| version != "1") {
         return Err(Status::invalid_argument("Connect-Protocol-Version must be 1"));
     }
     if let Some(timeout) = timeout(headers).map_err(|error| Status::invalid_argument(error.to_string()))? {
         headers.remove(TIMEOUT);
-        // A timeout of gRPC has up to eight digits.
+        // gRPC permits up to eight digits in a timeout.
         let millis = timeout.as_millis();
         let text = if millis < 100_000_000 {
             format!("{millis}m")
@@ -192,7 +192,7 @@ fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Returns the metadata among the headers or trailers of a gRPC response, without the headers that a protocol defines.
+/// Returns the metadata of a gRPC response: its headers or trailers, except those that HTTP, gRPC or Connect defines.
 fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     static DEFINED: [HeaderName; 8] = [
         header::CONTENT_TYPE,

@@ -1,8 +1,9 @@
-//! Reads `Content-Disposition` of a form's part: the name of the field, and the name of the file.
+//! Reads the `Content-Disposition` header of a form part: the name of the field, and the name of the file.
 //!
-//! Clients write names that are not ASCII in different ways. This module reads all common ways: UTF-8 (RFC 7578),
-//! `filename*` (RFC 8187), encoded words (RFC 2047, .NET), percent-encoding (browsers encode `"` and line breaks, some
-//! libraries the whole name), backslashes before quotes, and Latin-1. `filename*` takes precedence over `filename`.
+//! Clients encode names that are not ASCII in different ways. This module decodes all common encodings: UTF-8 (RFC
+//! 7578), `filename*` (RFC 8187), encoded words (RFC 2047, sent by .NET), percent-encoding, backslashes before quotes,
+//! and Latin-1. Browsers percent-encode only `"` and line breaks; some libraries percent-encode the whole name.
+//! `filename*` takes precedence over `filename`.
 
 use std::borrow::Cow;
 
@@ -68,7 +69,7 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// Reads a quoted text. Returns the text and the rest of the header.
+/// Reads a quoted string up to its closing quote. Returns its text and the rest of the header.
 fn unquote(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut letters = quoted.char_indices();
@@ -76,7 +77,7 @@ fn unquote(quoted: &str) -> (String, &str) {
         let after = &quoted[at + letter.len_utf8()..];
         match letter {
             '"' => return (text, after),
-            // Browsers do not escape a backslash, so one before the last quote belongs to the name.
+            // Browsers do not escape backslashes, so a backslash before the last quote belongs to the name.
             '\\' if after.starts_with('\\') || (after.starts_with('"') && after[1..].contains('"')) => {
                 text.extend(letters.next().map(|(_, escaped)| escaped));
             }
@@ -86,7 +87,7 @@ fn unquote(quoted: &str) -> (String, &str) {
     (text, "")
 }
 
-/// Decodes a value such as `UTF-8''caf%C3%A9`; `None` if its charset is unknown or its bytes do not belong to it.
+/// Decodes a value such as `UTF-8''caf%C3%A9`; `None` if the charset is unknown or the bytes are invalid.
 fn extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _language, text) = (parts.next()?, parts.next()?, parts.next()?);
@@ -143,7 +144,7 @@ fn encoded_word(word: &str) -> Option<String> {
     in_charset(charset, &bytes)
 }
 
-/// Decodes bytes in a charset with this label; `None` if the charset is unknown or the bytes do not belong to it.
+/// Decodes bytes in the charset with this label; `None` if the charset is unknown or the bytes are invalid.
 pub fn in_charset(charset: &str, bytes: &[u8]) -> Option<String> {
     let encoding = Encoding::for_label(charset.trim().as_bytes())?;
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
@@ -171,12 +172,12 @@ mod tests {
         assert_file("FileName = \"a b.txt\" ", "a b.txt");
         assert_file("filename=\"say %22hi%22%0D%0A.txt\"", "say \"hi\"\r\n.txt");
         assert_file("filename=\"100%25.txt\"", "100%25.txt");
-        // Older curl and Firefox, and a browser with a name that ends in a backslash.
+        // Older versions of curl and Firefox. The last name ends in a backslash, as a browser sends it.
         assert_file(r#"filename="say \"hi\".txt""#, "say \"hi\".txt");
         assert_file(r#"filename="a\\b.txt""#, "a\\b.txt");
         assert_file(r#"filename="C:\dir\a.txt""#, "C:\\dir\\a.txt");
         assert_file(r#"filename="a\""#, "a\\");
-        // RFC 8187: Java, Python, and .NET together with RFC 2047.
+        // RFC 8187, as Java and Python send it. .NET adds an encoded word (RFC 2047).
         assert_file("filename*=UTF-8''caf%C3%A9.txt", "café.txt");
         assert_file("filename*=utf-8'en'caf%c3%a9.txt; filename=\"cafe.txt\"", "café.txt");
         assert_file("filename=\"cafe.txt\"; filename*=\"UTF-8''caf%C3%A9.txt\"", "café.txt");
@@ -189,7 +190,7 @@ mod tests {
         assert_file("filename==?UTF-8?Q?caf=C3=A9_1.txt?=", "café 1.txt");
         assert_file("filename=\"=?utf-8?B?Y2Fm?= =?utf-8*en?Q?=C3=A9?=\"", "café");
         assert_file("filename=\"=?iso-8859-1?Q?caf=E9?=\"", "café");
-        // Libraries that encode the whole name, and old programs with Latin-1.
+        // Some libraries percent-encode the whole name. Old programs send Latin-1.
         assert_file("filename=\"caf%C3%A9%201.txt\"", "café 1.txt");
         assert_file(b"filename=\"caf\xe9.txt\"".as_slice(), "café.txt");
     }

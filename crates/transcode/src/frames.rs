@@ -55,7 +55,7 @@ pub struct Single {
 /// Reads the response of a method that does not stream.
 ///
 /// # Errors
-/// The status of a call that failed, or INTERNAL if the response has not exactly one message.
+/// The status of a failed call, or INTERNAL if the response does not have exactly one message.
 pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {

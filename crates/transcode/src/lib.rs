@@ -5,7 +5,7 @@
 //! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
 //! the HTTP request reach the service, so a layer in front of the transcoder can authenticate the caller.
 //!
-//! The module [`connect`] serves the Connect protocol in the same way.
+//! The module [`connect`] serves the Connect protocol.
 
 #![warn(missing_docs)]
 

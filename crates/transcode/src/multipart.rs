@@ -247,7 +247,7 @@ impl Form {
         if name == files_field {
             return wrong("a file needs a file name");
         }
-        // A script that adds a Blob to a form sends a file name with it, so a file name does not make a part a file.
+        // Browsers send a file name with each Blob in a form, so a text part may have a file name, too.
         match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
             Some(text) => draft.form_text(name, &text),
             None if is_file => wrong("must be text, not a file"),

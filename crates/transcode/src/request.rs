@@ -2,7 +2,7 @@
 //!
 //! Called by the transcoder for every request that matched a rule. The message is written as wire bytes, field by
 //! field. protobuf allows any order of fields. Fields from the path are written last, so that no other value can
-//! replace the values that determined the route. A request may give a field in one place only.
+//! replace the values that determined the route. A request may set each field in only one place.
 
 mod form;
 mod query;

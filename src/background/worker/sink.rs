@@ -78,7 +78,7 @@ impl JournalSink {
         entry
     }
 
-    /// Counts the repetition of a model call.
+    /// Updates the metrics if the event reports that a model call is repeated.
     fn count(&self, event: &Event) {
         if let Event::Notice(notice) = event
             && notice.kind() == NoticeKind::ProviderRetried

@@ -25,7 +25,7 @@ fn secret(config: &Config) -> Check {
     }
 }
 
-/// Checks that tokens for other services are refused.
+/// Checks that the configuration makes the server refuse tokens for other services.
 fn rules(auth: &Auth) -> Check {
     let name = "token claims";
     if auth.expected_issuer().is_none() {
@@ -38,13 +38,14 @@ fn rules(auth: &Auth) -> Check {
                        auth.client_ids if the tokens have no aud";
         return Check::warn(name, message);
     }
-    Check::ok(name, "the issuer, and the audience or the client, are checked")
+    Check::ok(name, "the server checks the issuer, and the audience or the client")
 }
 
-/// Loads the public keys. Plain http is fine on this machine, but on a network it lets others replace the keys.
+/// Checks that the public keys can be loaded. Warns if http is permitted in private networks, because another machine
+/// there could replace the keys. http on this machine causes no warning.
 async fn keys(auth: &Auth) -> Option<Check> {
     let name = "identity provider";
-    // The public keys can be loaded without the secret.
+    // No secret is passed, because loading the public keys does not need it.
     let verifier = match Verifier::new(auth, None) {
         Ok(verifier) => verifier,
         Err(error) => return Some(Check::bad(name, error.message())),
@@ -61,11 +62,11 @@ async fn keys(auth: &Auth) -> Option<Check> {
         }
     };
     Some(match keys.problems {
-        Some(problems) => Check::warn(name, format!("{usable}; other keys cannot be used: {problems}")),
+        Some(problems) => Check::warn(name, format!("{usable}; problems: {problems}")),
         None if auth.allow_private_http => Check::warn(
             name,
             format!(
-                "{usable}; auth.allow_private_http permits unencrypted http, so a machine in that network could replace the keys"
+                "{usable}; auth.allow_private_http permits http in private networks, where another machine could replace the keys"
             ),
         ),
         None => Check::ok(name, usable),

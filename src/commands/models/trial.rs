@@ -23,9 +23,9 @@ use crate::{
 
 /// Name of the tool that the model calls.
 const TOOL: &str = "lookup";
-/// The result of the tool, which the last answer must contain.
+/// The result of the tool. The model's last answer must contain it.
 const VALUE: &str = "teal";
-/// Maximum number of columns of a quoted answer.
+/// Maximum width of a quoted answer, in columns.
 const QUOTED: usize = 60;
 
 /// Tests a model and prints a line for each check.
@@ -55,7 +55,10 @@ fn provider(model: &Model, models: &Models) -> Check {
         return Check::warn("provider", message);
     }
     let upstream = models.upstream(&model.name).unwrap_or(&model.upstream);
-    Check::ok("provider", format!("{} asks for {upstream}", model.provider))
+    Check::ok(
+        "provider",
+        format!("provider {}, upstream model {upstream}", model.provider),
+    )
 }
 
 fn question() -> Vec<ChatMessage> {
@@ -100,7 +103,7 @@ impl Heard {
         }
     }
 
-    /// The failure, if the answer failed or has no end.
+    /// Returns the reason why the answer failed or is incomplete; `None` if it is complete.
     fn failure(&self) -> Option<String> {
         match (&self.error, self.end) {
             (Some(error), _) => Some(error.to_string()),
@@ -202,9 +205,9 @@ fn answer_checks(heard: &Heard) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.push(if heard.text.trim().is_empty() {
         let message = if heard.end == Some(EndReason::Length) {
-            "no text: all tokens of the answer went into reasoning; raise max_output_tokens or lower reasoning_effort"
+            "no text: the model used all answer tokens for reasoning; raise max_output_tokens or lower reasoning_effort"
         } else {
-            "the model answered with no text"
+            "the model's answer contains no text"
         };
         Check::bad("answer", message)
     } else {
@@ -213,7 +216,7 @@ fn answer_checks(heard: &Heard) -> Vec<Check> {
     checks.push(if heard.chunks == 1 {
         Check::warn(
             "streaming",
-            "the text arrived in one piece, so users see it only when it is complete",
+            "the text arrived in one chunk, so users see it only when it is complete",
         )
     } else {
         Check::ok("streaming", format!("the text arrived in {} chunks", heard.chunks))
@@ -254,10 +257,16 @@ fn call_check(heard: &Heard, is_native: bool) -> Check {
     let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     if call.name != TOOL || !arguments.is_object() {
         let (name, arguments) = (one_line(&call.name), cut(&one_line(&call.arguments), QUOTED));
-        return Check::bad("tool call", format!("the call is wrong: {name} {arguments}"));
+        return Check::bad(
+            "tool call",
+            format!("the model made an invalid call: {name} {arguments}; expected {TOOL} with a JSON object"),
+        );
     }
     if arguments["key"].as_str().is_none() {
-        return Check::warn("tool call", format!("the arguments lack the key: {arguments}"));
+        return Check::warn(
+            "tool call",
+            format!("the argument `key` is missing or not a string: {arguments}"),
+        );
     }
     if !is_native {
         return Check::warn(
@@ -278,7 +287,7 @@ fn result_check(heard: &Heard) -> Check {
     Check::warn(
         "tool result",
         format!(
-            "the provider accepts it, but the answer does not contain it: {:?}",
+            "the provider accepts the tool result, but the answer does not contain it: {:?}",
             heard.quoted()
         ),
     )
@@ -289,11 +298,12 @@ fn reasoning_check(heard: &Heard) -> Check {
     let message = match &heard.carried {
         Some(carried) => {
             format!(
-                "{bytes} bytes shown; what the provider hung on its answer goes back to it ({})",
+                "{bytes} bytes of reasoning received; the provider's reasoning data is sent back with the next request \
+                 (model family {})",
                 carried.family
             )
         }
-        None => format!("{bytes} bytes shown; the provider wants nothing back"),
+        None => format!("{bytes} bytes of reasoning received; the provider sent no data to return"),
     };
     Check::ok("reasoning", message)
 }

@@ -1,7 +1,7 @@
 //! Reads the database URL.
 //!
-//! sqlx reads most parameters. This module handles the parameters that sqlx does not know or understands differently
-//! from libpq, the client library of PostgreSQL: `pgbouncer`, `sslmode` and `sslrootcert`.
+//! sqlx reads most parameters. This module reads `pgbouncer`, which sqlx does not know, and `sslmode` and
+//! `sslrootcert`, which sqlx interprets differently from libpq, the client library of PostgreSQL.
 
 use std::{fs, str::FromStr};
 
@@ -15,15 +15,15 @@ use crate::error::{Error, Result};
 
 /// The values of `sslmode`, as in libpq.
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-/// The value of `sslrootcert` that stands for the public authorities.
+/// The value of `sslrootcert` that selects the public certificate authorities.
 const PUBLIC: &str = "system";
 
 /// A database URL.
 #[derive(Debug)]
 pub(super) struct Address {
-    /// Options without settings of the session.
+    /// Connection options, without `SETTINGS`.
     pub options: PgConnectOptions,
-    /// True if the URL says that a connection pooler shares the connections of the server.
+    /// True if the URL has `pgbouncer=true`: the server is behind a connection pooler.
     pub is_pooler: bool,
 }
 
@@ -33,7 +33,7 @@ struct Tls {
     mode: Option<String>,
     /// True if `sslrootcert` names a file.
     has_authority: bool,
-    /// True if `sslrootcert` stands for the public authorities.
+    /// True if `sslrootcert` selects the public certificate authorities.
     is_public: bool,
 }
 
@@ -44,7 +44,7 @@ struct Tls {
 pub(super) fn parse(url: &str) -> Result<Address> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Error::invalid(
-            "the database URL must start with postgres:// (unset it to use SQLite in the data folder)",
+            "RUNYARD_DATABASE_URL must start with postgres://; unset it to use SQLite in the data folder",
         ));
     }
     let mut url = Url::parse(url).map_err(|_| unreadable())?;
@@ -85,8 +85,8 @@ fn mode(value: &str) -> Result<String> {
     )))
 }
 
-/// Checks that a certificate or key can be read. sqlx would report a missing file as a failed connection. Returns true
-/// if the file contains authorities.
+/// Checks that the certificate or key file of a parameter can be read, because sqlx would report a missing file as a
+/// failed connection. Returns true if the file contains certificate authorities; false for all other parameters.
 fn check_file(key: &str, path: &str) -> Result<bool> {
     let is_authority = matches!(key, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
     let is_file = is_authority || matches!(key, "sslcert" | "ssl-cert" | "sslkey" | "ssl-key");
@@ -95,26 +95,27 @@ fn check_file(key: &str, path: &str) -> Result<bool> {
     }
     let text = fs::read(path).map_err(|error| {
         Error::invalid(format!(
-            "the file {path}, which {key} in RUNYARD_DATABASE_URL names, cannot be read: {error}"
+            "the file {path} of the parameter {key} in RUNYARD_DATABASE_URL cannot be read: {error}"
         ))
     })?;
     if String::from_utf8_lossy(&text).contains("-----BEGIN ") {
         return Ok(is_authority);
     }
     Err(Error::invalid(format!(
-        "the file {path}, which {key} in RUNYARD_DATABASE_URL names, is not in PEM format"
+        "the file {path} of the parameter {key} in RUNYARD_DATABASE_URL is not in PEM format"
     )))
 }
 
-/// Removes what only some servers and poolers accept, and the brackets of an IPv6 address. The removed start-up option
-/// has been the default since PostgreSQL 12.
+/// Removes the start-up option `extra_float_digits`, which some poolers refuse, and the brackets of an IPv6 address.
+/// Since version 12, PostgreSQL returns exact floating-point numbers without this option.
 fn bare(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host).extra_float_digits(None).disable_statement_logging()
 }
 
-/// Sets the TLS mode as libpq does: a given authority is used even with `require`, and a Unix socket has no TLS. `allow`
-/// becomes `prefer`, which tries the same two ways in the other order.
+/// Sets the TLS mode as libpq does: if `sslrootcert` is set, `require` also checks the authority, and a connection to a
+/// Unix socket never uses TLS. `prefer` replaces `allow`, which sqlx does not implement: both modes try with and
+/// without TLS, but in opposite orders.
 fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
     let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
     let mode = match (tls.mode.as_deref(), tls.is_public) {
@@ -122,7 +123,8 @@ fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
         (None | Some("verify-full"), true) => PgSslMode::VerifyFull,
         (Some(_), true) => {
             return Err(Error::invalid(
-                "sslrootcert=system in RUNYARD_DATABASE_URL needs sslmode=verify-full: everyone can get a certificate of a public authority",
+                "sslrootcert=system in RUNYARD_DATABASE_URL needs sslmode=verify-full: anyone can get a certificate from a public \
+                 authority, so the host name must be checked too",
             ));
         }
         (None, false) => options.get_ssl_mode(),

@@ -58,7 +58,7 @@ pub(in crate::db) fn migration(error: &DbErr) -> String {
     };
     let message = fault.message();
     let remedy = match &*fault.code().unwrap_or_default() {
-        "42501" => "let the user of RUNYARD_DATABASE_URL create tables: GRANT CREATE ON SCHEMA public TO …",
+        "42501" => "allow the user of RUNYARD_DATABASE_URL to create tables: GRANT CREATE ON SCHEMA public TO …",
         "25006" => "name the primary server in RUNYARD_DATABASE_URL",
         _ if is_collision(message) => COLLISION,
         _ => return message.to_owned(),
@@ -66,8 +66,9 @@ pub(in crate::db) fn migration(error: &DbErr) -> String {
     format!("{message}; {remedy}")
 }
 
-/// Returns true if the server or pooler refuses start-up options. Poolers refuse all of them. A server before version
-/// 12 refuses a setting that it does not know, and the check of its version then says so.
+/// Returns true if the server or a pooler refuses the start-up options. Poolers refuse all of them. A server before
+/// version 12 refuses an unknown setting; the next attempt, without the options, then reports that the server is too
+/// old.
 pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(fault) = error else {
         return false;
@@ -88,7 +89,7 @@ pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-// PostgreSQL 14 changed the words of both messages.
+// PostgreSQL 14 changed this wording, so the old and the new message are recognised.
 fn is_without_tls(message: &str) -> bool {
     message.contains("SSL encryption") || message.contains("SSL on")
 }
@@ -97,7 +98,7 @@ fn is_collision(message: &str) -> bool {
     message.contains("prepared statement")
 }
 
-/// Returns the place of the server: a host and a port, or the folder of its Unix socket.
+/// Returns the address of the server: a host and a port, or the folder of its Unix socket.
 fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(folder) => folder.display().to_string(),
@@ -105,14 +106,14 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-// Explains a failed TLS handshake. The texts in quotes are those of rustls.
+// Explains a failed TLS handshake. The quoted texts are parts of rustls error messages.
 fn handshake(error: &str, place: &str) -> String {
     let remedy = if error.contains("UnknownIssuer") {
-        "set sslrootcert in RUNYARD_DATABASE_URL to the file with the certificate of the authority that signed it"
+        "set sslrootcert in RUNYARD_DATABASE_URL to the certificate file of the authority that signed the server's certificate"
     } else if error.contains("not valid for name") || error.contains("NotValidForName") {
-        "use a host name of the certificate in RUNYARD_DATABASE_URL, or check only the authority with sslmode=verify-ca"
+        "use a host name from the certificate in RUNYARD_DATABASE_URL, or set sslmode=verify-ca to check only the authority"
     } else if error.contains("CaUsedAsEndEntity") {
-        "give the server a certificate that is not itself an authority, or do not check it with sslmode=require"
+        "give the server a certificate that is not itself an authority, or set sslmode=require to skip the check"
     } else {
         "check the certificate of the server, and sslmode, sslrootcert, sslcert and sslkey in RUNYARD_DATABASE_URL"
     };

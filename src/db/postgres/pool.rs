@@ -1,8 +1,9 @@
 //! The connections to PostgreSQL, and the transactions on them.
 //!
-//! Behind a pooler in transaction mode, such as PgBouncer, each transaction may run on another connection of the server.
-//! Therefore `BEGIN` and the settings are sent together, statements have no names, and a single statement runs in a
-//! transaction, too: sqlx parses and executes it in two steps, which must reach the same connection.
+//! Behind a pooler in transaction mode, such as PgBouncer, each transaction may run on another connection of the
+//! server. Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single
+//! statement runs in a transaction, because sqlx parses and executes it in two steps, which must use the same
+//! connection.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(in crate::db) struct Transaction {
     route: Route,
 }
 
-/// Returns the SQL that begins a transaction. It is one message, and so one round trip.
+/// Returns the SQL that begins a transaction. It is sent as one message, so it takes one round trip.
 pub(super) fn begin(route: Route) -> Arc<str> {
     match route {
         Route::Direct => "BEGIN".into(),
@@ -164,12 +165,12 @@ async fn execute_unprepared(connection: &mut PgConnection, sql: &str) -> Result<
     done.map(ExecResult::from).map_err(failed)
 }
 
-/// The error of a statement.
+/// Converts the error of a statement.
 fn failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// The error of a connection that cannot be opened or that is lost.
+/// Converts the error of a connection that cannot be opened or is lost.
 fn lost(error: sqlx::Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }

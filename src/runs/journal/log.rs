@@ -181,7 +181,8 @@ impl RunLog {
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
         // The run is being handed over, or another worker owns it. Output of the cancelled engine must not be written.
         if self.lost.is_cancelled() {
-            return Err(Error::new(Code::Contended, "this worker no longer writes the run"));
+            let message = "this worker may no longer write the run's events, because it has lost or released the lease";
+            return Err(Error::new(Code::Contended, message));
         }
         let (done, written) = oneshot::channel();
         {

@@ -90,7 +90,7 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
-    // Left out if absent, so that the hashes of requests without an effort stay the same as in earlier versions.
+    // A request without an effort must have the same hash as in earlier versions, which did not know this field.
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }

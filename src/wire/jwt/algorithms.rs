@@ -8,9 +8,8 @@ use aws_lc_rs::signature::{self, VerificationAlgorithm};
 /// A signature algorithm.
 #[derive(Debug)]
 pub(super) struct Algorithm {
-    /// The names of the algorithm in the header of a token and in a JWK.
+    /// The values of `alg`, in a token's header and in a JWK, that select the algorithm.
     pub(super) names: &'static [&'static str],
-    /// The implementation of the algorithm.
     pub(super) verification: &'static dyn VerificationAlgorithm,
 }
 
@@ -60,13 +59,13 @@ pub(super) static P521: [Algorithm; 1] = [Algorithm {
     verification: &signature::ECDSA_P521_SHA512_FIXED,
 }];
 
-/// The algorithm of a key on the curve Ed25519 (RFC 8037). RFC 9864 has added the second name.
+/// The algorithm of a key on the curve Ed25519: `EdDSA` (RFC 8037), or `Ed25519` (RFC 9864).
 pub(super) static ED25519: [Algorithm; 1] = [Algorithm {
     names: &["EdDSA", "Ed25519"],
     verification: &signature::ED25519,
 }];
 
-/// Returns true if a public key can have an algorithm with this name.
+/// Returns true if any type of public key has an algorithm with this name.
 pub(super) fn is_known(name: &str) -> bool {
     let all = RSA.iter().chain(&P256).chain(&P384).chain(&P521).chain(&ED25519);
     all.flat_map(|algorithm| algorithm.names).any(|known| *known == name)

@@ -81,7 +81,10 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
         return Err("aud does not name the configured audience".into());
     }
     if !rules.client_ids.is_empty() && !is_issued_to(&members, &rules.client_ids) {
-        return Err("azp, client_id and appid do not name a configured client".into());
+        return Err(
+            "azp, client_id or appid names a client that is not in auth.client_ids, or the token has none of them"
+                .into(),
+        );
     }
     Ok(Claims {
         issuer: issuer.unwrap_or_default(),
@@ -121,7 +124,8 @@ pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// Reads a member as a subject or an issuer, which must be valid. Returns `None` if the member is missing.
+/// Reads a claim such as `sub` or `iss`. It must be a string of 1 to [`MAX_NAME_BYTES`] bytes without control
+/// characters. Returns `None` if the claim is missing.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
@@ -140,7 +144,7 @@ fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// Returns true if the token names its client, and names only permitted clients.
+/// Returns true if at least one of [`CLIENT_CLAIMS`] is present, and each of these claims names a permitted client.
 fn is_issued_to(members: &BTreeMap<String, Value>, client_ids: &[String]) -> bool {
     let mut named = CLIENT_CLAIMS.iter().filter_map(|name| members.get(*name)).peekable();
     let is_permitted = |client: &Value| client.as_str().is_some_and(|id| client_ids.iter().any(|one| one == id));

@@ -1,7 +1,7 @@
 //! The header of a token.
 //!
-//! Called by `jwt` before the signature is verified. A header can only select one of the configured keys. Members that
-//! contain or point to keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt` before the signature is verified. A header can only select one of the configured keys: header
+//! members that contain or point to other keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use serde_json::Value;
 

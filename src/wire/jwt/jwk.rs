@@ -1,7 +1,7 @@
 //! Reads a JWK, a public key in JSON (RFC 7517 and RFC 7518).
 //!
-//! Called by `keys`. A JWK may name its algorithm. Otherwise, the key allows every signature algorithm of its type. A
-//! key is parsed completely, so that an unusable key is found when the key set is read.
+//! Called by `keys`. If a JWK names no algorithm, the key may be used with every signature algorithm of its type. Each
+//! key is parsed completely, so that an unusable key is reported when the key set is read.
 
 use aws_lc_rs::{encoding::AsDer, signature::RsaPublicKeyComponents};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -32,7 +32,7 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// Converts the JWK to a key. Returns `None` for a key that encrypts.
+    /// Converts the JWK to a key. Returns `None` if the JWK is an encryption key.
     ///
     /// # Errors
     /// The reason why the key cannot verify tokens.
@@ -62,7 +62,7 @@ impl Jwk {
         Key::new(self.kid, &allowed, &public).map(Some)
     }
 
-    /// Returns the algorithms of the key's type, and the key in the encoding that these algorithms read.
+    /// Returns the algorithms of the key's type, and the key in the encoding that these algorithms require.
     fn public_key(&self) -> Result<(&'static [Algorithm], Vec<u8>), String> {
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Ok((&algorithms::RSA, self.rsa()?)),
@@ -71,7 +71,7 @@ impl Jwk {
             ("EC", Some("P-521")) => Ok((&algorithms::P521, self.point(66)?)),
             ("OKP", Some("Ed25519")) => Ok((&algorithms::ED25519, self.ed25519()?)),
             ("EC" | "OKP", curve) => Err(format!("the curve {:?} is not supported", curve.unwrap_or_default())),
-            ("oct", _) => Err("it is a secret, and a key set may contain only public keys".into()),
+            ("oct", _) => Err("it is a secret; a JWKS may contain only public keys".into()),
             (other, _) => Err(format!("the key type {other:?} is not supported")),
         }
     }
@@ -83,17 +83,18 @@ impl Jwk {
             .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(format!(
-                "it has {bits} bits, and an RSA key needs {} to {}",
+                "it has {bits} bits; an RSA key must have {} to {}",
                 RSA_BITS.start(),
                 RSA_BITS.end()
             ));
         }
         let der = RsaPublicKeyComponents { n, e }.as_der();
         der.map(|der| der.as_ref().to_vec())
-            .map_err(|_| "its numbers are not a valid public key".to_owned())
+            .map_err(|_| "its parameters do not form a valid public key".to_owned())
     }
 
-    /// The point on an elliptic curve, uncompressed (SEC 1).
+    /// Returns a public key on an elliptic curve as an uncompressed point (SEC 1). `size` is the size of a coordinate
+    /// in bytes.
     fn point(&self, size: usize) -> Result<Vec<u8>, String> {
         let mut point = vec![4];
         for (name, text) in [("x", &self.x), ("y", &self.y)] {
@@ -123,7 +124,7 @@ fn decode(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("{name} is not base64url: {error}"))
 }
 
-/// Decodes a number and removes its leading zeros. Providers differ in the number of leading zeros.
+/// Decodes a big-endian number and removes its leading zeros, because some providers pad numbers and others do not.
 fn number(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
     let mut bytes = decode(name, text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

@@ -1,8 +1,8 @@
-//! Keeps the public keys of a source in memory, and loads them again.
+//! Keeps the public keys of a source in memory, and reloads them.
 //!
-//! Called by `jwt`. The keys are loaded at start, when they are older than five minutes, and when a token needs a key
-//! that is not among them. Anyone can send such tokens, so the rate of these loads is limited, even if a load fails.
-//! After a failed load, the previous keys stay in use.
+//! Called by `jwt`. The keys are loaded at start, when they are older than five minutes, and when a token needs an
+//! unknown key. Anyone can send a token that names an unknown key, so the rate of these loads is limited, even if a
+//! load fails. After a failed load, the previous keys stay in use.
 
 use std::sync::{
     Arc,
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::error::Result;
 
-/// Age at which the keys are stale and are loaded again, in seconds.
+/// Age at which the keys are stale and are reloaded, in seconds.
 const TTL_SECONDS: i64 = 300;
 /// Minimum time between two attempts to replace stale keys, in seconds.
 const STALE_RETRY_SECONDS: i64 = 60;
-/// Maximum number of loads in a row because of unknown keys.
+/// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
-/// Time in seconds after which one more load because of unknown keys is permitted.
+/// Time in seconds after which another load for an unknown key is permitted.
 const UNKNOWN_SECONDS: i64 = 5;
 
 /// Reason for loading the keys.
@@ -41,13 +41,13 @@ enum Why {
 pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
-    /// This lock is held during a load. A request whose token needs an unknown key waits for the load. Other requests
-    /// do not wait, and use the stale keys.
+    /// Lock that is held during a load. A request whose token needs an unknown key waits for the load. Other requests
+    /// do not wait, and use the old keys.
     gate: Arc<Mutex<()>>,
     attempts: AtomicU64,
     tried_at: AtomicI64,
     loaded_at: AtomicI64,
-    /// The time from which on the full number of loads because of unknown keys is permitted again.
+    /// Unix time at which a full burst of loads for unknown keys is permitted again.
     replenished_at: AtomicI64,
 }
 
@@ -82,8 +82,8 @@ impl KeyCache {
         self.keys.load_full()
     }
 
-    /// Loads the keys if they are stale, and returns true if it did so. If another caller is already loading them, this
-    /// method returns immediately, and the old keys stay in use.
+    /// Loads the keys if they are stale. Returns true if it attempted a load. If another caller is already loading the
+    /// keys, this method returns false immediately, and the old keys stay in use.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
         if !self.wants(Why::Stale, now) {
             return false;
@@ -94,8 +94,8 @@ impl KeyCache {
         }
     }
 
-    /// Loads the keys because a token needs a key that is not among `known`, unless they were loaded while this method
-    /// waited. Returns the keys if they are no longer `known`.
+    /// Loads the keys because a token needs a key that is not in `known`. Loads nothing if another caller has loaded
+    /// the keys while this method waited. Returns the current keys if they have replaced `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,
@@ -147,7 +147,7 @@ impl KeyCache {
                 warn_of_problems(&self.source, &self.keys(), Some(before.as_ref()));
             }
             Err(why) if self.keys().is_empty() => {
-                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; the next token tries again");
+                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; the next token triggers another attempt");
             }
             Err(why) => {
                 tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; keeping the previous keys");
@@ -156,12 +156,12 @@ impl KeyCache {
     }
 }
 
-/// Logs the keys that cannot be used, unless the log contains them already.
+/// Logs the problems of the keys, unless the previous keys had the same problems.
 fn warn_of_problems(source: &Source, keys: &KeySet, before: Option<&KeySet>) {
     let problems = keys.problems();
     if let Some(problems) = &problems
         && before.and_then(KeySet::problems).as_ref() != Some(problems)
     {
-        tracing::warn!(%source, problems, "some keys of the JWKS cannot be used; the other keys verify tokens");
+        tracing::warn!(%source, problems, "the JWKS has problems; the usable keys stay in use");
     }
 }

@@ -1,7 +1,7 @@
 //! The public keys that verify tokens, and the selection of a key for a token.
 //!
-//! Called by `jwt`. Invariant: a key has the algorithms that were determined when it was read. A token is verified only
-//! with an algorithm of the selected key.
+//! Called by `jwt`. Invariant: the algorithms of a key are determined when the key is read, and a token is verified
+//! only with an algorithm of the selected key.
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Parses a key for each of its algorithms.
+    /// Parses the key `public` once for each algorithm in `allowed`.
     ///
     /// # Errors
     /// The reason why the key is invalid.
@@ -46,7 +46,7 @@ impl Key {
         let algorithms = allowed.iter().map(parse).collect::<Result<_, _>>();
         algorithms
             .map(|algorithms| Self { kid, algorithms })
-            .map_err(|error| format!("its numbers are not a valid public key: {error}"))
+            .map_err(|error| format!("its parameters do not form a valid public key: {error}"))
     }
 
     fn with_algorithm(&self, name: &str) -> Option<&ParsedPublicKey> {
@@ -102,7 +102,7 @@ impl KeySet {
     fn add(&mut self, key: Key, label: &str) {
         if key.kid.is_some() && self.keys.iter().any(|known| known.kid == key.kid) {
             self.problems
-                .push(format!("{label}: its key id occurs twice; each of these keys is tried"));
+                .push(format!("{label}: another key has the same key id; both are tried"));
         }
         self.keys.push(key);
     }
@@ -116,7 +116,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// The keys that are skipped or ambiguous, each with the reason. Returns `None` if there are none.
+    /// Returns the skipped and ambiguous keys, each with the reason; `None` if all keys are usable and unambiguous.
     pub(super) fn problems(&self) -> Option<String> {
         let more = self.problems.len().saturating_sub(MAX_LISTED);
         let listed = self.problems.iter().take(MAX_LISTED).cloned();
@@ -127,11 +127,11 @@ impl KeySet {
     /// Verifies the signature of a token.
     ///
     /// A header with a key id selects the keys with this id or, if there are none, the keys without an id. Any other
-    /// header selects all keys. Of these, the keys with the algorithm of the header are tried.
+    /// header selects all keys. Of the selected keys, those that have the header's algorithm are tried.
     ///
     /// # Errors
-    /// [`Refusal::UnknownKey`] if another key may verify the token. [`Refusal::Invalid`] if the key that the header
-    /// names does not verify the token, or if no key can have the algorithm.
+    /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`] if the
+    /// key that the header names does not verify the token, or if the algorithm is not supported.
     pub(super) fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let alg = header.alg.as_str();
         if !algorithms::is_known(alg) {
@@ -159,7 +159,7 @@ impl KeySet {
     }
 }
 
-/// Describes a key by its position and its key id.
+/// Describes a key by its position in the JWKS and, if it has one, its key id.
 fn label(position: usize, value: &Value) -> String {
     match value.get("kid").and_then(Value::as_str) {
         Some(kid) => format!("key {position} ({:?})", &kid[..kid.floor_char_boundary(MAX_LISTED_ID)]),

@@ -2,7 +2,7 @@
 //!
 //! Called by `source`. A response is bounded in size and time, and redirects are not followed. Invariant: a document is
 //! fetched over https, over http from this machine or, if the configuration permits it, over http from a private
-//! network. The addresses of a host name are checked on every connection.
+//! network. For http, the resolved addresses of a host name are checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -36,7 +36,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Prepares to fetch documents. `allow_private_http` permits http to private networks.
+    /// Creates the HTTP clients. `allow_private_http` permits http to private networks.
     ///
     /// # Errors
     /// INTERNAL if the TLS library cannot be set up.
@@ -79,7 +79,7 @@ impl Fetcher {
     /// Fetches the document at a URL that [`Fetcher::check`] has returned.
     ///
     /// # Errors
-    /// The URL and the reason why the fetch failed.
+    /// The URL, and the reason why the fetch failed.
     pub(super) async fn get(&self, url: &Url) -> Result<String, String> {
         let client = if url.scheme() == "http" {
             &self.http
@@ -144,8 +144,8 @@ fn address(host: &Host<&str>) -> Option<IpAddr> {
     }
 }
 
-/// Returns true for an address of this machine, of a private network (RFC 1918, RFC 4193), or of a shared network such
-/// as a cluster or a VPN (RFC 6598).
+/// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or a shared address
+/// (RFC 6598), as some clusters and VPNs use.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -1,8 +1,8 @@
 //! The place from which the public keys are loaded: a file, a URL, or the discovery document of an issuer.
 //!
-//! Used by `key_cache`. A discovery document (OpenID Connect Discovery 1.0) is fetched together with the keys, so a new
-//! URL of the keys is noticed too. Invariant: keys come only from the configured issuer, so a document that names
-//! another issuer is refused.
+//! Used by `key_cache`. The discovery document (OpenID Connect Discovery 1.0) is fetched again before each load of the
+//! keys, because it may name a new URL for them. Invariant: keys come only from the configured issuer, so a discovery
+//! document that names another issuer is refused.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The path of a discovery document below its issuer.
+/// The path of the discovery document. It is appended to the issuer's URL.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The place from which the public keys are loaded.
@@ -59,7 +59,8 @@ impl Source {
     /// Returns the configured source; `None` if only a secret verifies tokens.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the settings contradict each other or a URL is not permitted.
+    /// INVALID_REQUEST if the settings contradict each other or a URL is not permitted; INTERNAL if the TLS library
+    /// cannot be set up.
     pub(super) fn of(auth: &Auth) -> Result<Option<Self>> {
         let fetcher = || Fetcher::new(auth.allow_private_http);
         match (&auth.jwks_file, &auth.jwks_url, &auth.issuer_url) {
@@ -81,7 +82,7 @@ impl Source {
                 Ok(Some(Self::Issuer(fetcher, issuer.clone(), url)))
             }
             _ => Err(Error::invalid(
-                "auth.jwks_file, auth.jwks_url and auth.issuer_url exclude each other; keep one of them",
+                "auth.jwks_file, auth.jwks_url and auth.issuer_url are mutually exclusive; set only one of them",
             )),
         }
     }
@@ -134,7 +135,7 @@ async fn fetch_keys(fetcher: &Fetcher, url: &Url) -> Result<KeySet, String> {
     KeySet::parse(&text).map_err(|why| format!("{url}: {why}"))
 }
 
-/// Returns the URL of an issuer's discovery document. A slash at the end of the issuer is not repeated.
+/// Returns the URL of an issuer's discovery document. A slash at the end of `issuer` is not doubled.
 fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     if issuer.contains(WELL_KNOWN) {
         return Err(format!("{issuer:?} must be the issuer, without {WELL_KNOWN}"));
@@ -145,13 +146,14 @@ fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     fetcher.check(&format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/')))
 }
 
-/// Returns the URL of the keys from a discovery document.
+/// Reads the URL of the keys (`jwks_uri`) from a discovery document.
 fn keys_url(fetcher: &Fetcher, issuer: &str, text: &str) -> Result<Url, String> {
     let document: Discovery =
-        serde_json::from_str(text).map_err(|error| format!("this is not a discovery document: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("the response is not a discovery document: {error}"))?;
     if document.issuer != issuer {
         return Err(format!(
-            "this document belongs to the issuer {:?}, but auth.issuer_url is {issuer:?}; both must be exactly equal",
+            "the discovery document names the issuer {:?}, but auth.issuer_url is {issuer:?}; set auth.issuer_url to exactly that \
+             issuer",
             document.issuer
         ));
     }

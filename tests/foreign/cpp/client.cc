@@ -1,4 +1,4 @@
-// A whole run with gRPC for C++.
+// Plays the scenario of tests/foreign/scenario.py with gRPC for C++.
 
 #include <grpcpp/grpcpp.h>
 
@@ -43,7 +43,7 @@ struct Progress {
   std::string text = {};
   std::string end = {};
 
-  // Returns false for a heartbeat.
+  // Records an event. Returns false for a heartbeat.
   bool take(const v1::RunEvent& event) {
     if (event.event_case() == v1::RunEvent::EVENT_NOT_SET) return false;
     sequence = event.sequence();
@@ -145,7 +145,7 @@ static void follow(v1::RunService::Stub& runs, Progress& run) {
 int main() {
   grpc::ChannelArguments options;
   // Without keepalive, a client does not notice that the network drops all packets. By default, the library also stops
-  // pinging after two pings without data of its own; a client that only reads a stream needs 0, no limit.
+  // pinging after two pings if it sends no data. 0 removes this limit for a client that only reads a stream.
   options.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   options.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   options.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

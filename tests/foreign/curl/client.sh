@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A whole run with `buf curl` or `grpcurl`: client.sh TOOL. TOOL is buf-grpc, buf-grpc-web, buf-connect or grpcurl.
+# Plays the scenario of tests/foreign/scenario.py with `buf curl` or `grpcurl`: client.sh TOOL. TOOL is buf-grpc,
+# buf-grpc-web, buf-connect or grpcurl.
 set -uo pipefail
 
 tool=$1
@@ -7,7 +8,7 @@ errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 server=${RUNYARD_SERVER#http://}
 
-# call METHOD REQUEST [OPTION...]: prints the answers as JSON. Writes an error as JSON to $errors.
+# call METHOD REQUEST [OPTION...]: prints the responses as JSON, and writes an error as JSON to $errors.
 call() {
     local method=runyard.v1.$1 request=$2
     shift 2
@@ -64,8 +65,8 @@ refused() {
         else empty end] | join(" ")')"
 }
 
-# stream RUN [OPTION...]: receives the missing events of a run, and updates $sequence, $text and $end. One line per event is
-# the sequence, the kind and a text. A heartbeat has no kind.
+# stream RUN [OPTION...]: receives the missing events of a run, and updates $sequence, $text and $end. Each event is
+# converted to a line with its sequence number, its kind and a text. A heartbeat has no kind.
 stream() {
     local run=$1 number kind value
     shift

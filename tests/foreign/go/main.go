@@ -1,4 +1,4 @@
-// A whole run with grpc-go.
+// Plays the scenario of tests/foreign/scenario.py with grpc-go.
 package main
 
 import (
@@ -27,7 +27,7 @@ type Progress struct {
 	end      string
 }
 
-// take returns false for a heartbeat.
+// take records an event. It returns false for a heartbeat.
 func (run *Progress) take(event *v1.RunEvent) bool {
 	switch kind := event.Event.(type) {
 	case nil:
@@ -75,7 +75,7 @@ func (run *Progress) follow(ctx context.Context, runs v1.RunServiceClient) {
 	}
 }
 
-// codeOf names the code of an error in one word.
+// codeOf returns the status code of an error.
 func codeOf(err error) codes.Code {
 	return status.Code(err)
 }

@@ -1,4 +1,4 @@
-// A whole run with grpc-java.
+// Plays the scenario of tests/foreign/scenario.py with grpc-java.
 
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
@@ -50,7 +50,7 @@ public final class Client {
             return StreamRunRequest.newBuilder().setAgentRunId(id).setAfterSequence(sequence).build();
         }
 
-        /** Returns false for a heartbeat. */
+        /** Records an event. Returns false for a heartbeat. */
         boolean take(RunEvent event) {
             sequence = Math.max(sequence, event.getSequence());
             switch (event.getEventCase()) {

@@ -1,4 +1,5 @@
-// A whole run with connect-es. The same code works over each transport, in Node and in browsers.
+// Plays the scenario of tests/foreign/scenario.py with connect-es. This code works with every transport, in Node and in
+// browsers.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "./es/google/rpc/error_details_pb.js";
@@ -23,7 +24,7 @@ class Progress {
     this.say = say;
   }
 
-  /** Returns false for a heartbeat. */
+  /** Records an event. Returns false for a heartbeat. */
   take({ sequence, event }) {
     if (!event.case) {
       return false;

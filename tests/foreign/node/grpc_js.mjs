@@ -1,4 +1,4 @@
-// A whole run with @grpc/grpc-js and @grpc/proto-loader.
+// Plays the scenario of tests/foreign/scenario.py with @grpc/grpc-js and @grpc/proto-loader.
 
 import { credentials, loadPackageDefinition, Metadata, status } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -7,7 +7,7 @@ import { run, say, settings } from "./host_node.mjs";
 import { pause } from "./silence.mjs";
 
 const PROTO = settings.RUNYARD_PROTO;
-// int64 as strings, because a number would lose digits; enums by name.
+// Represents int64 values as strings, because numbers would lose digits, and enum values by name.
 const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"], {
   includeDirs: [PROTO],
   keepCase: true,
@@ -17,7 +17,7 @@ const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"
 });
 const { AgentService, RunService } = loadPackageDefinition(definitions).runyard.v1;
 
-// grpc-js decodes no google.rpc.Status. protobufjs, which it already uses, does.
+// grpc-js does not decode google.rpc.Status, so this client uses protobufjs, a dependency of grpc-js.
 const root = new protobuf.Root();
 root.resolvePath = (_, path) => `${PROTO}/${path}`;
 root.loadSync(["google/rpc/status.proto", "google/rpc/error_details.proto", "runyard/v1/errors.proto"]);
@@ -47,7 +47,7 @@ const bearer = (token) => {
 };
 const caller = bearer(settings.RUNYARD_TOKEN);
 
-/** A unary call as a promise. */
+/** Makes a unary call and returns a promise of the response. */
 const call = (client, method, request, metadata = caller) =>
   new Promise((resolve, reject) => {
     client[method](request, metadata, (error, answer) => (error ? reject(error) : resolve(answer)));
@@ -65,7 +65,7 @@ class Progress {
     this.id = id;
   }
 
-  /** Returns false for a heartbeat. */
+  /** Records an event. Returns false for a heartbeat. */
   take(event) {
     if (!event.event) {
       return false;

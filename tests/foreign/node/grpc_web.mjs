@@ -1,4 +1,4 @@
-// A whole run with the official grpc-web in a browser.
+// Plays the scenario of tests/foreign/scenario.py with the official grpc-web in a browser.
 //
 // protoc-gen-grpc-web is in no package registry, so this file writes the method descriptors that it would generate. The
 // types also declare `thenableCall`, which the package does not have.
@@ -30,7 +30,7 @@ const nameIn = (names, value) => Object.keys(names).find((name) => names[name] =
 const codeOf = (error) => nameIn(StatusCode, error.code) ?? String(error);
 const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 
-// Only the text format (base64) delivers events as they come.
+// Only the text format (base64) delivers each event when it arrives.
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>
@@ -46,7 +46,7 @@ class Progress {
     this.id = id;
   }
 
-  /** Returns false for a heartbeat. */
+  /** Records an event. Returns false for a heartbeat. */
   take(event) {
     if (event.getEventCase() === RunEvent.EventCase.EVENT_NOT_SET) {
       return false;
@@ -68,7 +68,7 @@ class Progress {
     const url = `${settings.RUNYARD_SERVER}${METHODS.streamRun.getName()}`;
     return new Promise((resolve, reject) => {
       const stream = client.serverStreaming(url, request, { ...caller, ...metadata }, METHODS.streamRun);
-      // A cancelled stream calls no listener, so this ends the promise.
+      // A cancelled stream calls no listener, so this function settles the promise.
       const cancel = () => {
         silence.stop();
         stream.cancel();

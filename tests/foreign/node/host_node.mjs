@@ -1,4 +1,5 @@
-// The surroundings of a client in Node: its settings come from the environment, and its lines go to the standard output.
+// Connects a client in Node with the scenario: reads settings from environment variables, and prints lines to standard
+// output.
 
 export const settings = { ...process.env, VARIANT: process.argv[2] };
 
@@ -6,7 +7,7 @@ export function say(...words) {
   console.log(words.join(" "));
 }
 
-/** Runs a client's `main`. Node then waits for open connections, so this ends the process. */
+/** Runs a client's `main`, and then ends the process, because Node would wait for open connections. */
 export async function run(main) {
   await main();
   process.exit();

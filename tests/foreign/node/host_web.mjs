@@ -1,4 +1,4 @@
-// The surroundings of a client in a page of tests/foreign/browser.py: its lines are posted to that program.
+// Connects a client in a browser with the scenario: posts lines to tests/foreign/browser.py, which serves the page.
 
 export const settings = window.RUNYARD;
 

@@ -1,4 +1,5 @@
-// A whole run with protobuf-ts. The same code works over its gRPC transport and, in browsers, over its gRPC-Web transport.
+// Plays the scenario of tests/foreign/scenario.py with protobuf-ts. This code works with the gRPC transport and, in
+// browsers, with the gRPC-Web transport.
 
 import { base64decode, type IMessageType } from "@protobuf-ts/runtime";
 import { RpcError, type RpcOptions, type RpcTransport, type UnaryCall } from "@protobuf-ts/runtime-rpc";
@@ -32,7 +33,7 @@ class Progress {
     private readonly say: Say,
   ) {}
 
-  /** Returns false for a heartbeat. */
+  /** Records an event. Returns false for a heartbeat. */
   take({ sequence, event }: RunEvent): boolean {
     if (!event.oneofKind) {
       return false;

@@ -1,9 +1,12 @@
-// Detects a dead connection without help of the transport. Browsers cannot send keepalive pings.
+// Detects a dead connection without keepalive pings, because browsers cannot send them.
 
-/** The server sends a heartbeat every second in this test. With the default of 10 seconds, use 30 seconds. */
+/**
+ * Maximum time without an event. The server of this test sends a heartbeat every second. If the server has the default
+ * interval of 10 seconds, use 30 seconds.
+ */
 const SILENCE_MS = 15_000;
 
-/** A timer that calls `onSilence` if `heard` is not called for a while. */
+/** Starts a timer that calls `onSilence` if `heard` is not called for `SILENCE_MS`. */
 export function listen(onSilence) {
   let timer;
   const heard = () => {
@@ -14,5 +17,5 @@ export function listen(onSilence) {
   return { heard, stop: () => clearTimeout(timer) };
 }
 
-/** The pause before a broken stream is opened again. */
+/** Waits before a broken stream is opened again. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve, 200));

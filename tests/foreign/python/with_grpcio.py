@@ -1,4 +1,4 @@
-"""A whole run with grpcio."""
+"""Plays the scenario of tests/foreign/scenario.py with grpcio."""
 
 import os
 import time
@@ -9,8 +9,8 @@ from grpc_status import rpc_status
 from runyard.v1 import agents_pb2, agents_pb2_grpc, errors_pb2, events_pb2, runs_pb2, runs_pb2_grpc
 
 # Without keepalive, a client does not notice that the network drops all packets. By default, grpcio also stops pinging
-# after two pings if it sends no data itself; a client that only reads a stream needs 0, no limit. grpcio 1.85 ignores the
-# keepalive timeout: the timeout of pings, a minute by default, decides.
+# after two pings if it sends no data. 0 removes this limit for a client that only reads a stream. grpcio 1.85 ignores
+# the keepalive timeout and uses the ping timeout instead, which is a minute by default.
 OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -40,7 +40,7 @@ class Progress:
         return runs_pb2.StreamRunRequest(agent_run_id=self.run_id, after_sequence=self.sequence)
 
     def take(self, event):
-        """Returns false for a heartbeat."""
+        """Records an event. Returns false for a heartbeat."""
         kind = event.WhichOneof("event")
         if kind is None:
             return False

@@ -1,4 +1,4 @@
-"""A whole run with grpclib (asyncio)."""
+"""Plays the scenario of tests/foreign/scenario.py with grpclib (asyncio)."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from runyard.v1 import agents_grpc, agents_pb2, errors_pb2, events_pb2, runs_grpc, runs_pb2
 
 # Without keepalive, a client does not notice that the network drops all packets. grpclib stops pinging after two pings
-# if it sends no data itself; a client that only reads a stream needs 0, no limit.
+# if it sends no data. 0 removes this limit for a client that only reads a stream.
 KEEPALIVE = Configuration(_keepalive_time=10, _keepalive_timeout=5, _http2_max_pings_without_data=0)
 TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, events_pb2.RUN_STATUS_STOPPED)
 
@@ -33,7 +33,7 @@ class Progress:
         return runs_pb2.StreamRunRequest(agent_run_id=self.run_id, after_sequence=self.sequence)
 
     def take(self, event):
-        """Returns false for a heartbeat."""
+        """Records an event. Returns false for a heartbeat."""
         kind = event.WhichOneof("event")
         if kind is None:
             return False

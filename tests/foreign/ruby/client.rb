@@ -1,4 +1,4 @@
-# A whole run with Ruby's grpc.
+# Plays the scenario of tests/foreign/scenario.py with Ruby's grpc.
 
 require "grpc"
 # Adds `unpack` to Any.
@@ -12,7 +12,7 @@ require "runyard/v1/runs_services_pb"
 include Runyard::V1
 
 # Without keepalive, a client does not notice that the network drops all packets. By default, the library also stops
-# pinging after two pings without data of its own; a client that only reads a stream needs 0, no limit.
+# pinging after two pings if it sends no data. 0 removes this limit for a client that only reads a stream.
 OPTIONS = {
   "grpc.keepalive_time_ms" => 10_000,
   "grpc.keepalive_timeout_ms" => 5_000,
@@ -44,7 +44,7 @@ class Progress
     @text = +""
   end
 
-  # Returns false for a heartbeat.
+  # Records an event. Returns false for a heartbeat.
   def take(event)
     return false if event.event.nil?
 
@@ -60,7 +60,7 @@ class Progress
     true
   end
 
-  # Yields the missing events after they were taken.
+  # Streams the missing events, records each event and then yields it.
   def stream(**options)
     request = StreamRunRequest.new(agent_run_id: @id, after_sequence: @sequence)
     call = RUNS.stream_run(request, metadata: CALLER, return_op: true, **options)

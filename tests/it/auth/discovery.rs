@@ -62,10 +62,13 @@ async fn an_unusable_document_names_the_cause_and_is_fetched_again() {
     let verifier = verifier(&issuer.name);
     let mut seconds = 0;
     for (document, cause) in [
-        (with("issuer", &elsewhere.name), "both must be exactly equal"),
+        (
+            with("issuer", &elsewhere.name),
+            "set auth.issuer_url to exactly that issuer",
+        ),
         (
             with("issuer", &format!("{}/", issuer.name)),
-            "both must be exactly equal",
+            "set auth.issuer_url to exactly that issuer",
         ),
         (with("jwks_uri", "http://issuer.example/jwks"), "must be an https URL"),
         (with("jwks_uri", "file:///etc/passwd"), "must be an https URL"),

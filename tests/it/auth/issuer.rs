@@ -23,7 +23,7 @@ pub enum Says {
     Silence,
 }
 
-/// The answers, and the numbers of requests.
+/// The issuer's answers, and the number of requests for the keys and for the discovery document.
 struct State {
     keys: Mutex<Says>,
     document: Mutex<Value>,
@@ -33,9 +33,9 @@ struct State {
 
 pub struct Issuer {
     state: Arc<State>,
-    /// The URL of the keys.
+    /// URL of the JWKS.
     pub url: String,
-    /// The issuer's name. Its discovery document names [`Issuer::url`].
+    /// Issuer URL, as in the claim `iss`. The discovery document of this issuer contains the URL of the JWKS.
     pub name: String,
 }
 

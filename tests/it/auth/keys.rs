@@ -109,7 +109,7 @@ fn a_secret_verifies_tokens_with_any_key_id_beside_a_key_set() {
         accept(&verifier, &secret.sign_with_header(&header, &claims()));
         let other = Signer::from_secret(b"another secret of 32 bytes or more");
         refuse(&verifier, &other.sign_with_header(&header, &claims()));
-        // A key id never turns a public key into a secret.
+        // A public key is never used as an HS256 secret, whatever the key id is.
         for form in ec.public_forms() {
             refuse(
                 &verifier,
@@ -236,7 +236,7 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
             accept(&verifier(&keys).unwrap(), &good.sign_with_kid(&claims()));
         }
     }
-    // A key for encryption is no problem, but it does not verify tokens.
+    // An encryption key is ignored, because it cannot verify tokens.
     let encrypts = change(&rsa, "use", "enc");
     assert!(
         verifier(std::slice::from_ref(&encrypts))
@@ -290,7 +290,7 @@ fn numbers_may_have_any_number_of_leading_zeros() {
     jwk["n"] = with_zero(&jwk["n"]).into();
     jwk["e"] = with_zero(&jwk["e"]).into();
     accept(&verifier(&[jwk]).unwrap(), &rsa.sign(&claims()));
-    // A coordinate that begins with a zero byte, in both of its spellings. One key in 256 has such a coordinate.
+    // A coordinate that begins with a zero byte is accepted with and without that byte. One key in 256 has one.
     let short = (0..100_000)
         .map(|_| Signer::ec())
         .find(|signer| decode(&signer.jwk()["x"])[0] == 0)
@@ -320,7 +320,7 @@ fn a_file_that_is_no_key_set_is_refused_at_start() {
         ("[]", "not a JWKS"),
         (r#"{"keys": {}}"#, "not a JWKS"),
         (r#"{"keys": null}"#, "no list \"keys\""),
-        // Firebase publishes certificates in this form at a similar URL.
+        // Firebase publishes certificates in this form, at a URL that resembles the URL of its JWKS.
         (
             r#"{"f2e82732b971a135": "-----BEGIN CERTIFICATE-----"}"#,
             "no list \"keys\"",

@@ -1,5 +1,5 @@
-//! Tokens of identity providers, as docs/authentication.md shows them. Each is accepted with the settings of its block,
-//! and refused if one setting is changed.
+//! Tokens of identity providers, as docs/authentication.md shows them. Each token is accepted with the settings that
+//! the page shows for its provider, and refused if one setting is changed.
 
 use runyard::{
     config::{Auth, Config},
@@ -14,7 +14,7 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// The providers, each with the members of their JWKs beside the public key, and with other keys of the same JWKS.
+/// The providers. Each has its heading, the members of its JWKs besides the public key, and other keys of its JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -54,7 +54,7 @@ fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     ]
 }
 
-/// A block of the page: the settings, and the header and the claims of a token.
+/// A provider on the page: the settings, and the header and the claims of a token.
 struct Block {
     settings: Auth,
     header: Value,
@@ -69,7 +69,7 @@ fn code<'p>(heading: &str, language: &str) -> Option<&'p str> {
     code.split("```").next()
 }
 
-/// Reads a block, and moves the times of its token to the time of the tests.
+/// Reads a provider from the page, and shifts the times of its token to the time of the tests.
 fn block(heading: &str) -> Block {
     let code = |language| code(heading, language).unwrap_or_else(|| panic!("no {language} for {heading}"));
     let mut parts = Deserializer::from_str(code("json")).into_iter::<Value>();
@@ -87,7 +87,7 @@ fn block(heading: &str) -> Block {
     }
 }
 
-/// Replaces the URL from which the keys are loaded by a file with these keys.
+/// Creates a verifier that loads these keys from a file instead of the provider's URL.
 fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     let file = jwks(keys);
     let settings = Auth {
@@ -100,7 +100,7 @@ fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap()
 }
 
-/// The settings with one change each.
+/// Returns variants of the settings. Each has a description and one wrong setting.
 fn wrong_settings(settings: &Auth) -> Vec<(&'static str, Auth)> {
     let other = || Some("other".to_owned());
     let mut wrong = vec![(
@@ -208,7 +208,7 @@ fn every_provider_of_the_page_is_tested_and_every_block_is_valid() {
     assert_eq!(documented, tested);
     for heading in documented {
         let settings = block(heading).settings;
-        // The settings are accepted as they are written, so their URLs are permitted.
+        // The settings are accepted exactly as on the page, so their URLs are permitted.
         Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap();
         let link = heading.to_lowercase().replace(' ', "-").replace(',', "");
         assert!(PAGE.contains(&format!("[{heading}](#{link})")), "no link to {heading}");

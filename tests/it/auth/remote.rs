@@ -66,25 +66,25 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
     let issuer = Issuer::start(&[known.jwk()]).await;
     let verifier = verifier(&issuer);
     let tokens = [token(&known), token(&unknown)];
-    // Concurrent tokens share a fetch.
+    // Concurrent authentications share a fetch.
     for (seconds, fetches) in [(0, 1), (1, 2)] {
         let outcomes = join_all((0..200).map(|number| gets_in(&verifier, &tokens[number % 2], seconds))).await;
         assert_eq!(outcomes.iter().filter(|outcome| **outcome).count(), 100);
         assert_eq!(issuer.asked(), fetches);
     }
-    // Of the others, three in a row cause a fetch, and then one every five seconds.
+    // After that, tokens with an unknown key id cause three fetches at once, and then one fetch every five seconds.
     for (seconds, fetches) in [(60, 5), (61, 5), (64, 5), (65, 6), (69, 6), (70, 7), (74, 7)] {
         for _ in 0..50 {
             assert!(!gets_in(&verifier, &tokens[1], seconds).await);
         }
         assert_eq!(issuer.asked(), fetches, "after {seconds} seconds");
     }
-    // Even then, a new key is accepted within five seconds.
+    // Even at this rate, a new key is accepted within five seconds.
     issuer.say(Says::Keys(vec![known.jwk(), new.jwk()]));
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // These tokens are invalid whatever the keys are, so they cause no fetch.
+    // No key can make these tokens valid, so they cause no fetch.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),
@@ -219,7 +219,7 @@ async fn an_inspection_names_the_cause_of_a_failure_and_the_unusable_keys() {
     assert!(why.contains("refused"), "{why}");
 }
 
-/// The error of a verifier with these settings.
+/// Creates a verifier with these settings, and returns its error.
 fn refusal(auth: &Auth) -> Option<String> {
     Verifier::new(auth, None).err().map(|error| error.message().to_owned())
 }

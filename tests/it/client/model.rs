@@ -47,8 +47,8 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups the lines of a text into turns. A turn ends with a tool call, with the step `fail`, or with the text. Lines
-/// that are not steps are skipped.
+/// Groups the lines of a text into turns. A turn ends after a tool call, after the step `fail`, or at the end of the
+/// text. Lines that are not steps are skipped.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

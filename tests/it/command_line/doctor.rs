@@ -267,7 +267,7 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
     let (checks, code) = auth(&issuer_url).await;
     let (found, message) = verdict(&checks, "identity provider");
     assert!(
-        found == "bad" && code == Some(1) && message.contains("exactly equal"),
+        found == "bad" && code == Some(1) && message.contains("exactly that issuer"),
         "{message}"
     );
     // Without an identity provider there is nothing to check.

@@ -12,7 +12,7 @@ fn lines(output: &Output) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Tests a model of a configuration whose default provider is this server.
+/// Runs `runyard models test` with these arguments. The default provider is the server at `base_url`.
 fn tested(folder: &Path, base_url: &str, arguments: &[&str]) -> Output {
     let arguments = [&["models", "test"][..], arguments].concat();
     runyard(folder, &arguments, &[("RUNYARD_OPENAI_BASE_URL", base_url)])

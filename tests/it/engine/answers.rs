@@ -83,7 +83,7 @@ async fn an_answer_that_breaks_off_is_requested_again_with_a_notice() {
             "leave message \"Whole.\" + usage 10/5"
         ]
     );
-    // The second request does not contain the first half.
+    // The second request does not contain the partial answer.
     assert_eq!(played.last_sent(), [user("Do it.")]);
     let stored = played.log.stored.lock().unwrap().clone();
     assert!(stored[0].partial && !stored[1].partial);

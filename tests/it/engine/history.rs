@@ -70,7 +70,7 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// The provider rejects the conversation as too long, and may name its window.
+/// A failure because the conversation is too long. The provider may name its context window.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),

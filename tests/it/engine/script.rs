@@ -70,7 +70,7 @@ pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
     }
 }
 
-/// An answer that carries this value of the provider.
+/// Returns the answer with this data of the provider.
 pub fn carrying(message: ChatMessage, value: Value) -> ChatMessage {
     let ChatMessage::Assistant { text, tool_calls, .. } = message else {
         panic!("only an answer carries a value: {message:?}")

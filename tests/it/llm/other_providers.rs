@@ -1,5 +1,5 @@
-//! Anthropic, Gemini and OpenAI Responses: the requests, and what follows from refusals. The table of shapes
-//! (`shapes.rs`) tests the answers.
+//! Tests the requests to Anthropic, Gemini and OpenAI Responses, and the handling of their errors. `shapes.rs` tests
+//! the parsing of their answers.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn refusal(words: &str) -> Turn {
     Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
 }
 
-/// Reasoning with a signature, as each provider wants it back with its call.
+/// Signed reasoning with a tool call, as each provider expects it in the next request.
 fn signed(kind: ProviderKind) -> Value {
     match kind {
         ProviderKind::Anthropic => json!([
@@ -64,7 +64,7 @@ fn signed(kind: ProviderKind) -> Value {
     }
 }
 
-/// Returns a conversation with a call and its result.
+/// Returns a conversation with a tool call and its result.
 fn conversation(model: &str, carried: Option<Carried>) -> ModelRequest {
     let call = ToolRequest {
         id: "call_1".to_owned(),

@@ -1,5 +1,6 @@
-//! The table of stream shapes: answers of model providers as their documentation and bug reports show them, played over
-//! real sockets to the real adapters. `shapes/README.md` describes the format, and `shapes/*.toml` has the shapes.
+//! Tests the parsing of the answers of model providers. A shape is an answer that a provider's documentation or a bug
+//! report shows. It is played over a real socket to the real adapter. `shapes/README.md` describes the format of the
+//! shapes, which are in `shapes/*.toml`.
 
 mod play;
 mod table;
@@ -26,7 +27,7 @@ use self::{
 };
 use super::{Reply, ask, bash_tool, question};
 
-/// The files, each with its content.
+/// The files of shapes, each with its name and its content.
 const FILES: &[(&str, &str)] = &[
     ("openai", include_str!("shapes/openai.toml")),
     ("imitators", include_str!("shapes/imitators.toml")),
@@ -90,7 +91,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Plays all shapes of a file, and lists those that were not understood.
+/// Plays all shapes of a file, and fails with a list of those that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -167,7 +168,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the next response. The last one repeats.
+/// Takes the next response. The last response is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {
@@ -201,7 +202,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
-        // A shape that never succeeds is repeated for this time.
+        // A shape that never succeeds is retried only for a short time.
         total: if is_hopeless {
             Duration::from_millis(100)
         } else {
@@ -231,7 +232,7 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     messages.extend(results);
 }
 
-/// Compares what was seen in a turn with the expectations.
+/// Compares the reply and the requests of a turn with the expectations.
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
@@ -421,7 +422,7 @@ fn differences(before: &Received, after: &Received) -> Vec<String> {
     wrong
 }
 
-/// Returns a value without cache markers, which move from request to request.
+/// Returns a value without cache markers, because their position changes from request to request.
 fn unmarked(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -43,7 +43,7 @@ fn adapter(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_secs(15))
 }
 
-/// An adapter that gives up soon.
+/// An adapter that retries for a short time only.
 fn impatient(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_millis(50))
 }

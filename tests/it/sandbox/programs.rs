@@ -1,4 +1,4 @@
-//! Common programs work in the sandbox without set-up. The model is told which programs are available.
+//! Common programs work in the sandbox without set-up. The model receives the list of available programs.
 //!
 //! A program that the host lacks cannot be tested. `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`,
 //! which turns a missing program into a failure. Without this variable, the test prints on standard error that it was

@@ -1,4 +1,5 @@
-//! Answers that break off are requested again, and values that providers want back are stored with their messages.
+//! The model is called again if its answer breaks off. Data that a provider needs in later requests is stored with the
+//! message.
 
 use runyard::{
     accounts::Scope,
@@ -21,7 +22,7 @@ async fn messages_of(caller: &Caller, run: &Value) -> Vec<Value> {
     caller.get(&path).await.ok()["messages"].as_array().unwrap().clone()
 }
 
-/// The roles and texts of the messages of a request.
+/// Returns the role and the text of each message of a request, except system messages.
 fn conversation(request: &runyard_upstream::Received) -> Vec<(&str, &str)> {
     let messages = request.messages().iter();
     let messages = messages.map(|message| {
@@ -54,7 +55,7 @@ async fn an_answer_that_breaks_off_is_kept_and_requested_again() {
             let events = caller.events(&run, 0).await;
             let notice = events.iter().find(|event| event.event == "notice").unwrap();
             assert_eq!(notice.data["notice"]["kind"], "provider_retried");
-            // Both calls are charged, and the model no longer sees the first half.
+            // Both calls are charged, and the next request does not contain the partial answer.
             assert_eq!(caller.ended(&run).await["usage"]["steps"], 2);
             let body = json!({"prompt": "y", "thread_id": run["thread_id"]});
             let next = caller.post("/agent/start", body).await.ok();
@@ -113,7 +114,7 @@ async fn the_value_that_a_provider_wants_back_is_stored_and_never_shown() {
             let id = |value: &Value| -> Uuid { value.as_str().unwrap().parse().unwrap() };
             let (account_id, thread_id) = (id(&account_id), id(&run["thread_id"]));
             let run_id = id(&run["agent_run_id"]);
-            // A value with characters that the JSON of PostgreSQL cannot store.
+            // PostgreSQL's JSON types cannot store the NUL character in this value.
             let value = json!({"signature": "SIGNED", "text": "a\u{0}b", "number": 1e30});
             let carried = Carried {
                 provider: "default".to_owned(),

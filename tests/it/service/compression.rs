@@ -1,5 +1,5 @@
-//! gRPC messages may be compressed with gzip or zstd, in requests and in responses. Only large messages are worth it,
-//! and file contents usually are already compressed.
+//! gRPC messages may be compressed with gzip or zstd, in requests and in responses. Small messages and file contents
+//! are not compressed, because the result would hardly be smaller.
 
 use bytes::Bytes;
 use prost::Message;
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, on_every_database, on_every_datab
 
 const ENCODINGS: [(&str, Encoding); 2] = [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd)];
 
-/// Sends a frame over gRPC; returns the encoding of the answer, and its first message with its flag.
+/// Sends a frame over gRPC. Returns the response's `grpc-encoding`, and the first message with its compressed flag.
 async fn call(
     caller: &Caller,
     method: &str,

@@ -1,5 +1,5 @@
 //! The Connect protocol on the real service: a whole run, heartbeats, deadlines, credentials and limits. Every refusal
-//! has the error of the protocol, also if a layer in front of the services refuses.
+//! is a Connect error, even if it comes from a layer in front of the services.
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{StreamExt, future::join_all};
@@ -72,7 +72,7 @@ async fn a_run_over_connect() {
             let last = events.last().unwrap();
             assert_eq!(last["status"]["status"], "RUN_STATUS_COMPLETED", "{last}");
 
-            // A reader resumes after its cursor.
+            // The stream resumes after the cursor.
             let cursor = json!({"agentRunId": started["agentRunId"], "afterSequence": "2"});
             let (rest, _) = messages(stream(&caller, "RunService/StreamRun", &cursor)).await;
             assert_eq!(rest, events[2..]);
@@ -87,7 +87,7 @@ async fn a_run_over_connect() {
             let (events, end) = messages(stream(&caller, "RunService/StreamRun", &beyond)).await;
             assert!(events.is_empty());
             assert_eq!(end["error"]["details"][0]["debug"]["reason"], "CURSOR_BEYOND_END");
-            // The paths of the HTTP API keep their own form of errors.
+            // The HTTP API still returns its own errors.
             caller
                 .post("/agent/start", json!({"nope": 1}))
                 .await
@@ -256,7 +256,7 @@ async fn an_idle_stream_sends_heartbeats() {
     .await;
 }
 
-/// Takes the first complete envelope.
+/// Removes the first envelope and returns its message; `None` if the envelope is not complete.
 fn first(received: &mut BytesMut) -> Option<Bytes> {
     let length = u32::from_be_bytes(received.get(1..5)?.try_into().unwrap()) as usize;
     (received.len() >= 5 + length).then(|| {
@@ -265,7 +265,7 @@ fn first(received: &mut BytesMut) -> Option<Bytes> {
     })
 }
 
-/// `buf curl` asks the reflection service for the messages of a method, on a binary stream in both directions.
+/// `buf curl` gets the descriptors of a method from the reflection service, over a binary bidirectional stream.
 #[tokio::test]
 async fn health_and_reflection_need_no_token() {
     #[derive(Clone, PartialEq, prost::Message)]

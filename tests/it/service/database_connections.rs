@@ -1,4 +1,4 @@
-//! A small pool of database connections: work waits for a connection, and always gets one.
+//! Runs and streams share a small pool of database connections. Each of them waits for a connection and gets one.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

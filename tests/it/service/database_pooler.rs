@@ -26,7 +26,7 @@ use url::Url;
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, databases, with_name};
 
-/// The start-up options that a pooler drops with this setting. Without it, the pooler refuses them.
+/// PgBouncer setting that ignores start-up options. Without this setting, PgBouncer refuses clients that send them.
 const DROPPED: &str = "ignore_startup_parameters = extra_float_digits,options\n";
 
 /// A running PgBouncer in front of the PostgreSQL server of the tests.
@@ -153,7 +153,7 @@ fn value(sql: &str) -> Statement {
     Statement::from_string(DbBackend::Postgres, sql)
 }
 
-/// A client of the pooler that names its statements.
+/// A client of the pooler that uses named prepared statements.
 async fn naming_client(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1);
@@ -180,7 +180,7 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
         };
         let mut server = bouncer.server().await;
         work(&server).await;
-        // The settings apply to a read and to a unit of work.
+        // The server's connection settings apply to reads and to transactions.
         let setting = "SELECT current_setting('lock_timeout') || ' ' || current_setting('plan_cache_mode')";
         let db = &server.app().db;
         let tx = db.begin("test").await.unwrap();
@@ -206,14 +206,14 @@ async fn statements_that_other_clients_of_a_pooler_named_do_no_harm() {
     };
     let mut server = bouncer.server().await;
     let url = server.config.database_url.clone().unwrap();
-    // Control: two clients that name their statements disturb each other, because they share a server connection.
+    // Control: two clients with named prepared statements collide, because they share a server connection.
     let one = naming_client(url.expose_secret()).await;
     one.query_one_raw(value("SELECT 1")).await.unwrap();
     let other = naming_client(url.expose_secret()).await;
     let collision = other.query_one_raw(value("SELECT 2")).await.unwrap_err();
     assert!(collision.to_string().contains("already exists"), "{collision}");
     work(&server).await;
-    // The migrations use named statements, too.
+    // The migrations use named prepared statements, too.
     Db::open(&server.config).await.unwrap();
     server.stop().await;
 }
@@ -269,7 +269,7 @@ async fn a_failed_start_reports_the_error_of_the_pooler() {
         message.contains("no_such_database") && message.contains("createdb"),
         "{message}"
     );
-    // The parameter of the URL says that there is a pooler. Here it is true; a direct connection works with it, too.
+    // `pgbouncer=true` declares a pooler. It works with the pooler, and also with a direct connection.
     for url in [bouncer.url("postgres"), bouncer.server.clone()] {
         Db::open(&config(&format!("{url}?pgbouncer=true"))).await.unwrap();
     }

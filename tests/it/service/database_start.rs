@@ -149,7 +149,7 @@ fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     [[kind].as_slice(), &length, content].concat()
 }
 
-/// Reads a message of a client without its kind.
+/// Reads the length and the content of a client's message. The kind, if any, has already been read.
 async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     let length = client.read_u32().await.unwrap();
     let mut content = vec![0; usize::try_from(length).unwrap() - 4];
@@ -157,10 +157,10 @@ async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     content
 }
 
-/// A server of an old version, which answers one client that asks for its version.
+/// A PostgreSQL server of an old version. It serves one client, which queries the version.
 async fn old_server(listener: TcpListener) {
     let (mut client, _) = listener.accept().await.unwrap();
-    // The client requests TLS and then starts.
+    // The client requests TLS. After the refusal, it sends its start-up message.
     read_message(&mut client).await;
     client.write_all(b"N").await.unwrap();
     read_message(&mut client).await;
@@ -176,7 +176,7 @@ async fn old_server(listener: TcpListener) {
         ("version", "14.11"),
         ("plan_cache_mode", "force_generic_plan"),
     ] {
-        // A column of no table, of the type text.
+        // A text column that belongs to no table.
         columns.extend([name.as_bytes(), &[0; 7], &25_u32.to_be_bytes(), &[255; 6], &[0; 2]].concat());
         row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
         row.extend(value.as_bytes());
@@ -188,7 +188,7 @@ async fn old_server(listener: TcpListener) {
         ready,
     ];
     client.write_all(&answer.concat()).await.unwrap();
-    // The client ends the connection.
+    // Wait until the client ends the connection.
     drop(client.read_u8().await);
 }
 

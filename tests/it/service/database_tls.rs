@@ -1,5 +1,5 @@
-//! PostgreSQL over TLS. The server accepts only TLS; its certificate is that of the TLS tests of the client. The key in
-//! `tls/` is used only in these tests. The private key of its authority was deleted.
+//! PostgreSQL over TLS. The server accepts only TLS, and has the certificate of the client's TLS tests. The client key
+//! in `tls/` is used only in these tests. The private key of its CA was deleted.
 
 use std::{
     path::Path,
@@ -16,9 +16,9 @@ use url::Url;
 use crate::test_server::{Database, TestServer, databases};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// The authority of the server's certificate.
+/// CA certificate for the server's certificate.
 const AUTHORITY: &str = "tests/it/client/tls/authority.pem";
-/// Another authority, which signed the client's certificate.
+/// CA certificate for the client's certificate.
 const CLIENTS: &str = "tests/it/service/tls/clients.pem";
 
 /// A PostgreSQL server that accepts only TLS.
@@ -51,7 +51,7 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// The URL with another host and with parameters. In parameters, paths begin at the root of this repository.
+    /// Returns the URL with another host and with parameters. Paths in parameters are relative to the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

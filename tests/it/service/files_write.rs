@@ -276,8 +276,8 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
     .await;
 }
 
-/// A command can create a file whose name is not UTF-8. A list spells such bytes percent-encoded. A client may also send
-/// the bytes themselves in a query.
+/// A command can create a file whose name is not UTF-8. Lists percent-encode the invalid bytes. In a query, a client
+/// may send either the listed path or the bytes of the name.
 #[tokio::test]
 async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
     let command =
@@ -306,7 +306,7 @@ async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
                 let answer = content(&caller, &files, &encoded(path)).await;
                 assert_eq!((answer.status, answer.text.as_str()), (200, expected), "{path}");
             }
-            // The bytes of the name in the query.
+            // Here, the query decodes to the bytes of the name.
             assert_eq!(content(&caller, &files, "caf%E9.txt").await.text, "one");
             assert_eq!(content(&caller, &files, "d%ff/100%25").await.text, "two");
             let below = caller.get(&format!("{files}?path=d%FF")).await.ok();

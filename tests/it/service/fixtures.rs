@@ -79,7 +79,7 @@ impl Belongings {
         id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))
     }
 
-    /// A request about these objects that the method accepts.
+    /// Builds a valid request for the method, with the ids of these objects.
     pub fn request(&self, method: &MethodDescriptor) -> Value {
         let id = |field: &str| json!(self.id(field));
         let version = || json!({"agent_id": id("agent_id"), "version_id": id("version_id")});

@@ -339,8 +339,8 @@ fn descriptors() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// A small message that would expand to a gibibyte is refused. gRPC and Connect stop at the maximum size of a message;
-/// HTTP accepts no compressed messages.
+/// A small message that would expand to a gibibyte is refused. gRPC and Connect stop decompressing at the maximum
+/// message size; HTTP accepts no compressed messages.
 #[tokio::test]
 async fn h07_a_compression_bomb_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -162,7 +162,7 @@ async fn a_refusal_message_is_readable_without_decoding() {
     .await;
 }
 
-/// connect-go refuses a response of another content type and does not read its status.
+/// connect-go refuses a response with another content type, and does not read the response's status.
 #[tokio::test]
 async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
     on_every_database(
@@ -175,7 +175,12 @@ async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
                     let request = server.http.post(server.url("/runyard.v1.AgentService/ListAgents"));
                     let request = request.bearer_auth(token).header("content-type", kind);
                     let answer = request.header("accept", kind).body(body.clone()).send().await.unwrap();
-                    let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+                    let header = |name: &str| {
+                        answer
+                            .headers()
+                            .get(name)
+                            .map(|value| value.to_str().unwrap().to_owned())
+                    };
                     (header("content-type"), header("grpc-status"))
                 };
                 assert_eq!(call(&caller.token).await, (Some(kind.to_owned()), None));

@@ -12,7 +12,7 @@ use crate::{
     test_server::TEST_TIMEOUT,
 };
 
-/// Tokens for the real clock.
+/// Signs a token that is valid for an hour from now.
 fn token(signer: &Signer, claims: &Value) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut all = json!({"sub": "ann", "iat": now, "exp": now + 3600});
@@ -69,12 +69,12 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // A token that `runyard token` signed needs no public key, and contains the issuer and the client.
+    // A token of `runyard token` is verified without a public key. It contains the issuer and the client.
     assert_eq!(status(&program, &program.token).await, StatusCode::OK);
     issuer.say(Says::Keys(vec![old.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&old, &claims)).await;
     assert!(refusals.iter().all(|status| *status == StatusCode::SERVICE_UNAVAILABLE));
-    // The provider rotates its keys right after they were loaded.
+    // The provider rotates its keys right after Runyard has loaded them.
     issuer.say(Says::Keys(vec![old.jwk(), new.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&new, &claims)).await;
     assert!(refusals.iter().all(|status| *status == StatusCode::UNAUTHORIZED));

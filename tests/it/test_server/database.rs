@@ -1,7 +1,7 @@
 //! The databases that tests run on: SQLite, and PostgreSQL when one is configured.
 //!
-//! `RUNYARD_TEST_ONLY_POSTGRES` leaves out SQLite. With `RUNYARD_TEST_POOLER_URL`, servers connect to PostgreSQL through
-//! that connection pooler, and only the tests themselves connect directly.
+//! `RUNYARD_TEST_ONLY_POSTGRES` leaves out SQLite. With `RUNYARD_TEST_POOLER_URL`, servers connect to PostgreSQL
+//! through that connection pooler, and only the tests themselves connect directly.
 
 use url::Url;
 use uuid::Uuid;
@@ -48,9 +48,9 @@ impl Database {
 
 /// A PostgreSQL database that belongs to one test.
 pub struct Made {
-    /// The URL for servers.
+    /// Database URL for the Runyard server under test; goes through the pooler if one is configured.
     pub url: String,
-    /// The URL for the test itself.
+    /// Database URL without the pooler, for the test's own queries.
     pub direct: String,
     server: String,
     name: String,

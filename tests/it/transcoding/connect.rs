@@ -18,7 +18,7 @@ const PROTO: &str = "application/proto";
 const JSON_STREAM: &str = "application/connect+json";
 const PROTO_STREAM: &str = "application/connect+proto";
 
-/// An answer whose body is bytes.
+/// A response, with its body as bytes.
 #[derive(Debug)]
 struct Received {
     status: u16,
@@ -131,7 +131,7 @@ async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
     assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
 }
 
-/// The HTTP API of a service may use another dialect of JSON. Connect clients expect that of protobuf.
+/// The HTTP API of a service may use another dialect of JSON. Connect clients expect the canonical JSON of protobuf.
 #[tokio::test]
 async fn json_is_canonical_for_every_service() {
     let server = TranscoderServer::answering(json!({"readingId": "r1", "binding": "BINDING_LEATHER"})).await;
@@ -197,7 +197,7 @@ async fn an_error_has_its_details() {
     let info = tonic_types::pb::ErrorInfo::decode(value.as_slice()).unwrap();
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("THREAD_BUSY", "runyard"));
 
-    // A stream that fails at once has the same error in its last envelope.
+    // A stream that fails before its first message has the same error in its last envelope.
     let told = client(&server)
         .post("Desk/Follow", JSON_STREAM, enveloped(0, br#"{"readingId": "r"}"#))
         .await;
@@ -230,7 +230,7 @@ async fn invalid_requests_are_refused_in_the_form_of_the_protocol() {
         let told = client(&server).post("Shelves/Nothing", kind, "{}").await;
         assert_eq!(told.refusal(), (501, "unimplemented".to_owned()));
     }
-    // The content type tells streams from unary calls, so a method accepts only its own.
+    // The content type distinguishes streams from unary calls, so a method accepts only the types of its kind.
     for (method, kind) in [
         ("Desk/Follow", JSON),
         ("Desk/Follow", PROTO),
@@ -324,7 +324,7 @@ async fn messages_may_be_compressed_in_both_directions() {
             .await;
         assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
     }
-    // An empty message is not compressed, whatever the header says.
+    // An empty message is not decompressed, even if the header declares a compression.
     let told = with(&server, &[("content-encoding", "gzip")])
         .post("Shelves/GetBook", PROTO, "")
         .await;
@@ -355,7 +355,7 @@ fn turned(sequence: i64, text: &str) -> Value {
     json!({"sequence": sequence.to_string(), "pageTurned": {"number": 1, "text": text}})
 }
 
-/// A server whose stream sends two events, the second of them large, and then this failure.
+/// Starts a server whose stream sends two events, of which the second is large, and then this failure.
 async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static) -> (TranscoderServer, Vec<Value>) {
     let events = vec![turned(1, "short"), turned(2, &"long ".repeat(MIN_BYTES))];
     let pool = library();
@@ -469,7 +469,7 @@ async fn the_messages_of_a_stream_may_be_compressed() {
                 .post("Desk/Follow", kind, enveloped(flags, request))
                 .await;
             let (_, end) = told.envelopes();
-            // tonic reports a message that it cannot read as an internal error; the server corrects this.
+            // tonic reports an unreadable message as an internal error; Runyard's server corrects the code.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
             assert!(
                 known.contains(&end["error"]["code"].as_str().unwrap()),

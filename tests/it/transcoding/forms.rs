@@ -251,7 +251,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Sends a form whose parts are written by hand: headers and content.
+/// Sends a form. Each part is given as the end of its headers, after `form-data; `, and its content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {
@@ -265,7 +265,7 @@ async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::ser
     server.send(request.body(body)).await
 }
 
-/// Each library writes names that are not ASCII in its own way.
+/// Libraries encode names that are not ASCII in different ways.
 #[tokio::test]
 async fn file_names_of_other_libraries_are_understood() {
     let store = Arc::new(Store::default());
@@ -381,7 +381,7 @@ async fn a_form_without_files_may_be_urlencoded() {
         .request("POST", "/reading/start")
         .header("content-type", urlencoded);
     assert_eq!(server.send(request.body(large)).await.status, 413);
-    // Methods that take no forms take no urlencoded forms either.
+    // A method that does not accept multipart forms does not accept urlencoded forms either.
     let request = server.request("PUT", "/reading/r1").header("content-type", urlencoded);
     assert_eq!(server.send(request.body("title=x")).await.status, 415);
     assert!(server.asked().is_empty() && store.is_clean());

@@ -135,7 +135,7 @@ async fn an_unknown_name_gets_a_hint() {
     assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
 }
 
-/// Caches and trackers add parameters to the URLs of any program.
+/// Programs add parameters to any URL, to bypass caches or to track visitors.
 #[tokio::test]
 async fn parameters_that_caches_and_trackers_add_are_ignored() {
     let server = server().await;
@@ -199,7 +199,7 @@ async fn a_body_fills_one_field_or_all() {
         (
             "/books/b1:publish?publisher=x",
             "{}",
-            r#"unknown query parameter \"publisher\""#,
+            r#"unknown query parameter \"publisher\"; send this field in the body"#,
         ),
         (
             "/books/b1:publish",

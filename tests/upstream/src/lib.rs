@@ -1,4 +1,4 @@
-//! A scripted OpenAI-compatible model server on loopback. With raw turns it can also imitate other providers.
+//! A scripted OpenAI-compatible model server on loopback. With raw turns, it can also act as another provider.
 //!
 //! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
 //! requests. The benchmark starts a server with a fixed response. Dropping the handle stops the server and every open
@@ -97,7 +97,8 @@ pub struct Received {
     pub query: String,
     /// The request's headers; their names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The value of the header `x-api-key` or `x-goog-api-key`. Some providers use them instead of `Authorization`.
+    /// The value of the header `x-api-key` or `x-goog-api-key`. Some protocols use these headers instead of
+    /// `Authorization`.
     pub api_key: Option<String>,
     /// The value of the `Authorization` header.
     pub authorization: Option<String>,

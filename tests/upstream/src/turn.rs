@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// The content of a model response, and how it is divided, delayed and broken off.
+/// The content of a model response, and how it is split into deltas, delayed and broken off.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reasoning: Vec<String>,

@@ -1,6 +1,6 @@
 // Line diffs: compares two texts, and parses a unified diff from a tool.
 
-/** A line of a diff. A line of kind "place" is a hunk header or stands for skipped lines. */
+/** A line of a diff. A line of kind "place" is a hunk header or represents skipped lines. */
 export interface DiffLine {
   kind: "same" | "added" | "removed" | "place";
   text: string;

@@ -1,4 +1,4 @@
-// Tells which files of a workspace a run wrote.
+// Finds the files of a workspace that a run wrote.
 import type { FileEntry } from "@runyard/client";
 
 /**

@@ -169,7 +169,7 @@ export function explainFailure(code: string | null, message: string | null): str
     case "MODEL_UNKNOWN":
       return "The model provider does not know this model. Ask your administrator to correct its name, or choose another model.";
     case "MODEL_PROMPT_BLOCKED":
-      return `The model provider blocked the prompt. Rephrase it. ${message ? sentence(message) : ""}`.trim();
+      return `${message ? sentence(message) : "The model provider blocked the prompt."} Rephrase the prompt and try again.`;
     case "MODEL_UNAVAILABLE":
       return "The model could not be reached. Try again in a moment.";
     case "MODEL_STREAM_BROKEN":

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-/// Properties of a provider; `None` for the value of the built-in table.
+/// Properties of a provider. `None` keeps the value of the built-in table.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
@@ -12,21 +12,22 @@ pub struct Capabilities {
     pub system_role: Option<SystemRole>,
     /// If true, consecutive messages of the user are sent as one message.
     pub merges_turns: Option<bool>,
-    /// If true, the model speaks between a tool's result and the next message of the user.
+    /// If true, a user message must not follow a tool result directly, so requests put a short assistant message
+    /// between them.
     pub assistant_after_tool: Option<bool>,
-    /// Spelling of the ids of tool calls that another provider or model made.
+    /// Required format of tool call ids. Ids in another format are converted.
     pub tool_call_ids: Option<CallIds>,
-    /// If true, a tool's result repeats the name of the tool.
+    /// If true, tool results contain the name of the tool.
     pub tool_result_name: Option<bool>,
-    /// Messages with which the provider gets its reasoning back.
+    /// Messages with which the provider's own reasoning is sent back.
     pub returns_reasoning: Option<ReasoningReturn>,
     /// Where reasoning can occur within the text.
     pub think_tags: Option<ThinkTags>,
-    /// Spelling of the reasoning effort.
+    /// Form of the reasoning effort in requests.
     pub reasoning_effort: Option<EffortStyle>,
-    /// If true, requests mark the parts that the provider should cache.
+    /// If true, requests contain markers (`cache_control`) that tell the provider what to cache.
     pub cache_markers: Option<bool>,
-    /// If false, tools are declared to Gemini in the words of OpenAPI (`parameters`) instead of JSON Schema.
+    /// If false, requests to Gemini declare tools with OpenAPI schemas (`parameters`) instead of JSON Schema.
     pub json_schema: Option<bool>,
     /// Header with the API key, instead of the header of the protocol.
     pub key_header: Option<KeyHeader>,
@@ -40,33 +41,33 @@ pub enum SystemRole {
     System,
     /// A message with the role `developer`.
     Developer,
-    /// The beginning of the first message of the user.
+    /// No role: the system prompt is put at the beginning of the first user message.
     User,
 }
 
-/// Spelling of the ids of tool calls.
+/// Format of tool call ids.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum CallIds {
     /// Any id of up to 40 characters.
     Any,
-    /// Nine letters and digits, also for ids that the provider made.
+    /// Nine letters and digits. Even the provider's own ids are converted if they have another format.
     Mistral,
     /// `functions.NAME:NUMBER`.
     Kimi,
 }
 
-/// Messages with which a provider gets its reasoning back.
+/// Messages with which a provider's own reasoning is sent back.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningReturn {
-    /// None.
+    /// No messages: reasoning is never sent back.
     Never,
-    /// Messages with tool calls.
+    /// Only messages with tool calls.
     ToolCalls,
     /// All messages.
     Always,
-    /// All messages. Messages with tool calls of other providers get a substitute.
+    /// All messages. If a message with tool calls came from another provider, placeholder reasoning is sent with it.
     Required,
 }
 
@@ -78,11 +79,11 @@ pub enum ThinkTags {
     None,
     /// Between tags at the beginning of the answer.
     Tagged,
-    /// From the beginning to the closing tag. The opening tag is part of the prompt.
+    /// From the beginning of the answer to the closing tag. The opening tag is part of the prompt.
     Open,
 }
 
-/// Spelling of the reasoning effort in a chat completions request.
+/// Form of the reasoning effort in a chat completions request.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum EffortStyle {

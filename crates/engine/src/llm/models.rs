@@ -25,7 +25,7 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
-    /// Counter of the skipped pieces of each provider.
+    /// Counters of [`Models::skipped_pieces`], by provider.
     skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
@@ -116,7 +116,7 @@ impl Models {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }
 
-    /// Number of pieces of answers that were not understood, and were skipped or repaired, by provider.
+    /// Number of answer parts that could not be parsed and were skipped or repaired, by provider.
     pub fn skipped_pieces(&self) -> impl Iterator<Item = (&str, u64)> {
         self.skipped
             .iter()

@@ -1,10 +1,10 @@
 //! Real model providers, called over HTTP.
 //!
 //! `llm/models.rs` creates one `Upstream` for each configured provider. A `Protocol` writes the requests and reads the
-//! answers; `upstream/profile.rs` lists in which details the providers of one protocol differ. Invariant: a reader never
-//! receives the same text twice. If an attempt fails before the first token, the call is retried with a notice
-//! (`upstream/retry.rs`). A failure after the first token ends the stream with `Broken`. Secrets are removed from every
-//! text of the provider that an error quotes.
+//! answers; `upstream/profile.rs` lists in which details the providers of one protocol differ. Invariant: the stream
+//! never contains the same text twice. If an attempt fails before the first token, the call is retried with a notice
+//! (`upstream/retry.rs`). A failure after the first token ends the stream with `Broken`. Before an error quotes a
+//! provider, secrets are removed from the quoted text.
 
 mod adapt;
 mod anthropic;
@@ -56,16 +56,16 @@ use crate::{
 pub use retry::Retries;
 pub use timeouts::Timeouts;
 
-/// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
+/// Maximum number of bytes of text per token. It converts the token limit of an answer to a size limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
 /// Lower bound of the size limit of an answer, in bytes.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Maximum number of times that a request is sent again in another form.
+/// Maximum number of times that a rejected request is changed (see `adapt.rs`) and sent again.
 const MAX_LESSONS: u32 = 6;
 
-/// Maximum number of retries after answers that broke in the middle of a tool call.
+/// Maximum number of retries after answers that broke off in the middle of a tool call.
 const MAX_BROKEN: u32 = 2;
 
 /// A model provider.
@@ -81,7 +81,7 @@ struct Inner {
     timeouts: Timeouts,
     retries: Retries,
     scrubber: Scrubber,
-    /// Properties of each model, as far as they have been learned.
+    /// Properties of models, including those learned from refusals, by model name.
     learned: Mutex<HashMap<String, Overlay>>,
     skipped: Arc<AtomicU64>,
 }
@@ -125,13 +125,13 @@ impl Upstream {
         })
     }
 
-    /// Counter of the pieces of all answers that were not understood, and were skipped or repaired.
+    /// Number of answer parts that could not be parsed and were skipped or repaired.
     pub fn skipped_pieces(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.inner.skipped)
     }
 }
 
-/// Returns the protocol of a kind of providers.
+/// Returns the protocol implementation of a provider kind.
 fn protocol(kind: ProviderKind) -> Box<dyn Protocol> {
     match kind {
         ProviderKind::OpenAi => Box::new(chat::Chat),
@@ -231,8 +231,8 @@ impl Asking {
         }
     }
 
-    /// Handles a failure before the first token: schedules another attempt, or ends the stream. Returns a notice or the
-    /// error; `None` if the request is sent again at once in another form.
+    /// Handles a failure before the first token: schedules another attempt or ends the stream. Returns the retry notice
+    /// or the final error. Returns `None` if a changed request is sent at once.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)
@@ -283,7 +283,8 @@ impl Asking {
 }
 
 impl Inner {
-    /// Returns the properties of a model: from the table, the configuration and what has been learned.
+    /// Returns the properties of a model from the built-in table, the configuration and the provider's earlier
+    /// refusals.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
@@ -297,14 +298,14 @@ impl Inner {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from a refusal. Returns whether another form of the request may succeed.
+    /// Learns properties of the model from a refusal. Returns whether the request, changed accordingly, may succeed.
     fn learn(&self, model: &str, words: &str) -> bool {
         let overlay = self.overlay(model);
         let profile = Profile::new(&self.name, model, overlay);
         let Some(learned) = adapt::lesson(words, overlay, &profile, model) else {
             return false;
         };
-        tracing::info!(provider = %self.name, "the provider refused the form of a request; it is sent again in another form");
+        tracing::info!(provider = %self.name, "the provider rejected the request's format; sending an adapted request");
         self.learned().insert(model.to_owned(), learned);
         true
     }
@@ -331,8 +332,8 @@ impl Inner {
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Adds facts that the provider tells on request: its models to the error of an unknown model, and the size of the
-    /// window to the error of a conversation that is too long.
+    /// Requests details from the provider and adds them to the error: the available models if the model is unknown, or
+    /// the window size if the conversation is too long.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
         let profile = Profile::new(&self.name, model, self.overlay(model));
         let catalog = Catalog {
@@ -354,7 +355,7 @@ impl Inner {
     }
 }
 
-/// Maximum size of text and reasoning in bytes. The answer is cut at this size even if the provider ignores the token
+/// Returns the maximum size of text and reasoning in bytes. It limits the answer even if the provider ignores the token
 /// limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)

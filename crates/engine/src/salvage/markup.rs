@@ -1,15 +1,15 @@
-//! Reads tool calls in the markup that open models are trained on, as it appears in the text if a server does not parse it.
+//! Reads tool calls in the markup of open-weight models. The markup appears in the text if a server does not parse it.
 //!
-//! The forms are: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama), `<invoke>`
-//! (MiniMax), `<arg_key>` (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: the whole text
-//! consists of calls, or it is no call.
+//! The forms are: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama),
+//! `<invoke>` (MiniMax), `<arg_key>` (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: calls
+//! are returned only if the whole text consists of calls.
 
 use serde_json::{Map, Value};
 
 use super::MAX_SALVAGED;
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Beginnings of a call in markup. Only these occur at the beginning of a line.
+/// Openings of calls in markup. A call is recognized only if its line starts with one of them.
 pub(crate) const OPENINGS: &[&str] = &[
     "<tool_call>",
     "<function=",
@@ -21,7 +21,7 @@ pub(crate) const OPENINGS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Tags around calls, which mean nothing by themselves.
+/// Tags around calls; they are ignored.
 const WRAPPERS: &[&str] = &[
     "<tool_call>",
     "</tool_call>",
@@ -67,7 +67,7 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
 /// Arguments of a call.
 enum Arguments<'t> {
     Json(Map<String, Value>),
-    /// Names and values as text.
+    /// Pairs of names and values, both as text.
     Texts(Vec<(&'t str, &'t str)>),
 }
 
@@ -98,7 +98,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Reads the forms that begin with a bare name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
+/// Reads the formats that begin with the tool's name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -133,7 +133,7 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
             after.strip_prefix("</function>").unwrap_or(after),
         ));
     }
-    // Some answers leave out the last tags.
+    // Some answers omit the last closing tags.
     let (body, after) = rest
         .split_once("</function>")
         .or_else(|| rest.split_once("</tool_call>"))
@@ -145,7 +145,7 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
     ))
 }
 
-/// Reads the JSON object at the beginning of a text. Returns it and its length.
+/// Reads the JSON object at the beginning of a text. Returns the object and its length in bytes.
 fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;
@@ -158,7 +158,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     let mut rest = body.trim();
     while !rest.is_empty() {
         let (name, after) = rest.strip_prefix(open)?.split_once('>')?;
-        // A missing closing tag ends with the next parameter.
+        // If the closing tag is missing, the value ends at the next parameter.
         let end = after.find(close).or_else(|| after.find(open)).unwrap_or(after.len());
         let value = &after[..end];
         let value = value.strip_prefix('\n').unwrap_or(value);
@@ -168,7 +168,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     Some(texts)
 }
 
-/// Gives each text the type that the tool's schema has for it.
+/// Converts each text to the type in the tool's schema.
 fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
     let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
     texts

@@ -1,7 +1,8 @@
-//! Asks the model again after an answer that broke off, was empty or had no room for text.
+//! Calls the model again after an answer that broke off, was empty or reached its length limit before any text.
 //!
-//! Each of these is visible: the text so far is recorded as partial, or a notice explains the next call. The partial text
-//! is not part of the conversation, so a run that another worker resumes also asks again.
+//! If an answer broke off, its text is recorded as partial. The partial text is not part of the conversation, so a
+//! worker that resumes the run calls the model again. A notice explains each repeated call. Exception: after an empty
+//! answer below the length limit, there is no notice, and the model gets a note.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -14,14 +15,14 @@ use crate::{
     record,
 };
 
-/// Maximum number of further calls for one step after its answer broke off.
+/// Maximum number of repeated model calls for one step after an answer broke off.
 const MAX_BROKEN: u32 = 2;
-/// Factor by which the maximum length of an answer grows after an answer that had no room for text.
+/// Factor by which the maximum length of the next answer grows after an answer reached its limit before any text.
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
-    /// Returns whether the model is called again, because the answer broke off and nothing but text and reasoning has
-    /// arrived.
+    /// Returns whether to call the model again: the answer broke off, contained only text or reasoning so far, and the
+    /// step has retries left.
     pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
         matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
             && answer.has_begun()
@@ -29,7 +30,7 @@ impl RunLoop<'_> {
             && self.broken < MAX_BROKEN
     }
 
-    /// Records the part of the answer that arrived, and that the model is called again.
+    /// Records the received part of the answer and a notice that the model is called again.
     pub(super) async fn repeat(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.broken += 1;
         let why = match &answer.ended {
@@ -37,7 +38,7 @@ impl RunLoop<'_> {
             _ => "the connection ended",
         };
         let message = format!(
-            "The model's answer broke off ({why}); calling the model again (repetition {} of {MAX_BROKEN}).",
+            "The model's answer broke off ({why}); calling the model again (retry {} of {MAX_BROKEN}).",
             self.broken
         );
         let mut events: Vec<Recorded> = record::partial_message(answer).into_iter().collect();
@@ -47,9 +48,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and calls. After the first such answer, the model is called once more: with more
-    /// room if the answer reached its length limit, otherwise with a note. After a second one, the run fails. If the
-    /// provider refused to answer, the run fails at once.
+    /// Handles an answer that has neither text nor calls. If the provider refused to answer, the run fails at once.
+    /// After the first empty answer, the model is called again: with a higher token limit if the answer reached its
+    /// length limit, otherwise with a note. The second empty answer of the same kind fails the run.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());
@@ -83,8 +84,8 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Maximum length of a longer answer, up to the rest of the context window. `None` if the window has no room for a
-    /// longer answer.
+    /// Returns a higher token limit for the next answer, bounded by the free space of the context window. `None` if the
+    /// window has no room for a longer answer.
     fn larger(&self) -> Option<u32> {
         let used = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         let room = self.model.context_window.saturating_sub(used);
@@ -100,7 +101,7 @@ impl RunLoop<'_> {
             "The model's answer reached its length limit before any text"
         };
         format!(
-            "{cause}; calling it again with up to {larger} instead of {} tokens.",
+            "{cause}; calling the model again with a limit of {larger} instead of {} tokens.",
             self.model.max_output_tokens
         )
     }

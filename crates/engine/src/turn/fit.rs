@@ -14,10 +14,11 @@ use crate::{
 const COMPACTED_PERCENT: u64 = 75;
 /// Maximum number of times that a conversation is shortened for one answer because the provider rejected it.
 const MAX_REJECTIONS: u32 = 4;
-/// Smallest window in tokens that is used if a provider names it, and smallest conversation that is to blame for a
-/// rejection. The instructions alone do not fit a smaller window.
+/// Minimum in tokens for two values. A smaller window size in a provider's error is ignored, because not even the
+/// instructions would fit. A rejection of a smaller conversation does not lower the limit, because the conversation is
+/// not the cause.
 const MIN_WINDOW: u64 = 1_024;
-/// Share of a window named by the provider that an answer may fill: one of this number of parts.
+/// Divisor for the maximum answer size: an answer may fill this fraction (1/4) of a window that the provider reported.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -31,10 +32,10 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Shortens the conversation after the provider rejected it as too long. A window that the provider names is used
-    /// for the rest of the run. Otherwise the estimate was too low, so the conversation may have two thirds of its
-    /// present size. Returns false if another call would be rejected too. The first rejection is always repeated,
-    /// because the provider may have counted differently.
+    /// Shortens the conversation after the provider rejected it as too long. If the provider reports its window size,
+    /// the rest of the run uses that size. If the conversation should have fit, the token estimate was too low, so the
+    /// limit becomes two thirds of the current estimate. Returns whether to call the model again. After the first
+    /// rejection, the result is always true, because the provider may count differently.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
@@ -48,7 +49,8 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Uses the window that the provider names, if it is smaller than the configured one.
+    /// Sets the window to the size that the provider reported, if that size is smaller than the configured one. Returns
+    /// whether the window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
             return false;

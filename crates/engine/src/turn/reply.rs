@@ -57,7 +57,7 @@ impl RunLoop<'_> {
     }
 
     /// Returns the calls of an answer, with ids that are unique in the run. The calls are native or extracted from the
-    /// text. If calls are ignored, nothing is carried back to the provider, because that could name them.
+    /// text. If calls are ignored, the answer's provider data is dropped, because it may refer to the ignored calls.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -127,7 +127,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the code of a run that this error ended.
+/// Returns the error code of a run that failed with this error.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,

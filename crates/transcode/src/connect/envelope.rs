@@ -1,4 +1,5 @@
-//! Envelopes: the frames of Connect streams. They are those of gRPC, with one more flag for the last message.
+//! Envelopes: the frames of Connect streams. They have the format of gRPC frames, and one more flag, which marks the
+//! last envelope.
 
 use bytes::{Buf, Bytes};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ pub const COMPRESSED: u8 = 0b01;
 /// Flag of the message that ends a response.
 pub const END: u8 = 0b10;
 
-/// Splits the body of a request into its envelope: the flags and the message.
+/// Returns the flags and the message of a request body that is a single envelope.
 ///
 /// # Errors
 /// The body is not exactly one envelope.

@@ -54,7 +54,7 @@ fn describe(codec: &Codec, detail: &Any) -> Value {
     described
 }
 
-/// The name of a code: that of gRPC in lower case. Connect writes `canceled` with one `l`.
+/// The Connect name of a code: the gRPC name in lower case, except `canceled`, which has one `l`.
 fn name(code: Code) -> String {
     match code {
         Code::Cancelled => "canceled".to_owned(),

@@ -7,7 +7,7 @@ use crate::body;
 /// The encoding of the messages of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// protobuf.
+    /// Binary protobuf.
     Proto,
     /// The canonical JSON of protobuf.
     Json,
@@ -25,11 +25,11 @@ pub enum CallKind {
 }
 
 impl CallKind {
-    /// Returns the kind of a call; `None` if the request does not belong to the Connect protocol.
+    /// Returns the kind of a call; `None` if the request is not a Connect call.
     ///
-    /// The content type of a stream is unmistakable. The content types of unary calls are also those of ordinary HTTP
-    /// requests. Such a request is a call if it is a POST to a path of gRPC: two segments, of which the first is a
-    /// service in a package, such as `/greeter.v1.Greeter/SayHello`.
+    /// Only Connect streams have the content type of a stream. Unary calls have the content types of ordinary HTTP
+    /// requests. A request with such a content type is a Connect call if it is a POST to a gRPC path: two segments, of
+    /// which the first is a service in a package, such as `/greeter.v1.Greeter/SayHello`.
     pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let essence = body::essence(headers)?;
         let is = |name: &str| essence.eq_ignore_ascii_case(name);

@@ -122,7 +122,7 @@ fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// Creates the gRPC request of a binary stream. The envelopes of the body stay as they are.
+/// Creates the gRPC request of a binary stream. The envelopes of the body are not changed.
 fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     let encoding = parts.headers.remove(CONTENT_ENCODING);
     let accept = parts.headers.remove(ACCEPT_ENCODING);
@@ -134,10 +134,10 @@ fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     asked
 }
 
-/// Reads the only message of a request in JSON, and writes it into a frame of gRPC.
+/// Reads the single JSON message of a request and writes it into a gRPC frame.
 async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if method.takes_stream {
-        let message = "a stream of requests must be application/connect+proto";
+        let message = "a method with a request stream needs Content-Type: application/connect+proto";
         return Err(Status::unimplemented(message).into());
     }
     let encoding = Encoding::declared(headers, &CONTENT_ENCODING).map_err(unary::unknown_encoding)?;
@@ -146,7 +146,7 @@ async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: 
     let (flags, message) = super::envelope::only(received)?;
     let is_packed = flags & COMPRESSED != 0;
     if is_packed && encoding.is_none() {
-        let message = "the message is compressed, but Connect-Content-Encoding does not say how";
+        let message = "the message is compressed, but Connect-Content-Encoding does not name the algorithm";
         return Err(Status::invalid_argument(message).into());
     }
     let message = unary::unpack(message, encoding.filter(|_| is_packed), max_bytes)?;
@@ -272,7 +272,7 @@ impl http_body::Body for JsonBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of bytes that are buffered for the reader. A server can limit these bytes.
+        // The lower bound is the number of bytes that are buffered for the reader, so that a server can limit them.
         hint.set_lower(self.frames.held() as u64);
         hint
     }

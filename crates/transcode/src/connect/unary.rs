@@ -93,7 +93,7 @@ fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Byt
     response
 }
 
-/// Writes a message into a frame of gRPC. `json` is the type of a message in JSON; a message without it is protobuf.
+/// Writes a message into a gRPC frame. `json` is the type of a JSON message; `None` for a binary message.
 ///
 /// # Errors
 /// The message is invalid or too long.
@@ -106,7 +106,7 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
     frames::finish(wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
 }
 
-/// Decompresses a message that is declared as compressed.
+/// Decompresses a message. `encoding` is `None` if the message is not compressed.
 ///
 /// # Errors
 /// 413 if the output exceeds `max_bytes`, 400 if the input is invalid.

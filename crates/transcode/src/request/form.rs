@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// Reads a urlencoded form. Its fields have the names of the fields of a multipart form; it cannot contain files.
+    /// Reads a urlencoded form. It has the same fields as a multipart form, except files.
     ///
     /// # Errors
     /// 413 if the form exceeds `max_bytes`, 415 if it is JSON, 400 if it is invalid.
@@ -23,14 +23,14 @@ impl Draft<'_> {
         let bytes = body::collect(content, max_bytes).await?;
         let not_text = || Error::invalid("the form is not UTF-8");
         let form = str::from_utf8(&bytes).map_err(|_| not_text())?;
-        // curl declares this type for the data of `-d`, unless the caller sets a header.
+        // `curl -d` declares a urlencoded form even if the data is JSON, unless Content-Type is set.
         if form.trim_start().starts_with('{') {
             let message = "the body is JSON; send it with Content-Type: application/json";
             return Err(Error::new(ErrorKind::UnsupportedMedia, message));
         }
         for (name, value) in pairs(form) {
             let (name, value) = decode(name).zip(decode(value)).ok_or_else(not_text)?;
-            // Browsers send each empty input of a form.
+            // Browsers also send the inputs that are empty, so an empty value means that the field is not set.
             if !value.is_empty() {
                 self.form_text(&name, &value)?;
             }
@@ -38,7 +38,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Sets a field to a text of a form.
+    /// Sets a request field to the text of a form field.
     ///
     /// # Errors
     /// 400 if the field does not exist, was already given, or does not accept this text.
@@ -68,8 +68,8 @@ impl Draft<'_> {
         Err(self.unknown(name, Place::Form))
     }
 
-    /// Returns the name of the field that a form calls `name`. Many libraries write `files[]` or `files[0]` for the
-    /// elements of a list.
+    /// Returns the name of the request field that the form field `name` sets. Many libraries write `files[]` or
+    /// `files[0]` for an element of the list `files`.
     pub fn form_name<'n>(&self, name: &'n str) -> &'n str {
         let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
             return name;

@@ -1,4 +1,5 @@
-//! The query of a request: parameters that set fields, aliases, and parameters that caches and trackers add.
+//! The query of a request. It contains parameters that set fields, aliases, and parameters that other programs add for
+//! caches and trackers.
 
 use std::borrow::Cow;
 
@@ -53,7 +54,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// Splits a query or a urlencoded form into its encoded names and values.
+/// Splits a query or a urlencoded form into pairs of name and value, which are still percent-encoded.
 pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -72,7 +73,7 @@ fn bytes_of(text: &str) -> Vec<u8> {
     percent_decode(text.replace('+', " ").as_bytes()).collect()
 }
 
-/// Decodes a value that is not UTF-8. Its bytes outside UTF-8, and its percent signs, stay percent-encoded.
+/// Decodes a value that is not UTF-8. Its invalid bytes and its percent signs stay percent-encoded.
 fn keep_bytes(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for chunk in bytes_of(text).utf8_chunks() {
@@ -88,7 +89,7 @@ fn not_text() -> Error {
     Error::invalid("the query is not UTF-8")
 }
 
-/// Parameters that programs add to the URLs of requests: to bypass caches, or to track where a visitor comes from.
+/// Parameters that other programs add to URLs, to bypass caches or to track visitors.
 const NOISE: &[&str] = &[
     "_",
     "_t",
@@ -129,7 +130,7 @@ const NOISE: &[&str] = &[
     "_hsmi",
 ];
 
-/// Returns true if a parameter that is not a field means nothing to the service.
+/// Returns true if a parameter has no meaning for the service, because programs add it for caches or trackers.
 fn is_noise(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("utm_") || NOISE.contains(&name.as_str())

@@ -17,7 +17,7 @@ pub enum Place {
 }
 
 impl Draft<'_> {
-    /// Returns true if a name or a path of names is a field of the request message.
+    /// Returns true if a name, or a path such as `page.size`, is a field of the request message.
     pub(super) fn has_field(&self, name: &str) -> bool {
         resolve(self.codec, self.method().input, name).is_some()
     }
@@ -64,9 +64,9 @@ impl Draft<'_> {
     }
 }
 
-/// Returns the known name that is most like a wrong name; `None` if none is similar.
+/// Returns the known name that is most similar to a wrong name; `None` if none is similar.
 fn closest<'n>(wrong: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // A longer name would only cost time, because the distance grows with the length.
+    // Long names are not compared: no known name is similar to them, and the comparison would be slow.
     if wrong.len() > 64 || wrong.contains('.') {
         return None;
     }

@@ -41,8 +41,8 @@ pub struct Method {
     pub event_id: Option<u32>,
     /// The field that receives the ids of uploaded files; `None` if the method accepts no forms.
     pub form_files: Option<Box<str>>,
-    /// The field whose value in a query may have bytes that are not UTF-8; they stay percent-encoded. `None` if there
-    /// is no such field.
+    /// The field whose query parameter may contain bytes that are not UTF-8. These bytes stay percent-encoded. `None`
+    /// if the method has no such field.
     pub keep_bytes: Option<Box<str>>,
     /// The number of the request's field `update_mask`; `None` if the request has no such field.
     pub update_mask: Option<u32>,

@@ -1,4 +1,4 @@
-//! Turns an answer of the table into a response of the scripted server.
+//! Converts an answer of a shape to a response of the scripted server.
 
 use bytes::Bytes;
 use runyard::config::ProviderKind;
@@ -10,13 +10,13 @@ use super::table::Answer;
 /// How the bytes of a stream are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// One write for each line of the table.
+    /// One write for each line of the body.
     Lines,
     /// Writes of this number of bytes, which split characters, lines and events.
     Bytes(usize),
 }
 
-/// Returns the response. The scripted server sends it as it is.
+/// Returns the response that the scripted server sends.
 pub fn response(kind: ProviderKind, answer: &Answer, writes: Writes) -> Turn {
     let status = answer.status.unwrap_or(200);
     let whole = answer.json.as_ref().or(answer.html.as_ref());
@@ -56,8 +56,8 @@ fn steps(kind: ProviderKind, lines: &str, writes: Writes) -> Vec<Step> {
     steps
 }
 
-/// Encodes one line of a body. JSON stays text, because it may contain what `Value` cannot hold, such as lone
-/// surrogates.
+/// Encodes one line of a body. JSON is not parsed, because it may contain text that `Value` cannot represent, such as
+/// lone surrogates.
 fn event(kind: ProviderKind, line: &str) -> Vec<u8> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = match word {

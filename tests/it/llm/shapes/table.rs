@@ -1,4 +1,4 @@
-//! The format of the shapes. `README.md` beside this file describes it.
+//! Reads the files of shapes. `README.md` in this folder describes their format.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
 }
 
 impl Turn {
-    /// Moves the only answer into the list. A turn without an answer gets the plain answer "fine".
+    /// Moves a single answer into the list `answers`. A turn without an answer gets the plain answer "fine".
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());

@@ -28,7 +28,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, f
     }
 }
 
-/// The canonical JSON of a request.
+/// Converts a request to canonical JSON.
 fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     let id = CONTRACT.codec.message(method.input().full_name()).unwrap();
     let mut json = Vec::new();
@@ -36,7 +36,7 @@ fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     json
 }
 
-/// The binary form of a response.
+/// Converts a response to binary protobuf.
 fn to_wire(method: &MethodDescriptor, message: &Bytes, format: Format) -> Bytes {
     let id = CONTRACT.codec.message(method.output().full_name()).unwrap();
     match format {
@@ -99,7 +99,7 @@ async fn stream(caller: &Caller, method: &MethodDescriptor, body: &[u8], format:
     }
 }
 
-/// The Status of an error object.
+/// Converts an error object to a Status.
 pub fn status(error: &Value) -> Status {
     let name = error["code"].as_str().unwrap();
     let code = (1..=16)

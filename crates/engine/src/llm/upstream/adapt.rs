@@ -1,5 +1,6 @@
-//! Learns properties of a provider from its refusals, so that a request that it refused for its form is sent again in
-//! another form. The properties are remembered for the model, so that later requests are right at once.
+//! Learns properties of a provider from its refusals. If the provider rejected a field or format of a request, the
+//! request is changed and sent again. The properties are remembered for the model, so that later requests succeed at
+//! once.
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest},
 };
 
-/// Words with which providers refuse a field, in lower case.
+/// Phrases that providers use to refuse a field, in lower case.
 const REFUSING: &[&str] = &[
     "unsupported",
     "not support",
@@ -23,17 +24,17 @@ const REFUSING: &[&str] = &[
     "invalid field",
 ];
 
-/// One rule.
+/// A rule: if a refusal contains certain phrases, the model has certain properties.
 struct Lesson {
-    /// Words that must all occur in the refusal, in lower case.
+    /// Phrases that must all occur in the refusal, in lower case.
     words: &'static [&'static str],
-    /// Whether one of [`REFUSING`] must occur, too.
+    /// True if one of the phrases in [`REFUSING`] must occur, too.
     refuses: bool,
     /// The properties that follow from the refusal.
     overlay: Overlay,
 }
 
-/// The rules. The first one that changes the profile is applied.
+/// The rules. The first matching rule that changes the profile is applied.
 const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["max_tokens", "use 'max_completion_tokens'"],
@@ -193,8 +194,8 @@ const fn returning(reasoning: ReasoningReturn) -> Overlay {
     })
 }
 
-/// Returns the properties that follow from the words of a refusal; `None` if the request already has the form that
-/// the words demand, or if they demand nothing that is known.
+/// Returns the properties that follow from the text of a refusal. Returns `None` if no rule matches, or if the request
+/// already had these properties.
 pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
     let words = words.to_lowercase();
     let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));
@@ -209,8 +210,9 @@ pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &s
         .find(|learned| Profile::new(&profile.provider, model, *learned) != *profile)
 }
 
-/// Words with which providers refuse what they hung on an earlier answer, in lower case. All words of one entry occur.
-/// Signatures become invalid if the conversation before them changes, for example when it is shortened.
+/// Phrases that providers use to refuse their own data of an earlier answer ([`Carried`](crate::llm::Carried)), in
+/// lower case. An entry matches if all its phrases occur. Signatures become invalid if the conversation before them
+/// changes, for example when it is shortened.
 const CARRIED_REFUSED: &[&[&str]] = &[
     // Anthropic.
     &["signature", "thinking"],
@@ -228,7 +230,7 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
-/// Returns whether a provider refuses what it hung on an earlier answer. The request succeeds without it.
+/// Returns whether a provider refuses its own data of an earlier answer. The request succeeds without this data.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();
     CARRIED_REFUSED
@@ -236,7 +238,7 @@ pub(super) fn refuses_carried(words: &str) -> bool {
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
 }
 
-/// Removes from a request what the provider hung on its earlier answers. Returns whether there was anything.
+/// Removes the provider data of earlier answers from a request. Returns whether there was any.
 pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
     let mut has_forgotten = false;
     for message in &mut request.messages {

@@ -1,7 +1,7 @@
 //! The Anthropic Messages protocol (docs.anthropic.com, "Messages" and "Streaming messages").
 //!
-//! Invariant: thinking blocks, redacted thinking and blocks of server tools return to the provider exactly as they
-//! arrived. Their signatures would not match otherwise.
+//! Invariant: blocks of thinking, redacted thinking and server tools are sent back exactly as they arrived. Otherwise
+//! their signatures would not match.
 
 mod blocks;
 mod reader;

@@ -1,4 +1,5 @@
-//! One attempt of a call: reads the answer, and checks it for silence, excessive size and a missing end.
+//! One attempt of a call. Reads the answer and fails if the provider is silent for too long, or if the answer is too
+//! large or incomplete.
 
 use std::{
     borrow::Cow,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::llm::{Carried, EndReason, ModelEvent};
 
-/// Maximum time between the end of the answer and the end of the stream, for example until the usage arrives.
+/// Maximum time to wait for the end of the stream after the end of the answer, for example for the usage.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Maximum size in bytes of an answer that is one JSON document.
@@ -37,15 +38,15 @@ pub(super) enum Step {
     Fault(Fault),
 }
 
-/// Properties of an attempt that its call determines.
+/// Settings of an attempt.
 pub(super) struct Terms {
     pub(super) timeouts: Timeouts,
     /// Maximum size of text and reasoning in bytes.
     pub(super) max_bytes: usize,
-    /// Name of the provider and family of the model, for the data that the provider wants back.
+    /// Name of the provider; stored with the provider data of the answer.
     pub(super) provider: String,
     pub(super) family: String,
-    /// Counts the pieces that were not understood.
+    /// Counts the answer parts that could not be parsed.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Attempt {
     fault: Option<Fault>,
 }
 
-/// Form of an answer. The first byte decides.
+/// Form of an answer. Its first byte that is not white space determines the form.
 enum Body {
     Unknown,
     /// An event stream, and the number of its events so far.
@@ -92,7 +93,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether any part of the answer has been passed on. If so, a retry would repeat it.
+    /// Returns whether any part of the answer has been passed on. A retry would then repeat that part.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -108,7 +109,7 @@ impl Attempt {
             if self.is_over {
                 return Step::End;
             }
-            // The text that came with a failure is passed on first.
+            // Text that arrived before the failure is passed on first.
             self.fault = match self.advance().await {
                 Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
                 result => result.err(),
@@ -120,7 +121,7 @@ impl Attempt {
         }
     }
 
-    /// Removes the next event from the pieces of the answer.
+    /// Removes the next event from the queue and returns it.
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -189,7 +190,7 @@ impl Attempt {
         self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
-            // The byte order mark and white space at the beginning mean nothing in both forms.
+            // Both forms ignore a byte order mark and white space at the beginning.
             let Some(first) = bytes.iter().position(|byte| !b" \t\r\n\xEF\xBB\xBF".contains(byte)) else {
                 return Ok(());
             };
@@ -214,8 +215,8 @@ impl Attempt {
         }
     }
 
-    /// Checks whether the provider has been silent for too long. If bytes have arrived meanwhile, the alarm is set to a
-    /// later time. Setting the alarm for each chunk would cost more.
+    /// Checks whether the provider has been silent for too long. If bytes have arrived since the alarm was set, the
+    /// alarm is set to a later time. Setting it for every chunk would be slower.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {
@@ -262,7 +263,7 @@ impl Attempt {
         }
     }
 
-    /// Reads an answer that is no event stream but JSON: one document, or the events one after the other.
+    /// Reads an answer that is JSON instead of an event stream: one document, or a sequence of events.
     fn read_document(&mut self, document: &[u8]) -> Result<(), Fault> {
         let text = String::from_utf8_lossy(document);
         let text = mend(&text);
@@ -310,7 +311,7 @@ impl Attempt {
     }
 }
 
-/// Returns whether arguments end in the middle of a JSON text.
+/// Returns whether the arguments of a call are incomplete JSON.
 fn is_cut(arguments: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(arguments).is_err_and(|error| error.is_eof() && !arguments.trim().is_empty())
 }

@@ -1,8 +1,9 @@
 //! Assembles tool calls from the chunks of a chat completions stream.
 //!
-//! The protocol gives each call an index, sends its id and name once, and its arguments in pieces. Many servers do not: the
-//! index, the id or the name is missing or repeated, names arrive in pieces, an empty object precedes the arguments, or
-//! each chunk repeats all arguments. This module finds the meaning. Invariant: the calls have a bounded size.
+//! According to the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks.
+//! Many servers deviate: the index, the id or the name is missing or repeated, a name is split into chunks, an empty
+//! object precedes the arguments, or each chunk repeats all arguments so far. This module accepts these deviations.
+//! Invariant: the total size of the calls is bounded.
 
 use serde_json::{Map, Value};
 
@@ -13,13 +14,13 @@ use super::{
 };
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Fields of a call that the protocol defines. A provider wants all others back.
+/// Fields of a call that the protocol defines. All other fields are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of such fields of a call.
+/// Maximum number of other fields per call.
 const MAX_EXTRA: usize = 16;
 
-/// Assembles calls.
+/// Collects the calls of one answer.
 pub(super) struct Calls {
     list: Vec<Call>,
     bytes: usize,
@@ -32,7 +33,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Fields that the provider wants back.
+    /// Fields to send back to the provider.
     extra: Map<String, Value>,
 }
 
@@ -96,23 +97,25 @@ impl Calls {
         Ok(())
     }
 
-    /// Returns the position of the call to which a chunk belongs; the number of calls if the call is new. A chunk refers
-    /// to its call by an index if it has one, otherwise by an id. A chunk without both belongs to the newest call.
+    /// Returns the position of the call to which a chunk belongs, or the number of calls if the chunk starts a new
+    /// call. The index of the chunk identifies the call, or the id if there is no index. A chunk with neither belongs
+    /// to the newest call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
         let known = self.list.iter().rposition(|call| match index {
             Some(_) => call.index == index,
             None => id.is_empty() || call.id == id,
         });
         match known {
-            // A chunk with nothing but an unknown index continues a call. Only an id or a name starts one.
+            // Only a chunk with an id or a name starts a call. Any other chunk with an unknown index continues the
+            // newest call.
             None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
             Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
             _ => self.list.len(),
         }
     }
 
-    /// Returns whether a chunk starts another call, although it refers to this one. Some servers give all calls the
-    /// index 0 or no index. A different id or a second name tells their calls apart.
+    /// Returns whether a chunk starts a new call, even though its index matches this call. Some servers give all calls
+    /// the index 0 or no index. A new call then has a different id or another name.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;
@@ -138,8 +141,8 @@ impl Calls {
         self.tools.iter().any(|tool| tool.name == name)
     }
 
-    /// Adds the calls to an answer. Returns the data that the provider wants back with each call: its own id and the
-    /// fields that the protocol does not define.
+    /// Adds the calls to an answer. Returns the data of each call to send back to the provider: the provider's own id
+    /// and the fields that the protocol does not define.
     ///
     /// # Errors
     /// A temporary failure if the calls are too many or too large.
@@ -163,8 +166,8 @@ impl Calls {
         Ok(carried)
     }
 
-    /// Returns the name of a tool as it was offered. A missing name is replaced with that of the only tool that takes
-    /// the arguments.
+    /// Returns the name of the tool without prefixes that the server added. If the name is missing and only one tool
+    /// accepts the arguments, returns the name of that tool.
     fn name(&self, name: String, arguments: &str) -> String {
         if self.is_known(&name) {
             return name;
@@ -189,7 +192,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds a name: the whole name, a piece of it, the name so far, or the same name again.
+    /// Adds a name from a chunk: the next part of the name, or the whole name received so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;
@@ -202,7 +205,7 @@ impl Call {
     }
 }
 
-/// Returns whether a tool takes arguments of these names.
+/// Returns whether a tool accepts arguments with these names.
 fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
     let properties = &tool.parameters["properties"];
     let required = tool.parameters["required"].as_array();

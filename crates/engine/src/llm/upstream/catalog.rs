@@ -1,4 +1,4 @@
-//! Requests facts about a provider's models, to explain an error: the names of its models, and the size of a context window.
+//! Requests the names of a provider's models and the size of a context window, to explain an error.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const WINDOWS: &[&str] = &[
     "/max_input_tokens",
 ];
 
-/// A provider, as far as these requests need it.
+/// Connection data of a provider, for these requests.
 #[derive(Clone, Copy)]
 pub(super) struct Catalog<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -27,7 +27,8 @@ pub(super) struct Catalog<'a> {
 }
 
 impl Catalog<'_> {
-    /// Returns the names of models that the provider has; `None` if it does not list them.
+    /// Returns the names of up to [`MAX_MODELS`] models of the provider; `None` if the provider does not list its
+    /// models.
     pub(super) async fn names(self) -> Option<String> {
         let models = self.models().await?;
         let names: Vec<&str> = models.iter().filter_map(name).collect();
@@ -39,9 +40,9 @@ impl Catalog<'_> {
         (!names.is_empty()).then_some(text)
     }
 
-    /// Returns the size of a model's context window in tokens; `None` if the provider does not tell it.
+    /// Returns the size of a model's context window in tokens; `None` if the provider does not report it.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
-        // llama.cpp has one model, whose window is a setting of the server.
+        // A llama.cpp server has one model. The server's settings contain the window.
         let props = self.get("props", true).await.unwrap_or_default();
         let window = props
             .pointer("/default_generation_settings/n_ctx")

@@ -1,4 +1,4 @@
-//! The OpenAI Chat Completions protocol, and the many servers that imitate it.
+//! The OpenAI Chat Completions protocol, and the many compatible servers.
 
 mod answer;
 mod finish;

@@ -1,6 +1,7 @@
 //! Decides whether a failure of a provider is retried or reported, and as which error.
 //!
-//! The decision depends on the HTTP status and on the provider's words. The words are data: see `fault/words.rs`.
+//! The decision depends on the HTTP status and on phrases in the provider's error message, which `fault/words.rs`
+//! lists.
 
 mod words;
 
@@ -20,7 +21,7 @@ use crate::llm::LlmError;
 /// Maximum number of characters quoted from a provider in an error.
 const MAX_QUOTE: usize = 500;
 
-/// Minimum length of a secret that is removed from texts. A shorter one also occurs in ordinary words.
+/// Minimum length of a secret that is removed from texts. A shorter secret could also be part of an ordinary word.
 const MIN_SECRET: usize = 8;
 
 /// Failure of one attempt.
@@ -33,7 +34,7 @@ pub(super) enum Fault {
         /// Pause that the provider requested; `None` if it requested none.
         retry_after: Option<Duration>,
     },
-    /// The answer broke in the middle of a tool call, of which nothing has been passed on. A few retries may succeed.
+    /// The answer broke off in the middle of a tool call, before anything was passed on. A few retries may succeed.
     Broken(String),
     /// Permanent: a retry does not help.
     Final(LlmError),
@@ -52,7 +53,7 @@ impl Fault {
     /// error text, as the provider sent it.
     pub(super) fn reported(error: &Value) -> Self {
         let told = Told::new(error);
-        let message = format!("the provider reports: {}", told.words);
+        let message = format!("the provider reported an error: {}", told.words);
         classify(told.status, message, &told, retry::in_body(error, &told.words))
     }
 
@@ -82,7 +83,7 @@ impl Fault {
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {
-            return Self::Final(LlmError::Refused(format!("the request cannot be created: {cause}")));
+            return Self::Final(LlmError::Refused(format!("cannot create the request: {cause}")));
         }
         let place = error
             .url()
@@ -105,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Returns the explanation, to change it.
+    /// Returns a mutable reference to the explanation.
     fn text(&mut self) -> &mut String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -129,9 +130,9 @@ fn text_of(error: &mut LlmError) -> &mut String {
 
 /// A provider's report of a failure.
 struct Told {
-    /// Words for people.
+    /// The error message for people.
     words: String,
-    /// The whole report in lower case, for the search for phrases.
+    /// The whole report in lower case, to search for phrases.
     all: String,
     /// Status in the report; `None` if it has none.
     status: Option<u16>,
@@ -174,7 +175,7 @@ fn status_of(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
-/// Returns the explanation in a report.
+/// Returns the error message in a report.
 fn said(json: &Value) -> Option<String> {
     if let Some(text) = json.as_str() {
         return Some(text.to_owned());
@@ -199,7 +200,7 @@ fn said(json: &Value) -> Option<String> {
     .iter()
     .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
     .filter(|text| !text.trim().is_empty())?;
-    // OpenRouter and LiteLLM pass the words of the provider behind them in a separate field.
+    // OpenRouter and LiteLLM forward the upstream provider's message in a separate field.
     let raw = ["/error/metadata/raw", "/metadata/raw"]
         .iter()
         .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
@@ -224,7 +225,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
-        // Gemini says "quota" also for limits per minute, but then names a pause.
+        // Gemini also says "quota" for per-minute limits, but then gives a retry delay.
         (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
         (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
             Fault::Final(LlmError::UnknownModel(message))
@@ -278,7 +279,7 @@ impl Scrubber {
     }
 }
 
-/// Returns the innermost cause of an error, which says most precisely what failed.
+/// Returns the innermost cause of an error, which is the most specific one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -1,7 +1,8 @@
-//! The Gemini protocol: `streamGenerateContent` of the Gemini API and of Vertex AI (ai.google.dev, "Generating content").
+//! The Gemini protocol: `streamGenerateContent` of the Gemini API and of Vertex AI (ai.google.dev, "Generating
+//! content").
 //!
-//! Invariant: a thought signature returns to the provider in the same part in which it arrived, and a part with a
-//! signature is never merged with another one. Gemini 3 refuses a call whose signature is missing.
+//! Invariant: a thought signature is sent back in the same part in which it arrived, and a part with a signature is
+//! never merged with another part. Gemini 3 refuses a call whose signature is missing.
 
 mod part;
 mod reader;
@@ -19,7 +20,7 @@ use crate::llm::ModelRequest;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// Prefixes of model names that name a collection of models.
+/// Prefixes of model names that already contain a resource path.
 const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projects/", "endpoints/"];
 
 /// Gemini generateContent.

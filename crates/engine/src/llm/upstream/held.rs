@@ -1,4 +1,5 @@
-//! Parts of an answer that a reader holds until the answer is complete: their size limit, and the arguments of a call.
+//! Limits the size of the data that a reader buffers until the answer is complete, and collects the arguments of a
+//! call.
 
 use serde::de::IgnoredAny;
 
@@ -7,24 +8,24 @@ use super::{
     protocol::{MAX_ARGUMENT_BYTES, MAX_CARRIED_BYTES},
 };
 
-/// Maximum size in bytes of the parts that a reader holds besides text and reasoning. Arguments can arrive twice: in
-/// pieces and whole.
+/// Maximum size in bytes of the data that a reader buffers, not counting text and reasoning. Arguments count twice,
+/// because they can arrive in chunks and then as a whole.
 const MAX_HELD_BYTES: usize = 2 * MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
 
-/// Estimated size in bytes of a part without content.
+/// Estimated size in bytes of an empty part.
 pub(super) const EMPTY_PART: usize = 256;
 
-/// Counts the bytes that a reader holds.
+/// Counts the bytes that a reader buffers.
 #[derive(Default)]
 pub(super) struct Held {
     bytes: usize,
 }
 
 impl Held {
-    /// Counts bytes.
+    /// Adds `bytes` to the total.
     ///
     /// # Errors
-    /// A temporary failure if the answer holds too many bytes.
+    /// A temporary failure if the total exceeds [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {
@@ -34,7 +35,8 @@ impl Held {
     }
 }
 
-/// Returns the id of a call; `number` counts the calls of the answer, for calls without an id.
+/// Returns the provider's id of a call. If it is empty, returns an id made from `number`, the position of the call in
+/// the answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")
@@ -43,14 +45,14 @@ pub(super) fn call_id(own: &str, number: usize) -> String {
     }
 }
 
-/// The arguments of a call, which arrive in pieces.
+/// The arguments of a call, which arrive in chunks.
 #[derive(Default)]
 pub(super) struct Arguments {
     text: String,
 }
 
 impl Arguments {
-    /// Adds a piece, the arguments so far, or all arguments again.
+    /// Adds a chunk. A chunk may also repeat all arguments received so far.
     pub(super) fn push(&mut self, piece: &str) {
         let restarts = piece.trim_start().starts_with('{')
             && !self.text.is_empty()
@@ -62,29 +64,30 @@ impl Arguments {
         }
     }
 
-    /// Replaces all pieces with the complete arguments. Empty ones replace nothing.
+    /// Replaces the chunks with the complete arguments, unless the complete arguments are empty.
     pub(super) fn replace(&mut self, text: String) {
         if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
             self.text = text;
         }
     }
 
-    /// The arguments so far.
+    /// The arguments received so far.
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns whether the arguments so far are an object.
+    /// Returns whether the arguments received so far are a complete JSON object.
     pub(super) fn is_complete(&self) -> bool {
         is_complete(&self.text)
     }
 
-    /// Returns whether no piece has arrived.
+    /// Returns whether no arguments have arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.text.trim().is_empty()
     }
 
-    /// Returns the arguments as the text of an object. Some servers encode them twice.
+    /// Returns the arguments as the text of a JSON object. Some servers encode the object as a JSON string; that string
+    /// is decoded.
     pub(super) fn get(&self) -> String {
         if self.is_empty() {
             return "{}".to_owned();

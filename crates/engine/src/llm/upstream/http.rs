@@ -19,9 +19,9 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum size in bytes of the body of a failed request and of a list of models.
+/// Maximum size in bytes of an error response and of a list of models.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Maximum time to read the body of a failed request, or to request a document about the models.
+/// Maximum time to read an error response, or to request information about the models.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The address of a provider.
@@ -64,7 +64,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// Sends a request and returns the response, whose status is a success.
+    /// Sends a request and returns the response. A response with an error status becomes a failure.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,
@@ -79,7 +79,7 @@ impl Endpoint {
             }
         }
         let body = serde_json::to_vec(&body)
-            .map_err(|error| Fault::passing(format!("the request cannot be written: {error}")))?;
+            .map_err(|error| Fault::passing(format!("cannot encode the request as JSON: {error}")))?;
         let mut headers = wire.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
@@ -100,7 +100,7 @@ impl Endpoint {
         Err(Fault::of_status(status, &headers, &String::from_utf8_lossy(&body)))
     }
 
-    /// Requests a document below the base URL, or below the server's root if `is_root`. `None` if the provider has none.
+    /// Requests a document below the base URL, or below the server's root if `is_root`. Returns `None` on any failure.
     pub(super) async fn get(
         &self,
         protocol: &dyn Protocol,
@@ -147,7 +147,7 @@ impl Endpoint {
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();
-        // Some configurations name the whole URL of the method.
+        // Some configurations already contain the whole URL, including this path.
         if !below.ends_with(&format!("/{path}")) {
             url.set_path(&format!("{below}/{path}"));
         }
@@ -164,7 +164,7 @@ impl Endpoint {
     }
 }
 
-/// The secrets of a provider, which its errors must not quote.
+/// Returns a scrubber that removes the provider's secrets from error texts.
 pub(super) fn scrubber(provider: &Provider) -> Scrubber {
     Scrubber::new(
         provider
@@ -186,7 +186,7 @@ async fn read(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // The words of a failure are worth more than its last bytes.
+    // If reading takes too long, the bytes so far are used, because the error message is probably among them.
     let _ = tokio::time::timeout(BODY_TIME, reading).await;
     body
 }

@@ -1,11 +1,12 @@
-//! Repairs JSON that strict parsers refuse, although its meaning is clear.
+//! Repairs JSON that is invalid but unambiguous.
 //!
-//! `attempt.rs` repairs each event before a reader reads it. Tokenizers split characters, so some servers send half of a
-//! surrogate pair (`\ud83d`) at the end of a token. Other servers put control characters into strings unescaped.
+//! `attempt.rs` repairs each event before it passes the event to a reader. Some servers send half of a surrogate pair
+//! (`\ud83d`) at the end of a token, because tokenizers split characters. Other servers do not escape control
+//! characters in strings.
 
 use std::{borrow::Cow, fmt::Write};
 
-/// Repairs a JSON text. Lone surrogates become U+FFFD, and control characters in strings are escaped. An intact text is
+/// Repairs a JSON text. Lone surrogates become U+FFFD, and control characters in strings are escaped. Valid JSON is
 /// returned unchanged.
 pub(super) fn mend(text: &str) -> Cow<'_, str> {
     let has_control = text.bytes().any(|byte| byte < b' ');
@@ -74,7 +75,8 @@ fn escape(rest: &str, mended: &mut String) -> usize {
     }
 }
 
-/// Returns the number of the escape `\uXXXX` at the beginning of a text.
+/// Returns the code unit of the escape sequence `\uXXXX` at the beginning of a text; `None` if there is no such
+/// sequence.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

@@ -1,7 +1,8 @@
-//! The table of providers, and the properties that one request obeys.
+//! The properties of providers and models that determine the form of requests and answers.
 //!
-//! Providers of the same protocol differ in details. `profile/table.rs` lists the details by address and by name of the
-//! model. The configuration overrides the table, and a provider's own words override both (`adapt.rs`).
+//! Providers of the same protocol differ in details. `profile/table.rs` lists the differences by host name and by model
+//! name. The configuration overrides the table. Properties learned from a provider's refusals (`adapt.rs`) override the
+//! table and the configuration.
 
 mod table;
 
@@ -15,12 +16,12 @@ use crate::{
     llm::Carried,
 };
 
-/// Properties that the table, the configuration or an answer of the provider sets.
+/// Properties set by one source: the table, the configuration or the provider's refusals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
-    /// Name of the field with the limit of the answer's tokens.
+    /// Name of the request field with the maximum number of tokens of an answer.
     pub(super) max_tokens_field: Option<MaxTokensField>,
-    /// Whether requests ask for the usage.
+    /// Whether requests contain `stream_options`, which requests the token usage.
     pub(super) stream_options: Option<bool>,
     /// Whether answers are streams.
     pub(super) stream: Option<bool>,
@@ -28,7 +29,7 @@ pub(super) struct Overlay {
     pub(super) capabilities: Capabilities,
 }
 
-/// Nothing set.
+/// An overlay that sets nothing.
 pub(super) const NOTHING: Overlay = Overlay {
     max_tokens_field: None,
     stream_options: None,
@@ -36,7 +37,7 @@ pub(super) const NOTHING: Overlay = Overlay {
     capabilities: UNKNOWN,
 };
 
-/// No property set.
+/// Capabilities that set nothing.
 pub(super) const UNKNOWN: Capabilities = Capabilities {
     system_role: None,
     merges_turns: None,
@@ -52,7 +53,7 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
 };
 
 impl Overlay {
-    /// The settings of a provider in the configuration.
+    /// Returns the properties that a provider's configuration sets.
     pub(super) fn of(provider: &Provider) -> Self {
         Self {
             max_tokens_field: provider.max_tokens_field,
@@ -62,7 +63,7 @@ impl Overlay {
         }
     }
 
-    /// Sets every property that `over` sets.
+    /// Overrides every property that `over` sets.
     pub(super) fn lay(&mut self, over: Self) {
         fn set<T>(under: &mut Option<T>, over: Option<T>) {
             if over.is_some() {
@@ -86,7 +87,7 @@ impl Overlay {
         set(&mut under.key_header, over.key_header);
     }
 
-    /// The properties that the tables have for a provider and a model.
+    /// Returns the properties of a provider and a model from the built-in tables.
     pub(super) fn known(kind: ProviderKind, base_url: &Url, model: &str) -> Self {
         let host = base_url.host_str().unwrap_or_default();
         let model = model.to_lowercase();
@@ -105,7 +106,7 @@ impl Overlay {
     }
 }
 
-/// The properties that a request to a model obeys, and that its answer is read with.
+/// The properties that determine the form of a request to a model and how its answer is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
@@ -113,9 +114,9 @@ pub(super) struct Profile {
     pub(super) provider: String,
     /// Family of the model.
     pub(super) family: String,
-    /// Name of the field with the limit of the answer's tokens.
+    /// Name of the request field with the maximum number of tokens of an answer.
     pub(super) max_tokens_field: MaxTokensField,
-    /// Whether requests ask for the usage.
+    /// Whether requests contain `stream_options`, which requests the token usage.
     pub(super) stream_options: bool,
     /// Whether the answer is a stream.
     pub(super) stream: bool,
@@ -123,28 +124,28 @@ pub(super) struct Profile {
     pub(super) system_role: SystemRole,
     /// Whether consecutive messages of the user are sent as one message.
     pub(super) merges_turns: bool,
-    /// Whether the model speaks between a tool's result and the next message of the user.
+    /// Whether requests put a short assistant message between a tool's result and a user message.
     pub(super) assistant_after_tool: bool,
-    /// Spelling of the ids of tool calls.
+    /// Format of tool call ids.
     pub(super) tool_call_ids: CallIds,
-    /// Whether a tool's result repeats the name of the tool.
+    /// Whether tool results contain the name of the tool.
     pub(super) tool_result_name: bool,
-    /// Messages with which the provider gets its reasoning back.
+    /// Messages with which the provider's own reasoning is sent back.
     pub(super) returns_reasoning: ReasoningReturn,
     /// Where reasoning can occur within the text.
     pub(super) think_tags: ThinkTags,
-    /// Spelling of the reasoning effort.
+    /// Form of the reasoning effort in requests.
     pub(super) reasoning_effort: EffortStyle,
-    /// Whether requests mark the parts that the provider should cache.
+    /// Whether requests contain markers (`cache_control`) that tell the provider what to cache.
     pub(super) cache_markers: bool,
-    /// Whether tools are declared in JSON Schema where the protocol has another language, too.
+    /// Whether requests to Gemini declare tools with JSON Schema instead of OpenAPI schemas.
     pub(super) json_schema: bool,
     /// Header with the API key, instead of the header of the protocol.
     pub(super) key_header: Option<KeyHeader>,
 }
 
 impl Profile {
-    /// Creates the profile of a model from all its overlays, laid over each other.
+    /// Creates the profile of a model from its combined overlay. Properties that are not set get default values.
     pub(super) fn new(provider: &str, model: &str, overlay: Overlay) -> Self {
         let capabilities = overlay.capabilities;
         Self {
@@ -167,8 +168,8 @@ impl Profile {
         }
     }
 
-    /// Returns the data that this provider hung on one of its messages; `None` if another provider or another family of
-    /// models made the message.
+    /// Returns the provider data of a message. Returns `None` if the message came from another provider or model
+    /// family.
     pub(super) fn carried<'c>(&self, carried: Option<&'c Carried>) -> Option<&'c serde_json::Value> {
         carried
             .filter(|carried| carried.provider == self.provider && carried.family == self.family)
@@ -177,7 +178,7 @@ impl Profile {
 }
 
 /// Returns the family of a model: the name up to its first number, without the vendor, such as `gemini-3` for
-/// `google/gemini-3-pro-preview`. Models of one family read the reasoning and the signatures of each other.
+/// `google/gemini-3-pro-preview`. Models of one family accept each other's reasoning and signatures.
 pub(super) fn family(model: &str) -> String {
     let name = model.to_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();
@@ -191,7 +192,7 @@ pub(super) fn family(model: &str) -> String {
     }
 }
 
-/// Returns whether a provider has a private address, so that it may need long to read a prompt.
+/// Returns whether a provider has a private address. Such a provider may need a long time to process a prompt.
 pub(super) fn is_local(base_url: &Url) -> bool {
     let Some(host) = base_url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -200,7 +201,7 @@ pub(super) fn is_local(base_url: &Url) -> bool {
         Ok(std::net::IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-        // A name without a dot is the name of a container or of a machine in the local network.
+        // A name without a dot belongs to a container or to a machine in the local network.
         Err(_) => {
             !host.contains('.')
                 || [".local", ".internal", ".lan", ".localhost"]

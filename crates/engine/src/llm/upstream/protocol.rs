@@ -1,7 +1,7 @@
-//! The parts of a provider that differ between wire protocols: how a request is written, and how an answer is read.
+//! The interface of a wire protocol: how to write requests and how to read answers.
 //!
-//! `upstream.rs` sends requests, and repeats them after a failure. `attempt.rs` reads the answer's bytes, splits them into
-//! server-sent events, and checks silence and size. A [`Protocol`] does no input and output.
+//! `upstream.rs` sends requests, and repeats them after a failure. `attempt.rs` reads the answer's bytes, splits them
+//! into server-sent events, and checks silence and size. A [`Protocol`] performs no I/O.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) const MAX_CALLS: usize = 128;
 /// Maximum total size in bytes of the ids, names and arguments of all tool calls of one answer.
 pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Maximum size in bytes of the value that a provider wants back with an answer.
+/// Maximum size in bytes of the provider data of an answer.
 pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
 
 /// A wire protocol of model providers.
@@ -26,14 +26,14 @@ pub(super) trait Protocol: Send + Sync {
     /// Adds the API key to the headers of a request.
     fn authorize(&self, key: &SecretString, headers: &mut HeaderMap);
 
-    /// Writes the request of one attempt. The same conversation gives the same bytes, so that prompt caches work.
+    /// Writes the request of one attempt. The same conversation always has the same bytes, so that prompt caches work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
 
     /// Creates the reader of one answer.
     fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader>;
 }
 
-/// A request as it is sent.
+/// A request in the provider's format.
 pub(super) struct WireRequest {
     /// Path below the base URL, without a leading slash, such as `chat/completions`.
     pub(super) path: String,
@@ -52,7 +52,7 @@ pub(super) trait Reader: Send {
     /// calls [`Reader::finish`] itself, and the caller reads no further.
     ///
     /// # Errors
-    /// The failure that the event reports, or a tool call over the limits.
+    /// The failure that the event reports, or a temporary failure if the tool calls exceed the limits.
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault>;
 
     /// Reads a whole answer that arrived as one JSON document instead of a stream. [`Reader::finish`] follows.
@@ -61,7 +61,7 @@ pub(super) trait Reader: Send {
     /// The failure that the document reports.
     fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Handles the end of the stream: adds the tool calls, the usage, the carried value and the end, in this order.
+    /// Handles the end of the stream: adds the tool calls, the usage, the provider data and the end, in this order.
     ///
     /// # Errors
     /// A temporary failure if the answer is not complete.
@@ -76,7 +76,7 @@ pub(super) trait Reader: Send {
     fn is_complete(&self) -> bool;
 }
 
-/// The pieces of an answer that a reader has found.
+/// The events of an answer that a reader has produced.
 #[derive(Default)]
 pub(super) struct Pieces {
     events: VecDeque<ModelEvent>,
@@ -117,12 +117,12 @@ impl Pieces {
         Ok(())
     }
 
-    /// Adds the usage.
+    /// Adds the token usage.
     pub(super) fn usage(&mut self, usage: TokenUsage) {
         self.events.push_back(ModelEvent::Usage(usage));
     }
 
-    /// Sets the value that the provider wants back with the answer. A value over [`MAX_CARRIED_BYTES`] is skipped.
+    /// Sets the provider data to send back with the answer. Data over [`MAX_CARRIED_BYTES`] is skipped.
     pub(super) fn carry(&mut self, value: Value) {
         if value.to_string().len() > MAX_CARRIED_BYTES {
             self.skip();
@@ -136,12 +136,12 @@ impl Pieces {
         self.events.push_back(ModelEvent::End(reason));
     }
 
-    /// Counts a piece of the stream that was not understood.
+    /// Counts a part of the answer that could not be parsed.
     pub(super) fn skip(&mut self) {
         self.skipped += 1;
     }
 
-    /// Removes and returns the next event. The carried value is returned separately, by [`Pieces::take_carried`].
+    /// Removes and returns the next event. [`Pieces::take_carried`] returns the provider data.
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }
@@ -151,7 +151,7 @@ impl Pieces {
         matches!(self.events.front(), Some(ModelEvent::End(_)))
     }
 
-    /// Removes and returns the value that the provider wants back with the answer.
+    /// Removes and returns the provider data to send back with the answer.
     pub(super) fn take_carried(&mut self) -> Option<Value> {
         self.carried.take()
     }
@@ -179,7 +179,7 @@ impl Pieces {
             .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
     }
 
-    /// Returns the number of skipped pieces since the last call.
+    /// Returns the number of parts that were skipped since the last call of this function.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

@@ -1,4 +1,4 @@
-//! Scripted answers and requests for the unit tests of the protocols.
+//! Helpers for the unit tests of the protocols: they build requests and read scripted answers.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
-/// The parts of an answer that a reader has found.
+/// The contents of an answer, as a reader produced them.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// Text of the answer.
@@ -22,14 +22,14 @@ pub(super) struct Answer {
     pub(super) usage: Option<TokenUsage>,
     /// End of the answer.
     pub(super) end: Option<EndReason>,
-    /// Value that the provider wants back.
+    /// Provider data to send back.
     pub(super) carried: Option<Value>,
-    /// Number of pieces that were not understood.
+    /// Number of parts that could not be parsed.
     pub(super) skipped: u64,
 }
 
 impl Answer {
-    /// Returns id, name and arguments of each call.
+    /// Returns the id, the name and the arguments of each call.
     pub(super) fn calls(&self) -> Vec<(&str, &str, &str)> {
         self.calls
             .iter()
@@ -53,7 +53,7 @@ impl Answer {
     }
 }
 
-/// Reads events. Each one is the event's name and its data.
+/// Reads a stream of events, given as pairs of name and data.
 pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     for (name, data) in events {
@@ -70,7 +70,7 @@ pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<
     Ok(answer)
 }
 
-/// Reads an answer that is one document.
+/// Reads an answer that is one JSON document.
 pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     reader.whole(body, &mut out)?;
@@ -107,7 +107,8 @@ pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns a message of a model with calls of these ids. `carried` is a value of the provider `p` and the model.
+/// Returns a message of a model that contains calls with these ids. `carried` is a model and provider data; the
+/// provider is `p`.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),

@@ -1,7 +1,7 @@
 //! The OpenAI Responses protocol (platform.openai.com, "Responses" and "Streaming events").
 //!
-//! Invariant: the provider stores nothing (`store: false`). The encrypted reasoning returns with the next request, in the
-//! order in which it arrived, because the provider refuses reasoning without the item that followed it.
+//! Invariant: the provider stores nothing (`store: false`). The next request sends the encrypted reasoning back, in its
+//! original order, because the provider refuses reasoning without the item that followed it.
 
 mod item;
 mod reader;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Number of retries that follow the pauses of the provider alone. Later ones also double their pause.
+/// Number of retries that use only the pause requested by the provider. Later retries add a pause that doubles each
+/// time.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.
@@ -17,8 +18,8 @@ pub struct Retries {
     pub first_pause: Duration,
     /// Maximum pause, unless the provider requests a longer one.
     pub longest_pause: Duration,
-    /// Maximum time from the first attempt to the start of the last attempt. If a provider requests a pause beyond
-    /// this time, there is no retry.
+    /// Maximum time from the first attempt to the start of the last attempt. If a requested pause would exceed this
+    /// time, there is no retry.
     pub total: Duration,
 }
 
@@ -40,7 +41,7 @@ impl Retries {
         let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
         let own = doubled.min(self.longest_pause).mul_f64(0.5 + id::jitter() / 2.0);
         let pause = match asked {
-            // The jitter prevents that all waiting clients call again at the same time.
+            // The jitter keeps waiting clients from calling again at the same time.
             Some(asked) if made <= TRUSTED => asked.saturating_add(self.first_pause.mul_f64(id::jitter() / 2.0)),
             Some(asked) => asked.saturating_add(own / 2),
             None => own,
@@ -50,7 +51,7 @@ impl Retries {
         }
         Err(match asked {
             Some(asked) if asked > self.total => {
-                format!("the provider asked for a pause of {} s", asked.as_secs())
+                format!("the provider requested a pause of {} s", asked.as_secs())
             }
             _ => format!("gave up after {made} attempts in {} s", spent.as_secs()),
         })

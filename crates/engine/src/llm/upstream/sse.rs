@@ -1,9 +1,9 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! Own code, because the libraries for it (`eventsource-stream` 0.2, `sse-stream` 0.2) end the stream at the first invalid
-//! UTF-8, keep lines of any length in memory and allocate for each event. This one replaces invalid UTF-8, refuses
-//! events over [`MAX_EVENT_BYTES`] and allocates nothing for an event. It also reads two forms that the standard would
-//! ignore, but that servers use for errors: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order mark.
+//! No library is used: `eventsource-stream` 0.2 and `sse-stream` 0.2 end the stream at the first invalid UTF-8, keep
+//! lines of any length in memory and allocate for each event. This parser replaces invalid UTF-8, refuses events over
+//! [`MAX_EVENT_BYTES`] and reuses its buffers. It also reads two forms that the standard ignores but that servers use
+//! for errors: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order mark.
 
 /// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
@@ -11,12 +11,12 @@ const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// Splits a stream of bytes into events.
 #[derive(Default)]
 pub(super) struct Events {
-    /// Bytes that are not split yet, from `start`.
+    /// Received bytes. Those before `start` have already been parsed.
     buffer: Vec<u8>,
     start: usize,
-    /// Number of bytes from `start` that contain no end of a line.
+    /// Number of bytes from `start` that are known to contain no line end.
     searched: usize,
-    /// True if the last line ended with CR, so that an LF belongs to it.
+    /// True if the last line ended with CR. A following LF is part of the same line end.
     after_return: bool,
     name: String,
     data: String,
@@ -32,7 +32,7 @@ enum State {
     Empty,
     /// Data has arrived.
     Reading,
-    /// The event has been returned, so that the next one replaces it.
+    /// The event has been returned. The next event replaces it.
     Returned,
 }
 
@@ -79,7 +79,7 @@ impl Events {
         None
     }
 
-    /// Returns the event at the end of the stream, where the blank line after it can be missing. Call it once, after
+    /// Returns the last event, if the stream ended without the blank line after it. Call it once, after
     /// [`Events::next`] has returned `None`.
     pub(super) fn last(&mut self) -> Option<Event<'_>> {
         let end = self.buffer.len();

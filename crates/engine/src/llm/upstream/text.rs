@@ -1,9 +1,9 @@
-//! Separates the text of an answer from reasoning and tool calls that a server left in it.
+//! Separates the text of an answer from reasoning and tool calls that a server did not extract from the text.
 //!
-//! Servers without a parser for a model send its reasoning between `<think>` tags, and its calls as JSON in a fence or as
-//! markup. Both are recognized only where models write them: reasoning at the beginning of an answer, calls at the
-//! beginning of a line and at the end of the answer. Text that may become a call is held until that is decided.
-//! Invariant: everything else is passed on in its order, and a chunk without a special character at once.
+//! If a server has no parser for a model's format, its answer contains reasoning between `<think>` tags, and calls as
+//! fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized only if they
+//! start at the beginning of a line and end the answer. Text that may become a call is buffered until this is decided.
+//! Invariant: all other text is passed on in order, and without delay unless it may be the start of a tag or call.
 
 use super::protocol::Pieces;
 use crate::{
@@ -24,16 +24,16 @@ const THINK: &[(&str, &str)] = &[
 
 const FENCE: &str = "```";
 
-/// Languages of a fence that may contain a call.
+/// Language names of fenced blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum size in bytes of held text. Larger text is no call.
+/// Maximum size in bytes of buffered text. A longer text is not a call.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// Maximum size in bytes of the reasoning that is kept to be sent back.
+/// Maximum size in bytes of the reasoning that is kept to send back.
 const MAX_THOUGHT_BYTES: usize = 512 * 1024;
 
-/// First keys of a call in JSON.
+/// Keys that may be the first key of a call in JSON.
 const CALL_KEYS: &[&str] = &[
     "name",
     "tool",
@@ -47,11 +47,11 @@ const CALL_KEYS: &[&str] = &[
     "function",
 ];
 
-/// Separates text.
+/// Separates text, reasoning and calls.
 pub(super) struct Splitter {
     state: State,
     held: String,
-    /// True if the text that was passed on so far ends with a blank line or the beginning of one.
+    /// True if only white space has been passed on since the last line feed.
     at_line_start: bool,
     /// True if text other than white space has been passed on.
     has_spoken: bool,
@@ -64,11 +64,11 @@ pub(super) struct Splitter {
 enum State {
     /// Only white space so far.
     Start,
-    /// Reasoning, until this tag.
+    /// In reasoning, until this closing tag.
     Think(&'static str),
     /// Text.
     Text,
-    /// Text that may be a call.
+    /// Text that may be a call, so it is buffered.
     Held,
 }
 
@@ -132,7 +132,8 @@ impl Splitter {
         }
     }
 
-    /// Handles the held text. Returns true if the rest has to be handled again in another state.
+    /// Handles the buffered text in the current state. Returns true if the state changed and the rest of the text must
+    /// be handled again.
     fn step(&mut self, out: &mut Pieces) -> bool {
         match self.state {
             State::Start => self.begin(out),
@@ -150,7 +151,7 @@ impl Splitter {
         }
     }
 
-    /// Looks for a tag of reasoning at the beginning of the answer.
+    /// Searches for an opening reasoning tag at the beginning of the answer.
     fn begin(&mut self, out: &mut Pieces) -> bool {
         let text = self.held.trim_start();
         if text.is_empty() {
@@ -168,7 +169,7 @@ impl Splitter {
             }
         }
         if !self.thought.is_empty() {
-            // The white space between the reasoning and the answer is part of neither.
+            // White space between the reasoning and the text is dropped.
             self.held = text.to_owned();
         }
         self.state = State::Text;
@@ -199,7 +200,7 @@ impl Splitter {
         out.reasoning(reasoning);
     }
 
-    /// Passes text on up to the first place where a call may begin.
+    /// Passes text on, up to the first position where a call may begin.
     fn text(&mut self, out: &mut Pieces) -> bool {
         if self.tools.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -216,8 +217,8 @@ impl Splitter {
         is_call
     }
 
-    /// Returns the position of the first line that may be a call, and whether it surely begins like one. The position is
-    /// the end of the text if there is none.
+    /// Returns the position of the first line that may begin a call, and whether the whole opening of a call has
+    /// arrived. Without such a line, the position is the end of the text.
     fn opening(&self) -> (usize, bool) {
         let mut line_start = self.at_line_start;
         let mut position = 0;
@@ -253,7 +254,7 @@ impl Splitter {
     }
 }
 
-/// Returns whether a text can still become a call: a fence with JSON, JSON or markup, with nothing behind it.
+/// Returns whether a text can still become a call: JSON, fenced JSON or markup, with no text after it.
 fn may_be_call(text: &str) -> bool {
     let Some(inner) = text.strip_prefix(FENCE) else {
         return match text.chars().next() {
@@ -274,7 +275,7 @@ fn may_be_call(text: &str) -> bool {
     ends_here && may_be_json(json)
 }
 
-/// Returns whether a text can be the beginning of a call in JSON.
+/// Returns whether a text is a possible beginning of a call in JSON.
 fn may_be_json(text: &str) -> bool {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']);
     let Some(key) = inner.strip_prefix('"') else {
@@ -286,7 +287,7 @@ fn may_be_json(text: &str) -> bool {
     }
 }
 
-/// Returns the length of the longest end of a text that is the beginning of one of the tags.
+/// Returns the length of the longest suffix of the text that is a prefix of one of the tags.
 fn partial(text: &str, tags: &[&str]) -> usize {
     let longest = tags.iter().map(|tag| tag.len()).max().unwrap_or(0);
     let from = text.len().saturating_sub(longest.saturating_sub(1));

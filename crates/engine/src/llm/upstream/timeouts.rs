@@ -9,7 +9,8 @@ use crate::config::Provider;
 pub struct Timeouts {
     /// Maximum time until the connection is established.
     pub connect: Duration,
-    /// Maximum time from the request to the first token of the answer. Keep-alives of the provider extend it.
+    /// Maximum time from the request to the first token of the answer. Each keep-alive from the provider extends the
+    /// time.
     pub first_byte: Duration,
     /// Maximum time between two parts of the answer. Keep-alives of the provider count as parts.
     pub gap: Duration,
@@ -29,7 +30,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The timeouts of a provider in the configuration.
+    /// Returns the time limits from a provider's configuration. `is_local` allows more time for the first token.
     pub(super) fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);

@@ -1,4 +1,4 @@
-//! Parts of requests that several protocols write in the same way.
+//! Helpers for parts of requests that are the same in several protocols.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,25 +10,25 @@ use crate::{
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
-/// Text of a user's message without text. Providers refuse empty texts.
+/// Placeholder for an empty user message. Providers refuse empty texts.
 const NO_TEXT: &str = "(no text)";
 
-/// Maximum length of a call's id.
+/// Maximum length of a call id.
 const MAX_ID: usize = 64;
 
 /// Description of a tool that the model can no longer call.
 const PAST_TOOL: &str = "This tool is no longer available.";
 
-/// A side of the conversation.
+/// The author of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The user, including the results of tools.
+    /// The user; also tool results.
     User,
     /// The model.
     Model,
 }
 
-/// Turns that alternate between the two sides. Consecutive messages of one side become one turn.
+/// Turns that alternate between user and model. Consecutive messages of one side are merged into one turn.
 #[derive(Default)]
 pub(super) struct Turns {
     turns: Vec<(Side, Vec<Value>)>,
@@ -52,7 +52,7 @@ impl Turns {
     }
 }
 
-/// The ids of calls as the provider wants them: its own ids for its own calls, and plain ids for all others.
+/// The ids to send for calls: the provider's own ids for its own calls, and plain ids for all other calls.
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,
@@ -60,8 +60,8 @@ pub(super) struct CallNames<'a> {
 }
 
 impl<'a> CallNames<'a> {
-    /// Notes a call and the id that the provider gave it. Returns the id to send. If two calls share an id of the
-    /// provider, the engine's id replaces the second one.
+    /// Registers a call and returns the id to send for it. `own` is the id that the provider gave the call. If an
+    /// earlier call already uses this id, the engine's id is used instead.
     pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
         let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
         let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
@@ -76,8 +76,8 @@ impl<'a> CallNames<'a> {
     }
 }
 
-/// Returns an id of letters, digits, `_` and `-` with up to 64 characters, which every provider accepts. An id that
-/// has to be changed ends in its hash.
+/// Returns an id that every provider accepts: up to 64 letters, digits, `_` and `-`. If the id must be changed, the new
+/// id ends with a hash of the old one.
 fn plain_id(id: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
@@ -98,8 +98,8 @@ pub(super) fn hash(text: &str) -> u64 {
     })
 }
 
-/// Returns what the provider hung on a message, if the message came from the same provider and family, and if the
-/// provider wants it back.
+/// Returns the provider data of a message, if the message came from the same provider and model family, and if the
+/// profile allows sending the data back.
 pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option<&'a Vec<Value>> {
     if profile.returns_reasoning == ReasoningReturn::Never {
         return None;
@@ -112,7 +112,7 @@ pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Returns the text of a result for protocols that cannot mark a failure.
+/// Returns the text of a result, for protocols that have no field to mark a failed call.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
@@ -139,7 +139,7 @@ pub(super) fn object_text(text: &str) -> String {
 }
 
 /// Returns the tools to declare, and whether the model may call them. If a request has no tools but its conversation
-/// has calls, the called tools are declared, because providers refuse calls of tools that they do not know.
+/// contains calls, the called tools are declared, because providers refuse calls of undeclared tools.
 pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSpec>, bool) {
     if !tools.is_empty() {
         return (tools.to_vec(), true);
@@ -168,7 +168,7 @@ pub(super) fn version(model: &str, family: &str) -> Option<(u32, u32)> {
     let model = model.to_ascii_lowercase();
     let (_, rest) = model.split_once(family)?;
     let mut words = rest.split(|character: char| !character.is_ascii_alphanumeric());
-    // Longer numbers are dates.
+    // Numbers with more than two digits are dates.
     let number = |word: &str| (word.len() <= 2).then(|| word.parse::<u32>().ok()).flatten();
     let major = words.find_map(number)?;
     Some((major, words.next().and_then(number).unwrap_or(0)))

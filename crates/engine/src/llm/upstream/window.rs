@@ -1,4 +1,5 @@
-//! Recognizes that a conversation exceeds a model's context window, and reads the window's size from the provider's words.
+//! Recognizes errors about a conversation that exceeds a model's context window, and reads the window's size from the
+//! error message.
 
 use std::sync::LazyLock;
 
@@ -62,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Phrases of rate limits, which mention tokens but not the window.
+/// Phrases of rate limit errors, which also mention tokens but are not about the window.
 const RATE: &[&str] = &[
     "per min",
     "per day",
@@ -72,7 +73,7 @@ const RATE: &[&str] = &[
     "too many requests",
 ];
 
-/// Numbers in the words of providers that are the size of the window.
+/// Patterns whose first group is the size of the window.
 static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,
@@ -102,13 +103,13 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Smallest plausible window in tokens.
+/// Minimum plausible window in tokens.
 const MIN_WINDOW: u64 = 256;
 
-/// Returns whether a provider's words say that the conversation exceeds the context window. The words are in lower case.
+/// Returns whether an error message in lower case says that the conversation exceeds the context window.
 pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
     if is_rate_limited {
-        // A request that exceeds a limit per minute by itself never succeeds.
+        // A single request that is larger than the per-minute limit can never succeed, so it counts as too long.
         return words.contains("request too large");
     }
     // LiteLLM names this setting in every error.
@@ -117,7 +118,8 @@ pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
         || words.contains("request too large for model")
 }
 
-/// Returns the size of the window in tokens that a provider's words name. The words are in lower case.
+/// Returns the size of the window in tokens from an error message in lower case; `None` if the message does not contain
+/// it.
 pub(super) fn window(words: &str) -> Option<u64> {
     let digits = without_separators(words);
     WINDOW

@@ -1,10 +1,10 @@
-//! A short text of an event.
+//! A short string in an event.
 
 use std::{borrow::Cow, ops::Deref};
 
 use serde::Deserialize;
 
-/// A text that is borrowed from the event, unless it contains escapes.
+/// A string that is borrowed from the event, unless it contains escape sequences.
 #[derive(Debug, Deserialize)]
 pub(super) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 

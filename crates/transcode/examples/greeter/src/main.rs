@@ -44,7 +44,7 @@ mod greeter {
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// An ordinary gRPC service. It knows nothing of HTTP.
+/// An ordinary gRPC service, without code for HTTP/JSON or Connect.
 struct Friendly;
 
 #[tonic::async_trait]

@@ -8,14 +8,14 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Type of a block, as far as it matters here.
+/// Kind of a block. Block types that are handled in the same way share a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text for the user.
     Text,
     /// Reasoning.
     Thinking,
-    /// A call of a tool.
+    /// A tool call.
     Call,
     /// Encrypted reasoning.
     Redacted,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind of a block's type.
+    /// Returns the kind for a type name of the protocol.
     pub(super) fn of(name: &str) -> Self {
         match name {
             "text" => Self::Text,
@@ -38,21 +38,21 @@ impl Kind {
 
 /// A content block.
 pub(super) struct Block {
-    /// Position in the answer, as the provider counts.
+    /// Index that the provider gave the block; `None` if the event had none.
     pub(super) index: Option<u64>,
     /// Type of the block.
     pub(super) kind: Kind,
-    /// Text or reasoning that has arrived.
+    /// Text or reasoning received so far.
     pub(super) text: String,
     /// Signature of the reasoning.
     pub(super) signature: String,
-    /// Arguments of a call, also of a server's tool.
+    /// Arguments of a tool call or of a call to a server tool.
     pub(super) arguments: Arguments,
     /// Citations of the text.
     pub(super) citations: Vec<Value>,
-    /// True if a part of the block was not understood, so that it cannot return to the provider.
+    /// True if a part of the block could not be parsed. The block is then not sent back.
     pub(super) is_partial: bool,
-    /// The block as it started.
+    /// The block as its start event contained it.
     start: Map<String, Value>,
 }
 
@@ -101,7 +101,7 @@ impl Block {
         }
     }
 
-    /// Returns whether the block can be written from the engine's message, without the original.
+    /// Returns whether the engine's message has all data of the block, so that the original block need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain_id = |id: &str| {
             id.bytes()
@@ -114,7 +114,7 @@ impl Block {
         }
     }
 
-    /// Returns the block as the provider wants it back; `None` if the provider would refuse it.
+    /// Returns the block to send back to the provider; `None` if the provider would refuse it.
     pub(super) fn into_carried(self) -> Option<Value> {
         if self.is_partial {
             return None;
@@ -142,7 +142,7 @@ impl Block {
         Some(Value::Object(block))
     }
 
-    /// Returns the arguments as text. Some servers send them whole in the start event.
+    /// Returns the arguments as text. Some servers send all arguments in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
             Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),
@@ -151,7 +151,7 @@ impl Block {
         }
     }
 
-    /// Returns the arguments as the object that the provider requires; `None` if the block has none.
+    /// Returns the arguments as a JSON object, which the provider requires; `None` if the block has none.
     fn input(&self) -> Option<Value> {
         let is_call = self.kind == Kind::Call || !self.arguments.is_empty();
         is_call.then(|| turns::arguments(&self.argument_text()))

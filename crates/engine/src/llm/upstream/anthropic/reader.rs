@@ -1,4 +1,4 @@
-//! Reads answers.
+//! Reads Anthropic's answers.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Text is read without an intermediate value; rare parts are values.
+/// One event. Text is deserialized directly, for speed; rare fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -51,7 +51,7 @@ struct Delta<'a> {
     citation: Option<Value>,
 }
 
-/// Deltas that may arrive empty.
+/// Delta types whose content may be empty.
 const KNOWN_DELTAS: &[&str] = &[
     "text_delta",
     "thinking_delta",
@@ -70,7 +70,7 @@ pub(super) struct MessageReader {
     is_stopped: bool,
 }
 
-/// Numbers of tokens. Each event may repeat earlier numbers or omit them, so the largest counts.
+/// Token counts. Events may repeat or omit counts, so the largest value of each count is kept.
 #[derive(Default)]
 struct Counts {
     is_given: bool,
@@ -161,7 +161,7 @@ impl Reader for MessageReader {
             }
         }
         self.take_end(body["stop_reason"].as_str(), None, out)?;
-        // A whole message is complete even if it gives no reason.
+        // A message outside a stream is complete even without a stop reason.
         self.is_stopped = true;
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Reader for MessageReader {
 }
 
 impl MessageReader {
-    /// Reads the usage of a message, which has no content at the beginning of a stream.
+    /// Reads a message: its usage and, outside a stream, its content.
     fn message(&mut self, message: Option<&Value>) -> Result<(), Fault> {
         let Some(message) = message else { return Ok(()) };
         if !message["error"].is_null() {
@@ -240,14 +240,14 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block with an index. A delta without an index belongs to the newest block.
+    /// Finds the newest block with this index. Without an index, finds the newest block.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
             .rfind(|block| fits(block.kind) && (index.is_none() || block.index.is_none() || block.index == index))
     }
 
-    /// Finds the block of a delta. If its start is missing, the block is created.
+    /// Finds the block to which a delta belongs. If the block's start event was missing, creates the block.
     fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> Result<&mut Block, Fault> {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)
@@ -279,7 +279,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Sets the value to carry, if the engine's message says less than the blocks.
+    /// Sets the blocks to send back, if they contain data that the engine's message does not have.
     fn carry(&mut self, reason: EndReason, out: &mut Pieces) {
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.iter().all(Block::is_plain) {
@@ -287,7 +287,7 @@ impl MessageReader {
         }
         let carried: Vec<Value> = blocks
             .into_iter()
-            // The length limit can cut thinking before its signature.
+            // If the length limit ends an answer during thinking, the signature is missing.
             .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();
@@ -297,7 +297,7 @@ impl MessageReader {
     }
 }
 
-/// Returns the meaning of a stop reason; `None` if it is not known. Gateways pass on the words of other protocols.
+/// Returns the meaning of a stop reason; `None` if it is unknown. Gateways also send stop reasons of other protocols.
 fn end(reason: &str) -> Option<EndReason> {
     match reason {
         "end_turn" | "stop_sequence" | "tool_use" | "pause_turn" | "stop" | "tool_calls" => Some(EndReason::Done),

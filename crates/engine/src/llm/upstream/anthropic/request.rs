@@ -1,7 +1,7 @@
-//! Writes requests.
+//! Writes Anthropic's requests.
 //!
-//! The same conversation gives the same bytes, so that the provider's cache has a prefix of the next request. Cache
-//! markers are not part of that prefix.
+//! Invariant: a longer conversation starts with the same bytes as before, so that the provider's cache applies to this
+//! prefix. The provider ignores cache markers when it compares prefixes.
 
 use serde_json::{Map, Value, json};
 
@@ -17,9 +17,9 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of user turns that get a cache marker. The last marker of the previous request is then marked again, so the
-/// provider finds its cache entry even if more than 20 blocks were added. Together with the tools and the system prompt,
-/// this makes four markers, the maximum.
+/// Number of newest user turns that get a cache marker. The older one was the newest in the previous request, so the
+/// provider finds its cache entry even if more than 20 blocks were added. With the markers of the tools and the system
+/// prompt, a request has four markers, which is the maximum.
 const MARKED_TURNS: usize = 2;
 
 /// Writes the body of a request.
@@ -118,8 +118,8 @@ fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
 }
 
-/// Returns blocks of the provider as they arrived. The engine's calls belong to the blocks with calls in the same
-/// order. A block whose call the engine dropped is left out, and a call that was found in the text is added.
+/// Returns the provider's blocks as they arrived. The n-th call belongs to the n-th block with a call. If the engine
+/// dropped a call, its block is left out. Calls without a block, which the engine found in the text, are added.
 fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let mut calls = calls.iter();
     let mut kept = Vec::with_capacity(blocks.len());
@@ -141,7 +141,7 @@ fn mark_turns(messages: &mut [Value]) {
         let Some(blocks) = turn["content"].as_array_mut() else {
             continue;
         };
-        // A note of the engine is missing from the next request, so the prefix ends before it.
+        // The next request does not contain the engine's note, so the cached prefix must end before the note.
         let is_note = |block: &Value| block["text"].as_str().is_some_and(|text| text.starts_with(NOTE));
         let last = blocks.iter().rposition(|block| !is_note(block));
         if let Some(block) = last.and_then(|last| blocks.get_mut(last)) {

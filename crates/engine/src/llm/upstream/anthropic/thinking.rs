@@ -1,4 +1,4 @@
-//! Extended thinking: how a model is told how much to think. The form depends on the version of Claude.
+//! Extended thinking: the request fields that control how much a model thinks. They depend on the version of Claude.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort},
 };
 
-/// Smallest budget that the API accepts, in tokens.
+/// Minimum budget in tokens that the API accepts.
 const MIN_BUDGET: u32 = 1024;
 
 /// How thinking is controlled.
@@ -16,15 +16,15 @@ const MIN_BUDGET: u32 = 1024;
 enum Control {
     /// The model cannot think.
     Never,
-    /// A budget in tokens turns thinking on.
+    /// Thinking is enabled with a budget in tokens.
     Budget,
-    /// `adaptive` turns thinking on. Budgets are deprecated (4.6) or refused (4.7 and later).
+    /// Thinking is enabled with `adaptive`. Budgets are deprecated (4.6) or refused (4.7 and later).
     Adaptive,
-    /// As `Adaptive`, but the model also thinks if the request does not mention it.
+    /// Like `Adaptive`, but the model also thinks if the request does not enable thinking.
     Always,
 }
 
-/// The control of each version of Claude: the first version, and the control from there on.
+/// First version of Claude for each kind of control, in ascending order.
 const CONTROLS: &[((u32, u32), Control)] = &[
     ((0, 0), Control::Never),
     ((3, 7), Control::Budget),
@@ -34,7 +34,7 @@ const CONTROLS: &[((u32, u32), Control)] = &[
 
 fn control(model: &str) -> Control {
     if !model.to_ascii_lowercase().contains("claude") {
-        // Other vendors imitate the first form of the protocol.
+        // Compatible servers of other vendors know only budgets.
         return Control::Budget;
     }
     match version(model, "claude") {
@@ -61,12 +61,12 @@ pub(super) fn add(request: &ModelRequest, profile: &Profile, body: &mut Map<Stri
                 body.insert("thinking".to_owned(), thinking);
             }
         }
-        // Some of these models refuse to stop thinking, so they are told to think little.
+        // Some of these models cannot disable thinking, so the request sets a low effort.
         (Control::Always, Some(ReasoningEffort::None)) => {
             body.insert("output_config".to_owned(), json!({"effort": "low"}));
         }
         (Control::Always, None) => {
-            // Without this field, the text of the thinking is left out.
+            // Without this field, the answer omits the text of the thinking.
             body.insert("thinking".to_owned(), shown);
         }
         (Control::Adaptive | Control::Always, Some(effort)) => {
@@ -92,14 +92,14 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         ReasoningEffort::Medium => 8192,
         ReasoningEffort::High => 24_576,
     };
-    // The budget is a part of the answer's tokens.
+    // The budget counts towards the answer's token limit.
     let budget = budget.min(request.max_output_tokens / 2);
     (budget >= MIN_BUDGET && !is_in_foreign_loop(&request.messages))
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-/// Returns whether the calls since the user's last message came without thinking. In this case, the API refuses a
-/// budget: "a final assistant message must start with a thinking block".
+/// Returns whether a message with calls since the user's last message has no thinking, because another model made it.
+/// In this case, the API refuses a budget: "a final assistant message must start with a thinking block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

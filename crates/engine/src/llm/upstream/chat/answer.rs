@@ -1,7 +1,7 @@
 //! Reads the answer of a chat completion, as a stream or as a whole.
 //!
-//! Invariants: only a known finish reason ends an answer, or an unknown one together with `[DONE]`. An error, wherever it
-//! is reported, fails the answer. A chunk that cannot be read is skipped.
+//! Invariants: an answer is complete only with a known finish reason, or with an unknown one followed by `[DONE]`. An
+//! error in any field fails the answer. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -73,7 +73,7 @@ impl ChatReader {
 
     fn choice(&mut self, choice: &Choice<'_>, is_whole: bool, out: &mut Pieces) -> Result<(), Fault> {
         self.count(&choice.usage, &Loose::Missing);
-        // Some streams end with the whole message, after its deltas.
+        // Some streams repeat the whole message after its deltas.
         let message = choice.message.as_ref().filter(|_| is_whole || !self.has_spoken);
         let delta = if is_whole {
             message.or(choice.delta.as_ref())
@@ -163,7 +163,8 @@ impl ChatReader {
         self.say(text, out);
     }
 
-    /// Reads data that is not one JSON object of the protocol.
+    /// Reads an event whose data is not a single valid chunk: a bare error, several chunks on separate lines, or data
+    /// to skip.
     fn odd(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(value) = serde_json::from_str::<Value>(data) {
             return match Frame::deserialize(&value) {
@@ -175,7 +176,7 @@ impl ChatReader {
                 }
             };
         }
-        // Some servers separate events with one line end only.
+        // Some servers omit the blank line between events.
         if data.contains('\n') {
             return data.lines().try_for_each(|line| self.event(name, line, out));
         }
@@ -195,7 +196,7 @@ impl Reader for ChatReader {
             let error = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(Fault::reported(&error));
         }
-        // An array would be read as the fields of a chunk in their order.
+        // Serde would accept an array as the fields of a chunk, in their order.
         if !data.starts_with('{') {
             return self.odd(name, data, out);
         }
@@ -266,7 +267,7 @@ impl Reader for ChatReader {
     }
 }
 
-/// Key of the reasoning that was part of the text, among the fields that a provider wants back.
+/// Key of the reasoning that was part of the text, in the provider data of a message.
 pub(super) const THOUGHT: &str = "thought_in_text";
 
 /// Fails if a chunk reports an error.
@@ -286,7 +287,7 @@ fn check(frame: &Frame<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Returns whether a chunk is an error by itself, without a field for it.
+/// Returns whether the whole chunk is an error object, rather than a chunk with an `error` field.
 fn is_flat_error(frame: &Frame<'_>) -> bool {
     let has_choices = frame.choices.as_ref().is_some_and(|choices| !choices.is_empty());
     let is_named = [&frame.object, &frame.r#type]

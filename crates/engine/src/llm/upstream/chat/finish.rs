@@ -11,8 +11,8 @@ pub(super) enum Finish {
     Ended(EndReason),
     /// The answer failed.
     Failed,
-    /// The reason is unknown. It ends the answer only together with `[DONE]`, so that a new kind of failure does not
-    /// pass for an answer.
+    /// The reason is unknown. It ends the answer only if `[DONE]` follows, so that an unknown failure is not mistaken
+    /// for a complete answer.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
         return None;
     }
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
-    // Some providers count reasoning in the total only.
+    // Some providers include reasoning only in the total.
     let reasoned = count(&usage["total_tokens"]).map_or(0, |total| total.saturating_sub(input.saturating_add(output)));
     let cached = [
         &usage["prompt_tokens_details"]["cached_tokens"],
@@ -129,7 +129,7 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     })
 }
 
-/// Reads the counts of llama.cpp.
+/// Reads token counts from the `timings` of llama.cpp.
 pub(super) fn timings(timings: &Value) -> Option<TokenUsage> {
     let cached_input = count(&timings["cache_n"]).unwrap_or(0);
     Some(TokenUsage {

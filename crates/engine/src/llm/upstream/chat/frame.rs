@@ -1,4 +1,5 @@
-//! The JSON of a chat completions chunk. Text is borrowed from the chunk, so that reading a token allocates almost nothing.
+//! The JSON of a chat completions chunk. Text is borrowed from the chunk, so that parsing a token allocates almost
+//! nothing.
 
 use std::{borrow::Cow, fmt};
 
@@ -21,13 +22,13 @@ pub(super) struct Frame<'a> {
     pub(super) usage: Loose<'a>,
     #[serde(borrow)]
     pub(super) error: Loose<'a>,
-    /// Extensions of Groq, with its usage and its errors.
+    /// Extension of Groq, which contains the usage and errors.
     #[serde(borrow)]
     pub(super) x_groq: Loose<'a>,
-    /// Counts of llama.cpp, for versions that send no usage.
+    /// Token counts of llama.cpp; some versions send them instead of the usage.
     #[serde(borrow)]
     pub(super) timings: Loose<'a>,
-    /// Status of MiniMax.
+    /// Status code of MiniMax, which reports errors.
     #[serde(borrow)]
     pub(super) base_resp: Loose<'a>,
     #[serde(borrow)]
@@ -40,7 +41,7 @@ pub(super) struct Frame<'a> {
     pub(super) detail: Loose<'a>,
 }
 
-/// A choice of a chunk.
+/// One of the alternative answers in a chunk.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choice<'a> {
@@ -50,7 +51,7 @@ pub(super) struct Choice<'a> {
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
     pub(super) message: Option<Delta<'a>>,
-    /// Text in the older completions protocol.
+    /// Text, in the older completions protocol.
     #[serde(borrow)]
     pub(super) text: Loose<'a>,
     #[serde(borrow)]
@@ -93,7 +94,7 @@ pub(super) struct Delta<'a> {
     pub(super) provider_specific_fields: Loose<'a>,
     #[serde(borrow)]
     pub(super) tool_calls: Loose<'a>,
-    /// The call of the older protocol.
+    /// The tool call, in an older form of the protocol.
     #[serde(borrow)]
     pub(super) function_call: Loose<'a>,
     #[serde(borrow)]
@@ -129,7 +130,8 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the error that the field reports. Null, an empty text, false, and an object of such values report none.
+    /// Returns the error that the field reports. Returns `None` for null, false, an empty text, and an object that
+    /// contains only such values.
     pub(super) fn error(&self) -> Option<Value> {
         match self {
             Self::Missing => None,

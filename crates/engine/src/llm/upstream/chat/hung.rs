@@ -1,18 +1,18 @@
-//! The fields of an answer that a provider wants back with it.
+//! The provider data of a message: fields of an answer that must be sent back to the provider with the answer.
 //!
-//! Reasoning arrives in pieces, so the pieces are put together as the provider would send them in a whole answer.
+//! Reasoning arrives in chunks. They are joined into the form that an answer without streaming would have.
 
 use serde_json::{Map, Value, json};
 
 use super::frame::Delta;
 
-/// Texts of a list item that arrive in pieces.
+/// Text fields of a list item that arrive in chunks.
 const PIECES: &[&str] = &["text", "summary", "data", "thinking"];
 
-/// Maximum size of the texts in bytes.
+/// Maximum total size in bytes of the texts and list items that are collected from one answer.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
-/// Collects the fields of one answer.
+/// Collects the provider data of one answer.
 #[derive(Default)]
 pub(super) struct Hung {
     texts: Vec<(&'static str, String)>,
@@ -22,7 +22,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    /// Reads the fields of a chunk. Returns the reasoning of the chunk.
+    /// Collects the fields of a chunk and returns the reasoning in it.
     pub(super) fn take<'d>(&mut self, delta: &'d Delta<'_>) -> &'d str {
         let texts = [
             ("reasoning_content", delta.reasoning_content.text()),
@@ -89,7 +89,7 @@ impl Hung {
         }
     }
 
-    /// Adds an item of a list, or a piece of its last item.
+    /// Adds an item to a list, or appends the item to an earlier one that it continues.
     fn add_item(&mut self, name: &'static str, item: &Value) {
         self.bytes += item.to_string().len();
         if self.bytes > MAX_TEXT_BYTES {
@@ -114,7 +114,7 @@ impl Hung {
         }
     }
 
-    /// Returns the fields as they go back; empty if there are none.
+    /// Returns the fields to send back; empty if there are none.
     pub(super) fn into_fields(self) -> Map<String, Value> {
         let mut fields = self.values;
         for (name, text) in self.texts {
@@ -127,8 +127,8 @@ impl Hung {
     }
 }
 
-/// Returns whether an item is a further piece of an earlier one: of the same type, with the same index or without one,
-/// and before the signature that ends the earlier one.
+/// Returns whether an item continues an earlier one. They must have the same type and index, and the same id unless the
+/// later item has none. After a signature, only items with an index and without a signature continue the earlier one.
 fn continues(whole: &Value, item: &Value) -> bool {
     let is_signed = whole["signature"].is_string();
     whole.is_object()

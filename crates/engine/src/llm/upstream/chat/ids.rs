@@ -1,13 +1,14 @@
-//! Spells the ids of tool calls as the asked provider wants them, the same for a call and its result.
+//! Converts tool call ids to the format of the provider that receives the request. A call and its result get the same
+//! id.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{config::CallIds, llm::upstream::turns::hash};
 
-/// Maximum length of an id at OpenAI.
+/// Maximum length of an id in OpenAI's API.
 const MAX_ID_BYTES: usize = 40;
 
-/// Length of an id at Mistral.
+/// Length of an id in Mistral's API.
 const MISTRAL_ID_BYTES: usize = 9;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -15,7 +16,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 /// The ids of one conversation.
 pub(super) struct Ids {
     style: CallIds,
-    /// The spelling of each id of the engine, as of its newest call.
+    /// Maps each of the engine's ids to the id for the provider. If several calls have the same id, the newest one
+    /// counts.
     spelled: HashMap<String, String>,
     /// Number of calls so far.
     calls: usize,
@@ -30,8 +32,8 @@ impl Ids {
         }
     }
 
-    /// Spells the id of a call. `own` is the id that the asked provider gave the call, and `used` are the ids of the
-    /// other calls of the same message.
+    /// Returns the id to send for a call. `own` is the id that the same provider gave the call earlier, and `used`
+    /// contains the ids of the other calls of the message.
     pub(super) fn of_call(&mut self, id: &str, name: &str, own: Option<&str>, used: &mut HashSet<String>) -> String {
         let own = own.filter(|own| self.is_right(own) && !used.contains(*own));
         let spelling = own.map_or_else(|| self.spell(id, name), str::to_owned);
@@ -41,12 +43,12 @@ impl Ids {
         spelling
     }
 
-    /// Spells the id of a result like the id of its call.
+    /// Returns the id to send for a result: the id of its call.
     pub(super) fn of_result(&self, id: &str) -> String {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Returns whether the provider takes its own id back.
+    /// Returns whether the provider accepts an id that it generated itself.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }
@@ -66,7 +68,7 @@ fn is_mistral(id: &str) -> bool {
     id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Returns nine letters and digits that depend only on the id, so that a conversation is always spelled alike.
+/// Returns nine letters and digits that depend only on the id, so that every request contains the same id.
 fn short(id: &str) -> String {
     let mut hash = hash(id);
     let mut text = String::with_capacity(MISTRAL_ID_BYTES);

@@ -1,6 +1,7 @@
 //! Writes the request of a chat completion.
 //!
-//! Invariant: the beginning of a conversation is written in the same way in every request, so that prompt caches work.
+//! Invariant: the messages that two requests of a conversation share have the same form in both, so that prompt caches
+//! work.
 
 use std::collections::HashSet;
 
@@ -18,13 +19,15 @@ use crate::{
     },
 };
 
-/// Reasoning of a message with tool calls that another provider made, for providers that require some.
+/// Placeholder reasoning for messages with tool calls from another provider. Some providers require reasoning in every
+/// such message.
 const SUBSTITUTE: &str = "(not recorded)";
 
-/// Words of the model between a tool's result and the next message of the user, for templates that require some.
+/// Assistant message between a tool's result and the next user message. Some chat templates require one.
 const BETWEEN: &str = "Understood.";
 
-/// Fields that a provider gets back with every message. All others are reasoning.
+/// Fields that are sent back with every message. All other fields contain reasoning, for which `returns_reasoning`
+/// decides.
 const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
 
 /// Returns the body of a request.
@@ -92,7 +95,8 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     writer.messages
 }
 
-/// Marks the system prompt and the last two messages, so that the provider caches the conversation up to them.
+/// Adds cache markers to the system prompt and the last two messages. The provider caches the conversation up to each
+/// marker.
 fn mark(messages: &mut [Value]) {
     let last = messages.len().saturating_sub(1);
     let marked = [0, last.saturating_sub(1), last];

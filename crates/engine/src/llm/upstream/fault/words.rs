@@ -1,6 +1,7 @@
-//! The words and codes with which providers report failures that their HTTP status does not tell apart.
+//! Phrases and codes in providers' error messages that identify the kind of a failure. The HTTP status alone is
+//! ambiguous.
 
-/// Kind of a failure, as the words of the provider tell it.
+/// Kind of a failure, according to the provider's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The key is wrong, expired or disabled.
@@ -11,7 +12,7 @@ pub(super) enum Kind {
     Place,
     /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up, unless the provider names a pause.
+    /// Credit or quota is used up. If the provider requests a retry delay, it is only a rate limit.
     Plan,
     /// The model does not exist.
     UnknownModel,
@@ -21,7 +22,7 @@ pub(super) enum Kind {
     Refused,
 }
 
-/// Phrases in lower case and the kind that each of them shows. The first match decides.
+/// Phrases in lower case, each with the kind that it indicates. The first match decides.
 const PHRASES: &[(&str, Kind)] = &[
     // Moderation. These come first, because some answers also say "permission" or "invalid request".
     ("content_filter", Kind::Blocked),
@@ -55,7 +56,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("location is not supported", Kind::Place),
     ("not available in your country", Kind::Place),
     ("not available in your region", Kind::Place),
-    // Keys.
+    // API keys.
     ("api_key_invalid", Kind::Credentials),
     ("api key not valid", Kind::Credentials),
     ("api key expired", Kind::Credentials),
@@ -121,7 +122,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("could not find model", Kind::UnknownModel),
     ("model is not supported", Kind::UnknownModel),
     ("model does not exist", Kind::UnknownModel),
-    // Anthropic's message is the name alone.
+    // Anthropic's message consists only of `model: ` and the name.
     ("\"message\":\"model: ", Kind::UnknownModel),
     // Temporary failures.
     ("loading model", Kind::Busy),
@@ -138,7 +139,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("server is busy", Kind::Busy),
     ("try again later", Kind::Busy),
     ("temporarily unavailable", Kind::Busy),
-    // Requests.
+    // Invalid requests.
     ("unexpected endpoint", Kind::Refused),
     ("permission_error", Kind::Credentials),
     ("permission_denied", Kind::Credentials),
@@ -149,13 +150,13 @@ const PHRASES: &[(&str, Kind)] = &[
     ("failed_precondition", Kind::Refused),
 ];
 
-/// Returns the kind that a report shows; `None` if it shows none. The report is in lower case.
+/// Returns the kind of failure that a report in lower case indicates; `None` if no phrase matches.
 pub(super) fn kind(report: &str) -> Option<Kind> {
     let phrase = PHRASES
         .iter()
         .find(|(phrase, _)| report.contains(phrase))
         .map(|(_, kind)| *kind);
-    // The name of a model can be anywhere between these words.
+    // The model's name can be in the middle of the phrase, so its parts are matched separately.
     let names_model = report.contains("model")
         && (report.contains("does not exist") || report.contains("not found") || report.contains("is not available"));
     match phrase {

@@ -1,4 +1,4 @@
-//! One part of a content. Its text is read without an intermediate value.
+//! One part of a message. Its text is deserialized directly, for speed.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use serde_json::{Map, Value};
 
 use super::super::word::Word;
 
-/// One part. Gateways spell the names of fields in both cases.
+/// One part. Gateways write field names in camel case or snake case.
 #[derive(Default)]
 pub(super) struct Part {
     /// Text of the answer, or of a thought.
     pub(super) text: Option<String>,
     /// True for a thought.
     pub(super) is_thought: bool,
-    /// Signature that must return to the provider.
+    /// Signature that must be sent back to the provider.
     pub(super) signature: Option<String>,
-    /// A call of a tool.
+    /// A tool call.
     pub(super) call: Option<Value>,
     /// All other fields, as they arrived.
     pub(super) rest: Map<String, Value>,
@@ -61,19 +61,19 @@ impl<'de> Visitor<'de> for PartVisitor {
 }
 
 impl Part {
-    /// Returns whether the part is only text.
+    /// Returns whether the part contains only text.
     pub(super) fn is_text(&self) -> bool {
         self.call.is_none() && self.is_plain()
     }
 
-    /// Returns whether the part can be written from the engine's message, without the original.
+    /// Returns whether the engine's message has all data of the part, so that the original part need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());
         self.signature.is_none() && self.rest.is_empty() && !has_id
     }
 
-    /// Returns the part as the provider wants it back; `None` if the provider does not need it. A thought without a
-    /// signature is only for people.
+    /// Returns the part to send back to the provider; `None` if the provider does not need it. A thought without a
+    /// signature is not sent back.
     pub(super) fn into_carried(self) -> Option<Value> {
         let is_for_people = self.is_thought && self.signature.is_none();
         let is_empty = self.signature.is_none() && self.text.as_ref().is_none_or(String::is_empty);

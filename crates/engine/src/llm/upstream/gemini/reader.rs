@@ -1,4 +1,4 @@
-//! Reads answers.
+//! Reads Gemini's answers.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 
-/// Prefixes that the model adds to names of tools, from the way in which Google describes tools to it.
+/// Prefixes that Gemini sometimes adds to tool names, because Google presents tools to the model as members of
+/// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
 /// One event.
@@ -50,7 +51,7 @@ struct Content {
     parts: Option<Vec<Part>>,
 }
 
-/// Numbers of tokens so far.
+/// Token counts received so far.
 #[derive(Default)]
 struct Counts {
     prompt: Option<u64>,
@@ -61,7 +62,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads counts. A number that is missing or that is no count leaves the earlier one.
+    /// Reads counts. If a count is missing or invalid, the earlier value stays.
     fn read(&mut self, usage: &Value) {
         let raise = |count: &mut Option<u64>, key: &str, other: &str| {
             let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
@@ -137,7 +138,7 @@ impl Reader for ContentReader {
             Ending::Good(ending) => ending,
             Ending::Bad => {
                 return Err(Fault::passing(
-                    format!("the provider ended the answer with {reason} {explanation}").trim_end(),
+                    format!("the provider ended the answer with {reason}: {explanation}").trim_end_matches(": "),
                 ));
             }
             Ending::Unknown => {
@@ -166,7 +167,7 @@ impl Reader for ContentReader {
 }
 
 impl ContentReader {
-    /// Reads a list of events. Gateways also end the stream with `[DONE]`, which is no list.
+    /// Reads a list of events. Some gateways end the stream with `[DONE]`, which starts like a list but is not one.
     fn list(&mut self, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(frames) = serde_json::from_str::<Vec<Frame<'_>>>(data) {
             let size = data.len() / frames.len().max(1);
@@ -262,9 +263,9 @@ fn check_prompt(feedback: &Value) -> Result<(), Fault> {
 
 /// Meaning of a finish reason.
 enum Ending {
-    /// The answer is complete, or as complete as it will be.
+    /// The answer has ended, normally or at a limit. A retry would not help.
     Good(EndReason),
-    /// The model made a mistake that it may not repeat.
+    /// The model made a mistake. A retry may succeed.
     Bad,
     /// The reason is not known.
     Unknown,

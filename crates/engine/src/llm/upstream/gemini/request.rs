@@ -1,4 +1,4 @@
-//! Writes requests.
+//! Writes Gemini's requests.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,8 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Signature for a call that did not come from this model, from Google's documentation ("Thought signatures", FAQ).
+/// Placeholder signature for a call that another model made. Google's documentation defines it ("Thought signatures",
+/// FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Writes the body of a request.
@@ -50,7 +51,7 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     Value::Object(body)
 }
 
-/// Declares a tool. `parametersJsonSchema` takes any JSON Schema; `parameters` takes a part of OpenAPI's.
+/// Declares a tool. `parametersJsonSchema` accepts any JSON Schema; `parameters` accepts a subset of OpenAPI schemas.
 fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
     let mut declaration = json!({"name": spec.name, "description": spec.description});
     if profile.json_schema {
@@ -61,7 +62,7 @@ fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
     declaration
 }
 
-/// Returns how much the model should think. Gemini 2.5 takes budgets, later versions take levels, and earlier versions
+/// Returns the `thinkingConfig` of a request. Gemini 2.5 uses budgets, later versions use levels, and earlier versions
 /// do not think.
 fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     let model = request.model.to_ascii_lowercase();
@@ -91,14 +92,14 @@ fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     Some(json!({"thinkingLevel": level, "includeThoughts": true}))
 }
 
-/// Returns whether the model refuses calls without signatures. An alias such as `gemini-flash-latest` names a new
-/// version.
+/// Returns whether the model refuses calls without signatures. A name without a version, such as `gemini-flash-latest`,
+/// counts as a new version.
 fn needs_signatures(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))
 }
 
-/// The name and the id of a call as the provider knows them.
+/// The name and the id that the provider gave a call.
 struct OwnCall {
     name: String,
     id: Option<String>,
@@ -160,8 +161,8 @@ fn call_part(call: &ToolRequest) -> Value {
     json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}})
 }
 
-/// Returns parts of the provider as they arrived. The engine's calls belong to the parts with calls in the same order. A
-/// part whose call the engine dropped is left out, and a call that was found in the text is added.
+/// Returns the provider's parts as they arrived. The n-th call belongs to the n-th part with a call. If the engine
+/// dropped a call, its part is left out. Calls without a part, which the engine found in the text, are added.
 fn carried_parts<'a>(
     parts: &[Value],
     tool_calls: &'a [ToolRequest],
@@ -184,7 +185,7 @@ fn carried_parts<'a>(
     kept
 }
 
-/// Signs the first call of a message that has no signature at all.
+/// If no part of a message has a signature, adds the placeholder to its first call.
 fn sign(parts: &mut [Value]) {
     if parts.iter().any(|part| part.get("thoughtSignature").is_some()) {
         return;

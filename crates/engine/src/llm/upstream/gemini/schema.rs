@@ -1,8 +1,8 @@
-//! JSON Schema in the words of OpenAPI 3.0, for servers that do not know `parametersJsonSchema`.
+//! Converts JSON Schema to OpenAPI 3.0 schemas, for servers that do not support `parametersJsonSchema`.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that Gemini's `Schema` has, too.
+/// Keywords that Gemini's `Schema` also supports.
 const KNOWN: &[&str] = &[
     "type",
     "format",
@@ -25,7 +25,7 @@ const KNOWN: &[&str] = &[
 /// Formats that Gemini accepts for strings. It refuses all others.
 const FORMATS: &[&str] = &["enum", "date-time"];
 
-/// Rewrites a schema. Keywords without a counterpart are left out.
+/// Converts a schema. Keywords without an equivalent are left out.
 pub(super) fn open_api(schema: &Value) -> Value {
     let Value::Object(fields) = schema else {
         return json!({});

@@ -1,4 +1,4 @@
-//! The known providers and models, and in which details they differ from the protocol.
+//! The known providers and models, and how they differ from the protocol.
 
 use super::{NOTHING, Overlay, UNKNOWN};
 use crate::config::{
@@ -7,9 +7,9 @@ use crate::config::{
 
 /// Properties of known providers and models.
 pub(super) struct Entry {
-    /// Ends of the host names; empty for any host.
+    /// Suffixes of the host names; empty for any host.
     pub(super) hosts: &'static [&'static str],
-    /// Parts of the models' names in lower case; empty for any model.
+    /// Substrings of the model names, in lower case; empty for any model.
     pub(super) models: &'static [&'static str],
     pub(super) overlay: Overlay,
 }

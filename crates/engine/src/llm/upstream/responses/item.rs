@@ -11,18 +11,18 @@ use crate::llm::ToolRequest;
 /// Type of an item with text for the user.
 pub(super) const MESSAGE: &str = "message";
 
-/// Type of an item with a call of a tool.
+/// Type of an item with a tool call.
 pub(super) const CALL: &str = "function_call";
 
 /// Type of an item with reasoning.
 pub(super) const REASONING: &str = "reasoning";
 
-/// Type of an item, as far as it matters here.
+/// Kind of an item. Item types that are handled in the same way share a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text for the user.
     Message,
-    /// A call of a tool.
+    /// A tool call.
     Call,
     /// Reasoning.
     Reasoning,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind of an item's type.
+    /// Returns the kind for a type name of the protocol.
     pub(super) fn of(name: Option<&str>) -> Self {
         match name {
             Some(MESSAGE) => Self::Message,
@@ -46,15 +46,15 @@ impl Kind {
 pub(super) struct Item {
     /// Type of the item.
     pub(super) kind: Kind,
-    /// Position in the output, as the provider counts.
+    /// Index that the provider gave the item; `None` if no event had one.
     pub(super) index: Option<u64>,
     /// The item's id.
     pub(super) id: String,
-    /// Content parts whose text has been passed on.
+    /// Indexes of the content parts whose text has been passed on.
     pub(super) shown: Vec<u64>,
     /// Arguments of a call.
     pub(super) arguments: Arguments,
-    /// The item as it started or ended.
+    /// The item from its latest start or end event; empty if no such event has arrived.
     value: Map<String, Value>,
     /// True if `value` is the complete item.
     pub(super) is_done: bool,
@@ -74,8 +74,8 @@ impl Item {
         }
     }
 
-    /// Returns whether an event with this index and id belongs to the item. GitHub Copilot gives an item another id in
-    /// each event, so the index comes first.
+    /// Returns whether an event with this index and id belongs to the item. The index takes precedence over the id,
+    /// because GitHub Copilot sends a different id in each event.
     pub(super) fn is_meant(&self, index: Option<u64>, id: &str) -> bool {
         match (index, self.index) {
             (Some(index), Some(own)) => index == own,
@@ -83,12 +83,12 @@ impl Item {
         }
     }
 
-    /// Returns whether no event has described the item.
+    /// Returns whether neither the start nor the end event of the item has arrived.
     pub(super) fn is_implied(&self) -> bool {
         self.value.is_empty()
     }
 
-    /// Sets the item as it started or ended.
+    /// Sets the item from its start or end event.
     pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
         if let Some(arguments) = value.get("arguments") {
             let text = match arguments {
@@ -102,7 +102,7 @@ impl Item {
         self.is_done = is_done;
     }
 
-    /// Sets the name of the tool, if the item does not have it yet.
+    /// Sets the name of the tool if it is missing.
     pub(super) fn set_name(&mut self, name: &str) {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
@@ -122,7 +122,7 @@ impl Item {
         }
     }
 
-    /// Returns whether the item can be written from the engine's message, without the original.
+    /// Returns whether the engine's message has all data of the item, so that the original item need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         match self.kind {
             Kind::Message => self.value.get("phase").is_none_or(Value::is_null),
@@ -131,7 +131,7 @@ impl Item {
         }
     }
 
-    /// Returns whether the provider can read the item without having stored it.
+    /// Returns whether the item contains all its data, so that the provider can read it without a stored copy.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -141,8 +141,8 @@ impl Item {
         self.kind != Kind::Reasoning || is_given("encrypted_content") || is_given("content")
     }
 
-    /// Returns the item as the provider wants it back; `None` if it is not complete. `keeps_id` is false if reasoning is
-    /// missing, because the provider connects an id with the reasoning before it.
+    /// Returns the item to send back to the provider; `None` if the item is not complete. `keeps_id` is false if
+    /// reasoning is missing: the provider would look for the reasoning that belongs to the id.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {
@@ -161,7 +161,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that have not been passed on, and whether each is a refusal.
+    /// Returns the texts of the item that have not been passed on. The flag is true if the text is a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)

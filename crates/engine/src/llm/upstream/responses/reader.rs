@@ -1,7 +1,7 @@
-//! Reads answers.
+//! Reads answers of the Responses protocol.
 //!
-//! Imitators leave out events: some send no deltas, some only the final response. So each later event adds the parts
-//! that no earlier event had.
+//! Compatible servers omit events: some send no deltas, some only the final response. The reader therefore takes from
+//! each event the parts that no earlier event contained.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Text is read without an intermediate value; rare parts are values.
+/// One event. Text is deserialized directly, for speed; rare fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -46,7 +46,7 @@ struct Frame<'a> {
     error: Option<Value>,
 }
 
-/// Events that say nothing new.
+/// Events without new content.
 const SILENT: &[&str] = &[
     "keepalive",
     "response.created",
@@ -60,7 +60,7 @@ const SILENT: &[&str] = &[
     "response.reasoning.done",
 ];
 
-/// Known statuses of a response that has ended.
+/// Known final statuses of a response.
 const STATUSES: &[&str] = &["completed", "incomplete", "failed", "cancelled"];
 
 /// Reads one answer.
@@ -75,7 +75,7 @@ pub(super) struct ResponseReader {
 
 impl Reader for ResponseReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
-        // These events repeat the whole request.
+        // These events repeat the whole request and have no new content.
         if matches!(name, "response.created" | "response.in_progress") {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Reader for ResponseReader {
 }
 
 impl ResponseReader {
-    /// Returns the position of the item of an event, and creates the item if its first event is missing.
+    /// Returns the position of the item to which an event belongs. Creates the item if its start event was missing.
     fn position(
         &mut self,
         kind: Kind,
@@ -201,7 +201,7 @@ impl ResponseReader {
         Ok(&mut self.items[position])
     }
 
-    /// Returns whether the item of an event is complete, so that the event says nothing new.
+    /// Returns whether the item of an event is already complete, so that the event has no new content.
     fn is_done(&self, kind: Kind, frame: &Frame<'_>) -> bool {
         let id = frame.item_id.as_deref().unwrap_or_default();
         self.items
@@ -209,7 +209,7 @@ impl ResponseReader {
             .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
     }
 
-    /// Notes that the text of a content part is passed on. Returns whether it is the first text of the part.
+    /// Marks a content part as passed on. Returns whether no text of the part was passed on before.
     fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
         let item = self.item(Kind::Message, frame)?;
@@ -236,7 +236,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the start or the end of an item.
+    /// Reads the start or end event of an item.
     fn take_item(
         &mut self,
         value: Map<String, Value>,
@@ -246,7 +246,7 @@ impl ResponseReader {
     ) -> Result<(), Fault> {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // A start belongs to an item that exists only because its deltas came first.
+        // A start event matches an existing item only if deltas that came first created the item.
         let position = self.position(kind, index, &id, |item| {
             if is_done { !item.is_done } else { item.is_implied() }
         })?;
@@ -273,7 +273,7 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event that does not carry a delta.
+    /// Reads an event without a delta.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {
@@ -302,7 +302,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the final response, and adds the items that no event had.
+    /// Reads the final response and adds the items that no earlier event contained.
     fn take_response(&mut self, word: &str, response: &Value, out: &mut Pieces) -> Result<(), Fault> {
         if !response["error"].is_null() {
             return Err(Fault::reported(&response["error"]));
@@ -335,7 +335,8 @@ impl ResponseReader {
             ("incomplete", "content_filter") => EndReason::Refused,
             _ => {
                 return Err(Fault::passing(
-                    format!("the provider ended the response as {status} {reason}").trim_end(),
+                    format!("the provider ended the response with the status {status}: {reason}")
+                        .trim_end_matches(": "),
                 ));
             }
         });

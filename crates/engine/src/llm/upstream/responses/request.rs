@@ -1,4 +1,4 @@
-//! Writes requests.
+//! Writes requests of the Responses protocol.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Parts of the names of models that do not reason and refuse to return encrypted reasoning.
+/// Substrings of the names of models that cannot reason. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
 /// Writes the body of a request.
@@ -59,7 +59,7 @@ fn word(effort: ReasoningEffort) -> &'static str {
     }
 }
 
-/// Declares a tool. `strict` would demand schemas in which every property is required.
+/// Declares a tool. `strict` is false, because strict schemas must require every property.
 fn tool(spec: &ToolSpec) -> Value {
     json!({
         "type": "function",
@@ -116,9 +116,9 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
-/// Adds items of the provider as they arrived. The engine's calls belong to the items with calls in the same order. An
-/// item whose call the engine dropped is left out, and a call that was found in the text is added. Reasoning is left out
-/// if the item that followed it is missing.
+/// Adds the provider's items as they arrived. The n-th call belongs to the n-th item with a call. If the engine dropped
+/// a call, its item is left out. Calls without an item, which the engine found in the text, are added. Reasoning at the
+/// end is left out, because the item that followed it is missing.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],

@@ -1,4 +1,4 @@
-//! Reads the pause that a provider requests before the next attempt, in every spelling that is known.
+//! Reads the pause that a provider requests before the next attempt, in all known formats.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::clock;
 
-/// Prefix under which LiteLLM passes on the headers of the provider behind it.
+/// Prefix that LiteLLM adds to the headers of the upstream provider.
 const LITELLM: &str = "llm_provider-";
 
-/// Fields of a body with a pause, and the unit of a number without unit.
+/// Body fields that contain a pause, each with the unit, in seconds, of a number without a unit.
 const FIELDS: &[(&str, f64)] = &[
     ("retryDelay", 1.0),
     ("retry_delay", 1.0),
@@ -26,9 +26,9 @@ const FIELDS: &[(&str, f64)] = &[
     ("estimated_time", 1.0),
 ];
 
-/// Numbers below this one are durations in seconds; larger ones are times.
+/// Numbers below this limit are durations in seconds; others are Unix times.
 const FIRST_TIME: f64 = 1e9;
-/// Numbers from this one are times in milliseconds.
+/// Numbers from this limit are Unix times in milliseconds; lower ones are in seconds.
 const FIRST_TIME_IN_MILLISECONDS: f64 = 1e11;
 
 /// Returns the pause that the headers of a response request.
@@ -46,7 +46,7 @@ pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Returns the longest time until a used-up limit is reset.
+/// Returns the longest time until a used-up rate limit is reset.
 fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -77,7 +77,7 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// Returns the pause that a body requests, in a field such as Google's `RetryInfo` or in words.
+/// Returns the pause that a body requests, in a field such as Google's `RetryInfo` or in the text of the error message.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }
@@ -113,7 +113,7 @@ fn in_words(words: &str) -> Option<Duration> {
     duration(found.as_str())
 }
 
-/// Reads a pause: a number of seconds, a duration with units, a time as a number, or a date (RFC 9110 or RFC 3339).
+/// Parses a pause: a number of seconds, a duration with units, a Unix time, or a date (RFC 9110 or RFC 3339).
 fn spelled(text: &str) -> Option<Duration> {
     if let Ok(number) = text.parse::<f64>() {
         if !number.is_finite() {
@@ -143,7 +143,7 @@ fn until(time: DateTime<Utc>) -> Duration {
     (time - clock::now()).to_std().unwrap_or(Duration::ZERO)
 }
 
-/// Reads a duration with units, such as `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
+/// Parses a duration with units, such as `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;

@@ -1,4 +1,4 @@
-//! Tests of the requests.
+//! Tests of Anthropic's requests.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn sent(messages: Vec<ChatMessage>) -> Value {
     body(&request(MODEL, messages), &marked())
 }
 
-/// Returns the JSON pointers of all cache markers in the messages.
+/// Returns the position of each cache marker: the index of the message and of the block.
 fn markers(body: &Value) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (turn, message) in body["messages"].as_array().unwrap().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Tests of the requests.
+//! Tests of Gemini's requests.
 
 use serde_json::{Value, json};
 
