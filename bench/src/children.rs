@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
 /// The model for live streams: the number of its deltas, and the pause before each delta.
-const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
+pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
 /// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
 pub(crate) const TOKENS: usize = 200;
 

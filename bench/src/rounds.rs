@@ -10,10 +10,11 @@ use std::{
 use crate::{
     Result,
     callers::{Account, Protocol},
-    children::{Folder, Helper, Place, Server},
+    children::{Folder, Helper, Place, SLOW, Server},
     fill, growth,
     live::Live,
-    machine, neighbours,
+    machine::{self, Usage},
+    neighbours,
     options::Options,
     report::{FDATASYNC, Figures, median, note, say},
     soak,
@@ -25,6 +26,8 @@ use crate::{
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of live streams that are open while `StartRun` is measured under load.
 const LIVE: usize = 100;
+/// Duration of the measurement of live streams alone.
+const PACED: Duration = Duration::from_secs(8);
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 /// Number of measurements of the time to the first token per round.
@@ -247,6 +250,11 @@ async fn with_streams(options: &Options, target: Target<'_>, watcher: &Account, 
     let live = Live::open(target, watcher, LIVE).await?;
     let figures = &mut measured.figures;
     figures.add("memory, 100 live streams", "MiB", machine::memory_of(target.server)?);
+    let usage = Usage::begin(target.server, target.helpers)?;
+    tokio::time::sleep(PACED).await;
+    let tokens = LIVE as f64 * PACED.as_secs_f64() / SLOW.1.as_secs_f64();
+    let cpu = usage.so_far()?.server.as_secs_f64() * 1e6 / tokens;
+    figures.add("100 live streams × 10 tokens/s: CPU/token", "µs", cpu);
     let starts = 2_000 / options.divisor;
     for protocol in [Protocol::Grpc, Protocol::Json] {
         let found = starts::measure(target, protocol, 16, starts).await?;
