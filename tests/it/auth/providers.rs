@@ -178,7 +178,7 @@ fn tokens_as_documented_are_accepted_with_the_settings_and_refused_with_one_wron
             let expected = match what {
                 "issuer" => "iss is not",
                 "audience" => "aud does not",
-                "client" => "a configured client",
+                "client" => "auth.client_ids",
                 _ => "invalid signature",
             };
             assert!(why.contains(expected), "{heading}, wrong {what}: {why}");

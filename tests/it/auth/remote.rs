@@ -300,7 +300,7 @@ fn settings_that_contradict_each_other_are_refused() {
     assert_eq!(refusal(&good), None);
     for (what, bad) in [
         (
-            "keep one",
+            "set only one of them",
             Auth {
                 jwks_file: Some(file.path().into()),
                 jwks_url: url(),
@@ -308,7 +308,7 @@ fn settings_that_contradict_each_other_are_refused() {
             },
         ),
         (
-            "keep one",
+            "set only one of them",
             Auth {
                 jwks_url: url(),
                 issuer_url: issuer(),
