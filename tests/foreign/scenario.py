@@ -150,7 +150,7 @@ class Scenario:
 
     def play(self, client, way):
         """Runs a client, and breaks its connection. Returns its lines, and the seconds until it noticed the break."""
-        gate = os.path.join(self.gates.name, f"{client.name}-{way}".replace(" ", "-"))
+        gate = os.path.join(self.gates.name, f"{client.name}-{way}".replace(" ", "-").replace("/", "-"))
         relay = Relay(self.server.port)
         environment = {
             **os.environ,
