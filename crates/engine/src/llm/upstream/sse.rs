@@ -1,9 +1,10 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! No library is used: `eventsource-stream` 0.2 and `sse-stream` 0.2 end the stream at the first invalid UTF-8, keep
-//! lines of any length in memory and allocate for each event. This parser replaces invalid UTF-8, refuses events over
-//! [`MAX_EVENT_BYTES`] and reuses its buffers. It also reads two forms that the standard ignores but that servers use
-//! for errors: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order mark.
+//! No library is used. After invalid UTF-8, `eventsource-stream` 0.2.3 delivers nothing until the stream ends, and
+//! `sse-stream` 0.2.6 drops the event that contains it. Both allocate for each event. This parser replaces invalid
+//! UTF-8, refuses events over [`MAX_EVENT_BYTES`] and reuses its buffers. It also reads two forms that the standard
+//! ignores but that servers use for errors: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order
+//! mark.
 
 /// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
