@@ -12,26 +12,19 @@ mod kind;
 mod streaming;
 mod unary;
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum_core::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, header};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::Status;
-use tower::{BoxError, Service};
+use tower::BoxError;
 
 pub use self::kind::{CallKind, Format};
 use crate::{
     Faults, Grpc, Options, Refused, StandardFaults,
     json::{Codec, MessageId},
+    over_grpc::{Front, Over},
 };
 
 const VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
@@ -112,8 +105,8 @@ impl Connect {
 
     /// Wraps a gRPC service in a tower service that answers Connect calls.
     pub fn over<S>(&self, grpc: S) -> ConnectService<S> {
-        let connect = self.clone();
-        ConnectService { connect, grpc }
+        let front = self.clone();
+        ConnectService { front, grpc }
     }
 
     /// Renders a failure as the response to a call of this kind. The extensions of the response contain the Status.
@@ -232,37 +225,24 @@ fn wrong_verb() -> Response<Body> {
 }
 
 /// A tower service that answers Connect calls by calling a gRPC service.
-#[derive(Clone)]
-pub struct ConnectService<S> {
-    connect: Connect,
-    grpc: S,
-}
+pub type ConnectService<S> = Over<Connect, S>;
 
-impl<S> Service<Request<Body>> for ConnectService<S>
-where
-    S: Grpc,
-    S::Future: Send,
-    S::Error: Into<BoxError> + Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // This service is always ready, because each call waits for its own clone of the gRPC service.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let connect = self.connect.clone();
-        let grpc = self.grpc.clone();
-        Box::pin(async move { Ok(connect.serve(grpc, request).await) })
+impl Front for Connect {
+    async fn answer<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Grpc,
+        S::Future: Send,
+        S::Error: Into<BoxError> + Send,
+    {
+        self.serve(grpc, request).await
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
+    use std::convert::Infallible;
+
     use bytes::Bytes;
     use http_body::Frame;
     use http_body_util::{BodyExt, StreamBody};

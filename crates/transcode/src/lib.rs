@@ -21,19 +21,13 @@ pub mod json;
 mod multipart;
 pub mod openapi;
 mod options;
+mod over_grpc;
 mod request;
 pub mod response;
 pub mod route;
 mod stream;
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum_core::body::Body;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -41,17 +35,19 @@ use http_body::Body as _;
 use http_body_util::Full;
 use prost_reflect::DescriptorPool;
 use tonic::Status;
-use tower::{BoxError, Service, ServiceExt};
+use tower::BoxError;
 use tracing::Instrument;
 
 pub use self::{
     error::{Error, ErrorKind, Refused, Result},
     fault::{Faults, StandardFaults},
     multipart::{FormFiles, MAX_PARTS},
+    over_grpc::Grpc,
 };
 use self::{
     json::Codec,
     multipart::{FormLimits, Uploads},
+    over_grpc::Front,
     request::Draft,
     route::{Routed, Router},
     stream::Format,
@@ -125,7 +121,8 @@ impl Shared {
 }
 
 impl Transcoder {
-    /// Compiles the rules of the services of a pool. The codec must have been compiled from the same pool.
+    /// Compiles the rules of the services of a pool. The codec must have been compiled from the same pool,
+    /// or from an extension of it.
     ///
     /// # Errors
     /// `Invalid`, with the names of the methods whose rules are wrong or conflict.
@@ -148,8 +145,8 @@ impl Transcoder {
 
     /// Wraps a gRPC service in a tower service that answers HTTP.
     pub fn over<S>(&self, grpc: S) -> TranscoderService<S> {
-        let transcoder = self.clone();
-        TranscoderService { transcoder, grpc }
+        let front = self.clone();
+        TranscoderService { front, grpc }
     }
 
     /// Answers one HTTP request. `grpc` is the gRPC service to call.
@@ -180,17 +177,6 @@ impl Transcoder {
         };
         if is_head { without_body(response) } else { response }
     }
-}
-
-/// The gRPC services, as one tower service.
-pub trait Grpc:
-    Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Clone + Send + 'static
-{
-}
-
-impl<S> Grpc for S where
-    S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Clone + Send + 'static
-{
 }
 
 /// A request that matched a rule.
@@ -293,9 +279,9 @@ where
     S: Grpc,
     S::Error: Into<BoxError>,
 {
-    let answer = match grpc.oneshot(request).await {
+    let answer = match over_grpc::call(grpc, request).await {
         Ok(answer) => answer,
-        Err(error) => return shared.fail(&Status::from_error(error.into())),
+        Err(status) => return shared.fail(&status),
     };
     let bound = &shared.router.rules()[rule];
     match (bound.method.streams, bound.method.answers_raw) {
@@ -317,30 +303,15 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 }
 
 /// A tower service that answers HTTP requests by calling a gRPC service.
-#[derive(Clone)]
-pub struct TranscoderService<S> {
-    transcoder: Transcoder,
-    grpc: S,
-}
+pub type TranscoderService<S> = over_grpc::Over<Transcoder, S>;
 
-impl<S> Service<Request<Body>> for TranscoderService<S>
-where
-    S: Grpc,
-    S::Future: Send,
-    S::Error: Into<BoxError> + Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // This service is always ready, because each call waits for its own clone of the gRPC service.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let transcoder = self.transcoder.clone();
-        let grpc = self.grpc.clone();
-        Box::pin(async move { Ok(transcoder.serve(grpc, request).await) })
+impl Front for Transcoder {
+    async fn answer<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Grpc,
+        S::Future: Send,
+        S::Error: Into<BoxError> + Send,
+    {
+        self.serve(grpc, request).await
     }
 }

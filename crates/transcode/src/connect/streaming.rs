@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, reques
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use tonic::Status;
-use tower::{BoxError, ServiceExt};
+use tower::BoxError;
 
 use super::{
     ACCEPT_ENCODING, CONTENT_ENCODING, Format, Method, Shared, convert_headers,
@@ -27,7 +27,7 @@ use crate::{
     compression::{self, Encoding},
     frames::{self, Frames, failure},
     json::{Codec, Dialect, MessageId},
-    request,
+    over_grpc, request,
 };
 
 const GRPC_ENCODING: &str = "grpc-encoding";
@@ -64,10 +64,7 @@ where
             (asked, Some(method.output))
         }
     };
-    let answer = grpc
-        .oneshot(asked)
-        .await
-        .map_err(|error| Status::from_error(error.into()))?;
+    let answer = over_grpc::call(grpc, asked).await?;
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
         return Err(status.into());

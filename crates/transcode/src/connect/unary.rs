@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request, Response, header};
 use http_body_util::Full;
 use tonic::Status;
-use tower::{BoxError, ServiceExt};
+use tower::BoxError;
 
 use super::{Format, Method, Shared, convert_headers, metadata};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     compression::{self, DecompressError, Encoding, UnknownEncoding},
     frames::{self, Single},
     json::{Dialect, MessageId},
-    request,
+    over_grpc, request,
 };
 
 /// Answers a unary call.
@@ -47,10 +47,7 @@ where
     )?;
     let path = request::path_of(&parts.uri);
     let asked = request::wrap(path, parts, tonic::body::Body::new(Full::new(wire)));
-    let answer = grpc
-        .oneshot(asked)
-        .await
-        .map_err(|error| Status::from_error(error.into()))?;
+    let answer = over_grpc::call(grpc, asked).await?;
     let single = frames::single(answer).await?;
     let body = match (format, method) {
         (Format::Json, Some(method)) => {
