@@ -57,7 +57,9 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// An error if the HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
-    let json = Arc::new(codec::json(pool));
+    let callable = codec::connect_descriptors()?;
+    // Both protocols share the codec, because its tables are large.
+    let json = Arc::new(codec::json(&callable));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
@@ -65,8 +67,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         files: Some(Arc::new(Forms { app: app.clone() })),
         faults: Some(Arc::new(HttpFaults)),
     };
-    let callable = codec::connect_descriptors()?;
-    let connect = Connect::new(&callable, Arc::new(codec::json(&callable)), &options);
+    let connect = Connect::new(&callable, Arc::clone(&json), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
     // `complete` adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
