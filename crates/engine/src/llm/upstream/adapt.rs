@@ -72,7 +72,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["length of 9"],
         refuses: false,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             tool_call_ids: Some(CallIds::Mistral),
             ..UNKNOWN
         }),
@@ -80,7 +80,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["reasoning_effort"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::None),
             ..UNKNOWN
         }),
@@ -108,7 +108,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["thinking"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::None),
             ..UNKNOWN
         }),
@@ -116,7 +116,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["output_config"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::None),
             ..UNKNOWN
         }),
@@ -124,7 +124,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["cache_control"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             cache_markers: Some(false),
             ..UNKNOWN
         }),
@@ -132,7 +132,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["parametersjsonschema"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             json_schema: Some(false),
             ..UNKNOWN
         }),
@@ -140,7 +140,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["system", "role"],
         refuses: true,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             system_role: Some(SystemRole::User),
             ..UNKNOWN
         }),
@@ -148,7 +148,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["'user' after role 'tool'"],
         refuses: false,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             assistant_after_tool: Some(true),
             ..UNKNOWN
         }),
@@ -156,7 +156,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["roles must alternate"],
         refuses: false,
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             merges_turns: Some(true),
             assistant_after_tool: Some(true),
             ..UNKNOWN
@@ -172,23 +172,12 @@ const NO_STREAM: Overlay = Overlay {
 const fn max_tokens(field: MaxTokensField) -> Overlay {
     Overlay {
         max_tokens_field: Some(field),
-        stream_options: None,
-        stream: None,
-        capabilities: UNKNOWN,
-    }
-}
-
-const fn with(capabilities: Capabilities) -> Overlay {
-    Overlay {
-        max_tokens_field: None,
-        stream_options: None,
-        stream: None,
-        capabilities,
+        ..NOTHING
     }
 }
 
 const fn returning(reasoning: ReasoningReturn) -> Overlay {
-    with(Capabilities {
+    Overlay::of_capabilities(Capabilities {
         returns_reasoning: Some(reasoning),
         ..UNKNOWN
     })

@@ -9,7 +9,6 @@ mod request;
 mod thinking;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     profile::Profile,
@@ -24,11 +23,8 @@ const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 pub(super) struct Anthropic;
 
 impl Protocol for Anthropic {
-    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
-            value.set_sensitive(true);
-            headers.insert(API_KEY, value);
-        }
+    fn key_header(&self) -> HeaderName {
+        API_KEY
     }
 
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {

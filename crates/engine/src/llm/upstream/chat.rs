@@ -7,8 +7,7 @@ mod hung;
 mod ids;
 mod request;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 use self::answer::ChatReader;
 use super::{
@@ -21,11 +20,8 @@ use crate::llm::ModelRequest;
 pub(super) struct Chat;
 
 impl Protocol for Chat {
-    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim())) {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+    fn key_header(&self) -> HeaderName {
+        AUTHORIZATION
     }
 
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {

@@ -9,8 +9,7 @@ mod reader;
 mod request;
 mod schema;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::{HeaderMap, HeaderName};
 
 use super::{
     profile::Profile,
@@ -27,11 +26,8 @@ const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projec
 pub(super) struct Gemini;
 
 impl Protocol for Gemini {
-    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::from_str(key.expose_secret().trim()) {
-            value.set_sensitive(true);
-            headers.insert(API_KEY, value);
-        }
+    fn key_header(&self) -> HeaderName {
+        API_KEY
     }
 
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest {

@@ -124,18 +124,21 @@ impl Endpoint {
 
     fn authorize(&self, protocol: &dyn Protocol, profile: &Profile, headers: &mut HeaderMap) {
         if let Some(key) = &self.api_key {
-            let bare = key.expose_secret().trim();
-            let set = |headers: &mut HeaderMap, name: HeaderName, text: &str| {
-                if let Ok(mut value) = HeaderValue::from_str(text) {
-                    value.set_sensitive(true);
-                    headers.insert(name, value);
-                }
+            let name = match profile.key_header {
+                None => protocol.key_header(),
+                Some(KeyHeader::Authorization) => AUTHORIZATION,
+                Some(KeyHeader::ApiKey) => HeaderName::from_static("api-key"),
+                Some(KeyHeader::XApiKey) => HeaderName::from_static("x-api-key"),
             };
-            match profile.key_header {
-                None => protocol.authorize(key, headers),
-                Some(KeyHeader::Authorization) => set(headers, AUTHORIZATION, &format!("Bearer {bare}")),
-                Some(KeyHeader::ApiKey) => set(headers, HeaderName::from_static("api-key"), bare),
-                Some(KeyHeader::XApiKey) => set(headers, HeaderName::from_static("x-api-key"), bare),
+            let bare = key.expose_secret().trim();
+            let value = if name == AUTHORIZATION {
+                HeaderValue::from_str(&format!("Bearer {bare}"))
+            } else {
+                HeaderValue::from_str(bare)
+            };
+            if let Ok(mut value) = value {
+                value.set_sensitive(true);
+                headers.insert(name, value);
             }
         }
         for (name, value) in &self.headers {

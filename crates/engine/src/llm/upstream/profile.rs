@@ -30,12 +30,7 @@ pub(super) struct Overlay {
 }
 
 /// An overlay that sets nothing.
-pub(super) const NOTHING: Overlay = Overlay {
-    max_tokens_field: None,
-    stream_options: None,
-    stream: None,
-    capabilities: UNKNOWN,
-};
+pub(super) const NOTHING: Overlay = Overlay::of_capabilities(UNKNOWN);
 
 /// Capabilities that set nothing.
 pub(super) const UNKNOWN: Capabilities = Capabilities {
@@ -53,6 +48,16 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
 };
 
 impl Overlay {
+    /// An overlay of these capabilities only.
+    pub(super) const fn of_capabilities(capabilities: Capabilities) -> Self {
+        Self {
+            max_tokens_field: None,
+            stream_options: None,
+            stream: None,
+            capabilities,
+        }
+    }
+
     /// Returns the properties that a provider's configuration sets.
     pub(super) fn of(provider: &Provider) -> Self {
         Self {

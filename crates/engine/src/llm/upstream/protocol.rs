@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 
-use reqwest::header::HeaderMap;
-use secrecy::SecretString;
+use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 
 use super::{fault::Fault, profile::Profile};
@@ -23,8 +22,8 @@ pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
 
 /// A wire protocol of model providers.
 pub(super) trait Protocol: Send + Sync {
-    /// Adds the API key to the headers of a request.
-    fn authorize(&self, key: &SecretString, headers: &mut HeaderMap);
+    /// Name of the header with the API key. In `authorization`, the key is a bearer token (RFC 6750).
+    fn key_header(&self) -> HeaderName;
 
     /// Writes the request of one attempt. The same conversation always has the same bytes, so that prompt caches work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;

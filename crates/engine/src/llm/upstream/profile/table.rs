@@ -27,7 +27,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &[".openai.azure.com", ".azure.com"],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             key_header: Some(KeyHeader::ApiKey),
             ..UNKNOWN
         }),
@@ -43,7 +43,7 @@ pub(super) const TABLE: &[Entry] = &[
             "mixtral",
             "pixtral",
         ],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             tool_call_ids: Some(CallIds::Mistral),
             assistant_after_tool: Some(true),
             tool_result_name: Some(true),
@@ -68,7 +68,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &[],
         models: &["kimi"],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             tool_call_ids: Some(CallIds::Kimi),
             tool_result_name: Some(true),
             ..UNKNOWN
@@ -77,7 +77,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["generativelanguage.googleapis.com", "aiplatform.googleapis.com"],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             tool_result_name: Some(true),
             ..UNKNOWN
         }),
@@ -85,7 +85,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &[],
         models: &["gemma"],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             system_role: Some(SystemRole::User),
             ..UNKNOWN
         }),
@@ -93,7 +93,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["openrouter.ai"],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::Object),
             returns_reasoning: Some(ReasoningReturn::Always),
             ..UNKNOWN
@@ -102,7 +102,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["openrouter.ai"],
         models: &["claude"],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             cache_markers: Some(true),
             ..UNKNOWN
         }),
@@ -110,7 +110,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["api.groq.com"],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             returns_reasoning: Some(ReasoningReturn::Never),
             ..UNKNOWN
         }),
@@ -125,7 +125,7 @@ pub(super) const TABLE: &[Entry] = &[
             "volces.com",
         ],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::Thinking),
             ..UNKNOWN
         }),
@@ -133,7 +133,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["aliyuncs.com", "siliconflow.com", "siliconflow.cn"],
         models: &[],
-        overlay: with(Capabilities {
+        overlay: Overlay::of_capabilities(Capabilities {
             reasoning_effort: Some(EffortStyle::EnableThinking),
             ..UNKNOWN
         }),
@@ -143,17 +143,8 @@ pub(super) const TABLE: &[Entry] = &[
 /// Properties of all providers of a kind. The entries of [`TABLE`] override them.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
     ProviderKind::Anthropic,
-    with(Capabilities {
+    Overlay::of_capabilities(Capabilities {
         cache_markers: Some(true),
         ..UNKNOWN
     }),
 )];
-
-const fn with(capabilities: Capabilities) -> Overlay {
-    Overlay {
-        max_tokens_field: None,
-        stream_options: None,
-        stream: None,
-        capabilities,
-    }
-}
