@@ -35,8 +35,10 @@ const EMPTY_NAMES: &[&str] = &[
 ];
 
 /// The rings (module layers), numbered from 0, innermost first. The modules of ring 1, such as `runs`, are called
-/// nouns. A module may use inner rings. In rings 0 and 3, it may also use every module of its own ring. In rings 1 and
-/// 2, it may also use the earlier modules of its own ring, and `app`.
+/// nouns.
+///
+/// A module may use every module of an inner ring. Within its own ring, a module of ring 0 or 3 may use all modules; a
+/// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
 const RINGS: &[&[&str]] = &[
     &[
         "blocking",
