@@ -64,7 +64,7 @@ bench: ## Measure speed and growth (a release build, then about twenty minutes; 
 	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
 	target/release/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE))
 
-soak: ## Watch the memory under mixed load (a release build, then MINUTES=60)
+soak: ## Check that memory does not grow under mixed load (a release build, then one hour; MINUTES=N changes it)
 	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
 	target/release/runyard-bench --only soak --minutes $(or $(MINUTES),60) $(if $(DATABASE),--database $(DATABASE))
 

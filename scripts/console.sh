@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make console: builds clients/web into clients/web/dist, which the next build of the program embeds.
 #
-# It does nothing if the existing build is newer than all sources of the console.
+# The script does nothing if the existing build is newer than all sources of the console.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

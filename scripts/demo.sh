@@ -2,7 +2,7 @@
 # make demo: builds Runyard, starts a server and shows the example run live.
 #
 # On a terminal, the server keeps running after the demo; otherwise it is stopped. All files of the server are in one
-# data folder. Plans are off, so that you can repeat the demo as often as you like.
+# data folder. Plan limits are off, so that you can repeat the demo as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,8 +33,8 @@ cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 
-# Checks that other users can enter a folder. A server that runs as root executes tools as other users, who must be able
-# to reach their workspaces in the data folder.
+# Checks that other users can enter a folder and its parents. A server that runs as root executes tools as other users,
+# who must be able to reach their workspaces in the data folder.
 reachable() {
     local folder=$1
     while [ "$folder" != / ]; do

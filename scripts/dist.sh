@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
-# If RUNYARD_BIN is set, the script packs that program instead of building one. The package then has the console that
-# the program was built with, and is compressed for speed instead of size.
+# If RUNYARD_BIN is set, the script packs that program instead of building one. The packages then contain the console
+# that the program was built with, and the script uses fast compression instead of the best compression.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,8 +37,8 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
-# The licences of all included packages. If no console has been built, as may be the case with RUNYARD_BIN, the licences
-# of the console's packages are left out.
+# The licences of all included packages. The licences of the console's packages are left out if no console has been
+# built, which is possible if RUNYARD_BIN is set.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
@@ -81,7 +81,7 @@ echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
 # The checksums for `dpkg --verify`.
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort --zero-terminated | xargs --null md5sum) >"$tree/DEBIAN/md5sums"
 chmod 644 "$tree"/DEBIAN/{conffiles,md5sums}
-# The program needs the glibc version of the newest glibc symbol that it uses.
+# The package depends on the version of the newest glibc symbol that the program uses.
 glibc=$(objdump --dynamic-syms "$tree/usr/bin/runyard" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 cat >"$tree/DEBIAN/control" <<END
 Package: runyard

@@ -2,8 +2,8 @@
 # install.sh NEED...: installs missing Debian packages.
 #
 # A NEED is PACKAGE or PLACE:PACKAGE. PLACE is a command on the PATH or an absolute path. A NEED with a PLACE is met if
-# the place exists, so software that you installed by other means is used. A NEED without a PLACE is met if the package
-# is installed. Each NEED is checked separately, and only packages of unmet needs are installed.
+# the place exists, even if you installed the software by other means. A NEED without a PLACE is met if the package is
+# installed. Each NEED is checked separately, and only packages of unmet needs are installed.
 set -euo pipefail
 
 # Maximum time in seconds to wait while another apt process holds the locks.
@@ -50,7 +50,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     local until=$((SECONDS + LOCK_TIMEOUT))
-    # Some locks of apt do not support a timeout, so the installation is repeated.
+    # apt does not apply the timeout to all of its locks, so the installation is repeated.
     while ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --yes --quiet -o "DPkg::Lock::Timeout=$LOCK_TIMEOUT" \
         -o Acquire::Retries=3 "$@" >"$log" 2>&1; do
         if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -gt $until ]; then

@@ -5,11 +5,11 @@
 #   postgres.sh stop FOLDER                   stops the cluster and removes FOLDER
 #   postgres.sh version                       prints the version of the server that start would use
 #
-# With CERTIFICATES, the cluster accepts only TLS. This folder contains server.pem, server.key, and clients.pem, the CA
-# certificate for the client certificates of the role `certified`.
+# With CERTIFICATES, the cluster accepts only TLS. CERTIFICATES is a folder with server.pem, server.key, and
+# clients.pem, the CA certificate for the client certificates of the role `certified`.
 #
-# RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root, so as root the script
-# switches to the user postgres of the Debian package, or to another unprivileged user.
+# RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root. If you run the script
+# as root, it uses the user postgres of the Debian package, or else another unprivileged user.
 set -euo pipefail
 
 find_bin() {

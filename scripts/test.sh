@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make test: runs the lints, the tests on SQLite and PostgreSQL, the clients in other languages, and the console in
-# Chromium. It leaves only build output, and screenshots in target/web.
+# Chromium. The script leaves only build output, and screenshots in target/web.
 #
 # RUNYARD_TEST_POSTGRES_URL names a PostgreSQL server to use instead of a temporary server. The tests create their own
 # databases on it.
@@ -8,8 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-# Agents use git, npm, javac, pip and chromium. The tests run these programs in the sandbox. If RUNYARD_TEST_PROGRAMS is
-# set, a missing program is a failure. The database tests use PgBouncer as connection pooler.
+# Agents use git, npm, javac, pip and chromium. The tests run these programs in the sandbox. With RUNYARD_TEST_PROGRAMS,
+# a test fails if its program is missing. The database tests use PgBouncer as the connection pooler.
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
     javac:default-jdk-headless pip3:python3-pip chromium:chromium /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_PROGRAMS=1

@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Names of licence files. They may be anywhere in a package, because bundled C libraries have their own licences.
+# Names of licence files. Such files may be in any folder of a package, because bundled C libraries have their own
+# licences.
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice|patents", re.IGNORECASE)
 # Source files are not licence texts, even if they are named after a licence.
 SOURCE_FILE = re.compile(r"\.(rs|c|h|py|js|ts|json|toml|html|S|pl|go|cc|sh)$")
@@ -28,7 +29,7 @@ LEFT_OUT = {
 }
 # Names of packages that Rust's standard library needs only on systems other than Linux.
 OTHER_SYSTEMS = re.compile(r"dlmalloc|fortanix|hermit|moto-|r-efi|unwinding|vex-|wasi|windows|wit-")
-# Packages whose licence text is only in the header of a source file, each with this file.
+# Packages whose licence text is only in the header of a source file, each with the path of that file.
 IN_SOURCES = {"@bufbuild/protobuf": ["dist/esm/wire/varint.js"]}
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files \

@@ -1,7 +1,7 @@
 //! Balance, tier and usage of an account.
 //!
-//! Called by `wire::accounts`. Database triggers keep the counts of agents, threads and projects; unfinished runs are
-//! counted from their rows. All numbers are therefore exact as soon as a change is committed.
+//! Called by `wire::accounts`. Database triggers maintain the counts of agents, threads and projects. Unfinished runs
+//! are counted on each call. All numbers therefore include every committed change.
 
 use crate::{
     accounts::{self, Account, Caller},

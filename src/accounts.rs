@@ -16,7 +16,7 @@ pub use queue::AccountQueues;
 pub use scope::{Owned, Scope, of};
 pub use table::Model as Account;
 
-/// The authenticated party behind a request, with its account, its role and the access of its credential.
+/// The authenticated party behind a request: its account, its role and the access level of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: Uuid,
@@ -26,7 +26,7 @@ pub struct Caller {
     pub access: Access,
 }
 
-/// Access of a credential within its own account. Each level includes the levels before it.
+/// Access level of a credential within its account. Each level includes the rights of the levels before it.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, Eq, Ord, PartialEq, PartialOrd)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Access {
@@ -39,7 +39,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Name of the level in the contract.
+    /// Name of the level in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -54,7 +54,7 @@ impl Access {
 pub enum Role {
     /// Has no rights beyond its own account.
     User,
-    /// May read timings, read metrics and administer accounts.
+    /// May request the timings of `StartRun` calls, read metrics and administer accounts.
     SuperAdmin,
 }
 

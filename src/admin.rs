@@ -1,5 +1,5 @@
-//! Operations of an administrator on accounts. The audit log records each change, with the administrator's account, in
-//! the transaction that makes the change. Each change is also written to the server's log.
+//! Administrator operations on accounts. Each change is made in the same transaction as its audit entry, which names
+//! the administrator's account. Each change is also written to the server's log.
 //!
 //! Called by `wire::admin`, which has checked that the caller is an administrator.
 
@@ -31,8 +31,8 @@ pub struct Known {
     pub microcredits: i64,
 }
 
-/// Creates the account of a subject within an issuer, in the first tier. Returns the existing account if the subject
-/// has one.
+/// Creates an account in the first tier for a subject of an issuer. Returns the existing account if the subject has
+/// one.
 ///
 /// # Errors
 /// Database errors.
@@ -55,8 +55,8 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Moves an account to another tier. The balance does not change. The next monthly grant has the size that the new tier
-/// sets.
+/// Moves an account to another tier. The balance does not change. The next monthly grant uses the amount of the new
+/// tier.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
@@ -82,9 +82,9 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
 pub struct Grant {
     /// Number of credits.
     pub credits: i64,
-    /// Idempotency key: a retry with the same key grants nothing more. Empty if the grant has no key.
+    /// Idempotency key: a second grant with the same key adds no credits. Empty if the grant has no key.
     pub request_key: String,
-    /// Reason, for the audit log.
+    /// Reason, recorded in the audit log.
     pub reason: String,
 }
 
@@ -120,7 +120,7 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     ensure::lock(&tx, account_id).await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
-        // The key was used before. Nothing changes, so nothing is recorded.
+        // The key was used before. The account does not change, so no audit entry is recorded.
         let earlier = wallet::granted(&tx, account_id, &key).await?;
         drop(tx);
         if earlier != Some(credits.saturating_mul(MICRO)) {

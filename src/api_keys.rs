@@ -17,8 +17,8 @@ pub use verify::verify;
 
 /// Prefix of every key, which distinguishes keys from tokens.
 pub const PREFIX: &str = "ry_";
-/// Length of the visible first part of a key, in characters. The server finds the row of a key by this part, and the
-/// owner recognises the key by this part.
+/// Length of the visible first part of a key, in characters. The server uses this part to find the key's row; the owner
+/// uses it to recognise the key.
 const SHOWN: usize = PREFIX.len() + 11;
 
 /// BLAKE3 hash of a key, keyed with the salt of its row.

@@ -46,17 +46,17 @@ pub struct Handles {
     pub account_queues: AccountQueues,
     /// Queues of one-off model calls, one per account.
     pub model_call_queues: AccountQueues,
-    /// Limit on concurrent walks over workspaces.
+    /// Limit on concurrent directory walks over workspaces.
     pub walks: Walks,
     /// Queues of operations that write files to a workspace. The key is the project's id instead of an account's id.
     pub placement_queues: AccountQueues,
-    /// Count of the files and bytes that are being received, per account.
+    /// Number and size of the files that are being received as streams, per account.
     pub arriving: Arriving,
-    /// Free-space check of the disk with the data folder.
+    /// Check of the free space on the data folder's disk.
     pub disk: Disk,
     /// Recent events of live runs, for streams.
     pub hub: Hub,
-    /// The journal, which writes the events of running runs to the database.
+    /// The journal, which writes the events of runs to the database.
     pub journal: Journal,
     /// Signal that wakes the worker for new runs and stop requests.
     pub wake: Wake,
@@ -68,7 +68,7 @@ pub struct Handles {
     pub key_revoked: watch::Sender<()>,
     /// The configured model providers.
     pub llm: Models,
-    /// Token that is cancelled at shutdown. Then streams end, and the worker claims no more runs.
+    /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,
 }
 
@@ -84,7 +84,7 @@ impl App {
     /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
     /// # Errors
-    /// Any error that prevents startup. The error's message says what to do.
+    /// Any error that prevents startup. The message says what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;

@@ -8,7 +8,7 @@
 //! | `events::relay` | on a shared database, fetches events that other processes write |
 //! | `installation::keep` | on a shared database, reports that the data folder is in use |
 //!
-//! The worker and the sweeper begin their work when this process may work on the database (see `installation`).
+//! The worker and the sweeper start their work only when this process may work on the database (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -49,7 +49,8 @@ impl Background {
         }
     }
 
-    /// Waits until the worker has handed over its runs, then ends the other loops. The app must be stopping.
+    /// Waits until the worker has handed over its runs, then ends the other loops. The app's `stopping` token must be
+    /// cancelled before this call.
     ///
     /// # Errors
     /// The error with which the worker ended.

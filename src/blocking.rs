@@ -1,11 +1,11 @@
-//! Runs blocking work, such as file access, on threads other than the worker threads of the async runtime.
+//! Runs blocking work, such as file access, outside the worker threads of the async runtime.
 
 use crate::error::{Error, Result};
 
-/// Runs blocking work on the blocking thread pool. `failure` is the error message if the work panics.
+/// Runs blocking work on the blocking thread pool. `failure` is the error message if `work` panics.
 ///
 /// # Errors
-/// The error of the work; INTERNAL if it panics.
+/// The error that `work` returns; INTERNAL if `work` panics.
 pub async fn run<T, E>(failure: &'static str, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>
 where
     T: Send + 'static,

@@ -1,11 +1,13 @@
 //! The data folder and its access rights.
 //!
-//! Called at start by every module that stores files in the folder. A process that can read the database or the secret
-//! can act as any account of the service. A process that has escaped from a sandbox runs as an ordinary user of the
-//! host and must not be able to read them. Files therefore have mode 0600 and folders have mode 0700, whatever the
-//! umask is. When the service runs as root, the commands of a project run as another user, who must be able to reach
-//! the workspace. In that case, the folders on the path to the workspace have mode 0711: other users can pass through
-//! these folders but not list them.
+//! Every module that stores files in the folder calls this module at startup. The folder contains the database and the
+//! secret that signs tokens. A process that can read one of them can act as any account of the service. A process that
+//! escapes from a sandbox is an ordinary user of the host and must not be able to read them. Files therefore have mode
+//! 0600 and folders have mode 0700, whatever the umask is.
+//!
+//! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
+//! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
+//! them.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -23,14 +25,14 @@ use crate::{
 
 /// Name of the folder for workspaces in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Name of the folder, in the data folder, for uploads that no run has used yet.
+/// Name of the folder for unused uploads in the data folder.
 pub const UPLOADS: &str = "uploads";
 /// Name of the SQLite database file in the data folder.
 pub const DATABASE: &str = "runyard.db";
 /// Name of the lock file in the data folder. Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
 
-/// Names that identify a folder as a data folder.
+/// A folder that contains one of these names is a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", WORKSPACES, UPLOADS];
 /// Files that earlier versions may have created with read access for other users. The secret is not in this list: if
 /// other users can read the secret, the server refuses to start.
@@ -85,13 +87,13 @@ pub fn prepare_for(config: &Config) -> Result<()> {
 fn make(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // The umask may have removed permission bits.
+        // The umask may have removed permission bits, so set the mode again.
         created => created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
     }
 }
 
-/// Removes all permissions of the group and of others, except the permissions in `mode`. A file that another user owns
-/// stays unchanged.
+/// Removes all permissions of the group and of other users, except the permissions in `mode`. A file that belongs to
+/// another user stays unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

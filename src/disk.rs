@@ -9,7 +9,7 @@ use runyard_sandbox::disk::has_room;
 
 use crate::error::{Code, Error, Result};
 
-/// The disk of a folder, with the size of the reserve. It is cheap to clone.
+/// The disk that contains a folder, and the size of the reserve. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -25,8 +25,8 @@ impl Disk {
         }
     }
 
-    /// Checks that the reserve stays free after a write of `more` bytes. If `more` is zero, this method checks the
-    /// current free space.
+    /// Checks that the reserve stays free after a write of `more` bytes. If `more` is zero, checks the current free
+    /// space.
     ///
     /// # Errors
     /// UNAVAILABLE if too little space would be left.

@@ -1,8 +1,8 @@
 //! The crate's error type.
 //!
-//! An error has a stable code, a message for people and, for some codes, typed details. It does not depend on a
-//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/fault.rs` renders that status
-//! over HTTP.
+//! An error has a stable code, a message for people and, for some codes, typed details. The type is independent of
+//! protocols: `wire/status.rs` converts an error to a `google.rpc.Status`, and `wire/fault.rs` renders that status over
+//! HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 

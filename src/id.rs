@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// Maximum time by which the timestamp of an id may follow the creation time of its row. An id from
-/// [`crate::clock::Clock::stamp`] has exactly the creation time of its row. Earlier versions of Runyard created the id
-/// slightly after they had read the clock.
+/// Maximum time by which an id's timestamp is later than the creation time of its row. For ids from
+/// [`crate::clock::Clock::stamp`], both times are equal. Earlier versions of Runyard read the clock for the row first
+/// and created the id slightly later.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// The latest possible timestamp of an id in milliseconds. A version 7 id has 48 bits for its timestamp.
+/// The latest possible timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for its
+/// timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;
 
 /// Returns a new time-ordered id (RFC 9562, version 7).
@@ -19,7 +20,7 @@ pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Returns the timestamp of a version 7 id, to the millisecond.
+/// Returns the timestamp of a version 7 id, with millisecond precision.
 pub fn time_of(id: Uuid) -> DateTime<Utc> {
     let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
     DateTime::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX), nanos).unwrap_or_default()
@@ -34,22 +35,23 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 
-/// A range of ids of rows in a list. The server creates these ids from its clock.
+/// A range of row ids. It selects the rows that were created within a time range.
 ///
-/// Lists are ordered by id, so the database finds the rows of a time range by their ids. The range of ids may be
-/// slightly wider than the time range, so statements compare the times of the rows as well.
+/// Lists are ordered by id, and an id contains the creation time of its row. The database can therefore find the rows
+/// of a time range by their ids. The id range may be slightly wider than the time range, so statements also compare the
+/// creation times of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdRange {
     /// The lowest id, inclusive; `None` for no lower bound.
     pub from: Option<Uuid>,
-    /// The upper bound, exclusive; `None` for no upper bound. A range has only one bound per side, because SQLite seeks
-    /// to a single bound but checks any further bound row by row.
+    /// The upper bound, exclusive; `None` for no upper bound. There is only one upper bound, because SQLite uses an
+    /// index for one bound and checks further bounds row by row.
     pub below: Option<Uuid>,
 }
 
 impl IdRange {
-    /// Returns the range of ids of the rows that were created at or after `after` and before `before`. The ids are also
-    /// below `page`, the last id of the previous page.
+    /// Returns the range of ids of the rows that were created at or after `after` and before `before`. `page`, the last
+    /// id of the previous page, is a further upper bound.
     pub fn of(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, page: Option<Uuid>) -> Self {
         let made_before = before.map(|time| first_at(time.checked_add_signed(slack()).unwrap_or(time)));
         Self {
@@ -84,7 +86,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Parses an optional id from a request. An empty text means that there is no id.
+/// Parses an optional id from a request. Returns `None` for an empty text.
 ///
 /// # Errors
 /// The same errors as [`parse`].

@@ -6,9 +6,9 @@
 //! database writes that id.
 //!
 //! If a workspace exists, a process with a different folder refuses to start. If no workspace exists, no files can be
-//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. The process
-//! starts to work once the folder that the database names has been unused for 30 seconds. A SQLite database is stored
-//! in the data folder itself, so this check does not apply to it.
+//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. Once the
+//! folder that the database names has been unused for 30 seconds, the process assigns the database to its own folder
+//! and starts to work. A SQLite database is stored in the data folder itself, so none of this applies to SQLite.
 
 mod marker;
 mod table;
@@ -28,8 +28,8 @@ use crate::{
 };
 use table::Claim;
 
-/// Interval at which a process reports that its folder is in use. On standby, the interval at which it tries to claim
-/// the database again.
+/// Interval at which a process reports that its folder is in use. A process on standby tries to claim the database at
+/// the same interval.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Tells whether this process may work on the database. Cheap to clone.
@@ -87,7 +87,7 @@ impl Installation {
         }
     }
 
-    /// Refuses work while this process is on standby.
+    /// Checks that this process may work on the database.
     ///
     /// # Errors
     /// UNAVAILABLE on standby.
@@ -175,7 +175,7 @@ pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     }
 }
 
-/// Makes the database belong to this data folder, even if it belonged to another folder before.
+/// Assigns the database to the configured data folder, even if it belongs to another folder.
 ///
 /// # Errors
 /// Database and file system errors.

@@ -1,11 +1,12 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form layers. A module uses only its own layer and the layers to its right in this list: WIRE
-//! (`wire`, with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → GROUND (`error`, `id`, `clock`,
-//! `config`, `data_folder`, `db`, `disk`, `telemetry`). The crates `runyard_engine`, `runyard_sandbox` and
-//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md gives the reasons.
+//! The modules form three layers, from top to bottom: the wire layer (`wire`), the domain modules (`accounts` …
+//! `runs`), which ARCHITECTURE.md calls nouns, and the ground layer (`error`, `id`, `clock`, `config`, `data_folder`,
+//! `db`, `disk`, `telemetry`). A module uses only modules of its own layer and of the layers below. `server` and
+//! `background` are above all layers. The crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on
+//! none of these modules. ARCHITECTURE.md gives the reasons.
 
-// Ground.
+// The ground layer.
 pub mod blocking;
 pub mod clock;
 pub mod config;
@@ -16,7 +17,7 @@ pub mod error;
 pub mod id;
 pub mod telemetry;
 
-// Nouns. Their order in tests/it/tidy.rs decides which nouns a noun may use.
+// The domain modules. Their order in tests/it/tidy.rs determines which of them a domain module may use.
 pub mod account_state;
 pub mod accounts;
 pub mod admin;
@@ -32,10 +33,10 @@ pub mod runs;
 pub mod threads;
 pub mod uploads;
 
-// Wire.
+// The wire layer.
 pub mod wire;
 
-// The program.
+// Startup, background loops, command line and server.
 pub mod app;
 pub mod background;
 pub mod commands;

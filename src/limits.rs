@@ -1,7 +1,7 @@
 //! Plan limits. All functions are pure: they take counts and return an admission or a refusal. The API documentation
 //! fixes the wording of the refusals.
 //!
-//! The calling function has locked the account in the transaction that writes, so the counts are current.
+//! The calling function must have locked the account in its transaction, so that the counts are current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, ErrorDetails, Result},
 };
 
-/// Error text for an account without credits; the wording is fixed by the API documentation.
+/// Error text for an account without credits. The API documentation fixes the wording.
 pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credits";
 
 /// The caller's tier, and whether limits are enforced.
@@ -27,7 +27,7 @@ pub struct Plan<'a> {
 /// Properties of a new run that determine which limits are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
-    /// The requested model, or else the agent's model; `None` for the tier's default model.
+    /// Model that the request names, or else the model of the agent; `None` for the tier's default model.
     pub model: Option<&'a str>,
     /// True if the run needs a new thread.
     pub makes_thread: bool,
@@ -68,7 +68,7 @@ impl Admission {
 }
 
 impl Plan<'_> {
-    /// Returns `limit`, which is a limit of the tier, or `None` if limits are off.
+    /// Returns `limit` if the limits of tiers are on, or `None` if they are off.
     pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,
@@ -122,11 +122,11 @@ impl Plan<'_> {
     }
 }
 
-/// Decides whether a run may start. The contract fixes the order of the checks: model, credits, threads, projects,
-/// concurrent runs.
+/// Decides whether a run may start. The API documentation fixes the order of the checks: model, credits, threads,
+/// projects, concurrent runs.
 ///
 /// # Errors
-/// The refusals of the API documentation, with their details.
+/// The plan errors of the API documentation, with their details.
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {

@@ -1,9 +1,9 @@
 //! One-off model calls outside of runs, such as icon suggestions.
 //!
-//! Every one-off call goes through [`call`], which bounds the call's tokens, size and time, and bills the account. The
-//! place of a call in the account's queue acts as its reservation of credits: until the call is charged, no other
-//! one-off call of the account compares its cost with the balance. A failed call is no error, because the calling code
-//! has a fallback.
+//! Every one-off call goes through [`call`], which limits the call's tokens, size and time, and bills the account.
+//! One-off calls make no reservation of credits. Instead, the queue of an account runs one charged call at a time: the
+//! next call checks the balance only after the previous call has been charged. A failed call is not an error, because
+//! the calling code has a fallback.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct OneOffCall<'a> {
     pub max_output_tokens: u32,
     /// Maximum size of the answer in bytes; a longer answer is not used.
     pub max_answer_bytes: usize,
-    /// Maximum time for the answer, and maximum wait for earlier calls of the account.
+    /// Maximum time for the answer. Also the maximum time to wait for the account's earlier calls.
     pub time_limit: Duration,
 }
 
@@ -49,11 +49,11 @@ pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
 
-/// Calls the model once and returns its complete answer. Returns `None` if no provider serves the model, or if the
-/// answer failed, was too long or took too long.
+/// Calls the model once and returns its complete answer. Returns `None` if no provider serves the model, if the call
+/// fails, or if the answer is too long or takes too long.
 ///
-/// The account pays with the part of its balance that is not reserved for runs. `held` returns the amount reserved for
-/// runs, in millionths of a credit. This future is awaited only after the account's earlier calls have finished.
+/// The account pays from the part of its balance that is not reserved for runs. The future `held` returns the reserved
+/// part, in millionths of a credit. `held` is awaited only after the account's earlier calls have finished.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many calls wait; database errors.
@@ -70,7 +70,7 @@ pub async fn call(
     let request = request(call);
     let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
     let billing = Billing::of(app, model);
-    // The place in the queue acts as the reservation, so it is released only after the charge.
+    // Keep the place in the queue until the charge is written, so that the next call reads the new balance.
     let mut turn = None;
     if let Some(price) = billing.charged() {
         turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);
@@ -125,7 +125,8 @@ impl PartialAnswer {
         }
     }
 
-    /// Token usage of the call. The flag is true if the usage is an estimate, because the provider reported no usage.
+    /// Returns the token usage of the call, and whether the usage is an estimate. It is an estimate if the provider
+    /// reported no usage.
     fn usage(&self, prompt_tokens: u64) -> (TokenUsage, bool) {
         let estimate = TokenUsage {
             input: prompt_tokens,

@@ -14,8 +14,8 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::{Error, Result};
 
-/// Histogram buckets in seconds. The smallest buckets suit responses from memory, and the largest suit slow requests
-/// such as large uploads.
+/// Upper bounds of the histogram buckets, in seconds. The smallest bounds suit responses from memory; the largest suit
+/// slow requests such as large uploads.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
@@ -30,8 +30,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // Notices of PostgreSQL are off because PostgreSQL would report at each start of the server that the migrations
-    // table exists.
+    // Hide PostgreSQL's notices: at each server start, PostgreSQL would report that the migrations table already
+    // exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -39,7 +39,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
         ))
     })?;
     let registry = tracing_subscriber::registry().with(filter);
-    // This fails if a subscriber is already installed. The failure does not matter.
+    // The call fails if a subscriber is already installed. That subscriber then stays in use.
     let _ = if stderr().is_terminal() {
         registry
             .with(fmt::layer().with_writer(stderr).with_target(false))
@@ -60,13 +60,13 @@ pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
 pub const RUNS_STARTED: &str = "runyard_runs_started_total";
 /// Counter of ended runs, by status.
 pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
-/// Counter of durable events.
+/// Counter of events that were written to the database.
 pub const EVENTS: &str = "runyard_events_total";
-/// Counter of repeated model calls, by provider.
+/// Counter of retried model calls, by provider.
 pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
 /// Counter of parts of model answers that were skipped or repaired, by provider.
 pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
-/// Gauge of runs that are executed or watched in this process.
+/// Gauge of runs that this process executes or streams to clients.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
 /// Starts collecting metrics.

@@ -1,4 +1,4 @@
-//! Uploads: files on their way into a workspace.
+//! Uploads: files that clients send for use in a workspace.
 //!
 //! A file waits in the staging folder under the upload's id until a run uses the upload. The file is then moved into
 //! the workspace by a rename. `uploads/name.rs` chooses the file's name in the workspace.
@@ -41,7 +41,8 @@ pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
 
-/// The staging folder. It is on the file system of the workspaces, so that placing a file is a rename.
+/// The staging folder. It is on the same file system as the workspaces, so that a rename can move a file into a
+/// workspace.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::UPLOADS)
 }
@@ -58,13 +59,13 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Lists the uploads that belong to a run and whose files are not in the workspace yet. `of_run` limits the list: it
-/// receives the column with the run's id and returns a condition.
+/// Lists the uploads that belong to a run and whose files are not in the workspace yet. `of_run` builds a further
+/// condition from the column with the run's id.
 ///
 /// # Errors
 /// Database errors.
 pub async fn unplaced(db: &impl ConnectionTrait, scope: Scope, of_run: impl FnOnce(Expr) -> Expr) -> Result<Vec<Uuid>> {
-    // The value is a literal, because a condition with a bound parameter cannot use a partial index.
+    // The value is a literal, because a database does not use a partial index for a bound parameter.
     let placed = Expr::col((Entity, Column::Placed)).eq(Expr::cust("FALSE"));
     Ok(of::<Entity>(scope)
         .select_only()

@@ -1,4 +1,4 @@
-//! Clients of a server: accounts with tokens, over gRPC and JSON.
+//! Clients that call a server as accounts with tokens, over gRPC or JSON.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{Result, children::SECRET};
 
 /// Number of callers that share an HTTP/2 connection.
 const CALLERS_PER_CONNECTION: usize = 16;
-/// Timeout of one call.
+/// Timeout of one JSON request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The protocol that a caller uses.
@@ -87,7 +87,7 @@ impl Account {
         Ok(())
     }
 
-    /// Adds the account's token to a message.
+    /// Creates a request from a message and adds the account's token.
     pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -95,7 +95,8 @@ impl Account {
     }
 }
 
-/// Returns a `StartRun` request without tools for one of the benchmark's models.
+/// Creates a `StartRun` request for one of the benchmark's models. The request uses the mode `chat`, in which a run has
+/// no tools.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),
@@ -172,7 +173,7 @@ impl Caller {
     }
 }
 
-/// Returns the final status of the run if this is its last event, and `None` otherwise.
+/// Returns the final status of a run if `event` is the run's terminal event, and `None` otherwise.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

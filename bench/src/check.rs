@@ -16,7 +16,7 @@ use crate::{
 
 /// Maximum number of runs that one stream reads.
 const AT_ONCE: usize = 100;
-/// Timeout for all events to arrive.
+/// Maximum time to wait until runs have ended, and maximum time to read one stream.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -32,7 +32,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Creates a reader at the first event.
+    /// Creates a reader that expects the first event of a run.
     pub(crate) fn new(run_id: &str) -> Self {
         Self {
             run_id: run_id.to_owned(),
@@ -68,7 +68,8 @@ impl Reader {
     }
 }
 
-/// Waits until an account has no unfinished run. The function sends one small query at a time over one connection.
+/// Waits until an account has no unfinished run. The function sends one small query at a time, so that it adds little
+/// load.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {

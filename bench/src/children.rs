@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the scripted model and the echo. A child is killed when its handle is
-//! dropped.
+//! Child processes of the benchmark: the server, the scripted models and the gRPC echo. A child is killed when its
+//! handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -21,15 +21,16 @@ use crate::{Result, report};
 
 /// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// The secret of the benchmark's tokens.
+/// Secret that signs the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// The model for live streams: the number of its deltas, and the pause before each delta.
+/// Answer of the model `bench/slow`, which is used for live streams: the number of deltas, and the pause before each
+/// delta.
 pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
+/// Number of deltas in an answer of the model `bench/many`, which is used to measure the token rate.
 pub(crate) const TOKENS: usize = 200;
 
-/// A temporary folder. It is removed when its handle is dropped.
+/// A temporary folder. Dropping this value removes the folder.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -54,7 +55,7 @@ impl Drop for Folder {
     }
 }
 
-/// A child that prints one line when it is ready and exits when its input is closed.
+/// A child that prints one line when it is ready and exits when its standard input is closed.
 pub(crate) struct Helper {
     child: Child,
     /// The line that the child printed.
@@ -62,7 +63,7 @@ pub(crate) struct Helper {
 }
 
 impl Helper {
-    /// Starts this program again in another role.
+    /// Starts this program as a child process in the given role, and reads its first line.
     pub(crate) async fn start(role: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -85,8 +86,8 @@ impl Helper {
     }
 }
 
-/// Serves the scripted models and prints their addresses. The models answer with one token, with many tokens, with slow
-/// tokens, and with a command.
+/// Serves the scripted models and prints their addresses. The four models answer with one token, with many tokens, with
+/// slow tokens, and with a tool call that runs a command.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -103,7 +104,7 @@ pub(crate) async fn play_model() -> Result<()> {
     until_input_ends().await
 }
 
-/// Returns when the parent has closed this process's input or has exited.
+/// Returns when the parent process has closed this process's standard input or has exited.
 pub(crate) async fn until_input_ends() -> Result<()> {
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
@@ -113,13 +114,13 @@ pub(crate) async fn until_input_ends() -> Result<()> {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
-    /// The address on which it listens.
+    /// Address on which the server listens.
     pub(crate) address: SocketAddr,
     /// Time from the start of the process until the server was ready.
     pub(crate) start_up: Duration,
 }
 
-/// The program, the folder and the configuration of a server.
+/// Program, folder, configuration and database URL of a server.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,

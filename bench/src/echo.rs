@@ -1,4 +1,4 @@
-//! A bare gRPC echo. It exchanges the messages of `StartRun` over tonic but does no work, so that only the transport is
+//! A bare gRPC echo server. It answers `StartRun` requests over tonic without any work, so that only the transport is
 //! measured.
 
 use std::{
@@ -37,7 +37,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// The echo has the name of the real service, so that the same client can call both.
+// The echo uses the name of the real service, so that the same client can call the echo and the server.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }

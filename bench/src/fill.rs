@@ -1,8 +1,8 @@
 //! Fills a database with finished runs: copies of a real run's rows with new ids and times.
 //!
-//! The copies have all rows of a run: project, thread, messages, run, events and ledger entry. The column names come
-//! from the database, so new columns are copied without a change in this file. On SQLite, the server must not run
-//! during the copying.
+//! A copy includes all rows of a run: project, thread, messages, run, events and ledger entry. The column names come
+//! from the database, so new columns are copied without a change in this file. On SQLite, the server must be stopped
+//! while the rows are copied.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The column that links a table's rows to the copied run, and the value of that column.
+/// The column that selects a table's rows to copy, and a function that returns the column's value.
 type Key = (&'static str, fn(Template) -> Uuid);
-/// The tables that contain rows of a run.
+/// The tables that contain rows of a run, each with its key.
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
     ("threads", ("id", |(_, thread, _)| thread)),
@@ -23,7 +23,7 @@ const TABLES: [(&str, Key); 6] = [
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
-/// Maximum number of rows per statement. SQLite allows 32,766 values in a statement.
+/// Maximum number of rows per statement. SQLite allows 32,766 bound values per statement.
 const AT_ONCE: usize = 1_000;
 /// Time between the start times of two copied runs, in milliseconds.
 const BETWEEN: u64 = 500;

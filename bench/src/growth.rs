@@ -1,8 +1,8 @@
-//! Measures the cost of history: `StartRun` calls, lists, deletions and idle time of servers that differ only in their
-//! number of finished runs.
+//! Measures the cost of history: how the number of finished runs affects `StartRun` calls, lists, deletions and the
+//! processor time of an idle server. The measured servers differ only in this number.
 //!
-//! All servers run at the same time. Each round alternates between the servers: after each list or deletion, and after
-//! each batch of `StartRun` calls. Other load on the machine therefore affects all servers equally.
+//! All servers run at the same time. The benchmark changes to the next server after each list request, after each
+//! deletion and after each batch of `StartRun` calls. Other load on the machine therefore affects all servers equally.
 
 use std::{
     fmt::Write,
@@ -24,11 +24,11 @@ use crate::{
     starts::{self, Target},
 };
 
-/// Number of finished runs on each server. The first server has no history.
+/// Number of finished runs on each measured server. The first server has no history.
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
-/// Number of accounts that share the history.
+/// Numbers of accounts that share the history. Each number is measured separately.
 const ACCOUNTS: [usize; 2] = [1, 1_000];
-/// Number of callers.
+/// Number of concurrent callers.
 const CALLERS: usize = 16;
 /// Number of `StartRun` calls per batch. A batch takes several seconds, so that SQLite checkpoints its write-ahead log
 /// several times during each batch.
@@ -37,7 +37,7 @@ const STARTS: usize = 2_000;
 const BATCHES: usize = 2;
 /// Number of requests per list and round.
 const LISTS: usize = 40;
-/// The lists from which each round deletes rows, each with the id field of its rows.
+/// The lists from which each round deletes rows, each with the field that contains a row's id.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
 /// Number of deletions per list and round.
 const DELETES: usize = 8;
@@ -47,14 +47,14 @@ const IDLE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
-/// Maximum processor time of a run with the longest history, relative to the server without history.
+/// Maximum processor time per run with the longest history, relative to the server without history.
 const MAX_COST: f64 = 1.05;
 /// Maximum latency of a list with the longest history, relative to the server without history.
 const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// Paths of the measured lists and counts. The page size is one row, because lists without history have only one row.
+/// Paths of the measured GET requests. The page size is one row, because lists without history have only one row.
 const PATHS: [&str; 15] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
@@ -73,7 +73,7 @@ const PATHS: [&str; 15] = [
     "/billing/usage-history?page_size=1",
 ];
 
-/// A server under measurement, and the number of its finished runs.
+/// A server under measurement, with the number of its finished runs and its measured values.
 struct Grown {
     history: usize,
     server: Server,
@@ -201,7 +201,7 @@ impl Grown {
         format!("http://{}{path}", self.server.address)
     }
 
-    /// Returns the URLs of the newest rows of one list of the first account.
+    /// Returns the URLs of the newest rows in one of the first account's lists.
     async fn newest(&self, (noun, id): (&str, &str)) -> Result<Vec<String>> {
         let url = self.url(&format!("/{noun}?page_size={DELETES}"));
         let listed: Value = serde_json::from_slice(&self.accounts[0].get(&self.http, &url).await?)?;
@@ -215,7 +215,7 @@ impl Grown {
     }
 }
 
-/// Reads each list of the first account, and records the median times.
+/// Requests each path as the first account, and records the median latencies in milliseconds.
 async fn read_lists(all: &mut [Grown]) -> Result<()> {
     for position in 0..PATHS.len() {
         let mut times = vec![Vec::with_capacity(LISTS); all.len()];
@@ -234,7 +234,8 @@ async fn read_lists(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes some of the newest threads and projects of the first account, and records the median times.
+/// Deletes some of the newest threads and projects of the first account, and records the median latencies in
+/// milliseconds.
 async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     for (position, list) in DELETED.into_iter().enumerate() {
         let mut urls = Vec::new();
@@ -257,7 +258,7 @@ async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Lets all servers idle at the same time, and measures the processor time that each of them uses.
+/// Measures the processor time that each server uses while all servers are idle.
 async fn idle(all: &mut [Grown]) -> Result<()> {
     tokio::time::sleep(REST).await;
     let mut before = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
 /// Number of streams that share a connection.
 const STREAMS_PER_CONNECTION: usize = 50;
 
-/// Open streams.
+/// Slow runs and their open streams.
 pub(crate) struct Live {
     account: Account,
     runs: Vec<Uuid>,
@@ -55,7 +55,7 @@ impl Live {
         })
     }
 
-    /// Stops the runs, checks that each sequence number arrived once, and returns the number of live events.
+    /// Stops the runs, checks that each sequence number arrived once, and returns the number of received events.
     pub(crate) async fn close(mut self, target: Target<'_>) -> Result<i64> {
         let mut client = connect(target.address).await?;
         for run in &self.runs {

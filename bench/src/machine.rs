@@ -1,4 +1,5 @@
-//! Measurements of the machine: the time of a durable write, the resources of a process, and other load.
+//! Measurements of the machine: the duration of a durable write, the resource usage of a process, and the load of other
+//! programs.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use crate::Result;
 /// Clock ticks per second in /proc. For programs on Linux, this is always 100.
 const TICKS: u64 = 100;
 
-/// Appends and syncs `count` blocks, one at a time. Returns the time of each write in milliseconds.
+/// Appends `count` blocks of 4 KiB to a file and syncs each block. Returns the duration of each sync in milliseconds.
 pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     let path = folder.join("probe");
     let mut file = fs::File::create(&path)?;
@@ -36,8 +37,8 @@ pub(crate) fn millis(time: Duration) -> f64 {
 /// Returns the processor time of a process with all its threads, in user mode and kernel mode.
 pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The process name may contain any character, so the fields are counted from its closing parenthesis. Fields 14 and
-    // 15 of the whole line are utime and stime.
+    // The process name may contain any character, so the fields are counted from the last closing parenthesis. Fields
+    // 14 and 15 of the whole line are utime and stime.
     let fields = stat
         .rsplit_once(')')
         .ok_or("/proc/PID/stat has an unexpected format")?
@@ -47,8 +48,8 @@ pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
-/// Returns the processor time of a process in nanoseconds. It is more precise than [`used_by`], but does not include
-/// threads that have ended.
+/// Returns the processor time of a process in nanoseconds. The result is more precise than that of [`used_by`], but
+/// excludes threads that have ended.
 pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -59,7 +60,7 @@ pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     Ok(nanos)
 }
 
-/// Returns the number of voluntary context switches of a process's threads.
+/// Returns the total number of voluntary context switches of a process's threads.
 pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     let mut waits = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -85,7 +86,7 @@ pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Returns the anonymous memory of a process in MiB. This is the memory that the process has allocated.
+/// Returns the resident anonymous memory of a process in MiB. Memory is anonymous if no file backs it.
 pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -111,7 +112,7 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Measures resource usage from the moment of its creation.
+/// Measures resource usage since this value was created.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -120,7 +121,7 @@ pub(crate) struct Usage {
     at_start: (Duration, Duration, Duration),
 }
 
-/// Usage between two readings.
+/// Resource usage during a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     /// Processor time of the server.
@@ -132,7 +133,8 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Starts counting for a server and the benchmark's other processes.
+    /// Starts measuring a server. `others` are the benchmark's other child processes; their load does not count as load
+    /// of other programs.
     pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
         let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
         let at_start = Self::read(server, &family)?;

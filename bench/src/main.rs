@@ -1,7 +1,7 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! It starts the real server, a scripted model and a bare gRPC echo as child processes. All measurements are
-//! interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
+//! The benchmark starts the real server, the scripted models and a bare gRPC echo as child processes. All measurements
+//! are interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
 //! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence number must
 //! occur exactly once, and the last event must be the only terminal event.
 
@@ -28,7 +28,7 @@ use std::{error::Error, process::ExitCode};
 use options::{Command, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// An error that stops the benchmark; its message is printed.
+/// An error that stops the benchmark. Its message is printed.
 type Fault = Box<dyn Error + Send + Sync>;
 type Result<T, E = Fault> = std::result::Result<T, E>;
 

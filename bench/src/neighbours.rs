@@ -1,6 +1,6 @@
-//! Measures how a noisy account affects a quiet account when accounts have a rate limit. First, the quiet account
-//! starts runs without other load. Then, it starts runs while the noisy account sends requests at ten times its rate
-//! limit.
+//! Measures how a noisy account affects a quiet account if accounts have a rate limit. First, the quiet account starts
+//! runs without other load. Then, the quiet account starts runs while the noisy account sends requests at ten times the
+//! rate limit.
 
 use std::{
     net::SocketAddr,
@@ -28,18 +28,18 @@ const NOISY: Duration = Duration::from_millis(5);
 /// Maximum number of concurrent `StartRun` calls of the noisy account.
 const UNDER_WAY: usize = 64;
 
-/// The results.
+/// Latencies of the quiet account and refusals of the noisy account.
 pub(crate) struct Found {
     /// 99th percentile of the latency of the quiet account's `StartRun` calls without other load, in milliseconds.
     pub(crate) alone: f64,
-    /// 99th percentile of the latency of the quiet account's `StartRun` calls next to the noisy account, in
+    /// 99th percentile of the latency of the quiet account's `StartRun` calls under the load of the noisy account, in
     /// milliseconds.
     pub(crate) beside: f64,
     /// Percentage of the noisy account's `StartRun` calls that were refused.
     pub(crate) refused: f64,
 }
 
-/// Lets the quiet account start runs without other load, and then next to the noisy account.
+/// Starts runs of the quiet account, first without other load and then under the load of the noisy account.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
     // The first call creates the account.
     start_latency(address, quiet, 1).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the rate of the quiet account, and returns the 99th percentile of the latency of `StartRun`.
+/// Starts runs at the quiet account's rate. Returns the 99th percentile of the latency of `StartRun`, in milliseconds.
 async fn start_latency(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
@@ -79,8 +79,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends more `StartRun` calls than the limit allows. Returns only if a call fails with an error other than a
-    /// refusal.
+    /// Sends `StartRun` calls at a rate above the limit. Returns only if a call fails for another reason than the rate
+    /// limit.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

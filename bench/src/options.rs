@@ -30,9 +30,9 @@ pub(crate) enum Command {
 pub(crate) struct Options {
     /// Number of rounds.
     pub(crate) rounds: usize,
-    /// Number by which the calls and runs of a full benchmark are divided, for a shorter benchmark.
+    /// Divisor of the numbers of calls and runs; greater than 1 for a shorter benchmark.
     pub(crate) divisor: usize,
-    /// Number of runs on the server when its memory is read for the last time.
+    /// Number of runs that the server has executed when its memory is measured for the last time.
     pub(crate) many_runs: usize,
     /// Duration of the soak.
     pub(crate) soak: Duration,

@@ -1,5 +1,5 @@
-//! Prints the results as a table. The table has the median, minimum and maximum of each figure, its target, and its
-//! value for a bare program.
+//! Prints the results as a table. For each figure, the table has the median, minimum and maximum, the target, and the
+//! ratio to the value of a bare program.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -57,7 +57,7 @@ impl Figures {
         Some(median(&values))
     }
 
-    /// Formats the table. Its last column has the medians of a server without limits.
+    /// Formats the table. The last column has the medians of `off`, the figures of a server without limits.
     pub(crate) fn table(&self, off: &Self) -> String {
         let mut table = String::new();
         let _ = writeln!(

@@ -1,5 +1,5 @@
-//! The order of a benchmark. It starts the servers, measures all parts one after another in each round, and finally
-//! measures the parts that need a server with many runs.
+//! Runs the parts of the benchmark in order: starts the servers, measures all parts one after another in each round,
+//! and finally measures the parts that need a server with many runs.
 
 use std::{
     fmt::Write,
@@ -26,7 +26,7 @@ use crate::{
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of live streams that are open while `StartRun` is measured under load.
 const LIVE: usize = 100;
-/// Duration of the measurement of live streams alone.
+/// Duration of the measurement of live streams without `StartRun` calls.
 const PACED: Duration = Duration::from_secs(8);
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
@@ -166,7 +166,7 @@ async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -
     both.try_into().map_err(|_| "two servers are a pair".into())
 }
 
-/// Starts a server several times to measure its start-up time. The last server keeps running.
+/// Starts a server several times to measure its start-up time. The last server process keeps running.
 async fn open(options: &Options, place: &Place<'_>, limits: Limits) -> Result<Measured> {
     let mut figures = Figures::default();
     let mut server = Server::start(place).await?;
@@ -328,7 +328,7 @@ fn ratios(figures: &mut Figures) {
 }
 
 /// Returns the configuration of the servers. It contains the scripted models, and a plan with limits that are checked
-/// but never reached. All other settings are the defaults.
+/// but never reached. All other settings except the limit on new accounts are the defaults.
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];

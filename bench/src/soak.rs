@@ -1,8 +1,8 @@
-//! Mixed load at a low rate for a long time, started by `make soak`, to check that memory does not grow.
+//! Applies a mixed load at a low rate for a long time, to check that memory does not grow. Started by `make soak`.
 //!
-//! Each step starts a run and follows its events. Some steps also run a command, read lists, provoke refusals, delete a
-//! thread, or stop a slow run. Memory is sampled during the whole time. The result is the slope of the memory after the
-//! warm-up.
+//! Each step starts a run and follows its events. Some steps also run a command, read lists, send requests that must be
+//! refused, delete a thread, or stop a slow run. Memory is sampled at regular intervals. The result is the growth of
+//! memory per hour after the warm-up.
 
 use std::{
     fmt::Write,
@@ -33,16 +33,17 @@ const STEP: Duration = Duration::from_millis(100);
 const UNDER_WAY: usize = 32;
 /// Timeout of one step.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Pause between two samples.
+/// Time between two memory samples.
 const SAMPLE: Duration = Duration::from_secs(15);
-/// Number of samples to print.
+/// Maximum number of samples in the printed table.
 const SHOWN: usize = 24;
 /// Warm-up time, as a fraction of the total time.
 const WARM_UP: f64 = 0.25;
 /// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// One sample: the server's memory and the size of SQLite's write-ahead log in MiB, and the number of started runs.
+/// One sample: the time since the start in hours, the server's memory and the size of SQLite's write-ahead log in MiB,
+/// and the number of started runs.
 struct Sample {
     hours: f64,
     memory: f64,
@@ -133,7 +134,8 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     Ok(())
 }
 
-/// Starts a run, follows its events to the end and returns its thread. A slow run is stopped after some events.
+/// Starts a run, follows its events to the end and returns the id of its thread. A run of the slow model is stopped at
+/// its hundredth event.
 async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
     let mut client = connect(address).await?;
     let mut start = start_on(model);

@@ -1,4 +1,4 @@
-//! Measures StartRun: runs per second, the latency of a call, and the cost of a run on the server.
+//! Measures `StartRun`: runs per second, the latency of a call, and the server's processor time per run.
 
 use std::{
     net::SocketAddr,
@@ -25,20 +25,20 @@ pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
     /// The server's process id.
     pub(crate) server: u32,
-    /// The benchmark's other processes.
+    /// Ids of the benchmark's other child processes.
     pub(crate) helpers: &'a [u32],
     /// The accounts, one per caller.
     pub(crate) accounts: &'a [Account],
 }
 
-/// The results.
+/// Results of a measurement of `StartRun`.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// Executed runs per second, measured until the last terminal event.
     pub(crate) executed: f64,
-    /// Median latency of a call in milliseconds.
+    /// Median latency of a `StartRun` call in milliseconds.
     pub(crate) p50: f64,
-    /// 99th percentile of the latency in milliseconds.
+    /// 99th percentile of the latency of a `StartRun` call in milliseconds.
     pub(crate) p99: f64,
     /// Processor time of the server per run, in milliseconds.
     pub(crate) cpu: f64,
@@ -112,7 +112,8 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     })
 }
 
-/// Measures the bare echo. Returns the calls per second, and the 99th percentile of the latency in milliseconds.
+/// Measures the bare gRPC echo. Returns the number of calls per second, and the 99th percentile of the latency in
+/// milliseconds.
 pub(crate) async fn echo(address: SocketAddr, account: &Account, callers: usize, calls: usize) -> Result<(f64, f64)> {
     let client = connect(address).await?;
     let left = Arc::new(AtomicUsize::new(calls));

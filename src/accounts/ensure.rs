@@ -1,8 +1,8 @@
-//! Finds the account of a token's subject. If the subject has no account, `wire/caller.rs` may create one on the
-//! subject's first request.
+//! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether the first request of a subject
+//! may create an account.
 //!
-//! `wire/caller.rs` calls this for every request with a token, so known subjects are cached in memory. The cache cannot
-//! go stale: an account is never deleted and its id never changes.
+//! `wire/caller.rs` calls this module for every request with a token, so known subjects are cached in memory. The cache
+//! cannot go stale: an account is never deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
     Ok(found.map(|found| found.id))
 }
 
-/// Creates the account of a subject in the first tier. Returns the existing account if another request created it
-/// first.
+/// Creates an account in the first tier for a subject. Returns the existing account's id if another request has created
+/// the account in the meantime.
 ///
 /// # Errors
 /// Database errors.
@@ -103,7 +103,8 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         created_at: Set(app.clock.now()),
         ..table::ActiveModel::default()
     };
-    // Two first requests of a subject may run at the same time. One request inserts the row, and both requests read it.
+    // Two first requests of a subject may run at the same time. Only one of them inserts the row; both then read the
+    // row.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])
         .do_nothing()
         .to_owned();
@@ -126,8 +127,8 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
-/// Loads an account and locks its row, so that two writers cannot both use the last unit that a plan limit allows.
-/// SQLite needs no row lock, because only one writer works at a time.
+/// Loads an account and locks its row, so that two concurrent writers cannot both use the last unit that a plan limit
+/// allows. SQLite needs no row lock, because it runs only one write transaction at a time.
 ///
 /// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which does not conflict with inserts and updates of rows that
 /// reference the account. A stronger lock could deadlock: another transaction could lock a referencing row and wait for

@@ -23,8 +23,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of connections that the writers of one account use: one for the working writer, and one for the next
-/// writer, which is then ready to start.
+/// Maximum number of connections per account: one for the active writer, and one for the next writer, so that the next
+/// writer can start without delay.
 const AT_ONCE: usize = 2;
 /// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
@@ -64,7 +64,7 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
-/// The default limits are those for database writers on PostgreSQL.
+/// Uses the limits for database writers on PostgreSQL.
 impl Default for AccountQueues {
     fn default() -> Self {
         Self::new(AT_ONCE, MAX_WAITING)

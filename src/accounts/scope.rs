@@ -1,5 +1,5 @@
-//! The scope of a query: the rows of one account, or of all accounts. Every query of a table whose rows belong to
-//! accounts starts at [`of`].
+//! The scope of a query: the rows of one account, or of all accounts. If the rows of a table belong to accounts, every
+//! query of the table starts with [`of`].
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
@@ -11,15 +11,15 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A scope with only the rows of one account.
+    /// Creates a scope with the rows of one account.
     pub fn account(account_id: Uuid) -> Self {
         Self {
             account_id: Some(account_id),
         }
     }
 
-    /// A scope with the rows of all accounts, for work that no caller requested, such as claiming runs and sweeping.
-    /// The program ignores the reason, which tells readers of the code why the query needs all accounts.
+    /// Creates a scope with the rows of all accounts, for work that no caller requested, such as claiming runs. The
+    /// reason documents why the query needs all accounts; the program does not use it.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
@@ -31,7 +31,7 @@ pub trait Owned: EntityTrait {
     fn owner() -> Self::Column;
 }
 
-/// Starts a query of a table, limited to the rows in the scope.
+/// Starts a query for the rows of a table that are in the scope.
 #[expect(clippy::disallowed_methods, reason = "every query starts here")]
 pub fn of<E: Owned>(scope: Scope) -> Select<E> {
     match scope.account_id {

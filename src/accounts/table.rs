@@ -10,11 +10,11 @@ use super::Owned;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Issuer of the tokens that name the subject; empty if this server issues them.
+    /// Issuer of the subject's tokens; empty if this server issues the tokens.
     pub issuer: String,
     /// The subject, unique within its issuer.
     pub subject: String,
-    /// Name of a tier in the configuration.
+    /// Name of the account's tier in the configuration.
     pub tier: String,
     pub created_at: DateTime<Utc>,
     /// Number of agents that are not deleted. Triggers update this count and the counts of threads and projects.

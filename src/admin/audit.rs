@@ -1,4 +1,5 @@
-//! The audit log of the administrators' actions: actor, action, affected account and time.
+//! The audit log of administrator actions. Each entry names the administrator, the action, the changed account and the
+//! time.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
@@ -41,7 +42,7 @@ impl Owned for Entity {
     }
 }
 
-/// Records an action in the same transaction that changes the account.
+/// Records an action in the transaction that changes the account.
 pub(super) async fn record(app: &App, tx: &Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<()> {
     let (action, detail) = what;
     let row = ActiveModel {

@@ -44,9 +44,9 @@ pub struct NewAgent {
     pub system_prompt: Option<String>,
     /// Model; the tier's default model if absent.
     pub model: Option<String>,
-    /// Configured MCP integrations.
+    /// MCP servers in the API field `configured_mcps`.
     pub configured_mcps: Vec<Server>,
-    /// Custom MCP servers.
+    /// MCP servers in the API field `custom_mcps`.
     pub custom_mcps: Vec<Server>,
     pub tools: Settings,
     pub tags: Vec<String>,

@@ -14,13 +14,13 @@ use crate::{
     error::Result,
 };
 
-/// Condition that the agent is the default of its account. The value is a literal, because a condition with a bound
-/// parameter cannot use a partial index.
+/// Builds the condition that an agent is its account's default. The condition compares with a literal, because a
+/// database does not use a partial index for a bound parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }
 
-/// Clears `is_default` of the default agent of the scope's account, if a default agent exists.
+/// Clears `is_default` on the account's default agent, if the account has one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
     let Some(row) = live(scope).filter(is_default()).one(tx).await? else {
         return Ok(());

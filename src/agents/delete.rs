@@ -1,6 +1,6 @@
 //! Deleting an agent. The agent's runs and threads stay readable. An unfinished run still needs the version that it is
-//! pinned to. The agent is therefore hidden at once, and the agent's row is removed after the last of the agent's runs
-//! has ended.
+//! pinned to. A deletion therefore only hides the agent. The sweeper removes the row after the agent's last run has
+//! ended.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -34,14 +34,14 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     tx.commit().await
 }
 
-/// Removes the rows of up to `limit` deleted agents and the rows of their versions. The rows of an agent with an
-/// unfinished run are kept. Returns the number of removed agents.
+/// Removes up to `limit` deleted agents with their versions. Keeps each agent that has an unfinished run. Returns the
+/// number of removed agents.
 ///
 /// # Errors
 /// Database errors.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // The module `runs` already depends on this module, and modules must not depend on each other in a circle. This
-    // query therefore names the table `runs` instead of using its entity. Status 1 is `running`.
+    // The module `runs` depends on this module, and modules must not form a dependency cycle. This query therefore
+    // names the table `runs` instead of using its entity. Status 1 is `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
         .expr(Expr::cust("1"))

@@ -1,6 +1,6 @@
 //! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the
-//! model's answer is unusable, or only the built-in model is available, a hash of the name chooses the icon, so that
-//! the same name always gets the same icon.
+//! model's answer is unusable, or if only the built-in model is available, a hash of the name selects the icon. The
+//! same name then always gets the same icon.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::{
     model_calls::{self, OneOffCall},
 };
 
-/// Maximum time for the model's answer, and maximum wait for earlier suggestions of the account.
+/// Maximum time for the model's answer. Also the maximum time to wait for the account's earlier suggestions.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of output tokens. The number is large enough for a model that reasons before it answers.
+/// Maximum number of output tokens. The maximum also covers the reasoning of a model that reasons before it answers.
 const MAX_TOKENS: u32 = 1_000;
 /// Maximum size of the answer in bytes; a longer answer is cut off and not used.
 const MAX_ANSWER: usize = 4_096;
 
-/// Names of the icon library: the Lucide icons that suit an agent.
+/// Names of the icons in the library: the Lucide icons that suit an agent.
 pub const LIBRARY: &[&str] = &[
     "bot",
     "code",
@@ -184,13 +184,13 @@ pub struct Icon {
     pub background: String,
 }
 
-/// Suggests an icon for an agent with the given name. The account pays for the model call with the part of its balance
-/// that is not reserved for runs. `held` returns the amount reserved for runs, in millionths of a credit. This future
-/// is awaited only after the account's earlier suggestions have finished.
+/// Suggests an icon for an agent's name. The account pays for the model call from the part of its balance that is not
+/// reserved for runs. The future `held` returns the reserved part, in millionths of a credit. `held` is awaited only
+/// after the account's earlier suggestions have finished.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
-/// UNAVAILABLE if too many suggestions wait. A failure of the model is not an error.
+/// UNAVAILABLE if too many suggestions wait. A failed model call is not an error.
 pub async fn generate(
     app: &App,
     caller: &Caller,

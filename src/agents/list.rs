@@ -38,7 +38,7 @@ pub enum Order {
 /// Filters, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Text to find in name or description, ignoring case; empty for all agents.
+    /// Text that the listed agents contain in name or description, ignoring case; empty for all agents.
     pub search: String,
     /// If set, lists only default agents (`true`) or only the other agents (`false`).
     pub is_default: Option<bool>,
@@ -57,8 +57,8 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Builds the text that a search is compared with: name and description in lower case. The conversion to lower case
-/// happens here, because SQLite converts only ASCII letters and the result of PostgreSQL depends on its locale.
+/// Builds the searchable text of an agent: its name and description in lower case. Rust converts the text, because
+/// SQLite converts only ASCII letters and PostgreSQL's result depends on the locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
@@ -125,9 +125,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Builds the condition that an agent has a tag. Tags are stored as a JSON list, and each database has its own operator
-// and its own placeholder. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would parse a
-// placeholder inside `[]` as part of a quoted name.
+// Builds the condition that an agent has a tag. Tags are stored as a JSON list, and the databases use different
+// operators and placeholders. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would
+// parse a placeholder inside `[]` as part of a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),

@@ -13,10 +13,10 @@ const MAX_SERVERS: usize = 50;
 const MAX_NAME: usize = 64;
 /// Maximum size of a URL, command, argument, header or tool name in bytes.
 const MAX_TEXT: usize = 4096;
-/// Maximum number of values of a server in total: arguments, header names, header values, tool names, URL and command.
+/// Maximum total number of a server's values: arguments, header names, header values, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
-/// Maximum size of a version's servers in bytes of JSON. The limit is small, because a page of versions contains the
-/// servers of many versions.
+/// Maximum total size of a version's servers, in bytes of JSON. The limit is small, because a page of versions contains
+/// the servers of many versions.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Transport of an MCP server.
@@ -46,7 +46,7 @@ pub struct Server {
     pub args: Vec<String>,
     /// Request headers for an http or sse server.
     pub headers: BTreeMap<String, String>,
-    /// Tools that the agent may call; empty means all.
+    /// Names of the tools that the agent may call; empty for all tools of the server.
     pub enabled_tools: Vec<String>,
 }
 
@@ -69,8 +69,8 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Validates the two lists of a version together. Names must be unique, because a server's name is the prefix of its
-/// tools' names.
+/// Checks the names and the total size of the servers in both lists. Names must be unique across the lists, because a
+/// server's name is the prefix of its tools' names.
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the entry and the rule.
@@ -147,8 +147,8 @@ fn reach(server: &Server) -> Option<&'static str> {
     }
 }
 
-// URL parsers repair invalid input: they drop line breaks and accept the first name that they find as the host. The
-// URL's text is therefore checked before it is parsed.
+// A URL parser repairs invalid input: for example, it removes line breaks and reads `http:///name` as `http://name/`.
+// The text of the URL is therefore checked before it is parsed.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {

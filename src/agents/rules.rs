@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Length of a name in characters.
+/// Allowed length of a name in characters.
 const NAME: std::ops::RangeInclusive<usize> = 2..=100;
 /// Maximum length of a description in characters.
 const MAX_DESCRIPTION: usize = 2_000;
@@ -18,7 +18,7 @@ const MAX_TAGS: (usize, usize) = (20, 50);
 /// Validates the name of an agent.
 ///
 /// # Errors
-/// INVALID_REQUEST. The wording for an empty name is fixed by the API documentation.
+/// INVALID_REQUEST. The API documentation fixes the message for an empty name.
 pub(super) fn name(name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid_field("name", "Agent name is required"));
@@ -76,12 +76,12 @@ pub(super) fn tags(tags: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Converts a value to its stored JSON.
+/// Converts a value to the JSON that the database stores.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| Error::internal("a field of the agent could not be encoded", error))
 }
 
-/// Reads a value from its stored JSON.
+/// Reads a value from JSON that the database stores.
 ///
 /// # Errors
 /// INTERNAL if the JSON does not have the expected form.

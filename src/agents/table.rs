@@ -23,7 +23,7 @@ pub mod agent {
         pub is_default: bool,
         /// True if the agent is labelled as public. The label grants no access.
         pub is_public: bool,
-        /// Text that a search is compared with; built by `list::folded`.
+        /// Searchable text, built by `list::folded`.
         pub search_text: String,
         /// Tags: a JSON list of strings.
         pub tags: Json,
@@ -69,11 +69,11 @@ pub mod version {
         pub system_prompt: String,
         /// Public name of the model.
         pub model: String,
-        /// The configured MCP integrations: a JSON list of servers.
+        /// MCP servers in the API field `configured_mcps`: a JSON list.
         pub configured_mcps: Json,
-        /// The custom MCP servers: a JSON list of servers.
+        /// MCP servers in the API field `custom_mcps`: a JSON list.
         pub custom_mcps: Json,
-        /// The tool settings: a JSON object whose keys are tool names.
+        /// Tool settings: a JSON object whose keys are tool names.
         pub tools: Json,
         pub created_at: DateTime<Utc>,
         /// Time of creation or of the last activation.

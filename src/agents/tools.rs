@@ -1,5 +1,5 @@
-//! Tool settings of an agent version. They contain the core tools (`tools::core`), which are always enabled, and all
-//! other tools that a request has named.
+//! Tool settings of an agent version: the core tools (`tools::core`), which are always enabled, and every other tool
+//! that a request has named.
 
 use std::collections::BTreeMap;
 
@@ -56,10 +56,10 @@ pub fn merged(requested: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A tool, and whether an agent may use the tool.
+/// A tool with its setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
-    /// Description of the tool as the model sees it.
+    /// Description of the tool for the model.
     pub spec: ToolSpec,
     /// True if the tool is a core tool, which is always enabled.
     pub is_core: bool,

@@ -57,7 +57,7 @@ pub struct AgentChange {
     pub name: Change<String>,
     /// Description of the agent's purpose.
     pub description: Change<String>,
-    /// Whether the agent is the account's default agent.
+    /// `true` makes the agent the account's default agent.
     pub is_default: Change<bool>,
     /// True if the agent is labelled as public. The label grants no access.
     pub is_public: Change<bool>,
@@ -71,19 +71,19 @@ pub struct AgentChange {
     pub expected_version_id: Option<Uuid>,
 }
 
-/// A change of the fields that decide how an agent runs.
+/// A change of the fields that determine how an agent runs.
 #[derive(Clone, Debug, Default)]
 pub struct ContentChange {
     pub system_prompt: Change<String>,
     pub model: Change<String>,
-    /// Configured MCP integrations.
+    /// MCP servers in the API field `configured_mcps`.
     pub configured_mcps: Change<Vec<Server>>,
-    /// Custom MCP servers.
+    /// MCP servers in the API field `custom_mcps`.
     pub custom_mcps: Change<Vec<Server>>,
     pub tools: Change<Settings>,
 }
 
-/// Changes an agent. Setting a field to its current value changes nothing.
+/// Changes an agent. If all new values equal the current values, nothing is written.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; CONTENDED if the current
@@ -202,7 +202,7 @@ impl ContentChange {
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
-    /// Applies the change to the current content.
+    /// Returns the current content with the change applied.
     ///
     /// # Errors
     /// INVALID_REQUEST if the new values conflict with values that do not change.

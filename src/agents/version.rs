@@ -1,7 +1,6 @@
 //! Versions of an agent.
 //!
-//! Version numbers start at 1 and have no gaps, because [`add`] is called while the account is locked and assigns the
-//! next number.
+//! Version numbers start at 1 and have no gaps: [`add`] assigns the next number while the account is locked.
 
 pub mod activate;
 pub mod compare;
@@ -34,7 +33,7 @@ pub struct Pinned {
     pub model: String,
 }
 
-/// The content that decides how an agent runs. A change of the content creates a new version.
+/// The fields that determine how an agent runs. A change of these fields creates a new version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) system_prompt: String,
@@ -90,7 +89,7 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the system prompt of the version that a run is pinned to, even if its agent has been deleted since. Returns
+/// Loads the system prompt of the version that a run is pinned to, even if the agent has been deleted since. Returns
 /// `None` for a run without an agent.
 ///
 /// # Errors
@@ -123,7 +122,7 @@ pub async fn load_of(
     found.ok_or_else(|| Error::new(Code::AgentVersionNotFound, "Agent version not found"))
 }
 
-/// Lists the versions of an agent, newest first. `before` limits the list to lower version numbers.
+/// Lists the versions of an agent, newest first. If `before` is set, lists only versions with lower numbers.
 ///
 /// # Errors
 /// Database errors.

@@ -12,7 +12,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys, newest first. `before` is the id of the last key of the previous page. Revoked keys are included.
+/// Lists keys, newest first, including revoked keys. The list continues after `before`, the id of the last key of the
+/// previous page.
 ///
 /// # Errors
 /// Database errors.

@@ -16,9 +16,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum length in bytes of a key that is checked. The keys that this server creates are shorter.
+/// Maximum length of a key in bytes. A longer key is refused before the database is read. The keys that this server
+/// creates are shorter.
 const MAX_KEY_BYTES: usize = 128;
-/// Accuracy of the recorded time of last use.
+/// Minimum time between two updates of a key's time of last use.
 const USED_EVERY: Duration = Duration::from_mins(1);
 
 /// Returns the row of a key if the key is valid now.
@@ -33,7 +34,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
         .filter(Column::Prefix.eq(prefix))
         .one(app.db.read())
         .await?;
-    // An unknown key costs as much work as a known one, so the response time does not show whether a key exists.
+    // An unknown key takes as much work as a known key, so the response time does not reveal whether a key exists.
     let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
         (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
     });

@@ -1,5 +1,5 @@
-//! The sweeper removes unused data: uploads that expired before a run used them, files of the upload folder that have
-//! no upload row, deleted agents whose last run has ended, and workspaces of deleted projects.
+//! The sweeper removes unused data: expired uploads that no run used, files in the upload folder without an upload row,
+//! deleted agents whose last run has ended, and workspaces of deleted projects.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +14,11 @@ use crate::{accounts::Scope, agents, app::App, error::Result, projects, uploads}
 
 /// Pause between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
-/// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
-/// sweep by ten minutes.
+/// Pause after a failed sweep, multiplied by the number of consecutive failures, up to [`EVERY`]. A short database
+/// outage then does not delay the next sweep by ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Age at which a file of the upload folder without an upload row counts as abandoned. A younger file may still be in
-/// transfer.
+/// Age at which a file in the upload folder counts as abandoned if it has no upload row. The server may still be
+/// receiving a younger file.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
@@ -57,8 +57,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads)
 }
 
-// Removes workspaces without a project row. A project's row is created before its workspace and deleted before its
-// workspace, so a workspace without a row is left over from a crash.
+// Removes workspaces without a project row. A project's row is created before the workspace and deleted before the
+// workspace. A workspace without a row therefore belongs to a deleted project.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -96,15 +96,15 @@ fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
     entries.iter().map(|(id, _)| *id)
 }
 
-// Removes expired uploads, and files of the upload folder without an upload row.
+// Removes expired uploads, and files in the upload folder without an upload row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
     if expired > 0 {
         info!(uploads = expired, "removed uploads that no run used");
     }
     // A process that crashes while it receives a file leaves a file without a row. Such a file is a leftover if it is
-    // older than `ON_ITS_WAY`. If no other process uses the folder, the file is also a leftover if it is older than
-    // this process.
+    // older than `ON_ITS_WAY`. On a private database, no other process receives files, so a file that is older than
+    // this process is also a leftover.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };

@@ -1,8 +1,8 @@
 //! The worker claims runs and executes them.
 //!
-//! Each process has one worker, which renews the leases of all its runs together. If another worker owns a run, the
-//! lease of that run cannot be renewed. This worker then stops executing the run and writes nothing more for the run.
-//! `worker/drive.rs` executes one run from claim to end.
+//! Each process has one worker. It renews the leases of all its runs in one transaction. If another worker owns a run,
+//! this worker cannot renew the run's lease. This worker then stops executing the run and writes nothing more for the
+//! run.
 
 mod drive;
 mod job;
@@ -41,7 +41,8 @@ const POLL_SHARED: Duration = Duration::from_secs(1);
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
-/// Maximum time for handing over all running runs at shutdown. The lease of a run that takes longer expires.
+/// Maximum time to hand over all runs at shutdown. If a run takes longer, another worker can claim it only after its
+/// lease has expired.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The runs that a worker executes, each with its cancellation tokens.
@@ -66,7 +67,7 @@ impl Held {
     }
 }
 
-/// Claims and drives runs until the app is stopping, then hands all running runs over to the next process.
+/// Claims and executes runs until the app is stopping, then hands over the unfinished runs to the next process.
 ///
 /// # Errors
 /// Database errors while releasing the leases of an earlier process at startup.
@@ -164,8 +165,8 @@ async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     }
 }
 
-// Waits until all runs have been handed over, up to [`HAND_OVER`]. The task of each run itself detects that the app is
-// stopping (`worker/drive.rs`).
+// Waits up to [`HAND_OVER`] until all runs have been handed over. The task of each run detects that the app is stopping
+// (`worker/drive.rs`).
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());

@@ -1,4 +1,4 @@
-//! The checks of `runyard doctor` and `runyard models test`: their results, and how they are printed.
+//! The results of the checks of `runyard doctor` and `runyard models test`, and their output.
 
 use serde::Serialize;
 
@@ -49,7 +49,7 @@ impl Check {
     }
 }
 
-/// Prints one line per check, as text or as a JSON object, and remembers whether a check failed.
+/// Prints one line per check, as text or as a JSON object, and records whether a check failed.
 pub(super) struct Report {
     out: Output,
     is_json: bool,

@@ -1,4 +1,4 @@
-//! Connects `run`, `agents` and `tier` to a server and chooses the credential.
+//! Connects `run`, `agents` and `tier` to a server, and selects the credential.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The role that may change an account's tier.
+/// The role that may change the tier of an account.
 const ADMINISTRATOR: &str = "super_admin";
 
 /// Options that choose the server and the account.
@@ -28,15 +28,14 @@ pub(super) struct Connection {
     token: Option<SecretString>,
 }
 
-/// A token, with the advice to print if the server refuses the token.
+/// A token, and the advice to print if the server refuses the token.
 struct Credential {
     token: SecretString,
     advice: String,
 }
 
-/// A connected client, with the advice to print if the server refuses the client's token.
+/// A connected client, and the advice to print if the server refuses its token.
 pub(super) struct Connected {
-    /// The connected client.
     pub(super) client: Client,
     advice: String,
 }
@@ -52,8 +51,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator. If possible, the token is signed with the local server's secret; otherwise the
-    /// configured token must carry the role.
+    /// Connects as an administrator. If possible, signs a token with the local server's secret. Otherwise, the
+    /// configured token must grant the role.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.explicit()) {
@@ -75,7 +74,7 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. The token is never sent to another machine, because that machine could use
+    /// Signs a token for the local account. Fails if the server is on another machine, because that machine could use
     /// the token on this server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
@@ -104,7 +103,7 @@ impl Connection {
 }
 
 impl Connected {
-    /// Returns the outcome of a call. If the server refused the token, the error says where the token came from.
+    /// Returns the outcome of a call. If the server refused the token, the error names the source of the token.
     pub(super) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| match error.code() {
             Code::NotAuthenticated => {
@@ -130,7 +129,7 @@ fn is_on_this_machine(server: &str) -> bool {
     }
 }
 
-/// The URL of the server that this configuration starts.
+/// Returns the URL of the server that this configuration would start.
 fn local_server(config: &Config) -> String {
     let mut address = config.listen;
     if address.ip().is_unspecified() {

@@ -34,7 +34,7 @@ impl Manual {
     }
 }
 
-/// Returns the command line without the `help` subcommand, which gets no manual page.
+/// Returns the command line without the `help` subcommand, which has no manual page.
 fn command() -> Command {
     Cli::command().disable_help_subcommand(true)
 }
@@ -48,7 +48,7 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     man.render_subcommands_section(&mut page)?;
-    // The variables are a table; `.nf` preserves its line breaks.
+    // The macro `.nf` preserves the line breaks of this table.
     page.extend_from_slice(b".SH ENVIRONMENT\n.nf\n");
     for line in settings::VARIABLES.lines().skip(1) {
         page.extend_from_slice(line.trim_start().as_bytes());

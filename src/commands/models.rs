@@ -1,4 +1,4 @@
-//! `runyard models`: lists the configured models, or tests one. Neither command needs a running server.
+//! `runyard models`: lists the configured models, or tests a model. Neither command needs a running server.
 
 mod trial;
 
@@ -16,8 +16,8 @@ use crate::{
     llm, telemetry,
 };
 
-/// Time in seconds for which a test retries a failed call, unless the provider's configuration sets a time. It is
-/// shorter than the default for runs, so that a test ends soon.
+/// Default time for which a test retries a failed call, in seconds. It is shorter than the default for runs, so that a
+/// test ends soon.
 const RETRY_SECONDS: u64 = 15;
 
 /// List the configured models, or test one.
@@ -78,7 +78,7 @@ fn with_advice(error: &Error) -> Error {
     Error::new(error.code(), message)
 }
 
-/// The list entry of a model.
+/// A model in the list.
 #[derive(Serialize)]
 struct Listed<'a> {
     name: &'a str,

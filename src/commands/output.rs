@@ -1,7 +1,7 @@
 //! Prints the output of all commands. No other module writes to standard output.
 //!
-//! Text from a server, a model or a tool is cleaned before it reaches a terminal. Otherwise, such text could move the
-//! cursor, change the window title or hide output.
+//! Text from a server, a model or a tool is cleaned before it is printed. Otherwise, the text could move the cursor,
+//! change the title of the terminal window or hide other output.
 
 use std::io::{self, Write};
 
@@ -43,11 +43,11 @@ pub(super) fn complain(message: &str) {
 
 /// Prints a message to standard error.
 pub(super) fn remark(message: &str) {
-    // A write to a closed standard error fails; that failure cannot be reported.
+    // If standard error is closed, the write fails, and the failure cannot be reported.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 
-/// Removes escape sequences and control characters, except newlines and tabs.
+/// Removes escape sequences and control characters from text, but keeps newlines and tabs.
 pub(super) fn clean(text: &str) -> String {
     console::strip_ansi_codes(text)
         .chars()
@@ -55,22 +55,22 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Cleans text and joins its lines into one line.
+/// Cleans text and joins its lines to one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates text to a number of terminal columns.
+/// Truncates text to a width in terminal columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }
 
-/// Formats a size in bytes for people, with decimal units.
+/// Formats a number of bytes with a decimal unit.
 pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Returns true for characters that control text direction, which could make a terminal reorder text.
+/// Returns true for characters that control the text direction. A terminal could reorder text with such characters.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

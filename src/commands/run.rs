@@ -127,7 +127,7 @@ impl Run {
     }
 }
 
-/// Shows events as they arrive and returns the final status. The first Ctrl-C stops the run, the second exits
+/// Shows events as they arrive, and returns the final status. The first Ctrl-C stops the run. The second Ctrl-C exits
 /// immediately.
 async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interrupts: &mut Signal) -> Result<RunStatus> {
     let mut watch = client.watch_run(&run.agent_run_id, 0);

@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 
-/// Maximum time for which the exit waits for work that cannot be interrupted, such as a file system traversal.
+/// Maximum time to wait at exit for work that cannot be interrupted, such as a file system traversal.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.

@@ -47,7 +47,7 @@ impl Settings {
         self.config_listening(None)
     }
 
-    /// Loads the configuration. If `listen` is given, it overrides the configured listen address.
+    /// Loads the configuration. If `listen` is set, it overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
         let lookup = |name: &str| match (name, &self.data_dir, listen) {
             ("RUNYARD_DATA_DIR", Some(folder), _) => Some(folder.to_string_lossy().into_owned()),
@@ -58,7 +58,7 @@ impl Settings {
         Config::load(file, &lookup)
     }
 
-    /// Returns `RUNYARD_LOG`, or the command's default filter.
+    /// Returns the value of `RUNYARD_LOG`, or the default filter of the command.
     #[expect(clippy::unused_self, reason = "commands read all settings from `Settings`")]
     pub(super) fn log_filter(&self, default: &str) -> String {
         variable("RUNYARD_LOG").unwrap_or_else(|| default.to_owned())

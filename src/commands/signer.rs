@@ -1,7 +1,7 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. A command only reads the secret. It never creates a new secret, because
-//! no server would accept tokens that are signed with the new secret.
+//! Used by `token`, `run`, `agents` and `tier`. These commands only read the secret. They never create a secret,
+//! because no server would accept tokens that are signed with a new secret.
 
 use std::{
     fmt,
@@ -21,9 +21,9 @@ use crate::{
     wire::jwt::{self, Grant},
 };
 
-/// The subject of the local account, which commands use by default.
+/// The subject of the local account, which the commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command. It exceeds the default maximum duration of a run.
+/// Lifetime of a token for one command. It is longer than the default maximum duration of a run.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
@@ -37,7 +37,7 @@ pub(super) struct Signer {
     source: Source,
 }
 
-/// Source of a secret, shown in messages.
+/// The source of a secret.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The configuration file or the environment.
@@ -58,8 +58,8 @@ impl fmt::Display for Source {
 impl Signer {
     /// Finds the server's secret in the configuration or in the data folder.
     ///
-    /// A server that is starting may not have written its secret yet. If the data folder contains neither a secret nor
-    /// any other server data, this method therefore retries for up to a second.
+    /// A server that is starting may not have written its secret yet. While the data folder contains neither a secret
+    /// nor other server data, this method retries for up to a second.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder contains no server data, if only an identity provider can sign tokens, or if the
@@ -115,7 +115,7 @@ impl Signer {
     }
 }
 
-/// Explains why there is no secret, and what to do.
+/// Explains why no secret was found, and what to do.
 fn advice(config: &Config, folder: &Path) -> String {
     let shown = folder.display();
     if config.auth.has_public_keys() {

@@ -51,7 +51,7 @@ impl Token {
     }
 }
 
-/// Refuses a name that servers do not accept in a token.
+/// Refuses a name that the server would not accept in a token.
 fn parse_subject(text: &str) -> Result<String, String> {
     if jwt::is_name(text) {
         return Ok(text.to_owned());
@@ -62,7 +62,7 @@ fn parse_subject(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Reads a duration such as 90s, 15m, 12h or 30d.
+/// Parses a duration such as 90s, 15m, 12h or 30d.
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
     let invalid = || format!("{text} is not a duration such as 90s, 15m, 12h or 30d");
     let unit = match text.chars().next_back() {

@@ -1,8 +1,8 @@
-//! Environment variables of the configuration. Other modules read environment variables only through [`variable`] or
-//! clap.
+//! Reads the environment variables of the configuration. Other modules read environment variables only through
+//! [`variable`] or clap.
 //!
-//! Called by `commands` once at start. Variables override the configuration file, which overrides the defaults. An
-//! empty variable counts as unset.
+//! Called once at start by `commands`. Variables override the configuration file, and the file overrides the defaults.
+//! An empty variable counts as unset.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -14,13 +14,13 @@ use toml::{
 use super::{Config, models::DEFAULT_PROVIDER, place::File};
 use crate::error::{Error, Result};
 
-/// Looks up an environment variable by name.
+/// A function that returns the value of an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The only variable whose value is a number.
+/// The only variable with a numeric value.
 const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
 
-/// Variables that set a single key. Each entry contains the variable's name, the table of the key, and the key.
+/// Variables that set a single key. Each entry contains the variable, the table of the key, and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
@@ -38,7 +38,7 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
 ];
 
-/// Variables that configure the default provider.
+/// Variables that configure the provider `default`: each variable, and the key that it sets.
 const PROVIDER_KEYS: &[(&str, &str)] = &[
     ("RUNYARD_OPENAI_BASE_URL", "base_url"),
     ("RUNYARD_OPENAI_API_KEY", "api_key"),
@@ -50,7 +50,7 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the variables that set a single key, each with the key's path in the file.
+/// Returns the variables that set a single key, each with the path of the key in the configuration file.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
     KEYS.iter().map(|(variable, section, key)| {
         let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
@@ -59,10 +59,10 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Loads the configuration from the file, if a file is given, and overrides it with environment variables.
+    /// Loads the configuration. Environment variables override the file, if a file is given.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the name of the file or variable and the problem.
+    /// INVALID_REQUEST; the message names the file or the variable, and the problem.
     pub fn load(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Self> {
         let text = match file {
             Some(path) => fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
@@ -95,7 +95,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
 }
 
-/// Checks the value of a variable before the value is merged, so that the error names the variable instead of a file.
+/// Checks the value of a variable before the value is merged with the file, so that the error names the variable.
 fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, expected) = match variable {
         "RUNYARD_LISTEN" => (
@@ -161,7 +161,7 @@ fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // If the file has a value of another type at this path, the parser reports the wrong type.
+    // If the file has a value of another type at this path, the parser reports the error later.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

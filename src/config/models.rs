@@ -1,4 +1,4 @@
-//! The model table: the public models, and the providers that serve these models.
+//! The public models, and the providers that serve them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,21 +22,22 @@ pub struct Model {
     /// Name of the provider in the configuration.
     #[serde(default = "default_provider")]
     pub provider: String,
-    /// The provider's own name for the model.
+    /// The name of the model at the provider.
     pub upstream: String,
     /// Size of the context window in tokens.
     pub context_window: u64,
-    /// Maximum number of tokens in one answer.
+    /// Maximum number of output tokens of one model call.
     pub max_output_tokens: u32,
-    /// Price of a million prompt tokens in US dollars.
+    /// Price of one million prompt tokens, in US dollars.
     pub input_price: f64,
-    /// Price in US dollars of a million prompt tokens that the provider reads from its cache; `input_price` by default.
+    /// Price of one million prompt tokens that the provider reads from its cache, in US dollars. The default is
+    /// `input_price`.
     pub cached_input_price: Option<f64>,
-    /// Price of a million answer tokens in US dollars.
+    /// Price of one million output tokens, in US dollars.
     pub output_price: f64,
-    /// Default reasoning effort of runs with this model; if absent, the provider's default.
+    /// Default reasoning effort of runs with this model; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields to add to each request body.
+    /// JSON fields that are added to each request body.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }
@@ -46,7 +47,7 @@ fn default_provider() -> String {
 }
 
 impl Config {
-    /// Returns the configuration of the engine: the providers, and the models without their prices and limits.
+    /// Returns the configuration of the engine: the providers, and the models without prices and limits.
     pub fn engine(&self) -> runyard_engine::Config {
         let models = self.models.iter().map(|model| runyard_engine::config::Model {
             name: model.name.clone(),
@@ -70,7 +71,7 @@ pub struct ModelTable {
 }
 
 impl ModelTable {
-    /// Creates a table of models whose names have been checked.
+    /// Creates a table. The names of the models must have been checked.
     pub fn new(models: Vec<Model>) -> Self {
         Self { models }
     }

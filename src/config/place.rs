@@ -28,7 +28,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// Creates an error for a key of one table in an array of tables, such as `tiers` or `models`.
+    /// Creates an error for a key of one entry in an array of tables, such as `tiers` or `models`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -56,7 +56,7 @@ impl<'t> File<'t> {
     /// Parses a file.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the file's name, the line and the problem.
+    /// INVALID_REQUEST; the message names the file, the line and the problem.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { name, text, root }),
@@ -73,7 +73,7 @@ impl<'t> File<'t> {
         self.root.get_ref()
     }
 
-    /// Returns the error for a value of the wrong type or an unknown key.
+    /// Returns the error for an unknown key or a value of the wrong type.
     pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
         let what = error.message().replace('\n', ", ");
         let Some(span) = error.span() else {
@@ -84,7 +84,7 @@ impl<'t> File<'t> {
         self.refusal(line(self.text, span.start), &path, &what)
     }
 
-    /// Returns the error for a failed validation. If the file does not contain the value, the error points to the
+    /// Returns the error for a failed validation. If the file does not set the value, the error names the line of the
     /// nearest enclosing value in the file.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
@@ -128,7 +128,7 @@ fn line(text: &str, at: usize) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Returns the span of a key's value. For a table in an array of tables, this is the span of the table's header.
+/// Returns the span of a value. For an entry in an array of tables, this is the span of the entry's header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -143,7 +143,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// Appends to `path` the keys that lead to the innermost key whose span covers a position.
+/// Appends to `path` the keys that lead to the value at a position.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {
@@ -170,8 +170,8 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// Returns true if a position is inside a value. The span of a table covers only the table's header, so the entries of
-/// a table are checked too.
+/// Returns true if a position is inside a value. The span of a table covers only its header, so the entries of the
+/// table are also checked.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {
@@ -183,7 +183,7 @@ fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
         }
 }
 
-/// Returns true if a span covers a position. A value from the environment has an empty span, which covers no position.
+/// Returns true if a span covers a position. Values from the environment have an empty span, which covers no position.
 fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

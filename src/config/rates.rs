@@ -1,7 +1,7 @@
 //! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! If a request rate limit is not configured, its default depends on whether other machines can reach the server.
-//! Without a configured limit, requests to a server that only this machine can reach are not limited.
+//! If a request rate is not configured, a default applies if other machines can reach the server. Otherwise, requests
+//! are not limited.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::Config;
 
-/// Default rate per account: requests per second, and burst.
+/// Default request rate per account: requests per second, and burst.
 const PER_ACCOUNT: (u32, u32) = (50, 200);
-/// Default rate per client address: requests per second, and burst.
+/// Default request rate per client address: requests per second, and burst.
 const PER_ADDRESS: (u32, u32) = (100, 400);
 
 /// A sustained request rate with a burst.
@@ -21,7 +21,7 @@ const PER_ADDRESS: (u32, u32) = (100, 400);
 pub struct Rate {
     /// Sustained number of requests per second.
     pub per_second: NonZeroU32,
-    /// Number of requests allowed at once after a pause.
+    /// Number of requests that are allowed at once after a pause.
     pub burst: NonZeroU32,
 }
 
@@ -31,7 +31,7 @@ pub struct Rate {
 pub struct SlowRate {
     /// Sustained number of accounts per minute.
     pub per_minute: NonZeroU32,
-    /// Number of accounts allowed at once after a pause.
+    /// Number of accounts that may be created at once after a pause.
     pub burst: NonZeroU32,
 }
 
@@ -80,7 +80,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Returns true if the network is too large to belong to a single site.
+    /// Returns true if the network is too large for a single site, so it probably includes client addresses.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,
@@ -112,17 +112,17 @@ impl Config {
         !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
     }
 
-    /// Returns the request rate per account; `None` if there is no limit.
+    /// Returns the request rate per account; `None` for no limit.
     pub fn rate_per_account(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_account, PER_ACCOUNT)
     }
 
-    /// Returns the request rate per client address; `None` if there is no limit.
+    /// Returns the request rate per client address; `None` for no limit.
     pub fn rate_per_address(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_address, PER_ADDRESS)
     }
 
-    /// Returns the rate of new accounts per client address; `None` if there is no limit.
+    /// Returns the rate of new accounts per client address; `None` for no limit.
     pub fn new_accounts_per_address(&self) -> Option<SlowRate> {
         match self.auth.new_accounts_per_address {
             SlowRateLimit::Rate(rate) => Some(rate),

@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::{Model, place::Mistake};
 
-/// The limits of a plan. An absent limit means no limit.
+/// The limits of a plan. `None` means no limit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The name, such as `free`.
     pub name: String,
-    /// Maximum number of runs that may be active at the same time.
+    /// Maximum number of concurrently active runs.
     pub concurrent_runs: Option<i32>,
     /// Maximum number of agents.
     pub agents: Option<i32>,
@@ -20,19 +20,20 @@ pub struct Tier {
     pub threads: Option<i32>,
     /// Maximum number of projects.
     pub projects: Option<i32>,
-    /// Public names of the included models. `*` includes all models.
+    /// Public names of the models in the plan. `*` stands for all models.
     pub models: Vec<String>,
-    /// Model of new agents that name no model, and of runs that have no agent and name no model.
+    /// The model for new agents without a model, and for runs that have neither an agent nor a model.
     pub default_model: String,
-    /// Models that the server replaces instead of refusing them. Each key is a model, and its value is the replacement.
+    /// Replacements for models that the plan does not include. Each key is a model. Its value is the model that the run
+    /// uses instead.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
-    /// Maximum size of an uploaded file in bytes.
+    /// Maximum size of an uploaded file, in bytes.
     pub max_upload_bytes: u64,
-    /// Maximum duration of a run in seconds; overrides the worker's `run_timeout_seconds`.
+    /// Maximum duration of a run, in seconds. Overrides the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted per calendar month (100 credits are one US dollar). The grant happens when the balance is first
-    /// used in the month.
+    /// Credits granted per calendar month; 100 credits are worth one US dollar. The grant is booked when the account
+    /// first uses its balance in the month.
     pub credits_granted: u64,
 }
 
@@ -50,12 +51,12 @@ pub struct TierTable {
 }
 
 impl TierTable {
-    /// Creates a table of tiers whose names have been checked.
+    /// Creates a table. The names of the tiers must have been checked.
     pub fn new(tiers: Vec<Tier>) -> Self {
         Self { tiers }
     }
 
-    /// Returns the tier of new accounts, which is the first tier.
+    /// Returns the first tier, which is the tier of new accounts.
     pub fn first(&self) -> &Tier {
         &self.tiers[0]
     }
@@ -70,12 +71,12 @@ impl TierTable {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
 
-    /// Returns true if any tier has its own `run_timeout_seconds`.
+    /// Returns true if any tier sets `run_timeout_seconds`.
     pub fn limits_time(&self) -> bool {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// Returns the tier with this name, or the first tier if the named tier is no longer configured.
+    /// Returns the tier with this name. Returns the first tier if no tier has this name.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }

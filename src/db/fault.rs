@@ -1,4 +1,4 @@
-//! Classifies database errors: unavailable (retry later), contended (retry now) or internal.
+//! Classifies database errors: unavailable (retry later), contended (retry immediately) or internal.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
@@ -7,13 +7,13 @@ use crate::error::{Code, Error};
 /// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
 /// another program holds a lock (<https://sqlite.org/rescode.html>).
 const SQLITE_UNAVAILABLE: [i32; 5] = [10, 8, 13, 14, 5];
-/// Prefixes of the SQLSTATE codes for an unavailable database: insufficient resources (53), shutdown by an operator
-/// (57P), system errors (58) and connection failures (08).
+/// Prefixes of the SQLSTATE codes for an unavailable database: insufficient resources (53), operator intervention
+/// (57P), system errors (58) and connection errors (08).
 const POSTGRES_UNAVAILABLE: [&str; 4] = ["53", "57P", "58", "08"];
-/// Single SQLSTATE codes for an unavailable database: a read-only transaction, as on a standby, and an
-/// idle-in-transaction timeout.
+/// SQLSTATE codes for an unavailable database that no prefix covers: a read-only transaction, for example on a standby
+/// server, and an idle-in-transaction timeout.
 const POSTGRES_UNAVAILABLE_CODES: [&str; 2] = ["25006", "25P03"];
-/// SQLSTATE codes of lost races: deadlock, serialisation failure and lock timeout.
+/// SQLSTATE codes of a lost race: deadlock, serialisation failure and lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
 /// Returns true if an error is a unique constraint violation.
@@ -31,7 +31,7 @@ pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Returns true if the database or its disk is temporarily unavailable, so that the same request may succeed later.
+/// Returns true if the database or its disk is temporarily unavailable, so that a retry may succeed.
 pub(super) fn is_unavailable(error: &DbErr) -> bool {
     match (error, driver(error)) {
         (DbErr::ConnectionAcquire(_) | DbErr::Conn(_), _) => true,
@@ -67,7 +67,7 @@ pub(super) fn is_lost_race(error: &DbErr) -> bool {
     }
 }
 
-/// Creates the error that requests get while the database is unavailable.
+/// Creates the error for requests while the database is unavailable.
 pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let message = "the database is temporarily unavailable; retry later";
     Error::new(Code::Unavailable, message).caused_by(cause)

@@ -1,8 +1,8 @@
-//! Checks that the database can be written. A recent commit proves that a write is possible. If there is no recent
-//! commit, the check performs a small write (the probe).
+//! Checks that the database can be written. A recent commit is proof. Without a recent commit, the check performs a
+//! small write (the probe).
 //!
-//! Called by `/readyz`, which needs no credential and may be called at any rate. One caller performs the probe;
-//! concurrent callers share its result.
+//! Called by `/readyz`, which needs no credential and may be called at any rate. Concurrent callers therefore share one
+//! probe.
 
 use std::{
     sync::{
@@ -21,20 +21,19 @@ use tokio::{
 use super::{Db, fault};
 use crate::error::Result;
 
-/// Time for which a successful commit proves that the database can be written.
+/// Time after a successful commit during which no probe is needed.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The statement of the probe on PostgreSQL. The written value is never read.
+/// The probe on PostgreSQL. The written value is never read.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
-/// The statement of the probe on SQLite. The written value is never read. The probe writes more data than a `StartRun`
-/// call does. A smaller probe could succeed on a full disk, because after a failed write the end of the log may still
-/// have room for a small change.
+/// The probe on SQLite. The written value is never read. The probe writes more data than `StartRun`: after a failed
+/// write on a full disk, the log may still have room for a small change, so a smaller probe could succeed.
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
-/// The known health of the database, cheap to clone.
+/// The known health of the database. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Health {
     known: Arc<Known>,
@@ -60,7 +59,7 @@ impl Health {
         *written = Some(Instant::now());
     }
 
-    /// Records that the database or its disk was unavailable.
+    /// Records a failure that was caused by an unavailable database or disk.
     pub(super) fn failed(&self) {
         self.known.failed.store(true, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! SQLite connections that are never returned to their pool.
 //!
-//! When a connection returns to its pool, the pool checks that the connection is alive. The check costs one thread hop,
-//! which is as much as a statement costs. A connection to a file does not break, so the writer and the readers keep
-//! their connections until the process ends.
+//! When a connection returns to its pool, the pool checks that the connection is alive. This check costs a thread hop,
+//! which takes as long as a statement. A connection to a file does not break, so the writer and the readers keep their
+//! connections until the process ends.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,12 +13,12 @@ use sea_orm::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A connection that is never returned to its pool. SeaORM hands out a connection only as part of a transaction. This
-/// type is therefore the handle of a transaction that was committed immediately. The holder begins and commits its own
-/// transactions.
+/// A connection that is never returned to its pool. SeaORM provides a single connection only as a transaction. This
+/// type is therefore a transaction that was committed immediately. The code that uses the connection sends its own
+/// `BEGIN` and `COMMIT`.
 pub(super) type Held = DatabaseTransaction;
 
-/// Removes a connection from a pool permanently.
+/// Takes a connection out of a pool permanently.
 pub(super) async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     let held = pool.begin().await?;
     held.execute_unprepared("COMMIT").await?;
@@ -32,7 +32,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Held>>,
 }
 
-/// A connection while a statement uses it.
+/// A connection that a statement is using.
 struct Lent<'a> {
     readers: &'a Readers,
     held: Option<Held>,
@@ -40,7 +40,7 @@ struct Lent<'a> {
 }
 
 impl Readers {
-    /// Creates the readers. They open up to `count` connections, which must be the size of the pool.
+    /// Creates the readers with up to `count` connections. `count` must be the size of the pool.
     pub(super) fn new(pool: DatabaseConnection, count: usize) -> Self {
         Self {
             pool,
@@ -74,7 +74,7 @@ impl Lent<'_> {
 }
 
 impl Drop for Lent<'_> {
-    // This runs before the permit is released, so that the next reader finds the connection.
+    // This runs before the permit is released, so the next reader finds the connection.
     fn drop(&mut self) {
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.extend(self.held.take());

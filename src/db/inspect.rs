@@ -10,16 +10,16 @@ use secrecy::ExposeSecret;
 use super::{postgres, sqlite};
 use crate::{config::Config, data_folder, error::Result};
 
-/// Result of comparing the schema of a database with the schema of this version.
+/// The result of comparing the schema of a database with the schema of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// The database has no tables yet.
     New,
-    /// Both schemas are the same.
+    /// The database has exactly the migrations of this version.
     Current,
-    /// The database lacks this number of migrations.
+    /// The number of migrations that the database lacks.
     Behind(usize),
-    /// A newer version of Runyard has applied this migration, which this version does not know.
+    /// The name of a migration that this version does not have. A newer version of Runyard has applied it.
     Newer(String),
 }
 
@@ -53,7 +53,7 @@ impl Inspected {
 
     /// Compares the migrations of the database with the migrations of this version.
     pub async fn schema(&self) -> Schema {
-        // A database without this table has no schema yet.
+        // A database without this table has not been migrated yet.
         let Ok(rows) = self.connection.rows("SELECT version FROM seaql_migrations").await else {
             return Schema::New;
         };
@@ -73,7 +73,7 @@ impl Inspected {
     /// Returns the time of the database server; `None` on SQLite.
     ///
     /// # Errors
-    /// Database errors.
+    /// An error if the query fails.
     pub async fn time(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
         self.read("SELECT clock_timestamp() AS value").await
     }
@@ -81,7 +81,7 @@ impl Inspected {
     /// Returns the single value of a PostgreSQL query; `None` on SQLite, or if the query returns no row.
     ///
     /// # Errors
-    /// Database errors.
+    /// An error if the query fails.
     pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
         if matches!(self.connection, Connection::Sqlite(_)) {
             return Ok(None);

@@ -1,14 +1,15 @@
 //! The writer lane of SQLite: a single writer with group commit.
 //!
-//! Every durable commit costs an fsync, so units of work share commits. A unit of work is a savepoint in the open
-//! batch. A batch consists of the units that queued while the previous commit ran; there is no timer. One unit runs
-//! at a time. If a unit fails, only that unit is rolled back. If a commit fails, every unit of its batch fails.
+//! Every durable commit costs an fsync, so units of work share commits. A unit of work is a savepoint in the current
+//! batch. A batch consists of the units that queued while the previous commit ran; no timer delays a commit. One unit
+//! runs at a time. If a unit fails, only that unit is rolled back. If a commit fails, every unit of its batch fails.
 //!
 //! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane keeps its
 //! connection out of the pool, and a unit sends its savepoint together with its first write. The first unit that writes
-//! begins the batch; each later unit that writes releases the previous savepoint and sets its own. Savepoints alternate
-//! between two names, so that a unit can never roll back to its predecessor's savepoint. A unit may read before its
-//! first write. Such a read sees the same data as a read inside the savepoint, because there is no other writer.
+//! begins the batch. Each later unit that writes releases the previous savepoint and sets its own savepoint. Savepoints
+//! alternate between two names, so that a unit can never roll back to the savepoint of the previous unit. A unit may
+//! read before its first write. Such a read sees the same data as a read inside the savepoint, because no other writer
+//! exists.
 
 use std::{
     fs::File,
@@ -25,15 +26,15 @@ use tracing::error;
 use super::held::{self, Held};
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of units that queue for the lane; further units wait for a place in the queue.
+/// Maximum number of units in the queue. Further units wait until the queue has room.
 const QUEUE: usize = 4096;
-/// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
+/// Maximum number of units in one batch. The limit bounds the time that the first unit waits for the commit.
 const BATCH: usize = 1024;
 
 type BatchRequest = oneshot::Sender<Result<Unit>>;
 type Outcome = std::result::Result<(), Arc<str>>;
 
-/// A handle to the lane.
+/// A handle to the writer lane. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lane {
     requests: mpsc::Sender<BatchRequest>,
@@ -44,7 +45,7 @@ impl Lane {
     /// of the data folder.
     ///
     /// # Errors
-    /// Database errors.
+    /// An error if the write connection cannot be opened.
     pub(super) async fn start(pool: DatabaseConnection, lock: File) -> Result<Self> {
         let connection = held::hold(&pool).await?;
         let writer = Writer {
@@ -87,7 +88,7 @@ impl Open {
         }
     }
 
-    /// Returns the SQL that releases the current savepoint and opens the next savepoint.
+    /// Returns the SQL that releases the current savepoint and sets the next savepoint.
     fn turn(self) -> &'static str {
         match self {
             Self::Nothing => "BEGIN IMMEDIATE;SAVEPOINT a;",
@@ -119,15 +120,15 @@ impl Writer {
         self.open = Open::Nothing;
         let outcome = self.execute("COMMIT").await;
         if outcome.is_err() {
-            // Some failures have already ended the transaction, so an error of the rollback does not matter.
+            // Some failures end the transaction, so an error of this rollback does not matter.
             drop(self.execute("ROLLBACK").await);
         }
         outcome
     }
 
-    /// Rolls back a cancelled or failed unit. A unit that was cancelled before it set its savepoint has nothing to roll
-    /// back, so the rollback fails. This function then sets the savepoint, so that the connection matches `self.open`
-    /// again. If that fails too, the transaction no longer exists.
+    /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
+    /// fails. This function then sets the savepoint, so that the connection matches `self.open` again. If setting the
+    /// savepoint also fails, the transaction no longer exists.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
         self.open = self.open.next();
@@ -143,7 +144,7 @@ impl Writer {
     }
 }
 
-/// The message with which a unit returns the write connection to the lane.
+/// The message that returns the write connection from a unit to the lane.
 struct Ended {
     writer: Writer,
     has_written: bool,
@@ -151,7 +152,7 @@ struct Ended {
     durable: Option<oneshot::Sender<Outcome>>,
 }
 
-/// A unit of work with exclusive use of the lane. If it is dropped without [`Unit::commit`], it is rolled back.
+/// A unit of work, which has exclusive use of the lane. It is rolled back if it is dropped without [`Unit::commit`].
 pub(super) struct Unit {
     held: Option<(Writer, oneshot::Sender<Ended>)>,
     has_written: AtomicBool,
@@ -183,8 +184,8 @@ impl Unit {
         held.ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
-    /// Returns the SQL to send before a write. Before the unit's first write, this SQL changes the savepoint. Before
-    /// later writes, it is empty.
+    /// Returns the SQL to send before a write. Before the first write of the unit, the SQL changes the savepoint.
+    /// Before later writes, the SQL is empty.
     fn turn(&self) -> Result<&'static str, DbErr> {
         let writer = self.writer()?;
         if self.has_written.swap(true, Ordering::Relaxed) {
@@ -200,15 +201,15 @@ impl Unit {
         }
     }
 
-    /// Executes several statements in one thread hop. The number of changed rows is not available.
+    /// Executes several statements in one thread hop. The number of changed rows is unknown afterwards.
     pub(super) async fn execute_together(&self, mut statement: Statement) -> Result<(), DbErr> {
         statement.sql.insert_str(0, self.turn()?);
         self.writer()?.connection.execute_raw(statement).await.map(drop)
     }
 
     pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        // The savepoint statements are sent separately. Otherwise sqlx would add the row count of the previous write
-        // once more for each of them.
+        // The savepoint statements are sent separately. Otherwise, sqlx would add the row count of the previous write
+        // for each of these statements.
         self.turn_alone().await?;
         self.writer()?.connection.execute_raw(statement).await
     }
@@ -275,7 +276,7 @@ async fn fill(
             held: Some((writer, back)),
             has_written: AtomicBool::new(false),
         };
-        // If the caller has been cancelled, `send` fails and drops the unit, so `ended` resolves immediately.
+        // If the caller was cancelled, `send` fails and drops the unit, so `ended` completes immediately.
         drop(request.send(Ok(unit)));
         let ended = ended.await.ok()?;
         writer = ended.writer;
@@ -288,7 +289,7 @@ async fn fill(
             }
             None if ended.has_written => {
                 if let Err(fault) = writer.undo().await {
-                    // The savepoints and the batch no longer exist. The commit then fails, and every unit of the batch
+                    // The savepoints and the batch no longer exist, so the commit fails, and every unit of the batch
                     // receives the error of the commit.
                     error!(error = %fault, "rolling back a unit of work failed");
                     drop(writer.execute("ROLLBACK").await);

@@ -1,8 +1,8 @@
-//! The lock of the data folder. The lock excludes a second process, because leases and the writer lane assume a single
+//! The lock of the data folder. The lock keeps other processes out, because leases and the writer lane assume a single
 //! process.
 //!
-//! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock briefly
-//! after its parent has ended, so this module retries for a second.
+//! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock for a
+//! moment after its parent has ended, so this module retries for a second.
 
 use std::{
     fs::{File, TryLockError},
@@ -28,8 +28,8 @@ pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(data_folder::LOCK)
 }
 
-/// Takes the lock of a data folder and creates the folder if it is missing. The lock lasts as long as the returned file
-/// is open.
+/// Takes the lock of a data folder. Creates the folder if it is missing. The lock is held until the returned file is
+/// closed.
 ///
 /// # Errors
 /// UNAVAILABLE if another process holds the lock or the folder cannot be used.

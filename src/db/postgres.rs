@@ -1,8 +1,8 @@
-//! Connects to the PostgreSQL server, and finds out whether a connection pooler is in front of it.
+//! Connects to the PostgreSQL server, and detects a connection pooler in front of it.
 //!
 //! Called once at start and by `runyard doctor`. A direct connection receives its settings as start-up options. A
-//! connection pooler refuses or drops these options; this is how the module recognises a pooler. With the URL parameter
-//! `pgbouncer=true`, the module assumes a pooler without this check.
+//! connection pooler refuses or drops these options, which is how this module detects the pooler. The URL parameter
+//! `pgbouncer=true` skips this detection.
 
 mod address;
 mod explain;
@@ -25,10 +25,10 @@ pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
-/// may be idle, so that a hung process releases its locks. The other three force plans that suit all values and table
-/// sizes: such a plan reads a list in index order and stops at the list's limit. A bitmap scan or a sequential scan
-/// would read all matching rows before the first row is returned. The planner would prefer a sequential scan while a
-/// table is small.
+/// may be idle, so that a stuck process releases its locks. The other three force plans that suit all values and table
+/// sizes: an index scan reads a list in order and stops at the limit of the list. A bitmap scan or a sequential scan
+/// would read all matching rows before it returns the first row, and the planner prefers a sequential scan for small
+/// tables.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -36,23 +36,23 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// Reads the version of the server, and one of the settings. Servers before version 12 do not have this setting; `true`
-/// makes the query return NULL for them, instead of an error.
+/// Queries the version of the server, and the value of one setting. This setting does not exist before version 12. With
+/// the argument `true`, the query then returns NULL instead of an error.
 const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
                      current_setting('plan_cache_mode', true) AS plan_cache_mode";
 /// Oldest supported version of PostgreSQL, in the format of `server_version_num`.
 const OLDEST: u32 = 150_000;
-/// Maximum time to wait for a database server that is starting.
+/// Maximum time to wait for a server that is starting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Whether connections go through a pooler. This determines how long the state of a connection lasts.
+/// The route of connections to the server. The route determines how long the state of a connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     /// The connection belongs to this process. Settings and prepared statements last as long as the connection.
     Direct,
-    /// A pooler may assign another server connection to each transaction. Nothing lasts longer than a transaction.
+    /// A pooler may use a different server connection for each transaction. No state outlasts a transaction.
     Pooler,
 }
 
@@ -70,11 +70,11 @@ struct Checked {
 }
 
 impl Server {
-    /// Connects to the server that a URL names, and waits if the server is starting.
+    /// Connects to the server at a URL. Waits if the server is starting.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server
-    /// and says what to do.
+    /// INVALID_REQUEST if the URL is invalid, otherwise UNAVAILABLE. The message contains the server's reason and says
+    /// what to do.
     pub(super) async fn find(url: &str) -> Result<Self> {
         let Address { options, is_pooler } = address::parse(url)?;
         let route = if is_pooler { Route::Pooler } else { Route::Direct };
@@ -115,8 +115,8 @@ impl Server {
         Pool::new(pool, self.route)
     }
 
-    /// Returns a connection for migrations, which SeaORM applies. SeaORM uses named prepared statements. Behind a
-    /// pooler, these work only within a transaction, so use the connection for a single transaction.
+    /// Returns a connection for migrations. SeaORM applies them with named prepared statements. Behind a pooler, these
+    /// statements work only within a transaction, so use the connection for a single transaction.
     pub(super) fn migrator(&self) -> DatabaseConnection {
         PgPoolOptions::new()
             .max_connections(1)
@@ -135,24 +135,24 @@ impl Server {
     async fn check(&self) -> Result<Checked, sqlx::Error> {
         let mut connection = self.start_up().connect().await?;
         if self.route == Route::Pooler {
-            // A pooler in statement mode refuses transactions, so this reports the unsupported mode at start.
+            // A pooler in statement mode refuses transactions. This transaction detects that unsupported mode at start.
             let begun = connection.begin_with(AssertSqlSafe(pool::begin(self.route))).await?;
             begun.commit().await?;
         }
         let checked = Checked::read(&mut connection).await?;
-        // The connection worked, so an error while closing it does not matter.
+        // The check is complete, so an error while closing the connection does not matter.
         drop(connection.close().await);
         Ok(checked)
     }
 
-    /// Changes the route or the TLS mode, if the error shows that a connection with the change may succeed. Returns
-    /// true if anything was changed.
+    /// Changes the route or the TLS mode if the error shows that the next attempt may then succeed. Returns true after
+    /// a change.
     fn adapt(&mut self, error: &sqlx::Error) -> bool {
         if self.route == Route::Direct && explain::refuses_options(error) {
             self.route = Route::Pooler;
             return true;
         }
-        // `sslmode=prefer`, the default, permits a connection without TLS, so retry without it.
+        // `sslmode=prefer`, the default, permits connections without TLS, so the next attempt uses none.
         let may_fall_back = matches!(self.options.get_ssl_mode(), PgSslMode::Prefer);
         if may_fall_back && explain::refuses_tls(error) {
             self.options = self.options.clone().ssl_mode(PgSslMode::Disable);
@@ -176,7 +176,7 @@ impl Checked {
         let number: String = row.try_get("number")?;
         let setting: Option<String> = row.try_get("plan_cache_mode")?;
         Ok(Self {
-            // If the version number has an unknown format, the server is not refused.
+            // A server whose version number cannot be parsed is accepted.
             number: number.parse().unwrap_or(OLDEST),
             version: row.try_get("version")?,
             has_settings: SETTINGS.contains(&("plan_cache_mode", setting.as_deref().unwrap_or_default())),
@@ -188,7 +188,7 @@ fn unavailable(message: String) -> Error {
     Error::new(Code::Unavailable, message)
 }
 
-// Returns true if the server does not listen yet, is still starting, or has no free connection slot.
+// Returns true if the server does not listen yet, is starting, or has no free connection slot.
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,

@@ -1,4 +1,4 @@
-//! Reads outside units of work. On SQLite, they use connections that are kept open; on PostgreSQL, they use the pool.
+//! Reads outside units of work. On SQLite, reads use connections that stay open. On PostgreSQL, reads use the pool.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 
 use super::{held::Readers, postgres::Pool, text};
 
-/// A handle for reads outside a unit of work. Such reads see only committed data.
+/// A handle for reads outside a unit of work. These reads see only committed data.
 #[derive(Clone)]
 pub struct Read {
     from: ReadFrom,

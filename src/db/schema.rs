@@ -8,13 +8,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 use super::fault;
 use crate::error::{Code, Error, Result};
 
-/// Key of the PostgreSQL advisory lock that protects migrations. It is "runyard" in ASCII.
+/// Key of the PostgreSQL advisory lock for migrations: "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
-/// The SQL that removes all named prepared statements of a connection. Behind a pooler, the connection may have
-/// statements of other clients, whose names could collide with SeaORM's. SeaORM's statements must not remain, either.
+/// SQL that removes all named prepared statements of a server connection. Behind a pooler, statements of other clients
+/// may exist on the connection, and their names could collide with those of SeaORM. SeaORM's statements must also be
+/// removed.
 const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.
@@ -26,21 +27,21 @@ pub(super) async fn bring_sqlite_up_to_date(db: &DatabaseConnection) -> Result<(
     Migrator::up(db, None).await.map_err(failed)
 }
 
-/// Applies the missing migrations to a PostgreSQL database, and closes the connection. Several processes may start at
-/// once: one process applies the migrations while the others wait.
+/// Applies the missing migrations to a PostgreSQL database, and closes the connection. If several processes start at
+/// the same time, one process applies the migrations while the others wait.
 ///
 /// # Errors
 /// UNAVAILABLE; the message says why the schema cannot be updated.
 pub(super) async fn bring_postgres_up_to_date(db: DatabaseConnection) -> Result<()> {
     let outcome = migrate_alone(&db).await;
-    // The outcome is already known, so an error while closing the connection does not matter.
+    // The migration is complete, so an error while closing the connection does not matter.
     drop(db.close().await);
     outcome
 }
 
 async fn migrate_alone(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
-    // The lock belongs to the transaction, not to the connection. It therefore works behind a pooler that shares
+    // The lock belongs to the transaction, not to the connection, so it also works behind a pooler that shares
     // connections.
     let bounds = format!(
         "{NO_STATEMENTS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; \

@@ -17,9 +17,9 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Size of the write-ahead log, in pages, from which a commit starts a checkpoint.
+/// Size of the write-ahead log at which a commit starts a checkpoint, in pages.
 const WAL_PAGES: &str = "4000";
-/// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
+/// Size to which the log is truncated after a checkpoint, in bytes. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
 
 /// The purpose of a connection.
@@ -31,11 +31,11 @@ pub(super) enum Use {
 }
 
 impl Use {
-    /// Size of the page cache of one connection, as the value of the pragma `cache_size`: a negative number of KiB.
+    /// The page cache of one connection, as a value of the pragma `cache_size`: a negative number of KiB.
     ///
     /// A reader has a small cache, because it can read a missing page from the cache of the operating system, which all
-    /// connections share. The writer has a cache of SQLite's default size. With a smaller cache, more changed pages
-    /// would be written to the log before the commit.
+    /// connections share. The writer has SQLite's default cache. With a smaller cache, SQLite would write changed pages
+    /// to the log before the commit.
     fn cache(self) -> &'static str {
         match self {
             Self::Write => "-2000",
@@ -44,8 +44,8 @@ impl Use {
     }
 }
 
-/// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
-/// files that SQLite creates beside it. The umask cannot change that.
+/// Creates the database file if it is missing, and returns its path. Only the server's user can read this file and the
+/// files that SQLite creates next to it, regardless of the umask.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -72,7 +72,7 @@ pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Resu
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not break, so it is neither tested nor replaced.
+        // A connection to a file does not break, so connections are neither tested nor replaced.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -84,7 +84,7 @@ pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Resu
                 .foreign_keys(true)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256)
-                // With a smaller buffer, a query for a page of events would wait for its reader row by row.
+                // A smaller buffer would interrupt the query for a page of events after every few rows.
                 .row_buffer_size(512)
                 .pragma("cache_size", purpose.cache())
                 .pragma("wal_autocheckpoint", WAL_PAGES)
@@ -96,8 +96,8 @@ pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Resu
         .map_err(|error| unusable(file).caused_by(error))
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise, SQLite would create
-/// log files beside it.
+/// Opens a read-only connection. A database that is not in use is opened as immutable, because SQLite would otherwise
+/// create log files next to it.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file.

@@ -1,4 +1,4 @@
-//! Traces SQL statements, and joins several statements into one so that they take one round trip.
+//! Traces SQL statements. Joins several statements into one statement, to save round trips.
 
 use sea_orm::{DbBackend, Statement, Value};
 use tracing::trace;
@@ -12,7 +12,7 @@ pub(super) fn say(backend: DbBackend, sql: &str) {
     trace!(target: "runyard::sql", database, sql);
 }
 
-/// Joins statements into one SQLite statement, which binds the values in order. Returns `None` if there are no
+/// Joins statements into one SQLite statement, and their values into one list. Returns `None` if there are no
 /// statements.
 pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut sql, mut values) = (String::new(), Vec::new());
@@ -25,8 +25,8 @@ pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Optio
     (!sql.is_empty()).then(|| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
 }
 
-/// Combines statements into one PostgreSQL statement: the last statement, with the others as its common table
-/// expressions. Returns `None` if there are no statements.
+/// Joins statements into one PostgreSQL statement: the last statement, with the others as common table expressions.
+/// Returns `None` if there are no statements.
 pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for statement in statements {
@@ -54,7 +54,7 @@ fn values_of(statement: &Statement) -> Vec<Value> {
         .map_or_else(Vec::new, |values| values.0.clone())
 }
 
-/// Adds an offset to the numbers of a statement's parameters, such as `$1`. No statement may contain a `$` in quotes.
+/// Adds an offset to the parameter numbers in a statement, such as `$1`. The statement must not contain `$` in quotes.
 fn renumbered(sql: &str, by: usize) -> String {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();

@@ -8,7 +8,7 @@ use prost::{
 
 use crate::v1::RunEvent;
 
-/// The encoded bytes of a `RunEvent`. The server uses this type in place of `RunEvent` in a stream.
+/// The encoded bytes of a `RunEvent`. The server uses this type instead of `RunEvent` in response streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvent {
     bytes: Bytes,
@@ -22,7 +22,7 @@ impl EncodedEvent {
         }
     }
 
-    /// Wraps bytes that were encoded earlier.
+    /// Wraps the bytes of an event that was encoded earlier.
     pub fn from_stored(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into() }
     }

@@ -1,10 +1,10 @@
-//! Following a run. A follower gets the events after any cursor (a sequence number), and then new events as they are
+//! Follows runs. A follower gets the events after any cursor (a sequence number), and then new events as they are
 //! committed, up to the terminal event.
 //!
-//! Called by `wire/runs.rs`. A follower reads the run's ring buffer. If the follower has fallen behind the ring, it
-//! reads the table. A slow reader therefore needs memory only for a small page, and delays no writer. Wake-ups may be
-//! lost, so followers also poll the table at long intervals. Events of runs that another process works on arrive
-//! through the relay (`events/relay.rs`).
+//! `wire/runs.rs` calls this module. A follower reads the run's ring buffer. If the ring no longer contains the next
+//! event, the follower reads the table. A slow reader therefore needs memory only for a small page, and delays no
+//! writer. Wake-ups may be lost, so followers also poll the table at long intervals. Events of runs that another
+//! process executes arrive through the relay (`events/relay.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -80,7 +80,8 @@ impl Follower {
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Mark both values as seen before reading, so that an event that is pushed during the read wakes this follower.
+        // Mark both values as read before the ring and the table are read, so that an event that is pushed during the
+        // read wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
@@ -127,8 +128,8 @@ impl Follower {
     /// Reads the next page, and the run's newest event if the page is empty.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
-        // The query runs in its own task. If the reader stops reading during the query, the task still completes and
-        // returns the database connection.
+        // The query runs in a separate task, so that it completes and returns the database connection even if the
+        // reader stops reading during the query.
         let reading = tokio::spawn(async move {
             let events = table::page(app.db.read(), run_id, cursor, budget).await?;
             let newest = if events.is_empty() {

@@ -1,4 +1,4 @@
-//! The hub holds a bounded ring buffer of the newest committed events for each run that this process works on or
+//! The hub holds a bounded ring buffer of the newest committed events for each run that this process executes or
 //! follows.
 //!
 //! A ring is freed when its worker and its readers have dropped it. Pushing never waits for a reader.
@@ -25,7 +25,7 @@ const RING_EVENTS: usize = 1024;
 /// Maximum size of the events in a ring, in bytes.
 const RING_BYTES: usize = 512 * 1024;
 
-/// The rings of the runs that this process works on or follows.
+/// The rings of the runs that this process executes or follows.
 #[derive(Clone, Default)]
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
@@ -39,11 +39,11 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest sequence number that a follower had read when it began to await events of another process; -1 if no
-    /// follower has done so.
+    /// Highest sequence number that a follower had read when it began to wait for events of another process; -1 until a
+    /// follower waits for such events.
     reached: AtomicI64,
-    /// Tells the followers to read the events table, because it has an event that is too large for the relay
-    /// (`events/relay.rs`).
+    /// Notifies the followers that they must read the events table, because the table has an event that is too large
+    /// for the relay (`events/relay.rs`).
     hints: watch::Sender<()>,
 }
 
@@ -98,8 +98,8 @@ impl Hub {
     /// Finds the rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering them. Dropping a ring locks the map, which would deadlock during the
-        // iteration, because the iteration holds a lock of the map.
+        // Collect all rings before filtering them. Dropping a ring locks the map. During the iteration, which also
+        // holds a lock of the map, this would be a deadlock.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -166,8 +166,8 @@ impl Ring {
         self.hub.follower.notify_one();
     }
 
-    /// Sequence number of the newest event that this process knows; -1 if no follower has awaited events of another
-    /// process yet.
+    /// Sequence number of the newest event that this process has read; -1 until a follower waits for events of another
+    /// process.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {
             reached if reached < 0 => reached,
@@ -175,18 +175,18 @@ impl Ring {
         }
     }
 
-    /// Tells the followers to read the events table, because it has an event that is too large for the relay
-    /// (`events/relay.rs`).
+    /// Notifies the followers that they must read the events table, because the table has an event that is too large
+    /// for the relay (`events/relay.rs`).
     pub(super) fn hint(&self) {
         self.hints.send_replace(());
     }
 
-    /// Returns a receiver that changes when the table has an event that the relay does not fetch.
+    /// Returns a receiver that changes when the table has an event that is too large for the relay.
     pub(super) fn hints(&self) -> watch::Receiver<()> {
         self.hints.subscribe()
     }
 
-    /// Returns a receiver that changes when a newer event was pushed.
+    /// Returns a receiver for the sequence number of the newest pushed event.
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }

@@ -1,8 +1,8 @@
-//! A page holds the events that a follower has read from the ring or the table and that its reader has not received
-//! yet.
+//! A page contains events that a follower has read from the ring or the table. The follower's reader has not received
+//! these events yet.
 //!
-//! Used by `events/follow.rs`. If a reader stops reading, its page stays in memory, so pages are small. The process
-//! also counts the bytes of all pages; above a limit, each new page holds only one event.
+//! `events/follow.rs` uses this module. If a reader stops reading, its page stays in memory, so pages are small. The
+//! process also counts the bytes of all pages; above a limit, each new page holds only one event.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +25,7 @@ pub struct Pages {
     bytes: Arc<AtomicUsize>,
 }
 
-/// Events that a follower returns next.
+/// The events that a follower returns next.
 #[derive(Debug)]
 pub struct Page {
     all: Pages,

@@ -1,9 +1,9 @@
-//! The relay fetches events of runs that other processes work on, for the followers in this process.
+//! The relay fetches events of runs that other processes execute, for the followers in this process.
 //!
 //! On a shared database, another process may write events of a run that this process follows, and nothing notifies this
-//! process of them. One task per process polls for all such runs together: often while events arrive, less often while
-//! no events arrive, and not at all while no such run is followed. `LISTEN` and `NOTIFY` are not used, because every
-//! commit with a notification acquires one lock that the whole database server shares.
+//! process of them. One task per process polls for the events of all these runs together: often while events arrive,
+//! less often while no events arrive, and not at all while this process follows no such run. `LISTEN` and `NOTIFY` are
+//! not used, because every commit with a notification acquires one lock that the whole database server shares.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,8 +26,8 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs that a statement may query. Only these numbers are used, so that the database can keep each
-/// statement prepared.
+/// Allowed numbers of runs in one statement. Only these numbers are used, so that the database can keep each statement
+/// prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
 /// from the table.
@@ -35,7 +35,7 @@ const EVENTS: u64 = 32;
 /// Maximum size in bytes of an event that the relay fetches. Followers read larger events from the table.
 const LARGEST: u64 = 32 * 1024;
 
-/// Polls for events of runs that this process follows and other processes write, until the process stops.
+/// Polls for events of runs that this process follows and other processes execute. Returns when the process stops.
 pub async fn relay(app: App) {
     let mut pause = SHORTEST;
     loop {
@@ -63,7 +63,7 @@ pub async fn relay(app: App) {
     }
 }
 
-// Finds the rings of runs that this process does not work on and whose followers wait.
+// Finds the rings whose followers wait for events of another process.
 fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     let mut rings = app.hub.waiting();
     rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));
@@ -101,7 +101,7 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // Fill the unused places of the statement with values that match no event, because no sequence number is above the
+    // Fill the unused parameters of the statement with values that match no event: no sequence number is above the
     // maximum.
     let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);

@@ -36,7 +36,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // Events have no account column, so the column of the run is returned. The calling code has already checked access
+    // Events have no account column, so this returns the column of the run. The calling code has already checked access
     // to the run.
     fn owner() -> Column {
         Column::RunId
@@ -45,13 +45,13 @@ impl Owned for Entity {
 
 /// Maximum number of events per page.
 const MAX_PAGE: u64 = 128;
-/// Numbers of rows that an INSERT statement may have. Only these numbers are used, so that the database keeps the
+/// Allowed numbers of rows in an INSERT statement. Only these numbers are used, so that the database keeps the
 /// statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
-/// them, but the response to its commit was lost. Because duplicates are ignored, the last event can be repeated to pad
-/// a statement to one of the `SIZES`.
+/// Inserts events, which may belong to different runs. An event whose row already exists is ignored: an earlier attempt
+/// wrote the row, but the response to its commit was lost. Because duplicates are ignored, the last event can be
+/// repeated to pad a statement to one of the `SIZES`.
 ///
 /// # Errors
 /// Database errors.

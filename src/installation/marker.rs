@@ -18,8 +18,8 @@ pub(super) fn load(folder: &Path) -> Option<Uuid> {
     fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
 }
 
-/// Reads the id of a data folder, or creates an id if the folder has none. Processes that start together get the same
-/// id.
+/// Reads the id of a data folder, or creates an id if the folder has none. If several processes start at the same time,
+/// all of them get the same id.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
@@ -58,7 +58,7 @@ fn write(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Name of this host, for log and error texts; `None` if it is unknown.
+/// Name of this host, for log and error texts; `None` if the name is unknown.
 pub(super) fn host() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())

@@ -1,5 +1,5 @@
-//! The table `installation`, which has a single row. Times come from the database's clock, because the clocks of
-//! several hosts differ.
+//! The table `installation`, which has a single row. Times come from the database's clock, because the clocks of the
+//! hosts may differ.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
@@ -10,7 +10,8 @@ use crate::{
     error::{Error, Result},
 };
 
-// The row is locked until the commit, so that processes that start together perform this check one after another.
+// The row is locked until the commit. If several processes start at the same time, they perform this check one after
+// another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -23,7 +24,7 @@ const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
 /// The result of comparing this data folder with the folder that the database belongs to.
 pub(super) enum Claim {
-    /// The database belongs to this folder. This call may have claimed it.
+    /// The database belongs to this folder. This call may have assigned it to the folder.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
@@ -60,7 +61,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     Ok(Claim::Ours { is_used })
 }
 
-/// Makes the database belong to a folder.
+/// Assigns the database to a folder.
 pub(super) async fn adopt(db: &Db, folder: &Folder) -> Result<()> {
     let tx = db.begin("installation.adopt").await?;
     write(&tx, folder).await?;

@@ -1,4 +1,4 @@
-//! Billing of model calls: the price at which they are recorded, and whether the account is charged.
+//! Billing of model calls: the price at which usage is recorded, and whether the account is charged.
 
 use super::{Book, Price};
 use crate::{app::App, config::Model};

@@ -40,9 +40,9 @@ pub struct Charge {
     pub step: i32,
     /// The public name of the model.
     pub model: String,
-    /// Tokens of the prompt.
+    /// Number of prompt tokens.
     pub input_tokens: i64,
-    /// Tokens of the answer.
+    /// Number of output tokens.
     pub output_tokens: i64,
     /// True if the token counts are estimates.
     pub estimated: bool,
@@ -88,8 +88,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every entry needs a balance
-// row, so an account without such a row gets an empty balance.
+// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every charge needs a balance
+// row, so an account without a balance row gets an empty one.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
         .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))

@@ -1,4 +1,5 @@
-//! Charges for model calls outside of runs, such as icon suggestions. The entry has no run, thread or step.
+//! Charges for model calls outside of runs, such as icon suggestions. The ledger entry of such a charge has no run,
+//! thread or step.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

@@ -31,7 +31,7 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Lists charges, newest first. Charges still exist after their runs and threads are deleted.
+/// Lists charges, newest first. Charges are kept when their run or thread is deleted.
 ///
 /// # Errors
 /// Database errors.
@@ -60,8 +60,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Lists the charges of a run, sorted by step. An index covers run and step. With a condition on the id, or an order by
-/// id, SQLite would instead search all charges of the account.
+/// Lists the charges of a run, last step first. The query uses the index on run and step. If the query filtered or
+/// sorted by id, SQLite would scan all charges of the account instead.
 async fn of_run(
     db: &impl ConnectionTrait,
     mut query: Select<Entity>,
@@ -85,8 +85,8 @@ async fn of_run(
     Ok(rows)
 }
 
-/// Condition that the entry is a charge. The number is a literal, because a condition with a bound parameter cannot use
-/// a partial index.
+/// Builds the condition that an entry is a charge: it credits `Book::Used`, whose number is 3. The number is a literal,
+/// because a database does not use a partial index for a bound parameter.
 fn is_charge() -> Expr {
     Expr::col((Entity, Column::Credited)).eq(Expr::cust("3"))
 }

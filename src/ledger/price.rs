@@ -24,12 +24,12 @@ impl Price {
     }
 
     /// Finds the price at which usage is recorded, even if the account is not charged. Returns `None` if the built-in
-    /// model answers, which has no cost.
+    /// model answers, because that model has no cost.
     pub fn recorded(app: &App, model: &Model) -> Option<Self> {
         (!app.llm.is_demo(&model.name)).then(|| Self::listed(model))
     }
 
-    /// The price in the model table. `None` if the model is free.
+    /// Returns the price in the model table, or `None` if the model is free.
     pub fn of(model: &Model) -> Option<Self> {
         (model.input_price > 0.0 || model.output_price > 0.0).then(|| Self::listed(model))
     }
@@ -65,7 +65,7 @@ impl Price {
         })
     }
 
-    /// Maximum number of output tokens that an amount pays for in addition to the prompt.
+    /// Maximum number of output tokens that an amount covers after the prompt is paid.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -71,11 +71,11 @@ pub mod entry {
         pub step: Option<i32>,
         /// Thread of the charged call; `None` for grants and for calls outside of runs.
         pub thread_id: Option<Uuid>,
-        /// Public name of the model of a charge; `None` for grants.
+        /// Public name of the charged model; `None` for grants.
         pub model: Option<String>,
-        /// Tokens of the prompt.
+        /// Number of prompt tokens.
         pub input_tokens: i64,
-        /// Tokens of the answer.
+        /// Number of output tokens.
         pub output_tokens: i64,
         /// True if the token counts are estimates.
         pub estimated: bool,

@@ -23,8 +23,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Locks an account's balance and returns it, in millionths of a credit. Grants the month's credits first if they are
-/// due.
+/// Locks an account's balance and returns it, in millionths of a credit. If the monthly credits are due, grants them
+/// first.
 ///
 /// # Errors
 /// Database errors.
@@ -58,7 +58,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     Ok(wallet.microcredits.saturating_add(granted))
 }
 
-/// Creates an empty balance unless one exists. The month's credits are granted when the balance is first used.
+/// Creates an empty balance unless one exists. The monthly credits are granted when the balance is first used.
 ///
 /// # Errors
 /// Database errors.
@@ -74,7 +74,7 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Loads an account's balance, in millionths of a credit. Grants the month's credits first if they are due.
+/// Loads an account's balance, in millionths of a credit. If the monthly credits are due, grants them first.
 ///
 /// # Errors
 /// Database errors.
@@ -86,14 +86,14 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
         return Ok(wallet.microcredits);
     }
     let tx = queue::begin(app, account_id, "ledger.load").await?;
-    // Creating a balance requires the lock on the account's row. `StartRun` acquires the same lock.
+    // Lock the account's row first, because a balance may be created here. `StartRun` acquires the same lock.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;
     Ok(microcredits)
 }
 
-/// Grants credits to a locked balance, once per key; returns the amount that this call granted, in millionths of a
+/// Grants credits to a locked balance, once per key. Returns the amount that this call has granted, in millionths of a
 /// credit.
 ///
 /// # Errors

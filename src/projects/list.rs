@@ -34,7 +34,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Returns those of the given ids for which a project exists.
+/// Returns the ids for which a project exists.
 ///
 /// # Errors
 /// Database errors.
@@ -70,8 +70,8 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects, most recently active first. `before` is the time of last activity and the id of the last project of
-/// the previous page.
+/// Lists projects, most recently active first. The list continues after `before`: the last-activity time and the id of
+/// the last project of the previous page.
 ///
 /// # Errors
 /// Database errors.

@@ -65,7 +65,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Inserts a sandbox row for a project. Returns the existing row if another request inserted it first.
+/// Inserts a sandbox row for a project. Returns the existing row if the project has one.
 ///
 /// # Errors
 /// Database errors.
@@ -120,7 +120,7 @@ pub fn folder(app: &App) -> PathBuf {
 pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let place = Place {
         folder: folder(app).join(project_id.to_string()),
-        // The number is unknown without the row, and removing the folder does not need the number.
+        // The row with the number was deleted. Removing the folder does not need the number.
         number: 0,
     };
     let sandboxes = app.sandboxes.clone();

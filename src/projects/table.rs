@@ -41,7 +41,7 @@ pub mod sandbox {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// Number from which the sandbox's user id is derived. A number is never reused.
+        /// Number from which the user id of the sandbox's processes is derived. A number is never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
         pub id: Uuid,

@@ -1,7 +1,8 @@
 //! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
 //!
-//! A walk over a large workspace keeps a processor busy for a large part of a second. Each account therefore runs one
-//! walk at a time, and the process limits its concurrent walks, so an account with many requests delays only itself.
+//! A walk over a large workspace can occupy a processor for most of a second. Each account therefore runs one walk at a
+//! time, so that an account with many requests delays only its own requests. The process also limits its total number
+//! of concurrent walks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,8 +23,8 @@ use crate::{
 const MAX_WAITING: usize = 200;
 /// Maximum time that a walk waits in the queue of its account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process. On a machine with fewer processors, the maximum is their number,
-/// but at least two.
+/// Maximum number of concurrent walks in the process. On a machine with fewer processors, the maximum is the number of
+/// processors, but not less than two.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
@@ -32,7 +33,7 @@ const USAGE_FOR: Duration = Duration::from_secs(1);
 /// Maximum number of workspaces with a cached size.
 const REMEMBERED: u64 = 10_000;
 
-/// Queues of walks, and the cached sizes. Cheap to clone.
+/// Queues of walks, and the cached sizes of workspaces. Cheap to clone.
 #[derive(Clone)]
 pub struct Walks {
     turns: AccountQueues,
@@ -92,7 +93,7 @@ impl Walks {
     }
 }
 
-/// Size of a sandbox's workspace. The size may be up to one second old. Concurrent callers share one walk.
+/// Returns the size of a sandbox's workspace. The size may be up to one second old. Concurrent calls share one walk.
 ///
 /// # Errors
 /// The errors of [`Walks::run`].

@@ -1,4 +1,4 @@
-//! The limits of a run that a worker executes.
+//! Limits of a run while a worker executes it.
 
 use std::time::Duration;
 

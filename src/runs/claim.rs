@@ -1,8 +1,8 @@
-//! Claiming runs under a lease with an epoch.
+//! Claims runs for workers. A claim gives a worker a lease with an epoch.
 //!
-//! Called by the worker (`background/worker.rs`). The oldest unfinished run of a thread may be claimed if it has no
-//! lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier
-//! worker can no longer change the run.
+//! The worker (`background/worker.rs`) calls this module. The oldest unfinished run of a thread may be claimed if it
+//! has no lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that a
+//! worker with an earlier lease can no longer change the run.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use crate::{
 };
 
 // A run waits for other runs of its thread in two cases: while an earlier run is unfinished, and while a worker has not
-// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that it
-// uses its own partial index.
+// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that the
+// database can use a partial index for each case.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -36,7 +36,7 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
 
-/// A claimed run, with the other data that its worker needs to begin.
+/// A claimed run, with the other data that its worker needs to start work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub run: Run,
@@ -56,7 +56,7 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     let backend = tx.get_database_backend();
     let text = match backend {
         DbBackend::Postgres => CLAIM.replace("{lock}", " FOR UPDATE OF r SKIP LOCKED"),
-        // SQLite needs no row lock, because only one writer works at a time.
+        // SQLite needs no row lock, because only one write transaction runs at a time.
         _ => CLAIM.replace("{lock}", ""),
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -85,8 +85,8 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread. Runs with
-/// an expired lease do not count.
+/// Returns whether any run waits to be claimed. Runs that wait for an earlier run of their thread count; runs with an
+/// expired lease do not count.
 ///
 /// # Errors
 /// Database errors.
@@ -103,9 +103,10 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the leases of the given runs and returns the runs that the worker still holds, including runs that a request
-/// has ended. A run that is missing from the result belongs to another worker or has finished. Other leases of the
-/// worker are not renewed, so that the lease of a run expires if the worker never received the response to its claim.
+/// Renews a worker's leases on the given runs. Returns the runs whose lease the worker still holds, including runs that
+/// a request has ended. If a run is missing from the result, its lease was released or another worker has it. Only the
+/// given leases are renewed. If the worker never received the response to a claim, the lease of the claimed run
+/// therefore expires.
 ///
 /// # Errors
 /// Database errors.
@@ -147,8 +148,8 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .collect())
 }
 
-/// Releases the lease of a run that is unfinished or that a request has ended. The next claim then need not wait until
-/// the lease expires.
+/// Releases the lease of a run that is unfinished or that a request has ended. A worker can then claim the run, or the
+/// next run of the thread, before the lease would have expired.
 ///
 /// # Errors
 /// Database errors.
@@ -166,7 +167,7 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Releases all leases that an earlier process held. Must be called only for a database that no other process can use.
+/// Releases all leases that an earlier process held. Call this only for a database that no other process can use.
 ///
 /// # Errors
 /// Database errors.

@@ -1,5 +1,5 @@
-//! Ending a run on request, without its worker. If a worker holds the run, the worker can no longer write events of the
-//! run.
+//! Ends a run on request, without waiting for its worker. If a worker holds the run, that worker can no longer write
+//! events of the run.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -17,7 +17,7 @@ use crate::{
     events::{self, Stored},
 };
 
-/// Ends an unfinished run in a transaction that has locked the run's account. The epoch is incremented, so a worker
+/// Ends an unfinished run. The transaction must have locked the run's account. The epoch is incremented, so a worker
 /// that holds the run can write no further events. The lease remains until that worker has ended the run's processes,
 /// or until the lease expires. Returns the terminal event, which the calling function publishes after the commit, or
 /// `None` if the run had already ended.

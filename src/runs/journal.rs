@@ -1,10 +1,10 @@
-//! The journal writes the output of all running runs of this process. Nothing else writes their output.
+//! The journal writes the output of all runs that this process executes. No other module writes this output.
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
 //! logs and writes it in one transaction: events, messages, usage and the ends of runs. A batch is the output that was
-//! collected while the previous batch was written; there is no timer. The task first compares the epochs of the leases.
-//! If the lease of a run was lost, the task drops the output of the run and notifies its worker. Events are published
-//! to followers only after the commit.
+//! collected while the previous batch was written; there is no timer. The task first compares the epoch of each log
+//! with the epoch in the run's row. If the lease of a run was lost, the task drops the output of the run and notifies
+//! its worker. Events are published to followers only after the commit.
 
 mod log;
 mod rows;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::{clock::Clock, db::Db};
 pub use log::{Entry, RunEnd, RunLog, Spent};
 
-/// Maximum number of logs that wait for the journal. A log is in the queue only once.
+/// Maximum number of logs in the queue of the journal. Each log is in the queue only once.
 const QUEUE: usize = 16_384;
 /// Maximum number of logs written in one transaction.
 const BATCH: usize = 512;
@@ -29,7 +29,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the journal's task. The task ends when the last handle and log have been dropped.
+    /// Starts the journal's task. The task ends when the last handle and the last log have been dropped.
     pub fn start(db: Db, clock: Clock) -> Self {
         let (dirty, mut queue) = mpsc::channel::<Arc<RunLog>>(QUEUE);
         tokio::spawn(async move {

@@ -44,8 +44,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     if let Some(status) = listing.status {
-        // For the runs of an account, a literal status selects the partial index of that status. The runs of a thread
-        // have another index, which needs no literal.
+        // With a literal status, a query for an account's runs can use the partial index of that status. A query for a
+        // thread's runs uses another index, which needs no literal.
         query = query.filter(match listing.thread_id {
             Some(_) => Column::Status.eq(status),
             None => has_status(status),

@@ -1,7 +1,7 @@
-//! Deleting threads and projects together with their runs.
+//! Deletes threads and projects together with their runs.
 //!
-//! Called by `wire` for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start. Foreign
-//! keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper
+//! `wire` calls this module for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start.
+//! Foreign keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper
 //! (`background/sweeper.rs`) removes files that are left over after a crash.
 
 use sea_orm::{
@@ -23,7 +23,7 @@ use crate::{
 /// Deletes a thread with its messages and runs.
 ///
 /// # Errors
-/// `THREAD_NOT_FOUND`; CONFLICT while a run is running.
+/// `THREAD_NOT_FOUND`; CONFLICT while the thread has an active run.
 pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(app.db.read(), caller.scope(), thread_id).await?;
     let tx = queue::begin(app, caller.account_id, "threads.delete").await?;
@@ -40,7 +40,7 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
 /// Deletes a project with its threads, runs and files.
 ///
 /// # Errors
-/// `PROJECT_NOT_FOUND`; CONFLICT while a run is running.
+/// `PROJECT_NOT_FOUND`; CONFLICT while the project has an active run.
 pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()> {
     projects::load(app.db.read(), caller.scope(), project_id).await?;
     let tx = queue::begin(app, caller.account_id, "projects.delete").await?;
@@ -57,8 +57,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// A run that a request has ended counts as busy until the processes of its worker have ended, because these processes
-// may still write files.
+// If a request has ended a run, the run counts as busy until its worker releases the lease. Until then, the run's
+// processes may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;
@@ -85,8 +85,8 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     Err(Error::new(Code::Conflict, message))
 }
 
-// Finds the staged files of the runs that will be deleted; the rows of the uploads must still exist. The query starts
-// with the account's unplaced uploads, because there are fewer unplaced uploads than runs.
+// Finds the staged files of the runs that will be deleted. Call this before the rows of the uploads are deleted. The
+// query starts with the account's unplaced uploads, because there are fewer unplaced uploads than runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let is_deleted = |run_id: Expr| {
         let run = of::<Entity>(scope)

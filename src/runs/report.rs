@@ -1,4 +1,4 @@
-//! The log lines of runs: one line when a run starts, and one line when it ends for any reason.
+//! Writes the log lines of runs: one line when a run starts, and one line when a run ends for any reason.
 //!
 //! The lines contain ids, codes and numbers, but no text from a caller, a model or a provider.
 
@@ -14,8 +14,7 @@ use crate::{
     error::Code,
 };
 
-/// Logs that a run has started. Within a request, the line also contains the request's id, which links the request to
-/// the run.
+/// Logs that a run has started. During a request, the line also contains the request's id.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,
@@ -54,7 +53,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
     }
 }
 
-/// Returns whether an operator rather than the caller has to act on a failure.
+/// Returns whether the operator, not the caller, must act on a failure.
 fn is_ours(error_code: &str) -> bool {
     const OURS: [&str; 9] = [
         MODEL_CREDENTIALS_REFUSED,

@@ -1,21 +1,21 @@
-//! Reserving credits for a run, so that the balance never goes below zero.
+//! Reserves credits for runs, so that the balance never goes below zero.
 //!
-//! `StartRun` reserves the cost of a usual first call. Before a call that may cost more than is reserved, the worker
-//! reserves the maximum cost of that call. The reservation is stored in the run's row and counts only while the run is
-//! unfinished. The reservation is released by the charge for the call, or by the end of the run.
+//! `StartRun` reserves the cost of a usual first call. Before a call that may cost more than the reservation, the
+//! worker reserves the maximum cost of that call. The reservation is stored in the run's row and counts only while the
+//! run is unfinished. The charge for the call or the end of the run releases the reservation.
 //!
-//! A decision first locks the balance, and then adds up the reservations in a new statement. This order is safe on
-//! PostgreSQL too:
+//! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
+//! reservations. This order is safe on PostgreSQL too:
 //!
-//! - A reservation is made by a writer that holds the lock of the balance until its commit.
-//! - A charge releases the reservation first and locks the balance afterwards, but both changes become visible with the
-//!   same commit, and the writer holds the lock until then. A decision needs the same lock, so it sees both changes or
-//!   neither.
-//! - An end without a charge releases the reservation without the lock. The balance stays the same, so a decision that
-//!   misses the release only sees fewer credits.
+//! - The transaction that makes a reservation holds the lock of the balance until it commits.
+//! - A charge releases its reservation before it locks the balance. Both changes become visible with the same commit,
+//!   and the charge holds the lock until that commit. A new reservation needs the lock too, so it reads either both
+//!   changes or neither.
+//! - The end of a run without a charge releases the reservation without the lock. The balance does not change. A new
+//!   reservation that still counts the released reservation only finds fewer credits than are available.
 //!
-//! A request can end a run during a model call. The reservation is then released before the call is charged. If less
-//! than the cost is left in the balance by then, only the rest of the balance is charged.
+//! A request can end a run during a model call. The reservation is then released before the call is charged. If the
+//! balance is then lower than the cost, only the balance is charged.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -37,7 +37,7 @@ use crate::{
 
 /// Number of prompt tokens for which `StartRun` reserves credits.
 const FIRST_PROMPT_TOKENS: u64 = 8_000;
-/// Minimum number of output tokens that must be affordable; a smaller answer is not worth a call.
+/// Minimum number of output tokens that the balance must cover. A shorter answer is not worth a call.
 const MIN_OUTPUT_TOKENS: u32 = 256;
 
 /// Maximum usage of the next model call.
@@ -67,7 +67,7 @@ pub(super) fn first(price: Price, model: &Model) -> i64 {
 /// cover the full cost, the maximum length of the answer is reduced to the length that the balance covers.
 ///
 /// # Errors
-/// INSUFFICIENT_CREDITS if too little is left; CONTENDED if another worker owns the run; database errors.
+/// INSUFFICIENT_CREDITS if the balance is too low; CONTENDED if another worker owns the run; database errors.
 pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> Result<Reservation> {
     let tx = app.db.begin("runs.reserve").await?;
     // Lock the run's row before the balance, in the same order as the journal.
@@ -82,7 +82,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     if !current {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
-    // Lock the balance before adding up the other reservations (see the module's comment).
+    // Lock the balance before adding up the other reservations. The comment at the top of the file gives the reason.
     let left = wallet::lock(app, &tx, run.account_id).await?;
     let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
     let hold = decide(left.saturating_sub(others), price, ask)?;
@@ -122,8 +122,8 @@ fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
-    // If the answer is shortened, reserve the whole available balance. Without this rule, a remainder from rounding
-    // would let another run start.
+    // If the answer is shortened, reserve the whole available balance. Otherwise, a remainder from rounding would allow
+    // another run to start.
     let microcredits = if max_output_tokens < ask.max_output_tokens {
         available
     } else {

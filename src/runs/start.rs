@@ -1,22 +1,22 @@
-//! Starting a run.
+//! Starts runs.
 //!
-//! Called by `wire::runs` only. A `StartRun` request passes through stages. Each stage is a type in its own file, with
-//! one method that returns the next stage:
+//! Only `wire::runs` calls this module. A `StartRun` request passes through stages. Each stage is a type in its own
+//! file, with one method that returns the next stage:
 //!
-//! | stage | known so far | method |
+//! | stage | state | method |
 //! |---|---|---|
-//! | [`NewRun`] | the request | `prepare` |
-//! | `Prepared` | the request is valid; its files and their space | `lock` |
+//! | [`NewRun`] | the request was received | `prepare` |
+//! | `Prepared` | the request is valid; its files are loaded | `lock` |
 //! | `Locked` | the account is locked; the key is new | `resolve` |
-//! | `Resolved` | the thread, the project and the agent | `admit` |
+//! | `Resolved` | the thread, the project and the agent are known | `admit` |
 //! | `Admitted` | the plan allows the run | `write` |
 //! | `Written` | all rows are written | `commit` |
 //! | [`Started`] | the run exists | |
 //!
 //! One transaction spans `lock` to `commit`. The transaction checks that the thread belongs to the account and that the
-//! plan allows one more run. It also inserts the run's row and first event. A worker can see the run only after the
-//! commit. Files are moved into the workspace before the response; if the process crashes before that, a worker moves
-//! them.
+//! plan allows one more run. It also inserts the run's row and first event. A worker can claim the run only after the
+//! commit. Files are moved into the workspace before the response; if the process crashes before the files are moved, a
+//! worker moves them.
 
 mod account;
 mod admitted;
@@ -41,7 +41,7 @@ pub use started::{Started, Timing};
 ///
 /// # Errors
 /// INVALID_REQUEST with the wording fixed by the API documentation; the not-found errors; `REQUEST_KEY_REUSED`;
-/// `THREAD_BUSY`; the plan's refusals; `TOO_LARGE` if the files do not fit into the workspace.
+/// `THREAD_BUSY`; the errors of the plan's limits; `TOO_LARGE` if the files do not fit into the workspace.
 pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let prepared = new.prepare(app, caller).await?;
     let locked = match prepared.lock().await? {

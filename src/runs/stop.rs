@@ -1,4 +1,4 @@
-//! Stopping a run. A run without a worker ends at once; otherwise its worker is asked to end the run.
+//! Stops runs. A run without a worker ends at once. If a worker holds the run, the worker ends it.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -16,12 +16,12 @@ use crate::{
     error::Result,
 };
 
-/// Asks a run to stop. A run that has ended stays as it is.
+/// Requests that a run stop. A run that has already ended does not change.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
-    // Refuse a run of another account before locking anything.
+    // Refuse a run of another account before the account is locked.
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;

@@ -71,16 +71,16 @@ pub struct Model {
     pub request_key: Option<String>,
     /// BLAKE3 hash of the request, which a retry with the same key must match.
     pub request_hash: Option<String>,
-    /// The worker that holds the lease; `None` if no worker holds one.
+    /// The worker that holds the lease; `None` if no worker holds the lease.
     pub lease_owner: Option<Uuid>,
     /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
     /// earlier epoch are refused.
     pub lease_epoch: i64,
-    /// Time at which the lease expires unless it is renewed; `None` if no worker holds one.
+    /// Time at which the lease expires unless it is renewed; `None` if no worker holds the lease.
     pub lease_expires_at: Option<DateTime<Utc>>,
     /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
-    /// Code of the error that ended the run; `None` if no error ended it.
+    /// Code of the error that ended the run; `None` if no error ended the run.
     pub error_code: Option<String>,
     /// Text of the error that ended the run.
     pub error_message: Option<String>,
@@ -92,7 +92,8 @@ pub struct Model {
     pub output_tokens: i64,
     /// Cost in millionths of a credit.
     pub microcredits: i64,
-    /// Credits reserved for the next model call, in millionths; counts only while the run is unfinished.
+    /// Credits reserved for the next model call, in millionths. The reservation counts only while the run is
+    /// unfinished.
     pub held_microcredits: i64,
     /// Sequence number of the terminal event, if the run has ended.
     pub last_sequence: Option<i64>,
@@ -116,8 +117,8 @@ impl Owned for Entity {
     }
 }
 
-/// Condition that the run has this status. The number is a literal, because a condition with a bound parameter cannot
-/// use a partial index.
+/// Condition that the run has the given status. The number is a literal, because a condition with a bound parameter
+/// cannot use a partial index.
 pub fn has_status(status: Status) -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }

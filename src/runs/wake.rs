@@ -20,7 +20,8 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Runs of an earlier process may still wait, so assume that some do until the worker has checked.
+    // Runs of an earlier process may still wait. The flag is therefore true at first; the worker updates it from the
+    // database.
     fn default() -> Self {
         Self {
             work: Arc::default(),
@@ -49,23 +50,23 @@ impl Wake {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Records whether runs wait to be claimed. The worker has just read this from the database. If a run was queued
+    /// Records whether runs wait to be claimed, as the worker has just read from the database. If a run was queued
     /// meanwhile, the next [`Wake::work`] returns at once and the worker checks again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
 
-    /// Returns whether this process works on no runs.
+    /// Returns whether this process is executing no runs.
     pub fn is_idle(&self) -> bool {
         self.stops.is_empty()
     }
 
-    /// Waits until a run was queued or has ended. Returns at once if this has happened since the last wait.
+    /// Waits until a run was queued or has ended. Returns at once if a run was queued or ended since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
     }
 
-    /// Cancels the stop token of a run if this process works on it.
+    /// Cancels the stop token of a run if this process is executing the run.
     pub fn stop(&self, run_id: Uuid) {
         if let Some(token) = self.stops.get(&run_id) {
             token.cancel();
@@ -77,7 +78,7 @@ impl Wake {
         self.stops.contains_key(&run_id)
     }
 
-    /// Registers that this process works on a run, until the returned guard is dropped.
+    /// Registers that this process is executing a run, until the returned guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);
         Working {
@@ -87,7 +88,7 @@ impl Wake {
     }
 }
 
-/// Guard of a run that this process works on.
+/// Guard of a run that this process is executing.
 pub struct Working {
     run_id: Uuid,
     stops: Arc<DashMap<Uuid, CancellationToken>>,

@@ -1,9 +1,9 @@
 //! The free slots that this process's worker offers to new runs.
 //!
 //! A `StartRun` request that gets a slot writes its run as already claimed and hands the run to the worker after the
-//! commit. This saves the query and the commit of a claim before the model is called. No request gets a slot while a
-//! run waits to be claimed. Dropping a slot frees it. If the request had already committed its run, a worker claims the
-//! run after the run's lease has expired.
+//! commit. This saves the query and the commit of a separate claim before the model is called. No request gets a slot
+//! while a run waits to be claimed. Dropping a slot frees it. If the request had already committed its run, a worker
+//! claims the run after the run's lease has expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -35,7 +35,7 @@ pub type ClaimedInSlot = (Claimed, OwnedSemaphorePermit);
 
 /// A reserved worker slot for one run.
 pub struct WorkerSlot {
-    /// The worker that will work on the run.
+    /// The worker that will execute the run.
     pub worker_id: Uuid,
     /// Duration of the first lease.
     pub lease: Duration,
@@ -44,7 +44,8 @@ pub struct WorkerSlot {
 }
 
 impl WorkerSlots {
-    /// Offers up to `most` free slots of a worker. The returned channel passes each run with a slot to the worker.
+    /// Offers the free slots of a worker. `free` counts the free slots, and `most` is the total number of slots. The
+    /// worker receives the runs through the returned channel.
     pub fn open(
         &self,
         worker_id: Uuid,
@@ -86,9 +87,10 @@ impl WorkerSlots {
 impl WorkerSlot {
     /// Hands the committed run to the worker.
     ///
-    /// # Errors Returns the run if the worker has stopped. The calling function must then release the run.
+    /// # Errors
+    /// Returns the run if the worker has stopped. The calling function must then release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
-        // The channel has as many places as there are slots, so it is never full.
+        // The channel has as much capacity as there are slots, so it is never full.
         self.seated
             .try_send((claimed, self.permit))
             .map_err(|refused| Box::new(refused.into_inner().0))

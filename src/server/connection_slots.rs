@@ -1,15 +1,18 @@
-//! Connection slots. They limit the number of open connections, and decide which connection closes when all slots are
-//! in use.
+//! Connection slots. They limit the number of open connections. If all slots are in use, they select a connection to
+//! close.
 //!
-//! Called by `server/connections.rs`. A connection is recognized when a request on it has presented an accepted
-//! credential. Connections are closed in this order: unrecognized idle connections, unrecognized connections with an
-//! open request, recognized idle connections. Within a group of idle connections, the connection that has been idle
-//! longest is closed first. Within the group with open requests, the oldest connection is closed first. A recognized
-//! connection with an open request is never closed. Unrecognized connections are closed first, because opening one
-//! costs a client nothing.
+//! Called by `server/connections.rs`. A connection is recognized as soon as one of its requests has an accepted
+//! credential. Connections are closed in this order:
+//!
+//! - unrecognized idle connections, longest idle first
+//! - unrecognized connections with an open request, oldest first
+//! - recognized idle connections, longest idle first
+//!
+//! A recognized connection with an open request is never closed. Unrecognized connections are closed first, because a
+//! client can open any number of them without a credential.
 //!
 //! One address may fill only a part of the slots with unrecognized idle connections. This limit does not affect
-//! proxies, because the forwarded requests contain credentials, so the connections of a proxy are recognized.
+//! proxies: the requests that a proxy forwards contain credentials, so its connections are recognized.
 
 use std::{
     collections::HashMap,
@@ -22,13 +25,12 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::wire::{link::Link, throttle::network_of};
 
-/// Interval at which a server without free slots checks whether a connection has become idle.
+/// Interval at which a server without free slots looks for idle connections.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Divisor: one search for connections to close frees 1/128 of the slots, so that not every new connection needs a
-/// search.
+/// Divisor: a search closes 1/128 of the connections, because a search for every new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -57,7 +59,7 @@ impl ConnectionSlots {
         })
     }
 
-    /// Waits until a connection can be accepted.
+    /// Waits until a slot is free. Closes connections if all slots are in use.
     pub async fn wait(&self) {
         loop {
             let freed = self.freed.notified();
@@ -68,13 +70,13 @@ impl ConnectionSlots {
                 }
                 make_room(book.links.values(), (self.most / FREED_PART).max(1));
             }
-            // A connection that becomes idle sends no notification, so the wait is bounded.
+            // A connection that becomes idle sends no notification, so the wait has a timeout.
             let _ = timeout(LOOK_EVERY, freed).await;
         }
     }
 
-    /// Closes connections although slots are free, because another resource of the process is exhausted, such as file
-    /// descriptors.
+    /// Closes connections even if slots are free. Called when another resource of the process, such as file
+    /// descriptors, is exhausted.
     pub fn give_way(&self) {
         let book = self.book();
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
@@ -90,8 +92,8 @@ impl ConnectionSlots {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // This count is cheap, but it includes recognized connections, such as those of a proxy. The unrecognized
-            // connections are counted only if the cheap count exceeds the limit.
+            // This count is fast, but it includes recognized connections, such as those of a proxy. The unrecognized
+            // connections are counted only if this count exceeds the limit.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -122,8 +124,7 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections, so that up to `count` connections are closing. Connections that were already closing are
-/// included in `count`.
+/// Closes connections until `count` connections are closing. The count includes connections that were already closing.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -145,15 +146,15 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
     let first = candidates.first().map(|(rank, _, _)| *rank);
     for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
-        // One search closes only connections of the lowest rank that it found. Connections of a higher rank stay open,
-        // even if this requires another search later.
+        // One search closes only connections of the lowest rank, even if fewer than `count` connections are then
+        // closed. A later search may close connections of the next rank.
         if Some(rank) == first {
             link.end();
         }
     }
 }
 
-/// A slot in use. It becomes free on drop.
+/// A slot in use. Dropping this value frees the slot.
 pub(super) struct ConnectionSlot {
     places: Arc<ConnectionSlots>,
     number: u64,
@@ -187,7 +188,7 @@ mod tests {
         Arc::new(Link::new(Some(address.parse().unwrap())))
     }
 
-    /// Pause after which two connections have measurably different ages.
+    /// A pause after which the ages of two connections differ measurably.
     const MOMENT: Duration = Duration::from_millis(3);
 
     async fn is_full(places: &ConnectionSlots) -> bool {

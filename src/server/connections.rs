@@ -1,8 +1,8 @@
 //! Accepts, serves and closes connections.
 //!
-//! Called by `server`. Each connection occupies a slot (`server/connection_slots.rs`), must start its protocol in time
-//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed
-//! without losing the response (`server/linger.rs`).
+//! Called by `server`. Each connection occupies a slot (`server/connection_slots.rs`), must start a protocol in time
+//! (`server/protocol_detection.rs`), and must present a credential in time. The last response is not lost if the
+//! connection closes with unread input (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -31,30 +31,30 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time in which a connection must start its protocol. The same maximum then applies to sending the headers of
-/// a request.
+/// Maximum time in which a connection must start its protocol. Also the maximum time to send the headers of an HTTP/1
+/// request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent streams of one HTTP/2 connection.
+/// Maximum number of concurrent streams on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
-/// Interval of pings on an HTTP/2 connection, and the maximum time in which the peer must answer a ping.
+/// Interval between pings on an HTTP/2 connection, and the maximum time to wait for the answer to a ping.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
-/// Maximum size of a request's headers, in bytes.
+/// Maximum size of the headers of an HTTP/2 request, in bytes. The buffer of an HTTP/1 connection has twice this size.
 const MAX_HEADERS: u32 = 32 * 1024;
-/// Maximum number of bytes buffered for one HTTP/2 stream whose peer does not read.
+/// Maximum number of bytes that are buffered for an HTTP/2 stream whose peer does not read.
 const MAX_SEND_BUFFER: usize = 32 * 1024;
 /// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum time that a connection may stay open without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Maximum time that a connection without an accepted credential has to finish its open requests after
-/// [`UNRECOGNIZED`].
+/// Interval at which, after [`UNRECOGNIZED`], the server checks a connection without an accepted credential. The server
+/// closes the connection if no request is open.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
 /// Maximum value to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// Divisor for the reserved file descriptors: one quarter is reserved for files, databases and tools.
+/// Divisor: one quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
-/// The connections of a server.
+/// The open connections of a server.
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
     places: Arc<ConnectionSlots>,
@@ -63,7 +63,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Creates a set without connections.
+    /// Creates an empty set. Raises the limit of file descriptors if possible.
     pub fn new(http: &Http) -> Self {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
@@ -74,7 +74,7 @@ impl Connections {
         }
     }
 
-    /// Accepts and serves connections until the server is stopping.
+    /// Accepts and serves connections until the server begins to stop.
     pub async fn accept(&self, listener: &TcpListener, stack: &Stack, stopping: &CancellationToken) {
         loop {
             let next = async {
@@ -92,8 +92,8 @@ impl Connections {
                     self.tasks.spawn(self.serve(stream, stack.clone(), link, place));
                 }
                 Err(fault) => {
-                    // Either file descriptors have run out or the peer has disconnected. The pause prevents a busy
-                    // loop.
+                    // Either the process has no free file descriptors, or the peer has disconnected. The pause prevents
+                    // a busy loop.
                     warn!(error = %fault, "could not accept a connection");
                     self.places.give_way();
                     sleep(ACCEPT_PAUSE).await;
@@ -102,7 +102,7 @@ impl Connections {
         }
     }
 
-    /// Waits until open requests are complete, and closes every connection.
+    /// Closes every connection as soon as its open requests are complete.
     pub async fn shutdown(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -116,8 +116,7 @@ impl Connections {
         link: Arc<Link>,
         place: ConnectionSlot,
     ) -> impl Future<Output = ()> + Send + use<> {
-        // Nagle's algorithm would delay small packets, such as one token of a model, although a reader is waiting for
-        // them.
+        // Nagle's algorithm would delay small packets, such as a packet with a single token of a model.
         if let Err(fault) = stream.set_nodelay(true) {
             warn!(error = %fault, "could not turn off Nagle's algorithm");
         }
@@ -142,11 +141,11 @@ impl Connections {
                     () = link.ended() => break Ok(()),
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
-                        // A credential may have been accepted after the condition above was evaluated.
+                        // A credential may have been accepted since the branch condition was evaluated.
                         if link.is_recognized() {
                             continue;
                         }
-                        // A connection with an open stream, such as the stream of the health method `Watch`, stays open
+                        // A connection with an open stream, such as a `Watch` call of the health service, stays open
                         // even without a credential. `wire::streams` limits the number of such streams.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
@@ -157,7 +156,7 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A broken connection is logged at debug only, because it is not an error of the server.
+            // A failed connection is logged only at debug, because it is not an error of the server.
             if let Err(fault) = outcome {
                 debug!(error = %fault, "a connection failed");
             }
@@ -185,8 +184,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Raises the soft limit of file descriptors, and returns the maximum number of connections that the new limit allows.
-/// The soft limit is often only 1024, for the sake of programs that use `select`.
+/// Raises the soft limit of file descriptors, and returns the maximum number of connections under the new limit. The
+/// soft limit is often only 1024, for compatibility with programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,9 +1,10 @@
-//! Forwards the writes of a wrapper to the stream inside it.
+//! Forwards the writes of a stream wrapper to the wrapped stream.
 //!
 //! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only how a stream is
 //! read and closed.
 
-/// Implements all methods of `AsyncWrite` except `poll_shutdown`, by forwarding each call to a field of `self`.
+/// Implements all methods of `AsyncWrite` except `poll_shutdown`. Each method calls the same method of the field
+/// `$stream`.
 macro_rules! forward_writes {
     ($stream:ident) => {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

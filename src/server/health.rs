@@ -1,8 +1,8 @@
 //! The health service `grpc.health.v1`. It reports readiness for the whole server and, by name, for each service.
 //!
-//! Called by `server`. `Check` runs the same checks as `/readyz`, so both give the same answer. All watchers share one
-//! check every [`CHECK_INTERVAL`]. When the server stops, the watchers are notified immediately.
-//! Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
+//! Called by `server`. `Check` runs the same checks as `/readyz`. For all `Watch` calls together, one check runs every
+//! [`CHECK_INTERVAL`]. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
+//! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
     wire::{codec::descriptors, readiness},
 };
 
-/// Time between two checks. Without watchers, no check is made.
+/// Interval between two checks for `Watch` calls.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The health service of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Health {
     app: App,
-    /// The names of the services of the contract. The empty name means the whole server.
+    /// The names of the services in the contract. The empty name stands for the whole server.
     names: Arc<HashSet<String>>,
     known: watch::Sender<ServingStatus>,
 }
@@ -37,7 +37,7 @@ impl Health {
     /// Creates the health service for all services of the contract.
     ///
     /// # Errors
-    /// INTERNAL when the contract cannot be decoded.
+    /// INTERNAL if the contract cannot be decoded.
     pub(super) fn new(app: App) -> Result<Self> {
         let services = descriptors()?.services().map(|service| service.full_name().to_owned());
         Ok(Self {
@@ -47,7 +47,7 @@ impl Health {
         })
     }
 
-    /// Updates watchers until the server stops. Without watchers, no check is made.
+    /// Updates the `Watch` calls until the server stops. No check runs while there are no `Watch` calls.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -63,7 +63,7 @@ impl Health {
         }
     }
 
-    /// Checks readiness. If the result has changed, this method notifies the watchers.
+    /// Checks readiness. If the result has changed, notifies the `Watch` calls.
     async fn check_now(&self) -> ServingStatus {
         let now = match readiness::check(&self.app).await {
             Ok(()) => ServingStatus::Serving,
@@ -74,7 +74,7 @@ impl Health {
         now
     }
 
-    /// Returns a stream of the current state and of each later state. The stream ends when the server stops.
+    /// Returns a stream of the current state and of every new state. The stream ends when the server stops.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();
@@ -82,8 +82,8 @@ impl Health {
             .chain(later)
             .take_until(until)
             .chain(stream::iter([ServingStatus::NotServing]));
-        // If the state changes between the check and the subscription, the same state arrives twice. The duplicate is
-        // removed.
+        // If the state changes between the check and the subscription, the stream receives the new state twice. The
+        // duplicate is removed.
         all.scan(None, |last, status| {
             let is_new = last.replace(status) != Some(status);
             std::future::ready(Some(is_new.then_some(status)))
@@ -109,7 +109,7 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            // The protocol requires that this call stays open, because a server may add the service later.
+            // The health protocol requires that this call stays open, because the server may add the service later.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
             return Ok(Response::new(

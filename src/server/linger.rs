@@ -1,9 +1,9 @@
 //! Closes an HTTP/1 connection without losing the last response.
 //!
-//! Called by `server/connections.rs` for every connection. If a socket is closed while it has unread bytes, the
-//! connection is reset, and the reset overtakes the response. A client that is still sending its body would then never
-//! see why it was refused. The server therefore closes its sending side first. It then reads and discards the remaining
-//! bytes of the client, up to a maximum time and amount.
+//! Called by `server/connections.rs` for every connection. If a socket with unread bytes is closed, the kernel resets
+//! the connection, and the reset may discard the response before the client reads it. A client that is still sending a
+//! body would then not learn why its request was refused. The server therefore closes only its sending side first. It
+//! then reads and discards the remaining bytes of the client, up to a maximum time and a maximum number of bytes.
 
 use std::{
     io,
@@ -21,16 +21,16 @@ use tokio::{
 use super::{forward::forward_writes, protocol_detection::ProtocolDetection};
 use crate::wire::link::Link;
 
-/// Maximum time to wait for the client to close its side.
+/// Maximum time to wait until the client closes its sending side.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// Maximum time without a byte from the client.
+/// Maximum time to wait for the next byte of the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes to discard. This is also the default maximum size of a form.
+/// Maximum number of bytes to discard. The default maximum size of a form is the same.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Size of the read buffer, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// A stream that closes only after its peer has finished sending or a limit is reached.
+/// A stream whose shutdown waits until the peer has finished sending or a limit is reached.
 pub struct Lingering<S> {
     stream: ProtocolDetection<S>,
     link: Arc<Link>,
@@ -39,7 +39,7 @@ pub struct Lingering<S> {
     closing: Option<Closing>,
 }
 
-/// The state of a close during which the peer may still be sending.
+/// The state of a shutdown that waits for the peer.
 struct Closing {
     is_shut: bool,
     begun: Instant,
@@ -48,7 +48,7 @@ struct Closing {
 }
 
 impl<S> Lingering<S> {
-    /// Wraps a stream.
+    /// Wraps a stream. `link` is the state of its connection.
     pub fn new(stream: ProtocolDetection<S>, link: Arc<Link>) -> Self {
         Self {
             stream,
@@ -60,7 +60,7 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Reads and discards bytes until the peer closes its side or a limit is reached.
+    /// Reads and discards bytes until the peer closes its sending side or a limit is reached.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
@@ -104,8 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
-            // HTTP/2 connections close immediately: HTTP/2 reports the reason for a close in a frame, and the peer may
-            // be flooding the server.
+            // An HTTP/2 connection closes immediately: HTTP/2 reports the reason in a frame before it closes, and the
+            // peer may be flooding the server.
             let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
             this.closing = lingers.then(|| Closing {
                 is_shut: false,

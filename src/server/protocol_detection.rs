@@ -1,8 +1,8 @@
 //! Times out connections that do not start a protocol.
 //!
 //! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes.
-//! hyper's own timeouts start only after these bytes. Without this timeout, a connection would stay open forever if its
-//! peer sends nothing or only half of the HTTP/2 preface.
+//! The timeouts of hyper start only after these bytes. Without this timeout, a connection would stay open forever if
+//! its peer sent nothing or only a part of the HTTP/2 preface.
 
 use std::{
     io,
@@ -21,17 +21,17 @@ use super::forward::forward_writes;
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose peer must start a protocol in time.
+/// A stream that fails if its peer does not start a protocol in time.
 pub struct ProtocolDetection<S> {
     stream: S,
-    /// Number of preface bytes that have been read so far.
+    /// Number of bytes of the HTTP/2 preface that the peer has sent so far.
     seen: usize,
-    /// The deadline for the protocol to start; `None` as soon as the protocol is known.
+    /// The deadline for starting a protocol; `None` once the protocol is known.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream. `timeout` is the maximum time in which the peer must start a protocol.
+    /// Wraps a stream. `timeout` is the maximum time until the peer starts a protocol.
     pub fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,

@@ -1,4 +1,4 @@
-//! Creating an empty thread, and renaming a thread.
+//! Creates empty threads, and renames threads.
 
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait, Statement};
 use uuid::Uuid;

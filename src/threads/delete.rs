@@ -1,4 +1,4 @@
-//! Deleting a thread. `runs/remove.rs` first checks that no run needs the thread.
+//! Deletes threads. `runs/remove.rs` first checks that the thread has no active run.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;

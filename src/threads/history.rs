@@ -1,4 +1,4 @@
-//! The conversation of a thread as a run's model sees it, built from the thread's messages.
+//! Builds the conversation that a run sends to its model from the messages of the thread.
 
 use std::collections::HashMap;
 
@@ -19,13 +19,13 @@ use crate::{
 /// Maximum number of messages in the history. The engine shortens the history further to fit the model's context
 /// window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum bytes of history per token of the context window. The limit is several times the size that fits, so that the
-/// engine can choose which messages to shorten.
+/// Maximum size of the history in bytes, per token of the context window. The limit is several times the size that
+/// fits, so that the engine can choose which messages to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
-/// Maximum bytes of history, for any size of the context window.
+/// Maximum size of the history in bytes, for a context window of any size.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The history of a thread, as one run sees it.
+/// The history of a thread, as loaded for one run.
 pub struct Past {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
@@ -33,7 +33,8 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// Loads the part of a thread that a run may see. `context_window` is the size of the model's context window in tokens.
+/// Loads the part of a thread that a run may read. `context_window` is the size of the model's context window in
+/// tokens.
 ///
 /// # Errors
 /// Database errors; INTERNAL if a message cannot be decoded.
@@ -92,8 +93,8 @@ pub async fn load(
     })
 }
 
-/// Removes partial answers that were requested again. A partial answer is kept only if it is the last message of an
-/// earlier run.
+/// Removes a partial answer if the same run has called, or will call, the model again. A partial answer is kept only if
+/// it is the last message of an earlier run.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -34,8 +34,8 @@ pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists the threads of one project or of all projects, most recently active first. `before` is the time of last
-/// activity and the id of the last thread of the previous page.
+/// Lists the threads of one project or of all projects, most recently active first. The list continues after `before`:
+/// the last-activity time and the id of the final thread of the previous page.
 ///
 /// # Errors
 /// Database errors.

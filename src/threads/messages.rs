@@ -1,4 +1,4 @@
-//! Messages of a thread: writing them, and reading them in the order in which the model sees them.
+//! Writes the messages of a thread, and reads them in the order in which the model receives them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -23,10 +23,11 @@ use crate::{
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// If the result of a query has fewer bytes than this number, the next query reads twice as many messages.
+/// If the messages of a query have fewer bytes than this, the next query reads twice as many messages, up to
+/// [`LARGEST_PORTION`].
 const SMALL_PORTION: usize = 256 * 1024;
 
-/// A tool call, in the form in which its message stores the call.
+/// A tool call in the form that is stored with its message.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct StoredCall {
     pub id: String,
@@ -85,7 +86,7 @@ pub struct Belongs {
 /// Builds the row of a new message.
 ///
 /// # Errors
-/// INTERNAL if a part cannot be written as JSON.
+/// INTERNAL if a part of the message cannot be encoded as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be encoded", error);
     let files = if new.files.is_empty() {
@@ -173,8 +174,8 @@ pub struct Bound {
     pub bytes: usize,
 }
 
-/// Lists the messages of a thread after a cursor (the `turn` and `id` of a message), oldest first. The flag is true if
-/// more messages follow.
+/// Lists the messages of a thread after a cursor (the `turn` and `id` of a message), oldest first. The returned flag is
+/// true if more messages follow.
 ///
 /// # Errors
 /// Database errors.
@@ -196,8 +197,8 @@ pub async fn list(
     .await
 }
 
-/// Lists the newest messages that a run may see, oldest first: the run's own messages and all messages that are ordered
-/// before the run.
+/// Lists the newest messages that a run may read, oldest first: the run's own messages and all messages that are
+/// ordered before the run.
 ///
 /// # Errors
 /// Database errors.
@@ -232,8 +233,8 @@ fn values((turn, id): (Uuid, Uuid)) -> Expr {
     Expr::tuple([turn, id].map(Expr::value))
 }
 
-/// Reads rows in several queries until the bound is reached; the flag is true if more rows follow. Messages may be
-/// large, so the number of rows per query grows only while the results are small.
+/// Reads rows in several queries until the bound is reached; the returned flag is true if more rows follow. Messages
+/// may be large, so the number of rows per query grows only while the results are small.
 async fn read(
     db: &impl ConnectionTrait,
     bound: Bound,

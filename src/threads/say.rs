@@ -1,4 +1,4 @@
-//! Adding a message to a thread without starting a run. The message is ordered after every run that started before the
+//! Adds a message to a thread without starting a run. The message is ordered after every run that started before the
 //! message was added.
 
 use sea_orm::ConnectionTrait;

@@ -37,7 +37,7 @@ pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
     Ok(expired.len())
 }
 
-/// Returns those of the given ids for which an upload exists.
+/// Returns the ids for which an upload exists.
 ///
 /// # Errors
 /// Database errors.

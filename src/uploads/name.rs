@@ -1,18 +1,18 @@
-//! The name of an upload in the workspace: always a plain file name, whatever name the client sent.
+//! The file name of an upload in the workspace. Such a name never contains a path, whatever name the client sent.
 //!
-//! Names use Unicode NFC, so that two encodings of the same letters give the same name. An upload therefore cannot
-//! replace or imitate another file by a different encoding of the file's name.
+//! Names are normalised to Unicode NFC. Otherwise, two names with different code points could look the same, and an
+//! upload could imitate another file.
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
 
-/// Maximum length of a name in bytes; leaves room for a suffix within the file system's limit of 255.
+/// Maximum length of a name in bytes. File systems allow 255 bytes; the rest is for a suffix such as `-2`.
 const MAX_BYTES: usize = 200;
 
-/// Turns a name from a client into a plain file name: the last part of the path, without control characters and without
-/// characters that other systems refuse. The result is never empty, never names a hidden file and never looks like a
-/// command-line option.
+/// Converts a name from a client to a plain file name: the last part of the path, without control characters.
+/// Characters that Windows forbids in file names are replaced by `_`. The result is never empty, never names a hidden
+/// file and never looks like a command-line option.
 pub fn sanitise(given: &str) -> String {
     let last = given
         .rsplit(['/', '\\'])
@@ -62,7 +62,7 @@ pub fn canonical(name: &str) -> String {
 /// Normalises a path from a client to NFC.
 ///
 /// # Errors
-/// INVALID_REQUEST for invisible or control characters. The workspace checks everything else.
+/// INVALID_REQUEST for invisible or control characters. The workspace validates the rest of the path.
 pub fn path(given: &str) -> Result<String> {
     if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
         let message = "path must not contain control characters or invisible characters";
@@ -71,8 +71,8 @@ pub fn path(given: &str) -> Result<String> {
     Ok(canonical(given))
 }
 
-// Bidirectional controls can make `vsc.exe` look like `exe.csv`; the other characters make two different names look the
-// same.
+// Bidirectional controls can make `vsc.exe` look like `exe.csv`. The other characters are invisible, so two different
+// names could look the same.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

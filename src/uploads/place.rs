@@ -2,9 +2,9 @@
 //! before it responds. The worker places the remaining files before the first step, because a crash may have
 //! interrupted `StartRun`. `StartRun` and the worker may place files at the same time.
 //!
-//! `StartRun` chooses and stores each file's name. If another file has this name when the file is placed, the file gets
-//! the next free name. The new name is first stored in the upload and in the message that names the file. The file is
-//! moved afterwards, so that it can be found after a crash.
+//! `StartRun` chooses and stores each file's name. If another file in the workspace has this name when the file is
+//! placed, the file gets the next free name. The new name is first stored in the upload and in the message that names
+//! the file. Only then is the file moved, so that it can be found after a crash.
 
 use std::collections::BTreeSet;
 
@@ -89,7 +89,7 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
     tx.commit().await
 }
 
-// Moves each file to its name; returns the uploads that need another name, with the reason.
+// Moves each file to its chosen name. Returns the uploads that need another name, each with its error.
 async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Result<Vec<(Model, Error)>> {
     let workspace = workspace.clone();
     let uploads: Vec<_> = uploads
@@ -111,7 +111,7 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
                 Err(fault) => return Err(fault),
             }
         }
-        // Sync before the uploads are marked as placed, so that after a power failure no file is missing from both
+        // Sync before the uploads are marked as placed. Otherwise, a power failure could remove a file from both
         // folders.
         workspace.sync()?;
         Ok(left)
@@ -131,7 +131,7 @@ async fn rename(
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // The list is limited to `MAX_NAMES` names, so the folder itself is checked too.
+        // `names` contains up to `MAX_NAMES` names, so also check the folder itself.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))

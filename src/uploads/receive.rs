@@ -1,5 +1,5 @@
-//! Receiving files. A client either sends a file's name and size first and then its chunks (`FileService`), or sends
-//! the whole file as one stream (a part of a form).
+//! Receiving files. A client sends a file in one of two ways: its name and size first and then its chunks
+//! (`FileService`), or the whole file as one stream (a part of a form).
 
 use std::{
     io::SeekFrom,
@@ -34,7 +34,7 @@ use crate::{
 
 /// Maximum size of a chunk in bytes.
 pub const MAX_CHUNK: usize = 1024 * 1024;
-/// Maximum size in bytes of a name as the client sends it.
+/// Maximum length in bytes of the file name that a client sends.
 const MAX_NAME: usize = 4096;
 
 /// Creates an upload from the name and size that the client states before it sends the chunks.
@@ -74,7 +74,8 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
-/// Adds a chunk. A chunk may be sent again: if all of its bytes were received before, nothing changes.
+/// Adds a chunk to an upload. A client may send a chunk again: if all bytes of the chunk were received before, nothing
+/// changes.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if the chunk would leave a gap; `TOO_LARGE` if the chunk ends beyond the
@@ -134,8 +135,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     }
 }
 
-/// Receives a whole file as a stream. If the file is too large or the stream breaks off, the received bytes are
-/// removed.
+/// Receives a whole file as a stream. If the file is too large or the stream fails, the received bytes are removed.
 ///
 /// # Errors
 /// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if the account has too many unused or arriving files;
@@ -173,7 +173,7 @@ pub async fn stream(
     Ok(row)
 }
 
-/// Removes the staged file when dropped, unless `keep` is set.
+/// A staged file. Dropping this value removes the file unless `keep` is set.
 struct Staging {
     path: PathBuf,
     keep: bool,
@@ -214,7 +214,7 @@ async fn copy(
     ))
 }
 
-/// Removes those of the given uploads that no run uses, with their files.
+/// Removes uploads and their files. Uploads that a run uses are kept.
 ///
 /// # Errors
 /// Database errors.
@@ -286,7 +286,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 
 async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
     let tx = queue::begin(app, row.account_id, "uploads.create").await?;
-    // Lock the account, so that two uploads cannot both use the last free space.
+    // Lock the account, so that two concurrent uploads cannot both use the rest of the account's limit.
     ensure::lock(&tx, row.account_id).await?;
     waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;
     Entity::insert(row.clone().into_active_model())

@@ -1,10 +1,10 @@
-//! Checks whether new files fit into a workspace, together with its current content and the uploads that are not placed
-//! yet.
+//! Checks whether new files fit into a workspace. The check counts the workspace's current content and the uploads that
+//! are not placed yet.
 //!
-//! Within this process, operations that write files to one project wait for each other
-//! ([`crate::app::Handles::placement_queues`]). Each operation runs alone from the measurement until its files are in
-//! the workspace, so that two operations cannot both use the last free space. The check also counts the uploads of all
-//! unfinished runs, which include runs of other processes and runs from before a crash.
+//! In each process, a queue per project ([`crate::app::Handles::placement_queues`]) runs operations that write files
+//! one after another. An operation leaves the queue only after its files are in the workspace, so that two operations
+//! cannot both use the last free space. The check also counts the uploads of all unfinished runs, which include runs of
+//! other processes and runs from before a crash.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,9 @@ use crate::{
 /// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
-// Finds the uploads of a project's unfinished runs. Such runs are few, and the partial index of unfinished runs
-// (`status = 1`) finds them. The module `runs` already depends on this module, and modules must not depend on each
-// other in a circle, so the query is raw SQL and does not use the entity of `runs`.
+// Finds the uploads of a project's unfinished runs (`status = 1`). The partial index of unfinished runs finds these few
+// runs. The module `runs` depends on this module, and modules must not form a dependency cycle. The query is therefore
+// raw SQL and does not use the entity of `runs`.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
@@ -34,8 +34,8 @@ pub struct Coming {
     pub size: i64,
     /// True if the file is in the workspace.
     pub placed: bool,
-    /// Name in the workspace; `None` for an upload of a retried `StartRun` request, whose file was removed because the
-    /// run already has its content.
+    /// Name in the workspace. `None` if the upload belongs to a retried `StartRun` request: the run already has a file
+    /// with the same content, so the upload's file was removed.
     pub name: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
         .collect()
 }
 
-/// A workspace's size at the time of a measurement.
+/// The measured size of a workspace.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     pub usage: Usage,
@@ -112,7 +112,7 @@ impl Measured {
     }
 }
 
-// Disk usage of a file, rounded up in the same way as in `Usage`.
+// Returns the disk usage of a file: its size, rounded up to whole blocks as in `Usage`.
 fn on_disk(size: i64) -> u64 {
     let size = size.unsigned_abs();
     size.checked_next_multiple_of(BLOCK).unwrap_or(size)

@@ -26,7 +26,8 @@ pub const MAX_FILES: usize = 100;
 ///
 /// # Errors
 /// INVALID_REQUEST for too many or repeated uploads; `UPLOAD_NOT_FOUND` for an upload that does not exist or belongs to
-/// another account; `UPLOAD_INCOMPLETE`. An upload that a run already uses is no error here; [`bind`] refuses it.
+/// another account; `UPLOAD_INCOMPLETE`. An upload that a run already uses is not an error here; [`bind`] refuses such
+/// an upload.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -57,7 +58,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     Ok(ordered)
 }
 
-/// Binds uploads to a run and chooses their names; returns the names.
+/// Binds uploads to a run. Chooses a name outside `taken` for each file and returns the names.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND` if another run already uses an upload.

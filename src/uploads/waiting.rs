@@ -24,12 +24,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files per account. This number is larger than the maximum number of parts of a form.
+/// Maximum number of unused files per account. It is larger than the maximum number of parts in a form.
 const MAX_FILES: i64 = 300;
 /// Maximum size of all unused files of an account, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Number and size of the files that are arriving as streams, by account. These files have no rows yet. Cheap to clone.
+/// Number and size of the files that are being received as streams, per account. These files have no rows yet. Cheap to
+/// clone.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
@@ -41,7 +42,7 @@ struct Sum {
     bytes: u64,
 }
 
-/// A file that is arriving. The file is counted until this value is dropped.
+/// A file that is being received. It is counted until this value is dropped.
 pub(super) struct Arrival {
     arriving: Arriving,
     account_id: Uuid,

@@ -1,5 +1,4 @@
-//! Placing a complete upload at a path in a workspace. The whole file appears at once and replaces any file at that
-//! path.
+//! Placing a complete upload at a path in a workspace. The move is atomic and replaces any file at that path.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -22,8 +21,8 @@ use crate::{
 /// Moves an upload to a path and creates missing parent folders. After success, the upload cannot be used again.
 ///
 /// # Errors
-/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path cannot be a file of the
-/// workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error, the upload can be used again.
+/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path is not a valid file path
+/// in the workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error, the upload can be used again.
 pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
     let path = name::path(path)?;
     let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;

@@ -1,8 +1,8 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every response has the header `x-request-id`. Every line that is logged while a request is processed contains the id
-//! of the request. Refused and failed requests are logged at the default level, successful requests at debug. Anyone
-//! can send bad tokens, so lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
+//! Every response has the header `x-request-id`. Every log line about a request contains the id of the request. Refused
+//! and failed requests are logged at the default level, and successful requests at debug. Anyone can send invalid
+//! tokens, so the number of lines about unauthenticated requests is limited to [`LINES_PER_SECOND`].
 
 use std::{
     num::NonZeroU32,
@@ -28,16 +28,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 /// Maximum length of a logged path, in bytes.
 const MAX_PATH: usize = 256;
-/// Maximum number of lines per second about requests without valid credentials.
+/// Maximum number of log lines per second about unauthenticated requests.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
-/// Records the account of the current request for its log lines.
+/// Adds the account of the current request to its log lines.
 pub(super) fn note_account(account_id: uuid::Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request, and assigns an id to the request: the id that the client has sent if that id is
-/// well-formed, otherwise a new id.
+/// Counts and logs a request. Uses the request id from the client if that id is valid; otherwise, creates a new id.
 pub(super) async fn log(
     State(unauthenticated): State<Arc<Limited>>,
     mut request: Request<Body>,
@@ -75,7 +74,7 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
         .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
 }
 
-/// The properties of a request that are logged.
+/// The properties of a request that appear in the log.
 struct LoggedRequest {
     protocol: &'static str,
     method: Method,
@@ -135,8 +134,8 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the refusal from the Status of a Connect call, from the HTTP status of a response, or from the gRPC status
-    /// in the headers of a response without a body. Returns `None` if the response reports no failure.
+    /// Reads the error from the Status of a Connect call, from the HTTP status, or from the gRPC status in the response
+    /// headers. Returns `None` if the response reports no error.
     fn of(response: &Response<Body>) -> Option<Self> {
         if let Some(status) = response.extensions().get::<Status>() {
             return Some(Self::read(status));
@@ -170,7 +169,7 @@ impl Refusal {
     }
 }
 
-/// Limits the number of log lines, and counts the omitted lines.
+/// Limits the rate of log lines, and counts the omitted lines.
 pub(super) struct Limited {
     limiter: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
@@ -186,8 +185,8 @@ impl Default for Limited {
 }
 
 impl Limited {
-    /// Decides whether to log a line. If so, this method returns the number of lines omitted since the last logged
-    /// line. Otherwise, it returns `None`.
+    /// Returns the number of lines omitted since the previous logged line if another line may be logged now. Otherwise,
+    /// counts the line as omitted and returns `None`.
     fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             return Some(self.unlogged.swap(0, Ordering::Relaxed));

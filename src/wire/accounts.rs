@@ -1,4 +1,4 @@
-//! `AccountService`: each method converts messages and calls one domain function.
+//! `AccountService`. Each method converts messages and calls one domain function.
 
 use futures::FutureExt;
 use secrecy::ExposeSecret;
@@ -149,7 +149,7 @@ impl Accounts {
     }
 }
 
-// Returns the widest of the requested scopes, because each scope includes all narrower scopes.
+// Returns the widest of the requested scopes. Each scope includes all narrower scopes.
 fn access(scopes: &[i32]) -> Result<Access> {
     let mut widest = None;
     for scope in scopes {

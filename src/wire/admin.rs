@@ -1,5 +1,5 @@
-//! `AdminService`: each method converts messages and calls one domain function. Every method checks the role of the
-//! caller first, so that a caller without the role learns nothing about accounts.
+//! `AdminService`. Each method converts messages and calls one domain function. Every method checks the caller's role
+//! first, so other callers cannot find out which accounts exist.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
@@ -84,7 +84,7 @@ impl AdminService for Admin {
     }
 }
 
-// Checks that the caller of a request is an administrator, and returns the caller and the message.
+// Checks that the caller is a super admin, and returns the caller and the message.
 fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
     let (caller, asked) = caller::open(request)?;
     match caller.role {

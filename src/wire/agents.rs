@@ -1,4 +1,4 @@
-//! `AgentService`: each method converts messages and calls one domain function.
+//! `AgentService`. Each method converts messages and calls one domain function.
 
 mod asked;
 mod shown;
@@ -97,7 +97,7 @@ impl AgentService for Agents {
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let (caller, v1::GenerateAgentIconRequest { name }) = caller::open(request)?;
-        // `write` completes the model call even if the client disconnects, so that the call is always charged.
+        // `write` finishes even if the client disconnects, so a completed model call is always charged.
         let icon = write(&self.app, caller, move |app, caller| {
             let held = runs::reserve::held(app, caller.account_id);
             async move { icons::generate(app, caller, &name, held).await }.boxed()
@@ -210,7 +210,7 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::ListAgentToolsResponse>, Status> {
         let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
-        // The tools are the same for every agent, but only the owner of the agent may list them.
+        // The tools are the same for every agent, but a caller must have access to the agent.
         agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
         let tools = tools::offered().into_iter().map(shown::tool).collect();
         Ok(Response::new(v1::ListAgentToolsResponse { tools }))

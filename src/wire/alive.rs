@@ -1,10 +1,10 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
 //! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
-//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is a
-//! `RunEvent` in which no member of the oneof is set. Its sequence number is the number of the last event that the
-//! reader received, so a reader that compares sequence numbers ignores the heartbeat. For server-sent events,
-//! `runyard_transcode` converts each heartbeat into a comment.
+//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is a `RunEvent`
+//! without an `event`. Its sequence number is that of the last event that the client received, so a client that
+//! compares sequence numbers ignores the heartbeat. For server-sent events, `runyard_transcode` converts each heartbeat
+//! to a comment.
 
 use std::{
     pin::Pin,
@@ -25,7 +25,7 @@ use crate::{
     v1::RunEvent,
 };
 
-/// A stream of events. While there are no events, the stream contains heartbeats.
+/// A stream of events that sends heartbeats while no events arrive.
 pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
@@ -37,8 +37,8 @@ pub(super) struct Alive<S> {
 }
 
 impl<S> Alive<S> {
-    /// Adds heartbeats to a stream of events. `last` is a run's id and the sequence number of the last event that
-    /// the reader received from that run.
+    /// Adds heartbeats to a stream of events. `last` is the id of a run and the sequence number of the last event of
+    /// that run that the client has received.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {
@@ -54,7 +54,7 @@ impl<S> Alive<S> {
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<EncodedEvent> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            // An event does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
+            // An event does not reset the timer, so the timer may fire before a heartbeat is due.
             let due = self.sent + self.every;
             if due <= Instant::now() {
                 break;

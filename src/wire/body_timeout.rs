@@ -1,9 +1,9 @@
-//! Body timeout for every protocol. Without it, a client that stalls or sends very slowly would hold a file, a buffer
-//! and a task forever.
+//! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a client that
+//! stalls or sends very slowly would occupy a file, a buffer and a task forever.
 //!
-//! Only the time spent waiting for the client counts. Reading bytes that have already arrived starts no timer. The time
-//! that a service needs to process a body does not count either. `wire/unread_body.rs` handles the unread part of a
-//! body.
+//! Only the time during which the server waits for bytes counts. If bytes have already arrived, reading them starts no
+//! timer. The time that a service needs to process a body does not count. `wire/unread_body.rs` handles the part of a
+//! body that no service reads.
 
 use std::{
     error::Error as StdError,
@@ -24,23 +24,23 @@ use tower::BoxError;
 use super::unread_body::UnreadBody;
 use crate::error::Error;
 
-/// Path prefix of the services that have no body timeout, because their clients send small requests on a stream that
-/// stays open.
+/// Path prefix of gRPC reflection. Reflection has no body timeout, because its clients send small messages on a stream
+/// that stays open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
-/// The time that a client may take to send a body.
+/// Limits on the time that a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout {
     /// Maximum time to wait for the next byte.
     pub idle: Duration,
-    /// Maximum total time to wait for bytes. Received bytes extend this time.
+    /// Maximum total time to wait for bytes. Received bytes extend this time; see `bytes_per_second`.
     pub grace: Duration,
-    /// Number of received bytes that add one second to the maximum total time.
+    /// Number of received bytes that extend `grace` by one second.
     pub bytes_per_second: u64,
 }
 
 impl Default for BodyTimeout {
-    /// The default rate is 64 kbit/s, the speed of the slowest mobile connection over which a person would send a file.
+    /// The default of `bytes_per_second` corresponds to 64 kbit/s, the rate of a very slow mobile connection.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -50,7 +50,7 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Bounds the time in which the client must send the body of a request.
+/// Applies the body timeout to a request.
 pub async fn limit(State(timeout): State<BodyTimeout>, request: Request<Body>, next: Next) -> Response<Body> {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -64,16 +64,16 @@ pub async fn limit(State(timeout): State<BodyTimeout>, request: Request<Body>, n
     answer
 }
 
-/// A body that fails if the client takes too long to send it.
+/// A request body that fails when the client exceeds the body timeout.
 struct Awaited {
     body: Body,
     rest: UnreadBody,
-    /// The body timeout; `None` if the client may take any time.
+    /// The body timeout; `None` if the time is unlimited.
     timeout: Option<BodyTimeout>,
     received: u64,
     /// Total time of all completed waits.
     waited: Duration,
-    /// The start and the deadline of the current wait.
+    /// The start and the timer of the current wait; `None` if the body is not waiting for bytes.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     progress: Progress,
 }
@@ -101,7 +101,7 @@ impl Awaited {
         }
     }
 
-    /// Maximum time to wait for the next byte.
+    /// Maximum remaining time to wait for the next byte.
     fn left(&self, timeout: BodyTimeout) -> Duration {
         let earned = Duration::from_secs(self.received / timeout.bytes_per_second.max(1));
         let all = timeout.grace.saturating_add(earned);
@@ -161,8 +161,7 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. HTTP reports this error as a body that ended early. gRPC reports the `status` in
-/// this error.
+/// The error of a body that timed out. HTTP reports a body that ended early. gRPC reports `status`.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

@@ -1,7 +1,7 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method calls [`open`]
-//! to get its caller.
+//! Only the paths in [`OPEN`] and the files of the site are accessible without a credential. A service method calls
+//! [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -31,7 +31,7 @@ use crate::{
 /// The value of the role claim that makes the caller a super admin.
 const SUPER_ADMIN: &str = "super_admin";
 
-/// Paths that need no token. A path that ends in a slash includes all paths below it.
+/// Paths that need no credential. A path that ends in a slash includes all paths below it.
 const OPEN: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -41,11 +41,11 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the
-/// requests of all other callers.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send this header, so it is removed from
+/// requests of other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path of the metrics. The metrics token and the credential of a super admin grant access to this path.
+/// The path of the metrics. The metrics token or the credential of a super admin grants access.
 pub const METRICS: &str = "/metrics";
 
 /// Returns the caller and the message of a request.
@@ -68,7 +68,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Creates the state of [`authenticate`]. `site` tells which paths belong to the site; they need no credential.
+    /// Creates the state of [`authenticate`]. The files of `site` need no credential.
     pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>, connect: Connect) -> Self {
         let throttle = Throttle::new(&app.config);
         Self {
@@ -81,8 +81,8 @@ impl Gate {
     }
 }
 
-/// Refuses a request without a valid credential, unless its path is open. Adds the caller and the credential expiry to
-/// the extensions of each authenticated request.
+/// Refuses a request without a valid credential, unless its path needs none. Adds the caller and the credential expiry
+/// to the extensions of each authenticated request.
 pub(super) async fn authenticate(
     State(gate): State<Arc<Gate>>,
     mut request: Request<Body>,
@@ -101,8 +101,8 @@ pub(super) async fn authenticate(
     if let Err(error) = gate.app.installation.check() {
         return refusal::render(&gate.connect, Protocol::of(&request), error);
     }
-    // The credential is read before the first await. A `Body` is not `Sync`, so the future must not hold a reference to
-    // the request across an await.
+    // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the request
+    // across an await.
     let shown = gate.throttle.check_address(address).and_then(|()| shown(&request));
     let known = match shown {
         Ok(shown) => known(&gate, shown, address).await,
@@ -124,7 +124,7 @@ pub(super) async fn authenticate(
     answer(next, request, owner).await
 }
 
-/// Forwards a request to the next layer, and adds the owner to the extensions of the request and of its response.
+/// Passes a request to the next layer, and adds the owner to the extensions of the request and the response.
 async fn answer(next: Next, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
     let mut answer = next.run(request).await;
@@ -159,7 +159,7 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
             let key = api_keys::verify(app, &key).await?;
             let caller = Caller {
                 account_id: key.account_id,
-                // Only a token can carry a role.
+                // Only tokens can grant a role.
                 role: Role::User,
                 access: key.scope,
             };
@@ -207,8 +207,8 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Returns true if a request for the metrics contains the metrics token. The comparison takes constant time, so that the
-// response time reveals nothing about the token.
+// Returns true if the request is for the metrics and contains the metrics token. The comparison takes constant time, so
+// the response time reveals nothing about the token.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;
@@ -225,7 +225,7 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
 }
 
-/// The refusal of a request without a valid credential.
+/// The error for a request without a valid credential.
 pub(super) fn not_authenticated() -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated")
 }

@@ -1,9 +1,9 @@
 //! The descriptors of the contract, and the codecs of all services. The gRPC codec encodes and decodes protobuf, and
 //! refuses NUL characters in the text of requests.
 //!
-//! Requests of all protocols pass through this codec, because the transcoder writes the same bytes as a gRPC client.
+//! Requests of all protocols pass through the gRPC codec, because the transcoder converts all other requests to gRPC.
 //! SQLite can store NUL in text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every
-//! request, before any domain code runs.
+//! request before any domain code runs.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -27,20 +27,20 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// The descriptors of the contract, which are decoded once.
+/// Returns the descriptors of the contract. They are decoded once.
 ///
 /// # Errors
-/// INTERNAL when the contract cannot be decoded.
+/// INTERNAL if the contract cannot be decoded.
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)
 }
 
-/// Returns the descriptors of all messages that the Connect protocol may exchange as JSON: those of the contract, of
-/// the health service, and of the error details.
+/// Returns the descriptors of all messages that the Connect protocol may transfer as JSON: the messages of the
+/// contract, of the health service, and of the error details.
 ///
 /// # Errors
-/// INTERNAL when the descriptors cannot be decoded.
+/// INTERNAL if the descriptors cannot be decoded.
 pub fn connect_descriptors() -> Result<DescriptorPool> {
     let mut pool = descriptors()?.clone();
     for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, ERROR_DESCRIPTORS] {
@@ -50,12 +50,12 @@ pub fn connect_descriptors() -> Result<DescriptorPool> {
     Ok(pool)
 }
 
-/// The JSON codec of a contract. The contract declares the options of the transcoder in the package `runyard.v1`.
+/// The JSON codec of the contract. The contract declares the transcoder's options in the package `runyard.v1`.
 pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }
 
-/// Encodes and decodes protobuf. The decoder refuses NUL in the text of requests.
+/// The gRPC codec. It encodes and decodes protobuf, and refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// Decodes requests.
+/// The decoder of [`PlainText`].
 #[derive(Clone, Debug)]
 pub struct PlainTextDecoder<U> {
     of: PhantomData<U>,
@@ -99,7 +99,7 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = source.copy_to_bytes(source.remaining());
         let message = U::decode(bytes.clone()).map_err(|error| Error::invalid(error.to_string()))?;
-        // Most messages contain no zero byte and need no further check.
+        // Most messages contain no zero byte, so they need no further check.
         if bytes.contains(&0) {
             let pool = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&U::full_name()));
             let descriptor = pool.ok_or_else(|| {
@@ -117,8 +117,8 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     }
 }
 
-/// Returns the field whose text contains a NUL, or `None`. The caller has already decoded the message, so it is well
-/// formed and not nested too deeply.
+/// Returns the name of the first string field that contains NUL. The message was decoded before, so it is well formed
+/// and not nested too deeply.
 fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<String> {
     while !wire.is_empty() {
         let (number, wire_type) = decode_key(&mut wire).ok()?;
@@ -136,8 +136,7 @@ fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<Stri
             Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
             Kind::Message(inner) => {
                 if let Some(found) = text_with_nul(&inner, payload) {
-                    // The key and value fields of a map entry have generated names, so the error names the map field
-                    // instead.
+                    // A map entry names its fields `key` and `value`, so the error names the map field instead.
                     return Some(if field.is_map() { field.name().to_owned() } else { found });
                 }
             }

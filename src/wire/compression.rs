@@ -1,9 +1,9 @@
 //! Compresses the messages of gRPC responses with gzip or zstd if the client accepts it.
 //!
-//! Called by `wire/stack.rs`. tonic's own compression is not used for responses: many client libraries always accept
-//! compression, and tonic would compress every message for them. Compressing small messages, such as most events, costs
-//! time and saves little. File contents are not compressed, because most large files are already compressed. Requests
-//! are decompressed by tonic, up to the maximum size of a message (`wire.rs`).
+//! Called by `wire/stack.rs`. This layer replaces tonic's compression of responses. Many client libraries always accept
+//! compression, and tonic would then compress every message. Compressing small messages, such as most events, costs
+//! time and saves little. File contents are not compressed, because most large files are already compressed. tonic
+//! decompresses requests, up to the maximum message size (`wire.rs`).
 
 use std::{
     collections::HashSet,
@@ -26,14 +26,14 @@ use super::answers::Answers;
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// Name of the protobuf message in which methods send file contents.
+/// Name of the protobuf message that contains a chunk of a file.
 const HTTP_BODY: &str = "google.api.HttpBody";
-/// Size of the header of a message, in bytes: one byte of flags and four bytes of length.
+/// Size of the header of a gRPC message, in bytes: one byte of flags and four bytes of length.
 const HEADER_BYTES: usize = 5;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// Wraps the services in a layer that compresses responses.
+/// Wraps a gRPC service in a layer that compresses its responses.
 pub(super) fn compress_answers<S: Answers<Body>>(grpc: S, pool: &DescriptorPool) -> impl Answers<Body> + use<S> {
     let files = Arc::new(methods_of_files(pool));
     service_fn(move |request: Request<Body>| {
@@ -58,7 +58,8 @@ fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
 }
 
 fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> {
-    // A response whose headers contain the gRPC status has no messages.
+    // If the headers contain the gRPC status, the response has no messages. If the headers contain an encoding, the
+    // messages are already compressed.
     if answer.headers().contains_key(&STATUS) || answer.headers().contains_key(&ENCODING) {
         return answer;
     }
@@ -94,7 +95,7 @@ impl CompressedBody {
         out.into()
     }
 
-    /// Appends a message to `out` in compressed form. Returns false and appends nothing if the message is too small or
+    /// Compresses a message and appends it to `out`. Returns false and appends nothing if the message is too small or
     /// already compressed, or if compression does not make it smaller.
     fn compress(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let (header, content) = message.split_at(HEADER_BYTES);
@@ -114,7 +115,7 @@ impl CompressedBody {
     }
 }
 
-/// Returns the length of the first message, without its header; `None` if the message is not complete.
+/// Returns the length of the first message in bytes, without its header; `None` if the message is incomplete.
 fn first_length(received: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = received.first_chunk::<HEADER_BYTES>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -184,8 +185,8 @@ mod tests {
         [&[PLAIN][..], &length, content].concat()
     }
 
-    /// Sends the bytes through the layer in chunks of `piece` bytes. Returns each received message: whether it was
-    /// compressed, and its content.
+    /// Sends the bytes through the layer in chunks of `piece` bytes. Returns a pair for each received message: true if
+    /// the message was compressed, and its content.
     async fn messages(sent: &[u8], piece: usize, encoding: Encoding) -> Vec<(bool, Vec<u8>)> {
         let pieces: Vec<_> = sent
             .chunks(piece)

@@ -1,7 +1,7 @@
-//! CORS. Pages of the configured origins may call the API from a browser. They may send a fixed list of headers and the
-//! headers in the configuration.
+//! CORS: lets pages of the configured origins call the API from a browser. The pages may send a fixed list of headers
+//! and the headers in the configuration.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page needs a token for every call.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. The headers from `traceparent` on belong to
-/// tracing tools, which add them to every request of a page.
+/// Request headers that pages of the configured origins may send. Tracing libraries in a page add the headers from
+/// `traceparent` on to every request.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",
@@ -64,7 +64,7 @@ const ALLOWED_HEADERS: &[&str] = &[
     "request-context",
 ];
 
-/// The layer that answers preflight requests and adds the CORS headers to responses.
+/// Returns the layer that answers preflight requests and adds the CORS headers to responses.
 ///
 /// # Errors
 /// INVALID_REQUEST if an origin or a header name in the configuration is invalid.

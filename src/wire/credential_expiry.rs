@@ -1,9 +1,9 @@
-//! Credential expiry. An open stream ends when the credential of its request expires or is revoked.
+//! Ends an open stream when the credential of its request expires or is revoked.
 //!
-//! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. A
-//! token is valid until its expiry time. An API key is checked again periodically, and immediately when this process
-//! revokes any key. When the credential is no longer valid, the reader receives NOT_AUTHENTICATED. The reader can then
-//! reconnect with another credential and its cursor, so no event is lost.
+//! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. The
+//! server checks an API key every 30 seconds, and immediately after this process has revoked any key. When the
+//! credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect with a new
+//! credential and its last cursor, so no event is lost.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct CredentialExpiry {
 }
 
 impl CredentialExpiry {
-    /// The expiry of a token: its expiry time plus the leeway that the verification allows.
+    /// The expiry of a token: the claim `exp` plus the leeway for clock differences.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
         Self {
@@ -43,7 +43,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// The expiry of an API key. The key is valid until it is revoked or its expiry time, if any, is reached.
+    /// The expiry of an API key. A key is valid until its revocation or its optional expiry time.
     pub fn of_key(key: &ApiKey) -> Self {
         Self {
             until: key.expires_at,
@@ -79,11 +79,11 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // The query runs in its own task. Otherwise, a reader that stops polling during the query would hold a
-            // database connection.
+            // The query runs in a separate task. Otherwise, if the client stopped reading during the query, the
+            // suspended stream would keep a database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
-            // If the database is temporarily unavailable, the stream continues.
+            // A failed query does not end the stream, because the database may be unavailable only for a short time.
             if matches!(AbortOnDropHandle::new(looking).await, Ok(Ok(false))) {
                 return;
             }
@@ -91,7 +91,7 @@ impl CredentialExpiry {
     }
 }
 
-/// Binds a stream to a credential. When the credential expires or is revoked, the stream yields one error and ends.
+/// Wraps a stream. When the credential expires or is revoked, the wrapped stream yields one error and ends.
 pub fn hold<T, S>(
     app: &App,
     expiry: CredentialExpiry,

@@ -1,10 +1,10 @@
-//! The deadline of a call. It bounds the call and its stream, for every protocol. The header `grpc-timeout` sets the
-//! deadline; the Connect protocol uses `connect-timeout-ms` instead.
+//! The deadline of a call and its stream, for every protocol. The client sends the timeout in the header `grpc-timeout`
+//! or, with the Connect protocol, in `connect-timeout-ms`.
 //!
-//! [`end_call`] runs before `wire/stack.rs` selects the protocol of the call. If a call has no response at its
-//! deadline, this layer ends the call. It also stores the deadline in the request. [`end_streams`] runs directly before
-//! the services. If a stream is still open at the deadline, this layer ends the stream with DEADLINE_EXCEEDED trailers.
-//! Each protocol reports these trailers like any other failure of a stream.
+//! [`end_call`] runs before `wire/stack.rs` selects the protocol. It stores the deadline in the request, and ends a
+//! call that has no response at its deadline. [`end_streams`] runs directly before the services. If a stream is still
+//! open at its deadline, [`end_streams`] ends the stream with DEADLINE_EXCEEDED trailers. Each protocol reports these
+//! trailers like any other failure of a stream.
 
 use std::{
     pin::Pin,
@@ -25,7 +25,7 @@ use tower::{ServiceExt, service_fn};
 use super::{answers::Answers, protocol::Protocol, refusal};
 use crate::error::{Code, Error, Result};
 
-/// Maximum timeout that is enforced. Longer timeouts are ignored.
+/// Maximum timeout that is enforced. A longer timeout is ignored, so the call has no deadline.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// The deadline of a request.
@@ -43,14 +43,14 @@ pub(super) async fn end_call(State(connect): State<Connect>, mut request: Reques
     let until = Instant::now() + timeout;
     request.extensions_mut().insert(Expires(until));
     match tokio::time::timeout_at(until, next.run(request)).await {
-        // The resolution of the timer is limited, so a response may arrive after the deadline. The clock is therefore
-        // checked again.
+        // The timer has a limited resolution, so a response may arrive after the deadline but before the timer fires.
+        // Therefore, the clock is also checked.
         Ok(response) if Instant::now() < until => response,
         _ => refusal::render(&connect, protocol, passed()),
     }
 }
 
-/// Wraps the services in a layer that ends the stream of a call at the deadline of the call.
+/// Wraps the services in a layer that ends a stream at the deadline of its call.
 pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers<tonic::body::Body> {
     service_fn(move |request: Request<tonic::body::Body>| {
         let expires = request.extensions().get::<Expires>().copied();
@@ -62,12 +62,12 @@ pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers
     })
 }
 
-/// A body that ends at a deadline.
+/// A response body that ends at a deadline.
 struct Expiring {
     /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// The timer for the deadline; it is set only while a frame is awaited.
+    /// The timer for the deadline; `None` unless a frame is awaited.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -102,7 +102,7 @@ impl http_body::Body for Expiring {
                 return Poll::Pending;
             }
         }
-        // When the body is dropped, the service stops producing data.
+        // Dropping the body makes the service stop producing data.
         this.body = None;
         let mut trailers = HeaderMap::new();
         let status = Status::from(passed());
@@ -139,7 +139,7 @@ fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration
     }
 }
 
-// Parses a timeout: up to eight digits and a unit, as defined by "Timeout" in the specification of gRPC over HTTP/2.
+// Parses up to eight digits and a unit, the format of "Timeout" in the specification of gRPC over HTTP/2.
 fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

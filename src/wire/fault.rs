@@ -1,8 +1,8 @@
 //! Renders a gRPC Status as an HTTP response. This file renders all HTTP errors.
 //!
-//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse a request. The body is exactly
+//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse requests. The body is
 //! `{"detail": …}`. If the plan refuses the request, `detail` is the object that the API documentation defines.
-//! Otherwise, `detail` is a sentence. The header `X-Error-Code` contains the code.
+//! Otherwise, `detail` is a sentence. The header `X-Error-Code` contains the error code.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -75,12 +75,12 @@ impl From<transcode::json::CodecError> for Error {
     }
 }
 
-/// The response for an error that the HTTP layer itself has raised. It is rendered like an error of a service.
+/// Renders an error of the HTTP layer in the same format as an error of a service.
 pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// The response with status 405. The path exists, but not for the HTTP method. `allow` lists the allowed HTTP methods.
+/// Returns a response with status 405. The path exists, but not for the HTTP method. `allow` lists the allowed methods.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {
@@ -97,7 +97,7 @@ fn wrong_method() -> Response<Bytes> {
     )
 }
 
-/// The HTTP status of an error kind.
+/// Returns the HTTP status of an error kind.
 pub fn http_status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
@@ -108,7 +108,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
         Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        // 499 is nginx's status "client closed request". No registered status for this case exists.
+        // Status 499 is nginx's "client closed request". No registered status exists for this case.
         Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -133,7 +133,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // The delay is rounded up to whole seconds, because a client that retries too early is refused again.
+            // The delay is rounded up to whole seconds, because a retry before the end of the delay would be refused.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -147,7 +147,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
 fn body(fault: &StatusDetails) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
-        // All authentication failures have the same sentence, because the reason would only help an attacker.
+        // All authentication failures have the same text, because the reason would only help an attacker.
         None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
         None => Detail::Sentence(&fault.message),
     };
@@ -170,7 +170,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Bytes> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // This serialization cannot fail, because it writes strings and numbers to memory.
+    // Serialization cannot fail here, because it writes only strings and numbers to memory.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -193,8 +193,8 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The keys of the details that the API documentation defines for a code, in the order of the documentation. They are
-/// printed between `message` and `error_code`.
+/// The keys that the API documentation defines for an error code, in the documented order. The keys are written between
+/// `message` and `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

@@ -1,4 +1,4 @@
-//! Uploads: `FileService`, and the file parts of forms.
+//! Uploads through `FileService` and through the file parts of forms.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -56,7 +56,7 @@ fn shown(upload: Upload) -> v1::Upload {
     }
 }
 
-/// Stores the files of forms.
+/// Stores the files of multipart forms.
 pub struct Forms {
     pub(super) app: App,
 }
@@ -90,8 +90,7 @@ impl Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        // The files of a form are stored before the method is called. The permission of the method is therefore checked
-        // here first.
+        // The files of a form are stored before the method is called, so the permission of the method is checked here.
         let caller = caller_in(extensions)?;
         permit::check(caller, Access::Run)?;
         let upload = receive::stream(&self.app, caller, name, content).await?;

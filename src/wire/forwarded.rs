@@ -1,8 +1,8 @@
-//! Finds the address of a client, even behind trusted proxies.
+//! Finds the address of a client, including clients behind trusted proxies.
 //!
-//! Called by `wire::caller`. A proxy appends the address of its client to `X-Forwarded-For`. The header is therefore
-//! read backwards, up to the first address that does not belong to a trusted proxy. All earlier addresses are ignored,
-//! because the client may have written them.
+//! Called by `wire::caller`. Each proxy appends the address of its peer to `X-Forwarded-For`. The header is therefore
+//! read backwards, up to the first address that does not belong to a trusted proxy. Earlier addresses are ignored,
+//! because the client may have forged them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,8 +12,8 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// The address of the client that sent a request. `peer` is the remote address of the connection. Returns `None` if
-/// `peer` is `None`.
+/// Returns the address of the client that sent a request. `peer` is the remote address of the connection. Returns
+/// `None` if `peer` is `None`.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();
@@ -27,7 +27,7 @@ pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Netwo
     Some(address)
 }
 
-/// Parses an address, with or without a port.
+/// Parses an IP address, with or without a port.
 fn parse(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.trim_start_matches('[').trim_end_matches(']');

@@ -1,9 +1,9 @@
 //! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
 //! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. Invariant: the key
-//! determines the algorithms that may verify a token. HS256 tokens are verified with the configured secret only, and
-//! all other tokens with public keys only; the header of a token can only select one of these keys. Every refusal has
-//! the same text for the client ("Not authenticated"). The cause appears only in the debug log.
+//! determines the algorithms that may verify a token. HS256 tokens are verified only with the configured secret, and
+//! all other tokens only with public keys. The header of a token can only select one of these keys. For every invalid
+//! token, the client receives the same text ("Not authenticated"). The reason appears only in the debug log.
 
 mod algorithms;
 mod claims;
@@ -45,7 +45,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// The algorithm of tokens that are signed with the secret.
+/// The algorithm of tokens that are signed with the configured secret.
 const HS256: &str = "HS256";
 
 /// Verifies tokens against the configured keys.
@@ -59,18 +59,18 @@ pub struct Verifier {
 /// The public keys of the configured source, as `runyard doctor` reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedKeys {
-    /// The file, the URL or the issuer of the keys.
+    /// The file, URL or issuer from which the keys are loaded.
     pub source: String,
-    /// The number of usable keys, or the reason why there are none.
+    /// The number of usable keys, or the reason why no keys could be loaded.
     pub usable: Result<usize, String>,
-    /// The skipped and ambiguous keys, each with the reason; `None` if there are none.
+    /// The skipped and ambiguous keys, each with a reason; `None` if no key was skipped or ambiguous.
     pub problems: Option<String>,
 }
 
-/// The reason why a token is refused.
+/// The reason why a token was refused.
 #[derive(Debug)]
 enum Refusal {
-    /// No key verifies the token, but the issuer may have published another key.
+    /// No loaded key verifies the token, but the issuer may have published a new key.
     UnknownKey(String),
     /// The token is invalid.
     Invalid(String),
@@ -96,7 +96,7 @@ impl From<Refusal> for Error {
 }
 
 impl Verifier {
-    /// Creates a verifier for the configured issuer, audience, clients and public keys. If there is a secret, the
+    /// Creates a verifier for the configured issuer, audience, clients and public keys. If `secret` is set, the
     /// verifier also accepts HS256 tokens.
     ///
     /// # Errors
@@ -142,12 +142,12 @@ impl Verifier {
         })
     }
 
-    /// Verifies a token and returns its claims. Loads the public keys first if they are stale, and once more if the
-    /// token needs an unknown key.
+    /// Verifies a token and returns its claims. Before the verification, stale public keys are reloaded. If no loaded
+    /// key verifies the token, the keys are reloaded once more.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same message. The cause of the error states the reason. UNAVAILABLE if the
-    /// token needs a public key, and no key has been loaded since the start.
+    /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason. UNAVAILABLE if the
+    /// token needs a public key, but no keys have been loaded since the server started.
     pub async fn authenticate(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         let Some(published) = &self.published else {
             return self.verify(token, now);
@@ -173,7 +173,7 @@ impl Verifier {
     /// Verifies a token with the keys that are in memory, and returns its claims.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same message. The cause of the error states the reason.
+    /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         let keys = self.published.as_ref().map(|published| published.keys());
         Ok(self.check(token, &keys.unwrap_or_default(), now.timestamp())?)
@@ -205,7 +205,7 @@ impl Verifier {
         Ok(claims::read(payload, &self.rules, now)?)
     }
 
-    /// Verifies a signature with the secret. The key id of the token does not matter, because there is only one secret.
+    /// Verifies a signature with the secret. The key id of the token is ignored, because only one secret exists.
     fn check_secret(&self, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let secret = self.secret.as_ref();
         let secret = secret.ok_or("no secret is configured, so HS256 tokens are not accepted")?;

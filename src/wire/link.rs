@@ -1,7 +1,7 @@
-//! The state of an accepted connection, shared by the server and the layers.
+//! The state of an accepted connection, which the server and the layers share.
 //!
-//! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers report
-//! events to the link: a request begins, a credential is accepted, or a body is not read to its end. The server uses
+//! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers record
+//! events in the link: a request begins, a credential is accepted, or a body is not read to its end. The server uses
 //! these events to decide which connection to close when no connection slot is free, and how to close a connection.
 
 use std::{
@@ -21,12 +21,12 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 pub struct Link {
     address: Option<IpAddr>,
     opened: Instant,
-    /// Number of requests whose response is not complete.
+    /// Number of requests whose responses are not complete.
     open_requests: AtomicU32,
     /// Time at which the most recent response was completed, in milliseconds since `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
-    /// True if bytes have arrived after the most recent request began or was answered.
+    /// True if bytes have arrived since the most recent request began or was answered.
     unanswered: AtomicBool,
     /// True if the body of a request on this connection will not be read to its end.
     cut: AtomicBool,
@@ -34,7 +34,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The state of a connection that was accepted just now from this address.
+    /// Creates the state of a connection that was just accepted. `address` is the address of the peer.
     pub fn new(address: Option<IpAddr>) -> Self {
         Self {
             address: address.map(|address| address.to_canonical()),
@@ -65,13 +65,13 @@ impl Link {
         self.recognized.store(true, Relaxed);
     }
 
-    /// Returns true if a credential was ever accepted on this connection.
+    /// Returns true if a credential has been accepted on this connection.
     pub fn is_recognized(&self) -> bool {
         self.recognized.load(Relaxed)
     }
 
-    /// The time since which no request is open: the end of the most recent response or, without any response, the time
-    /// at which the connection was accepted. `None` while a request is open.
+    /// The time since which no request has been open: the end of the most recent response or, if there was no response,
+    /// the time at which the connection was accepted. `None` while a request is open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -89,34 +89,34 @@ impl Link {
         self.unanswered.store(true, Relaxed);
     }
 
-    /// Records that a request's body will not be read to its end.
+    /// Records that the body of a request will not be read to its end.
     pub fn cut(&self) {
         self.cut.store(true, Relaxed);
     }
 
-    /// Returns true if the peer may still be sending. In this case, closing the connection immediately would lose the
+    /// Returns true if the peer may still be sending. If so, closing the connection immediately would lose the
     /// response.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
 
-    /// Asks the server to close the connection immediately.
+    /// Requests that the server close the connection immediately.
     pub fn end(&self) {
         self.end.cancel();
     }
 
-    /// Returns true if the server was asked to close the connection.
+    /// Returns true if [`Link::end`] was called.
     pub fn is_ending(&self) -> bool {
         self.end.is_cancelled()
     }
 
-    /// Completes when the server is asked to close the connection.
+    /// Completes when [`Link::end`] is called.
     pub fn ended(&self) -> WaitForCancellationFuture<'_> {
         self.end.cancelled()
     }
 }
 
-/// An open request of a connection. The request ends when this guard is dropped.
+/// An open request on a connection. The request counts as open until this guard is dropped.
 #[derive(Debug)]
 pub struct Visit {
     link: Arc<Link>,

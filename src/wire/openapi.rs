@@ -1,4 +1,5 @@
-//! The `OpenAPI` document of the API (`/openapi.json`): the parts that the contract does not define.
+//! The `OpenAPI` document of the API (`/openapi.json`). This file adds the parts that the contract does not define,
+//! such as the error responses.
 //!
 //! Called once at start by `wire/stack.rs`. The transcoder generates all other parts from the contract.
 
@@ -37,7 +38,7 @@ pub fn document(router: &Router) -> Value {
     openapi::document(router, &description)
 }
 
-/// The schema of a refusal by the plan. A refusal contains only the details that apply, so only two keys are required.
+/// The schema of a refusal by the plan. Only two keys are required; the other keys depend on the error.
 fn schema(refusal: &MessageDescriptor) -> Value {
     let properties = openapi::fields(refusal, Dialect::Plain);
     json!({"type": "object", "properties": properties, "required": ["message", "error_code"]})

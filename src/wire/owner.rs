@@ -1,4 +1,4 @@
-//! The owner of a request. Limits count a request against its account or, if it has no credential, against its address.
+//! The owner of a request. Limits count a request for its account or, if it has no credential, for its client address.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// The owner of a request. `wire::caller` adds the owner to the extensions of each request and of its response.
+/// The owner of a request. `wire::caller` adds the owner to the extensions of each request and response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     Account(Uuid),
-    /// The address of a request without a credential. For IPv6, it is the network of the address.
+    /// The IPv4 address or the IPv6 network of a client without a credential.
     Address(IpAddr),
-    /// The owner of all requests that have neither a credential nor a known address.
+    /// The shared owner of all requests that have neither a credential nor a known address.
     Unknown,
 }
 

@@ -1,5 +1,5 @@
-//! Pages of lists (AIP-158). The page size is limited to a maximum. The page token is opaque and is valid only for the
-//! same caller and query.
+//! Pages of lists (AIP-158). The page size has a maximum. A page token is opaque. A token is valid only for the account
+//! and the query of the previous page.
 //!
 //! Every list method calls [`Page::read`] and [`Page::cut`]. The query consists of all fields of the request except the
 //! page size and the page token.
@@ -17,11 +17,11 @@ use crate::{
     v1,
 };
 
-/// The default and the maximum page size.
+/// The default and the maximum page size, in rows.
 const SIZES: (i32, i32) = (50, 200);
-/// Size of the hash that binds a token to its caller and query, in bytes.
+/// Size of the hash that binds a page token to its account and query, in bytes.
 const MARK: usize = 12;
-/// Maximum size of a token, in bytes. A token with the longest file path fits into this size.
+/// Maximum size of a page token, in bytes. The token for the longest file path is smaller.
 const MAX_TOKEN: usize = 8192;
 
 /// The request message of a list method.
@@ -62,7 +62,7 @@ pub trait Cursor: Sized {
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
-/// A requested page. `C` is the cursor of the list.
+/// A requested page of a list. `C` is the cursor of the list.
 pub struct Page<C> {
     /// Number of rows to return.
     pub size: usize,
@@ -72,13 +72,13 @@ pub struct Page<C> {
 }
 
 impl<C: Cursor> Page<C> {
-    /// Takes the page size and the page token out of a request, and returns the requested page. The token must
-    /// belong to the same caller and to the remaining fields of the request.
+    /// Removes the page size and the page token from a request, and returns the requested page. Fails if the token
+    /// belongs to another account or another query.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
         Self::within(caller, asked, SIZES)
     }
 
-    /// Reads a page as [`Page::read`] does, with another default and maximum size.
+    /// Reads a page like [`Page::read`], but with the given default and maximum page sizes.
     pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
         let (size, token) = asked.take_page();
         if size < 0 {
@@ -99,7 +99,7 @@ impl<C: Cursor> Page<C> {
         })
     }
 
-    /// Number of rows to query. It is one more than the page size, to detect whether a next page exists.
+    /// Number of rows to query: one more than the page size, to detect whether a next page exists.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
@@ -113,7 +113,7 @@ impl<C: Cursor> Page<C> {
         (rows, self.token(next.as_ref()))
     }
 
-    /// The token of the page after the row at this position; empty if there is no next page.
+    /// The token of the page that starts after the position `next`; empty if `next` is `None`.
     pub(super) fn token(&self, next: Option<&C>) -> String {
         next.map_or_else(String::new, |next| {
             BASE64.encode([&self.mark[..], &next.to_bytes()].concat())
@@ -121,7 +121,7 @@ impl<C: Cursor> Page<C> {
     }
 }
 
-/// Hashes the caller and the query. The page size and the page token of the request must be unset.
+/// Hashes the account and the query. The page size and the page token of the request must be unset.
 fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
     let mut hasher = blake3::Hasher::new();
     hasher
@@ -162,8 +162,8 @@ impl Cursor for Uuid {
     }
 }
 
-/// The cursor of a list that is sorted by two ids, such as the messages of a thread: by the id of their run, then by
-/// their own id.
+/// The cursor of a list that is sorted by two ids. For example, the messages of a thread are sorted by the id of their
+/// run and then by the id of the message.
 impl Cursor for (Uuid, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [*self.0.as_bytes(), *self.1.as_bytes()].concat()
@@ -175,8 +175,8 @@ impl Cursor for (Uuid, Uuid) {
     }
 }
 
-/// The cursor of a list that is sorted by a time, such as the last activity, and then by id. The time has a precision
-/// of microseconds.
+/// The cursor of a list that is sorted by a time, such as the last activity, and then by id. The cursor stores the time
+/// in microseconds.
 impl Cursor for (DateTime<Utc>, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [&self.0.timestamp_micros().to_be_bytes()[..], self.1.as_bytes()].concat()
@@ -189,7 +189,7 @@ impl Cursor for (DateTime<Utc>, Uuid) {
     }
 }
 
-/// The cursor of a list that counts its rows: the total number of rows on this page and all previous pages.
+/// The cursor of a list that is paged by row number: the number of rows on this page and all previous pages.
 impl Cursor for u32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -200,7 +200,7 @@ impl Cursor for u32 {
     }
 }
 
-/// The cursor of a list that is sorted by number, such as the versions of an agent.
+/// The cursor of a list that is sorted by a number, such as the version number of an agent.
 impl Cursor for i32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -211,7 +211,7 @@ impl Cursor for i32 {
     }
 }
 
-/// The cursor of a list of files: a path, which may contain bytes that are not UTF-8.
+/// The cursor of a list of files: a path, which may contain bytes that are not valid UTF-8.
 impl Cursor for Vec<u8> {
     fn to_bytes(&self) -> Vec<u8> {
         self.clone()

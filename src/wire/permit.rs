@@ -1,8 +1,8 @@
-//! Checks the scopes of API keys before every method, for every protocol. This file makes all scope decisions.
+//! Checks the scope of API keys before every method, for every protocol. This file makes all scope decisions.
 //!
-//! Called by `wire/stack.rs`. A token grants full access to its own account. An API key grants access only to the
-//! methods that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`); a
-//! method without a declared scope needs the widest scope.
+//! Called by `wire/stack.rs`. A token grants full access to its account. An API key grants access only to the methods
+//! that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`). A method
+//! without a declared scope requires the widest scope.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,13 +18,13 @@ use crate::{
     v1,
 };
 
-/// The scopes that API keys need, by gRPC path such as `/runyard.v1.RunService/StartRun`.
+/// The scope that each method requires, by gRPC path such as `/runyard.v1.RunService/StartRun`.
 pub struct Scopes {
     methods: HashMap<String, Access>,
 }
 
 impl Scopes {
-    /// Reads the option `runyard.v1.access` of every method of a contract.
+    /// Reads the option `runyard.v1.access` of every method of the contract.
     pub fn of(pool: &DescriptorPool) -> Self {
         let option = pool.get_extension_by_name("runyard.v1.access");
         let scope = |method: &MethodDescriptor| {
@@ -46,8 +46,8 @@ impl Scopes {
         }
     }
 
-    /// The scope that an API key needs for a gRPC path; `None` for services that are not part of the contract, such as
-    /// health and reflection.
+    /// The scope that the method at a gRPC path requires; `None` for services outside the contract, such as health and
+    /// reflection.
     pub fn needed(&self, path: &str) -> Option<Access> {
         self.methods.get(path).copied()
     }
@@ -68,15 +68,14 @@ pub fn check(caller: &Caller, needed: Access) -> Result<()> {
     Err(Error::new(Code::PermissionDenied, message))
 }
 
-/// Wraps the services in a layer that refuses a call if the caller's credential lacks the scope that the method
-/// requires.
+/// Wraps the services in a layer that refuses a call if the caller's credential lacks the required scope.
 pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // The request has no caller, or its method is not part of the contract. A method that requires a caller
-            // checks for the caller itself.
+            // Either the path needs no credential, or the method is outside the contract. A method that requires a
+            // caller checks for the caller itself.
             (None, _) | (_, None) => Ok(()),
         };
         let grpc = grpc.clone();

@@ -1,8 +1,8 @@
-//! Logs a line for the operator when a plan refuses a request, with advice on how to change the plan of the account.
+//! Logs a line for the operator when a plan refuses a request. The line explains how to change the plan of the account.
 //!
-//! `wire/stack.rs` adds this layer around the services, which receive the requests of every protocol. The contract
-//! defines the response, so the response cannot contain the advice. Callers can cause any number of refusals, so the
-//! number of log lines is limited: one line per account and hour, and [`MAX_ACCOUNTS`] lines per hour.
+//! `wire/stack.rs` wraps the services in this layer, so the layer covers every protocol. The contract defines the
+//! response, so the response cannot contain the advice for the operator. Callers can cause any number of refusals, so
+//! the log is limited to one line per account and hour, and to [`MAX_ACCOUNTS`] accounts per hour.
 
 use std::{
     collections::HashMap,
@@ -28,10 +28,10 @@ use crate::{
 
 /// Minimum time between two log lines about the same account.
 const PAUSE: TimeDelta = TimeDelta::hours(1);
-/// Maximum number of accounts to log within [`PAUSE`].
+/// Maximum number of accounts that are logged within [`PAUSE`].
 const MAX_ACCOUNTS: usize = 100;
 
-/// Wraps the services in a layer that logs requests that a plan has refused.
+/// Wraps the services in a layer that logs refusals by a plan.
 pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> {
     let mentioned = Arc::new(Mentioned {
         clock,
@@ -48,7 +48,7 @@ pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> 
     })
 }
 
-/// The accounts that the log mentions, with the time of each log line.
+/// The logged accounts, with the time of each log line.
 struct Mentioned {
     clock: Clock,
     accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,

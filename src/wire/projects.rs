@@ -1,4 +1,4 @@
-//! `ProjectService`: each method converts messages and calls one domain function.
+//! `ProjectService`. Each method converts messages and calls one domain function.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

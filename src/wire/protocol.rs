@@ -1,5 +1,5 @@
-//! The four protocols on the server's port. The content type of a request determines its protocol. A JSON request uses
-//! the Connect protocol if its path is the path of a gRPC method.
+//! Selects one of the four protocols for a request. The content type determines the protocol. A JSON request uses the
+//! Connect protocol if its path is the path of a gRPC method.
 
 use http::{
     Request,
@@ -7,9 +7,9 @@ use http::{
 };
 use runyard_transcode::connect::CallKind;
 
-/// Content type of binary gRPC-Web.
+/// The content type of binary gRPC-Web.
 const WEB: &str = "application/grpc-web+proto";
-/// Content type of gRPC-Web in base64.
+/// The content type of base64-encoded gRPC-Web.
 const WEB_TEXT: &str = "application/grpc-web-text+proto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub enum Protocol {
     GrpcWeb(&'static str),
     /// The Connect protocol, over HTTP/1.1 or HTTP/2.
     Connect(CallKind),
-    /// JSON, forms, event streams and pages.
+    /// Plain HTTP: JSON, forms, event streams and pages.
     Http,
 }
 
 impl Protocol {
-    /// The protocol's name in metrics.
+    /// The name of the protocol in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// The protocol of a request.
+    /// Returns the protocol of a request.
     pub fn of<B>(request: &Request<B>) -> Self {
         let header = |name| {
             request
@@ -45,7 +45,7 @@ impl Protocol {
         };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // tonic-web also chooses the encoding of a response by the `Accept` header.
+            // tonic-web also selects the encoding of a response by the `Accept` header.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

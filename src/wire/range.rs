@@ -1,6 +1,6 @@
-//! Ranges and entity tags (RFC 9110, sections 13 and 14). All functions are pure.
+//! Evaluates the range and conditional headers of a request (RFC 9110, sections 13 and 14).
 
-/// The conditional and range headers of a request. The text of a missing header is empty.
+/// The conditional and range headers of a request. A missing header is an empty string.
 pub(super) struct Asked<'a> {
     /// The `Range` header.
     pub(super) range: &'a str,
@@ -17,14 +17,14 @@ pub(super) enum Part {
     Whole,
     /// The bytes from the first to the second offset, both inclusive, with status 206.
     Range(u64, u64),
-    /// Nothing, with status 304, because the client already has the current file.
+    /// No content, with status 304, because the client already has the current file.
     Unchanged,
-    /// Nothing, with status 416, because the range is outside the file.
+    /// No content, with status 416, because the range is outside the file.
     Unsatisfiable,
 }
 
 impl Asked<'_> {
-    /// Decides which part of a file of this size to send.
+    /// Decides which part of a file to send. `size` is the size of the file in bytes.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match
@@ -41,7 +41,7 @@ impl Asked<'_> {
 }
 
 impl Part {
-    /// The HTTP status; `None` if it is 200.
+    /// The HTTP status of the response; `None` for the default status, 200.
     pub(super) fn status(self) -> Option<u16> {
         match self {
             Self::Whole => None,
@@ -51,7 +51,7 @@ impl Part {
         }
     }
 
-    /// The value of the header `Content-Range`; `None` if the response has no such header.
+    /// The value of the response header `Content-Range`; `None` if the response does not need this header.
     pub(super) fn content_range(self, size: u64) -> Option<String> {
         match self {
             Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),
@@ -60,7 +60,7 @@ impl Part {
         }
     }
 
-    /// The offset and the length of the part.
+    /// The offset and the length of the part, in bytes.
     pub(super) fn bounds(self, size: u64) -> (u64, u64) {
         match self {
             Self::Whole => (0, size),
@@ -70,7 +70,7 @@ impl Part {
     }
 }
 
-// Parses one range. An invalid range and a list of several ranges are ignored, as the RFC allows.
+// Parses a `Range` header with a single range. Invalid ranges and lists of ranges are ignored, as RFC 9110 allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()

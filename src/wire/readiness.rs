@@ -1,12 +1,12 @@
-//! Readiness. `/readyz` and `grpc.health.v1` report whether the server can accept work now.
+//! Readiness: the check behind `/readyz` and `grpc.health.v1`.
 
 use crate::app::App;
 
-/// Checks that the database is available, that the disk has free space, and that this process is neither stopping nor
-/// on standby (see `installation`).
+/// Checks that the database is available, that the disk has free space, and that this process is neither shutting down
+/// nor on standby (see `installation`).
 ///
 /// # Errors
-/// The error is one line with the reason.
+/// One line with the reason.
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");

@@ -1,7 +1,7 @@
-//! Renders a refusal in the protocol of its request.
+//! Renders an error as a response in the protocol of the request.
 //!
-//! Called by the layers that refuse requests before a service receives them. The transcoder and the services render
-//! their own errors.
+//! Called by the layers that refuse requests before the requests reach a service. The transcoder and the services
+//! render their own errors.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
@@ -11,7 +11,7 @@ use tonic::Status;
 use super::{fault, protocol::Protocol, status};
 use crate::error::Error;
 
-/// Returns the response to a refused request.
+/// Returns the response for a refused request.
 pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Response<Body> {
     match protocol {
         Protocol::Http => fault::refuse(error),
@@ -27,7 +27,7 @@ pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Res
 }
 
 /// Adds the headers that describe an error, such as the error code, to a Connect response. Does nothing if the response
-/// has no [`Status`] in its extensions.
+/// extensions contain no [`Status`].
 pub(super) fn mark(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = response.extensions().get::<Status>() {
         let fault = status::read(status);

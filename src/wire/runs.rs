@@ -1,5 +1,5 @@
-//! `RunService`: each method converts messages and calls one domain function. The stored bytes of an event are sent
-//! unchanged.
+//! `RunService`. Each method converts messages and calls one domain function. Events are sent exactly as they are
+//! stored.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -92,7 +92,7 @@ impl RunService for Runs {
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // An EventSource may reconnect with the cursor of the terminal event. The status 204 makes it stop
+            // The run has ended, and the client already has its last event. Status 204 makes an `EventSource` stop
             // reconnecting.
             response
                 .metadata_mut()
@@ -162,8 +162,8 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because no event could ever
-    // follow it.
+    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because the stream could
+    // never return an event.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {
@@ -180,7 +180,8 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // The row of a finished run contains the sequence number of its last event. Only unfinished runs need a query.
+        // The row of a finished run contains the sequence number of its last event, so only unfinished runs need a
+        // query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
@@ -231,8 +232,8 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation defines the error for missing ids in optimistic mode. This check therefore precedes the
-    // check of each id.
+    // The API documentation defines the error for missing ids in optimistic mode, so this check comes before the ids
+    // are parsed.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }

@@ -1,4 +1,4 @@
-//! `SandboxService`: each method converts messages and calls one domain function. Files are streamed.
+//! `SandboxService`. Each method converts messages and calls one domain function. File contents are streamed.
 
 mod send;
 
@@ -20,10 +20,10 @@ use crate::{
 };
 use send::{Pieces, content_type};
 
-/// The default and the maximum number of files on a page.
+/// The default and the maximum page size, in files.
 const PAGE: (i32, i32) = (200, 1000);
 
-/// The file or folder at a path.
+/// The content at a path of the sandbox.
 enum Content {
     File(File),
     Folder(Box<Archive>),
@@ -115,8 +115,8 @@ impl SandboxService for Sandboxes {
     }
 }
 
-// Returns the token of the next page. An incomplete page is an error, because the caller could not distinguish it from
-// a complete page.
+// Returns the token of the next page. A page with missing entries is an error, because the client could not distinguish
+// it from a complete page.
 fn next_page(listed: &Listing, page: &Page<Vec<u8>>) -> Result<String> {
     if let Some(reason) = listed.cut {
         let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");

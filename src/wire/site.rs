@@ -1,9 +1,9 @@
 //! The site: the console and the API reference. Its files are built from clients/web and are served unchanged.
 //!
-//! `build.rs` embeds the files in the program. If `http.console_dir` names a folder, the files of that folder are
-//! served instead. A program that was built without the files serves a page that explains how to build them.
-//! `wire::stack` looks up files after the fixed pages and before the transcoder. A file is not served if its path
-//! belongs to a method of the contract.
+//! `build.rs` embeds the files in the program. If `http.console_dir` is set, the files of that folder are served
+//! instead. A program that was built without the files serves a page that explains how to build the files.
+//! `wire::stack` looks for a file after the built-in pages and before the transcoder. A file is not served if a method
+//! of the contract has the same path.
 
 mod asset;
 
@@ -22,26 +22,27 @@ use self::asset::Asset;
 use super::fault;
 use crate::error::{Error, Result};
 
-/// The files that build.rs has found. Each entry has a name relative to the folder, and the content.
+/// The files that `build.rs` has found: the name of each file, relative to its folder, and its content.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/console.rs"));
 }
 
-/// The page of a program without a console. It is served at the addresses of the console and of the API reference.
+/// The page of a program that was built without the console. It is served at the paths of the console and the API
+/// reference.
 const WITHOUT: &[(&str, &[u8])] = &[
     ("index.html", include_bytes!("site/without.html")),
     ("docs.html", include_bytes!("site/without.html")),
     ("without.css", include_bytes!("site/without.css")),
 ];
 
-/// The folder whose file names contain a hash. If a file in this folder is missing, the response is 404 even without a
-/// credential.
+/// The folder of files whose names contain a hash. A missing file in this folder is reported as 404, even to a client
+/// without a credential.
 const HASHED: &str = "/assets/";
-/// The path of the icon that browsers request by themselves.
+/// The path of the icon that browsers request automatically.
 const ICON: &str = "/favicon.ico";
-/// Maximum number of files of `http.console_dir`. The files stay in memory.
+/// Maximum number of files in `http.console_dir`. The files stay in memory.
 const MAX_FILES: usize = 4096;
-/// Maximum total size of the files of `http.console_dir`, in bytes.
+/// Maximum total size of the files in `http.console_dir`, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The files of the site, by URL path.
@@ -50,8 +51,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Loads the files of the folder. Without a folder, this function loads the embedded files. Without embedded files,
-    /// it loads the page that explains how to build them.
+    /// Loads the files of the folder or, if `folder` is `None`, the embedded files. If the console or the API reference
+    /// is missing, the site contains a page that explains how to build the files.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder cannot be read or contains no console.
@@ -65,7 +66,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A console without an API reference is also valid.
+        // A console folder may lack the API reference.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -74,7 +75,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Removes the files whose paths are in use by methods of the contract.
+    /// Removes the files whose paths belong to methods of the contract.
     #[must_use]
     pub fn without(mut self, is_taken: impl Fn(&str) -> bool) -> Self {
         self.assets.retain(|path, _| {
@@ -87,18 +88,18 @@ impl Site {
         self
     }
 
-    /// Returns true if a file has this path.
+    /// Returns true if the site has a file at this path.
     pub fn has(&self, path: &str) -> bool {
         self.assets.contains_key(path)
     }
 
-    /// Returns true if a path needs no token. Without a token, every client may read the files of the site and learn
-    /// that a file is missing.
+    /// Returns true if a path needs no credential. A client without a credential may read the files of the site, and
+    /// may find out whether a file exists.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }
 
-    /// The response to a request; `None` if no file has the path of the request.
+    /// Returns the response to a request; `None` if the site has no file at the path.
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         let asset = self.assets.get(path)?;
         Some(match *method {

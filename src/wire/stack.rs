@@ -1,16 +1,16 @@
-//! The tower stack for all protocols. The layers have these purposes, from the outermost to the innermost layer:
+//! The tower stack for all protocols. The tasks of its layers, from the outermost to the innermost layer:
 //!
-//! 1. It limits the total size of the responses that clients do not read.
-//! 2. It times out a stalled request body. It also handles the unread rest of a body, so that the connection stays
-//!    usable or closes cleanly.
-//! 3. It gives the request an id, which appears in the response and in the log. It also counts and logs the request.
-//! 4. It catches panics, so that a panic in one request does not end the other requests of the connection.
-//! 5. It handles CORS: it answers preflight requests, which contain no token, and lets pages of the configured origins
-//!    read responses.
-//! 6. It authenticates the caller before the body is read.
-//! 7. It ends the call and its stream at the deadline of the call, for every protocol.
-//! 8. It selects the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other
-//!    requests go to the pages, the console and the transcoder.
+//! 1. Limit the total size of the responses that clients do not read.
+//! 2. Time out stalled request bodies. Handle the unread rest of a body, so that the connection stays usable or closes
+//!    cleanly.
+//! 3. Assign an id to the request, which appears in the response and in the log. Count and log the request.
+//! 4. Catch panics, so that a panic in one request does not end the other requests of the connection.
+//! 5. Apply CORS: answer preflight requests, which contain no token, and let pages of the configured origins read
+//!    responses.
+//! 6. Authenticate the caller before the body is read.
+//! 7. End a call and its stream at the deadline of the call, for every protocol.
+//! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other requests
+//!    go to the built-in pages, the console or the transcoder.
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
@@ -48,17 +48,17 @@ use crate::{
     telemetry,
 };
 
-/// The service that answers every request of the port.
+/// The service that answers every request on the server's port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Builds the stack.
 ///
 /// # Errors
-/// An error if the HTTP rules of the contract conflict.
+/// An error if the HTTP rules of the contract conflict, or if the console or the CORS settings are invalid.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
     let callable = codec::connect_descriptors()?;
-    // Both protocols share the codec, because its tables are large.
+    // HTTP/JSON and Connect share one codec, because the tables of the codec are large.
     let json = Arc::new(codec::json(&callable));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
@@ -69,7 +69,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let connect = Connect::new(&callable, Arc::clone(&json), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
-    // `complete` adds the error code to the refusals that tonic itself creates.
+    // Adds the error code to the errors that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -90,7 +90,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let grpc = compression::compress_answers(grpc, pool);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    // If a method of the contract and a file of the console have the same path, the method has precedence.
+    // If a method of the contract and a file of the console have the same path, the method takes precedence.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, &transcoder)?.fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
@@ -137,7 +137,7 @@ fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     ))
 }
 
-// Without this header, nginx buffers the messages of a stream.
+// Tells nginx not to buffer the messages of a stream.
 fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
     answer
         .headers_mut()
@@ -170,13 +170,13 @@ fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
         .with_state(state))
 }
 
-/// Answers with a file of the site if a file has the path of the request. All other requests go to the contract.
+/// Serves a file of the site if a file has the path of the request. Passes all other requests to `contract`.
 fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
-            // The request is split before the first await. A `Body` is not `Sync`, so the future must not hold a
-            // reference to the request across an await.
+            // The request is split before the first await: a `Body` is not `Sync`, so the future must not borrow the
+            // request across an await.
             let (parts, body) = request.into_parts();
             if let Some(answer) = site.answer(&parts.method, parts.uri.path(), &parts.headers).await {
                 return Ok(answer);
@@ -194,7 +194,7 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 }
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
-    // A request with the metrics token is accepted although it has no caller.
+    // Requests with the metrics token have no caller and are accepted.
     if request
         .extensions()
         .get::<Caller>()

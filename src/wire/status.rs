@@ -1,8 +1,7 @@
-//! Converts an error of the core into `google.rpc.Status`, and a Status back into an error.
+//! Converts an [`Error`] to a `google.rpc.Status`, and reads a Status.
 //!
-//! The operator `?` in the wire methods uses the conversion in this file. `wire/fault.rs` and the command line
-//! call `read` to read a Status. Only the Status is sent to the client. The cause of an error is logged here once and
-//! is never sent.
+//! In the wire methods, the operator `?` uses this conversion. `wire/fault.rs` and the command line call `read`. Only
+//! the Status is sent to the client. The cause of an error is logged here once and is never sent.
 
 use std::collections::HashMap;
 
@@ -38,11 +37,10 @@ pub fn read(status: &Status) -> StatusDetails {
     StatusDetails::read(code as i32, status.message(), code.description(), status.details())
 }
 
-/// Adds the code and the details of Runyard's errors to a Status that tonic created, in the headers of a trailers-only
-/// response.
+/// Adds Runyard's error code and details to a Status that tonic created, in the headers of a trailers-only response.
 ///
-/// If a message cannot be decoded, tonic reports INTERNAL, which is the code for errors of the server. This function
-/// also corrects that code.
+/// If a request message cannot be decoded, tonic reports INTERNAL, which means a server error. This function corrects
+/// that code.
 pub fn complete(headers: &mut HeaderMap) {
     let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
     if !failed || headers.contains_key(DETAILS_HEADER) {
@@ -62,13 +60,13 @@ pub fn complete(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     if full.add_header(headers).is_err() {
-        // If the message does not fit into a header, only the code is set. The code alone still identifies the error.
+        // The message may be too long for a header. The gRPC code still identifies the kind of error.
         headers.insert(STATUS_HEADER, http::HeaderValue::from(full.code() as i32));
     }
 }
 
 /// Makes the message of a Status readable for clients that do not percent-decode it. gRPC requires percent-encoding
-/// only for `%` and for bytes outside printable ASCII. tonic also encodes other characters, such as spaces.
+/// only for `%` and for bytes outside printable ASCII, but tonic also encodes other characters, such as spaces.
 pub fn show(headers: &mut HeaderMap) {
     use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
     const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
@@ -80,7 +78,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
     let text: Vec<u8> = percent_decode(message.as_bytes()).collect();
     let encoded = percent_encode(&text, ENCODED).to_string();
-    // A header value would lose leading and trailing spaces, so a message with such spaces stays encoded.
+    // A header value loses leading and trailing spaces, so a message with such spaces stays encoded.
     if encoded.trim() == encoded
         && let Ok(value) = http::HeaderValue::try_from(encoded)
     {
@@ -88,14 +86,14 @@ pub fn show(headers: &mut HeaderMap) {
     }
 }
 
-/// Converts a Status into a response with headers only.
+/// Converts a Status to a trailers-only response.
 pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     let mut answer = status.into_http();
     show(answer.headers_mut());
     answer
 }
 
-/// The gRPC code of an error kind.
+/// Returns the gRPC code of an error kind.
 pub const fn grpc_code(kind: Kind) -> GrpcCode {
     match kind {
         Kind::Invalid => GrpcCode::InvalidArgument,
@@ -121,20 +119,19 @@ fn log(error: &Error) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
         (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
-        // Every client can cause errors such as invalid tokens. These errors are logged at debug only, so that they do
-        // not fill the log.
+        // Any client can cause errors such as invalid tokens, so these errors are logged only at debug.
         (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }
 }
 
-/// One line with the cause and the whole chain of its causes.
+/// Formats an error and the chain of its sources on one line.
 pub(super) fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = cause.to_string();
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already contain the text of their source. Such a text is not repeated.
+        // Many errors already contain the text of their source, so that text is not repeated.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);
@@ -193,7 +190,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// The details as text, for clients that can decode google.rpc messages but not Runyard's own detail type.
+/// Returns the details as text, for clients that can decode google.rpc messages but not Runyard's detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();
@@ -228,7 +225,7 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Packs a message of google.rpc or of Runyard into an `Any`.
+/// Packs a message of google.rpc or of Runyard in an `Any`.
 fn any<M: Detail>(message: &M) -> Any {
     Any {
         type_url: format!("type.googleapis.com/{}", M::FULL_NAME),

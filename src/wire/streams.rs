@@ -1,7 +1,6 @@
-//! Limits the number of open streams per account, per address without a credential, and for the whole process.
+//! Limits the number of open streams: per account, per address without a credential, and for the whole process.
 //!
-//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts as open until its response is
-//! dropped.
+//! Called by `wire/stack.rs` for every protocol. A stream counts as open until its response is dropped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,16 +20,16 @@ use tower::{ServiceExt, service_fn};
 use super::{answers::Answers, owner::Owner};
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of open streams that one address may have without a credential.
+/// Maximum number of open streams per address without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Divisor for requests without a credential: together, they may use one tenth of the streams of the process.
+/// Divisor: all requests without a credential together may use one tenth of the streams of the process.
 const OPEN_PART: usize = 10;
-/// Retry delay in the response to a refused client.
+/// Retry delay in the response to a refused stream.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The limits of a process, and its open streams.
+/// The limits of the process, and the number of its open streams.
 pub struct Streams {
-    /// Paths of the methods that return a stream.
+    /// gRPC paths of the methods that return a stream.
     methods: HashSet<String>,
     most: usize,
     most_per_account: usize,
@@ -45,7 +44,7 @@ struct Open {
 }
 
 impl Streams {
-    /// Creates the limits for the streaming methods of a contract.
+    /// Creates the limits for the streaming methods of the contract.
     pub fn new(pool: &DescriptorPool, most: usize, most_per_account: usize) -> Arc<Self> {
         let methods = pool.services().flat_map(|service| {
             let methods: Vec<_> = service
@@ -69,10 +68,10 @@ impl Streams {
         })
     }
 
-    /// Counts a stream. It counts as open until the returned ticket is dropped.
+    /// Counts a stream as open until the returned ticket is dropped.
     ///
     /// # Errors
-    /// THROTTLED, if a limit is reached.
+    /// THROTTLED if a limit is reached.
     fn admit(self: &Arc<Self>, owner: Owner) -> Result<Ticket> {
         let mut open = self.open();
         let open_streams = open.owners.get(&owner).copied().unwrap_or_default();
@@ -104,7 +103,7 @@ impl Streams {
         })
     }
 
-    /// Counts the stream of a request; `None` if the method of the request returns no stream.
+    /// Counts the stream of a request. Returns `None` if the method does not return a stream.
     fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
         if !self.methods.contains(request.uri().path()) {
             return Ok(None);
@@ -122,7 +121,7 @@ fn refused(message: String) -> Error {
     Error::new(Code::Throttled, message).retry_after(RETRY_AFTER)
 }
 
-/// Counts one open stream until it is dropped.
+/// A ticket for a counted stream. The stream counts as open until the ticket is dropped.
 struct Ticket {
     streams: Arc<Streams>,
     owner: Owner,
@@ -142,7 +141,7 @@ impl Drop for Ticket {
     }
 }
 
-/// Wraps the services in a layer that counts streams, and refuses streams that exceed a limit.
+/// Wraps the services in a layer that counts streams and refuses streams that exceed a limit.
 pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let grpc = grpc.clone();

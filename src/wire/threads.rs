@@ -1,4 +1,4 @@
-//! `ThreadService`: each method converts messages and calls one domain function.
+//! `ThreadService`. Each method converts messages and calls one domain function.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
@@ -18,8 +18,8 @@ use crate::{
     v1,
 };
 
-/// Maximum total size of the messages on a page, in bytes. A page with a single message may be larger. The limit
-/// ensures that clients accept the page in JSON and in gRPC.
+/// Maximum total size of the messages on a page, in bytes. A page with a single message may be larger. Pages of this
+/// size stay below the message limits of common clients, in JSON and in gRPC.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Implements `ThreadService`.
@@ -126,8 +126,8 @@ impl ThreadService for Threads {
     }
 }
 
-// Returns the new name of the thread. If the mask names the field `name`, the name changes; an unset field clears it.
-// If there is no mask, the name changes only if the field is set.
+// Returns the new name of the thread. If the mask contains `name`, the name changes; an unset name is cleared. Without
+// a mask, an unset name means no change.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

@@ -1,7 +1,7 @@
 //! Rate limits for requests per account, requests per address, and new accounts per address.
 //!
 //! Called by `wire::caller` for every path that needs a credential. Memory use is bounded: keys that were not used
-//! recently are removed. If too many keys are still in use, all counts are reset.
+//! recently are removed. If too many keys remain, all counts are reset.
 
 use std::{
     hash::Hash,
@@ -22,12 +22,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of keys after a clean-up. Between two clean-ups, more keys may be added.
+/// Maximum number of keys after a clean-up. The number may be exceeded between two clean-ups.
 const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
 
-/// The rate limits of a deployment.
+/// The configured rate limits.
 pub struct Throttle {
     accounts: Option<Limiter<Uuid>>,
     addresses: Option<Limiter<IpAddr>>,
@@ -35,7 +35,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Creates the configured limits.
+    /// Creates the rate limits from the configuration.
     pub fn new(config: &Config) -> Self {
         Self {
             accounts: config
@@ -53,7 +53,7 @@ impl Throttle {
     /// Counts a request from an address.
     ///
     /// # Errors
-    /// THROTTLED, with the time after which to retry.
+    /// THROTTLED, with the delay before a retry.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.addresses, address) {
             (Some(limiter), Some(address)) => {
@@ -63,10 +63,10 @@ impl Throttle {
         }
     }
 
-    /// Counts a new account that a request from this address creates.
+    /// Counts a new account. `address` is the client address of the request that creates the account.
     ///
     /// # Errors
-    /// THROTTLED, with the time after which to retry.
+    /// THROTTLED, with the delay before a retry.
     pub fn check_new_account(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.new_accounts, address) {
             (Some(limiter), Some(address)) => limiter.check(
@@ -80,7 +80,7 @@ impl Throttle {
     /// Counts a request of an account.
     ///
     /// # Errors
-    /// THROTTLED, with the time after which to retry.
+    /// THROTTLED, with the delay before a retry.
     pub fn check_account(&self, account_id: Uuid) -> Result<()> {
         match &self.accounts {
             Some(limiter) => limiter.check(&account_id, "too many requests from this account; retry later"),
@@ -89,7 +89,7 @@ impl Throttle {
     }
 }
 
-/// A rate limit that applies to each key separately.
+/// A rate limit that counts each key separately.
 struct Limiter<K: Clone + Eq + Hash> {
     quota: Quota,
     states: ArcSwap<DefaultKeyedRateLimiter<K>>,
@@ -125,8 +125,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// The network that counts as one address. For IPv6, it is the /64 network, because one client usually controls all
-/// 2^64 addresses of such a network.
+/// Returns the address or network that shares a limit. For IPv6, this is the /64 network, because one client usually
+/// controls all addresses of the network.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

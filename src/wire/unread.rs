@@ -1,10 +1,11 @@
-//! Limits the total size of unread responses in the process.
+//! Limits the total memory of responses that clients have not read.
 //!
 //! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
 //! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
-//! responses together exceed the limit, this layer aborts responses of the owner whose responses use the most memory.
-//! It starts with the responses that have waited longest. The client of an aborted response can request it again. An
-//! event stream resumes from its cursor, so no event is lost.
+//! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
+//! use the most memory, and aborts the responses of that owner. The response that has waited longest is aborted first.
+//! The client of an aborted response can send its request again. An event stream resumes from its cursor, so no event
+//! is lost.
 
 mod answer;
 
@@ -32,7 +33,7 @@ use super::{
     owner::Owner,
 };
 
-/// Adds the response of a request to the ledger. If all unread responses together exceed the limit of the ledger, some
+/// Adds the response to a request to the ledger. If all unread responses together exceed the limit of the ledger, some
 /// of these responses are aborted.
 pub(super) async fn limit(State(ledger): State<Arc<Ledger>>, request: Request<Body>, next: Next) -> Response<Body> {
     let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
@@ -43,13 +44,13 @@ pub(super) async fn limit(State(ledger): State<Arc<Ledger>>, request: Request<Bo
     ledger.hold(answer, visit)
 }
 
-/// All responses that are not completely sent.
+/// The responses that are not yet sent completely.
 pub(super) struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
     answers: DashMap<u64, Arc<PendingResponse>>,
-    /// This lock is held while responses are selected and aborted.
+    /// Locked while responses are selected and aborted.
     relief: Mutex<()>,
     opened: Instant,
 }
@@ -88,7 +89,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records the number of bytes of a response in memory.
+    /// Records how many bytes of a response are in memory.
     fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -101,7 +102,7 @@ impl Ledger {
         }
     }
 
-    /// Aborts responses until the total is at most seven eighths of the limit.
+    /// Aborts responses until the total is no more than seven eighths of the limit.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();
@@ -114,7 +115,7 @@ impl Ledger {
             }
         }
         for (_, answers) in owners.values_mut() {
-            // The response that has waited longest is last in the list, so it is popped first.
+            // The response that has waited longest is sorted to the end and popped first.
             answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
         }
         let room = self.limit - self.limit / 8;
@@ -133,7 +134,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response that a ledger counts.
+/// The body of a response in the ledger.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
@@ -190,7 +191,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// Returns the body of a response to the account with this number.
+    /// Sends a request of the account with this number, and returns the body of the response.
     async fn answer(service: &impl Answers<Body>, account: u8) -> Body {
         let mut request = Request::new(Body::empty());
         request
@@ -199,12 +200,12 @@ mod tests {
         service.clone().oneshot(request).await.unwrap().into_body()
     }
 
-    /// Wraps a service in the layer.
+    /// Wraps a service in the layer under test.
     fn limited(ledger: &Arc<Ledger>, service: impl Answers<Body>) -> impl Answers<Body> {
         from_fn_with_state(Arc::clone(ledger), limit).layer(service)
     }
 
-    /// A service whose responses never end. Each frame has this size.
+    /// A service whose responses never end. `frame` is the size of each frame in bytes.
     fn endless(frame: usize) -> impl Answers<Body> {
         service_fn(move |request: Request<Body>| async move {
             let frames = stream::repeat_with(move || Ok::<_, Infallible>(Bytes::from(vec![7; frame])));

@@ -3,8 +3,8 @@
 //! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
 //! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
 //! request follows the body, so the server must either read the body to its end, or announce in the response that the
-//! connection closes. In both protocols, if little of the body remains, the server reads the remainder while it sends
-//! the response. Otherwise, it drops the remainder.
+//! connection closes. In both protocol versions, the server reads a short remainder while it sends the response, and
+//! drops a long remainder.
 
 use std::{
     pin::pin,
@@ -23,14 +23,14 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Maximum number of bytes to read on a shared (HTTP/2) connection, and the maximum time. The messages of most calls
-/// are smaller.
+/// Limits for reading the rest of a body on a shared (HTTP/2) connection: number of bytes, and time. Most messages are
+/// smaller than 64 KiB.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// Maximum number of bytes to read on an HTTP/1 connection, and the maximum time. The limits are higher, because the
-/// connection has no other requests in the meantime.
+/// Limits for reading the rest of a body on an HTTP/1 connection: number of bytes, and time. These limits are higher
+/// than [`SHARED`], because no other request uses the connection meanwhile.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the rest of a body is read or dropped when the service stops reading before the end of the body.
+/// Decides whether the rest of a body is read or dropped if the service stops reading before the end of the body.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
     /// True if other calls share the connection.
@@ -53,14 +53,14 @@ impl UnreadBody {
         }
     }
 
-    /// Returns a handle to the decision whether the connection closes. The handle is read when the response is sent.
+    /// Returns a handle that shows, when the response is sent, whether the connection must close.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),
         }
     }
 
-    /// Records that the client has been asked to send its body, so it no longer waits for `100 Continue`.
+    /// Records that the service has started to read, so the client no longer waits for `100 Continue`.
     pub(super) fn record_demand(&mut self) {
         self.waits = false;
     }
@@ -89,7 +89,7 @@ impl UnreadBody {
         });
     }
 
-    /// Marks the connection as unusable, because the rest of the body will not be read.
+    /// Marks an HTTP/1 connection as unusable, because the rest of the body will not be read.
     pub(super) fn give_up(&self) {
         if !self.is_shared {
             self.cut.store(true, Relaxed);
@@ -100,13 +100,13 @@ impl UnreadBody {
     }
 }
 
-/// The decision whether the connection of a request stays usable.
+/// The decision whether the connection of a request must close.
 pub(super) struct Verdict {
     cut: Arc<AtomicBool>,
 }
 
 impl Verdict {
-    /// Adds `Connection: close` to a response if its connection closes.
+    /// Adds `Connection: close` to the response if the connection must close.
     pub(super) fn announce<B>(&self, answer: &mut Response<B>) {
         if self.cut.load(Relaxed) {
             answer
@@ -131,6 +131,6 @@ where
             }
         }
     };
-    // The bytes that remain after the timeout are dropped with the body.
+    // After the timeout, the remaining bytes are dropped with the body.
     let _ = timeout(max_time, reading).await;
 }

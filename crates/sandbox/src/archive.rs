@@ -1,8 +1,8 @@
 //! Creates a tar archive of a workspace folder, chunk by chunk.
 //!
 //! The file service requests the next chunk only after the reader has received the previous chunk. A slow reader
-//! therefore occupies neither memory nor a thread. Links, pipes and devices are skipped, and links are never followed.
-//! An archive that would be incomplete ends with an error.
+//! therefore does not block a thread and does not increase memory use. Links, pipes and devices are skipped, and links
+//! are never followed. An archive that would be incomplete ends with an error.
 
 use std::{
     fs::File,
@@ -37,7 +37,7 @@ const LIMITS: WalkLimits = WalkLimits {
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Length in bytes of the part of each path that is removed: the path of the archived folder and a slash.
+    /// Number of bytes to remove from the start of each path: the path of the archived folder and a slash.
     above: usize,
     file: Option<(File, u64)>,
     /// Path of the file that was opened last, for error texts.
@@ -72,12 +72,12 @@ impl Workspace {
 }
 
 impl Archive {
-    /// Name of the folder; `workspace` for the whole workspace.
+    /// Name of the archived folder; `workspace` for the whole workspace.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the next chunk, or `None` after the last. Blocks on file reads.
+    /// Returns the next chunk; `None` after the last chunk. Blocks on file reads.
     ///
     /// # Errors
     /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails;
@@ -111,7 +111,7 @@ impl Archive {
                     self.file = Some((file, size));
                 }
                 Err(error) if self.walk.is_file(found) => return Err(error),
-                // The file was removed or replaced after the walk read its name.
+                // Skip the file: it was removed or replaced after the walk read its name.
                 Err(_) => {}
             },
             FileKind::Link | FileKind::Other => {}
@@ -119,8 +119,8 @@ impl Archive {
         Ok(())
     }
 
-    // The header already contains the size of the file. If the file grows in the meantime, its content is cut. If the
-    // file shrinks, zeros replace the missing bytes.
+    // The header already contains the size of the file. If the file has grown since then, the additional content is
+    // left out. If the file has shrunk, zeros replace the missing bytes.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.chunk.len();
         let wanted = left.min(CHUNK_BYTES as u64);
@@ -170,8 +170,8 @@ impl Archive {
         self.chunk.extend(block(short, kind, size, metadata));
     }
 
-    // Pads the chunk to a whole block. This works because the sizes of all earlier chunks are multiples of the block
-    // size.
+    // Pads the chunk with zeros to a multiple of the block size. This works because the sizes of all earlier chunks are
+    // multiples of the block size.
     fn pad(&mut self) {
         let full = self.chunk.len().next_multiple_of(BLOCK);
         self.chunk.resize(full, 0);

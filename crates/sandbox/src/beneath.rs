@@ -29,8 +29,8 @@ use crate::{
 pub const GUEST_FOLDER: &str = "/workspace";
 /// Maximum path length in bytes: the kernel's limit of 4096 bytes, minus a reserve.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// Maximum number of retries. `openat2` with `RESOLVE_BENEATH` can fail with EAGAIN if anything on the system was
-/// renamed during the call.
+/// Maximum number of retries of `openat2`. With `RESOLVE_BENEATH`, the call can fail with EAGAIN if anything on the
+/// system was renamed during the call.
 const TRIES: usize = 64;
 
 /// Returns the path relative to the workspace, without leading or repeated slashes. The result for the workspace itself
@@ -73,7 +73,7 @@ pub fn relative(path: &str) -> Result<String> {
     Ok(joined)
 }
 
-/// Open folder of a workspace.
+/// An open workspace folder.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
@@ -90,7 +90,7 @@ impl Root {
         }
     }
 
-    /// Descriptor of the folder.
+    /// Descriptor of the workspace folder.
     pub fn folder(&self) -> &OwnedFd {
         &self.folder
     }
@@ -100,7 +100,7 @@ impl Root {
         open_beneath(&self.folder, path.as_ref(), flags)
     }
 
-    /// Opens a folder inside the workspace. The caller can list it and change its entries.
+    /// Opens a folder inside the workspace. The descriptor can be used to list the folder and to change its entries.
     pub fn open_folder(&self, path: impl AsRef<[u8]>) -> rustix::io::Result<OwnedFd> {
         open_folder(&self.folder, path.as_ref())
     }
@@ -120,7 +120,7 @@ impl Root {
     }
 }
 
-/// Opens a path below a folder.
+/// Opens a path below a folder. Links are not followed, and the path cannot lead out of the folder.
 pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -133,7 +133,7 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder below another folder. If the owner of the folder has no access to it, the owner's permissions are
+/// Opens a folder below another folder. If the folder's mode denies access to its owner, the owner's permissions are
 /// restored first. Otherwise a command could use `chmod 000` to hide files from the measurement of disk usage (`tree`),
 /// or to prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
@@ -147,14 +147,14 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Restores the owner's permissions on a folder. The mode is changed through an open descriptor, so a command cannot
-/// replace the folder with a link meanwhile.
+/// Sets the mode of a folder to 0700. The mode is changed through an open descriptor, so a command cannot replace the
+/// folder with a link meanwhile.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of an entry of an open folder. A link is not followed: the status is that of the link itself.
+/// Returns the status of an entry of an open folder. A link is not followed: the status describes the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -1,8 +1,8 @@
-//! The command line of bubblewrap: it defines what a command can see.
+//! Builds the command line of bubblewrap, which defines what a command can access.
 //!
-//! `start` and the probe in `host` use it. The arguments are passed through a descriptor, because a command could read
-//! them in `/proc/1/cmdline` if they were on the command line. A command could also read the environment of bubblewrap,
-//! so the environment contains only the variables that `environment` lists.
+//! `start` and the probe in `host` use this module. The arguments are passed through a descriptor, because a command
+//! could read them in `/proc/1/cmdline` if they were on the command line. A command could also read the environment of
+//! bubblewrap, so the environment contains only the variables that `environment` lists.
 
 use std::{
     ffi::{CString, OsStr},
@@ -33,8 +33,8 @@ const GUEST_ID: &str = "1000";
 /// (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate (`gate`),
-/// sets the last limits, and waits for the shell of the command and for orphans. bubblewrap's own pid 1 would only
-/// wait, and would keep a descriptor open that the command should not have.
+/// sets the last limits, runs the command's shell and reaps orphaned processes. bubblewrap's own pid 1 would only wait,
+/// and would keep open a descriptor that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// File-system layout and limits of one command.
@@ -45,8 +45,8 @@ pub struct Layout<'a> {
     pub root: &'a Path,
     /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
-    /// Folder that every uid can traverse. The workspace is bind-mounted over it, because the project's uid may be
-    /// unable to traverse the path to the workspace. `None` if the workspace is used at its own path.
+    /// Mount point for the workspace: a folder that every uid can traverse. It is needed because the project's uid may
+    /// be unable to traverse the path to the workspace. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
     /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
@@ -56,7 +56,7 @@ pub struct Layout<'a> {
     pub input: Input,
     /// Maximum number of processes; `None` if the first process sets no such limit.
     pub max_processes: Option<u64>,
-    /// Process name of bubblewrap on the host; the command does not see it.
+    /// Process name of bubblewrap on the host; the command cannot read it.
     pub mark: &'a str,
     /// Seccomp filters.
     pub filters: &'a Filters,
@@ -149,9 +149,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Returns the script of the first process. It sets two limits that cannot be set earlier. The file-size limit
-    /// would apply to bubblewrap, which itself writes small files. The process limit applies to one user namespace, so
-    /// it must be set inside the sandbox to count only the processes of this command.
+    /// Returns the script of the first process. The script sets two limits that cannot be set earlier. If the file-size
+    /// limit were set earlier, it would apply to bubblewrap, which itself writes small files. The process limit applies
+    /// to one user namespace, so it must be set inside the sandbox to count only the processes of this command.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,
@@ -162,7 +162,7 @@ impl Layout<'_> {
             script.push_str("ulimit -f 0; ");
         }
         if let Some(processes) = self.max_processes {
-            // bash uses `-u`, dash uses `-p`.
+            // bash has the option `-u`, dash has the option `-p`.
             script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
         script + FIRST_PROCESS

@@ -1,8 +1,8 @@
-//! Control groups: they limit the memory and the number of processes of a command and all its children.
+//! Control groups, which limit the memory and the number of processes of a command and all its child processes.
 //!
-//! `host` detects the version at start. It uses version 2 if the memory and pids controllers of version 2 are
-//! available, otherwise version 1. If neither version is available, only resource limits (`start`) and the meter
-//! (`meter`) limit a command. Each command gets its own group, which is removed after the command.
+//! `host` detects the cgroup version at start: version 2 if its memory and pids controllers are available, otherwise
+//! version 1. If neither version is available, only resource limits (`start`) and the meter (`meter`) limit a command.
+//! Each command gets its own group, which is removed after the command.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,7 +20,7 @@ use super::hierarchy;
 /// CPU shares of every group in version 1: half of the kernel's default, so that commands get less processor time than
 /// other groups.
 const V1_CPU_SHARES: u64 = 512;
-/// CPU weight of every group in version 2: half of the kernel's default, for the same reason.
+/// CPU weight of every group in version 2: half of the kernel's default, like [`V1_CPU_SHARES`].
 const V2_CPU_WEIGHT: u64 = 50;
 /// Maximum number of attempts to remove a group. Removal fails while a killed process has not ended yet.
 const REMOVAL_TRIES: u32 = 200;
@@ -45,7 +45,7 @@ pub(super) enum Kind {
         pids: Option<PathBuf>,
         cpu: Option<PathBuf>,
     },
-    /// The host provides no control groups, for the given reason.
+    /// The service cannot use control groups, for the given reason.
     None(String),
 }
 
@@ -84,7 +84,7 @@ impl Cgroups {
         }
     }
 
-    /// Returns whether a control group limits the memory of a command and all its children.
+    /// Returns whether a control group limits the memory of a command and all its child processes.
     pub fn bounds_memory(&self) -> bool {
         match &self.kind {
             Kind::V2(_) => true,
@@ -131,7 +131,7 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // These files do not exist on every host. The limits do not depend on them, so errors are ignored.
+                // The following files do not exist on every host. The limits work without them, so errors are ignored.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());
@@ -169,14 +169,14 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // Fails while the folder contains a group. The next start of the service removes the folder.
+            // If the folder still contains a group, this fails, and the next start of the service removes the folder.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
 impl Group {
-    /// Descriptors of the files to which a process writes to join the group.
+    /// Descriptors of the group's `cgroup.procs` files. A process joins the group by writing to them.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
@@ -251,7 +251,7 @@ impl Drop for Unfinished {
 
 /// Kills all processes of a group. The group contains only processes of a sandbox.
 pub(super) fn kill_all(folder: &Path) {
-    // In version 2, this file kills all processes at once. Version 1 does not have the file.
+    // In version 2, a write to this file kills all processes at once. In version 1, the file does not exist.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

@@ -1,4 +1,4 @@
-//! A child process that can be awaited without a thread.
+//! A child process whose end can be awaited without a blocked thread.
 
 use std::{
     io,
@@ -17,14 +17,14 @@ pub struct Process {
     ended: bool,
 }
 
-/// A handle to a process that need not be a child of the service. The end of the process can be awaited.
+/// A handle with which the end of a process can be awaited. The process need not be a child of the service.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,
 }
 
 impl Process {
-    /// Wraps a child. Must be called within the tokio runtime.
+    /// Wraps a child process. Must be called within the tokio runtime.
     pub fn new(mut child: Child) -> io::Result<Self> {
         let watched = i32::try_from(child.id())
             .map_err(io::Error::other)
@@ -75,7 +75,8 @@ impl Watched {
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // SAFETY: an `OwnedFd` keeps its number until it is dropped, which happens after the registration has ended.
+        // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, and it is dropped only after the
+        // registration has ended.
         let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { exit })
     }
@@ -85,8 +86,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the process to end. If the process is the first of a pid namespace, all processes of the namespace
-    /// have then ended.
+    /// Waits for the process to end. When the first process of a pid namespace has ended, all other processes of the
+    /// namespace have ended too.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// The sandbox, which executes commands and tools.
+/// Settings of the sandbox, in which commands and tools run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// First uid for projects. If the service runs as root, each project gets its own uid, counted from this uid.
+    /// Uid of the first project. If the service runs as root, each project gets its own uid: this uid plus the
+    /// project's number.
     pub uid_base: u32,
     /// Root file system whose programs the sandbox uses; `None` for the programs of the host.
     pub rootfs: Option<PathBuf>,
@@ -23,8 +24,8 @@ pub struct Config {
     pub max_output_bytes: usize,
     /// Maximum size of a workspace in bytes.
     pub max_workspace_bytes: u64,
-    /// Reserve of free space on the data folder's disk, in bytes. On a small disk, the reserve is 5 % of the disk.
-    /// Below the reserve, uploads and new runs are refused, and commands whose workspace grows are killed.
+    /// Free space in bytes to keep on the data folder's disk, or 5 % of the disk if that is less. Below this reserve,
+    /// uploads and new runs are refused, and commands whose workspace grows are killed.
     pub min_free_bytes: u64,
     /// Maximum number of files and folders in a workspace.
     pub max_workspace_files: u64,

@@ -1,15 +1,15 @@
 //! Sets up the child process between fork and exec, so that bubblewrap starts with only the access that it needs.
 //!
-//! `bwrap` uses this code for every command. The code runs in the child. It joins the control groups, switches to the
-//! project's uid, sets the resource limits and closes all descriptors that bubblewrap should not inherit. The command
-//! builder clears the environment.
+//! `bwrap` uses this module for every command. The setup runs in the child process. It joins the control groups,
+//! switches to the project's uid, sets the resource limits and closes all descriptors that bubblewrap should not
+//! inherit. `bwrap` itself clears the environment.
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
-/// Setup of the child. All values are created before the fork.
+/// Setup of the child process. All values are created before the fork.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// Descriptors of the `cgroup.procs` files of the groups that the child joins. The files are open for writing.
+    /// Descriptors of the `cgroup.procs` files of the control groups that the child joins, open for writing.
     pub join: Vec<RawFd>,
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
@@ -22,12 +22,12 @@ pub struct Confinement {
     pub keep: Vec<RawFd>,
 }
 
-/// A bind mount that only the child sees.
+/// A bind mount that is visible only in the child's mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
     /// Absolute path of the folder to mount.
     pub source: CString,
-    /// Folder over which the source is mounted. Every uid can traverse it.
+    /// Mount point: a folder that every uid can traverse.
     pub target: CString,
 }
 
@@ -41,8 +41,8 @@ impl Confinement {
     /// Makes the child process of the command run this setup before exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // The parent stores its own pid here. The child checks that its parent still has this pid, because the child
-        // must not outlive the service.
+        // Pid of the service. The child exits if its parent has another pid, because the child must not outlive the
+        // service.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
         // SAFETY: `apply` runs in the forked child of a multi-threaded program, where only async-signal-safe functions
@@ -78,8 +78,8 @@ impl Confinement {
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // The change of uid clears the death signal, so the signal is set after the change. bubblewrap sets the signal
-        // again later.
+        // A change of uid clears the parent-death signal, so the signal is set after the change. bubblewrap sets the
+        // signal again later.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid().unsigned_abs() != parent {

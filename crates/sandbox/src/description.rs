@@ -1,7 +1,7 @@
 //! Describes the sandbox to the model: its limits and the installed programs.
 //!
-//! `worker` puts the text into the system prompt. Without this text, models try to install packages and fetch web
-//! pages.
+//! The service's worker puts this description into the system prompt. Without the description, models try to install
+//! packages and fetch web pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Command, CommandEnd, Sandboxes, project::run, start::Cell};
 use crate::{config, error::Error};
 
-/// Time limit for listing the programs; `import matplotlib` alone can take seconds on a cold disk.
+/// Time limit for listing the programs. The first start of Python can take seconds on a cold disk.
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
@@ -24,8 +24,8 @@ impl Sandboxes {
         }
     }
 
-    /// Lists the programs that are installed in the sandbox. A script in a sandbox creates the list once. If the script
-    /// fails, the list is empty and the next call tries again.
+    /// Lists the programs that are installed in the sandbox. The first call runs a script in a sandbox; later calls
+    /// return the same list. If the script fails, the list is empty and the next call tries again.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -76,8 +76,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that shows it without a fraction. If there is none, the size is shown in
-/// bytes, or from 10 MiB in whole MB.
+/// Formats a size in the largest binary unit that gives a whole number. If no unit does, a size from 10 MiB is rounded
+/// down to megabytes, and a smaller size is shown in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

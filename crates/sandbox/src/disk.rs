@@ -10,11 +10,11 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 
-/// Limits the reserve of free space on small disks: the maximum is 1/`LARGEST_PART` of the disk.
+/// The reserve of free space is never larger than the size of the disk divided by this number.
 const LARGEST_PART: u64 = 20;
 
 /// Converts an I/O error. If the disk is the cause, the kind is `Unavailable`, because a later retry may succeed.
-/// Otherwise the kind is `Internal`.
+/// Otherwise the kind is `Internal`, and `what` is the message.
 pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     let is_disk = matches!(
         error.kind(),
@@ -28,8 +28,8 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Returns true if a write of `more` bytes leaves the reserve free on the disk of a folder, or if the free space is
-/// unknown. The reserve is `min_free_bytes`, or less on a small disk.
+/// Returns whether the reserve is still free on the disk of a folder after a write of `more` bytes; true if the free
+/// space is unknown. The reserve is `min_free_bytes`, or 5 % of the disk if that is less.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -4,8 +4,8 @@
 //! files that a program saves in `~` are kept. Caches and downloads go to /tmp, so that they are not stored among the
 //! project's files.
 //!
-//! Commands have no network. Some package managers would retry for a minute. The variables tell them not to retry, so
-//! that they fail at once with a clear error.
+//! Commands have no network. Some package managers would retry downloads for a minute. The variables limit retries, so
+//! that the package managers fail quickly with a clear error.
 
 use super::beneath::GUEST_FOLDER;
 
@@ -65,7 +65,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // A git that was built for /usr/local would read the system configuration from another folder.
+    // A git program that was built for /usr/local would otherwise read the system configuration from another folder.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

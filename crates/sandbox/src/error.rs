@@ -1,4 +1,4 @@
-//! The error of the sandbox.
+//! Errors of the sandbox.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -8,17 +8,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The category of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// An argument is invalid; [`Error::field`] can name it.
+    /// An argument is invalid; [`Error::field`] names the argument, if it is known.
     Invalid,
     /// The file or folder does not exist.
     FileNotFound,
     /// The upload does not exist.
     UploadNotFound,
-    /// The state of a file does not allow the operation.
+    /// The current state of a file or of the sandbox does not allow the operation.
     Conflict,
     /// Another operation changed the same file first; a retry may succeed.
     Contended,
-    /// A limit on a size or a number is exceeded.
+    /// A size or a number exceeds its limit.
     TooLarge,
     /// The disk, bubblewrap or the host cannot be used now.
     Unavailable,
@@ -80,7 +80,7 @@ impl Error {
         self.inner.kind
     }
 
-    /// Returns the message for people.
+    /// Returns the message, without the cause.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
@@ -90,7 +90,7 @@ impl Error {
         self.inner.field.as_deref()
     }
 
-    /// Removes the cause and returns it, so that it can be attached to another error.
+    /// Removes and returns the cause, so that the caller can attach it to another error.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

@@ -1,8 +1,8 @@
-//! The life of one command, from its start to the end of its last process.
+//! Runs one command, from its start to the end of its last process.
 //!
-//! `ProjectSandbox::execute` calls [`run`] in its own task. If the caller drops its future, the command is cancelled
-//! and the task still cleans up. All processes of the command have ended when `run` returns. `spawned` uses [`Running`]
-//! for long-lived processes.
+//! `ProjectSandbox::execute` calls [`run`] in a separate task. If the caller drops the future of `execute`, the task
+//! cancels the command and cleans up. When `run` returns, all processes of the command have ended. `spawned` uses
+//! [`Running`] for long-lived processes.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -36,19 +36,19 @@ use crate::error::{Error, ErrorKind, Result};
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL after a cancellation. It is short, because the caller is waiting.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// Maximum time to wait until killed processes have ended.
+/// Maximum time to wait for killed processes to end.
 const DEATH: Duration = Duration::from_secs(10);
-/// Maximum time to wait until bubblewrap reports the first process.
+/// Maximum time to wait, before killing a command, for bubblewrap to report the sandbox's first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the reported exit status, and then for the rest of the output, after all processes have
-/// ended.
+/// Maximum time to wait for the reported exit status after all processes have ended. The wait for the rest of the
+/// output has the same limit.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Maximum size of bubblewrap's report; it normally has a few hundred bytes.
+/// Maximum size of bubblewrap's report in bytes. A report normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
-/// Numbers of the standard signals. Shells report a death by signal N as exit status 128 + N.
+/// Numbers of the standard signals. If signal N kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Runs a command. `live` receives chunks of its output while the channel has room.
+/// Runs a command. `live` receives chunks of the command's output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -70,23 +70,23 @@ pub async fn run(
     Running::new(cell, started, live, drop)?.finish(until, &cancel).await
 }
 
-/// A started command and the tasks that serve it.
+/// A running command, with the tasks that read its output and bubblewrap's report.
 pub struct Running {
     cell: Cell,
     process: Process,
     group: Option<Group>,
     at_start: Usage,
-    /// The received part of bubblewrap's report.
+    /// The part of bubblewrap's report that was received so far.
     report: watch::Receiver<String>,
     /// Task that opens the gate. Its result is the record of the command; `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
-    /// Tells the pump to stop before the end of the output.
+    /// Stops the pump before the end of the output.
     enough: CancellationToken,
 }
 
 impl Running {
-    /// Serves a started command. `opened` receives the socket of the gate when the command begins to run.
+    /// Starts the tasks of a started command. `opened` receives the socket of the gate when the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,
@@ -114,8 +114,8 @@ impl Running {
         })
     }
 
-    /// Waits for the end of the command and of all its processes. Ends the processes at `until`, or when `cancel` is
-    /// cancelled.
+    /// Waits until all processes of the command have ended. Ends them at the time `until`, when `cancel` is cancelled,
+    /// or when the command exceeds a limit.
     pub async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
         let watched = watch_limits(
             self.meter(),
@@ -136,7 +136,8 @@ impl Running {
             ),
         };
         let exit_code = self.exit_code().await;
-        // The kernel or a user of the host has killed bubblewrap itself. The sandbox ends a moment later.
+        // The kernel or a user of the host has killed bubblewrap itself. Kill the rest of the sandbox, and wait until
+        // it has ended.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
@@ -179,16 +180,16 @@ impl Running {
 
     /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM is sent first.
     async fn end(&mut self, why: CommandEnd) -> Result<ExitStatus> {
-        // Wait until bubblewrap has reported the first process. A moment after its creation, the first process asks
-        // the kernel to kill it when bubblewrap ends. If bubblewrap were killed before that request, the first process
-        // would keep running.
+        // First wait until bubblewrap has reported the sandbox's first process. Shortly after its creation, the first
+        // process requests that the kernel kill it when bubblewrap ends. If bubblewrap were killed before this request,
+        // the first process would keep running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
         let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // This check must follow the opening of the pidfd. If the first process is still in the sandbox, the pidfd
-        // refers to it, and not to a later process with the same pid.
+        // Check this only after the pidfd was opened. If the first process is still in the sandbox, the pidfd refers to
+        // the first process, and not to a later process with the same pid.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,
@@ -196,7 +197,7 @@ impl Running {
             _ => Duration::ZERO,
         };
         if let Some(scope) = scope.filter(|_| !grace.is_zero()) {
-            // Errors can be ignored: processes that did not get SIGTERM are killed below.
+            // Errors are ignored: processes that did not get SIGTERM are killed below.
             let _ = spawn_blocking(move || scope.terminate()).await;
             let _ = timeout(grace, self.process.wait()).await;
         }
@@ -237,7 +238,8 @@ impl Running {
             .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
-    /// Removes the control group. Returns whether the group had run out of memory.
+    /// Removes the control group. Returns whether the kernel killed a process of the group because it was out of
+    /// memory.
     async fn clear_away(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let removed = spawn_blocking(move || {
@@ -252,14 +254,14 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // Ends the task that owns the command's record, so that the record is removed even if the end of the command
-        // was not observed.
+        // Abort the task that owns the command's record, so that the record is removed even if `finish` was not
+        // completed.
         self.opening.abort();
     }
 }
 
-/// Records the sandbox, so that the next start of the service can find it, then opens the gate. If bubblewrap does not
-/// report the sandbox, the command does not run.
+/// Records the sandbox, so that the next start of the service can kill it, and then opens the gate. If bubblewrap does
+/// not report the sandbox, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,
@@ -269,7 +271,7 @@ async fn open(
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
     let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
-    // The guard returns `None` if the first process has already ended. The command does not run then.
+    // The guard returns `None` if the first process has already ended. Then the command does not run.
     let (record, socket) = gate.open_when_ready(guard).await.ok()?;
     opened(socket);
     match record? {
@@ -281,7 +283,8 @@ async fn open(
     }
 }
 
-/// Returns the result of a command whose bubblewrap was killed, or ended before it executed the command.
+/// Returns the result of a command without an exit status: bubblewrap was killed, or it ended before it executed the
+/// command.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
@@ -318,7 +321,8 @@ async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>
     }
 }
 
-/// Returns a number from the complete lines of a report; each line is a JSON object.
+/// Returns the number with the given name from a report. Each line of the report is a JSON object; an incomplete last
+/// line is ignored.
 fn field(report: &str, name: &str) -> Option<i64> {
     let complete = &report[..=report.rfind('\n')?];
     let mut lines = complete

@@ -1,9 +1,9 @@
 //! The gate at which each command waits until the service is ready for it.
 //!
-//! bubblewrap asks the kernel to kill the sandbox when the service dies, but the sandbox's first process makes this
-//! request only a moment after its creation. If the service were killed in this moment, the sandbox would keep running.
+//! bubblewrap requests that the kernel kill the sandbox when the service dies. The sandbox's first process makes this
+//! request shortly after its creation. If the service were killed before the request, the sandbox would keep running.
 //! The first process therefore reports that it is ready and waits for an answer from the service. If the service has
-//! ended, the process reads the end of the socket's stream instead, and exits before it has run anything.
+//! ended, the first process reads end-of-file from the socket instead, and exits without running the command.
 
 use std::{
     io::{self, Write},
@@ -13,10 +13,10 @@ use std::{
 /// Script that the first process runs before the command. The standard input of the first process is its end of the
 /// gate.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
-/// The same script for a process that keeps the gate's socket as its standard input.
+/// Variant of [`WAIT`] for a command that keeps the gate's socket as its standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 
-/// The service's end of the gate. If it is dropped before it was opened, the command does not run.
+/// The service's end of the gate. If this value is dropped before the gate was opened, the command does not run.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
@@ -34,8 +34,9 @@ impl Gate {
         (&self.0).write_all(b"\n")
     }
 
-    /// Waits for the first process, runs `guard`, then lets the command run. Returns the service's end of the socket;
-    /// the command may have kept the other end. Must be called within the tokio runtime.
+    /// Waits until the first process is ready, runs `guard`, and then lets the command run. Returns the result of
+    /// `guard` and the service's end of the socket. With [`WAIT_WITH_INPUT`], the other end is the command's standard
+    /// input. Must be called within the tokio runtime.
     pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<(T, tokio::net::UnixStream)> {
         self.0.set_nonblocking(true)?;
         let socket = tokio::net::UnixStream::from_std(self.0)?;

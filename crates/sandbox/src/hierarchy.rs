@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Number of the next folder that `make_parent` creates in this process. In tests, several services run in one process,
-/// and each needs its own folders.
+/// and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
@@ -50,8 +50,8 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
 }
 
 /// Returns a folder in which new groups get the memory and pids controllers. A group that contains processes cannot
-/// pass controllers on to the groups below it. Therefore, if the service is alone in a group that was delegated to it
-/// (systemd: `Delegate=yes`), the service moves into a leaf group.
+/// pass controllers on to the groups below it. Therefore, if the service is the only process in a delegated group
+/// (systemd: `Delegate=yes`), it moves itself into a leaf group.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -123,8 +123,8 @@ fn own_name() -> String {
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Returns whether the process with this name has ended. Processes of another pid namespace, for example in another
-/// container, are not visible and count as running.
+/// Returns whether the process with this unique name has ended. Processes of another pid namespace, for example in
+/// another container, are not visible and count as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {

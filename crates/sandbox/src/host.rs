@@ -1,7 +1,8 @@
 //! Detects once which sandbox features this host supports.
 //!
-//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored
-//! explanation. The service refuses to start only if a problem would make it unsafe or its data unreachable.
+//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, every command fails with the
+//! stored explanation. The service refuses to start only for a problem that would make commands unsafe or files
+//! unreachable.
 
 use std::{
     fs, io,
@@ -34,14 +35,14 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Oldest supported version of bubblewrap.
+/// Oldest supported version of bubblewrap: major and minor number.
 const OLDEST: (u32, u32) = (0, 8);
 /// Minimum value of `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 /// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Folders that exist on most hosts and that every uid can traverse. The first existing one is used. A workspace is
-/// mounted over it. Only bubblewrap sees the mount.
+/// Candidates for the mount point of a workspace: folders that exist on most hosts and that every uid can traverse. The
+/// first existing folder is used. The mount is visible only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 /// The host and its sandbox configuration.
@@ -50,25 +51,25 @@ pub struct Host {
     pub config: config::Config,
     /// Control groups of the host.
     pub cgroups: Cgroups,
-    /// Thread that starts commands.
+    /// Handle to the thread that starts commands.
     pub spawner: Spawner,
-    /// Records of running commands, so that the next start of the service can clean up after a killed service.
+    /// Records of running commands. If the service is killed, it kills the recorded commands at its next start.
     pub remains: CommandRecords,
-    /// First uid of the projects; `None` when the service is not root and all projects share its uid.
+    /// Uid of the first project; `None` when the service is not root. All projects then share the service's uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// The host's bubblewrap, or the reason why it cannot be used. bubblewrap is detected on first use, so that the
-    /// service starts without waiting.
+    /// The host's bubblewrap, or the reason why it cannot be used. It is detected on first use, so that the service
+    /// starts without waiting for it.
     bwrap: OnceLock<Result<Bwrap, String>>,
     /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
 }
 
-/// The bubblewrap of this host.
+/// The bubblewrap program of this host.
 struct Bwrap {
     path: PathBuf,
     version: String,
-    /// Folder over which workspaces are mounted; `None` when the service cannot mount.
+    /// Mount point of workspaces, one of [`CARRY_TARGETS`]; `None` when the service cannot mount.
     carry_over: Option<PathBuf>,
 }
 
@@ -76,7 +77,7 @@ impl Host {
     /// Detects which sandbox features the host supports.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem with which the service must not start; INTERNAL when the
+    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the service from starting; INTERNAL when the
     /// thread that starts commands or the seccomp filters cannot be created.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
@@ -127,7 +128,7 @@ impl Host {
         }
     }
 
-    /// Limits of a workspace.
+    /// Maximum size and number of files of a workspace.
     pub fn workspace_limit(&self) -> Usage {
         Usage {
             bytes: self.config.max_workspace_bytes,
@@ -135,7 +136,8 @@ impl Host {
         }
     }
 
-    /// Returns the layout of a command if bubblewrap works. The first call blocks for the probe.
+    /// Returns the layout of a command if bubblewrap works. The first call probes bubblewrap and blocks for some
+    /// milliseconds.
     ///
     /// # Errors
     /// UNAVAILABLE when bubblewrap does not work. The message names the problem and how to fix it.
@@ -145,8 +147,8 @@ impl Host {
         self.untried_layout(workspace).map_err(broken)
     }
 
-    /// Maximum number of processes of a command; `None` if a control group limits them, or if the kernel is older than
-    /// 5.14. Older kernels would also count the service's own processes.
+    /// Maximum number of processes of a command, as a resource limit. `None` if a control group limits the processes,
+    /// or if the kernel is older than 5.14, because older kernels would also count the service's own processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -222,8 +224,7 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // The version is requested as a project's uid and after a bind mount, so that the call also shows whether the
-        // service can mount.
+        // Run `bwrap --version` with a project's uid and after a bind mount. If this succeeds, the service can mount.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target
@@ -320,8 +321,8 @@ impl Host {
     }
 }
 
-/// Checks that `openat2` works, because the service uses only this call to open files in workspaces. Old kernels do not
-/// have it, and some containers block it.
+/// Checks that `openat2` works, because the service uses only this call to open files in workspaces. Old kernels lack
+/// the call, and some containers block it.
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
@@ -346,7 +347,8 @@ fn find_program(name: &Path) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Waits for a short-lived program. Returns whether it succeeded, and its output.
+/// Waits for a short-lived program to end, and kills it after [`PROBE_TIMEOUT`]. Returns whether the program succeeded,
+/// and its output.
 fn finish(mut child: Child) -> io::Result<(bool, String)> {
     let until = Instant::now() + PROBE_TIMEOUT;
     while child.try_wait()?.is_none() {

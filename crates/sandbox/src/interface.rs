@@ -1,7 +1,7 @@
-//! The interface of a sandbox: all that the engine and the tools know about it.
+//! The traits through which the engine and the tools use a sandbox.
 //!
-//! The traits are object-safe, so that a run can use any sandbox. The functions of [`Files`] block: call them through
-//! `spawn_blocking`.
+//! The traits are object-safe, so that a run can use any implementation. The methods of [`Files`] block: call them
+//! through `spawn_blocking`.
 
 use std::{fs::File, io::Read, sync::Arc, time::Duration};
 
@@ -14,20 +14,21 @@ use crate::error::Result;
 /// Receives chunks of a command's output.
 pub type OutputListener<'a> = dyn for<'t> FnMut(&'t str) + Send + 'a;
 
-/// A place that runs commands and holds files.
+/// An environment that runs commands and stores files.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// Time limit of a command that does not set a limit itself.
+    /// Time limit of a command for which the model sets none.
     fn default_timeout(&self) -> Duration;
 
     /// Maximum time limit of a command.
     fn max_timeout(&self) -> Duration;
 
-    /// Runs a command to its end. While it runs, `output` receives chunks of its output, at a bounded rate and with a
-    /// bounded total size. The command is stopped when `cancel` is cancelled or the future is dropped.
+    /// Runs a command until it ends. While the command runs, `output` receives chunks of the command's output; their
+    /// rate and their total size are bounded. The command is stopped when `cancel` is cancelled or the future is
+    /// dropped.
     ///
     /// # Errors
-    /// UNAVAILABLE when commands cannot run here; `INVALID_REQUEST` for a script that cannot be passed to bash;
+    /// UNAVAILABLE when this host cannot run commands; `INVALID_REQUEST` for a script that cannot be passed to bash;
     /// `FILE_NOT_FOUND` when the workspace does not exist.
     async fn execute(
         &self,
@@ -49,7 +50,7 @@ pub trait Sandbox: Send + Sync {
     fn files(&self) -> Arc<dyn Files>;
 }
 
-/// The files of a sandbox. `/workspace/x`, `./x` and `x` are the same file. No function follows a link.
+/// The files of a sandbox. The paths `/workspace/x`, `./x` and `x` name the same file. No method follows a link.
 pub trait Files: Send + Sync {
     /// Opens a regular file for reading.
     ///
@@ -76,8 +77,8 @@ pub trait Files: Send + Sync {
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.
     fn metadata(&self, path: &str) -> Result<Metadata>;
 
-    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning, or after
-    /// `behind`, the last path of an earlier page.
+    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning of the folder,
+    /// or after `behind`, the last path of an earlier page.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
@@ -104,13 +105,13 @@ pub trait FileWalk: Iterator<Item = Found> {
     /// The errors of [`Files::open`].
     fn open(&self, found: &Found) -> Result<OpenFile>;
 
-    /// Reason why the walk is incomplete; `None` if it is complete so far.
+    /// Reason why the walk is incomplete; `None` if the walk has left nothing out so far.
     fn cut(&self) -> Option<&'static str>;
 }
 
 /// A file that is open for reading.
 pub struct OpenFile {
-    /// The content.
+    /// The content of the file.
     pub content: Box<dyn Read + Send>,
     /// Size in bytes when the file was opened.
     pub size: u64,
@@ -118,7 +119,7 @@ pub struct OpenFile {
 
 impl From<File> for OpenFile {
     fn from(file: File) -> Self {
-        // If the size cannot be read, the file appears empty, and reading it reports the error.
+        // If the size cannot be read, it is set to 0. Reading the content then reports the error.
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         Self {
             content: Box::new(file),

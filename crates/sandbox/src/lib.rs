@@ -1,9 +1,9 @@
 //! Sandboxes in which tools run.
 //!
 //! The engine and the tools use only the traits [`Sandbox`] and [`Files`] (`interface.rs`). [`ProjectSandbox`]
-//! implements them with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and records which features the
-//! host supports. The [`Workspace`] of a project gives the service access to the project's files and opens only
-//! paths inside the workspace. No command ever runs outside bubblewrap.
+//! implements both traits with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and records which
+//! features the host supports. The [`Workspace`] of a project gives the service access to the project's files and opens
+//! only paths inside the workspace. No command ever runs outside bubblewrap.
 
 #![warn(missing_docs)]
 
@@ -69,25 +69,25 @@ pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace}
 pub struct Place {
     /// Folder of the workspace on the host.
     pub folder: PathBuf,
-    /// Number of the project, counted from 0. If the service runs as root, the uid of the project's commands is the sum
-    /// of `uid_base` and `number`.
+    /// Number of the project, counted from 0. If the service runs as root, the uid of the project's commands is
+    /// `uid_base` + `number`.
     pub number: u32,
 }
 
-/// A script for bash. `/workspace` is its working directory and its home.
+/// A bash script. Its working directory and its home directory are `/workspace`.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// Script for `bash -c`: up to [`MAX_SCRIPT_BYTES`] bytes, without NUL.
+    /// Text of the script: up to [`MAX_SCRIPT_BYTES`] bytes, without NUL.
     pub script: String,
-    /// Time limit. For [`Sandbox::execute`], it is capped at the configured maximum.
+    /// Time limit. [`Sandbox::execute`] reduces a longer limit to the configured maximum; [`Sandbox::spawn`] does not.
     pub timeout: Duration,
 }
 
 /// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// Head and tail of the output as UTF-8, without escape sequences. Standard output and standard error are
-    /// interleaved.
+    /// The output as UTF-8, without escape sequences. If the output is too long, only its head and tail are kept.
+    /// Standard output and standard error are interleaved.
     pub text: String,
     /// True if the middle of the output was left out.
     pub truncated: bool,
@@ -108,7 +108,7 @@ pub enum CommandEnd {
     Cancelled,
     /// The command exceeded its memory limit.
     OutOfMemory,
-    /// The workspace grew, and it exceeded its limit of bytes or files or the host's disk was almost full.
+    /// The workspace grew beyond its maximum size or number of files, or it grew while the host's disk was almost full.
     DiskFull,
 }
 
@@ -120,12 +120,12 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Detects which sandbox features the host supports. A missing bubblewrap is not an error here: commands then fail
+    /// Detects which sandbox features the host supports. Succeeds even if bubblewrap is missing; commands then fail
     /// with UNAVAILABLE.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` for a problem with which the service must not start, such as a data folder that the projects'
-    /// uids cannot traverse.
+    /// `INVALID_REQUEST` or UNAVAILABLE for a problem that must stop the service from starting, such as a data folder
+    /// that the projects' uids cannot traverse; INTERNAL for an unexpected failure.
     pub fn detect(config: &Config, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
@@ -167,8 +167,7 @@ impl Sandboxes {
 
     /// Returns the sandbox of a project without accessing the file system.
     pub fn open(&self, place: Place) -> ProjectSandbox {
-        // The child process of a command has a different working directory from the service, so the path must be
-        // absolute.
+        // bubblewrap starts in `/`, not in the service's working directory, so the path must be absolute.
         let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
         let workspace = Workspace::at(folder, self.host.owner(place.number));
         ProjectSandbox::new(place, workspace, Arc::clone(&self.host))
@@ -187,7 +186,7 @@ impl CommandEnd {
         self == Self::Exited(0)
     }
 
-    /// Describes the ending to the model; `None` for status 0.
+    /// Describes the ending for the model; `None` for status 0.
     pub fn describe(self) -> Option<String> {
         match self {
             Self::Exited(0) => None,

@@ -1,8 +1,7 @@
-//! Memory use of a command on hosts without a memory control group.
+//! Measures the memory use of a command on hosts without a memory control group.
 //!
-//! The meter (`meter`) measures the memory several times a second. Counting all memory is more important than an exact
-//! sum. Memory that a command could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls
-//! that create it.
+//! The meter (`meter`) measures the memory four times a second. The sum may be too high, but it must not leave out
+//! memory. The seccomp filter (`seccomp`) refuses system calls that create memory which this module cannot count.
 
 use std::{
     collections::HashSet,
@@ -16,17 +15,20 @@ use super::processes::Scope;
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
 /// Kernel memory in bytes per file on a tmpfs, besides the content of the file: inode, directory entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
-/// Maximum unread data in a socket, in bytes: twice the default send buffer, the largest size that a program can
-/// request.
+/// Maximum unread data in a socket, in bytes. By default, a program can request a send buffer of up to 208 KiB
+/// (`net.core.wmem_max`), and the kernel doubles the request.
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// Maximum data in a pipe in bytes, once the user has used up the kernel's limit for larger pipes.
+/// Maximum data in a pipe, in bytes, after the user's pipes have reached the kernel's soft limit
+/// (`pipe-user-pages-soft`).
 const PIPE_BYTES: u64 = 8 * 1024;
-/// Number of sockets that are not counted. Ordinary programs have up to some hundred sockets, most of them empty.
+/// Number of sockets that are not counted. Ordinary programs have up to a few hundred sockets, and most of these are
+/// empty.
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count. If a
-    /// quick overestimate does not exceed `limit`, the overestimate is returned.
+    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count. A
+    /// quick estimate may be too high. If it does not exceed `limit`, it is returned; otherwise a slower, more exact
+    /// sum is returned.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -49,7 +51,7 @@ impl Scope {
             Some(content.saturating_add(inodes))
         };
         let bytes = TMPFS.iter().filter_map(used).sum();
-        // The pid may belong to another process by now.
+        // If the first process has ended, its pid may belong to another process, so the sum is not used.
         if self.holds_first() { bytes } else { 0 }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A meter runs beside each command. It counts the blocks and files of the workspace once a second, or less often if
 //! counting takes long. Between two measurements, a command can write more than the limit allows; only disk quotas
-//! would prevent this. On hosts without a memory control group, the meter also measures memory four times a second.
+//! could prevent this. On hosts without a memory control group, the meter also measures memory four times a second.
 
 use std::time::{Duration, Instant};
 
@@ -71,8 +71,9 @@ impl Meter {
         }
     }
 
-    /// Returns an ending if the workspace has grown since the command started, and if the workspace exceeds its limit
-    /// or the host's disk is almost full. A command that frees space in a full workspace may continue.
+    /// Returns [`CommandEnd::DiskFull`] if the workspace has grown since the command started and now exceeds its limit,
+    /// or if it has grown and the host's disk is almost full. A command that frees space in a full workspace may
+    /// continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;

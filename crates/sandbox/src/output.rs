@@ -1,7 +1,7 @@
 //! Bounds the size of a command's output.
 //!
 //! `reading` passes all output of a command to this module. Memory use does not depend on the size of the output.
-//! `Clip` keeps the head and the tail for the model. `Live` returns chunks at a bounded rate while the command runs.
+//! `Clip` keeps the head and the tail for the model. `Live` returns chunks for the live view while the command runs.
 
 use std::mem;
 
@@ -38,7 +38,7 @@ impl Clip {
         let (first, rest) = text.split_at(into_head);
         self.head.push_str(first);
         self.tail.push_str(rest);
-        // Cut only after the tail has doubled, so that each byte is moved once on average.
+        // Cut only after the tail has doubled, so that each byte is moved about once.
         if self.tail.len() > self.max_bytes {
             self.cut();
         }
@@ -81,8 +81,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// Creates a live view. All its chunks together have up to `max_bytes` bytes, plus notices about output that is not
-    /// shown.
+    /// Creates a live view. Its chunks have up to `max_bytes` bytes together, plus notices about omitted output.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),
@@ -92,8 +91,8 @@ impl Live {
         }
     }
 
-    /// Applies one step. A view can only append text. If a program overwrites a line of which a part was already sent,
-    /// the new content of the line therefore starts on a new line.
+    /// Applies one step. A live view can only append text. If a program overwrites a line that was already sent in
+    /// part, the new content therefore starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -136,7 +135,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the text of a live view from which a chunk is read after each of these pieces.
+    /// Returns the text of a live view. One chunk is read from the view after each piece of input.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

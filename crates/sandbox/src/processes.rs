@@ -1,8 +1,8 @@
-//! The processes of a running sandbox, as seen from the host.
+//! Finds the processes of a running sandbox from outside the sandbox.
 //!
-//! `execute` uses this module to terminate the processes, and the meter uses it to measure them. A pid may have been
-//! reused after it was listed. A process therefore gets a signal only through a pidfd, and only after a check that it
-//! is in the sandbox's pid namespace.
+//! `execute` uses this module to terminate the processes, and the meter uses it to measure them. A pid may be reused
+//! after it was listed. Signals are therefore sent only through a pidfd, and only after a check that the process is in
+//! the sandbox's pid namespace.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// Maximum number of descriptors checked in one round of the meter.
+/// Maximum number of open files that the meter checks in one measurement.
 const MAX_DESCRIPTORS: usize = 20_000;
 
 /// Identifies the processes of one sandbox.
@@ -23,12 +23,13 @@ pub struct Scope {
     pub namespace: u64,
     /// Host pid of the first process in the namespace.
     pub first: i32,
-    /// File that lists the processes of the control group. Without a control group, all of /proc is scanned.
+    /// File that lists the processes of the control group; `None` if there is no control group. All of /proc is then
+    /// scanned.
     pub list: Option<PathBuf>,
 }
 
 impl Scope {
-    /// Returns the pids of all processes, including the first.
+    /// Returns the pids of all processes of the sandbox, including the first process.
     pub(super) fn members(&self) -> Vec<i32> {
         let listed: Vec<i32> = match &self.list {
             Some(list) => {
@@ -49,8 +50,8 @@ impl Scope {
         fs::metadata(format!("/proc/{process}/ns/pid")).is_ok_and(|namespace| namespace.ino() == self.namespace)
     }
 
-    /// Sends SIGTERM to all processes except the first. The first process is not one of the command's programs. It ends
-    /// after the last program has ended.
+    /// Sends SIGTERM to all processes except the first. The first process only waits for the command's programs and
+    /// ends after them.
     pub fn terminate(&self) {
         for process in self.members() {
             if process != self.first {
@@ -75,7 +76,7 @@ impl Scope {
     }
 
     /// Disk space in bytes of deleted files that processes still have open. Without this count, a command could fill
-    /// the disk unnoticed.
+    /// the disk without reaching a limit.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
             return 0;
@@ -99,7 +100,7 @@ impl Scope {
                     return false;
                 }
                 left -= 1;
-                // The path is a link, which `metadata` follows to the open file.
+                // The entry is a link. `metadata` follows the link to the open file.
                 if let Ok(file) = fs::metadata(entry.path()) {
                     look(&file);
                 }

@@ -1,7 +1,7 @@
 //! The sandbox of one project, in bubblewrap.
 //!
-//! Every command and every long-lived process runs in its own bubblewrap, with the project's workspace. Invariant: the
-//! long-lived processes are killed when the last clone of their sandbox is dropped.
+//! Every command and every long-lived process runs in its own bubblewrap sandbox, with the project's workspace.
+//! Invariant: the long-lived processes are killed when the last clone of their sandbox is dropped.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ impl ProjectSandbox {
         &self.place
     }
 
-    /// Returns the service's access to the project's files, which works without bubblewrap.
+    /// Returns the workspace, through which the service accesses the project's files without bubblewrap.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
@@ -86,7 +86,7 @@ impl Sandbox for ProjectSandbox {
     }
 }
 
-/// Runs a command in its own task, so that the command is cleaned up even if the caller's future is dropped.
+/// Runs a command in a separate task, so that the command is cleaned up even if the caller's future is dropped.
 pub(super) async fn run(
     cell: Cell,
     command: Command,

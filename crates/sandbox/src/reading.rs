@@ -19,12 +19,13 @@ use super::{
     terminal::{Decoder, Parser},
 };
 
-/// Time between chunks of live output.
+/// Minimum time between two chunks of live output.
 const LIVE_PERIOD: Duration = Duration::from_millis(100);
 /// Maximum size of the live output, as a multiple of the maximum output size for the model.
 const LIVE_FACTOR: usize = 4;
 
-/// Reads the output to its end, or until `enough` is cancelled. Sends chunks to `sink` while the channel has room.
+/// Reads the output to its end, or until `enough` is cancelled. Sends chunks for the live view to `sink` while the
+/// channel has room.
 pub async fn pump(
     mut output: pipe::Receiver,
     max_bytes: usize,
@@ -52,7 +53,7 @@ pub async fn pump(
     }
     let (clip, mut live) = reading.finish();
     if live.is_waiting() {
-        // Fails if the receiver was dropped or the channel is full. The last chunk is then lost.
+        // If the receiver was dropped or the channel is full, the last chunk is lost.
         let _ = sink.try_send(live.take());
     }
     clip

@@ -1,12 +1,12 @@
 //! Cleans up commands that a killed service left behind.
 //!
-//! Every running command has a file in the folder `commands/` of the data folder. The file's name identifies the
-//! command's process. The service creates the file before the command may run (`gate`) and removes it after the command
-//! has ended. On start, the service kills the commands that earlier services with the same data folder left behind. In
-//! all known cases, the kernel has already killed these commands. This module handles all other cases.
+//! Every running command has a file in the folder `commands/` of the data folder. The file's name identifies the first
+//! process of the command's sandbox. The service creates the file before the command may run (`gate`) and removes it
+//! after the command has ended. On start, the service kills the commands that earlier services with the same data
+//! folder left behind. Usually the kernel has already killed these commands; this module is a second safeguard.
 //!
-//! A pid may have been reused by another process. A file name therefore also contains the start time of the process,
-//! and the boot and pid namespace in which the pid is valid. Nothing in the name comes from the command.
+//! A pid may be reused by another process. A file name therefore also contains the start time of the process, and the
+//! boot and pid namespace in which the pid is valid. No part of the name comes from the command.
 
 use std::{
     fs::{self, DirBuilder},
@@ -17,7 +17,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// First part of bubblewrap's process name.
+/// First part of the process name that the service gives to bubblewrap.
 const MARK: &str = "runyard-sandbox";
 
 /// Records of this service's running commands.
@@ -112,8 +112,8 @@ fn family(data_dir: &Path, place: &str) -> String {
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. A command could give its
-/// process the same name, but then only that command is killed.
+/// parent forever and has not started a command. The processes are found by their name. A command could give such a
+/// name to one of its own processes, but then only that process is killed.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -159,8 +159,8 @@ fn end_remains(name: &str) -> bool {
         .ok()
         .and_then(Pid::from_raw)
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-    // The start time is compared after the pidfd was opened: from then on, the pidfd refers to this process and no
-    // other.
+    // Compare the start time only after the pidfd was opened, so that the signal reaches only the process whose start
+    // time was compared.
     if let Some(descriptor) = opened.filter(|_| is_alive(process, started)) {
         let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
         tracing::warn!(
@@ -173,8 +173,8 @@ fn end_remains(name: &str) -> bool {
     true
 }
 
-/// Start time of a process in ticks since boot. Together with the pid it identifies the process. `None` if the process
-/// has ended.
+/// Start time of a process in ticks since boot. The pid and the start time together identify the process. `None` if the
+/// process has ended.
 pub fn start_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.

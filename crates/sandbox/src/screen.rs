@@ -1,8 +1,8 @@
 //! Renders the final appearance of a command's output, so that a progress bar is one line instead of one line per step.
 //!
-//! `reading` uses this module for the text that the model sees. The module emulates a terminal that never wraps a line.
-//! Only the last [`ROWS`] lines can be overwritten, and only while a line has at most [`COLUMNS`] characters. All other
-//! text is final, so the memory for unfinished lines is bounded.
+//! `reading` uses this module for the text that the model receives. The module emulates a terminal that never wraps a
+//! line. Only the last [`ROWS`] lines can be overwritten, and only while they have up to [`COLUMNS`] characters. All
+//! other text is final, so the memory for lines that are not final is bounded.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ pub struct Screen {
     lines: VecDeque<Line>,
     row: usize,
     column: usize,
-    /// True if the current line was too long. The start of the line is then already final.
+    /// True if the current line is longer than [`COLUMNS`]. All text of such a line is final.
     is_spilled: bool,
     done: String,
 }
@@ -27,7 +27,7 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Line {
     characters: Vec<char>,
-    /// True if any character was overwritten. Trailing spaces are then padding that covers older text.
+    /// True if any character was overwritten. Trailing spaces then only cover older text and are removed.
     is_rewritten: bool,
 }
 
@@ -80,7 +80,7 @@ impl Screen {
             }
         }
         if line.characters.len() > COLUMNS {
-            // Lines below the current line were printed before its last characters, so they become final too.
+            // The lines below the current line become final too, because they were printed before its last characters.
             self.row = self.lines.len() - 1;
             self.settle();
             self.is_spilled = true;

@@ -2,8 +2,8 @@
 //!
 //! `host` compiles the filters once and passes them to bubblewrap for each command. There are two filters, because a
 //! filter returns a single error. The first filter returns EPERM for forbidden calls. The second filter returns ENOSYS
-//! for calls that must appear to be missing, so that programs fall back to older calls. Examples are `clone3`, whose
-//! flags no filter can see, and `io_uring`, whose operations no filter can see.
+//! for calls that must appear to be missing, so that programs fall back to older calls. Examples are `clone3` and
+//! `io_uring`: a filter can inspect neither the flags of `clone3` nor the operations of `io_uring`.
 
 use std::collections::BTreeMap;
 
@@ -26,18 +26,19 @@ pub struct Filters {
 /// How the memory of a command is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// A control group limits the memory. It counts all memory that the kernel provides.
+    /// A control group limits the memory. The group counts all memory that the kernel provides to the command.
     Grouped,
     /// The service measures the memory of processes, open files and tmpfs mounts (module `memory`). System calls that
-    /// create other memory are refused or limited.
+    /// create memory of other kinds are refused or limited.
     Metered,
 }
 
-/// Maximum size in bytes of a System V segment if no control group limits the memory. The kernel allows some thousands
-/// of segments, and the service cannot count them from outside the sandbox. Databases need no larger segments.
+/// Maximum size in bytes of a System V shared-memory segment if no control group limits the memory. The kernel allows
+/// several thousand segments, and the service cannot count them from outside the sandbox. Databases need no larger
+/// segments.
 const MAX_SEGMENT: u64 = 4096;
-/// Maximum number of semaphores in a System V set if no control group limits the memory. The kernel allows some
-/// thousands of sets, and the service cannot count them from outside the sandbox. Databases need no larger sets.
+/// Maximum number of semaphores in a System V semaphore set if no control group limits the memory. The kernel allows
+/// several thousand sets, and the service cannot count them from outside the sandbox. Databases need no larger sets.
 const MAX_SEMAPHORES: u64 = 16;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -75,11 +76,10 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Returns the first instructions of the second filter, which refuse the x32 calls. These are the same calls with other
-/// numbers, so the rules of the filters would not match them. On machines other than x86-64, there are no such calls
-/// and no instructions.
+/// Returns the first instructions of the second filter. They refuse the system calls of the x32 ABI, whose numbers the
+/// rules of the filters would not match. On architectures other than x86-64, the result is empty.
 fn no_x32() -> BpfProgram {
-    // Instruction codes have 16 bits; their constants are wider.
+    // Instruction codes have 16 bits, but the constants in `libc` have 32 bits.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -106,7 +106,7 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_memfd_secret,
     ];
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Huge pages come from a pool of the host that none of the sandbox's limits covers. Programs fall back to ordinary
+    // Huge pages come from a pool of the host that no limit of the sandbox covers. Programs fall back to ordinary
     // pages.
     for (call, argument, flag) in [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
@@ -117,8 +117,8 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         rules.insert(call, vec![when(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
     }
     if memory == Memory::Metered {
-        // A memory file can hold data without being open or mapped anywhere. Programs fall back to files in /dev/shm or
-        // /tmp.
+        // A memory file can contain data without being open or mapped in any process, so the meter cannot find it.
+        // Programs fall back to files in /dev/shm or /tmp.
         rules.insert(libc::SYS_memfd_create, Vec::new());
     }
     Ok(rules)
@@ -218,8 +218,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
     }
 
-    // The kernel reads only the low 32 bits of the argument, so the filter compares only these bits. A filter on the
-    // whole register could be bypassed by setting a high bit.
+    // The kernel reads only the low 32 bits of the request number, so the filter compares only these bits. A filter on
+    // the whole register could be bypassed by setting a high bit.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         rules
             .entry(libc::SYS_ioctl)
@@ -227,7 +227,7 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(1, SeccompCmpOp::Eq, request)])?);
     }
 
-    // Other address families reach past the network namespace (vsock) or into the kernel (netlink, packet, alg).
+    // Other address families bypass the network namespace (vsock) or expose kernel interfaces (netlink, packet, alg).
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
     let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
     rules.insert(libc::SYS_socket, vec![when(&others)?]);

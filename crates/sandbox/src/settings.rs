@@ -1,16 +1,16 @@
-//! The parts of /etc and /var that a command can see.
+//! The files in /etc and /var that a command can read.
 //!
-//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages install in /etc and
-//! /var: javac, LaTeX and Chromium do not start without them. Commands need few of the files in /etc, and /etc also
-//! contains secret files. The list therefore names the files that are shown, never the files that are hidden. A file
-//! may be listed if
+//! `bwrap` bind-mounts these files read-only. Programs in /usr need the settings and data that their packages install
+//! in /etc and /var: for example, javac, LaTeX and Chromium do not start without them. Commands need few of the files
+//! in /etc, and /etc also contains secret files. The list [`SHARED`] therefore names the files to share; all other
+//! files are hidden. A file may be listed if
 //!
-//! - a package installs it for programs that ordinary users run, not for a service;
-//! - neither the package nor its manual stores passwords, tokens or keys in it (this excludes `npmrc`, `wgetrc`,
-//!   `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`).
+//! - a package installs it for programs that ordinary users run, not for a service; and
+//! - neither the package nor its documentation puts passwords, tokens or keys into the file (this excludes `npmrc`,
+//!   `wgetrc`, `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`).
 //!
-//! In addition, every user of the host must be allowed to read the file, and the file must not be a link that leads out
-//! of /etc, /usr or /var.
+//! At run time, a listed file is skipped if some users of the host may not read it, or if it is a link that leads out
+//! of /etc, /usr and /var.
 
 use std::{
     fs,
@@ -18,7 +18,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Paths below the root. A component that ends with `*` matches every name with that prefix.
+/// Shared files and folders, as paths relative to the root. A component that ends with `*` matches every name with that
+/// prefix.
 const SHARED: &[&str] = &[
     // The dynamic linker, and the links that select between alternative programs.
     "etc/alternatives",
@@ -47,7 +48,7 @@ const SHARED: &[&str] = &[
     "etc/pki/tls/cert.pem",
     "etc/pki/tls/certs",
     "etc/pki/tls/openssl.cnf",
-    // Languages.
+    // Programming languages.
     "etc/ant",
     "etc/common-lisp",
     "etc/erlang",
@@ -114,10 +115,10 @@ const SHARED: &[&str] = &[
     "etc/vulkan",
 ];
 
-/// Folders that may contain the target of a shared path. If the target is elsewhere, the path is skipped.
+/// Folders in which the target of a shared link may be. A link to any other folder is skipped.
 const HOMES: &[&str] = &["etc", "usr", "var"];
 
-/// Small files that every command gets.
+/// Path and content of the small files that the service creates in every sandbox.
 const MADE: &[(&str, &str)] = &[
     (
         "/etc/passwd",
@@ -129,8 +130,8 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// Minimal git settings. The settings of a repository or a user override them. Processes that outlive their command are
-/// killed, so git must not run its garbage collection in the background.
+/// Minimal git settings. The settings of a repository or a user override these settings. Processes that outlive their
+/// command are killed, so git must not run its garbage collection in the background.
 const GIT: &str = "\
 [user]
 \tname = Runyard agent
@@ -141,14 +142,14 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Settings file for Debian's launcher of Chromium. Chromium cannot create its own sandbox inside the service's
-/// sandbox.
+/// Path and content of a settings file for Debian's Chromium launcher. Chromium cannot create its own sandbox inside
+/// the service's sandbox.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
 );
 
-/// Returns the paths that match [`SHARED`], exist and are public, each as its path on the host and its path in the
+/// Returns the existing public files and folders that match [`SHARED`]: each path on the host, with its path in the
 /// sandbox.
 pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
     let Ok(root) = root.canonicalize() else {
@@ -172,7 +173,7 @@ pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns the paths below the root that match a pattern. They need not exist.
+/// Returns the paths relative to the root that match a pattern. Some of the paths may not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

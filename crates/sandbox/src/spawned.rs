@@ -1,9 +1,9 @@
 //! Long-lived processes with standard input and standard output, such as tool servers.
 //!
-//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, except for the time limit, which the
-//! caller sets and which is not capped. Standard output is not read ahead, so a process that writes faster than its
-//! output is read has to wait. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or
-//! when its sandbox is dropped, whichever comes first.
+//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, but its time limit is not capped.
+//! The service does not buffer standard output, so a process blocks if the caller reads too slowly. Invariant: every
+//! process ends at its time limit, when its [`Spawned`] is dropped, or when its sandbox is dropped, whichever comes
+//! first.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -23,7 +23,8 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Maximum number of long-lived processes of one sandbox. Each has the memory and process limits of one command.
+/// Maximum number of long-lived processes of one sandbox. Each process has the memory and process limits of one
+/// command.
 pub const MAX_SPAWNED: usize = 8;
 
 /// A long-lived process. Dropping this value kills the process and everything that it has started.
@@ -93,7 +94,7 @@ impl Drop for LongLived {
 /// The service's ends of standard input and standard output. Standard output is `None` only for [`Streams::Merged`].
 type Pipes = (UnixStream, Option<OwnedFd>);
 
-/// Starts a process. Returns when it begins to run.
+/// Starts a process. Returns when the process begins to run.
 pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Spawned> {
     let slot = Arc::clone(&owner.slots).try_acquire_owned().map_err(|_| {
         let message = format!("a sandbox can run up to {MAX_SPAWNED} long-lived processes; end one of them first");
@@ -102,7 +103,7 @@ pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Sp
     let cancel = owner.stop.child_token();
     let stop = cancel.clone().drop_guard();
     let (ready, pipes) = oneshot::channel();
-    // The process is cleaned up in its own task, even if the caller's future is dropped.
+    // A separate task runs the process, so that it is cleaned up even if the caller's future is dropped.
     let ended = tokio::spawn(live(cell, command, ready, cancel, slot));
     let Ok((socket, Some(stdout))) = pipes.await else {
         let execution = joined(ended).await?;
@@ -136,7 +137,7 @@ async fn live(
     let stdout = started.stdout.take();
     // There is no live view of the standard error, so the receiver is dropped.
     let (unread, _) = mpsc::channel(1);
-    // A failed send is ignored: the caller no longer waits, and its drop guard has ended the process.
+    // If the send fails, the caller no longer waits, and its drop guard has cancelled the process.
     let opened = move |socket| drop(ready.send((socket, stdout)));
     let execution = Running::new(cell, started, unread, opened)?
         .finish(until, &cancel)

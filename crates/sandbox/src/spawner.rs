@@ -1,8 +1,8 @@
 //! The thread that starts bubblewrap.
 //!
-//! bubblewrap's `--die-with-parent` refers to the thread that forked, not to the process. A sandbox that a pool thread
-//! started would die when the pool ends this thread. The thread of this module runs until the [`Spawner`] is dropped.
-//! When the service is killed, the thread ends and all sandboxes die.
+//! With `--die-with-parent`, the kernel kills bubblewrap when the thread that started it ends, not when the process
+//! ends. A sandbox that a pool thread started would die when the pool ends that thread. The thread of this module runs
+//! until the [`Spawner`] is dropped. When the service is killed, the thread ends and all sandboxes die.
 
 use std::{
     io,
@@ -53,8 +53,8 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Close the service's copies of the child's pipe ends, so that the caller sees the end of the output when the
-        // child closes its own.
+        // Close the service's copies of the child's pipe ends, so that the caller reads end-of-file when the child
+        // closes its copies.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0

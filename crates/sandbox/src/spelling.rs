@@ -1,4 +1,4 @@
-//! Converts paths that are not UTF-8 to text, so that lists can contain them and requests can name them.
+//! Converts paths that are not UTF-8 to text, so that lists and requests can contain such paths.
 //!
 //! A command can create a file whose name is not UTF-8. The text of a UTF-8 path is the path itself. In any other path,
 //! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. If a text could mean two
@@ -32,8 +32,7 @@ pub fn text_of(path: &[u8]) -> String {
 
 /// Decodes a text to a path that is not UTF-8; `None` if the text is not the encoded form of such a path.
 ///
-/// Only percent signs and bytes outside ASCII are decoded, so the result contains no separator and no `..` that the
-/// text does not contain.
+/// Only percent signs and bytes outside ASCII are decoded, so decoding adds no separator and no `..` to the path.
 fn raw_of(text: &str) -> Option<Vec<u8>> {
     if !text.contains('%') {
         return None;
@@ -55,7 +54,7 @@ fn raw_of(text: &str) -> Option<Vec<u8>> {
     str::from_utf8(&raw).is_err().then_some(raw)
 }
 
-/// Returns the byte with these two hexadecimal digits.
+/// Converts two hexadecimal digits to a byte; `None` if one of them is not a hexadecimal digit.
 fn byte_of(digits: [u8; 2]) -> Option<u8> {
     let digit = |digit: u8| {
         char::from(digit)
@@ -78,8 +77,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace, and returns the path relative to it. If no file has this path, and the path is the encoded
-    /// form of a path that is not UTF-8, the decoded path is returned.
+    /// Opens the workspace. Returns the path relative to the workspace. If no file has this path, and the path is the
+    /// encoded form of a path that is not UTF-8, the decoded path is returned.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.

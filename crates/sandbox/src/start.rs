@@ -1,6 +1,7 @@
-//! Starts one command: its control group, limits and pipes.
+//! Starts a command, and creates its control group, limits and pipes.
 //!
-//! `execute` calls it on a blocking thread. If the command cannot be started, its control group is removed.
+//! `execute` and `spawned` call [`Cell::start`] on a blocking thread. If the command cannot be started, its control
+//! group is removed.
 
 use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 
@@ -17,16 +18,15 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Maximum script size in bytes: the kernel's limit on one argument.
+/// Maximum script size in bytes: the kernel's limit on one argument of a program.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// Maximum number of processes in the group that are not part of the command: the processes of bubblewrap.
+/// Maximum number of bubblewrap's own processes, which the control group also counts.
 const OWN_PROCESSES: u64 = 3;
-/// Maximum number of processes per uid. It only stops runaway commands, because the kernel enforces it late and counts
-/// all processes of the uid. The control group enforces the exact limit.
+/// Maximum number of processes per uid. The kernel counts all processes of the uid, so this limit only stops runaway
+/// commands. The control group enforces the exact limit of a command.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
-/// Maximum size of POSIX message queues in bytes. It is the kernel's default and does not depend on the service's own
-/// limit.
+/// Maximum size of POSIX message queues in bytes. The value is the kernel's default.
 const MAX_MESSAGE_BYTES: u64 = 819_200;
 
 /// The host, workspace and uid of a command.
@@ -40,12 +40,12 @@ pub struct Cell {
     pub owner: Option<u32>,
 }
 
-/// Use of a command's standard streams.
+/// How the standard streams of a command are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
     /// The command has no input. Standard output and standard error share one pipe.
     Merged,
-    /// The command reads from the gate's socket. Standard output and standard error have a pipe each.
+    /// The command reads from the gate's socket. Standard output and standard error each have their own pipe.
     Separate,
 }
 
@@ -53,9 +53,9 @@ pub enum Streams {
 pub struct Started {
     /// The bubblewrap process.
     pub process: Process,
-    /// Reading end of the pipe for standard error, and for standard output unless it has its own pipe.
+    /// Reading end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.
     pub output: OwnedFd,
-    /// Reading end of the pipe for standard output, if it has its own pipe.
+    /// Reading end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,
     /// Reading end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
@@ -144,8 +144,7 @@ impl Cell {
             (libc::RLIMIT_CPU, config.max_timeout_seconds + 10),
         ];
         if !self.host.cgroups.bounds_memory() {
-            // This limits data, not address space, because some programs reserve terabytes of address space without
-            // using it.
+            // Limit data, not address space, because some programs reserve terabytes of address space without using it.
             limits.push((libc::RLIMIT_DATA, config.max_memory_bytes));
         }
         limits

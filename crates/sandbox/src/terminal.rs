@@ -1,12 +1,12 @@
 //! Interprets a program's output as a terminal does: text, line ends, cursor movements.
 //!
-//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s. It drops strings such
-//! as window titles. A control sequence becomes a step, even if it only changes colours. `output` uses the steps for
-//! the live stream, `screen` for the text that the model sees.
+//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s. The parser drops
+//! control strings, such as window titles. Every control sequence becomes a step, even if it only changes colours.
+//! `output` uses the steps for the live view, and `screen` for the text that the model receives.
 
 use std::mem;
 
-/// Maximum value of a number in an escape sequence. No line or window is larger.
+/// Maximum value of a number in an escape sequence; a larger number is reduced to this value.
 const MAX_NUMBER: usize = 9_999;
 
 /// Decodes UTF-8 that arrives in chunks. Invalid bytes are replaced by U+FFFD.
@@ -23,7 +23,7 @@ pub enum Step<'a> {
     Text(&'a str),
     /// Go to the start of the next line.
     NewLine,
-    /// Go to the start of this line.
+    /// Go to the start of the current line.
     Return,
     /// Run a control sequence, given as its final character and its first number.
     Control(char, Option<usize>),
@@ -42,7 +42,7 @@ pub struct Parser {
 enum State {
     #[default]
     Text,
-    /// After a carriage return, which becomes a step only if no line feed follows.
+    /// After a carriage return. The carriage return becomes a step only if no line feed follows.
     Return,
     /// After ESC.
     Escape,
@@ -64,7 +64,7 @@ impl Decoder {
                 partial
             }
         };
-        // Only the last three bytes can start a character that continues in the next chunk.
+        // A character that continues in the next chunk starts in the last three bytes.
         let start = bytes.len().saturating_sub(3);
         let tail = bytes[start..]
             .utf8_chunks()
@@ -81,7 +81,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes the bytes that are left at the end of the input: the start of a character that was never completed.
+    /// Decodes the remaining bytes at the end of the input: the start of a character that was never completed.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }

@@ -1,7 +1,7 @@
 //! Measures and removes the folder tree of a workspace, even if a command tries to prevent this.
 //!
 //! A command may nest folders more deeply than the maximum path length or the maximum number of descriptors allows, and
-//! may change the folders at the same time. No function of this module therefore recurses or has more than a few
+//! may change the folders at the same time. Therefore no function of this module is recursive or keeps more than a few
 //! descriptors open.
 
 use std::os::fd::OwnedFd;
@@ -18,8 +18,8 @@ use super::{
 
 /// Number of names read from a folder at once.
 const BATCH: usize = 1000;
-/// Maximum number of times that a folder is listed. The limit is needed because a running command may keep adding
-/// files.
+/// Maximum number of times that a folder is listed while it is being emptied. The limit is needed because a running
+/// command may keep adding files.
 const ROUNDS: usize = 100_000;
 
 /// Measures a workspace. Stops as soon as one of the limits is exceeded. If folders are nested deeper than the maximum

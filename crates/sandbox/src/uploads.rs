@@ -1,4 +1,4 @@
-//! Moves a finished upload into its workspace: first the file gets its new owner, then it is renamed, never copied.
+//! Moves finished uploads into a workspace. A file first gets its new owner and is then renamed; it is never copied.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Workspace {
-    /// Moves a finished upload to the given name. The caller records the name first, and repeats the call after a
-    /// crash. The call therefore also succeeds if the upload was already moved.
+    /// Moves a finished upload to the given name. The caller records the name before the call, and repeats the call
+    /// after a crash. The call therefore also succeeds if the upload was already moved.
     ///
     /// # Errors
     /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor the file exists.
@@ -87,8 +87,8 @@ impl Workspace {
         rustix::fs::fsync(self.root()?.folder()).map_err(failed)
     }
 
-    /// Moves a file into the workspace unless the name already exists. The owner of the file is changed before the
-    /// project can access it.
+    /// Moves a file into the workspace unless the name already exists. The file gets its new owner before the project
+    /// can access it.
     fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> rustix::io::Result<()> {
         let file = open_upload(host_file)?;
         if metadata(&rustix::fs::fstat(&file)?).kind != FileKind::File {

@@ -1,9 +1,9 @@
 //! A bounded walk over a workspace, for the tools `glob` and `grep`, for lists and for archives. The walk follows no
 //! links, and reports whether a limit ended it early.
 //!
-//! A folder may contain hundreds of thousands of files. A walk keeps only the first names of a folder in memory, in
-//! order and up to a limit. It reads the folder again for the next names. A walk can start after any path, so that each
-//! page of a list returns only its own names.
+//! A folder may contain hundreds of thousands of files. A walk therefore reads the names of a folder in portions of
+//! limited size, in name order, and reads the folder again for each portion. A walk can start after any path, so that a
+//! page of a list can continue after the previous page.
 
 use std::{
     collections::BinaryHeap,
@@ -26,7 +26,7 @@ const TOO_MANY: &str = "too many files";
 const TOO_LONG: &str = "the time limit was reached";
 const TOO_DEEP: &str = "folders are nested too deeply";
 const UNREADABLE: &str = "a folder could not be read";
-/// Number of names between two checks of the time.
+/// Number of names read between two checks of the time limit.
 const NAMES_A_LOOK: usize = 1024;
 
 /// Limits of a walk.
@@ -36,7 +36,7 @@ pub struct WalkLimits {
     pub entries: usize,
     /// Maximum depth. At depth 1, a walk returns only the folder's own entries.
     pub depth: usize,
-    /// Maximum duration.
+    /// Maximum duration of a walk.
     pub time: Duration,
     /// Maximum number of names of one folder that are in memory at the same time.
     pub names: usize,
@@ -45,7 +45,8 @@ pub struct WalkLimits {
 /// A file or folder that a walk returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are percent-encoded.
+    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded (see
+    /// `spelling.rs`).
     pub path: String,
     /// Metadata, read without opening the file.
     pub metadata: Metadata,
@@ -71,7 +72,7 @@ pub struct Walk {
 /// A folder on the current path.
 struct Level {
     path: Vec<u8>,
-    /// The next names, in reverse order.
+    /// The names that were read but not returned yet, in reverse order.
     names: Vec<Vec<u8>>,
     /// The name after which the next read of the folder continues.
     behind: Option<Vec<u8>>,
@@ -117,7 +118,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Reason why the walk is incomplete; `None` if it is complete so far.
+    /// Reason why the walk is incomplete; `None` if the walk has left nothing out so far.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }
@@ -151,14 +152,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the next names of a folder: the first of all remaining names, in name order.
+    /// Reads the next names of a folder, in name order and up to the limit.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
         level.has_more = false;
         for (count, entry) in rustix::fs::Dir::read_from(folder)?.enumerate() {
             if count % NAMES_A_LOOK == 0 && Instant::now() > self.until {
-                // Until all names were read, it is unknown which of them come first, so none of them is used.
+                // Until all names were read, it is unknown which names come first, so no name is used.
                 self.cut = Some(TOO_LONG);
                 return Ok(());
             }
@@ -228,7 +229,7 @@ impl Walk {
         let folder = match self.folder(depth, &above) {
             Ok(folder) => folder,
             Err(errno) => {
-                // The remaining names are in the folder that cannot be opened, so they are skipped.
+                // The remaining names of this level are in the same folder, so they are skipped too.
                 self.note(errno);
                 self.levels.truncate(depth);
                 return None;

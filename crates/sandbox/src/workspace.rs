@@ -1,8 +1,9 @@
 //! Gives the service access to a project's files.
 //!
-//! The file tools, the file service and uploads use it. Every open uses `openat2` with `RESOLVE_BENEATH`, `NO_SYMLINKS`
-//! and `NO_MAGICLINKS`, so that neither a link nor a race with a command leads out of the workspace. All created files
-//! and folders get the project's uid. All functions block: call them through `spawn_blocking`.
+//! The file tools, the file service and uploads use this module. Every file is opened with `openat2` and the flags
+//! `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`, so that neither a link nor a concurrent command can redirect
+//! the access to a file outside the workspace. All created files and folders get the project's uid. All functions
+//! block: call them through `spawn_blocking`.
 
 use std::{
     fs::File,
@@ -28,10 +29,11 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip them.
+/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip such files
+/// and folders.
 const TEMPORARY: &str = ".runyard-tmp-";
 
-/// Maximum time for one page of a list.
+/// Maximum time for reading one page of a list.
 const LIST_TIME: Duration = Duration::from_secs(10);
 
 /// A project's files. Cheap to clone.
@@ -61,7 +63,7 @@ pub struct Metadata {
     pub kind: FileKind,
     /// Size in bytes.
     pub size: u64,
-    /// Time of the last change of its content.
+    /// Time of the last change of the content.
     pub modified: SystemTime,
     /// Permission bits.
     pub mode: u32,
@@ -70,13 +72,14 @@ pub struct Metadata {
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are percent-encoded.
+    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded (see
+    /// `spelling.rs`).
     pub path: String,
-    /// True if it is a folder.
+    /// True for a folder.
     pub is_dir: bool,
     /// Size in bytes.
     pub size: u64,
-    /// Time of the last change of its content.
+    /// Time of the last change of the content.
     pub modified: SystemTime,
 }
 
@@ -110,14 +113,14 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// Returns the workspace in a folder. If `owner` is set, all files and folders that are created in the workspace
-    /// get this uid.
+    /// Creates the handle of the workspace in a folder. If `owner` is set, the files and folders that the service
+    /// creates in the workspace get this uid.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
 
-    /// Creates the folder and its `output/` folder. The folder gets mode 0700 and belongs to the project's uid.
-    /// Existing files are kept.
+    /// Creates the workspace folder and its `output/` folder. The workspace folder gets mode 0700 and belongs to the
+    /// project's uid. Existing files are kept.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
         made.map_err(|error| disk::fault("the workspace cannot be created", error))?;
@@ -135,7 +138,7 @@ impl Workspace {
         }
     }
 
-    /// Removes the folder and everything in it.
+    /// Removes the workspace folder and everything in it. Succeeds if the workspace folder does not exist.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
@@ -146,8 +149,8 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file. Names that are not UTF-8 are
-    /// accepted as lists and walks return them: percent-encoded.
+    /// Opens a regular file for reading. The paths `/workspace/x`, `./x` and `x` name the same file. A path that is not
+    /// UTF-8 must be percent-encoded, in the form that lists and walks return.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
@@ -198,7 +201,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // Best effort: if this fails too, the temporary file stays until the workspace is removed.
+            // If this fails too, the temporary file remains until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),
@@ -219,14 +222,14 @@ impl Workspace {
         stat.map(|stat| metadata(&stat)).map_err(|errno| refusal(&path, errno))
     }
 
-    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning, or after
-    /// `behind`, the last path of an earlier page. Memory use does not depend on the size of the folder.
+    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning of the folder,
+    /// or after `behind`, the last path of an earlier page. Memory use does not depend on the size of the folder.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
     pub fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing> {
         let limits = WalkLimits {
-            // One extra entry shows whether there is a next page.
+            // Read one extra entry to find out whether there is a next page.
             entries: max_entries.saturating_add(1),
             depth: match depth {
                 Depth::One => 1,
@@ -361,7 +364,7 @@ impl Workspace {
         Ok(folder)
     }
 
-    /// Changes a file's owner to the project's uid.
+    /// Changes a file's owner to the project's uid; does nothing if the service is not root.
     pub(super) fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
         match self.owner {
             Some(id) => rustix::fs::fchown(file, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))),

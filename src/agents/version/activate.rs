@@ -1,4 +1,4 @@
-//! Activating an earlier version, and rolling back, which copies an earlier version into a new one.
+//! Activating an existing version, and rolling back. A rollback copies an earlier version into a new version.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;

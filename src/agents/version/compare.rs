@@ -1,4 +1,4 @@
-//! Comparing two versions, as a pure function.
+//! Comparing two versions of an agent.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::{
 /// A field that differs between two versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Name of the field in the contract.
+    /// Name of the field in the API.
     pub field: &'static str,
     /// Value in the first version.
     pub before: Value,
@@ -19,7 +19,7 @@ pub struct Difference {
     pub after: Value,
 }
 
-/// Lists the fields that differ, in the order of the contract.
+/// Lists the fields that differ, in the order of the API's fields.
 ///
 /// # Errors
 /// INTERNAL if a stored version cannot be read.

@@ -1,7 +1,7 @@
 //! Executes one claimed run until it ends or is handed over.
 //!
-//! `worker` spawns [`drive`] for each claimed run. At shutdown the run is handed over at once: a model call is
-//! cancelled, a running tool call gets a short time to end, nothing new begins, and the lease is released for the next
+//! `worker` spawns [`drive`] for each claimed run. At shutdown, the run is handed over: its model call is cancelled,
+//! its running tool calls have [`TOOL_GRACE`] to finish, no new call starts, and the lease is released for the next
 //! process.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
@@ -25,12 +25,12 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Time that running tool calls get to end at shutdown. This time is short, because the next process cannot serve
-/// requests before this process has ended. It is still long enough for most short calls, which then need not be
-/// reported as "outcome unknown".
+/// Time that running tool calls have to finish at shutdown. The time is short, because the next process cannot serve
+/// requests before this process has ended. If a call does not finish in this time, the next worker reports to the model
+/// that the call's outcome is unknown.
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
-/// Drives a claimed run until its terminal event is committed, or until this worker no longer owns the run.
+/// Executes a claimed run until its terminal event is committed, or until this worker no longer owns the run.
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
@@ -136,7 +136,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         outcome = &mut work => return Ok(outcome),
         () = leave(app, log, tokens, sink.tools_ended()) => {}
     }
-    // The lease is released only after the engine has ended the processes of its tools.
+    // Wait until the engine has ended the processes of its tools. The lease is released after this function returns.
     cancel.cancel();
     Ok(work.await)
 }
@@ -148,8 +148,8 @@ async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl 
         () = tokens.lost.cancelled() => return,
         () = app.stopping.cancelled() => {}
     }
-    // After a timeout, the outcome of the tool call is unknown. It need not be recorded here, because the next worker
-    // reports it to the model.
+    // After a timeout, the outcome of the tool calls is unknown. The next worker reports this to the model, so nothing
+    // is recorded here.
     let _ = timeout(TOOL_GRACE, tools_ended).await;
     if let Err(fault) = log.flush().await {
         warn!(error = %fault, "could not write the last events of a run that is being handed over");
@@ -165,7 +165,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-// Writes the notices that a reader of the run should see first.
+// Writes the notice about a resumed run or about the demo model, before any output of the engine.
 fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {

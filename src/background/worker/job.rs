@@ -64,7 +64,7 @@ fn limits_of(model: &Model) -> ModelLimits {
     }
 }
 
-/// Returns the sandbox of the run's project, after all files of the run have been placed in the sandbox.
+/// Returns the sandbox of the run's project. If files of the run are not in the workspace yet, they are placed first.
 async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));
@@ -74,7 +74,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// The tools of a run, and the description of the sandbox in which the tools work.
+/// The tools of a run, and the description of their sandbox for the model.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,

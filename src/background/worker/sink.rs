@@ -26,7 +26,7 @@ use crate::{
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
-/// Receives the engine's output of one run.
+/// Sink for the engine's output of one run.
 pub(super) struct JournalSink {
     app: App,
     run: Run,
@@ -38,13 +38,13 @@ pub(super) struct JournalSink {
     steps: AtomicI32,
     /// Credits reserved for the next model call, in millionths.
     held: AtomicI64,
-    /// Number of tool calls that this sink has recorded and that have no recorded result yet.
+    /// Number of tool calls that this sink has recorded and whose results are not recorded yet.
     open_calls: watch::Sender<usize>,
 }
 
 impl JournalSink {
-    /// Creates a sink for a run with this model. The configuration determines whether the account is charged for calls
-    /// of the model (`ledger::billing`).
+    /// Creates a sink for a run that uses `model`. The configuration determines whether the account pays for the
+    /// model's calls (`ledger::billing`).
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
@@ -78,7 +78,7 @@ impl JournalSink {
         entry
     }
 
-    /// Updates the metrics if the event reports that a model call is repeated.
+    /// Updates the metrics if the event reports the retry of a model call.
     fn count(&self, event: &Event) {
         if let Event::Notice(notice) = event
             && notice.kind() == NoticeKind::ProviderRetried

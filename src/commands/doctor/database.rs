@@ -8,11 +8,11 @@ use crate::{
     installation::{self, Belongs},
 };
 
-/// Maximum difference between the clocks of this host and the database, in milliseconds. Leases and tokens need clocks
-/// that agree.
+/// Maximum difference between the clocks of this host and the database, in milliseconds. With a larger difference,
+/// leases and tokens could expire too early or too late.
 const MAX_DIFFERENCE: u64 = 2_000;
 
-/// Runs all database checks. Creates and changes nothing.
+/// Runs all database checks. The checks change nothing.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let database = match Inspected::open(config).await {
         Ok(Some(database)) => database,

@@ -25,7 +25,7 @@ fn secret(config: &Config) -> Check {
     }
 }
 
-/// Checks that the configuration makes the server refuse tokens for other services.
+/// Checks that the server refuses tokens that were issued for other services.
 fn rules(auth: &Auth) -> Check {
     let name = "token claims";
     if auth.expected_issuer().is_none() {
@@ -41,11 +41,11 @@ fn rules(auth: &Auth) -> Check {
     Check::ok(name, "the server checks the issuer, and the audience or the client")
 }
 
-/// Checks that the public keys can be loaded. Warns if http is permitted in private networks, because another machine
-/// there could replace the keys. http on this machine causes no warning.
+/// Checks that the public keys can be loaded. Warns if http to private networks is permitted, because another machine
+/// in such a network could replace the keys. http on this machine causes no warning.
 async fn keys(auth: &Auth) -> Option<Check> {
     let name = "identity provider";
-    // No secret is passed, because loading the public keys does not need it.
+    // Loading the public keys needs no secret.
     let verifier = match Verifier::new(auth, None) {
         Ok(verifier) => verifier,
         Err(error) => return Some(Check::bad(name, error.message())),

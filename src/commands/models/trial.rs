@@ -1,4 +1,4 @@
-//! `runyard models test`: asks a model a question, makes it call a tool, and reports what works.
+//! `runyard models test`: asks a model a question, makes the model call a tool, and reports the results.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use crate::{
 
 /// Name of the tool that the model calls.
 const TOOL: &str = "lookup";
-/// The result of the tool. The model's last answer must contain it.
+/// The result of the tool. The model's last answer must contain this word.
 const VALUE: &str = "teal";
-/// Maximum width of a quoted answer, in columns.
+/// Maximum width of a quoted answer, in terminal columns.
 const QUOTED: usize = 60;
 
 /// Tests a model and prints a line for each check.
@@ -147,7 +147,7 @@ impl Trial<'_> {
         heard
     }
 
-    /// Makes the model call the tool, and sends it the result.
+    /// Makes the model call the tool, and sends the tool's result to the model.
     async fn tool_checks(&self) -> Vec<Check> {
         let text = format!("Call the tool {TOOL} with the key \"colour\". Then tell me the value in one word.");
         let mut messages = vec![ChatMessage::User { text }];

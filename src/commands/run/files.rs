@@ -13,7 +13,7 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists the files in `/workspace/output`. Saves them if a folder is given; otherwise prints how to save them.
+/// Lists the files in `/workspace/output`. If `folder` is set, saves them there; otherwise, prints how to save them.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,
@@ -47,8 +47,8 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// Returns the id of the run's sandbox. If the `StartRun` response lacks this id, the project is loaded, because the
-/// server may have created the sandbox later.
+/// Returns the id of the run's sandbox. If the `StartRun` response contains no sandbox id, the project is loaded,
+/// because the server may have created the sandbox later.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());
@@ -67,7 +67,7 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path relative to the output folder. Refuses a path outside that folder, even from a trusted server.
+/// Returns the path relative to the output folder. Refuses a path outside that folder, because servers are not trusted.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

@@ -30,7 +30,7 @@ impl View {
         Json::new().map(Box::new).map(Self::Json)
     }
 
-    /// Reports that the server accepted the run.
+    /// Prints the ids of the new run.
     pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
         match self {
             Self::TextView(view) => view.started(server, run),
@@ -45,7 +45,7 @@ impl View {
         }
     }
 
-    /// Prints a message of the command itself, not of the run.
+    /// Prints a message of the command that is not an event of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.say(text),
@@ -53,7 +53,7 @@ impl View {
         }
     }
 
-    /// Prints a line of the result.
+    /// Prints one line of the command's result.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.line(text),

@@ -1,6 +1,6 @@
-//! Reads the database URL.
+//! Parses the database URL.
 //!
-//! sqlx reads most parameters. This module reads `pgbouncer`, which sqlx does not know, and `sslmode` and
+//! sqlx parses most parameters. This module parses `pgbouncer`, which sqlx does not support, and `sslmode` and
 //! `sslrootcert`, which sqlx interprets differently from libpq, the client library of PostgreSQL.
 
 use std::{fs, str::FromStr};
@@ -18,12 +18,12 @@ const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", 
 /// The value of `sslrootcert` that selects the public certificate authorities.
 const PUBLIC: &str = "system";
 
-/// A database URL.
+/// A parsed database URL.
 #[derive(Debug)]
 pub(super) struct Address {
-    /// Connection options, without `SETTINGS`.
+    /// Connection options, without `super::SETTINGS`.
     pub options: PgConnectOptions,
-    /// True if the URL has `pgbouncer=true`: the server is behind a connection pooler.
+    /// True if the URL contains `pgbouncer=true`, because the server is behind a connection pooler.
     pub is_pooler: bool,
 }
 
@@ -31,16 +31,16 @@ pub(super) struct Address {
 #[derive(Default)]
 struct Tls {
     mode: Option<String>,
-    /// True if `sslrootcert` names a file.
+    /// True if `sslrootcert` is the name of a file.
     has_authority: bool,
     /// True if `sslrootcert` selects the public certificate authorities.
     is_public: bool,
 }
 
-/// Reads a database URL.
+/// Parses a database URL.
 ///
 /// # Errors
-/// INVALID_REQUEST. The message says what is wrong, without the URL, which may contain a password.
+/// INVALID_REQUEST. The message describes the problem, but omits the URL, which may contain a password.
 pub(super) fn parse(url: &str) -> Result<Address> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Error::invalid(
@@ -64,7 +64,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
     if !others.is_empty() {
         url.query_pairs_mut().extend_pairs(others);
     }
-    // The parser's message may contain the password, so it is not shown.
+    // The parser's error text is omitted, because the text may contain the password.
     let options = PgConnectOptions::from_str(url.as_str()).map_err(|_| unreadable())?;
     let options = secured(bare(options), &tls)?;
     Ok(Address { options, is_pooler })
@@ -85,8 +85,8 @@ fn mode(value: &str) -> Result<String> {
     )))
 }
 
-/// Checks that the certificate or key file of a parameter can be read, because sqlx would report a missing file as a
-/// failed connection. Returns true if the file contains certificate authorities; false for all other parameters.
+/// Checks that the certificate or key file in a parameter can be read, because sqlx would report a missing file as a
+/// failed connection. Returns true if the parameter names a file with certificate authorities.
 fn check_file(key: &str, path: &str) -> Result<bool> {
     let is_authority = matches!(key, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
     let is_file = is_authority || matches!(key, "sslcert" | "ssl-cert" | "sslkey" | "ssl-key");
@@ -106,16 +106,16 @@ fn check_file(key: &str, path: &str) -> Result<bool> {
     )))
 }
 
-/// Removes the start-up option `extra_float_digits`, which some poolers refuse, and the brackets of an IPv6 address.
-/// Since version 12, PostgreSQL returns exact floating-point numbers without this option.
+/// Removes the start-up option `extra_float_digits`, which some poolers refuse, and the brackets around an IPv6
+/// address. PostgreSQL 12 and later return exact floating-point numbers without this option.
 fn bare(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host).extra_float_digits(None).disable_statement_logging()
 }
 
 /// Sets the TLS mode as libpq does: if `sslrootcert` is set, `require` also checks the authority, and a connection to a
-/// Unix socket never uses TLS. `prefer` replaces `allow`, which sqlx does not implement: both modes try with and
-/// without TLS, but in opposite orders.
+/// Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. Both modes allow
+/// connections with and without TLS; only the order of the attempts differs.
 fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
     let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
     let mode = match (tls.mode.as_deref(), tls.is_public) {

@@ -1,4 +1,4 @@
-//! Explains why a connection failed. The texts contain the message of the server or pooler, and say what to do.
+//! Explains why a connection failed. Each text contains the message of the server or pooler, and advice.
 
 use std::io::ErrorKind;
 
@@ -66,9 +66,9 @@ pub(in crate::db) fn migration(error: &DbErr) -> String {
     format!("{message}; {remedy}")
 }
 
-/// Returns true if the server or a pooler refuses the start-up options. Poolers refuse all of them. A server before
-/// version 12 refuses an unknown setting; the next attempt, without the options, then reports that the server is too
-/// old.
+/// Returns true if the server or a pooler refused the start-up options. A pooler refuses all of them. A server before
+/// version 12 refuses an unknown setting. In that case, the next attempt, without the options, reports that the server
+/// is too old.
 pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(fault) = error else {
         return false;
@@ -79,7 +79,7 @@ pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
         || message.contains("unrecognized configuration parameter")
 }
 
-/// Returns true if the connection failed because it used TLS.
+/// Returns true if the connection failed because of TLS.
 pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(fault) => is_without_tls(fault.message()),
@@ -89,7 +89,7 @@ pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-// PostgreSQL 14 changed this wording, so the old and the new message are recognised.
+// PostgreSQL 14 changed the wording of this message. Both wordings are recognised.
 fn is_without_tls(message: &str) -> bool {
     message.contains("SSL encryption") || message.contains("SSL on")
 }
@@ -98,7 +98,7 @@ fn is_collision(message: &str) -> bool {
     message.contains("prepared statement")
 }
 
-/// Returns the address of the server: a host and a port, or the folder of its Unix socket.
+/// Returns the address of the server: host and port, or the folder of the Unix socket.
 fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(folder) => folder.display().to_string(),
@@ -106,7 +106,7 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-// Explains a failed TLS handshake. The quoted texts are parts of rustls error messages.
+// Explains a failed TLS handshake. The compared texts are parts of rustls error messages.
 fn handshake(error: &str, place: &str) -> String {
     let remedy = if error.contains("UnknownIssuer") {
         "set sslrootcert in RUNYARD_DATABASE_URL to the certificate file of the authority that signed the server's certificate"
@@ -120,8 +120,8 @@ fn handshake(error: &str, place: &str) -> String {
     format!("the TLS connection to PostgreSQL at {place} failed: {error}; {remedy}")
 }
 
-// Returns the remedy for an SQLSTATE code. Connection poolers use few of these codes, so their errors are recognised by
-// message.
+// Returns the remedy for an SQLSTATE code. Connection poolers use few codes, so their errors are recognised by their
+// messages.
 fn remedy(code: &str, message: &str) -> &'static str {
     if message.contains("startup parameter") || message.contains("command-line options") {
         return "remove this parameter from RUNYARD_DATABASE_URL, or add it to ignore_startup_parameters in pgbouncer.ini";

@@ -1,9 +1,9 @@
-//! The connections to PostgreSQL, and the transactions on them.
+//! The connections to PostgreSQL, and their transactions.
 //!
-//! Behind a pooler in transaction mode, such as PgBouncer, each transaction may run on another connection of the
-//! server. Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single
-//! statement runs in a transaction, because sqlx parses and executes it in two steps, which must use the same
-//! connection.
+//! Behind a pooler in transaction mode, such as PgBouncer, each transaction may use a different server connection.
+//! Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single
+//! statement runs in a transaction: sqlx parses and executes a statement in two steps, and both steps must use the same
+//! server connection.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{Route, SETTINGS};
 
-/// A pool of connections, cheap to clone.
+/// A pool of connections. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::db) struct Pool {
     connections: PgPool,
@@ -28,7 +28,7 @@ pub(in crate::db) struct Transaction {
     route: Route,
 }
 
-/// Returns the SQL that begins a transaction. It is sent as one message, so it takes one round trip.
+/// Returns the SQL that begins a transaction. The SQL is sent as one message, which takes one round trip.
 pub(super) fn begin(route: Route) -> Arc<str> {
     match route {
         Route::Direct => "BEGIN".into(),
@@ -170,7 +170,7 @@ fn failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// Converts the error of a connection that cannot be opened or is lost.
+/// Converts the error of a connection that could not be opened or was lost.
 fn lost(error: sqlx::Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -27,7 +27,7 @@ const MERGE_FROM: usize = 64;
 /// Maximum size of a merged chunk in bytes.
 const MERGED_BYTES: usize = 16 * 1024;
 
-/// Usage of model calls, to be added to the run's row.
+/// Usage of model calls: one call, several calls or a whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Number of model calls.
@@ -70,7 +70,7 @@ impl Entry {
     }
 }
 
-/// Output that was collected since the last write.
+/// Output that was collected since the previous batch.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) entry: Entry,
@@ -144,7 +144,7 @@ impl RunLog {
     /// Adds an entry after all earlier output; returns after the commit.
     ///
     /// # Errors
-    /// CONTENDED if the lease is lost; database errors.
+    /// CONTENDED if the worker has lost or released the lease; database errors.
     pub async fn record(self: &Arc<Self>, entry: Entry) -> Result<()> {
         self.lock().used.add(entry.spent);
         self.write(|gathered| gathered.entry.add(entry)).await
@@ -179,7 +179,8 @@ impl RunLog {
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
-        // The run is being handed over, or another worker owns it. Output of the cancelled engine must not be written.
+        // The run is being handed over, or another worker owns it. The output of this worker's engine must not be
+        // written.
         if self.lost.is_cancelled() {
             let message = "this worker may no longer write the run's events, because it has lost or released the lease";
             return Err(Error::new(Code::Contended, message));
@@ -220,12 +221,12 @@ impl RunLog {
         self.lock().next_sequence = next_sequence;
     }
 
-    /// Tells the worker that a request has ended the run. The usage until then is still recorded.
+    /// Notifies the worker that a request has ended the run. The usage up to that time is still recorded.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Tells the worker that it has lost the run's lease.
+    /// Notifies the worker that it has lost the run's lease.
     pub(super) fn lose(&self) {
         self.lost.cancel();
     }
@@ -255,7 +256,7 @@ impl Spent {
     }
 }
 
-// Appends a chunk to the previous one if both belong to the same message or tool call.
+// Appends a chunk to the previous chunk if both chunks belong to the same message or tool call.
 fn merge(last: &mut Event, event: &Event) -> bool {
     let (text, more) = match (last, event) {
         (Event::MessageDelta(last), Event::MessageDelta(new)) if last.message_id == new.message_id => {

@@ -1,6 +1,6 @@
-//! The journal's SQL statements. Only a few different statement texts are used, so that the database keeps them
-//! prepared. A batch also executes as few statements as possible, because each execution costs a thread hop on SQLite.
-//! Unused places in a statement are filled with values that change nothing.
+//! The journal's SQL statements. Only a few different statement texts are used, so that the database keeps the
+//! statements prepared. A batch also executes as few statements as possible, because each execution costs a thread hop
+//! on SQLite. Unused parameters of a statement get values that change nothing.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,12 +16,12 @@ use crate::{
     threads::{Message, messages},
 };
 
-/// Numbers of rows that one statement, or one execution of several statements, may have.
+/// Allowed numbers of rows in one statement, or of statements in one execution.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// The largest number in `SIZES`.
 const MOST: usize = SIZES[SIZES.len() - 1];
 
-/// Returns the smallest number in `SIZES` that has room for the rows.
+/// Returns the smallest number in `SIZES` that is not less than the number of rows.
 fn size_for(rows: usize) -> usize {
     SIZES.into_iter().find(|size| rows <= *size).unwrap_or(rows)
 }
@@ -63,7 +63,7 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Usage of a run that does not exist. An update with this value changes no row.
+/// Usage for an id that no run has. An update with this value changes no row.
 const NOBODY: Spending = Spending {
     run_id: Uuid::nil(),
     spent: Spent {

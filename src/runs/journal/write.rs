@@ -1,4 +1,4 @@
-//! Writing the pending output of all logs in one transaction.
+//! Writes the pending output of many logs in one transaction.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,9 +29,9 @@ use crate::{
 
 /// Number of attempts to write a batch before its runs are released. A worker then resumes the runs.
 const ATTEMPTS: u32 = 6;
-/// Number of attempts after which a batch that the database refuses is split into single runs.
+/// If the database refuses a batch this number of times, the batch is split into single runs.
 const REFUSALS: u32 = 4;
-/// Number of attempts after which a single run that the database refuses is released.
+/// If the database refuses the output of a single run this number of times, the run is released.
 const REFUSALS_ALONE: u32 = 2;
 /// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
@@ -48,7 +48,7 @@ struct Taken {
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
-/// State of a run's lease, as it concerns the worker that owns the log.
+/// State of a log's lease, as read from the run's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
     /// The log's worker holds the lease: all output is written.
@@ -101,7 +101,7 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
     Ok(())
 }
 
-/// Releases runs that cannot be written. The next worker continues from the last committed state.
+/// Releases runs whose output cannot be written. The next worker continues from the last committed state.
 fn give_up(taken: Vec<Taken>, why: &'static str) {
     error!(
         runs = taken.len(),

@@ -1,4 +1,4 @@
-//! The account of a `StartRun` request: locks the account and finds its default agent.
+//! Locks the account of a `StartRun` request, and finds the account's default agent.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ async fn lock_with_agent(tx: &Tx, account_id: Uuid) -> Result<StartAccount> {
     let text = match backend {
         // The lock mode is the same as in `ensure::lock`.
         DbBackend::Postgres => FIND.replace("{lock}", " FOR NO KEY UPDATE OF a"),
-        // SQLite needs no row lock, because only one writer works at a time.
+        // SQLite needs no row lock, because only one write transaction runs at a time.
         _ => FIND.replace("{lock}", ""),
     };
     let statement = Statement::from_sql_and_values(backend, text, [account_id.into()]);

@@ -107,7 +107,7 @@ impl<'a> Admitted<'a> {
         }
     }
 
-    // Reserves a worker slot if the run can begin directly after the commit. Three conditions must hold: the thread is
+    // Reserves a worker slot if the run can start directly after the commit. Three conditions must hold: the thread is
     // new, so that the run waits for no earlier run; the run has no files to place; and no other run waits to be
     // claimed.
     fn worker_slot(&self) -> Option<WorkerSlot> {
@@ -135,8 +135,8 @@ impl<'a> Admitted<'a> {
         first
     }
 
-    // Inserts the rows of the run, all together if the request has no files. Returns the row of the sandbox, if it
-    // exists.
+    // Inserts the rows of the run. If the request has no files, all statements are executed together. Returns the row
+    // of the sandbox, if it exists.
     async fn insert(&mut self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (&self.tx, &self.target);
         let Prepared {
@@ -167,8 +167,8 @@ impl<'a> Admitted<'a> {
     }
 }
 
-// Builds the user message from the prompt and the names of the files. A run without a prompt and without files has no
-// message and continues from the thread's history.
+// Builds the user message from the prompt and the names of the files. A run without a prompt and without files gets no
+// user message and continues from the thread's history.
 fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {

@@ -19,7 +19,7 @@ use crate::{
     uploads::Upload,
 };
 
-/// Time for which a request key is remembered.
+/// Time for which a request key is valid, counted from the creation of its run.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
 /// The name of a request, unique within the account, and a hash of the request's content.
@@ -30,8 +30,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Returns the key of a request: the key that the client sent, if any. Without this key, a request in optimistic
-    /// mode gets a key from its thread id and its hash, and any other request has no key.
+    /// Returns the key of a request: the key that the client sent, if any. If the client sent no key, a request in
+    /// optimistic mode gets a key from its thread id and its hash. Any other request has no key.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
         let given = new.request_key.as_ref().filter(|key| !key.is_empty());
         if given.is_none() && !new.optimistic {
@@ -45,8 +45,8 @@ impl Key {
         Some(Self { name, hash })
     }
 
-    /// Finds the run of an earlier request with this key. If the key is too old, the run loses the key and is not
-    /// returned.
+    /// Finds the run of an earlier request with this key. If the key has expired, it is removed from the run, and the
+    /// result is `None`.
     ///
     /// # Errors
     /// `REQUEST_KEY_REUSED` if the earlier request had different content.
@@ -73,7 +73,7 @@ impl Key {
     }
 }
 
-// Each part is preceded by its length, so that different requests cannot give the same hashed text.
+// Each part is preceded by its length, so that different requests cannot produce the same text for hashing.
 fn hash(new: &NewRun, files: &[Upload]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {
@@ -90,7 +90,8 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
-    // A request without an effort must have the same hash as in earlier versions, which did not know this field.
+    // Leave out an absent effort. The hash of such a request must be the same as in earlier versions, which did not
+    // have this field.
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }

@@ -1,4 +1,4 @@
-//! The first stage of a `StartRun` request: the request as the caller made it.
+//! The first stage of a `StartRun` request: the request as it was received.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// Maximum size of a prompt in bytes.
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
-/// Maximum number of characters of a request key.
+/// Maximum length of a request key in characters.
 pub const MAX_KEY: usize = 255;
 
 /// Action if the thread already has an unfinished run.
@@ -72,15 +72,14 @@ pub struct NewRun {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,
-    /// Idempotency key: a retry with the same key returns this run.
+    /// Idempotency key: a retry with the same key returns the run of the first request.
     pub request_key: Option<String>,
     /// Action if the thread already has an unfinished run.
     pub if_busy: IfBusy,
 }
 
 impl NewRun {
-    /// Validates the request, loads its files and measures the workspace that receives them. All of this happens before
-    /// the transaction.
+    /// Validates the request, loads its uploads and measures the workspace. No transaction is open yet.
     pub(super) async fn prepare<'a>(self, app: &'a App, caller: &'a Caller) -> Result<Prepared<'a>> {
         self.check()?;
         let began = Instant::now();

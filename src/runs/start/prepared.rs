@@ -30,9 +30,9 @@ impl<'a> Prepared<'a> {
     pub(super) async fn lock(self) -> Result<ControlFlow<Started, Locked<'a>>> {
         let (app, caller) = (self.app, self.caller);
         let tx = queue::begin(app, caller.account_id, "runs.start").await?;
-        // Lock the account first, so that two requests cannot both use the last run that a limit allows. Look up the
-        // key before checking limits, so that a retry of an accepted request succeeds even if the limits are now
-        // reached.
+        // Lock the account first, so that two concurrent requests cannot both pass a limit that allows only one more
+        // run. Look up the key before the limits are checked, so that a retry of an accepted request succeeds even if
+        // the limits are now reached.
         let account = StartAccount::lock(&tx, caller, self.new.agent_id).await?;
         let earlier = match &self.key {
             Some(key) => key.find(app, &tx, caller).await?,

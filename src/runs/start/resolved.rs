@@ -32,7 +32,7 @@ pub(super) struct Resolved<'a> {
 }
 
 impl<'a> Resolved<'a> {
-    /// Checks that the account's plan allows the run, and decides how many credits to reserve for the first model call.
+    /// Checks that the account's plan allows the run, and calculates the credits to reserve for the first model call.
     /// The unfinished runs are read only if the plan limits their number or the model has a price.
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
         let (app, caller) = (self.prepared.app, self.prepared.caller);

@@ -48,7 +48,8 @@ impl Room {
         Ok(room)
     }
 
-    /// Refuses files that do not fit; returns the names that are already used.
+    /// Returns an error if the files do not fit into the workspace. Otherwise returns the file names that are already
+    /// in use.
     pub(super) async fn admit(
         &mut self,
         app: &App,
@@ -64,7 +65,8 @@ impl Room {
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
         let mut taken = std::mem::take(&mut self.names);
-        // This list may lack a name that is already used. A file with that name gets another name when it is placed.
+        // A name that is already in use may be missing from this list. A file with such a name gets another name when
+        // it is placed.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));
         Ok(taken)
     }

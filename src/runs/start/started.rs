@@ -35,8 +35,8 @@ impl Started {
     /// Builds the response to a retry from the run of the earlier request.
     pub(super) async fn earlier(app: &App, caller: &Caller, run: Run) -> Result<Self> {
         let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-        // Leave out a sandbox that was created later than the run, because the first response did not contain it
-        // either.
+        // Leave out a sandbox that was created after the run, because the response to the earlier request did not
+        // contain it.
         let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
         Ok(Self {
             sandbox_id: sandbox.map(|sandbox| sandbox.id),

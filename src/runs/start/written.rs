@@ -81,8 +81,8 @@ impl Written<'_> {
     }
 }
 
-// The run is already committed, so a failure to place its files must not fail the request. After such a failure, the
-// worker places the files before the first step.
+// The run is already committed, so the request must succeed even if the files cannot be placed. The worker then places
+// the files before the first step.
 async fn place_files(app: &App, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;

@@ -1,8 +1,8 @@
-//! Converts request messages into changes of agents.
+//! Converts request messages to changes of an agent.
 //!
-//! With an update mask, exactly the fields that the mask names change. A field that the mask names is cleared if it is
-//! not set in the message. Without a mask, every field that is set in the message changes. A list or map counts as set
-//! if it is not empty.
+//! With an update mask, only the fields in the mask change. A field that is in the mask but not set in the message is
+//! cleared. Without a mask, every field that is set in the message changes. A list or map counts as set if it is not
+//! empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::{
     id, v1,
 };
 
-/// Fields that a mask may name although an update never changes them.
+/// Fields that an update mask may contain, although an update never changes them.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
-/// The fields that may change.
+/// The fields of an agent that an update may change.
 const FIELDS: [&str; 13] = [
     "name",
     "description",
@@ -32,7 +32,7 @@ const FIELDS: [&str; 13] = [
     "is_public",
 ];
 
-/// The fields of a version. A change of any of these fields creates a new version.
+/// The fields that belong to a version. A change to any of these fields creates a new version.
 const CONTENT: [&str; 5] = [
     "system_prompt",
     "model",
@@ -41,7 +41,7 @@ const CONTENT: [&str; 5] = [
     "agentpress_tools",
 ];
 
-/// The fields that change. If `fields` is `None`, every field that is set in the message changes.
+/// An update mask. If `fields` is `None`, every field that is set in the message changes.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
@@ -106,8 +106,8 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// Converts a request for a new version. A field keeps its value if the mask does not name the field or, without a
-/// mask, if the field is not set.
+/// Converts a request for a new version. With a mask, fields outside the mask keep their values. Without a mask, unset
+/// fields keep their values.
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

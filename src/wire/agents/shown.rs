@@ -1,4 +1,4 @@
-//! Converts rows of agents to messages.
+//! Converts database rows of agents to response messages.
 
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersi
     })
 }
 
-/// Converts the difference of a field between two versions.
+/// Converts the difference between two versions in one field.
 pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference {
     v1::AgentVersionDifference {
         field: difference.field.to_owned(),
@@ -71,7 +71,7 @@ pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference 
     }
 }
 
-/// Converts a tool that is available to agents.
+/// Converts a tool that agents can use.
 pub(super) fn tool(tool: Offered) -> v1::AgentTool {
     v1::AgentTool {
         name: tool.spec.name,

@@ -1,14 +1,14 @@
 //! The signature algorithms of public keys.
 //!
-//! Used by `jwk`, which selects the algorithms of a key, and by `keys`. Each type of key has its own list. HS256 is in
-//! none of these lists, so a public key never serves as an HMAC secret.
+//! `jwk` selects the algorithms of a key, and `keys` verifies signatures with them. Each type of key has its own list.
+//! No list contains HS256, so a public key can never be used as an HMAC secret.
 
 use aws_lc_rs::signature::{self, VerificationAlgorithm};
 
 /// A signature algorithm.
 #[derive(Debug)]
 pub(super) struct Algorithm {
-    /// The values of `alg`, in a token's header and in a JWK, that select the algorithm.
+    /// The values of `alg` that select the algorithm. Both token headers and JWKs contain `alg`.
     pub(super) names: &'static [&'static str],
     pub(super) verification: &'static dyn VerificationAlgorithm,
 }

@@ -1,7 +1,7 @@
-//! Reads the claims of a token, and checks the rules that they must meet.
+//! Reads the claims of a token, and checks the configured rules.
 //!
-//! Called by `jwt` after the signature was verified. A token in which a member occurs twice is invalid, because two
-//! parsers might read different values.
+//! Called by `jwt` after the signature was verified. If a name occurs twice in the JSON, the token is refused, because
+//! two parsers might read different values.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Claims {
     pub issuer: String,
     /// `sub`: the subject, unique within the issuer.
     pub subject: String,
-    /// The role; `None` if the role claim is missing or is not a string.
+    /// The role; `None` if the configured role claim is missing or is not a string.
     pub role: Option<String>,
     /// `exp`: the time at which the token expires, without leeway.
     pub expires_at: DateTime<Utc>,
@@ -59,7 +59,7 @@ impl From<&Auth> for Rules {
     }
 }
 
-/// Reads the payload of a token whose signature was verified.
+/// Reads and checks the payload of a token whose signature was verified.
 pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String> {
     let Unique(members) = decode(part, "payload")?;
     let exp = time(&members, "exp")?.ok_or("exp is missing")?;
@@ -97,7 +97,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
     })
 }
 
-/// Decodes base64url without padding. The result must be a JSON object without repeated members.
+/// Decodes base64url without padding. The decoded bytes must be a JSON object without repeated names.
 pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -117,15 +117,14 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// Returns true if a text can be the subject or the issuer of an account. It must not be empty or longer than
-/// [`MAX_NAME_BYTES`]. It must not contain control characters: PostgreSQL cannot store NUL, and a line break would
-/// split a log line.
+/// Returns true if a text can be the subject or the issuer of an account: 1 to [`MAX_NAME_BYTES`] bytes without control
+/// characters. PostgreSQL cannot store NUL, and a line break would split a log line.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// Reads a claim such as `sub` or `iss`. It must be a string of 1 to [`MAX_NAME_BYTES`] bytes without control
-/// characters. Returns `None` if the claim is missing.
+/// Reads a claim such as `sub` or `iss`; `None` if the claim is missing. The value must be a string for which
+/// [`is_name`] returns true.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),

@@ -1,8 +1,8 @@
 //! Finds the credential of a request.
 //!
-//! Called by `wire::caller`, for every protocol, because gRPC metadata are HTTP headers. A request has one
-//! credential. Generated clients send the same credential in both headers, which is accepted. Two different credentials
-//! are refused as ambiguous.
+//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. A credential is accepted in
+//! `Authorization` or in `X-API-Key`. Some generated clients send the same credential in both headers, which is also
+//! accepted. Two different credentials are refused as ambiguous.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -23,8 +23,8 @@ pub enum Credential<'a> {
 /// headers are present, they must contain the same credential.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED if there is no credential, if there are different credentials, if the scheme is not Bearer, or if
-/// the credential is not a single word.
+/// NOT_AUTHENTICATED if the request has no credential or two different credentials, if the scheme is not Bearer, or if
+/// the credential contains spaces or other characters that are not visible ASCII.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }

@@ -1,7 +1,7 @@
 //! The header of a token.
 //!
-//! Called by `jwt` before the signature is verified. A header can only select one of the configured keys: header
-//! members that contain or point to other keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt` before the signature is verified. A header can only select one of the configured keys. Members that
+//! contain other keys or the URLs of other keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ impl Header {
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
         // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`
-        // indicates a JWE, and `cty` a nested token.
+        // indicates an encrypted token (JWE). `cty` indicates a nested token.
         if let Some(name) = ["crit", "b64", "zip", "enc", "cty"]
             .iter()
             .find(|name| members.contains_key(**name))

@@ -1,7 +1,7 @@
 //! Reads a JWK, a public key in JSON (RFC 7517 and RFC 7518).
 //!
-//! Called by `keys`. If a JWK names no algorithm, the key may be used with every signature algorithm of its type. Each
-//! key is parsed completely, so that an unusable key is reported when the key set is read.
+//! Called by `keys`. If a JWK has no `alg`, the key supports every signature algorithm of its type. Each key is parsed
+//! completely, so an unusable key is reported when the key set is loaded.
 
 use aws_lc_rs::{encoding::AsDer, signature::RsaPublicKeyComponents};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,7 +15,7 @@ use super::{
 /// Permitted sizes of an RSA modulus in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The members of a JWK that the verification uses.
+/// The members of a JWK that this module uses.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,
@@ -62,7 +62,7 @@ impl Jwk {
         Key::new(self.kid, &allowed, &public).map(Some)
     }
 
-    /// Returns the algorithms of the key's type, and the key in the encoding that these algorithms require.
+    /// Returns the algorithms for the key's type, and the public key in the encoding that these algorithms require.
     fn public_key(&self) -> Result<(&'static [Algorithm], Vec<u8>), String> {
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Ok((&algorithms::RSA, self.rsa()?)),
@@ -124,7 +124,8 @@ fn decode(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("{name} is not base64url: {error}"))
 }
 
-/// Decodes a big-endian number and removes its leading zeros, because some providers pad numbers and others do not.
+/// Decodes a big-endian number and removes leading zeros, because some providers pad numbers and other providers do
+/// not.
 fn number(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
     let mut bytes = decode(name, text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

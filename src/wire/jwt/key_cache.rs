@@ -1,8 +1,8 @@
 //! Keeps the public keys of a source in memory, and reloads them.
 //!
 //! Called by `jwt`. The keys are loaded at start, when they are older than five minutes, and when a token needs an
-//! unknown key. Anyone can send a token that names an unknown key, so the rate of these loads is limited, even if a
-//! load fails. After a failed load, the previous keys stay in use.
+//! unknown key. Anyone can send tokens with unknown key ids, so the rate of loads for unknown keys is limited. Failed
+//! loads count toward this limit. After a failed load, the previous keys stay in use.
 
 use std::sync::{
     Arc,
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::error::Result;
 
-/// Age at which the keys are stale and are reloaded, in seconds.
+/// Age at which the keys are reloaded, in seconds.
 const TTL_SECONDS: i64 = 300;
 /// Minimum time between two attempts to replace stale keys, in seconds.
 const STALE_RETRY_SECONDS: i64 = 60;
 /// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
-/// Time in seconds after which another load for an unknown key is permitted.
+/// Time after which one more load for an unknown key is permitted, in seconds.
 const UNKNOWN_SECONDS: i64 = 5;
 
 /// Reason for loading the keys.
@@ -41,8 +41,8 @@ enum Why {
 pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
-    /// Lock that is held during a load. A request whose token needs an unknown key waits for the load. Other requests
-    /// do not wait, and use the old keys.
+    /// Locked during a load. A request whose token needs an unknown key waits for the load. Other requests do not wait,
+    /// and use the old keys.
     gate: Arc<Mutex<()>>,
     attempts: AtomicU64,
     tried_at: AtomicI64,
@@ -52,7 +52,7 @@ pub(super) struct KeyCache {
 }
 
 impl KeyCache {
-    /// Creates a cache. Reads the keys of a file, and loads nothing from a URL yet.
+    /// Creates a cache. Reads the keys immediately if the source is a file, but loads nothing from a URL.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or contains no usable key.
@@ -82,8 +82,8 @@ impl KeyCache {
         self.keys.load_full()
     }
 
-    /// Loads the keys if they are stale. Returns true if it attempted a load. If another caller is already loading the
-    /// keys, this method returns false immediately, and the old keys stay in use.
+    /// Loads the keys if they are stale. Returns true after an attempt, even a failed one. If another task is already
+    /// loading the keys, this method returns false immediately, and the old keys stay in use.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
         if !self.wants(Why::Stale, now) {
             return false;
@@ -94,8 +94,8 @@ impl KeyCache {
         }
     }
 
-    /// Loads the keys because a token needs a key that is not in `known`. Loads nothing if another caller has loaded
-    /// the keys while this method waited. Returns the current keys if they have replaced `known`.
+    /// Loads the keys because a token needs a key that is not in `known`. If another task attempts a load while this
+    /// method waits, no second load follows. Returns the current keys if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,
@@ -118,7 +118,7 @@ impl KeyCache {
         }
     }
 
-    // The load runs in its own task, so that it continues if the client disconnects.
+    // The load runs in a separate task, so it continues if the client disconnects.
     async fn refresh(self: &Arc<Self>, why: Why, now: i64, gate: OwnedMutexGuard<()>) -> bool {
         if !self.wants(why, now) {
             return false;
@@ -156,7 +156,7 @@ impl KeyCache {
     }
 }
 
-/// Logs the problems of the keys, unless the previous keys had the same problems.
+/// Logs the skipped and ambiguous keys, unless the same problems were already logged for the previous keys.
 fn warn_of_problems(source: &Source, keys: &KeySet, before: Option<&KeySet>) {
     let problems = keys.problems();
     if let Some(problems) = &problems

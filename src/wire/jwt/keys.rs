@@ -16,9 +16,9 @@ use super::{
 
 /// Maximum number of keys that are tried for one token.
 const MAX_TRIED: usize = 16;
-/// Maximum number of problems that are listed.
+/// Maximum number of skipped or ambiguous keys in one report.
 const MAX_LISTED: usize = 10;
-/// Maximum length of a listed key id, in bytes.
+/// Maximum length of a key id in a report, in bytes.
 const MAX_LISTED_ID: usize = 64;
 
 /// A public key and its algorithms.
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Parses the key `public` once for each algorithm in `allowed`.
+    /// Parses the public key `public` once for each algorithm in `allowed`.
     ///
     /// # Errors
     /// The reason why the key is invalid.
@@ -126,12 +126,13 @@ impl KeySet {
 
     /// Verifies the signature of a token.
     ///
-    /// A header with a key id selects the keys with this id or, if there are none, the keys without an id. Any other
-    /// header selects all keys. Of the selected keys, those that have the header's algorithm are tried.
+    /// If the header has a key id, the keys with this id are selected or, if no key has this id, the keys without an
+    /// id. If the header has no key id, all keys are selected. Of the selected keys, only those that support the
+    /// header's algorithm are tried.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`] if the
-    /// key that the header names does not verify the token, or if the algorithm is not supported.
+    /// keys with the header's key id do not verify the token, or if the algorithm is not supported.
     pub(super) fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let alg = header.alg.as_str();
         if !algorithms::is_known(alg) {

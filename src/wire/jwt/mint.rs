@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The content of a new token.
+/// The claims and the lifetime of a new token.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The subject of the token.
@@ -24,7 +24,7 @@ pub struct Grant {
     pub lifetime: Duration,
 }
 
-/// Creates a token and signs it with the secret. A verifier with the same configuration accepts the token.
+/// Creates a token and signs it with the secret. A verifier with the same configuration and secret accepts the token.
 ///
 /// # Errors
 /// INVALID_REQUEST if the lifetime is so long that the expiry time cannot be represented.

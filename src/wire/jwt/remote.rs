@@ -1,8 +1,8 @@
 //! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
 //!
-//! Called by `source`. A response is bounded in size and time, and redirects are not followed. Invariant: a document is
-//! fetched over https, over http from this machine or, if the configuration permits it, over http from a private
-//! network. For http, the resolved addresses of a host name are checked on every connection.
+//! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant: a
+//! document is fetched over https, unless the server is on this machine or, if the configuration permits http, in a
+//! private network. For http, the resolved addresses of a host name are checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,7 +24,7 @@ use crate::{
 
 /// Maximum size of a document, in bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
-/// Maximum duration of a fetch.
+/// Maximum duration of a fetch, including the connection setup.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Fetches documents from permitted URLs.
@@ -36,7 +36,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Creates the HTTP clients. `allow_private_http` permits http to private networks.
+    /// Creates the HTTP clients. `allow_private_http` permits http to hosts in private networks.
     ///
     /// # Errors
     /// INTERNAL if the TLS library cannot be set up.
@@ -44,7 +44,8 @@ impl Fetcher {
         let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
         Ok(Self {
             https: client().build().map_err(broken)?,
-            // A proxy would resolve the host name itself, so its addresses could not be checked.
+            // Requests over http do not use a proxy: a proxy would resolve the host name itself, and this process could
+            // not check the addresses.
             http: client().no_proxy().dns_resolver(PrivateHosts).build().map_err(broken)?,
             allow_private_http,
         })
@@ -76,7 +77,7 @@ impl Fetcher {
         ))
     }
 
-    /// Fetches the document at a URL that [`Fetcher::check`] has returned.
+    /// Fetches the document at a URL that [`Fetcher::check`] returned.
     ///
     /// # Errors
     /// The URL, and the reason why the fetch failed.
@@ -120,7 +121,7 @@ async fn read(client: &Client, url: &Url) -> Result<String, String> {
     String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())
 }
 
-/// Resolves host names for http. Skips addresses that are not private.
+/// Resolves host names for http. Omits addresses that are not private.
 struct PrivateHosts;
 
 impl Resolve for PrivateHosts {
@@ -144,8 +145,8 @@ fn address(host: &Host<&str>) -> Option<IpAddr> {
     }
 }
 
-/// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or a shared address
-/// (RFC 6598), as some clusters and VPNs use.
+/// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or an address of the
+/// shared range 100.64.0.0/10 (RFC 6598), which some clusters and VPNs use.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -1,7 +1,7 @@
-//! The HS256 secret. It is in the configuration, or is created once in the data folder.
+//! The HS256 secret. It is read from the configuration or from a file in the data folder.
 //!
-//! `server` creates the secret at start. The commands that sign tokens only read the secret. If several servers start
-//! at once, the first server creates the file. The others read the complete file.
+//! `server` creates the file at start if it is missing. The commands that sign tokens only read the file. If several
+//! servers start at the same time, one server creates the file, and the other servers use its secret.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,8 +23,8 @@ const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// Returns the secret from the configuration or, if there is none, from the data folder. If the file in the data folder
-/// is missing, this function creates the file. Returns `None` if only public keys are configured.
+/// Returns the secret from the configuration or from the data folder. If neither contains a secret, this function
+/// creates a secret in the data folder. Returns `None` if the configuration has public keys but no secret.
 ///
 /// # Errors
 /// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.
@@ -39,8 +39,8 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// Returns the secret from the configuration or, if there is none, from the data folder. Returns `None` if there is no
-/// secret or only public keys are configured.
+/// Returns the secret from the configuration or from the data folder. Returns `None` if neither has a secret, or if the
+/// configuration has public keys but no secret.
 ///
 /// # Errors
 /// The same errors as [`load_or_create`].
@@ -81,7 +81,7 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     ))
 }
 
-/// Refuses a secret that is short enough to guess.
+/// Refuses a secret that is shorter than [`MIN_BYTES`].
 pub(super) fn check(secret: &SecretString) -> Result<()> {
     let length = secret.expose_secret().len();
     if length < MIN_BYTES {
@@ -106,8 +106,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes the secret to a temporary file, and creates a hard link with the final name. Creating the link fails if the
-/// name exists, so the secret of the first server is kept.
+/// Writes the secret to a temporary file, and then creates a hard link with the final name. If the final name already
+/// exists, creating the link fails, and the secret of the first server is kept.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));

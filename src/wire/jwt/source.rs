@@ -1,8 +1,8 @@
-//! The place from which the public keys are loaded: a file, a URL, or the discovery document of an issuer.
+//! The source of the public keys: a file, a URL, or the discovery document of an issuer.
 //!
 //! Used by `key_cache`. The discovery document (OpenID Connect Discovery 1.0) is fetched again before each load of the
-//! keys, because it may name a new URL for them. Invariant: keys come only from the configured issuer, so a discovery
-//! document that names another issuer is refused.
+//! keys, because the URL of the keys may have changed. Invariant: keys come only from the configured issuer, so a
+//! discovery document of another issuer is refused.
 
 use std::{
     fmt,
@@ -24,10 +24,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The path of the discovery document. It is appended to the issuer's URL.
+/// The path of the discovery document, relative to the URL of the issuer.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// The place from which the public keys are loaded.
+/// The source of the public keys.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A JWKS file.
@@ -38,7 +38,7 @@ pub(super) enum Source {
     Issuer(Fetcher, String, Url),
 }
 
-/// The members of a discovery document that the server uses.
+/// The members of a discovery document that this module uses.
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,
@@ -135,7 +135,7 @@ async fn fetch_keys(fetcher: &Fetcher, url: &Url) -> Result<KeySet, String> {
     KeySet::parse(&text).map_err(|why| format!("{url}: {why}"))
 }
 
-/// Returns the URL of an issuer's discovery document. A slash at the end of `issuer` is not doubled.
+/// Returns the URL of an issuer's discovery document. `issuer` may end with a slash.
 fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     if issuer.contains(WELL_KNOWN) {
         return Err(format!("{issuer:?} must be the issuer, without {WELL_KNOWN}"));
@@ -146,7 +146,7 @@ fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     fetcher.check(&format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/')))
 }
 
-/// Reads the URL of the keys (`jwks_uri`) from a discovery document.
+/// Returns the URL of the keys (`jwks_uri`) from a discovery document.
 fn keys_url(fetcher: &Fetcher, issuer: &str, text: &str) -> Result<Url, String> {
     let document: Discovery =
         serde_json::from_str(text).map_err(|error| format!("the response is not a discovery document: {error}"))?;

@@ -1,4 +1,4 @@
-//! Sends files and folders. A file is sent whole or as a range, and a folder as a tar stream.
+//! Sends files and folders. A file is sent completely or as a range. A folder is sent as a tar stream.
 
 use std::{
     fs::File,
@@ -28,13 +28,13 @@ use crate::{
 
 /// Size of one streamed chunk, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// The content type of a folder.
+/// The content type of a tar stream.
 const TAR: &str = "application/x-tar";
 
-/// A stream of the chunks of a file or folder.
+/// A stream of the chunks of a file or tar archive.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
-/// Sends a file, or the requested range of it.
+/// Sends a file or, if the request names a range, that range of the file.
 pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
     let fault = |error: std::io::Error| Error::internal("the file could not be read", error);
     let metadata = file.metadata().map_err(fault)?;
@@ -90,7 +90,7 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
     Ok(response)
 }
 
-/// The content type that a file name implies.
+/// Returns the content type for the extension of a file name.
 pub(super) fn content_type(path: &str) -> String {
     mime_guess::from_path(path)
         .first_or_octet_stream()
@@ -98,8 +98,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// Sends a folder as a tar stream of unknown length. `place` is the account's place in the queue that limits its
-/// concurrent archives. The place is released when the stream ends.
+/// Sends a folder as a tar stream of unknown length. `place` limits the number of concurrent archives of the account.
+/// The place is released when the stream ends.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
@@ -125,8 +125,8 @@ pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     response
 }
 
-// Returns headers that prevent a browser from guessing the content type and from running the content. The author of the
-// content is not trusted.
+// Returns headers that stop a browser from guessing the content type and from running scripts in the content, because
+// the content is untrusted.
 fn guarded() -> MetadataMap {
     let mut metadata = MetadataMap::new();
     for (name, value) in [
@@ -138,15 +138,15 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// Sets a metadata value. Values that are not ASCII cannot be sent, but all values in this file are ASCII.
+// Sets a metadata value. Values that are not valid HTTP metadata are dropped; all values in this module are ASCII.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);
     }
 }
 
-// Returns the value of `Content-Disposition`. A browser may display only content types that cannot run scripts in the
-// origin of the server. It must download all other content.
+// Returns the value of `Content-Disposition`. A browser may display content whose type cannot run scripts in the origin
+// of the server. All other content must be downloaded.
 fn disposition(path: &str, content_type: &str, download: bool) -> String {
     let is_harmless = matches!(
         content_type,

@@ -1,4 +1,4 @@
-//! Sends one file as a response, with its content type, its caching rules and the content security policy.
+//! One file of the site. A response contains the content type, the caching rules and the content security policy.
 
 use std::{
     borrow::Cow,
@@ -12,16 +12,18 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::OnceCell;
 
-/// `Cache-Control` of files whose name contains a hash. Their content never changes.
+/// `Cache-Control` of files whose names contain a hash. The content of such a file never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// `Cache-Control` of all other files. Clients must revalidate their copy before each use. The response is usually 304.
+/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use, usually with a 304
+/// response.
 const ASK_AGAIN: &str = "no-cache";
-/// Minimum size of a file to compress, in bytes. Compression saves little for smaller files.
+/// Minimum size of a file to compress, in bytes. Compressing a smaller file saves little.
 const MIN_COMPRESSED: usize = 1024;
-/// Minimum length of a hash in a file name.
+/// Minimum length of a hash in a file name, in bytes.
 const MIN_HASH: usize = 8;
 
-/// The content security policy of a page. It allows resources of the same origin, and images that the page creates.
+/// The content security policy of a page. It allows resources from the same origin, and images from `data:` and `blob:`
+/// URLs.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 /// Browser features that are disabled because no page uses them.
@@ -31,24 +33,24 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// A file; cheap to clone.
+/// A file of the site. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// The entity tag, without quotes and encoding suffix. The tag is computed on first use, so that the server does
-    /// not need to hash all files at start.
+    /// The entity tag, without quotes and without a suffix for the encoding. The tag is computed on first use, so that
+    /// the server starts faster.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
-    /// The compressed content. It is created on first use. `None` if compression does not make the content smaller.
+    /// The content compressed with gzip on first use; `None` if compression does not make the content smaller.
     gzip: OnceCell<Option<Bytes>>,
 }
 
 impl Asset {
-    /// Creates a file with this name and content. The name is relative to the folder.
+    /// Creates a file. `name` is relative to the folder of the site.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -69,7 +71,7 @@ impl Asset {
         }))
     }
 
-    /// The response to GET.
+    /// Returns the response to GET.
     pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
@@ -130,7 +132,7 @@ impl Asset {
     }
 }
 
-/// Removes the body from the response to HEAD. The headers are those of the response to GET.
+/// Removes the body from a response, for HEAD. The headers are the same as for GET.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
@@ -158,17 +160,17 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
 }
 
-/// Returns true if the name contains a hash in the format of Vite, such as `assets/index-BxT5a0uZ.js`.
+/// Returns true if the file name contains a hash in the format of Vite, such as `assets/index-BxT5a0uZ.js`.
 fn has_hash(name: &str) -> bool {
     let Some(file) = name.strip_prefix("assets/") else {
         return false;
     };
     let stem = file.split('.').next().unwrap_or_default();
-    // The hash may contain hyphens, so it begins after the first hyphen of the name.
+    // The hash may contain hyphens, so it starts after the first hyphen of the file name.
     stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
 }
 
-/// Returns true if `Accept-Encoding` names gzip with a weight other than q=0 (RFC 9110, 12.5.3).
+/// Returns true if `Accept-Encoding` contains gzip with a weight other than 0 (RFC 9110, 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = lists
@@ -184,7 +186,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Returns true if the file in the browser's cache is current (RFC 9110, 13.1.2).
+/// Returns true if `If-None-Match` contains the tag, so the client's copy is current (RFC 9110, 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

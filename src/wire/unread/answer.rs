@@ -1,4 +1,4 @@
-//! A response that is being sent. This module passes the response to the connection in chunks.
+//! A response that is being sent to the connection in chunks.
 //!
 //! Used by `wire/unread.rs`, which counts the bytes of all responses in memory.
 
@@ -20,8 +20,8 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum number of bytes that are passed to the connection at once. The connection may buffer two chunks of this
-/// size, which stay in memory when the response is aborted.
+/// Maximum size of a chunk, in bytes. The connection may buffer two chunks; their bytes stay in memory when the
+/// response is aborted.
 pub(super) const PIECE: usize = 16 * 1024;
 
 /// A response that is being sent.
@@ -29,7 +29,7 @@ pub(super) struct PendingResponse {
     pub(super) owner: Owner,
     /// Number of bytes of the response in memory.
     pub(super) bytes: AtomicUsize,
-    /// Time at which the client most recently accepted data, in milliseconds since the ledger was opened.
+    /// Time at which the connection most recently accepted data, in milliseconds since the ledger was created.
     pub(super) taken_at: AtomicU64,
     content: Mutex<Content>,
 }
@@ -39,13 +39,13 @@ pub(super) struct Content {
     body: Option<Body>,
     /// The unsent rest of a frame that was too large for one chunk.
     rest: Bytes,
-    /// Size of the frame to which `rest` belongs.
+    /// Size of the frame to which `rest` belongs, in bytes.
     frame: usize,
     cut: bool,
 }
 
 impl PendingResponse {
-    /// Creates a response with this body.
+    /// Creates a response. `now` is the time in milliseconds since the ledger was created.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -60,27 +60,26 @@ impl PendingResponse {
         }
     }
 
-    /// Locks the unsent part.
+    /// Locks and returns the unsent part.
     pub(super) fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Aborts the response. Its bytes are dropped, and its client receives an error.
+    /// Aborts the response. The unsent bytes are dropped, and the client receives an error.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // The body is dropped after the lock is released. When the body is dropped, the service stops producing data.
+        // The body is dropped after the lock is released. Dropping the body makes the service stop producing data.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Number of bytes in memory. It is the sum of the rest of the current frame and the bytes that the body buffers.
-    /// The number of bytes that the body buffers is estimated as the size that the body reports or the size of the most
-    /// recent frame, whichever is larger.
+    /// Number of bytes in memory: the rest of the current frame, and the bytes that the body buffers. The buffered
+    /// bytes are estimated as the larger of the size that the body reports and the size of the most recent frame.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -89,7 +88,7 @@ impl Content {
         body.saturating_add(self.rest.len())
     }
 
-    /// The next chunk.
+    /// Returns the next chunk.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.cut {
@@ -103,7 +102,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The client has read all data so far.
+                // The connection has accepted all data so far.
                 self.frame = 0;
                 return Poll::Pending;
             };
@@ -135,7 +134,7 @@ impl Content {
         !self.cut && self.rest.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
-    /// The size of the unsent part.
+    /// The size of the unsent part, in bytes.
     pub(super) fn size_hint(&self) -> SizeHint {
         let rest = self.rest.len() as u64;
         let Some(body) = &self.body else {
@@ -164,7 +163,7 @@ impl Content {
     }
 }
 
-/// The error for a response that its client has not read.
+/// The error of a response that was aborted because the client did not read the response.
 #[derive(Debug)]
 struct TooSlow;
 

@@ -1,6 +1,5 @@
-//! Shows a run to people: the model's text as it arrives, one line for each tool call, the first lines of the call's
-//! output, and a spinner during pauses. Without a terminal, this view prints the same lines without colours and without
-//! a spinner.
+//! Shows a run as text: the model's text as it arrives, one line for each tool call, the first lines of the call's
+//! output, and a spinner during pauses. Without a terminal, colours and the spinner are omitted.
 
 use std::{
     collections::HashMap,
@@ -26,7 +25,7 @@ const MAX_LINES: usize = 12;
 const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
 
-/// Output of a run as text for people.
+/// The text output of a run.
 pub(in crate::commands::run) struct TextView {
     out: Output,
     live: bool,
@@ -40,8 +39,8 @@ pub(in crate::commands::run) struct TextView {
     usage: Usage,
 }
 
-/// Output of a running tool call: the number of printed lines, the number of hidden lines, and the incomplete last
-/// line.
+/// The output of a running tool call: the number of printed lines, the number of hidden lines, and the last line if it
+/// is incomplete.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -124,7 +123,7 @@ impl TextView {
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))
             }
-            // A newer server may send events that this client does not know.
+            // A newer server may send events that this version does not support.
             None => Ok(()),
         }
     }
@@ -139,7 +138,7 @@ impl TextView {
         self.out.line(text)
     }
 
-    /// Shows a spinner, unless the current line is incomplete. The spinner would overwrite an incomplete line.
+    /// Shows a spinner, unless the current line is incomplete: the spinner would overwrite that line.
     pub(super) fn waiting(&mut self, what: &str) {
         if !self.live || self.open_line {
             return;
@@ -213,8 +212,7 @@ impl TextView {
             let line: String = shown.rest.drain(..=end).collect();
             self.output_line(&mut shown, &line)?;
         }
-        // A line without a newline is printed as soon as it exceeds four screen widths. Later output becomes another
-        // line.
+        // A line that exceeds four screen widths is printed before its newline arrives. The rest becomes a new line.
         if shown.rest.len() > self.columns * 4 {
             let line = std::mem::take(&mut shown.rest);
             self.output_line(&mut shown, &line)?;
@@ -247,7 +245,7 @@ impl TextView {
             reason = "the display shows one decimal; the lost bits do not matter"
         )]
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
-        // If the call failed, or printed nothing while it ran, the first line of its result is shown.
+        // If the call failed or printed nothing while it ran, show the first line of its result.
         let gist = if result.is_error || shown.lines == 0 {
             one_line(result.text.lines().next().unwrap_or(""))
         } else {
@@ -334,7 +332,7 @@ impl std::fmt::Display for Usage {
     }
 }
 
-/// Summarises a call in one line: its main argument if known, otherwise all arguments.
+/// Summarises the arguments of a tool call in one line: the main argument if known, otherwise all arguments.
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {
