@@ -20,7 +20,7 @@ def generate() -> None:
     import grpc_tools
     from grpc_tools import protoc
 
-    # The .proto files are beside this file in a source distribution, and two folders up in the repository.
+    # In a source distribution, the folder proto is beside this file. In the repository, it is two folders above.
     contract = next(folder for folder in (HERE / "proto", HERE.parent.parent / "proto") if folder.is_dir())
     target = HERE / "src" / "runyard" / "_proto"
     with tempfile.TemporaryDirectory() as made:

@@ -1,4 +1,4 @@
-//! Generates the gRPC clients of all services. The messages come from `runyard-contract`.
+//! Generates the gRPC clients of all services. The message types come from `runyard-contract`.
 
 use std::error::Error;
 

@@ -1,14 +1,14 @@
-//! Compiles the protobuf API to messages, without services.
+//! Generates the message types of the API from the proto files. Other crates generate the gRPC clients and services.
 //!
-//! The raw descriptor bytes are also written to a file. They contain the options that the transcoder and the OpenAPI
-//! document need at run time; prost's `FileDescriptorSet` drops these options.
+//! The build also writes the encoded descriptors to a file. The transcoder and the OpenAPI document need the options in
+//! these descriptors at run time. The options would be lost if prost decoded and encoded the descriptors.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// The folder of the proto files, relative to this crate.
+/// Folder of the proto files, relative to this crate.
 const FOLDER: &str = "../../proto";
 
 const FILES: &[&str] = &[
@@ -26,7 +26,7 @@ const FILES: &[&str] = &[
     "runyard/v1/admin.proto",
 ];
 
-/// The error model of gRPC. It is not part of the API's descriptors.
+/// Proto files of the gRPC error model. Their descriptors are kept apart from the descriptors of the API.
 const ERROR_MODEL: &[&str] = &["google/rpc/status.proto", "google/rpc/error_details.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
-//! Checks cursors. A page token is valid only for the caller and the query for which it was issued, and decoding it
-//! yields the original cursor. The id of a server-sent event must be an integer; otherwise it is refused.
+//! Checks page tokens and event ids. A page token is valid only for the caller and the query for which it was issued,
+//! and decoding it yields the original cursor. The id of a server-sent event must be an integer.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 static CODEC: LazyLock<Codec> = LazyLock::new(|| codec::json(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
 
-/// Panics if a property of cursors is violated for these bytes.
+/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     page_token(data);
     if let Ok(text) = std::str::from_utf8(data) {
@@ -28,7 +28,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Reads a request for a page of agents, filtered by `search`. `None` means that the token was refused.
+/// Reads a request that lists agents, with a search text and a page token. Returns `None` if the token is refused.
 fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> {
     let caller = Caller {
         account_id: Uuid::from_u128(account),
@@ -44,7 +44,7 @@ fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> 
     Page::read(&caller, &mut asked).ok()
 }
 
-/// Checks a token that contains these bytes as its cursor.
+/// Issues a page token for a cursor with these bytes, and checks the token.
 fn page_token(cursor: &[u8]) {
     if cursor.is_empty() || cursor.len() > 1024 {
         return;
@@ -78,15 +78,15 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Checks a token in a list with another kind of cursor: the list refuses the token, or decodes a cursor that encodes
-/// to the same bytes.
+/// Reads a token with another cursor type. The token must be refused, or the decoded cursor must encode to the same
+/// bytes.
 fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     if let Some(page) = read::<C>(1, "x", token) {
         assert_eq!(page.after.map(|after| after.to_bytes()).as_deref(), Some(cursor));
     }
 }
 
-/// Checks that an arbitrary text, unless it is empty, is not a valid token for two callers.
+/// Checks that no text except the empty text is a valid token for two callers.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(
@@ -95,7 +95,7 @@ fn foreign_token(text: &str) {
     );
 }
 
-/// Checks an arbitrary text as an event id. If the id is accepted, the number must be correct.
+/// Checks a text as an event id. If the id is accepted, it must be decoded to the correct number.
 fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();

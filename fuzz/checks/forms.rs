@@ -1,8 +1,8 @@
-//! Checks request bodies of the HTTP API, mainly multipart forms. Chunk boundaries must not change the result, a
-//! refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
+//! Checks the parsing of request bodies, mainly of multipart forms. The division into chunks must not change the
+//! result, a refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
 //!
-//! The first byte selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form whose parts
-//! are the remaining bytes, split at 0xff.
+//! The first byte of the input selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form.
+//! The parts of the valid form are the remaining bytes, split at 0xff.
 
 use std::{
     convert::Infallible,
@@ -25,14 +25,14 @@ use runyard::{
 use runyard_transcode::{self as transcode, FormFiles, Options, Refused, Transcoder};
 use tower::{ServiceExt, service_fn};
 
-/// Maximum size in bytes of a JSON body, and of all text in a form.
+/// Maximum size of a JSON body, and of all text in a form, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// The id that every upload gets.
+/// The upload id that the store returns for every file.
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
-/// The received files, the number of uploads that remain, and the request that reached the service; `None` if no
-/// request did.
+/// The files that the store received, the number of uploads that were not discarded, and the request that the service
+/// received; `None` if the service received no request.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -66,7 +66,7 @@ impl FormFiles for Store {
     }
 }
 
-/// The transcoder of all checks, and the store that records the uploads and the request.
+/// The transcoder for all checks, and its store, which records the uploads and the request.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(codec::json(&pool));
@@ -88,7 +88,7 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
         .unwrap()
 });
 
-/// Panics if a property of body handling is violated for these bytes.
+/// Runs the selected check on a fuzzer input. Panics if the check fails.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, body)) => as_it_is("application/json", body),
@@ -98,8 +98,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a body of arbitrary bytes gets the same response whether it arrives whole or in chunks. The last byte
-/// determines the chunk size.
+/// Sends an arbitrary body in one chunk and in small chunks, and checks that the responses are the same. The last byte
+/// determines the size of the small chunks.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));
@@ -115,7 +115,7 @@ fn as_it_is(kind: &str, body: &[u8]) {
     assert_eq!(seen.kept, 0, "a refused form left uploads behind");
 }
 
-/// Checks a form in the format of a browser: a text field, followed by files.
+/// Checks a valid form, as a browser sends it: a text field, followed by files.
 fn well_made(parts: &[u8]) {
     const BOUNDARY: &str = "----a-boundary-that-is-in-no-part";
     let mut parts = parts.split(|byte| *byte == 0xff);
@@ -153,8 +153,8 @@ fn well_made(parts: &[u8]) {
     assert_eq!(arrived, files, "a file was changed");
 }
 
-/// Sends a body to a service that answers `NOT_FOUND`. Returns the status, the response text and the records of the
-/// store.
+/// Sends a body in chunks of `size` bytes to a service that answers `NOT_FOUND`. Returns the HTTP status, the response
+/// body and the records of the store.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
     let (transcoder, store) = &*DOOR;
     *store.0.lock().unwrap() = Seen::default();
@@ -180,7 +180,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let answer = service.oneshot(request).await.unwrap();
         let status = answer.status();
         let text = answer.into_body().collect().await.unwrap().to_bytes();
-        // Another task deletes the uploads of an incomplete form; let that task run.
+        // Another task discards the uploads of an incomplete form. Yielding lets this task run.
         tokio::task::yield_now().await;
         let seen = store.0.lock().unwrap().clone();
         (status, text, seen)

@@ -1,7 +1,8 @@
-//! Compares the JSON codec with prost-reflect. prost-reflect must accept every text that the codec accepts, and both
+//! Compares the JSON codec with prost-reflect. prost-reflect must accept every text that the codec accepts, and the two
 //! must produce the same messages and texts.
 //!
-//! The first byte selects a message and a dialect. The remaining bytes are decoded as JSON text and as wire bytes.
+//! The first byte of the input selects a message type and a dialect. The remaining bytes are decoded as JSON text and
+//! as wire bytes.
 
 use std::sync::LazyLock;
 
@@ -27,7 +28,7 @@ static CONTRACT: LazyLock<(DescriptorPool, Codec)> = LazyLock::new(|| {
     (pool, codec)
 });
 
-/// Panics if a property of the codec is violated for these bytes.
+/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else {
         return;
@@ -45,7 +46,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a decoded message can be printed, and that decoding and printing the text again yields the same text.
+/// Checks that a decoded message can be printed, and that a second round trip prints the same text.
 fn round_trip((codec, message): (&Codec, MessageId), dialect: Dialect, text: &[u8]) {
     let mut wire = b"before".to_vec();
     if codec.decode(message, dialect, text, &mut wire).is_err() {
@@ -83,8 +84,8 @@ fn prints_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &Me
         return;
     };
     let printed: Value = serde_json::from_slice(&printed).expect("the output is JSON");
-    // The codec skips unknown fields without decoding them, but prost may reject such a field. In that case, there is
-    // no output to compare.
+    // The codec skips unknown fields without decoding them, but prost may reject them. If prost rejects the bytes,
+    // there is nothing to compare.
     if let Ok(theirs) = DynamicMessage::decode(descriptor.clone(), wire)
         && let Some(theirs) = shown(&theirs)
     {
@@ -102,8 +103,8 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     Some(json.split_off(6))
 }
 
-/// Returns the JSON of prost-reflect; `None` if prost-reflect cannot print the message. The message is printed as text
-/// and parsed again, because a direct conversion would widen a 32-bit float to a 64-bit float with different digits.
+/// Returns the JSON that prost-reflect prints; `None` if it cannot print the message. The message is printed as text
+/// and then parsed, because a direct conversion would widen 32-bit floats to 64-bit floats with different digits.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);
@@ -113,7 +114,7 @@ fn shown(message: &DynamicMessage) -> Option<Value> {
     serde_json::from_slice(&text).ok().map(alike)
 }
 
-/// Normalises numbers so that they are compared by value, because JSON does not distinguish 1 from 1.0.
+/// Converts all numbers to floats, because JSON does not distinguish 1 from 1.0.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

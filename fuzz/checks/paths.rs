@@ -1,5 +1,5 @@
-//! Compares the path matcher with the simplest possible matcher. Checks that a template matches the paths that are
-//! built from it.
+//! Compares the router with a linear search over all rules. Also checks that a template matches a path that is built
+//! from the template.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -26,13 +26,13 @@ const METHODS: [Method; 6] = [
     Method::DELETE,
 ];
 
-/// Panics if a property of the matcher is violated for these bytes.
+/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     template(text);
-    // Make the text a valid URI path, which starts with a slash and ends before a question mark.
+    // Converts the text to a valid URI path, which starts with a slash and ends before a question mark or number sign.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
     for method in METHODS {
@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a valid template matches a path that is built from it, and finds the values of its variables.
+/// Checks that a valid template matches a path that is built from it, and that its variables have the expected values.
 fn template(text: &str) {
     let Ok(template) = Template::parse(text) else {
         return;
@@ -83,8 +83,8 @@ fn template(text: &str) {
     }
 }
 
-/// Compares the matcher with a linear search over the rules of the API. These rules have only literals and
-/// single-segment variables.
+/// Compares the router with a linear search over the rules of the API. These rules contain only literals and variables
+/// that cover a single segment.
 fn route(method: &Method, path: &str) {
     let parts: Option<Vec<Cow<str>>> = path[1..].split('/').map(decoded).collect();
     let found = ROUTER.find(method, path);
@@ -145,8 +145,8 @@ fn route(method: &Method, path: &str) {
     }
 }
 
-/// Returns the variables with their values; `None` if the path does not match. `own` is `template` without the
-/// prefix of its service.
+/// Returns the variables of a template with their values; `None` if the path does not match. `own` is the template
+/// without the prefix of its service.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {
@@ -167,7 +167,7 @@ fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<V
     Some(values)
 }
 
-/// Decodes the escapes of a segment byte by byte; `None` if an escape is broken or the result is not UTF-8.
+/// Decodes the percent-encoding of a segment; `None` if an escape is invalid or the result is not UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     let mut bytes = Vec::new();
     let mut rest = segment.bytes();

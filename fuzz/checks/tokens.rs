@@ -1,8 +1,7 @@
-//! Checks JSON Web Tokens. Unsigned and modified tokens must be refused, and a signed token must yield the signed
-//! claims.
+//! Checks JSON Web Tokens. Unsigned and modified tokens must be refused. A signed token must yield the signed claims.
 //!
-//! The first byte selects the check: 0 for a whole token, 1 for an Authorization header, 2 for a payload to sign, 3 for
-//! a header to sign.
+//! The first byte of the input selects the check: 0 for a whole token, 1 for an Authorization header, 2 for a payload
+//! to sign, 3 for a header to sign.
 
 use std::sync::LazyLock;
 
@@ -28,7 +27,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap()
 });
 
-/// Panics if a property of the verifier is violated for these bytes.
+/// Runs the selected check on a fuzzer input. Panics if the check fails.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, token)) => unsigned(token),
@@ -45,7 +44,7 @@ fn unsigned(token: &[u8]) {
     }
 }
 
-/// Checks that the credential is exactly the one word after the scheme of the header, unchanged.
+/// Checks that an accepted credential is exactly the text after the scheme `Bearer` and a space.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;
@@ -62,8 +61,7 @@ fn authorization(header: &[u8]) {
     assert!(credential(&headers).is_err(), "two credentials were accepted");
 }
 
-/// Checks that a signed payload is accepted only if it follows the rules for claims, and that another JSON parser finds
-/// the same claims.
+/// Checks that a signed token is accepted only if its claims are valid, and that serde_json reads the same claims.
 fn signed_payload(payload: &[u8]) {
     let token = sign(HEADER.as_bytes(), payload);
     let Some(claims) = verify(&token) else {
@@ -84,8 +82,8 @@ fn signed_payload(payload: &[u8]) {
     changed(&token, payload);
 }
 
-/// Checks that a signed header may name its key and its type, and that a header with a field that changes the
-/// verification is refused.
+/// Checks that a token is accepted only if its header names the algorithm HS256 and has no field that would change the
+/// verification.
 fn signed_header(header: &[u8]) {
     let token = sign(header, PAYLOAD.as_bytes());
     if let Some(claims) = verify(&token) {
@@ -99,7 +97,7 @@ fn signed_header(header: &[u8]) {
     }
 }
 
-/// Checks that a valid token is refused after one letter has been changed. The bytes determine the position.
+/// Checks that a valid token is refused after any change of one letter. `data` determines the position of the letter.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     let mut letters = token.as_bytes().to_vec();

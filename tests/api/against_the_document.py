@@ -9,7 +9,7 @@ import urllib.request
 
 from program import Server
 
-# The checks that must pass. Documented errors are valid responses.
+# Checks that schemathesis applies to every response. An error response passes if the document describes it.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -18,7 +18,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# Time limits in seconds. BUDGET applies to the generated requests, PATIENCE to the whole process.
+# BUDGET is the maximum time for generated requests, PATIENCE for the whole schemathesis process. Both are in seconds.
 BUDGET, PATIENCE = 100, 180
 
 

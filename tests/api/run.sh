@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make test-api: schemathesis reads /openapi.json of a real server and sends valid and invalid requests. A response with
-# a 5xx status or a response that violates the document fails the test. Takes up to three minutes after the tools are
-# installed.
+# make test-api: schemathesis reads /openapi.json of a real server and sends valid and invalid requests. The test fails
+# on a 5xx response, and on a response that violates the document. It takes up to three minutes, without the
+# installation of the tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -18,7 +18,7 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
-# Stands for a part of an error that the client does not expose. None, in contrast, means that the part is empty.
+# Marks a part of an error that the client does not expose. None, in contrast, marks an empty part.
 HIDDEN = object()
 
 
@@ -147,7 +147,7 @@ class Player:
             word, _, rest = wanted[1:].partition(":")
             assert self.fits(word, rest, seen), f"{where}: {seen!r} is not {wanted}"
         elif isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
-            # Canonical JSON encodes 64-bit integers as text.
+            # Canonical JSON encodes 64-bit integers as strings.
             assert seen is not None and not isinstance(seen, bool) and float(seen) == wanted, f"{where}: {seen!r}, not {wanted}"
         else:
             assert seen == wanted, f"{where}: {seen!r}, not {wanted!r}"

@@ -42,7 +42,7 @@ class Caller:
                 upload_id=upload.upload_id, offset=offset, data=data[offset : offset + chunk]
             )
             upload = self.call(self.files.UploadChunk, part)
-            # A repeated chunk changes nothing.
+            # Sending the same chunk again changes nothing.
             again = self.call(self.files.UploadChunk, part)
             assert again.received == upload.received, (again, upload)
         assert upload.complete and upload.received == len(data), upload
@@ -107,7 +107,7 @@ class GrpcTest(unittest.TestCase):
         results = {event.tool_result.tool_call_id for event in events if event.WhichOneof("event") == "tool_result"}
         self.assertEqual(calls, results)
 
-        # A stream from any cursor returns exactly the later events.
+        # A stream that starts after a cursor returns exactly the later events.
         for after in (1, len(events) // 2, len(events) - 1, len(events)):
             self.assertEqual(list(caller.events(started.agent_run_id, after)), events[after:])
         self.refused(

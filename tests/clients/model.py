@@ -86,7 +86,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """Answers a request with the turn that its prompt describes."""
 
     protocol_version = "HTTP/1.1"
-    # Seconds after which the server closes the connection of a client that sends nothing.
+    # Timeout in seconds. The server closes the connection of a client that sends nothing for this time.
     timeout = 600
 
     def log_message(self, *_):
@@ -134,7 +134,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # As in real models, a token is about four characters.
+        # The default usage is an estimate: four characters of the request are one token, and so is each chunk of text.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})
@@ -145,7 +145,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if verb == "say":
             if self.pieces:
                 self.piece("\n")
-            # The text is split before each space, so that all whitespace is sent.
+            # Splitting before each space keeps all whitespace.
             for word in argument.replace(" ", " \0").split("\0"):
                 self.piece(word)
         elif verb == "sleep":
@@ -165,7 +165,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         until = time.monotonic() + min(seconds, LONGEST_PAUSE)
         while (left := until - time.monotonic()) > 0 and not (until_exists and os.path.exists(until_exists)):
             time.sleep(min(left, 0.1 if until_exists else 0.5))
-            # If the client has disconnected, this write fails and ends the pause.
+            # If the client has disconnected, this write raises an exception and ends the pause.
             self.chunk(b": still here\n\n")
 
     def call(self, verb, argument, call_id):
@@ -174,7 +174,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         arguments = json.dumps(dict(zip(names, values)))
         function = {"name": verb, "arguments": ""}
         self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
-        # Real models send the arguments of a tool call in chunks, too.
+        # Like real models, sends the arguments of a tool call in chunks.
         middle = len(arguments) // 2
         for part in (arguments[:middle], arguments[middle:]):
             self.delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})

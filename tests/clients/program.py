@@ -19,7 +19,7 @@ import uuid
 PROGRAM = os.environ["RUNYARD_BIN"]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CSV = os.path.join(ROOT, "examples", "data.csv")
-# Timeout in seconds, generous enough for a busy machine.
+# Timeout in seconds for each request, command, start and stop. It is long enough for a busy machine.
 DEADLINE = 180
 
 
@@ -39,7 +39,7 @@ class Server:
         os.chmod(self.data, 0o755)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        # Isolates the test from the caller's environment.
+        # The server gets only these variables and not the environment of the test.
         self.environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "RUNYARD_DATA_DIR": self.data,

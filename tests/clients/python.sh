@@ -12,7 +12,7 @@ cd clients/python
 "$tools/ruff" check --quiet .
 "$tools/ruff" format --quiet --check .
 "$tools/mypy"
-# The wheel is built from the source distribution. This shows that both are complete.
+# Builds the wheel from the source distribution, so that the tests detect files missing from either of them.
 rm -rf "$RUNYARD_CLIENTS/dist"
 "$tools/python" -m build --no-isolation --outdir "$RUNYARD_CLIENTS/dist" . >"$RUNYARD_CLIENTS/build.log" 2>&1 ||
     { cat "$RUNYARD_CLIENTS/build.log"; exit 1; }
@@ -28,7 +28,7 @@ if "${mypy[@]}" tests/clients/python/typed_wrong.py >"$RUNYARD_CLIENTS/typed_wro
 fi
 diff <(grep -n '# wrong' tests/clients/python/typed_wrong.py | cut -d: -f1) \
     <(grep -o '^[^:]*:[0-9]*: error' "$RUNYARD_CLIENTS/typed_wrong.log" | cut -d: -f2 | sort -nu)
-# Keeps Jupyter's files out of the home folder.
+# Keeps Jupyter's files out of the user's home folder.
 export JUPYTER_CONFIG_DIR=$RUNYARD_CLIENTS/jupyter JUPYTER_DATA_DIR=$RUNYARD_CLIENTS/jupyter IPYTHONDIR=$RUNYARD_CLIENTS/jupyter
 GRPC_VERBOSITY=ERROR PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
     --start-directory tests/clients/python --pattern '*_test.py' --verbose

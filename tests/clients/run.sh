@@ -2,7 +2,7 @@
 # Tests clients in languages other than Rust against a real server: stubs generated from the .proto files, and the
 # clients of this repository. Each part is a separate script. RUNYARD_BIN is the path of the server.
 #
-# run.sh [PART...]: runs only these parts.
+# run.sh [PART...]: runs only the given parts. The default is all parts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

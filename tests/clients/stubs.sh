@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests stubs that grpcio-tools generates from the .proto files, plain HTTP, and the command line.
+# Tests the stubs that grpcio-tools generates from the .proto files, HTTP without a client library, and the command
+# line.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

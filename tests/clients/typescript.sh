@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the TypeScript client, checks its types and tests it against a real server, from the source folder and as a
-# package.
+# Builds the TypeScript client, checks its types, and tests both the source folder and the npm package against a real
+# server.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: creates a virtual environment with these packages and prints its path. If the
-# requirements, the Python version or pyproject.toml changed, creates a new environment. Always installs the wheel
-# again.
+# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. Creates a new
+# environment only if the requirements, the Python version or pyproject.toml have changed. Reinstalls the wheel on every
+# call.
 set -euo pipefail
 
 name=$1
@@ -20,7 +20,7 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 if [ ! -f "$venv/ready" ]; then
     rm -rf "$RUNYARD_CLIENTS/$name"-*
     python3 -m venv "$venv"
-    # pip also installs the dependencies of the wheel here.
+    # In a new environment, pip also installs the dependencies of the wheel.
     "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
     touch "$venv/ready"
 elif [ -n "$wheel" ]; then

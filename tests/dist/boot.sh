@@ -69,7 +69,7 @@ END
 mkdir -p "$folder/etc/systemd/system/multi-user.target.wants"
 ln -sf ../try.service "$folder/etc/systemd/system/multi-user.target.wants/try.service"
 
-# By default, nspawn hides parts of /proc. A sandbox could then not mount its own /proc.
+# By default, nspawn hides parts of /proc, and the kernel then does not let a sandbox mount its own /proc.
 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --kill-after=10 180 systemd-nspawn \
     --directory="$folder" --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --console=pipe --boot \
     </dev/null >"$folder/root/boot.log" 2>&1 || {

@@ -6,7 +6,7 @@
 # systemd does not run inside. A fake systemctl records the calls of the package, and the test compares these calls with
 # the expected ones.
 #
-# install.sh can-mount: succeeds if root can mount an overlay here. In some containers, this is forbidden.
+# install.sh can-mount: succeeds if root can mount an overlay here. Some containers forbid overlay mounts.
 set -euo pipefail
 
 fail() {
@@ -23,7 +23,7 @@ if [ "$1" = can-mount ]; then
     exit
 fi
 
-# ── outside: mounts the filesystem and enters it ──
+# ── outside: mounts the root filesystem and enters it ──
 if [ "$1" != inside ]; then
     package=$(realpath "$1")
     below=$(realpath "$2")
@@ -64,7 +64,7 @@ if [ "$1" != inside ]; then
     exit
 fi
 
-# ── inside ──
+# ── inside: tests the package ──
 config=/etc/runyard/runyard.toml
 data=/var/lib/runyard
 cp /etc/passwd /etc/group /etc/shadow /run
@@ -93,7 +93,7 @@ install_package() {
 shown() {
     stat --format='%U:%G %a' "$1"
 }
-# Runs a program as the unit does: with the unit's user, without capabilities and unable to gain any.
+# Like the systemd unit, runs a program as the unit's user, without capabilities and without a way to gain any.
 as_service() {
     setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
         env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin RUNYARD_SERVER="http://127.0.0.1:$PORT" "$@"
@@ -136,7 +136,7 @@ run_an_agent() {
 
 echo "install"
 ! command -v runyard >/dev/null || fail "runyard is already installed: $(command -v runyard)"
-# The fresh system has no package lists, and none of the package's dependencies are installed.
+# The fresh system has neither package lists nor the dependencies of the package.
 apt-get update --quiet -o APT::Sandbox::User=root -o Acquire::Retries=3 >/run/apt.log 2>&1 || fail "$(cat /run/apt.log)"
 install_package /tmp/first.deb
 asked daemon-reload
@@ -199,8 +199,8 @@ asked daemon-reload
 for file in passwd group shadow; do
     cmp "/etc/$file" "/run/$file"
 done
-# The upper layer of the overlay contains all changes. A character device in it marks a deleted file. Files that the
-# test itself created do not count.
+# All changes are in the upper layer of the overlay, where a character device marks a deleted file. Files that the test
+# itself created do not count.
 rm /usr/local/sbin/systemctl
 left=$(find /run/upper -iname '*runyard*' ! -type c)
 [ -z "$left" ] || fail "left behind: $left"

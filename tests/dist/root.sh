@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Creates a minimal Debian root filesystem: root.sh FOLDER
 #
-# Unpacks the filesystem into FOLDER. The filesystem has the Debian release of this machine. It is built in memory,
-# which takes half a minute, and cached in XDG_CACHE_HOME for a week. The package test uses it instead of a copy of this
-# machine, because the machine's packages may change during the test. Needs root.
+# Unpacks the filesystem into FOLDER. It has the Debian release of this machine. Building it in memory takes half a
+# minute, and the result is cached in XDG_CACHE_HOME for a week. The package test uses this filesystem instead of a copy
+# of this machine, because the packages of the machine may change during the test. Needs root.
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/../.."

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests the output of `make dist`: the tarball is complete, the Debian package installs and uninstalls, and its program
-# works for an unprivileged user. RUNYARD_BIN is the program to pack and may be a debug build. If it is not set, a
-# release is built. As root, the test also installs the package into a fresh Debian, which needs a network. For a
-# release build, or with FULL=1, the test also boots this Debian with systemd.
+# works for an unprivileged user. RUNYARD_BIN is the program to package and may be a debug build. If RUNYARD_BIN is not
+# set, the test builds a release. As root, the test also installs the package into a fresh Debian, which needs a
+# network. For a release build, or with FULL=1, the test also boots this Debian with systemd.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -68,8 +68,8 @@ for script in postinst prerm postrm; do
     sh -n "$work/control/$script"
     [ -x "$work/control/$script" ] || fail "$script is not executable"
 done
-# With any of these settings in the unit, the sandbox does not work, and every command of an agent fails.
-# tests/dist/boot.sh would detect this, too.
+# If the unit had one of these settings, the sandbox would not work, and every command of an agent would fail.
+# tests/dist/boot.sh also detects this.
 ! grep -nE '^(RestrictSUIDSGID|RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|ProtectHostname)=' \
     "$root/usr/lib/systemd/system/runyard.service" || fail "the unit has settings that break the sandbox"
 if command -v systemd-analyze >/dev/null 2>&1; then
@@ -98,7 +98,7 @@ fi
 
 echo "── program as an unprivileged user"
 scripts/install.sh bwrap:bubblewrap curl:curl
-# Runs the program as the unit does: with a separate user, without capabilities and unable to gain any.
+# Like the systemd unit, runs the program as a separate user, without capabilities and without a way to gain any.
 as_service=(env)
 if [ "$(id -u)" = 0 ]; then
     as_service=(setpriv --reuid=64123 --regid=64123 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all)
@@ -138,7 +138,7 @@ install -d -m 777 "$work/made"
     fail "the run failed"
 }
 [ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
-# The page is stored in a variable first, because in a pipe, grep may exit early and curl then fails.
+# Stores the page in a variable. In a pipe, grep may exit early, and curl would then fail.
 page=$(curl --silent --fail --max-time 5 "$url/")
 grep -qi '<!doctype html>' <<<"$page" || fail "/ does not serve a page"
 if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then

@@ -13,7 +13,7 @@ export RUNYARD_FOREIGN=$target/foreign
 mkdir -p "$RUNYARD_CLIENTS" "$RUNYARD_FOREIGN/bin"
 here=tests/foreign
 
-# The server's sandbox, Debian's protoc and the common proto files.
+# Installs bubblewrap for the server's sandbox, and Debian's protoc with the common proto files.
 scripts/install.sh bwrap:bubblewrap protoc:protobuf-compiler libprotobuf-dev
 mapfile -t all_protos < <(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
@@ -37,7 +37,7 @@ install_npm_packages() {
     wanted=$(sha256sum "$here/node/package-lock.json" | cut -c1-16)
     cp "$here"/node/* "$node"
     if [ "$(cat "$node/node_modules/.ready" 2>/dev/null)" != "$wanted" ]; then
-        # The packages contain their programs, so install scripts are not needed.
+        # The packages include their programs, so npm does not need to run install scripts.
         (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
         echo "$wanted" >"$node/node_modules/.ready"
     fi
@@ -54,7 +54,8 @@ prepare_node() {
     fresh node/ts
     protoc --proto_path=proto --plugin="$tools/protoc-gen-ts" --ts_out="$node/ts" --ts_opt=generate_dependencies "${all_protos[@]}"
     fresh node/js
-    # The last version of protoc that generates JavaScript. Later versions need protoc-gen-js, which is in no registry.
+    # This protoc is the last version that generates JavaScript. Later versions need protoc-gen-js, which is in no
+    # registry.
     "$venv/bin/protoc" --proto_path=proto --proto_path=/usr/include --js_out=import_style=commonjs,binary:"$node/js" "${all_protos[@]}"
     echo '{"type": "commonjs"}' >"$node/js/package.json"
     fresh node/dist
@@ -82,7 +83,7 @@ prepare_ruby() {
         --grpc_out="$RUNYARD_FOREIGN/ruby" "${all_protos[@]}"
 }
 
-# Compiling takes minutes, so it is repeated only if a source has changed.
+# Compiling takes minutes, so the client is compiled again only if a source has changed.
 prepare_cpp() {
     scripts/install.sh c++:g++ pkg-config:pkg-config libgrpc++-dev grpc_cpp_plugin:protobuf-compiler-grpc
     local cpp=$RUNYARD_FOREIGN/cpp wanted name
@@ -120,7 +121,7 @@ prepare_go() {
     generate_java_and_go
     scripts/install.sh go:golang-go golang-google-grpc-dev golang-google-protobuf-dev golang-github-golang-protobuf-1-5-dev \
         golang-google-genproto-dev
-    # Debian installs Go packages in a GOPATH, so the generated code must be in a GOPATH, too.
+    # Debian installs Go packages into a GOPATH, so the generated code must be in a GOPATH, too.
     fresh go/src/runyard
     fresh go/src/client
     cp -r target/generated/go "$RUNYARD_FOREIGN/go/src/runyard/generated"

@@ -1,4 +1,4 @@
-//! Access tokens, tested on the verifier itself.
+//! Tests of the access token verifier, without a server.
 
 mod credential;
 mod discovery;
@@ -45,8 +45,8 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Checks that a token is refused, and returns the cause. Callers get the same error for every refusal, so only the
-/// cause tells a test why the token was refused.
+/// Checks that a token is refused, and returns the cause. Callers of the API get the same error for every refused
+/// token, so tests check the cause.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -124,7 +124,8 @@ fn j04_the_key_determines_the_algorithm() {
                 continue;
             }
             refuse(&verifier, &theirs.sign(&claims()));
-            // These tokens are signed with our key but name another algorithm. Only the second token has the key id.
+            // Both tokens are signed with our key but name another algorithm. Only the second token contains the key
+            // id.
             refuse(
                 &verifier,
                 &ours.sign_with_header(&json!({"alg": theirs.alg()}), &claims()),
@@ -151,7 +152,8 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // The first token is signed with another key on the same curve, the second token with a key on another curve.
+    // The first token is signed with a different key on the same curve, the second token with a key on a different
+    // curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -343,8 +345,8 @@ fn j13_only_the_compact_form_is_accepted() {
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // The payload is signed in standard base64 instead of URL-safe base64. The encoded payload contains both characters
-    // in which the two encodings differ.
+    // The first payload is URL-safe base64 and is accepted. The second payload is standard base64 and is refused. The
+    // text contains both characters in which the two encodings differ.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");
@@ -384,7 +386,7 @@ fn j17_a_subject_is_scoped_to_its_issuer() {
     let foreign = accept(&verifier, &signer.sign(&with("iss", "https://other.example")));
     assert_eq!(ours.subject, foreign.subject);
     assert_ne!(ours.issuer, foreign.issuer);
-    // A name that looks the same but has a Cyrillic a is a different subject.
+    // A subject with a Cyrillic letter that looks like the Latin a is a different subject.
     let latin = accept(&verifier, &signer.sign(&with("sub", "alice")));
     let cyrillic = accept(&verifier, &signer.sign(&with("sub", "\u{430}lice")));
     assert_ne!(latin.subject, cyrillic.subject);

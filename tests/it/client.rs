@@ -46,9 +46,9 @@ async fn a_watch_survives_broken_connections() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Of every four cuts, the first three follow short pauses, so that they hit a client that connects, waits
-            // or reads. The fourth cut comes only after more events, so that the run also makes progress on a slow
-            // machine.
+            // Of every four cuts, the first three follow short pauses, so that they interrupt a client that connects,
+            // waits or reads. The fourth cut comes only after more events, so that the run also makes progress on a
+            // slow machine.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;
@@ -118,7 +118,7 @@ async fn the_example_of_the_documentation_works() {
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
         async |server| {
-            // No provider is configured, so the built-in model answers. Its tools really write files.
+            // No provider is configured, so the built-in model answers. The tools that it calls write real files.
             let made = tempfile::tempdir().unwrap();
             let token = server.caller("ann").token;
             let answer = example::analyze(&server.url("/"), &token, made.path()).await.unwrap();

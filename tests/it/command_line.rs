@@ -1,4 +1,4 @@
-//! The command line: the tests call the real program as a user or a script does.
+//! The command line. The tests run the real program, as a user or a script does.
 
 mod configuration;
 mod doctor;
@@ -18,7 +18,7 @@ use secrecy::SecretString;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Calls the program in a folder. Its environment has only these variables.
+/// Runs the program in a folder. The environment contains only these variables.
 fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .args(arguments)
@@ -33,7 +33,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Returns the standard error of a failed command. Checks that it is one line and that standard output is empty.
+/// Checks that a command failed with one line on standard error and empty standard output; returns the line.
 fn complaint(output: &Output, code: i32) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{message}");
@@ -107,7 +107,7 @@ fn completion_scripts_work() {
         runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
         Some(2)
     );
-    // Asks bash for the completions of `runyard run --m`.
+    // Prints the completions that bash offers for `runyard run --m`.
     let asked =
         "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")
@@ -189,8 +189,8 @@ fn the_token_command_names_the_secret_and_the_account() {
         message.contains("the local account") && message.contains(data.to_str().unwrap()),
         "{message}"
     );
-    // Without `--sub`, the command prints another token of the local account. With `--sub`, the token is for the named
-    // account.
+    // Without `--sub`, the command prints another token for the local account. With `--sub`, it prints a token for the
+    // named subject.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
     assert_eq!(
         verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,
@@ -230,14 +230,15 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
         );
         assert!(!data.exists(), "{command:?} created the folder");
     }
-    // The data folder exists but no server has used it, as after the installation of a package.
+    // The data folder exists, but no server has used it. A package installation leaves this state.
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
         let message = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(message.contains("there is no server data in"), "{message}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
-    // A server with a configured secret stores no secret in its data folder.
+    // The lock file shows that a server has used the folder. The server had a configured secret, so the folder contains
+    // no secret.
     std::fs::write(data.join("lock"), "").unwrap();
     let message = complaint(&runyard(folder.path(), &["token"], &[]), 1);
     assert!(message.contains("set RUNYARD_JWT_SECRET"), "{message}");
@@ -257,7 +258,7 @@ fn a_local_token_is_never_sent_to_another_machine() {
             message.contains("is not on this machine") && message.contains("RUNYARD_TOKEN"),
             "{message}"
         );
-        // Control: the command connects to this address on this machine, where no server listens.
+        // Control: a loopback address is accepted. The command then fails, because no server listens there.
         let message = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
         assert!(message.contains("start one with `runyard serve`"), "{message}");
     }

@@ -1,4 +1,4 @@
-//! Comparisons of long lists. A failure prints only the entries that differ, and not both lists.
+//! Comparisons of long lists. A failure prints only the entries that differ.
 
 use std::fmt::Debug;
 
@@ -25,7 +25,7 @@ pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected:
     }
 }
 
-/// The entries that only one of two lists contains; `None` if there are none.
+/// Describes the entries that only one of the two lists contains; `None` if there are none.
 fn difference<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U]) -> Option<String> {
     let mut missing: Vec<&U> = expected.iter().collect();
     let mut extra = Vec::new();

@@ -1,5 +1,5 @@
-//! The pages in docs/ that are generated from the code. A test fails if a page is out of date. `make docs` rewrites the
-//! pages.
+//! Tests of the pages in docs/ that are generated from the code. A test fails if a page is out of date. `make docs`
+//! updates the pages.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -139,7 +139,7 @@ fn variables() -> String {
     })
 }
 
-/// Each block of the page is a complete configuration.
+/// Each TOML block of the page is a complete configuration.
 #[test]
 fn the_examples_in_the_page_of_models_are_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");
@@ -232,7 +232,7 @@ fn field_comment(field: &FieldDescriptor) -> String {
     comment(parent.parent_file().file_descriptor_proto(), field.path())
 }
 
-/// The comment of an element in the proto file, on one line.
+/// Returns the comment of an element in the proto file, on one line.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);

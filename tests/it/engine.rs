@@ -1,4 +1,4 @@
-//! The engine, with a scripted model, scripted tools and a sink that records events. The tests check the events that
+//! Tests of the engine with a scripted model, scripted tools and a sink that records events. They check the events that
 //! the engine records, their order, and the requests that it sends to the model.
 
 mod answers;

@@ -1,5 +1,5 @@
-//! The JSON codec. In the canonical dialect, its results equal those of prost-reflect. In our dialect, it reproduces
-//! the examples of the API documentation. No input makes the codec panic.
+//! Tests of the JSON codec. In the canonical dialect, its results equal those of prost-reflect. In Runyard's own
+//! dialect, it reproduces the examples of the API documentation. No input makes the codec panic.
 
 mod dialect;
 mod hostile;
@@ -13,7 +13,7 @@ use prost_reflect::DescriptorPool;
 use runyard::wire::codec;
 use runyard_transcode::json::{Codec, CodecError, Dialect};
 
-/// The descriptors of the public contract, with their codec.
+/// The descriptors of the public contract, and their codec.
 static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     Subject {
@@ -22,7 +22,7 @@ static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     }
 });
 
-/// A proto file that uses every type, with its codec.
+/// The descriptors of a proto file that uses every type, and their codec.
 static EVERYTHING: LazyLock<Subject> = LazyLock::new(|| {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut compiler = protox::Compiler::new([format!("{root}/tests/it/json"), format!("{root}/proto")]).unwrap();

@@ -14,7 +14,7 @@ use runyard::llm::{
 };
 use serde_json::json;
 
-/// Everything that was received from one model call.
+/// The complete output of one model call.
 #[derive(Debug, Default)]
 pub struct Reply {
     pub text: String,
@@ -72,7 +72,7 @@ pub fn question(text: &str) -> ModelRequest {
     }
 }
 
-/// The tool offered to the model in these tests.
+/// The tool that these tests offer to the model.
 pub fn bash_tool() -> ToolSpec {
     ToolSpec {
         name: "bash".to_owned(),

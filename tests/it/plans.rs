@@ -1,9 +1,8 @@
-//! Query plans: the cost of a statement must not grow with finished runs and other history.
+//! Query plans: the cost of a statement must not grow with the number of finished runs or with other history.
 //!
-//! Every SQL statement of every test is recorded (`plans/record.rs`). When a test server closes, its database explains
-//! the statements that were not explained before. The test fails if a plan scans a table, sorts without a bound or
-//! reads all rows of an account. The exceptions are listed here. Each exception has the reason why its rows are
-//! bounded.
+//! `plans/record.rs` records every SQL statement of every test. When a test server closes, its database explains each
+//! statement that was not explained before. The test fails if a plan scans a table, sorts without a bound or reads all
+//! rows of an account. This file lists the exceptions, each with the reason why its rows are bounded.
 
 mod history;
 mod postgres;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
-/// Partial indexes that stay small, no matter how long the service runs.
+/// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and its rows.
 const SMALL: &[(&str, &str)] = &[
     ("runs_unfinished", "unfinished runs"),
     ("runs_running", "unfinished runs"),
@@ -30,8 +29,7 @@ const SMALL: &[(&str, &str)] = &[
     ("agents_one_default", "one per account"),
 ];
 
-/// Partial indexes from which pages are read. Each entry also contains the condition that selects the rows of the
-/// index.
+/// Partial indexes from which pages are read. Each entry is the index and the SQL condition that selects its rows.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
     ("runs_completed", "\"status\" = (2)"),
@@ -42,7 +40,7 @@ const WALKED: &[(&str, &str)] = &[
     ("agents_by_name", "\"deleted_at\" IS NULL"),
 ];
 
-/// Statements that may read or sort more rows than they return. Each entry has a part of the statement, and the reason
+/// Statements that may read or sort more rows than they return. Each entry is a part of the SQL text, and the reason
 /// why the number of rows is bounded.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
@@ -60,8 +58,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements that may sort, because they contain the id of each row that they read. Each entry is a part of the
-/// statement.
+/// Statements that may sort, because an IN list of ids bounds the number of rows. Each entry is a part of the SQL text.
 const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
 
 fn is_small(index: &str) -> bool {
@@ -76,8 +73,8 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Runs EXPLAIN on the recorded statements that this kind of database has not explained yet. Also checks the counters
-/// that database triggers maintain.
+/// Runs EXPLAIN on the recorded statements that this kind of database has not explained yet. Also checks the row
+/// counters that triggers update.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();
@@ -113,7 +110,7 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
-/// Requests every list with every condition that it accepts.
+/// Requests every list with every filter that it accepts.
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -153,7 +150,7 @@ async fn ask_for_all_lists(server: &TestServer) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // The query of the second page has one more condition.
+        // The query for the second page has one more condition.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
@@ -178,7 +175,7 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
                     "no recorded statement contains {part}"
                 );
             }
-            // The server explains the recorded statements when it closes, after this block.
+            // When the server closes, after this block, its database explains the recorded statements.
         },
     )
     .await;
@@ -196,7 +193,7 @@ async fn a_plan_that_grows_with_history_is_reported() {
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
-            // With its index, the plan of each statement has no fault.
+            // While its index exists, the plan of each statement has no fault.
             for (index, part) in [
                 ("runs_completed", "\"runs\".\"status\" = (2)"),
                 ("runs_unfinished", "UPDATE runs SET lease_owner"),

@@ -1,11 +1,10 @@
-//! Plain English, as far as a test can check it: phrases that docs/STYLE.md replaces do not occur in comments and
-//! documents.
+//! Checks that comments and documents do not contain the phrases that docs/STYLE.md replaces.
 
 use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
 
-/// Phrases that are not used, each with what to write instead.
+/// Regular expressions of phrases to avoid, each with its replacement.
 const PHRASES: &[(&str, &str)] = &[
     (r"\bany more\b", "no longer"),
     (r"\b(somebody|nobody|whoever)\b", "name the actor"),
@@ -28,7 +27,7 @@ const PHRASES: &[(&str, &str)] = &[
     (r"\bthe seed'?s'? words\b", "wording fixed by the API documentation"),
 ];
 
-/// Openings of a comment that hide its subject.
+/// First words that leave a comment without a clear subject.
 const OPENINGS: &str = r"^(What|Who|Whoever|Since when|Until when|How many|How much) ";
 
 /// Files that define or quote the phrases.
@@ -40,7 +39,8 @@ const EXEMPT: &[&str] = &[
     "tests/clients/GOLDEN.md",
 ];
 
-/// Returns the lines of prose in a file: the line number, the text, and whether a comment or paragraph starts there.
+/// Returns the lines of prose in a file. Each entry has the line number, the text, and whether a comment or paragraph
+/// starts at this line.
 fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     let mark = match Path::new(path).extension().and_then(|name| name.to_str()) {
         Some("rs" | "proto" | "ts" | "tsx" | "mjs") => "//",
@@ -63,7 +63,7 @@ fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     lines
 }
 
-/// The compiled phrases, each with what to write instead. Compiling them for each file would take a minute.
+/// The compiled phrases, each with its replacement. Compiling them for each file would take a minute.
 static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let compile = |phrase: &str| Regex::new(&format!("(?i){phrase}")).unwrap();
     PHRASES
@@ -105,7 +105,7 @@ const SKIPPED: &[&str] = &[
     "artifacts",
 ];
 
-/// The files below a folder, as paths from the root of the repository.
+/// Finds the files below a folder. `prefix` is the path of the folder from the root of the repository.
 fn files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

@@ -23,7 +23,7 @@ use runyard::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A host with its own data folder. The folder has mode 0700, as temporary folders have.
+/// A host with its own data folder. Like every temporary folder, the data folder has mode 0700.
 struct Yard {
     folder: TempDir,
     sandboxes: Sandboxes,
@@ -111,13 +111,13 @@ async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
     execution.text
 }
 
-/// A sleep duration in seconds that also identifies a process. It is unique to this test process, because two test runs
-/// may overlap.
+/// Returns a sleep duration in seconds that also identifies a process. It contains the id of this test process, because
+/// two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }
 
-/// Host processes whose command line contains the marker.
+/// Returns the host processes whose command line contains the marker.
 fn with_marker(marker: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

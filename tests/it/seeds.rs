@@ -9,8 +9,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The number of sentences on the page and the BLAKE3 hash of all of them, each followed by a line break. A removed or
-/// changed sentence changes the hash. Update both values if you change the page on purpose.
+/// The number of sentences on the page, and the BLAKE3 hash of all sentences, each followed by a line break. A removed
+/// or changed sentence changes the hash. If you change the page on purpose, update both values.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
 /// The rows of the table. Each row is a sentence and its tests.
@@ -86,7 +86,7 @@ fn every_sentence_has_a_test_that_exists() {
     );
 }
 
-/// The check distinguishes a test from a plain function and from a missing name, so the check can fail.
+/// Control: the check distinguishes a test from a plain function and from a name that does not exist.
 #[test]
 fn the_check_distinguishes_tests_from_other_names() {
     assert!(exists("seeds::the_check_distinguishes_tests_from_other_names"));

@@ -1,4 +1,4 @@
-//! Tests of the whole service over real sockets, with real databases and a scripted model.
+//! Tests of the complete service over real sockets, with real databases and a scripted model.
 
 mod account_queues;
 mod accounts;

@@ -27,15 +27,15 @@ use tonic::{Request, transport::Channel};
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
-/// Maximum time that a test waits for anything.
+/// Timeout of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs a test on every database. The model answers from the script.
+/// Runs a test on every database. The script answers the requests to the model.
 pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(script, |_| {}, test).await;
 }
 
-/// Runs a test on every database, as [`on_every_database`] does, but with a changed configuration.
+/// Runs a test on every database, like [`on_every_database`], but with a changed configuration.
 pub async fn on_every_database_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
@@ -52,16 +52,16 @@ pub async fn on_every_database_with<S: Into<Script>>(
 
 pub struct TestServer {
     pub upstream: Upstream,
-    /// The gate with which a test holds back the scripted model. Each database has a new gate.
+    /// The gate that blocks the scripted model until the test opens it. The test gets a new gate for each database.
     pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
     pub clock: Clock,
-    /// The handles of the server; `None` while the server is stopped.
+    /// The state of the running server; `None` while the server is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
-    /// If true, the query plans are checked when the server closes. A test that changes indexes turns this off: SQLite
-    /// chooses between two equally good indexes by their age.
+    /// Whether query plans are checked when the server closes. A test that changes indexes turns the check off, because
+    /// SQLite chooses between two equally good indexes by their order of creation.
     pub explains: bool,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<Made>,
@@ -72,7 +72,8 @@ impl TestServer {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
-        // If the service runs as root, each project has its own uid, which must be able to traverse the folder.
+        // If the service runs as root, each project has its own uid, and these uids must be able to traverse the
+        // folder.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut config = Config::parse("the test's configuration", "").unwrap();
         config.listen = "127.0.0.1:0".parse().unwrap();
@@ -106,7 +107,7 @@ impl TestServer {
         }
     }
 
-    /// Stops the server as SIGTERM does, and starts another one on the same data.
+    /// Stops the server in the same way as SIGTERM, and starts a new server with the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
         let (address, app, running) = start(&self.config).await;
@@ -115,7 +116,7 @@ impl TestServer {
     }
 
     pub async fn stop(&mut self) {
-        // The server releases the data folder only when no handle has the database open.
+        // The server releases the data folder only after all its database handles are dropped.
         self.app = None;
         if let Some((stopping, server)) = self.running.take() {
             stopping.cancel();
@@ -143,7 +144,7 @@ impl TestServer {
         self.app.as_ref().unwrap()
     }
 
-    /// Opens a second connection to the database, in addition to the connections of the server.
+    /// Opens a database connection that is separate from those of the server.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
         let url = match (&self.config.database_url, &self.database) {
@@ -154,7 +155,7 @@ impl TestServer {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// Returns the single number that a query selects. The query uses a second connection.
+    /// Returns the single number that a query selects. The query uses a separate connection.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;
@@ -168,7 +169,7 @@ impl TestServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// A caller with a valid token; each name is a separate account.
+    /// Returns a caller with a valid token. Each name is a separate account.
     pub fn caller(&self, name: &str) -> Caller {
         self.caller_as(name, None)
     }
@@ -224,7 +225,7 @@ impl Caller {
         Answer::of(self.request("POST", path).multipart(form).send().await.unwrap()).await
     }
 
-    /// Starts a run with this prompt in a new thread.
+    /// Starts a run with this prompt in a new thread; returns the answer.
     pub async fn start(&self, prompt: &str) -> Value {
         self.post("/agent/start", json!({"prompt": prompt})).await.ok()
     }

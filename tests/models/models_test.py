@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Server
 from servers import DEADLINE, LiteLLM, Llama
 
-# Size of llama.cpp's context window in tokens. The model table of the configuration claims a larger one.
+# Size of llama.cpp's context window in tokens. Runyard's configuration claims a larger window.
 WINDOW = 6144
 CLAIMED = 200_000
 
@@ -204,7 +204,7 @@ class WithRealModels(unittest.TestCase):
         result = watch.until("tool_result")
         self.assertEqual(result["tool_call_id"], call["tool_call_id"])
         self.assertIn(SAID, result["text"], watch.short())
-        # The schema forces a tool call in every step.
+        # The schema forces a tool call in every step, so the run would not end by itself.
         watch.stop()
         self.assertEqual(watch.end()["status"], "stopped", watch.short())
 

@@ -14,7 +14,7 @@ import urllib.request
 
 PYTHON = os.environ["RUNYARD_MODELS_PYTHON"]
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Timeout in seconds, generous enough for a busy machine.
+# Timeout in seconds. It is long enough for a busy machine.
 DEADLINE = 300
 
 
@@ -109,12 +109,12 @@ class LiteLLM(Process):
 
     def __init__(self, behind):
         self.behind = behind
-        # The proxy does not start without a key, or with a weak one.
+        # The proxy does not start without a strong key.
         self.key = "sk-" + secrets.token_hex(32)
         super().__init__()
 
     def environment(self):
-        # The proxy must not download its price table.
+        # With these settings, the proxy does not download its price table.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",

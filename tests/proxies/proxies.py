@@ -13,7 +13,7 @@ import time
 
 ENVOY = os.environ["RUNYARD_ENVOY"]
 DEADLINE = 60
-# The short timeout in seconds. It is longer than three heartbeats, whose interval is one second.
+# Short timeout of the proxies in seconds. It is longer than three heartbeat intervals of one second.
 SHORT = 4
 
 
@@ -31,7 +31,7 @@ class Proxy:
         self.timeout = timeout
         self.http, self.grpc = free_port(), free_port()
         self.home = tempfile.mkdtemp(prefix="runyard-proxy-")
-        # nginx workers run without root rights.
+        # nginx workers run without root privileges and must be able to enter this folder.
         os.chmod(self.home, 0o755)
         self.log = open(os.path.join(self.home, "log"), "wb")
         path = os.path.join(self.home, "configuration")

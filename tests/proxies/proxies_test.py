@@ -91,7 +91,7 @@ class Behind(unittest.TestCase):
     def setUpClass(cls):
         cls.model = Model()
         cls.addClassCleanup(cls.model.close)
-        # Limits are off because plans would limit the number of concurrent runs.
+        # Plans would limit the number of concurrent runs, so plan limits are off.
         text = f'limits = "off"\n[http]\nheartbeat_seconds = {cls.heartbeat}\n'
         cls.server = Server(model=cls.model, configuration=text)
         cls.addClassCleanup(cls.server.close)
@@ -137,7 +137,7 @@ class Behind(unittest.TestCase):
         for name, watches in readers:
             for protocol, watch in watches.items():
                 with self.subTest(proxy=name, protocol=protocol):
-                    # The event must arrive during the silence: no proxy may buffer it.
+                    # The event must arrive while the model is silent, so no proxy may buffer it.
                     watch.wait_for(b"Wait.")
                     self.assertLess(time.monotonic() - begun, seconds, "the first event arrived late")
         for name, watches in readers:
@@ -170,8 +170,8 @@ class WithShortTimeouts(Behind):
     def uploads(self, proxy, path, size, headers):
         """Sends twenty uploads and counts the statuses of the responses."""
         seen = {}
-        # The test uses curl, which reads while it sends. Envoy closes the connection of a refused upload after a
-        # second, so a client that reads later would miss the response.
+        # curl reads the response while it sends. Envoy closes the connection of a refused upload after a second, so a
+        # client that reads only after sending would miss the response.
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", "@-"]
         for name, value in {"content-type": "application/json", "expect": "", **headers}.items():
             command += ["--header", f"{name}: {value}"]

@@ -18,7 +18,7 @@ TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "
 DPKG_QUERY = """#!/usr/bin/env bash
 grep -qx "${!#}" "$MACHINE/installed" && echo installed
 """
-# Installs the packages that are named after the word `install`. Each package contains a program of the same name.
+# Installs the packages whose names follow the word `install`. Each package contains a program of the same name.
 APT_GET = """#!/usr/bin/env bash
 echo "$*" >>"$MACHINE/asked"
 [ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {
@@ -94,7 +94,7 @@ class InstallTest(unittest.TestCase):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # Without a place, only the package counts. The program does not.
+        # Without a program or path before a colon, only the package counts, not a program of the same name.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 

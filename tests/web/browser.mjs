@@ -18,11 +18,11 @@ export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/w
 mkdirSync(OUTPUT, { recursive: true });
 
 const DESKTOP = { width: 1440, height: 900 };
-/** Timeout for every wait on a page, generous enough for a slow machine. */
+/** Timeout in milliseconds for every wait on a page. It is long enough for a slow machine. */
 export const PATIENCE_MS = 90_000;
 export const PHONE = { width: 390, height: 844 };
 
-/** Starts Debian's Chromium. RUNYARD_CHROMIUM can name another Chromium. */
+/** Starts Debian's Chromium. RUNYARD_CHROMIUM is the path of another Chromium. */
 export function startBrowser() {
   return chromium.launch({
     executablePath: process.env.RUNYARD_CHROMIUM ?? "/usr/bin/chromium",
@@ -38,10 +38,7 @@ export function startBrowser() {
   });
 }
 
-/**
- * Runs `doing`. Returns the longest CPU time of a single main-thread task of the page during this time, in
- * milliseconds.
- */
+/** Runs `doing`. Returns the CPU time of the longest main-thread task of the page during this time, in milliseconds. */
 export async function longestWork(browser, page, doing) {
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
   let trace;
@@ -59,18 +56,18 @@ export async function longestWork(browser, page, doing) {
   return Math.max(...tasks.map(({ tdur }) => tdur / 1_000));
 }
 
-/** A page in a fresh browser profile that records rule violations. */
+/** A page in a new browser profile. It records rule violations. */
 export class Visit {
-  /** The recorded rule violations: requests to other origins, errors on the console, exceptions. */
+  /** The recorded rule violations: requests to other origins, errors in the browser console, and exceptions. */
   wrong = [];
   /** Bodies of loaded scripts, by URL. */
   scripts = new Map();
-  /** Number of open run streams, and the maximum of this number so far. */
+  /** Number of open run streams now, and the maximum so far. */
   streams = { open: 0, most: 0 };
   #pending = new Set();
   #others = [];
 
-  /** Opens a page at an origin. `others` are other origins to which the page may send requests. */
+  /** Opens a page at an origin. The page may also send requests to the origins in `others`. */
   static async begin(browser, origin, { viewport = DESKTOP, others = [], ...options } = {}) {
     const visit = new Visit();
     visit.origin = origin;
@@ -124,13 +121,13 @@ export class Visit {
     });
   }
 
-  /** Waits for the bodies of all scripts loaded so far. */
+  /** Waits for the bodies of all scripts that the page has loaded so far; returns the scripts. */
   async settled() {
     await Promise.all(this.#pending);
     return this.scripts;
   }
 
-  /** Waits until `holds` returns true. `what` names the condition in the failure message. */
+  /** Waits until `holds` returns true. The failure message contains `what`, the name of the condition. */
   async until(what, holds) {
     const end = Date.now() + PATIENCE_MS;
     while (!(await holds())) {
@@ -139,7 +136,7 @@ export class Visit {
     }
   }
 
-  /** Signs in with a sign-in link and opens a place. */
+  /** Signs in with a sign-in link and opens a page of the console, given as a URL fragment. */
   async signIn(token, place = "#/") {
     await this.page.goto(`${this.origin}/#token=${token}`);
     await this.page.getByRole("heading", { name: "What should the agent do?" }).waitFor();
@@ -148,7 +145,7 @@ export class Visit {
     }
   }
 
-  /** Opens another place of the console. */
+  /** Opens another page of the console, given as a URL fragment. */
   async go(place) {
     await this.page.evaluate((hash) => {
       location.hash = hash;
@@ -174,7 +171,7 @@ export class Visit {
     await this.page.screenshot({ path: `${OUTPUT}/${name}.png` });
   }
 
-  /** Fails on serious and critical axe findings. */
+  /** Fails if axe reports a serious or critical accessibility problem. */
   async audit(where) {
     await this.page.evaluate(AXE);
     const { violations, passes } = await this.page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -185,7 +182,9 @@ export class Visit {
     assert.deepEqual(serious, [], `${where}:\n  ${serious.join("\n  ")}`);
   }
 
-  /** Returns the longest main-thread task since `start`. Both are in milliseconds; `start` is a `performance.now()`. */
+  /**
+   * Returns the duration of the longest main-thread task since the `performance.now()` time `start`, in milliseconds.
+   */
   longestTask(start = 0) {
     return this.page.evaluate(
       (since) => Math.max(0, ...window.longTasks.filter((task) => task.start >= since).map((task) => task.duration)),
@@ -201,7 +200,7 @@ export class Visit {
     );
   }
 
-  /** Closes the page and checks that it followed the rules. */
+  /** Closes the page and fails if the page broke a rule. */
   async end(expected) {
     await this.context.close();
     this.assertClean(expected);

@@ -16,11 +16,11 @@ import { Site } from "./site.mjs";
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
 const LIMIT = { timeout: 400_000 };
-/** Maximum compressed size, in bytes, of the JavaScript that the first page loads. */
+/** Maximum compressed size of the JavaScript that the first page loads, in bytes. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** Matches the browser's messages about broken connections. */
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
-/** Maximum length of a main-thread task while a run streams, in milliseconds. */
+/** Maximum duration of a main-thread task while a run streams, in milliseconds. */
 const LONGEST_TASK_MS = 200;
 
 let browser;
@@ -31,7 +31,7 @@ let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  // The browser and the servers that started are stored even if another start failed, so that `after` closes them.
+  // Stores the browser and the servers that did start even if another start failed, so that `after` closes them.
   const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
   [browser, scripted, demo] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -47,7 +47,7 @@ async function account(server, wanted = {}) {
   return { token, client: new Runyard({ baseUrl: server.url, token }) };
 }
 
-/** Runs `doing` in a fresh page, then checks that the page followed the rules. */
+/** Runs `doing` with a new page, then checks that the page followed the rules. */
 async function visit(server, doing, { expected, ...options } = {}) {
   const visited = await Visit.begin(browser, server.url, options);
   try {
@@ -70,7 +70,7 @@ async function download(page, click) {
 /** Extracts the scripted model's words from a text. */
 const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
 
-/** Returns the words of the newest run from the events of the run. */
+/** Returns the words in the events of the newest run. */
 async function wordsOf(client) {
   const [run] = await client.runs.list().all();
   const said = new Map();
@@ -82,7 +82,7 @@ async function wordsOf(client) {
   return words([...said.values()].join("\n"));
 }
 
-/** Drops files on an element. */
+/** Simulates a drop of files on an element. */
 async function drop(page, target, files) {
   const transfer = await page.evaluateHandle((given) => {
     const made = new DataTransfer();
@@ -213,7 +213,7 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     // An observer records whether the first line was shown before the second line. On a slow machine, polling could
-    // miss this.
+    // miss the moment between the two lines.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -435,7 +435,8 @@ test("many runs are shown side by side over one stream", LIMIT, async () => {
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    // Up to three: the current stream, the stream that replaces it, and one whose end the browser has not reported yet.
+    // There are up to three streams: the current one, its replacement, and one whose end the browser has not reported
+    // yet.
     assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
@@ -447,7 +448,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     let start;
     let best = { long: Infinity, work: Infinity };
     // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, the test uses the
-    // CPU time of the thread instead of the elapsed time.
+    // CPU time of the task instead of its elapsed time.
     for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();
@@ -469,7 +470,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     const isBusy = loadavg()[0] > availableParallelism();
     const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS);
     assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
-    // Tests the two measurements themselves. Both must detect a page that hangs.
+    // Control: both measurements must detect a page that hangs.
     const work = await longestWork(browser, page, () =>
       page.evaluate(
         () =>

@@ -15,7 +15,7 @@ export const PHONES = [
   { width: 320, height: 568 },
 ];
 
-/** Maximum blank space below the last content in pixels: page padding plus the bottom navigation of a phone. */
+/** Maximum blank space below the last content, in pixels: the page padding and the bottom navigation of a phone. */
 const MAX_BLANK = 150;
 
 /** Fails if the current page breaks a layout rule. */
@@ -25,7 +25,7 @@ export async function checkLayout(page, where) {
   assert.deepEqual(faults, [], `${where} at ${width}×${height}:\n  ${faults.join("\n  ")}`);
 }
 
-// Finds violations of the layout rules. This function runs in the page.
+// Finds violations of the layout rules. This function runs in the browser.
 function findFaults(maxBlank) {
   const root = document.documentElement;
   const faults = new Set();
@@ -36,14 +36,14 @@ function findFaults(maxBlank) {
   if (wide > 0) {
     faults.add(`the document is ${wide} pixels too wide`);
   }
-  // The thread screen fills the window and scrolls inside.
+  // The thread screen fills the window, and only its content scrolls.
   const high = root.scrollHeight - root.clientHeight;
   if (document.querySelector(".thread") && high > 0) {
     faults.add(`the document itself scrolls by ${high} pixels`);
   }
 
-  // An absolutely positioned element follows its containing block. If that block is outside the scrolling container,
-  // the element does not scroll with the content and makes the document as tall as the unscrolled content.
+  // An absolutely positioned element follows its containing block. If this block is outside the scrolling container,
+  // the element does not scroll with the content, and makes the document as tall as the unscrolled content.
   for (const element of document.querySelectorAll("body *")) {
     if (!(element instanceof HTMLElement) || getComputedStyle(element).position !== "absolute" || !element.offsetParent) {
       continue;
@@ -69,8 +69,8 @@ function findFaults(maxBlank) {
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // Fixed elements, and sticky elements as high as the window, are ignored because they are not part of the
-    // document's end.
+    // Ignores fixed elements, and sticky elements as high as the window, because they do not mark the end of the
+    // document.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

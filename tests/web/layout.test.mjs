@@ -41,7 +41,7 @@ async function fill(client) {
   for (let number = 0; number < 30; number += 1) {
     await client.threads.create({ name: `Thread ${number} ${number % 10 === 0 ? LONG_WORD : ""}` });
   }
-  // This thread is long in every respect. It has many turns, long text, long output and a long diff.
+  // This thread is extreme in every respect: many turns, long text, long output and a long diff.
   const script = [
     `write: notes.txt | ${LINES}`,
     "edit: notes.txt | line 3 | line three",
@@ -72,7 +72,7 @@ async function fill(client) {
   };
 }
 
-/** Checks a page at each size. The largest size is checked last, so that the next page is opened with this size. */
+/** Checks a page at each size. The largest size comes last, so that the next page opens with the largest size. */
 async function checkSizes(visited, sizes, where) {
   for (const size of [...sizes].reverse()) {
     await visited.page.setViewportSize(size);

@@ -15,7 +15,7 @@ import type { Input, Plain } from "./plain.js";
 
 /** An account's credits, tier, limits and models. */
 export interface AccountState extends Plain<WireState> {}
-/** The charge for one step of a run. */
+/** One model call with its tokens and cost. */
 export interface UsageEntry extends Plain<WireUsage> {}
 /** An API key, without its secret. */
 export interface ApiKey extends Plain<WireKey> {}
@@ -34,7 +34,7 @@ export class Account {
     return this.#channel.callSafely(AccountService.method.getAccountState, {}, options);
   }
 
-  /** Lists charges, newest first. */
+  /** Lists model calls with their cost, newest first. */
   usage(query: Input<ListUsageRequest> & CallOptions = {}): Listing<UsageEntry> {
     const { signal, timeoutMs, ...fields } = query;
     return new Listing(async (pageToken = fields.pageToken) => {

@@ -33,14 +33,17 @@ export interface AgentVersion extends Plain<WireVersion> {}
 export interface AgentTool extends Plain<WireTool> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
-/** An icon with its colours, as the server suggests it. */
+/** An icon and its colours, suggested by the server. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
 /** The fields of a new agent. */
 export type NewAgent = Input<CreateAgentRequest> & { name: string };
-/** Changes to an agent. Only the fields whose keys are present are changed. Null or an empty list clears a field. */
+/** Changes to an agent. Fields without a key in this object stay unchanged. Null or an empty list clears a field. */
 export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "updateMask" | "expectedVersionId">> & {
-  /** The version that the caller expects to be current. The change is refused if another version is current. */
+  /**
+   * UUID of the version that the caller expects to be current. If another version is current, the server refuses the
+   * change.
+   */
   expectedVersionId?: string | undefined;
 };
 /** The fields of a new version. Omitted fields are copied from the current version. */
@@ -48,7 +51,7 @@ export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
 /** Options for starting a run. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files for the agent, which the server places in /workspace. Each is a new file to upload or a complete upload. */
+  /** Files that the server places in /workspace. Each entry is a file to upload or the id of a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
    * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the
@@ -57,9 +60,9 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
   idempotencyKey?: string | undefined;
   /** Aborts the call. It does not stop a run that has started. */
   signal?: AbortSignal | undefined;
-  /** Timeout of one attempt of each call, in milliseconds. */
+  /** Timeout of one attempt of a call, in milliseconds. Overrides the timeout of the client. */
   timeoutMs?: number | undefined;
-  /** Called with the progress of the uploads. */
+  /** Called before the first chunk and after every chunk of each upload. */
   onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /** Called when the connection of the run's stream changes its state. */
   onConnection?: OnConnection | undefined;
@@ -136,17 +139,17 @@ export class Agents {
     return this.#channel.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Creates a version and makes it the current one. */
+  /** Creates a version and makes it the current version. */
   createVersion(agentId: string, version: NewAgentVersion, options?: CallOptions): Promise<AgentVersion> {
     return this.#channel.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
   }
 
-  /** Makes an existing version the current one. */
+  /** Makes an existing version the current version. */
   activateVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Copies an earlier version into a new version and makes it the current one. */
+  /** Copies an earlier version into a new version and makes the copy the current version. */
   rollbackVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
@@ -166,8 +169,7 @@ export class Agents {
   async run(options: RunOptions): Promise<Run> {
     const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
     const call = { signal, timeoutMs };
-    // The files are uploaded one after the other. This keeps the caller's order, and parallel uploads over one
-    // connection are not faster.
+    // Upload the files one after another. Parallel uploads over one connection would not be faster.
     const sent: string[] = [];
     for (const file of files) {
       const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });

@@ -1,4 +1,5 @@
-// Calls to the server: one gRPC-Web transport with the token, timeouts, and retries of repeatable calls.
+// Calls to the server over one gRPC-Web transport. Adds the token and a timeout to each call, and retries calls that
+// are safe to repeat.
 
 import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
@@ -30,7 +31,7 @@ export interface ChannelOptions {
   fetch: typeof globalThis.fetch | undefined;
 }
 
-/** A streamed response: its headers, which have arrived, and its messages. */
+/** A streamed response: the received headers, and the messages as they arrive. */
 export interface Incoming<M> {
   header: Headers;
   messages: AsyncIterable<M>;
@@ -54,7 +55,9 @@ export class Channel {
     });
   }
 
-  /** Whether the token comes from a function, which may return a new token after the current one has expired. */
+  /**
+   * Whether the token comes from a function. The function may return a new token after the current token has expired.
+   */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
@@ -124,8 +127,8 @@ export class Channel {
     }
   }
 
-  // Makes an attempt. If the server rejects a token that comes from a function, calls the function again and makes a
-  // second attempt.
+  // Makes a call with the current token. If the server rejects the token and the client has a token function, gets a
+  // new token and repeats the call once.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();
@@ -146,7 +149,8 @@ export class Channel {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // For an invalid value, `Headers` would throw an error that contains the value. This error would leak the token.
+      // Check the token first: `Headers` would throw an error that contains an invalid value, and thereby leak the
+      // token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",

@@ -15,17 +15,22 @@ import { Uploads } from "./uploads.js";
 
 /** Options of a client. */
 export interface RunyardOptions {
-  /** The server's address. Defaults to the page's origin in a browser; required elsewhere. */
+  /** URL of the server. Default in a browser: the page's origin. Required outside browsers. */
   baseUrl?: string | undefined;
-  /** A token or an API key, or a function that returns one. If it is omitted, calls carry no credential. */
+  /** A token or an API key, or a function that returns one. Without this option, the client sends no credential. */
   token?: Token | undefined;
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
-  /** Maximum attempts of a repeatable call if the server is unavailable or throttles the caller; 5 by default. */
+  /**
+   * Maximum number of attempts of a call that is safe to repeat, if the server is unavailable or throttles the caller;
+   * 5 by default.
+   */
   attempts?: number | undefined;
-  /** Maximum time that a stream tries to reconnect to an unavailable server, in milliseconds; 5 minutes by default. */
+  /**
+   * Time in milliseconds after which a stream stops trying to reconnect to an unavailable server; 5 minutes by default.
+   */
   reconnectForMs?: number | undefined;
-  /** Maximum silence of a stream in milliseconds; one minute by default. After this time, the stream is reopened. */
+  /** Time in milliseconds without data after which the client reopens a stream; one minute by default. */
   silenceMs?: number | undefined;
   /** Called when the connection of a stream changes its state. */
   onConnection?: OnConnection | undefined;

@@ -39,13 +39,13 @@ export type ErrorKind =
   /** An internal server error. */
   | "internal";
 
-/** Typed details of an error. Each field is present only if it applies. */
+/** Typed details of an error. Fields that do not apply to the error are missing. */
 export interface ErrorDetails {
   /** The threads with the caller's active runs. */
   readonly runningThreadIds?: readonly string[];
   /** The number of the caller's active runs. */
   readonly runningCount?: number;
-  /** The number of objects that count towards the limit. */
+  /** The number of existing objects that count towards the limit. */
   readonly currentCount?: number;
   /** The maximum that the plan allows. */
   readonly limit?: number;
@@ -77,7 +77,7 @@ export class RunyardError extends Error {
   readonly kind: ErrorKind;
   /** Typed details, such as the exceeded limit. */
   readonly details: ErrorDetails;
-  /** The id of this request in the server's log; undefined if no response of the server contained it. */
+  /** The id of the request in the server's log; undefined if the client received no id. */
   readonly requestId: string | undefined;
   /** The server's retry delay in seconds, if it sent one. */
   readonly retryAfter: number | undefined;
@@ -117,7 +117,7 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// Maps each gRPC code to the kind and the error code of an error that has no details. A missing code means an internal
+// Kind and error code of errors without details, by gRPC code. A gRPC code that is missing here means an internal
 // error.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
@@ -214,7 +214,7 @@ function detailsOf(error: ConnectError): ErrorDetails {
   };
 }
 
-/** Whether an error is temporary, so that a later retry may succeed. */
+/** Whether an error is temporary: a later retry may succeed. */
 export function isPassing(error: unknown): error is RunyardError {
   return error instanceof RunyardError && (error.kind === "unavailable" || error.kind === "throttled");
 }

@@ -35,7 +35,7 @@ export interface EventBase {
   createdAt: Date;
 }
 
-/** The run's status changed. The last event of every run changes the status to one other than "running". */
+/** The run's status changed. The last event of every run is a status event with a status other than "running". */
 export type StatusEvent = EventBase & { type: "status" } & Plain<StatusChanged>;
 /** A chunk of the model's text. */
 export type MessageDeltaEvent = EventBase & { type: "message_delta" } & Plain<MessageDelta>;
@@ -53,7 +53,9 @@ export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolRe
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
 /** A notice for the user, for example that another worker resumed the run. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
-/** An event of a kind that this version of the package does not know. It has a sequence number like any other event. */
+/**
+ * An event of a kind that this version of the package does not support. It has a sequence number like any other event.
+ */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
 /** One event of a run. */
@@ -95,7 +97,7 @@ export function fromWire(wire: WireEvent): RunEvent {
   return { ...base, type, ...(toPlain(schema, wire.event.value) as object) } as RunEvent;
 }
 
-/** Whether an event is the last one of its run. */
+/** Whether an event is the last event of its run. */
 export function isTerminal(event: RunEvent): event is StatusEvent {
   return event.type === "status" && event.status !== "running" && event.status !== "unspecified";
 }

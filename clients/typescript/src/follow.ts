@@ -1,4 +1,4 @@
-// Following runs: assigns the readers of run events to shared streams. group.ts maintains the streams.
+// Assigns the readers of run events to shared streams. group.ts opens and reopens these streams.
 
 import type { Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
@@ -22,7 +22,7 @@ export type OnConnection = (state: ConnectionState) => void;
 
 /** Options for streaming the events of runs. */
 export interface FollowOptions {
-  /** Sequence number of the last event that the reader has. The default 0 means that the reader has no events. */
+  /** Sequence number of the last event that the reader has received. The default 0 requests all events. */
   afterSequence?: number | undefined;
   /** Aborts the iteration. The iteration then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -30,7 +30,7 @@ export interface FollowOptions {
   onConnection?: OnConnection | undefined;
 }
 
-/** A run and the sequence number of the last event that the reader has. The default 0 means that it has no events. */
+/** A run, and the sequence number of the last event that the reader has received. The default 0 requests all events. */
 export interface RunCursor {
   agentRunId: string;
   afterSequence?: number | undefined;
@@ -38,9 +38,9 @@ export interface RunCursor {
 
 /** Options of a feed. */
 export interface FeedOptions {
-  /** Maximum time that a stream tries to reconnect, in milliseconds. After this time, its readers get an error. */
+  /** Time in milliseconds after which a stream stops trying to reconnect and its readers get an error. */
   reconnectForMs: number;
-  /** Maximum silence of a stream in milliseconds. A longer silence reopens it, because its connection may be dead. */
+  /** Time in milliseconds without data after which a stream is reopened, because its connection may be dead. */
   silenceMs: number;
   /** Called when the connection of any stream changes its state. */
   onConnection: OnConnection | undefined;
@@ -151,7 +151,7 @@ export class Feed {
     const group = new Group(this.#channel, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
-    // The group reports failures to its readers, so they are not handled here.
+    // The group reports its failures to the readers, so ignore the promise's result here.
     void group.run().finally(() => this.#groups.delete(group));
   }
 }

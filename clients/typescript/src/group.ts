@@ -1,10 +1,10 @@
-// Runs that share one stream. A browser on HTTP/1.1 has six connections per origin, so a client uses as few streams as
-// possible: one StreamRuns call carries up to 100 runs.
+// Runs that share one stream. Over HTTP/1.1, a browser opens up to six connections per origin, so the client uses as
+// few streams as possible. One StreamRuns call streams the events of up to 100 runs.
 //
-// The cursor of a run is the sequence number of the last event that was put into its reader's inbox (inbox.ts). A
-// broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow reader does
-// not block other readers: its run is removed from the stream until the reader has caught up, and then resumes from its
-// cursor.
+// Each reader has an inbox (inbox.ts). The cursor of a run is the sequence number of the run's last event in the inbox.
+// A broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow reader does
+// not block other readers: while its inbox is full, the client drops the events of its run. When the inbox has room
+// again, the stream is reopened at the cursors and delivers the dropped events again.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -17,14 +17,15 @@ import { roomIn, type Inbox } from "./inbox.js";
 import { fromPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
-// Delay before a stream is reopened to add new runs, so that several new runs cause only one reopening.
+// Delay before a stream is reopened to add a run. Other runs that are added during the delay need no further reopening.
 const GATHER_MS = 15;
-// If a reader that resumed from a cursor receives nothing for this long, check whether the run has ended at the cursor.
+// A run may already have ended at the cursor from which a reader resumes. If the run has no event for this time, the
+// client checks whether it has ended.
 const QUIET_MS = 500;
-// A stream that stayed open for this long counts as a success, even without events.
+// A stream that stays open for this time resets the number of failures, even if it delivers no events.
 const STEADY_MS = 5_000;
 
-/** A run whose events go to an inbox. */
+/** A run and the inbox that receives its events. */
 export interface Follower {
   readonly runId: string;
   cursor: number;
@@ -33,13 +34,13 @@ export interface Follower {
   /** Whether the run is omitted from the stream until its inbox has room. Set only if other runs share the stream. */
   parked: boolean;
   /**
-   * Whether events of the open stream were dropped. The next stream starts at the cursor, so it delivers these events
-   * again.
+   * Whether the client drops the run's events from the open stream. The next stream starts at the cursor, so it
+   * delivers the dropped events again.
    */
   behind: boolean;
   /** Whether the open stream has delivered an event for the run. */
   hasReceived: boolean;
-  /** Whether the reader gave a cursor that may already be the end of the run. */
+  /** Whether the run may already have ended at the cursor that the reader passed. */
   mayBeAtEnd: boolean;
 }
 
@@ -48,7 +49,7 @@ export class Group {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
-  /** Runs whose event at the cursor is requested again, to check whether the run has ended. */
+  /** Runs for which the next stream repeats the event at the cursor. If this event is terminal, the run has ended. */
   readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
@@ -109,7 +110,7 @@ export class Group {
   async run(): Promise<void> {
     const stopListening = onOnline(() => this.#reopen());
     try {
-      // Wait one microtask, so that runs followed in the same task are in the first stream.
+      // Wait one microtask, so that the first stream includes all runs that are added in the same task.
       await Promise.resolve();
       while (this.#members.size > 0) {
         await this.#once();
@@ -140,7 +141,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // This class itself aborts a stream, to reopen it or because no reader is left. This is not a failure.
+      // This class aborts a stream to reopen it, or because no reader is left. Such an abort is not a failure.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -159,7 +160,7 @@ export class Group {
     let quiet: ReturnType<typeof setTimeout> | undefined;
     let heardAt = Date.now();
     let isHeldBack = false;
-    // One interval instead of a timer per event, because a fast stream has thousands of events.
+    // Use one interval instead of a timer per event, because a fast stream delivers thousands of events.
     const { silenceMs } = this.#options;
     const silence = setInterval(() => {
       if (!isHeldBack && Date.now() - heardAt >= silenceMs) {
@@ -179,14 +180,14 @@ export class Group {
         if (member && this.#members.has(member)) {
           this.#deliver(member, event);
         }
-        // If the stream has only one run, reading pauses until the inbox has room.
+        // The inbox is full, and no other run shares the stream. Stop reading until the inbox has room.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
           isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
           isHeldBack = false;
           heardAt = Date.now();
         }
-        // The stream has no more runs, so the server is about to close it. The client does not wait for that.
+        // No run is left in this group, so do not wait until the server closes the stream.
         if (this.#members.size === 0) {
           return;
         }
@@ -197,8 +198,8 @@ export class Group {
     }
   }
 
-  // A stream that starts after the newest event of a run receives nothing, whether the run has ended or only pauses. To
-  // distinguish the two cases, the event at the cursor is requested again: only a terminal event ends a run.
+  // A stream that starts at the newest event of a run delivers no events. The run has ended or is only idle. To find
+  // out, the client requests the event at the cursor again: if this event is terminal, the run has ended.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.hasReceived && !member.parked && this.#members.has(member)) {
@@ -248,8 +249,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // Called after the server closed the stream. If a run's terminal event did not arrive, either the cursor was already
-  // at the end of the run, or the connection was cut in a way that looks like a normal end.
+  // Called after the stream ended without an error. If a run's terminal event did not arrive, the run had already ended
+  // at its cursor, or the connection broke in a way that looks like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.hasReceived) {
@@ -269,14 +270,14 @@ export class Group {
     if (this.#openSince !== undefined && Date.now() - this.#openSince >= STEADY_MS) {
       this.#failures = 0;
     }
-    // If the token expired during the stream, the next attempt gets a new token from the token function.
+    // The token may have expired during the stream. The next attempt gets a new token from the token function.
     const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#channel.renewsTokens;
     if (!isPassing(error) && !(isRenewable && this.#failures === 0)) {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // One of the runs cannot be streamed. Each run gets its own stream, so that only the reader of that run gets the
-      // error.
+      // The server may have refused the stream because of one run. Each run gets its own stream, so that only the
+      // reader of the refused run gets the error.
       const members = [...this.#members];
       this.#members.clear();
       for (const member of members) {
@@ -323,7 +324,7 @@ export class Group {
   }
 }
 
-// Rethrows a listener's exception asynchronously, so that it does not break the stream.
+// Calls a listener. An exception of the listener is rethrown asynchronously, so that it does not break the stream.
 function tell(listener: OnConnection | undefined, state: ConnectionState): void {
   try {
     listener?.(state);

@@ -1,5 +1,5 @@
-// A queue of events between a stream and its reader. The stream (group.ts) keeps it bounded: it delivers no events
-// while `isFull` is true.
+// A queue of events between a stream and its reader. It is bounded: the stream (group.ts) adds no events while `isFull`
+// is true.
 
 import type { RunEvent } from "./events.js";
 
@@ -11,7 +11,7 @@ export class Inbox {
   #taken = 0;
   #wake: (() => void) | undefined;
   #failure: { error: unknown } | undefined;
-  /** Number of runs that may still have events. */
+  /** Number of runs that have not ended. */
   open = 0;
   #waiting: (() => void)[] = [];
 
@@ -43,7 +43,9 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Registers a callback that is called once, when the reader has drained the inbox to a quarter of its bound. */
+  /**
+   * Registers a callback that is called once, when the number of queued events has dropped to a quarter of the maximum.
+   */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }

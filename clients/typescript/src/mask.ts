@@ -1,4 +1,5 @@
-// Update masks. As in the HTTP API, a change consists of the keys that are present in an object. Null clears a field.
+// Update masks. As in the HTTP API, the keys that are present in an object are the fields to change. Null clears a
+// field.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 

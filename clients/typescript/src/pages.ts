@@ -4,7 +4,7 @@
 export interface Page<T> {
   /** The items of the page. */
   items: T[];
-  /** The token that requests the next page. It is empty on the last page. */
+  /** The token that requests the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -12,12 +12,12 @@ export interface Page<T> {
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
 
-  /** The list methods of the client call this constructor. */
+  /** `load` fetches a page. The list methods of the client call this constructor. */
   constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
     this.#load = load;
   }
 
-  /** Resolves to the first page, or to the page of the `pageToken` that the list method was given. */
+  /** Resolves to the first page. If a `pageToken` was passed to the list method, resolves to the page of this token. */
   then<A = Page<T>, B = never>(
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
@@ -25,7 +25,9 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     return this.#load(undefined).then(resolved, rejected);
   }
 
-  /** Iterates over all items from that page on, page by page. */
+  /**
+   * Iterates over all items of the list, page by page. If a `pageToken` was passed, starts at the page of this token.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     let pageToken: string | undefined;
     do {
@@ -35,7 +37,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     } while (pageToken);
   }
 
-  /** Returns up to `most` items as an array. The default of `most` is 10,000. */
+  /** Returns the items as an array: up to `most` items, by default 10,000. */
   async all(most = 10_000): Promise<T[]> {
     const items: T[] = [];
     for await (const item of this) {

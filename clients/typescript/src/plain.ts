@@ -1,8 +1,8 @@
 // Converts between protobuf messages and plain objects. An int64 becomes a number, a time becomes a `Date`, and an enum
 // value becomes its lower-case name.
 //
-// Field names are the camelCase names of the JSON API, and enum names are those of the JSON API. Plain objects can be
-// copied, compared, printed and stored in any UI store.
+// Fields have the names of the JSON API in camelCase. Plain objects can be copied, compared, printed and stored in any
+// UI store.
 
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";

@@ -1,4 +1,4 @@
-// Projects: a workspace with its threads.
+// Projects. A project is a workspace with its threads.
 
 import type { CallOptions, Channel } from "./channel.js";
 import { ProjectService, type Project as WireProject } from "./generated/runyard/v1/projects_pb.js";

@@ -1,4 +1,4 @@
-// A handle on one run: iterate over its events, wait for its end, stop it, read its files.
+// A handle on one run, with methods to stream its events, wait for its end, stop it and read its files.
 
 import type { CallOptions, Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
@@ -52,12 +52,12 @@ export class Run implements AsyncIterable<RunEvent> {
     this.#onConnection = info.onConnection;
   }
 
-  /** The run's UUID, under the name used by the API. */
+  /** The run's UUID, under the field name of the API; equal to `id`. */
   get agentRunId(): string {
     return this.id;
   }
 
-  /** The UUID of the run's sandbox; undefined until it is known. */
+  /** The UUID of the run's sandbox; undefined until a response has contained it. */
   get sandboxId(): string | undefined {
     return this.#sandboxId;
   }
@@ -95,8 +95,8 @@ export class Run implements AsyncIterable<RunEvent> {
   }
 
   /**
-   * Waits for the run to end. The status in the record tells whether the run completed, failed or was stopped. After
-   * `timeoutMs`, rejects with a TimeoutError; by default, the wait is unlimited.
+   * Waits for the run to end and returns its record, whose status is "completed", "failed" or "stopped". Rejects with a
+   * TimeoutError after `timeoutMs` milliseconds; by default, waits without a limit.
    */
   async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
     const signal = within(options);
@@ -105,7 +105,7 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // Only the end of the run matters, so the stream starts at the cursor and its events are dropped.
+      // Only the end of the run matters here, so the loop ignores the events.
       for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }
@@ -149,7 +149,7 @@ export class Run implements AsyncIterable<RunEvent> {
       const listed = await this.#sandboxes.list(sandboxId, { path, recursive: true, ...call }).all();
       return listed.filter((entry) => !entry.isDir).map((entry) => this.#file(sandboxId, entry));
     } catch (error) {
-      // The folder does not exist if the run created no files.
+      // If the run created no files, the folder does not exist.
       if (error instanceof RunyardError && error.errorCode === "FILE_NOT_FOUND") {
         return [];
       }

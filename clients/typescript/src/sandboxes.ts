@@ -24,7 +24,7 @@ export interface FileEntry extends Plain<WireFile> {}
 export interface ListFilesOptions extends CallOptions {
   /** The path of the folder relative to /workspace. The default is /workspace itself. */
   path?: string | undefined;
-  /** Whether to list subfolders, too. */
+  /** Whether to list the content of subfolders recursively. */
   recursive?: boolean | undefined;
   pageSize?: number | undefined;
   pageToken?: string | undefined;
@@ -32,13 +32,13 @@ export interface ListFilesOptions extends CallOptions {
 
 /** A file's content as a stream. */
 export interface FileStream {
-  /** The content type, derived from the name; application/x-tar for a folder. */
+  /** The content type, derived from the file name; application/x-tar for a folder. */
   contentType: string;
   /** The content. If the connection breaks, the download resumes after the last received byte. */
   chunks: AsyncIterable<Uint8Array>;
 }
 
-/** Maximum attempts in a row of a download that receive no data. */
+/** Maximum number of consecutive attempts of a download that receive no data. */
 const ATTEMPTS = 6;
 
 export class Sandboxes {
@@ -68,7 +68,7 @@ export class Sandboxes {
   /** Opens a file as a stream. A folder is streamed as a tar archive. */
   async open(sandboxId: string, path: string, options: CallOptions = {}): Promise<FileStream> {
     const content = this.#content(sandboxId, path, options.signal);
-    // The first item is the content type.
+    // The first item that `#content` yields is the content type.
     const first = await content.next();
     const contentType = first.done ? "" : (first.value as string);
     async function* rest() {
@@ -113,8 +113,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the
-  // last received byte.
+  // Yields the content type, then the bytes of a file. If the connection breaks, resumes after the last received byte,
+  // provided that the file has not changed.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;
@@ -152,8 +152,8 @@ export class Sandboxes {
         return;
       } catch (error) {
         failures += 1;
-        // A download without an ETag cannot resume. Archives of folders have no ETag, because each archive may be
-        // different.
+        // Without an ETag, a download cannot resume. The archive of a folder has no ETag, because two archives of the
+        // same folder may differ.
         if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
           throw error;
         }

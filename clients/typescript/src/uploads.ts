@@ -20,7 +20,7 @@ export type FileInput = File | { name: string; data: FileContent };
 export interface UploadProgress {
   /** The file's name. */
   name: string;
-  /** Bytes that the server has received. */
+  /** Number of bytes that the server has received. */
   sent: number;
   /** Size of the file in bytes. */
   size: number;
@@ -55,7 +55,7 @@ export class Uploads {
     return this.#send(upload, source, options);
   }
 
-  /** Resumes an incomplete upload of this file at the offset that the server has reached. */
+  /** Resumes an incomplete upload of the file after the last byte that the server has received. */
   async resume(uploadId: string, file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     return this.#send(await this.#state(uploadId, options), sourceOf(file), options);
   }
@@ -92,8 +92,8 @@ export class Uploads {
     return upload;
   }
 
-  // Fetches the state of an upload. To do so, it sends an empty chunk, which changes nothing. The response contains the
-  // number of received bytes.
+  // Returns the state of an upload, with the number of received bytes. The request is an empty chunk, which changes
+  // nothing.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

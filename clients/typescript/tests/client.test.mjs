@@ -1,5 +1,5 @@
-// Tests cases that tests/clients/golden.json does not cover: broken connections, many runs in one stream, aborts, large
-// files, secrets.
+// Tests for cases that tests/clients/golden.json does not cover: broken connections, many runs in one stream, aborts,
+// large files, secrets.
 
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
@@ -111,7 +111,7 @@ test("a stream resumes after a restart of the server", LIMIT, async () => {
 });
 
 test("repeatable calls are retried until the server is back", LIMIT, async () => {
-  // With this number of attempts, the calls outlast a slow restart of the server.
+  // 30 attempts take longer than a slow restart of the server.
   const client = await server.client({}, { attempts: 30 });
   const key = newId();
   await server.ask({ do: "kill" });
@@ -145,9 +145,9 @@ test("an unavailable server is an error after the last attempt", LIMIT, async ()
 });
 
 /**
- * A TCP proxy in front of the server. For each connection, it calls `onBytes(connection, count)` with the number of
- * bytes that the server has sent. `onBytes` may freeze the connection, or return the number of bytes after which the
- * proxy cuts it.
+ * Starts a TCP proxy in front of the server. When the server sends data, the proxy calls `onBytes(connection, count)`
+ * with the number of bytes that it has received on the connection so far. `onBytes` may freeze the connection, or
+ * return the number of bytes after which the proxy resets the connection.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -192,7 +192,7 @@ async function proxied(onBytes) {
 test("a connection that is cut at any byte loses no events", LIMIT, async () => {
   let cuts = 0;
   const proxy = await proxied((_, count) => {
-    // Each connection is cut after a different number of bytes, inside a frame or between two frames.
+    // The proxy cuts each connection after a different number of bytes, inside a frame or between two frames.
     const most = 900 + cuts * 37;
     if (count <= most || cuts >= 12) {
       return undefined;
@@ -334,7 +334,7 @@ test("a run continues without a reader and ends when stopped", LIMIT, async () =
 });
 
 test("wait resumes from the reader's cursor", LIMIT, async () => {
-  // The cursors of the opened streams, from the request bodies: a frame header of five bytes, then the message.
+  // The cursor of each opened stream, read from the request body: a frame header of five bytes, then the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {
@@ -360,8 +360,8 @@ test("wait resumes from the reader's cursor", LIMIT, async () => {
   await run.stop();
   assert.equal((await waited).status, "stopped");
   assert.deepEqual(cursors.slice(0, 2), [0, seen]);
-  // To check whether a cursor is the end of the run, the client requests the event at the cursor again, so a stream may
-  // start one event earlier.
+  // To check whether the run has ended at the cursor, the client requests the event at the cursor again. Such a stream
+  // starts one event earlier.
   assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 

@@ -1,4 +1,4 @@
-// Plays the exchanges of tests/clients/golden.json through this package. GOLDEN.md describes the format.
+// Repeats the exchanges of tests/clients/golden.json through this package. GOLDEN.md describes the format.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -90,7 +90,7 @@ const CODES = {
   too_large: "RESOURCE_EXHAUSTED",
 };
 
-/** Fields that are maps. Their keys come from the caller and are not renamed. */
+/** Map fields. The keys of a map come from the caller, so they are not renamed. */
 const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments"]);
 
 function renamed(value, rename) {
@@ -327,7 +327,10 @@ for (const exchange of exchanges) {
   test(exchange.name, { timeout: 240_000 }, () => new Player(server).play(exchange));
 }
 
-/** Methods that the client does not wrap, with the reason. Programs call them with `client.call`. */
+/**
+ * Maps each service or method that the client does not wrap to the reason. Programs call such methods with
+ * `client.call`.
+ */
 const NOT_WRAPPED = {
   AdminService: "for administrators, who use the generated stubs or the command line",
   "RunService.StreamRun": "StreamRuns carries the events of one run as well",

@@ -9,7 +9,7 @@ const KEY = "runyard.token";
 
 /** The token, or null when signed out. */
 export const token = signal<string | null>(null);
-/** Reason why the user was signed out, for the sign-in screen; null if there is no message to show. */
+/** The reason why the user was signed out, which the sign-in screen shows; null if there is nothing to show. */
 export const signOutReason = signal<string | null>(null);
 
 /** Restores the session from the URL fragment or from storage. Call it before the first render. */

@@ -1,4 +1,4 @@
-//! The caller's account, and account administration.
+//! Calls about accounts: the caller's account, and the administration of all accounts.
 
 use tonic::Response;
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Client {
-    /// Returns the caller's account: its tier, its limits and their usage.
+    /// Returns the tier of the caller's account, the account's limits, and their current usage.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn load_account_state(&self) -> Result<AccountState> {
         repeat(async || {
             AccountServiceClient::new(self.channel())
@@ -25,10 +25,10 @@ impl Client {
         .await
     }
 
-    /// Returns any account. Requires an administrator.
+    /// Returns the account with this id. Only administrators may call this method.
     ///
     /// # Errors
-    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE.
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
     pub async fn load_account(&self, account_id: &str) -> Result<Account> {
         let request = GetAccountRequest {
             account_id: account_id.to_owned(),
@@ -41,10 +41,10 @@ impl Client {
         .await
     }
 
-    /// Moves an account to another tier. Requires an administrator.
+    /// Moves an account to another tier. Only administrators may call this method.
     ///
     /// # Errors
-    /// The server's error, such as INVALID_REQUEST for an unknown tier, or UNAVAILABLE.
+    /// The server's error, such as INVALID_REQUEST for an unknown tier, or UNAVAILABLE if the server cannot be reached.
     pub async fn set_account_tier(&self, account_id: &str, tier: &str) -> Result<Account> {
         let request = SetAccountTierRequest {
             account_id: account_id.to_owned(),

@@ -1,4 +1,4 @@
-//! The error of the client.
+//! The error type of the client.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -7,8 +7,8 @@ pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error that the server returned, that prevented a call from reaching the server, or that concerns an argument or a
-/// local file.
+/// A failed call: the server returned an error, the server cannot be reached, or an argument or a local file is
+/// invalid.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -62,32 +62,32 @@ impl Error {
         self
     }
 
-    /// Returns the stable code.
+    /// Returns the error code, which does not change between versions of the API.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// Returns the kind of the code.
+    /// Returns the category of the error code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// Returns the message for people.
+    /// Returns the human-readable message.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns the invalid field of the request; `None` if the error does not concern a single field.
+    /// Returns the name of the invalid request field; `None` if the error does not concern a single field.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Returns the typed details; `None` unless a plan limit refused the request.
+    /// Returns the typed details; `None` unless the request exceeded a limit of the account's plan.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// Returns the time to wait before a retry; `None` if the server suggests no time.
+    /// Returns the time to wait before a retry; `None` if the server suggests none.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

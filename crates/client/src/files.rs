@@ -1,4 +1,5 @@
-//! File transfer: uploads in chunks that can be resent, downloads as streams.
+//! Uploads and downloads files. An upload is sent in chunks of 1 MiB, and each chunk can be retried. A download is a
+//! single stream.
 
 use std::path::Path;
 
@@ -18,11 +19,12 @@ use crate::{
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
 impl Client {
-    /// Uploads a file to the server. Pass the `upload_id` of the result in `StartRunRequest.files`.
+    /// Uploads a local file. To give the file to an agent, add the `upload_id` of the result to
+    /// `StartRunRequest.files`.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or becomes smaller during the upload; otherwise the server's error,
-    /// or UNAVAILABLE.
+    /// or UNAVAILABLE if the server cannot be reached.
     pub async fn upload(&self, path: &Path) -> Result<Upload> {
         let unreadable = |error: std::io::Error| Error::invalid(format!("{} cannot be read: {error}", path.display()));
         let mut file = File::open(path).await.map_err(unreadable)?;
@@ -61,10 +63,10 @@ impl Client {
         Ok(upload)
     }
 
-    /// Lists the files and folders below a folder of a sandbox, ordered by path.
+    /// Lists all files and folders below a folder of a sandbox, ordered by path.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn list_files(&self, sandbox_id: &str, folder: &str) -> Result<Vec<v1::File>> {
         let mut files = Vec::new();
         let mut request = ListFilesRequest {
@@ -83,11 +85,12 @@ impl Client {
         }
     }
 
-    /// Downloads a file of a sandbox to a local path, and returns its size in bytes. If the download fails, the local
-    /// path stays unchanged. Missing parent folders of the local path are created.
+    /// Downloads a file of a sandbox to a local path, and returns the size of the file in bytes. Missing parent folders
+    /// of the local path are created. If the download fails, an existing local file is unchanged.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE.
+    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE if the server
+    /// cannot be reached.
     pub async fn download(&self, sandbox_id: &str, path: &str, to: &Path) -> Result<u64> {
         let unwritable = |error: std::io::Error| Error::invalid(format!("{} cannot be written: {error}", to.display()));
         let request = ReadFileRequest {

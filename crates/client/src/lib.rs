@@ -1,12 +1,13 @@
-//! A Rust client of the gRPC API. The `runyard` commands use it too.
+//! A Rust client for the gRPC API. The `runyard` command-line tool uses this client.
 //!
-//! [`Client::task`] prepares a run, and [`Running`] is a started run with its events, result and files. Idempotent
-//! calls are retried a bounded number of times while the server is unavailable. A watched run survives broken
-//! connections and server restarts. For methods that this client does not wrap, use [`Client::channel`] and convert
-//! errors with [`from_status`].
+//! [`Client::task`] prepares a run. [`Running`] is a started run and gives access to its events, its result and its
+//! files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. A watched
+//! run reconnects after a broken connection or a server restart. For methods that this client does not wrap, use
+//! [`Client::channel`] with the generated clients in [`v1`], and convert their errors with [`from_status`].
 //!
-//! Calls fail with [`Error`]. Its `code()` is stable, and its `message()` is for people. If plan limits refused the
-//! request, `details()` has the details. `retry_after_hint()` says how long to wait before a retry.
+//! A failed call returns an [`Error`]. [`Error::code`] is stable, and [`Error::message`] is for people. If the request
+//! exceeded a limit of the account's plan, [`Error::details`] has the limit. [`Error::retry_after_hint`] is the time to
+//! wait before a retry.
 //!
 //! ```rust
 
@@ -21,7 +22,7 @@ mod status;
 mod task;
 mod watch;
 
-/// The messages of the contract, and the generated gRPC clients of its services.
+/// The messages of the API, and the generated gRPC clients of its services.
 pub mod v1 {
     #![expect(clippy::allow_attributes_without_reason, reason = "generated code")]
     pub use runyard_contract::v1::*;
@@ -55,17 +56,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const ATTEMPTS: u32 = 5;
 
-/// A channel that adds the client's token to every call.
+/// A gRPC channel that adds the client's token or API key to every call.
 pub type Signed = InterceptedService<Channel, Bearer>;
 
-/// A connection to a server. All calls use the same credential.
+/// A connection to one server. Every call sends the same token or API key.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Signed,
     server: String,
 }
 
-/// Interceptor that adds the client's token to every call.
+/// An interceptor that adds the client's token or API key to the `authorization` metadata of every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -77,17 +78,19 @@ impl Interceptor for Bearer {
 }
 
 impl Client {
-    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example`, with a token or an API key.
+    /// Connects to a server with a token or an API key. `server` is a URL such as `http://127.0.0.1:8080` or
+    /// `https://runyard.example`.
     ///
-    /// This machine must trust the certificate of a TLS server. `SSL_CERT_FILE` adds certificates to trust.
+    /// For an `https` URL, the certificate store of the operating system must trust the server's certificate. If the
+    /// environment variable `SSL_CERT_FILE` is set, the client trusts the certificates in that file instead.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the address or the token is malformed, UNAVAILABLE if no server answers at the address.
+    /// INVALID_REQUEST if the URL or the token is malformed; UNAVAILABLE if the connection cannot be established.
     pub async fn connect(server: &str, token: impl Into<SecretString>) -> Result<Self> {
         let server = server.trim_end_matches('/');
         let channel = endpoint(server)?.connect().await.map_err(|error| {
             let advice = match root_cause(&error) {
-                // The innermost error explains a problem with the certificate.
+                // The innermost error describes the TLS failure, such as an untrusted certificate.
                 Some(cause) if server.starts_with("https:") => cause,
                 _ => "start one with `runyard serve`".to_owned(),
             };
@@ -104,20 +107,20 @@ impl Client {
         })
     }
 
-    /// Returns the channel, for use with the generated clients in `v1`. These cover every method of the API.
+    /// Returns the channel. Use it with the generated clients in [`v1`], which cover every method of the API.
     pub fn channel(&self) -> Signed {
         self.channel.clone()
     }
 
-    /// Prepares a task for an agent. Nothing is sent before [`Task::start`].
+    /// Creates a task with a prompt. [`Task::start`] sends the task to the server.
     pub fn task(&self, prompt: impl Into<String>) -> Task {
         Task::new(self.clone(), prompt.into())
     }
 
-    /// Returns an existing run with its events after `after_sequence` (0 for all events).
+    /// Attaches to an existing run. The events start after the sequence number `after_sequence`; 0 returns all events.
     ///
     /// # Errors
-    /// RUN_NOT_FOUND or UNAVAILABLE.
+    /// The server's error, such as RUN_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
     pub async fn attach(&self, agent_run_id: &str, after_sequence: i64) -> Result<Running> {
         let run = self.load_run(agent_run_id).await?;
         let started = StartRunResponse {
@@ -135,10 +138,11 @@ impl Client {
         &self.server
     }
 
-    /// Starts a run. If `request_id` is empty, the client sets a new id, so that a retry does not start a second run.
+    /// Starts a run. The server starts only one run for each `request_id`. If the `request_id` is empty, the client
+    /// generates one, so a retry does not start a second run.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn start_run(&self, mut request: StartRunRequest) -> Result<StartRunResponse> {
         if request.request_id.is_empty() {
             request.request_id = uuid::Uuid::now_v7().to_string();
@@ -146,10 +150,10 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Asks the server to stop a run. The last event of the run confirms the stop.
+    /// Asks the server to stop a run. The run has stopped when its last event is received.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn stop_run(&self, agent_run_id: &str) -> Result<Run> {
         let request = StopRunRequest {
             agent_run_id: agent_run_id.to_owned(),
@@ -160,7 +164,7 @@ impl Client {
     /// Returns the run with this UUID.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn load_run(&self, agent_run_id: &str) -> Result<Run> {
         let request = GetRunRequest {
             agent_run_id: agent_run_id.to_owned(),
@@ -168,7 +172,8 @@ impl Client {
         repeat(async || self.runs().get_run(call(request.clone())).await).await
     }
 
-    /// Watches the events of a run after `after_sequence` (0 for all events), up to the last event of the run.
+    /// Watches a run until its last event. The events start after the sequence number `after_sequence`; 0 returns all
+    /// events.
     pub fn watch_run(&self, agent_run_id: &str, after_sequence: i64) -> Watch {
         Watch::new(self.runs(), agent_run_id, after_sequence)
     }
@@ -176,7 +181,7 @@ impl Client {
     /// Returns the project with this UUID.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn load_project(&self, project_id: &str) -> Result<Project> {
         let request = GetProjectRequest {
             project_id: project_id.to_owned(),
@@ -189,10 +194,10 @@ impl Client {
         .await
     }
 
-    /// Creates an agent. The call is not retried, because a second call would create a second agent.
+    /// Creates an agent. The client does not retry this call, because a retry could create a second agent.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn create_agent(&self, request: CreateAgentRequest) -> Result<Agent> {
         let answer = self.agents().create_agent(call(request)).await;
         answer.map(tonic::Response::into_inner).map_err(status::from_status)
@@ -201,7 +206,7 @@ impl Client {
     /// Returns the agent with this UUID.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn load_agent(&self, agent_id: &str) -> Result<Agent> {
         let request = GetAgentRequest {
             agent_id: agent_id.to_owned(),
@@ -212,7 +217,7 @@ impl Client {
     /// Lists all agents of the account.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn list_agents(&self) -> Result<Vec<Agent>> {
         let mut agents = Vec::new();
         let mut request = ListAgentsRequest::default();
@@ -243,7 +248,7 @@ impl Client {
     }
 }
 
-/// Parses a server URL and sets up TLS and timeouts.
+/// Parses a server URL, and configures TLS, the connect timeout and keep-alive.
 fn endpoint(server: &str) -> Result<Endpoint> {
     let wrong = || {
         Error::invalid(format!(
@@ -280,15 +285,15 @@ fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     Some(deepest.to_string())
 }
 
-/// Creates a unary request with a deadline.
+/// Creates a unary request with a deadline of [`CALL_TIMEOUT`].
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
 }
 
-/// Makes an idempotent call. While the server is unavailable, the call is retried, up to [`ATTEMPTS`] attempts in
-/// total.
+/// Makes an idempotent call. The call is retried if the server is unavailable or the connection breaks, up to
+/// [`ATTEMPTS`] attempts in total.
 async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> Result<T> {
     let mut attempt = 1;
     loop {
@@ -303,8 +308,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// Returns the pause before the next attempt. It starts at 100 ms and doubles with every attempt up to 3.2 s. Up to
-/// half of the pause is subtracted at random, so that clients do not retry at the same moment.
+/// Returns the delay before the next attempt: 100 ms after the first attempt, doubled after each further attempt, up to
+/// 3.2 s. Random jitter shortens the delay by up to half, so that clients do not retry at the same moment.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - rand::random::<f64>() / 2.0)

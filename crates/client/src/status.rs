@@ -1,22 +1,23 @@
-//! Converts a gRPC `Status` to an error. If the server sent a code and a message, the error has this code and message.
+//! Converts a gRPC `Status` to the client's error, and keeps the error code and the message that the server sent.
 
 use runyard_contract::status::StatusDetails;
 use tonic::{Code as Grpc, Status};
 
 use crate::error::{Code, Error, ErrorDetails};
 
-/// Returns true if the server was unavailable or the connection broke, so that a retry may succeed.
+/// Returns true if a retry may succeed, because the server was unavailable or the connection broke.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,
-        // If the connection broke during the call, the source is an error of hyper or h2.
+        // A Status for a broken connection has a source, which is an error of hyper or h2. A Status from the server has
+        // none.
         Grpc::Unknown | Grpc::Internal | Grpc::Cancelled => std::error::Error::source(status).is_some(),
         _ => false,
     }
 }
 
-/// Converts a status to an error. A newer server may send a code that this client does not know. Such a code is
-/// replaced by a known code of the same kind.
+/// Converts a Status to an error. A newer server may send an error code that this client does not know. The error then
+/// has a known code of the same kind.
 pub fn from_status(status: Status) -> Error {
     let grpc = status.code();
     let read = StatusDetails::read(grpc as i32, status.message(), grpc.description(), status.details());

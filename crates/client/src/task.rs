@@ -1,4 +1,4 @@
-//! A task for an agent, with its prompt and its files, and the run that executes the task.
+//! A task for an agent, and the run that executes the task.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     v1::{File, Run, RunEvent, StartRunRequest, StartRunResponse},
 };
 
-/// A task that has not been started. [`Client::task`] creates it.
+/// A prompt and files for an agent, not yet sent to the server. [`Client::task`] creates a task.
 #[derive(Clone, Debug)]
 #[must_use = "a task does nothing until it is started"]
 pub struct Task {
@@ -30,19 +30,19 @@ impl Task {
         }
     }
 
-    /// Adds a file for the agent. Call this function once for each file.
+    /// Adds a local file for the agent. [`Task::start`] uploads the file. Call this method once for each file.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Continues this thread instead of starting a new thread.
+    /// Continues the thread with this UUID. By default, the run starts a new thread.
     pub fn thread(mut self, thread_id: impl Into<String>) -> Self {
         self.request.thread_id = thread_id.into();
         self
     }
 
-    /// Uses this agent instead of the default agent.
+    /// Runs the agent with this UUID instead of the default agent.
     pub fn agent(mut self, agent_id: impl Into<String>) -> Self {
         self.request.agent_id = agent_id.into();
         self
@@ -54,22 +54,23 @@ impl Task {
         self
     }
 
-    /// Disables tools: the agent can only chat.
+    /// Selects the chat mode, in which the agent has no tools.
     pub fn chat(mut self) -> Self {
         "chat".clone_into(&mut self.request.mode);
         self
     }
 
-    /// Changes any other field of the request.
+    /// Changes any field of the request, for example a field that has no method here.
     pub fn with(mut self, change: impl FnOnce(&mut StartRunRequest)) -> Self {
         change(&mut self.request);
         self
     }
 
-    /// Uploads the files and starts the run.
+    /// Uploads the files, and starts the run.
     ///
     /// # Errors
-    /// INVALID_REQUEST for a file that cannot be read, the server's error, or UNAVAILABLE.
+    /// INVALID_REQUEST if a file cannot be read; otherwise the server's error, or UNAVAILABLE if the server cannot be
+    /// reached.
     pub async fn start(mut self) -> Result<Running> {
         for path in &self.files {
             self.request.files.push(self.client.upload(path).await?.upload_id);
@@ -79,9 +80,9 @@ impl Task {
     }
 }
 
-/// A started run, and its events after a cursor.
+/// A started run. [`Running::next`] returns its events in order.
 ///
-/// Dropping this value does not stop the run. [`Client::attach`] creates a new value for the same run.
+/// Dropping this value does not stop the run. To access the run again, call [`Client::attach`].
 #[derive(Debug)]
 pub struct Running {
     client: Client,
@@ -100,79 +101,81 @@ impl Running {
         &self.started.agent_run_id
     }
 
-    /// Returns the UUID of the thread, which you can pass to [`Task::thread`].
+    /// Returns the UUID of the run's thread. To continue the thread, pass the UUID to [`Task::thread`].
     pub fn thread_id(&self) -> &str {
         &self.started.thread_id
     }
 
-    /// Returns the UUID of the project.
+    /// Returns the UUID of the run's project.
     pub fn project_id(&self) -> &str {
         &self.started.project_id
     }
 
-    /// Returns the sequence number of the last event that [`Running::next`] returned.
+    /// Returns the sequence number of the last received event. To continue after this event, pass it to
+    /// [`Client::attach`].
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }
 
-    /// Returns the next event, or `None` after the last event. This function reconnects after a broken connection or a
-    /// server restart. Dropping the future loses no event.
+    /// Returns the next event; `None` after the last event of the run. The method reconnects after a broken connection
+    /// or a server restart. If the future is dropped before it completes, no event is lost.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
+    /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
     pub async fn next(&mut self) -> Result<Option<RunEvent>> {
         self.watch.next().await
     }
 
-    /// Waits for the end of the run and returns the run. A failed run is not an error of this function: the run's
-    /// `status` and `error` report the failure.
+    /// Waits until the run has ended, and returns it. A failed run is also returned as `Ok`; its `status` and `error`
+    /// describe the failure.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
+    /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
     pub async fn wait(&mut self) -> Result<Run> {
         while self.watch.next().await?.is_some() {}
         self.client.load_run(&self.started.agent_run_id).await
     }
 
-    /// Asks the server to stop the run. The last event of the run confirms the stop.
+    /// Asks the server to stop the run. The run has stopped when its last event is received.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn stop(&self) -> Result<Run> {
         self.client.stop_run(&self.started.agent_run_id).await
     }
 
-    /// Lists the files and folders below a folder of the workspace, ordered by path. Agents put their results in
-    /// `output`.
+    /// Lists all files and folders below a folder of the run's workspace, ordered by path. A missing folder has no
+    /// files. Agents write their results to the folder `output`.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn files(&self, folder: &str) -> Result<Vec<File>> {
         let Some(sandbox_id) = self.sandbox_id().await? else {
             return Ok(Vec::new());
         };
         match self.client.list_files(&sandbox_id, folder).await {
-            // The folder does not exist.
+            // A missing folder has no files.
             Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
             listed => listed,
         }
     }
 
-    /// Downloads a file of the workspace to a local path, and returns its size in bytes. If the download fails, the
-    /// local path stays unchanged.
+    /// Downloads a file of the run's workspace to a local path, and returns the size of the file in bytes. If the
+    /// download fails, an existing local file is unchanged.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE.
+    /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE if the server
+    /// cannot be reached.
     pub async fn download(&self, path: &str, to: impl AsRef<Path>) -> Result<u64> {
         let sandbox_id = self.sandbox_id().await?.unwrap_or_default();
         self.client.download(&sandbox_id, path, to.as_ref()).await
     }
 
-    /// Returns the UUID of the sandbox, or `None` if the server has not created the sandbox yet. The server may create
-    /// the sandbox after the run has started.
+    /// Returns the UUID of the run's sandbox; `None` if the server has not created the sandbox yet. The server may
+    /// create the sandbox after the start of the run.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn sandbox_id(&self) -> Result<Option<String>> {
         if self.started.sandbox_id.is_some() {
             return Ok(self.started.sandbox_id.clone());

@@ -1,7 +1,7 @@
-//! Watches a run across broken connections.
+//! Receives the events of a run, and reconnects after a failure.
 //!
-//! The cursor is the sequence number of the last returned event. After a failure, the stream is reopened after the
-//! cursor, so every event is returned exactly once and in order.
+//! The cursor is the sequence number of the last returned event. After a failure, a new stream starts after the cursor,
+//! so every event is returned exactly once and in order.
 
 use tonic::{Status, Streaming};
 
@@ -11,7 +11,7 @@ use crate::{
     v1::{RunEvent, RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient},
 };
 
-/// The events of a run, in order.
+/// Receives the events of one run, in order.
 #[derive(Debug)]
 pub struct Watch {
     runs: RunServiceClient<Signed>,
@@ -36,15 +36,16 @@ impl Watch {
         }
     }
 
-    /// Returns the sequence number of the last returned event.
+    /// Returns the sequence number of the last event that [`Watch::next`] returned.
     pub fn cursor(&self) -> i64 {
         self.request.after_sequence
     }
 
-    /// Returns the next event, or `None` after the last event. Dropping the future loses no event.
+    /// Returns the next event; `None` after the last event of the run. If the future is dropped before it completes, no
+    /// event is lost.
     ///
     /// # Errors
-    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
+    /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
     pub async fn next(&mut self) -> Result<Option<RunEvent>> {
         while !self.ended {
             match self.advance().await {
@@ -55,7 +56,7 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // Events are missing, or the stream ended before the last event of the run, for example because the
+                // The stream skipped events, or it ended before the last event of the run, for example because the
                 // server shut down.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
@@ -95,7 +96,7 @@ impl Watch {
     }
 }
 
-/// Returns true if an event is the last event of its run.
+/// Returns true if the event is the last event of its run.
 pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {

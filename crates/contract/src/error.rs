@@ -1,13 +1,13 @@
-//! The error codes with their stable texts and their kinds, and the typed details of a refusal.
+//! The error codes of the API, their categories, and the details of errors that plan limits cause.
 
-/// The category of an error. Each kind maps to one gRPC code and one HTTP status.
+/// The category of an error. Each category maps to one gRPC code and one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request is invalid; a repetition would fail again.
+    /// The request is invalid; a retry would fail again.
     Invalid,
     /// The caller presented no valid credential.
     Unauthenticated,
-    /// A role or scope is missing.
+    /// The caller lacks a role or a scope.
     Forbidden,
     /// The resource does not exist, or belongs to another account.
     Missing,
@@ -17,11 +17,11 @@ pub enum Kind {
     Conflicting,
     /// Another request changed the same data first; a retry may succeed.
     Contended,
-    /// A limit of the plan is reached.
+    /// The account has reached a limit of its plan.
     OverPlan,
-    /// The plan does not include the model.
+    /// The account's plan does not include the model.
     NotInPlan,
-    /// A rate limit is reached.
+    /// The caller has exceeded a rate limit; retry later.
     Throttled,
     /// The request is too large.
     TooLarge,
@@ -33,27 +33,27 @@ pub enum Kind {
     Cancelled,
     /// The API defines the method, but this build does not implement it.
     Unimplemented,
-    /// The server failed.
+    /// The server failed unexpectedly.
     Internal,
 }
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal => $kind:ident,)+) => {
-        /// The stable code of an error, sent to clients in `ErrorInfo.reason` and `X-Error-Code`.
+        /// The stable code of an error. Clients receive it in `ErrorInfo.reason` and in the header `X-Error-Code`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
         impl Code {
-            /// Every code, in the order of the documentation.
+            /// All codes, in the order of docs/errors.md.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// Returns the code as sent to clients.
+            /// Returns the text of the code, such as `AGENT_NOT_FOUND`.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
 
-            /// Returns the kind of error to which the code belongs.
+            /// Returns the category of the code.
             pub const fn kind(self) -> Kind { match self { $(Self::$name => Kind::$kind,)+ } }
 
-            /// Returns one sentence for docs/errors.md.
+            /// Returns the description of the code in docs/errors.md.
             pub const fn describe(self) -> &'static str { match self { $(Self::$name => concat!($($doc,)+),)+ } }
         }
     };
@@ -134,17 +134,17 @@ codes! {
     Internal = "INTERNAL" => Internal,
 }
 
-/// Typed details of an error that is caused by plan limits.
+/// Details of an error that a plan limit causes. A field is empty if it does not apply to the limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorDetails {
-    /// The threads with the caller's active runs.
+    /// UUIDs of the threads in which the caller has active runs.
     pub running_thread_ids: Vec<String>,
     /// Number of the caller's active runs.
     pub running_count: Option<i32>,
-    /// Current number of the limited resource.
+    /// Current number of items that count towards the limit, such as threads.
     pub current_count: Option<i32>,
-    /// Maximum number that the plan allows.
+    /// Maximum number of these items that the plan allows.
     pub limit: Option<i32>,
-    /// The caller's tier.
+    /// Name of the caller's tier.
     pub tier_name: Option<String>,
 }

@@ -1,6 +1,7 @@
-//! The protobuf contract of Runyard: its messages, its descriptors and its error codes.
+//! The protobuf contract of Runyard: the messages, the descriptors and the error codes of its API.
 //!
-//! This crate needs no async runtime and no transport. `runyard-client` adds the gRPC client; the server adds services.
+//! This crate depends on no async runtime and no transport. `runyard-client` generates the gRPC clients, and the server
+//! generates the gRPC services.
 
 #![warn(missing_docs)]
 
@@ -8,10 +9,10 @@ pub mod error;
 pub mod status;
 pub mod structs;
 
-/// The encoded `FileDescriptorSet` of the contract, with options, comments and imports.
+/// The encoded `FileDescriptorSet` of the API, with options, comments and imported files.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The encoded `FileDescriptorSet` of the gRPC error model (`google.rpc.Status` and its details), with imports.
+/// The encoded `FileDescriptorSet` of the gRPC error model (`google.rpc.Status` and its details), with imported files.
 pub const ERROR_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/error_model.bin"));
 
 mod generated {

@@ -1,4 +1,4 @@
-//! Reads the error of a gRPC Status: its code, message and encoded `google.rpc.Status` details.
+//! Reads the error that a gRPC Status describes: its code, its message and its details.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,29 +13,29 @@ use crate::{
 /// The `ErrorInfo.domain` of all Runyard errors.
 pub const DOMAIN: &str = "runyard";
 
-/// The content of a Status. The creator of the Status may be Runyard, tonic or another server.
+/// The error that a gRPC Status describes. Runyard, tonic or another server may have created the Status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusDetails {
-    /// The class of the error.
+    /// The category of the error.
     pub kind: Kind,
-    /// The stable code, such as `AGENT_NOT_FOUND`.
+    /// The stable error code, such as `AGENT_NOT_FOUND`.
     pub reason: Cow<'static, str>,
     /// The human-readable message.
     pub message: String,
-    /// The typed details, if a plan limit refused the request.
+    /// The typed details, if the request exceeded a limit of the account's plan.
     pub refusal: Option<Refusal>,
-    /// The time to wait before a retry, if the server suggests a time.
+    /// The time to wait before a retry, if the server suggests one.
     pub retry_after: Option<Duration>,
     /// The invalid field of the request, if the error concerns a single field.
     pub field: Option<String>,
 }
 
 impl StatusDetails {
-    /// Reads a Status. A Status from tonic or from another service may have no `ErrorInfo`; its kind and reason are
-    /// then derived from its code and message.
+    /// Reads a Status. If its details contain no `ErrorInfo`, for example because tonic created the Status, the kind
+    /// and the reason are derived from the gRPC code and the message.
     ///
-    /// `code` is the gRPC status code. `description` describes the code; it replaces an empty message. `details` is the
-    /// encoded `google.rpc.Status`.
+    /// `code` is the gRPC code. `description` is the standard text for the code; it is used if `message` is empty.
+    /// `details` is an encoded `google.rpc.Status`.
     pub fn read(code: i32, message: &str, description: &str, details: &[u8]) -> Self {
         let message = if message.is_empty() { description } else { message };
         let mut info = None;
@@ -111,7 +111,7 @@ fn bare_kind(code: i32, message: &str) -> (Kind, &'static str) {
     }
 }
 
-/// Returns true if tonic or tonic-web 0.14 sends this message for a request that it cannot decode.
+/// Returns true if tonic or tonic-web 0.14 sends this message when it cannot decode a request.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -119,13 +119,13 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // The gRPC-Web decoder sends this for invalid base64, or for a body that ended early.
+        // Start of the messages of the gRPC-Web decoder, for example for invalid base64 or for an incomplete body.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))
 }
 
-/// The codes of gRPC (<https://grpc.io/docs/guides/status-codes/>).
+/// The gRPC status codes (<https://grpc.io/docs/guides/status-codes/>).
 mod grpc {
     pub(super) const CANCELLED: i32 = 1;
     pub(super) const INVALID_ARGUMENT: i32 = 3;

@@ -3,12 +3,12 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
-/// Maximum nesting depth of an object. Protobuf readers accept 100 nested messages, and each level of a Struct needs
-/// three messages.
+/// Maximum nesting depth of a JSON object. Protobuf readers accept up to 100 nested messages, and a Struct needs up to
+/// three messages for each JSON level.
 const MAX_DEPTH: usize = 24;
 
-/// Converts a JSON object. Returns `None` if the value is not an object, or if it is nested too deeply for protobuf
-/// readers. NUL characters are replaced, because PostgreSQL cannot store them.
+/// Converts a JSON object. Returns `None` if the value is not an object, or if the Struct would be nested too deeply
+/// for protobuf readers. NUL characters are replaced with U+FFFD, because PostgreSQL cannot store them.
 pub fn object(json: &Json) -> Option<Struct> {
     match json {
         Json::Object(fields) if depth(json) <= MAX_DEPTH => Some(convert(fields)),
@@ -16,7 +16,8 @@ pub fn object(json: &Json) -> Option<Struct> {
     }
 }
 
-/// Parses a JSON text and converts it as [`object`] does. Also returns `None` if the text is not valid JSON.
+/// Parses a JSON text, and converts it as [`object`] does. Returns `None` if the text is not valid JSON, or if
+/// [`object`] returns `None`.
 pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }

@@ -1,7 +1,7 @@
-//! Receives one answer of the model.
+//! Receives one answer from the model.
 //!
-//! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning go to the sink as they arrive. Invariants: the
-//! size of an answer is bounded, and the cancel token and the deadline end an answer at once.
+//! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning are forwarded to the sink as they arrive.
+//! Invariants: the size of an answer is bounded, and cancellation or the deadline ends an answer at once.
 
 use futures::StreamExt;
 use runyard_contract::{
@@ -18,21 +18,23 @@ use crate::{
     llm::{Carried, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
 };
 
-/// Maximum size in bytes of the text of one answer; the stream ends at this size.
+/// Maximum size of an answer's text in bytes. A longer text is cut, and the answer ends.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Maximum size in bytes of the reasoning of one answer; the stream ends at this size.
+/// Maximum size of an answer's reasoning in bytes. Longer reasoning is cut, and the answer ends.
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
-/// Maximum size in bytes of the arguments of one call.
+/// Maximum size of a tool call's arguments in bytes. A call with larger arguments is not run.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum total size in bytes of the arguments of all calls of one answer.
+/// Maximum total size in bytes of the arguments of all tool calls of an answer. Calls that exceed the total are not
+/// run.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of calls that are run per answer; further calls get an error as their result.
+/// Maximum number of tool calls of an answer that are run. Each further call gets an error result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of calls that get a result per answer; further calls are dropped with a notice.
+/// Maximum number of tool calls of an answer that get a result. Further calls are dropped, and a notice reports their
+/// number.
 pub const MAX_RECEIVED_CALLS: usize = 64;
-/// Maximum size in bytes of a tool's name and of a call's id; the rest is cut.
+/// Maximum size in bytes of a tool name or a call id. Longer values are cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Number of bytes kept of a call's arguments if they exceed a size limit.
+/// Size in bytes to which oversized arguments are cut.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
@@ -50,10 +52,10 @@ pub(super) enum Ended {
     Stopped,
 }
 
-/// A call that the model sent.
+/// A tool call that the model requested.
 #[derive(Debug)]
 pub(super) struct ReceivedCall {
-    /// The call. If its arguments are too long, they are cut.
+    /// The call. Oversized arguments are cut.
     pub(super) request: ToolRequest,
     /// Reason why the call is not run, as text for the model; `None` if the call may run.
     pub(super) refusal: Option<String>,
@@ -64,19 +66,16 @@ pub(super) struct ReceivedCall {
 pub(super) struct Answer {
     /// Id of the thread message that stores the answer.
     pub(super) message_id: Uuid,
-    /// Text of the answer.
     pub(super) text: String,
-    /// Tool calls of the answer.
     pub(super) calls: Vec<ReceivedCall>,
     /// Number of calls that were dropped because the answer had more than [`MAX_RECEIVED_CALLS`].
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
-    /// Provider data to send back with the answer; `None` if there is none.
+    /// Provider data to send back with the answer in later requests; `None` if the answer has none.
     pub(super) carried: Option<Carried>,
-    /// Token usage reported by the provider; `None` if it reported none.
+    /// Token usage reported by the provider; `None` if the provider reported none.
     pub(super) usage: Option<TokenUsage>,
-    /// How the answer ended.
     pub(super) ended: Ended,
     argument_bytes: usize,
 }
@@ -106,7 +105,7 @@ impl Answer {
         !self.calls.is_empty()
     }
 
-    /// Size of the answer in bytes, for an estimate of its tokens.
+    /// Returns the size of the answer in bytes, to estimate its number of tokens.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }
@@ -141,18 +140,18 @@ impl Answer {
     }
 }
 
-/// Receiver of an answer, and the conditions that end it early.
+/// Receives an answer, and ends it early when the run is cancelled or times out.
 pub(super) struct Listener<'a> {
-    /// Receives the text and reasoning.
+    /// Receives the text and the reasoning.
     pub(super) sink: &'a dyn Sink,
-    /// Token that cancels the answer.
+    /// Token that cancels the run.
     pub(super) cancel: &'a CancellationToken,
     /// Time at which the run reaches its time limit.
     pub(super) deadline: Instant,
 }
 
 impl Listener<'_> {
-    /// Calls the model and receives its answer to the end.
+    /// Calls the model and receives its answer until the answer ends.
     pub(super) async fn hear(&self, llm: &dyn Llm, request: ModelRequest) -> Answer {
         let mut answer = Answer::new();
         let ended = tokio::select! {
@@ -168,8 +167,8 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // Yield to the runtime, so that a stream that is always ready does not delay the cancel token and the
-            // deadline.
+            // Yield to the runtime regularly. Otherwise, a stream that is always ready would block the checks of the
+            // cancel token and the deadline.
             tokio::task::coop::consume_budget().await;
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),
@@ -236,7 +235,7 @@ impl Listener<'_> {
 /// Error: the text or the reasoning of an answer exceeds its size limit.
 struct Full;
 
-/// Returns the longest prefix of up to `max_bytes` bytes that ends between two characters.
+/// Returns the longest prefix of up to `max_bytes` bytes that does not end inside a character.
 fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

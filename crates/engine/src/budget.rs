@@ -1,15 +1,15 @@
 //! Tracks how much of its budget a run has used.
 //!
-//! The main loop (`turn`) checks the budget before every model call and updates it afterwards. Counters only grow and
-//! never overflow.
+//! The main loop (`turn`) checks the budget before each model call and updates the counters afterwards. Invariant:
+//! counters never decrease, and they saturate instead of overflowing.
 
 use tokio::time::Instant;
 
 use super::{Budget, ModelLimits};
 use crate::llm::TokenUsage;
 
-/// Maximum plausible usage of one call, as a multiple of the model's context window. A higher reported usage is
-/// considered invalid.
+/// Maximum plausible token usage of one model call, as a multiple of the model's context window. A report of a higher
+/// usage is ignored.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
 /// Usage and limits of a run.
@@ -23,11 +23,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Creates a meter. Its counters start with the usage by the workers that executed this run before. Its time limit
-    /// starts now.
+    /// Creates a meter. `steps_done` and `tokens_used` are the usage of earlier workers of the same run. The time limit
+    /// is measured from now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
-        // If the duration is too long for the clock, the deadline is one year from now, so it has no effect.
+        // If the deadline would overflow the clock, use one year from now, which no run reaches.
         let deadline = now
             .checked_add(budget.max_duration)
             .unwrap_or_else(|| now + std::time::Duration::from_hours(24 * 365));
@@ -40,7 +40,7 @@ impl Meter {
         }
     }
 
-    /// Time at which the run reaches its time limit.
+    /// Returns the time at which the run reaches its time limit.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -50,7 +50,7 @@ impl Meter {
         self.steps < self.max_steps
     }
 
-    /// Number of tokens left.
+    /// Returns the number of tokens left in the budget.
     pub(super) fn tokens_left(&self) -> u64 {
         self.max_tokens.saturating_sub(self.tokens)
     }
@@ -62,9 +62,8 @@ impl Meter {
     }
 }
 
-/// Returns the token usage that the provider reported, with `cached_input` capped at `input`. Returns `None` if no
-/// usage was reported, if input and output are both zero, or if one of them exceeds [`PLAUSIBLE_WINDOWS`] context
-/// windows of the model.
+/// Validates the token usage that the provider reported, and caps `cached_input` at `input`. Returns `None` if no usage
+/// was reported, if input and output are both zero, or if either exceeds [`PLAUSIBLE_WINDOWS`] context windows.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

@@ -1,8 +1,8 @@
-//! Runs the tools that one answer calls.
+//! Runs the tool calls of one answer.
 //!
 //! The main loop (`turn`) plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in
-//! parallel. Calls that change something run one after another, in order. Invariant: every call gets exactly one
-//! recorded result, and no tool starts after the run was stopped or tool use has ended.
+//! parallel. Calls that may change the workspace run one at a time, in order. Invariants: every call gets exactly one
+//! recorded result, and no tool starts after the run was stopped or its tools were turned off.
 
 mod failures;
 mod plan;
@@ -37,14 +37,15 @@ pub(super) use failures::Failures;
 pub use failures::MAX_MISTAKES;
 pub(super) use plan::{Decision, Planned};
 
-/// Maximum size of a result in bytes. The tools themselves have lower limits.
+/// Maximum size of a tool result in bytes. The built-in tools have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Maximum size in bytes of the live output of one call. It does not limit the result for the model.
+/// Maximum size in bytes of a call's live output, which is sent to clients while the tool runs. The limit does not
+/// apply to the result.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Time that tools have to end by themselves after the run was stopped. Tools that are still running are then dropped.
+/// Time that cancelled tools have to end. Tools that still run after this time are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A call and its result.
+/// A finished call and its result.
 struct Done {
     call: Planned,
     answer: ToolAnswer,
@@ -55,9 +56,9 @@ struct Done {
 /// Reason why no further calls are run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
-    /// The model repeated its mistakes. The text describes them.
+    /// Tools were turned off because calls kept failing. The text states the reason.
     ToolsEnded(String),
-    /// A tool failed in a way that ends the run.
+    /// A tool failed with a fatal error, which ends the run.
     Fatal(Error),
     /// The run reached its time limit.
     TimedOut,
@@ -70,7 +71,7 @@ pub(super) enum WorkEnd {
 pub(super) struct Worked {
     /// Results, as messages for the model.
     pub(super) messages: Vec<ChatMessage>,
-    /// Reason why no further calls are run; `None` if the model may call further tools.
+    /// Reason why no further calls are run; `None` if the model may call tools again.
     pub(super) end: Option<WorkEnd>,
 }
 
@@ -88,7 +89,7 @@ impl CallRunner<'_> {
     /// Runs the calls and returns their results in order.
     ///
     /// # Errors
-    /// [`Outcome::Abandoned`] when the sink refuses to record.
+    /// [`Outcome::Abandoned`] if the sink cannot record the results.
     pub(super) async fn run(&self, calls: Vec<Planned>, failures: &mut Failures) -> Result<Worked, Outcome> {
         failures.next_answer();
         let mut rest = VecDeque::from(calls);
@@ -115,8 +116,8 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Removes the calls to run next from `rest`: all read-only calls before the first call that changes something. If
-    /// the first call in `rest` changes something, only this call is removed.
+    /// Removes the next group of calls from `rest` and returns it. The group contains all read-only calls at the front.
+    /// If the first call may change the workspace, the group contains only that call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()
@@ -129,7 +130,7 @@ impl CallRunner<'_> {
         worked: &mut Worked,
     ) -> Result<(), Outcome> {
         let token = CancellationToken::new();
-        // The tools are cancelled when this function returns, even if it returns early.
+        // Cancels the tools when this function returns, even if it returns an error.
         let _ends_tools = token.clone().drop_guard();
         let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
         let performed = group.into_iter().map(|call| self.perform(call, token.clone()));
@@ -246,8 +247,8 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns the receiver of a tool's live output. The receiver passes up to [`MAX_SHOWN_BYTES`] of the output to the
-    /// sink.
+    /// Returns the callback for a tool's live output. The callback forwards up to [`MAX_SHOWN_BYTES`] bytes of the
+    /// output to the sink.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();
@@ -270,8 +271,8 @@ impl CallRunner<'_> {
         })
     }
 
-    /// Records the results of calls, then the notice `closing` if it is set. Returns the first fatal error of the
-    /// calls.
+    /// Records the results of calls, followed by the notice `closing`, if any. Returns the first fatal error among the
+    /// results.
     async fn record(
         &self,
         done: Vec<Done>,
@@ -301,7 +302,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// Creates the error result of a call whose tool did not run or did not end in time.
+    /// Creates an error result for a call that was not run or did not end in time.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -1,4 +1,4 @@
-//! The wall clock. The engine reads the clock only to convert dates in providers' responses to durations.
+//! The wall clock, used only to convert dates in provider responses to durations.
 
 use chrono::{DateTime, Utc};
 

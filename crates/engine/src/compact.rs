@@ -1,11 +1,11 @@
 //! Shortens a conversation to fit the model's context window.
 //!
-//! The main loop (`turn.rs`) calls [`compact`] when [`estimate_all`] says that the conversation is too long, and
-//! records a notice. Old messages of the model and old tool results are shortened first. If this is not enough, old
-//! turns are dropped and a note replaces them. A turn is a message with the tool results that follow it. The last turn
-//! and the turns with the first and the last message of the user are never dropped. A call and its results are kept or
-//! dropped together. A shortened message loses its provider data ([`Carried`]), because that data is valid only for the
-//! complete message.
+//! The main loop (`turn`) calls [`compact`] when the conversation is too long, and records a notice. First, old
+//! assistant messages and old tool results are shortened. If this is not enough, old turns are dropped and replaced by
+//! a note. A turn is one message and the tool results that follow it, so a call and its results are kept or dropped
+//! together. The last turn and the turns of the first and the last user message are never dropped. If the conversation
+//! is still too long, all messages are shortened. A shortened assistant message loses its provider data ([`Carried`]),
+//! which is valid only for the complete message.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -19,18 +19,18 @@ use crate::{
 
 /// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Estimated number of tokens that each message needs in addition to its text.
+/// Estimated overhead per message in tokens, in addition to the text.
 const MESSAGE_TOKENS: u64 = 8;
 /// Number of newest messages that are shortened only as a last resort.
 const NEWEST: usize = 6;
-/// Maximum size in bytes of each text and argument of an old message after shortening.
+/// Size in bytes to which each text and each string argument of an old message is shortened.
 const SHORTENED_BYTES: usize = 600;
-/// Size limits in bytes for messages of any age, as the last resort. All messages are cut to the first limit, then to
-/// the next one, until the conversation fits.
+/// Size limits in bytes for the texts and string arguments of all messages, as a last resort. The limits are applied
+/// one after another until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/// Maximum number of user messages that are quoted in the note that replaces dropped turns.
+/// Maximum number of user messages quoted in the note that replaces dropped turns.
 const QUOTED: usize = 5;
-/// Maximum size in bytes of a user message quoted in this note.
+/// Maximum size in bytes of each quoted user message.
 const QUOTED_BYTES: usize = 160;
 
 /// A shortened conversation, and how much was removed.
@@ -38,11 +38,11 @@ const QUOTED_BYTES: usize = 160;
 pub struct Compacted {
     /// The conversation after shortening.
     pub messages: Vec<ChatMessage>,
-    /// Number of shortened messages. Dropped messages and the user's last message do not count.
+    /// Number of shortened messages. Dropped messages and the last user message are not counted.
     pub shortened: usize,
-    /// Number of messages that were dropped.
+    /// Number of dropped messages.
     pub dropped: usize,
-    /// True if the user's last message was shortened.
+    /// True if the last user message was shortened.
     pub is_prompt_shortened: bool,
 }
 
@@ -53,7 +53,7 @@ impl Compacted {
     }
 }
 
-/// A message, and whether it was shortened.
+/// A message, and whether the message was shortened.
 struct Entry {
     message: ChatMessage,
     is_shortened: bool,
@@ -69,7 +69,7 @@ impl Entry {
     }
 }
 
-/// Estimates the number of tokens of `bytes` bytes.
+/// Estimates the number of tokens in a text of `bytes` bytes.
 pub fn estimate_bytes(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
@@ -106,7 +106,7 @@ fn carried_bytes(carried: &Carried) -> usize {
     json_bytes(&carried.value)
 }
 
-/// Total size in bytes of the strings in a JSON value, plus a few bytes for each other value.
+/// Returns the approximate size in bytes of a value as JSON.
 fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
@@ -122,7 +122,8 @@ fn json_bytes(value: &Value) -> usize {
     }
 }
 
-/// Shortens and drops messages until the conversation fits into `max_tokens` or cannot be shortened further.
+/// Shortens and drops messages until the conversation fits into `max_tokens` estimated tokens or cannot be shortened
+/// further.
 pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut entries: Vec<Entry> = messages.into_iter().map(Entry::from).collect();
     let mut total = estimate_entries(&entries);
@@ -170,7 +171,7 @@ impl From<ChatMessage> for Entry {
     }
 }
 
-/// Returns whether a message is from the user, and not a note of the engine.
+/// Returns whether a message is a user message that is not a note of the engine.
 fn is_prompt(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }
@@ -186,8 +187,7 @@ fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
         } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
-                // Providers require arguments to be JSON. The strings in the JSON are therefore cut, not the whole
-                // text.
+                // Providers require valid JSON, so only the strings in the arguments are cut, not the text as a whole.
                 let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
                 shorten_strings(&mut arguments, max_bytes);
                 let shorter = arguments.to_string();
@@ -227,8 +227,8 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops the oldest turns until the conversation fits into `max_tokens`, and puts a note in their place. Keeps the last
-/// turn and the turns with the user's first and last message. Returns the conversation and the number of dropped
+/// Drops the oldest turns until the conversation fits into `max_tokens`, and inserts a note in their place. Keeps the
+/// last turn and the turns of the first and the last user message. Returns the conversation and the number of dropped
 /// messages.
 fn drop_turns(entries: Vec<Entry>, max_tokens: u64) -> (Vec<Entry>, usize) {
     let mut turns = split(entries);
@@ -267,7 +267,7 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Text of the note that replaces dropped turns.
+/// Returns the text of the note that replaces dropped turns.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();

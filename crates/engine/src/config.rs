@@ -1,4 +1,4 @@
-//! The configuration of the models: the providers, and the public models that they serve.
+//! Configuration of the model providers and of the public models that they serve.
 
 mod capabilities;
 
@@ -13,13 +13,13 @@ pub use capabilities::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
 };
 
-/// Name of the provider for models whose configuration names no provider.
+/// Name of the provider that serves models whose configuration sets no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
 
 /// Name of the built-in demo provider, which needs no configuration.
 pub const DEMO_PROVIDER: &str = "demo";
 
-/// The models that the engine can call.
+/// Model providers and public models.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Model providers by name.
@@ -35,13 +35,13 @@ pub struct Model {
     pub name: String,
     /// Other public names of the same model.
     pub aliases: Vec<String>,
-    /// Name of the provider; [`DEMO_PROVIDER`] if the built-in demo model serves this model.
+    /// Name of the provider. [`DEMO_PROVIDER`] selects the built-in demo model.
     pub provider: String,
-    /// Name by which the provider knows the model.
+    /// The provider's name for the model.
     pub upstream: String,
-    /// Reasoning effort if the request sets none; `None` for the provider's default.
+    /// Reasoning effort for requests that set none; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields to add to each request body.
+    /// Fields added to the body of every request for this model.
     pub extra_body: Map<String, Value>,
 }
 
@@ -49,7 +49,7 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// OpenAI chat completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    /// OpenAI Chat Completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
     OpenAi,
     /// Anthropic Messages.
     Anthropic,
@@ -65,43 +65,45 @@ pub enum ProviderKind {
 pub struct Provider {
     /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Request URLs keep its path and
-    /// query.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Its path and query are part of
+    /// every request URL.
     pub base_url: Option<String>,
-    /// API key; not needed for a local server.
+    /// API key; `None` for a provider without authentication, such as a local server.
     pub api_key: Option<SecretString>,
-    /// Upstream model for all public models of this provider. It overrides [`Model::upstream`]. `None` if each public
-    /// model has its own upstream model.
+    /// The provider's model name for all public models of this provider. It overrides [`Model::upstream`]. `None` keeps
+    /// the name of each model.
     pub model: Option<String>,
-    /// Headers to add to every request. They override the protocol's headers of the same name. Their values are
-    /// secrets.
+    /// Headers added to every request. They override headers of the same name that the protocol sets. Their values are
+    /// treated as secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretString>,
-    /// Query parameters of every request, such as Azure's `api-version`.
+    /// Query parameters added to every request URL, such as Azure's `api-version`.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
     /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Name of the request field with the maximum number of tokens of an answer.
+    /// Name of the request field that limits the number of output tokens.
     pub max_tokens_field: Option<MaxTokensField>,
-    /// If false, requests omit `stream_options`, which requests the token usage.
+    /// If false, requests omit `stream_options`, the field that requests token usage.
     pub stream_options: Option<bool>,
     /// If false, answers are requested as one JSON document instead of a stream.
     pub stream: Option<bool>,
-    /// Fields to add to every request body. They replace fields of the same name.
+    /// Fields added to the body of every request. They replace fields of the same name.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
-    /// Default reasoning effort; a model or a run can override it.
+    /// Default reasoning effort for all models of this provider. A model or a run can override the default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Maximum time in seconds to the first token; 120 by default, and 600 for a provider with a private address.
+    /// Maximum time in seconds from the request to the first token. The default is 120, or 600 for a provider with a
+    /// private address or without streaming.
     pub first_token_seconds: Option<u64>,
-    /// Maximum time in seconds between two parts of an answer; 60 by default. Keep-alives count as parts.
+    /// Maximum time in seconds without data from the provider after the first token; 60 by default. Keep-alives count
+    /// as data.
     pub silence_seconds: Option<u64>,
-    /// Maximum time in seconds of a whole call, including its retries. By default, only the run's time limit applies.
+    /// Maximum duration of a model call in seconds, including retries. By default, only the run's time limit applies.
     pub total_seconds: Option<u64>,
-    /// Time in seconds during which a failed call is retried; 300 by default.
+    /// Maximum time in seconds from the first attempt of a model call to its last retry; 300 by default.
     pub retry_seconds: Option<u64>,
-    /// Properties that override the built-in table of providers.
+    /// Properties that override the built-in provider table.
     #[serde(default)]
     pub capabilities: Capabilities,
 }

@@ -1,4 +1,4 @@
-//! The error of the engine.
+//! The error type of the engine.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -7,9 +7,9 @@ use runyard_contract::error::Code;
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the engine, of its sink or of its source of sandboxes.
+/// An error of the engine, of the sink or of the sandbox source.
 ///
-/// If the error ends a run, clients see its code and its message. The cause is only logged.
+/// If the error ends a run, clients receive its code and its message. The cause is only logged.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -39,7 +39,7 @@ impl Error {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// Creates an `INTERNAL` error. Clients may see the message; the cause is only logged.
+    /// Creates an `INTERNAL` error. Clients may receive the message; the cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }
@@ -51,17 +51,17 @@ impl Error {
         self
     }
 
-    /// The stable code, such as `INVALID_REQUEST`.
+    /// Returns the stable code, such as `INVALID_REQUEST`.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// The message for people. If the error ends a run, clients see the message.
+    /// Returns the message for people. If the error ends a run, clients receive the message.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Removes the cause and returns it, so that it can be attached to another error.
+    /// Removes the cause and returns it. The caller can attach the cause to another error.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

@@ -1,7 +1,8 @@
-//! Brings the conversation into the form that providers accept: every call is followed by exactly one result.
+//! Repairs a conversation so that providers accept it: each tool call is followed by exactly one result.
 //!
-//! The main loop (`turn`) repairs the history once at the start. The messages that it adds later keep this form. The
-//! engine's notes to the model are user messages that start with [`NOTE`]; they are never stored.
+//! The main loop (`turn`) repairs the history once, at the start of a run. The messages that the loop adds later are
+//! already valid. This module also creates the engine's notes to the model: user messages that start with [`NOTE`] and
+//! are never stored.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::llm::{ChatMessage, ToolRequest};
 /// Prefix of the engine's notes to the model.
 pub const NOTE: &str = "[note from Runyard] ";
 
-/// Result of a call that was interrupted, so that its own result is missing.
+/// Result text for a call that was interrupted before its result was recorded.
 pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
                                have done all, some or none of its work. Check before you repeat it.";
 
@@ -26,8 +27,8 @@ pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Moves each result behind its call, adds missing results, and drops results without a call and empty messages of the
-/// model.
+/// Moves each result directly after the message with its call, and adds missing results. Drops results without a call
+/// and empty assistant messages.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());
     let mut open: Vec<ToolRequest> = Vec::new();

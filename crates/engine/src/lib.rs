@@ -1,10 +1,10 @@
-//! The engine executes a run. Its input is a history, a budget and a cancel token; its output is a sequence of events.
+//! The agent loop: executes one run, from its message history to its outcome, and reports events.
 //!
-//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
-//! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
-//! database tables or protocols. It uses a model only through [`llm::Llm`], and a sandbox only through
-//! [`runyard_sandbox::Sandbox`]. Its invariant: a tool starts only after its call is recorded, and a recorded call gets
-//! exactly one recorded result, from this worker or from the worker that resumes the run.
+//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the requested tools, and
+//! repeats until the model requests no more tools or a budget is used up. The engine does not depend on accounts,
+//! database tables or API protocols: it accesses models through [`llm::Llm`] and sandboxes through
+//! [`runyard_sandbox::Sandbox`]. Invariant: a tool starts only after its call has been recorded, and each recorded call
+//! gets exactly one recorded result. If this worker stops first, the worker that resumes the run records the result.
 
 #![warn(missing_docs)]
 
@@ -37,13 +37,13 @@ use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
-/// A sandbox that may be created on first use.
+/// Provides the sandbox of a run, which may be created on first use.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox; the first call creates it.
+    /// Returns the sandbox. The first call may create it.
     ///
     /// # Errors
-    /// Any error. The error ends the run, and a client sees its code and its message.
+    /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.
     async fn open(&self) -> Result<Arc<dyn Sandbox>>;
 }
 
@@ -62,23 +62,22 @@ pub const MODEL_REFUSED: &str = "MODEL_REFUSED";
 pub const MODEL_PROMPT_BLOCKED: &str = "MODEL_PROMPT_BLOCKED";
 /// The server's account at the provider has no credit or quota left.
 pub const MODEL_QUOTA_EXHAUSTED: &str = "MODEL_QUOTA_EXHAUSTED";
-/// The provider does not know the configured model.
+/// The provider does not offer the configured model.
 pub const MODEL_UNKNOWN: &str = "MODEL_UNKNOWN";
-/// The provider could not be reached or kept failing before the first token.
+/// The provider was unreachable, or every attempt failed before the first token.
 pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
-/// The model's answer broke off, and every repeated call broke off too. The text received so far is kept and marked
-/// partial.
+/// The answer broke off, and so did every retry. The received text is kept and marked partial.
 pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
-/// The conversation does not fit the model's context window, even after it was shortened.
+/// The conversation exceeds the model's context window, even after shortening.
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
-/// The model returned an empty answer twice in a row, or used all tokens of its answers for reasoning.
+/// The model returned two empty answers in a row, or spent all output tokens on reasoning.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
 /// The run exceeded its time limit.
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
 /// The run exceeded its token budget.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
-/// All codes that the engine itself gives to a failed run, each with its sentence for the documentation.
+/// Error codes that the engine sets on failed runs, each with its description for the documentation.
 pub const CODES: &[(&str, &str)] = &[
     (
         MODEL_CREDENTIALS_REFUSED,
@@ -126,24 +125,24 @@ pub struct Job {
     pub run_id: Uuid,
     /// The model and its limits.
     pub model: ModelLimits,
-    /// The complete system prompt, as [`prompt::Prompt`] assembles it.
+    /// The complete system prompt, assembled by [`prompt::Prompt`].
     pub system_prompt: String,
     /// Reasoning effort of the model; `None` for the model's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// The thread so far, oldest message first, including the run's own earlier steps. Answers of this run that broke
-    /// off are not part of it.
+    /// Messages of the thread, oldest first, including those of earlier steps of this run. Incomplete answers of this
+    /// run are excluded.
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call.
     pub tools: Arc<Toolbox>,
-    /// Source of the sandbox in which the tools run. The first tool call creates the sandbox.
+    /// Provides the sandbox in which the tools run. The first tool call opens the sandbox.
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits of the run.
     pub budget: Budget,
-    /// Calls of the history's last assistant message that the previous worker did not finish. Their outcome is unknown.
+    /// Tool calls of the last assistant message that the previous worker did not finish. Their outcome is unknown.
     pub interrupted: Vec<ToolRequest>,
-    /// Number of model calls that earlier workers made for this run; zero if the run is new.
+    /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
-    /// Number of tokens that the `steps_done` model calls used, input plus output.
+    /// Number of input and output tokens used by the model calls that `steps_done` counts.
     pub tokens_used: u64,
 }
 
@@ -161,51 +160,51 @@ pub struct ModelLimits {
 /// Limits of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Maximum number of model calls with tools. After these calls, one more call without tools requests a summary.
+    /// Maximum number of model calls that offer tools. When the limit is reached, a final call without tools requests a
+    /// summary.
     pub max_steps: u32,
-    /// Maximum duration of the run, counted from the start of this job.
+    /// Maximum duration of the run, measured from the start of this job.
     pub max_duration: Duration,
-    /// Maximum number of tokens, input plus output, of all model calls. The limit is checked before each call, so one
-    /// call can exceed it.
+    /// Maximum number of input and output tokens of all model calls together. The limit is checked before each model
+    /// call, so the last call can exceed the limit.
     pub max_tokens: u64,
-    /// Maximum number of read-only tool calls in parallel.
+    /// Maximum number of read-only tool calls that run in parallel.
     pub max_parallel_calls: usize,
 }
 
-/// Receives the events of a run. The service implements it on top of its event journal.
+/// Receives the events of a run. The service implements this trait and stores the events.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text, reasoning or tool output, or a notice about a delay or retry of the model call. The
-    /// implementation must not block, but may merge adjacent chunks.
+    /// Receives a chunk of text, reasoning or tool output, or a notice about a delay or retry of a model call.
+    /// Implementations must not block. They may merge adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Records events and their thread messages in one transaction. Returns after the commit. All chunks that were
-    /// passed to `say` earlier are ordered before these events.
+    /// Records events and their thread messages in one transaction, and returns after the commit. The events are
+    /// ordered after all events that were passed to [`Sink::say`] before.
     ///
     /// # Errors
-    /// The sink's error when it refuses the events, for example because the lease was lost. The engine then stops at
-    /// once and returns [`Outcome::Abandoned`].
+    /// Fails if the events cannot be recorded, for example because the worker lost its lease on the run. The engine
+    /// then stops at once and returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
-    /// Records events in the same order as [`Sink::record`], but does not wait for the commit. The events become
-    /// durable with the next call of `record`, or when the caller records the end of the run. The engine uses this
-    /// function for the last answer of a run.
+    /// Queues events for recording and returns without waiting for the commit. The events keep their order relative to
+    /// [`Sink::record`]. They are committed with the next `record`, or when the caller records the end of the run. The
+    /// engine uses this function for the final answer of a run.
     fn leave(&self, events: Vec<Recorded>);
 
-    /// Reserves credits to call the model with a prompt of about `input_tokens`. Returns the maximum number of tokens
-    /// of the answer, which may be less than `max_output_tokens`.
+    /// Reserves credits for a model call with a prompt of about `input_tokens` tokens. Returns the maximum number of
+    /// output tokens, which may be lower than `max_output_tokens`.
     ///
     /// # Errors
-    /// INSUFFICIENT_CREDITS fails the run. After any other error, the engine stops as after an error of
-    /// [`Sink::record`].
+    /// `INSUFFICIENT_CREDITS` fails the run. On any other error, the engine stops and returns [`Outcome::Abandoned`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
 }
 
 /// An event to record, and the thread message to store with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The event. In a usage event, `credits` is zero: the implementation of [`Sink`] knows the prices and computes the
-    /// credits.
+    /// The event. In usage events, the engine sets `credits` to zero; the [`Sink`] implementation computes the credits
+    /// from the model's prices.
     pub event: Event,
     /// Message to store in the same transaction; `None` if the event has no message.
     pub message: Option<StoredMessage>,
@@ -214,27 +213,27 @@ pub struct Recorded {
 /// A message to store in the thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// Id of the message; events refer to it.
+    /// Id of the message; events contain the same id.
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
-    /// True if the stream of the answer broke off or was stopped before its end.
+    /// True if the answer is incomplete because its stream failed, or because the run was cancelled or timed out.
     pub partial: bool,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The model had nothing more to do.
+    /// The model gave its final answer.
     Completed,
     /// The run failed with an error.
     Failed {
         /// One of [`CODES`], `INSUFFICIENT_CREDITS`, or the code of a tool's fatal error.
         code: String,
-        /// Error text for people.
+        /// Error text for the user.
         message: String,
     },
-    /// The cancel token stopped the run.
+    /// The run was cancelled.
     Stopped,
     /// The sink failed to record events or to reserve credits. This worker must not write anything more about the run.
     Abandoned(Error),

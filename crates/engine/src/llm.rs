@@ -1,8 +1,8 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait `Llm`. `llm/upstream.rs` calls real providers over HTTP.
-//! `llm/demo.rs` is the built-in model. `llm/models.rs` maps each public model name to one of them. Dropping the stream
-//! of a call cancels the call.
+//! The engine calls models only through the trait [`Llm`]. `llm/upstream.rs` implements the trait for real providers
+//! over HTTP, and `llm/demo.rs` for the built-in demo model. `llm/models.rs` maps public model names to these
+//! implementations. Dropping the stream of a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -19,7 +19,8 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model. The engine sets the public name, and `Models` replaces it with the provider's own name.
+    /// Name of the model. The engine sets the public name, and `Models` replaces it with the provider's name for the
+    /// model.
     pub model: String,
     /// The system prompt.
     pub system: String,
@@ -31,23 +32,23 @@ pub struct ModelRequest {
     pub max_output_tokens: u32,
     /// Reasoning effort of the model; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields to add to the provider's request body. They replace fields of the same name.
+    /// Fields added to the request body. They replace fields of the same name.
     pub extra_body: serde_json::Map<String, Value>,
 }
 
-/// Amount of reasoning before a model answers.
+/// Amount of reasoning that a model does before it answers.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ReasoningEffort {
     /// No reasoning.
     None,
-    /// The least reasoning that the model offers.
+    /// The smallest amount of reasoning that the model supports.
     Minimal,
-    /// Little reasoning.
+    /// A small amount of reasoning.
     Low,
-    /// The usual amount.
+    /// A moderate amount of reasoning.
     Medium,
-    /// A lot of reasoning.
+    /// A large amount of reasoning.
     High,
 }
 
@@ -55,7 +56,7 @@ impl ReasoningEffort {
     /// All efforts, from none to high.
     pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
 
-    /// Name of the effort in requests and in the configuration.
+    /// Returns the name of the effort in requests and in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -66,24 +67,24 @@ impl ReasoningEffort {
         }
     }
 
-    /// Finds the effort with this name.
+    /// Finds an effort by its name.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|effort| effort.as_str() == name)
     }
 }
 
-/// Provider data: data that a provider attached to an answer and that must be sent back with the answer in later
-/// requests: reasoning, signatures, and the provider's own call ids.
+/// Provider data: the reasoning, signatures and call ids that a provider attached to an answer. Later requests send
+/// this data back together with the answer.
 ///
-/// The data is stored with the message and sent only to the same provider and model family. Only the code of that
-/// provider's protocol interprets it.
+/// The data is stored with the message and sent only to the provider and model family from which it came. Only the
+/// implementation of that provider's protocol interprets the data.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
 pub struct Carried {
     /// Name of the provider in the configuration.
     pub provider: String,
     /// Family of the provider's model, such as `gemini-3`.
     pub family: String,
-    /// The data, in the protocol's own format.
+    /// The data, in the format of the protocol.
     pub value: Value,
 }
 
@@ -101,7 +102,7 @@ pub enum ChatMessage {
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
-        /// Provider data to send back with this message; `None` if there is none.
+        /// Provider data to send back with this message; `None` if the message has none.
         carried: Option<Carried>,
     },
     /// The result of a tool call.
@@ -117,10 +118,10 @@ pub enum ChatMessage {
     },
 }
 
-/// A tool call as the model sent it, not yet validated.
+/// A tool call as the model sent it, before validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolRequest {
-    /// Id of the call. The engine makes it unique within the run.
+    /// Id of the call. The engine makes the id unique within the run.
     pub id: String,
     /// Name of the tool.
     pub name: String,
@@ -142,9 +143,9 @@ pub struct ToolSpec {
 /// One event of a model's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// The provider failed before the first token and will be called again.
+    /// An attempt failed before the first token, and another attempt follows.
     Retried {
-        /// Explanation for people.
+        /// Text for the user.
         message: String,
     },
     /// A chunk of text.
@@ -155,7 +156,7 @@ pub enum ModelEvent {
     ToolCall(ToolRequest),
     /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
-    /// Provider data to send back with this answer. Occurs no more than once per answer, before `End`.
+    /// Provider data to send back with this answer. Each answer has up to one such event, before `End`.
     Carried(Carried),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),
@@ -164,11 +165,11 @@ pub enum ModelEvent {
 /// Reason why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The model had nothing more to say, or called tools.
+    /// The model completed the answer or called tools.
     Done,
     /// The answer reached its length limit.
     Length,
-    /// The provider refused to continue.
+    /// The provider refused to start or to continue the answer.
     Refused,
 }
 
@@ -179,28 +180,28 @@ pub struct TokenUsage {
     pub input: u64,
     /// Tokens of the answer.
     pub output: u64,
-    /// Tokens of the prompt that came from the provider's cache.
+    /// Tokens of the prompt that the provider read from its cache.
     pub cached_input: u64,
 }
 
-/// Reason why a model could not answer. The run fails with this error, with two exceptions. After `TooLong`, the engine
-/// shortens the conversation and calls the model again. After `Broken`, it calls the model again if the answer
-/// contained only text or reasoning.
+/// Reason why a model call failed. The error fails the run, with two exceptions. After `TooLong`, the engine shortens
+/// the conversation and calls the model again. After `Broken`, the engine calls the model again if the incomplete
+/// answer contains no tool calls.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
-    /// The provider refused the API key (401, 403); a retry does not help.
+    /// The provider refused the API key with status 401 or 403. A retry does not help.
     #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
     Credentials(String),
-    /// The provider refused the request (400, 404, 413 …); a retry does not help.
+    /// The provider refused the request, for example with status 400, 404 or 413. A retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
     /// The provider or its moderation blocked the prompt.
     #[error("the model provider blocked the prompt: {0}")]
     Blocked(String),
-    /// The account at the provider has no credit or quota left.
+    /// The server's account at the provider has no credit or quota left.
     #[error("the quota at the model provider is used up: {0}")]
     Quota(String),
-    /// The provider does not know the model.
+    /// The provider does not offer the model.
     #[error("the model provider does not know the model: {0}")]
     UnknownModel(String),
     /// The provider reports that the conversation exceeds the model's context window.
@@ -208,21 +209,21 @@ pub enum LlmError {
         "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
     )]
     TooLong {
-        /// Explanation for people.
+        /// Text for the user.
         message: String,
         /// Size of the window in tokens; `None` if the provider does not report it.
         window: Option<u64>,
     },
-    /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
+    /// The provider was unreachable, kept failing or sent invalid answers, and no retries are left.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
-    /// The stream broke after the first token.
+    /// The stream broke off after the first token.
     #[error("the model's answer broke off: {0}")]
     Broken(String),
 }
 
 impl LlmError {
-    /// Short name of the failure, for log lines, which must not quote the provider.
+    /// Returns a short name of the error for log lines, which must not contain messages from the provider.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Credentials(_) => "credentials",
@@ -243,7 +244,7 @@ pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 /// A provider of models.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Requests one answer. Retries before the first token happen inside the stream and appear as
-    /// [`ModelEvent::Retried`], so this function returns at once. A failure is the last item of the stream.
+    /// Starts a model call and returns at once. The call and its retries run while the stream is polled, and each retry
+    /// appears as [`ModelEvent::Retried`]. An error is the last item of the stream.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

@@ -1,11 +1,11 @@
-//! The system prompt: the agent's own prompt or the built-in default, plus the information that every run needs.
+//! The system prompt: the agent's own prompt or the built-in default, followed by facts and rules for the run.
 //!
-//! `worker` calls [`Prompt::assemble`] once per run. The result depends only on the fields of [`Prompt`].
+//! The worker calls [`Prompt::assemble`] once per run. The result depends only on the fields of [`Prompt`].
 
 use chrono::NaiveDate;
 use std::fmt::Write as _;
 
-/// System prompt of an agent whose own prompt is empty.
+/// Default system prompt, used if the agent's own prompt is empty.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
 You are Runyard, an agent that completes tasks on a computer for a user.
 
@@ -22,9 +22,9 @@ work.";
 /// Parts of a system prompt.
 #[derive(Clone, Debug)]
 pub struct Prompt<'a> {
-    /// The agent's own system prompt. If it is missing or blank, the built-in default is used.
+    /// The agent's own system prompt. If this prompt is missing or blank, the built-in default is used.
     pub agent: Option<&'a str>,
-    /// Description of the sandbox; absent when the run has no tools (mode "chat").
+    /// Description of the sandbox; `None` for a run without tools (mode "chat").
     pub sandbox: Option<&'a str>,
     /// Today's date, for the model.
     pub today: NaiveDate,

@@ -1,8 +1,9 @@
 //! Extracts tool calls from plain text, for models without native tool calls.
 //!
-//! The main loop (`turn`) uses this module for an answer without native calls. An answer is accepted if it consists
-//! only of JSON, or if it ends with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have
-//! arguments. Invariant: text that only mentions a tool, or contains JSON in the middle, stays text.
+//! The main loop (`turn`) and the Chat Completions protocol use this module for answers without native tool calls.
+//! Calls are extracted from an answer that consists only of JSON, or that ends with fenced JSON or `<tool_call>` tags.
+//! Each JSON value must contain the name of a known tool and its arguments. Invariant: an answer that only mentions a
+//! tool, or that contains JSON in its middle, is ordinary text.
 
 pub(crate) mod markup;
 
@@ -10,16 +11,16 @@ use serde_json::{Map, Value};
 
 use crate::llm::ToolRequest;
 
-/// Maximum number of calls in one text.
+/// Maximum number of calls that are extracted from one text.
 const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Keys that a call may have in addition to the keys for its name and its arguments.
+/// Other keys that the JSON object of a call may contain.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
-/// Returns the calls that a text consists of or ends with. For ordinary text, the list is empty. The ids of the calls
-/// are empty.
+/// Extracts the calls that a text consists of or ends with. Returns an empty list for ordinary text. The calls have
+/// empty ids.
 pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     let text = text.trim();
     let blocks = if text.starts_with(['{', '[']) {
@@ -47,7 +48,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// Returns the fenced or tagged blocks at the end of a text, in order. Prose may precede the blocks, but must not
+/// Returns the fenced or tagged blocks at the end of a text, in order. Other text may precede the blocks, but must not
 /// follow them.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
@@ -70,7 +71,7 @@ fn closing_fence(text: &str) -> Option<(&str, &str)> {
     let language = language.trim();
     match language {
         "" | "json" | "tool_call" | "tool_code" | "tool" => Some((before, json)),
-        // The JSON starts on the same line as its fence.
+        // The JSON starts on the line of the opening fence.
         _ if language.starts_with(['{', '[']) => Some((before, block)),
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
-//! The caller of the engine builds the [`Toolbox`] of each run from [`core`] or [`none`] and the run's own tools. The
-//! engine validates arguments against the schema before it calls a tool. Arguments never pass through a shell. The only
-//! exception is the script of the bash tool.
+//! The caller of the engine builds the [`Toolbox`] of each run from the core tools ([`core`]) or no tools ([`none`]),
+//! plus the run's own tools. The engine validates the arguments against the tool's schema before each call. No argument
+//! passes through a shell, except the command of the `bash` tool.
 
 pub mod bash;
 mod diff;
@@ -27,25 +27,25 @@ use crate::{error::Error, llm::ToolSpec};
 
 pub use toolbox::{Toolbox, core, none};
 
-/// Effect of a call on the workspace. An interrupted call that may have changed something is never silently repeated.
+/// Effect of a tool on the workspace. After an interruption, only read-only calls are repeated automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Read-only: may run in parallel with other read-only calls and may be repeated.
+    /// The tool only reads. Its calls may run in parallel with other read-only calls, and may be repeated.
     ReadOnly,
-    /// May change the workspace.
+    /// The tool may change the workspace.
     Changes,
 }
 
-/// Receives the output of a running tool in chunks; never blocks the tool.
+/// Callback for the output of a running tool, called once per chunk. The callback must not block.
 pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Context of a tool call.
 pub struct ToolContext {
     /// Sandbox of the run.
     pub sandbox: Arc<dyn Sandbox>,
-    /// Receives output while the tool runs.
+    /// Receives the output while the tool runs.
     pub output: OutputSink,
-    /// Cancels the call and stops everything that it started.
+    /// Token that cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
 
@@ -56,28 +56,28 @@ pub struct ToolAnswer {
     pub text: String,
     /// True if the call failed, for example if a command exited with a non-zero status.
     pub is_error: bool,
-    /// True if output was left out.
+    /// True if `text` is incomplete because output was left out.
     pub truncated: bool,
 }
 
 /// Reason why a tool returned no [`ToolAnswer`].
 #[derive(Debug)]
 pub enum ToolFailure {
-    /// The model gets this text and may try something else.
+    /// The call failed. The model receives this text and may try something else.
     Reported(String),
-    /// The run cannot continue.
+    /// The error ends the run.
     Fatal(Error),
 }
 
 /// A tool that the model can call.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// Name, description and JSON schema for the model.
+    /// Returns the name, the description and the JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns whether a call only reads or may also change files.
+    /// Returns the effect of the tool on the workspace.
     fn effect(&self) -> Effect;
 
-    /// Runs the tool. The arguments match its schema.
+    /// Runs the tool. The caller has validated the arguments against the schema.
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure>;
 }

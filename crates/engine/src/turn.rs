@@ -1,7 +1,7 @@
 //! The main loop: call the model, run its tool calls, repeat.
 //!
-//! `worker` calls [`run`] once per claim of a run. Invariants: an answer and its tool calls are recorded before any of
-//! the calls starts, and nothing more happens after the sink has refused to record.
+//! The worker calls [`run`] each time it claims a run. Invariants: an answer and its tool calls are recorded before any
+//! of these calls starts, and the loop stops as soon as the sink fails to record.
 
 mod again;
 mod fit;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
 
-/// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
+/// Executes a run until it ends. The engine sends all events to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
@@ -53,18 +53,19 @@ struct RunLoop<'a> {
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
-    /// Note for the model, added to the end of the next request; `None` if there is none.
+    /// Note for the model, appended to the next request; `None` if there is no note.
     note: Option<String>,
-    /// True if the next answer is the last and is requested without tools.
+    /// True if the next model call is the last one and offers no tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Number of answers in the current step that broke off.
+    /// Number of answers that broke off in the current step.
     broken: u32,
-    /// Higher token limit for the next answer, set after an answer reached its limit before any text; otherwise `None`.
+    /// Raised output token limit for the next answer, set after an answer reached the limit without any text; otherwise
+    /// `None`.
     larger_answer: Option<u32>,
-    /// Maximum size of the conversation in estimated tokens. Lowered when the provider rejects a conversation that
-    /// should fit the window according to the estimate.
+    /// Maximum size of the conversation in estimated tokens. The value is lowered when the provider rejects a
+    /// conversation as too long although its estimate fits the context window.
     ceiling: u64,
 }
 
@@ -126,8 +127,8 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Gives results to the calls that the previous worker did not finish. Read-only calls are repeated. All other
-    /// calls get an error that explains the interruption.
+    /// Records results for the calls that the previous worker did not finish. Read-only calls are run again. All other
+    /// calls get an error result that explains the interruption.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -154,7 +155,8 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Checks whether the run may call the model once more, and whether the model may use tools.
+    /// Checks the cancel token and the token budget before a model call. If the steps are used up, makes the next
+    /// answer the last one.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -179,7 +181,7 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// Requests the next answer without tools, as the last answer of the run.
+    /// Makes the next answer the last one of the run, without tools.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -229,7 +231,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Reserves credits for the next call. Returns the maximum number of tokens of its answer.
+    /// Reserves credits for the next model call. Returns the maximum number of output tokens.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -241,7 +243,7 @@ impl<'a> RunLoop<'a> {
             })
     }
 
-    /// Runs calls and adds their results to the conversation.
+    /// Runs tool calls and adds their results to the conversation.
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
         let worked = self.bench.run(calls, &mut self.failures).await?;
         self.messages.extend(worked.messages);
@@ -252,7 +254,7 @@ impl<'a> RunLoop<'a> {
                 Ok(())
             }
             Some(WorkEnd::Fatal(error)) => {
-                // The run's failure contains only the message; log the cause for the operator.
+                // The run's error contains only the message, so log the cause for the operator.
                 tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
@@ -284,7 +286,7 @@ impl<'a> RunLoop<'a> {
 fn failed(code: &str, message: &str) -> Outcome {
     Outcome::Failed {
         code: code.to_owned(),
-        // The message may quote the provider.
+        // The message may quote the provider, so it may contain NUL, which the database cannot store.
         message: without_nul(message),
     }
 }

@@ -1,13 +1,13 @@
-//! Reads aliases: headers and query parameters that set a field under another name.
+//! Reads aliases. An alias is a header or a query parameter that sets a request field under another name.
 //!
-//! Used by `request`.
+//! The module `request` calls these functions.
 
 use http::HeaderMap;
 
 use super::route::{Alias, Method};
 use crate::{Error, Result};
 
-/// Returns the names of the request fields that have aliases. Each name occurs once.
+/// Returns the names of the request fields that have aliases, without duplicates.
 pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     let aliases = &method.aliases;
     aliases.iter().enumerate().filter_map(|(position, alias)| {
@@ -16,12 +16,12 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the text that a request sends for a field with aliases; empty if the request sends no text.
+/// Returns the text of the alias that sets a field; empty if the request uses no alias of the field.
 ///
-/// A header takes precedence over query parameters, because an EventSource that reconnects sends the new value in a
-/// header but repeats the query of its first request. If a request has several query parameters for the field, the
-/// parameter that the options list last wins. A client that cannot send headers can therefore add this parameter to the
-/// query that it repeats.
+/// A header takes precedence over query parameters: when an EventSource reconnects, it sends the new value in the
+/// header `Last-Event-ID`, but repeats the query of its first request. If several query parameters set the field, the
+/// parameter that is last in the options wins. A client that cannot send headers can therefore override the repeated
+/// query with this parameter.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

@@ -1,6 +1,6 @@
-//! Reads the body of an HTTP request: its declared type, and its bytes up to a limit.
+//! Reads the body of an HTTP request: the declared media type, and the bytes up to a limit.
 //!
-//! Used by `request` and `multipart`, which write the bytes to request fields.
+//! The modules `request` and `multipart` use these functions to set request fields from the body.
 
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -34,7 +34,7 @@ pub fn essence(headers: &HeaderMap) -> Option<&str> {
 /// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
-        // A body without a Content-Type counts as JSON, the only type that a method can accept here.
+        // A body without a Content-Type is parsed as JSON.
         return true;
     }
     let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
@@ -44,15 +44,15 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Returns true if requests with this HTTP method have no body. This applies to GET and HEAD.
+/// Returns true for GET and HEAD, whose requests have no body.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// Reads the whole body.
+/// Reads the whole body into memory.
 ///
 /// # Errors
-/// 413 when the body is larger than `max_bytes`, 400 when it ends early.
+/// 413 if the body is larger than `max_bytes`, 400 if the body is incomplete.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let too_large = || {
         Error::new(
@@ -83,11 +83,12 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Writes `google.api.HttpBody` as the field with this number or, without a number, as the whole message.
+/// Appends a `google.api.HttpBody`. With a field number, it is the value of that field. Without a number, it is the
+/// whole message.
 pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
-    // The field numbers are content_type = 1 and data = 2. A header that is not UTF-8 is left out, because it cannot be
-    // a protobuf string.
+    // In `HttpBody`, field 1 is `content_type` and field 2 is `data`. A content type that is not UTF-8 is omitted,
+    // because a protobuf string must be UTF-8.
     if let Ok(text) = std::str::from_utf8(content_type)
         && !text.is_empty()
     {
@@ -102,7 +103,7 @@ pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut
     }
 }
 
-/// Writes a length-delimited field.
+/// Appends a length-delimited field.
 pub fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, wire);
     encode_varint(bytes.len() as u64, wire);

@@ -1,21 +1,21 @@
-//! Compression of messages with gzip and zstd.
+//! Compresses and decompresses messages with gzip and zstd.
 //!
-//! The Connect protocol uses this module. A server can use it for gRPC responses, too. Decompression is bounded: it
-//! stops when the output exceeds a limit, so a small request cannot fill the memory.
+//! The Connect protocol uses this module, and a server can use it for gRPC responses. Decompression stops when the
+//! output exceeds a limit, so a small compressed request cannot exhaust the memory.
 
 use std::io::{self, Read};
 
 use flate2::read::{GzEncoder, MultiGzDecoder};
 use http::{HeaderMap, HeaderName};
 
-/// Messages with fewer bytes are not compressed, because the result would hardly be smaller.
+/// Minimum size of a message that is compressed, in bytes. Compression hardly shrinks smaller messages.
 pub const MIN_BYTES: usize = 1024;
-/// Base-2 logarithm of the maximum window of a zstd frame: 8 MiB, which every decoder should support (RFC 8878).
+/// Base-2 logarithm of the maximum window size of a zstd frame. The maximum is 8 MiB, which RFC 8878 recommends.
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
-/// Compression level for gzip and zstd. It favours speed over size.
+/// Compression level of gzip and zstd. Level 1 favours speed over size.
 const LEVEL: u32 = 1;
 
-/// A compression algorithm. Algorithms have the same names in HTTP, gRPC and Connect.
+/// A compression algorithm. HTTP, gRPC and Connect use the same names for the algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// gzip (RFC 1952).
@@ -35,13 +35,13 @@ pub enum DecompressError {
     Invalid(#[source] io::Error),
 }
 
-/// The header names an algorithm that this module does not support.
+/// The error for a header that names an unsupported algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown compression; use {}", Encoding::NAMES)]
 pub struct UnknownEncoding;
 
 impl Encoding {
-    /// The names of all algorithms, as in a header such as `Accept-Encoding`.
+    /// The names of all supported algorithms, in the format of the header `Accept-Encoding`.
     pub const NAMES: &str = "gzip, zstd";
 
     /// Returns the name of the algorithm.
@@ -52,17 +52,17 @@ impl Encoding {
         }
     }
 
-    /// Returns the algorithm with this name; `None` if no algorithm has this name.
+    /// Returns the algorithm with this name, in upper or lower case; `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Gzip, Self::Zstd]
             .into_iter()
             .find(|encoding| name.eq_ignore_ascii_case(encoding.as_str()))
     }
 
-    /// Returns the algorithm that a header such as `Content-Encoding` declares; `None` if the body is not compressed.
+    /// Returns the algorithm that a header such as `Content-Encoding` names; `None` if the message is not compressed.
     ///
     /// # Errors
-    /// The header's value is not `identity`, `gzip` or `zstd`.
+    /// The header names an algorithm other than `identity`, `gzip` and `zstd`.
     pub fn declared(headers: &HeaderMap, header: &HeaderName) -> Result<Option<Self>, UnknownEncoding> {
         let Some(value) = headers.get(header) else {
             return Ok(None);
@@ -74,8 +74,8 @@ impl Encoding {
         Self::from_name(name).map(Some).ok_or(UnknownEncoding)
     }
 
-    /// Returns the first algorithm in a header such as `Accept-Encoding` that this module supports; `None` if the
-    /// client accepts none of them.
+    /// Returns the first supported algorithm in a header such as `Accept-Encoding`; `None` if the client accepts no
+    /// supported algorithm. Weights other than 0 are ignored.
     pub fn accepted(headers: &HeaderMap, header: &HeaderName) -> Option<Self> {
         let values = headers.get_all(header).iter();
         let names = values
@@ -106,7 +106,7 @@ impl Encoding {
     /// Decompresses a message.
     ///
     /// # Errors
-    /// The output has more than `max_bytes`, or the input is invalid.
+    /// The output is larger than `max_bytes`, or the input is invalid.
     pub fn decompress(self, message: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecompressError> {
         let mut output = Vec::new();
         let limit = (max_bytes as u64).saturating_add(1);
@@ -128,7 +128,7 @@ fn unpack_zstd(message: &[u8], limit: u64, output: &mut Vec<u8>) -> io::Result<u
     decoder.take(limit).read_to_end(output)
 }
 
-/// Returns true if an entry of `Accept-Encoding` has the weight 0, which means that the client does not accept it.
+/// Returns true if an entry of `Accept-Encoding` has the weight 0: the client does not accept the algorithm.
 fn is_refused(entry: &str) -> bool {
     let parameters = entry.split(';').skip(1);
     let mut weights = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q="));

@@ -1,10 +1,11 @@
 //! The Connect protocol (<https://connectrpc.com/docs/protocol>) for any tonic service.
 //!
-//! A [`ConnectService`] converts Connect calls to gRPC calls of the services in the same process, and their responses
-//! back. It serves unary calls and server streams in JSON and in binary, and other streams in binary. JSON is the
-//! canonical JSON of protobuf. Methods need no annotation. GET is not served, because a cache could store the response.
+//! A [`ConnectService`] converts each Connect call to a gRPC call in the same process, and converts the response back.
+//! Unary calls and server streams may use JSON or binary messages. Client streams and bidirectional streams must use
+//! binary messages. JSON is canonical proto3 JSON. Methods need no annotations. GET requests are refused, because
+//! caches could store the responses.
 //!
-//! A server that has one port for all protocols uses [`CallKind::of`] to recognise Connect calls.
+//! A server that serves several protocols on one port can recognise Connect calls with [`CallKind::of`].
 
 mod envelope;
 mod error;
@@ -32,7 +33,7 @@ const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
 const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
 
-/// Serves the Connect protocol; cheap to clone.
+/// Answers calls of the Connect protocol. A clone shares the state of the original.
 #[derive(Clone)]
 pub struct Connect {
     shared: Arc<Shared>,
@@ -41,13 +42,13 @@ pub struct Connect {
 /// State shared by all calls.
 struct Shared {
     codec: Arc<Codec>,
-    /// The methods whose messages can be JSON, by gRPC path such as `/greeter.v1.Greeter/SayHello`.
+    /// The methods that accept JSON messages. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
     methods: HashMap<String, Method>,
     max_body_bytes: usize,
     faults: Arc<dyn Faults>,
 }
 
-/// A method of the descriptor pool.
+/// The message types of a method, and whether its request or response is a stream.
 struct Method {
     input: MessageId,
     output: MessageId,
@@ -78,10 +79,10 @@ impl Shared {
 }
 
 impl Connect {
-    /// Serves the services of a descriptor pool. The codec must have been compiled from the same pool. Only the options
-    /// `max_body_bytes` and `faults` apply.
+    /// Creates a server for the services of a descriptor pool. The codec must have been compiled from the same pool. Of
+    /// the options, only `max_body_bytes` and `faults` apply.
     ///
-    /// Methods that the pool does not contain can be called in binary only.
+    /// Methods that are not in the pool accept only binary messages.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: &Options) -> Self {
         let mut methods = HashMap::new();
         for service in pool.services() {
@@ -103,13 +104,14 @@ impl Connect {
         }
     }
 
-    /// Wraps a gRPC service in a tower service that answers Connect calls.
+    /// Returns a tower service that answers Connect calls by calling the gRPC service `grpc`.
     pub fn over<S>(&self, grpc: S) -> ConnectService<S> {
         let front = self.clone();
         ConnectService { front, grpc }
     }
 
-    /// Renders a failure as the response to a call of this kind. The extensions of the response contain the Status.
+    /// Renders an error Status as the response to a call of this kind. The Status is also added to the response's
+    /// extensions.
     pub fn refuse(&self, kind: CallKind, status: Status) -> Response<Body> {
         let mut response = match kind {
             CallKind::Unary(_) => error::response(&self.shared.codec, &status),
@@ -120,7 +122,7 @@ impl Connect {
         response
     }
 
-    /// Answers one call. `grpc` is the gRPC service to call.
+    /// Answers one Connect call by calling the gRPC service `grpc`.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -143,7 +145,7 @@ impl Connect {
     }
 }
 
-/// Returns the timeout that a call declares; `None` if it declares none.
+/// Returns the timeout in the header `Connect-Timeout-Ms`; `None` if the header is missing.
 ///
 /// # Errors
 /// The header is not a number of milliseconds with up to ten digits.
@@ -159,19 +161,19 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> 
     Ok(Some(Duration::from_millis(millis)))
 }
 
-/// The timeout of a call is not a number of milliseconds.
+/// The error for an invalid header `Connect-Timeout-Ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Connect-Timeout-Ms must be a number of milliseconds with up to ten digits")]
 pub struct InvalidTimeout;
 
-/// Checks the headers that unary calls and streams share, and replaces the Connect headers with gRPC headers.
+/// Checks the header `Connect-Protocol-Version`, and replaces `Connect-Timeout-Ms` with `grpc-timeout`.
 fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     if headers.remove(VERSION).is_some_and(|version| version != "1") {
         return Err(Status::invalid_argument("Connect-Protocol-Version must be 1"));
     }
     if let Some(timeout) = timeout(headers).map_err(|error| Status::invalid_argument(error.to_string()))? {
         headers.remove(TIMEOUT);
-        // gRPC permits up to eight digits in a timeout.
+        // A gRPC timeout has up to eight digits, so longer timeouts are sent in seconds.
         let millis = timeout.as_millis();
         let text = if millis < 100_000_000 {
             format!("{millis}m")
@@ -185,7 +187,8 @@ fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Returns the metadata of a gRPC response: its headers or trailers, except those that HTTP, gRPC or Connect defines.
+/// Returns the application's metadata from the headers or trailers of a gRPC response. Headers that HTTP, gRPC or
+/// Connect defines are omitted.
 fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     static DEFINED: [HeaderName; 8] = [
         header::CONTENT_TYPE,
@@ -203,7 +206,7 @@ fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderVa
     })
 }
 
-/// The response to a call whose content type its method does not accept.
+/// Returns the 415 response to a call whose method does not accept its content type.
 fn unsupported() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -214,7 +217,7 @@ fn unsupported() -> Response<Body> {
     response
 }
 
-/// The response to a call that is not a POST.
+/// Returns the 405 response to a call that is not a POST.
 fn wrong_verb() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -250,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends a call to a service whose response has one message of two bytes, and metadata before and after it.
+    /// Calls a service that returns initial metadata, one message of two bytes, and trailing metadata.
     async fn call(content_type: &str) -> Response<Body> {
         let grpc = service_fn(|request: Request<tonic::body::Body>| async move {
             assert_eq!(request.uri().path(), "/a.B/C");

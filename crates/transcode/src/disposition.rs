@@ -1,8 +1,8 @@
 //! Reads the `Content-Disposition` header of a form part: the name of the field, and the name of the file.
 //!
-//! Clients encode names that are not ASCII in different ways. This module decodes all common encodings: UTF-8 (RFC
-//! 7578), `filename*` (RFC 8187), encoded words (RFC 2047, sent by .NET), percent-encoding, backslashes before quotes,
-//! and Latin-1. Browsers percent-encode only `"` and line breaks; some libraries percent-encode the whole name.
+//! Clients encode names with non-ASCII characters in different ways. This module decodes all common encodings: UTF-8
+//! (RFC 7578), `filename*` (RFC 8187), encoded words (RFC 2047, sent by .NET), percent-encoding, backslashes before
+//! quotes, and Latin-1. Browsers percent-encode only `"` and line breaks; some libraries percent-encode the whole name.
 //! `filename*` takes precedence over `filename`.
 
 use std::borrow::Cow;
@@ -11,17 +11,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use encoding_rs::{Encoding, WINDOWS_1252};
 use percent_encoding::percent_decode_str;
 
-/// The names in a header.
+/// The names in a `Content-Disposition` header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// The name of the field.
+    /// The name of the form field.
     pub name: Option<String>,
-    /// The name of the file; `None` if the part is text.
+    /// The name of the file; `None` if the header has no file name. The part is then text.
     pub file_name: Option<String>,
 }
 
 impl Disposition {
-    /// Reads a header.
+    /// Parses a header. A name whose encoding is invalid is returned undecoded.
     pub fn read(header: &[u8]) -> Self {
         let header = match str::from_utf8(header) {
             Ok(text) => Cow::Borrowed(text),
@@ -45,7 +45,7 @@ impl Disposition {
     }
 }
 
-/// Splits a header into its parameters, with names in lower case.
+/// Splits a header into its parameters, and converts their names to lower case.
 fn parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header.split_once(';').map_or("", |(_, rest)| rest);
@@ -69,7 +69,7 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// Reads a quoted string up to its closing quote. Returns its text and the rest of the header.
+/// Reads a quoted string up to its closing quote. Returns the unquoted text and the rest of the header.
 fn unquote(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut letters = quoted.char_indices();
@@ -87,21 +87,23 @@ fn unquote(quoted: &str) -> (String, &str) {
     (text, "")
 }
 
-/// Decodes a value such as `UTF-8''caf%C3%A9`; `None` if the charset is unknown or the bytes are invalid.
+/// Decodes the value of a parameter with `*`, such as `UTF-8''caf%C3%A9`; `None` if the charset is unknown or the bytes
+/// are invalid.
 fn extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _language, text) = (parts.next()?, parts.next()?, parts.next()?);
     in_charset(charset, &percent_decode_str(text).collect::<Vec<_>>())
 }
 
-/// Decodes an ordinary value.
+/// Decodes the value of a parameter without `*`: encoded words, percent-encoding, or the characters that browsers
+/// escape.
 fn plain(value: &str) -> String {
     encoded_words(value)
         .or_else(|| percent_encoded(value))
         .unwrap_or_else(|| unescape(value))
 }
 
-/// Decodes the characters that browsers percent-encode in names.
+/// Decodes only the characters that browsers percent-encode: quotes and line breaks.
 fn unescape(value: &str) -> String {
     if !value.contains('%') {
         return value.to_owned();
@@ -111,7 +113,7 @@ fn unescape(value: &str) -> String {
     value.replace("%0A", "\n").replace("%0a", "\n")
 }
 
-/// Decodes a value whose characters outside ASCII are percent-encoded; `None` for any other value.
+/// Decodes a percent-encoded value that contains non-ASCII characters; `None` for any other value.
 fn percent_encoded(value: &str) -> Option<String> {
     if !value.is_ascii() || !value.contains('%') {
         return None;
@@ -166,18 +168,18 @@ mod tests {
 
     #[test]
     fn file_names_of_common_clients_are_read() {
-        // RFC 7578, browsers and curl.
+        // RFC 7578, as sent by browsers and curl.
         assert_file("filename=\"文件.csv\"", "文件.csv");
         assert_file("filename=plain.txt", "plain.txt");
         assert_file("FileName = \"a b.txt\" ", "a b.txt");
         assert_file("filename=\"say %22hi%22%0D%0A.txt\"", "say \"hi\"\r\n.txt");
         assert_file("filename=\"100%25.txt\"", "100%25.txt");
-        // Older versions of curl and Firefox. The last name ends in a backslash, as a browser sends it.
+        // Older versions of curl and Firefox. In the last header, a browser sends a name that ends in a backslash.
         assert_file(r#"filename="say \"hi\".txt""#, "say \"hi\".txt");
         assert_file(r#"filename="a\\b.txt""#, "a\\b.txt");
         assert_file(r#"filename="C:\dir\a.txt""#, "C:\\dir\\a.txt");
         assert_file(r#"filename="a\""#, "a\\");
-        // RFC 8187, as Java and Python send it. .NET adds an encoded word (RFC 2047).
+        // RFC 8187, as sent by Java and Python. .NET also sends an encoded word (RFC 2047) in `filename`.
         assert_file("filename*=UTF-8''caf%C3%A9.txt", "café.txt");
         assert_file("filename*=utf-8'en'caf%c3%a9.txt; filename=\"cafe.txt\"", "café.txt");
         assert_file("filename=\"cafe.txt\"; filename*=\"UTF-8''caf%C3%A9.txt\"", "café.txt");

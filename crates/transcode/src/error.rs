@@ -1,6 +1,6 @@
-//! The error of the transcoder, and the reasons for which it refuses a request.
+//! The error type of the transcoder, and the type of a refused request.
 //!
-//! An error does not depend on an error format: a [`Faults`](crate::Faults) renders it as an HTTP response.
+//! An [`Error`] does not depend on a response format: a [`Faults`](crate::Faults) renders it as an HTTP response.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -12,13 +12,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The category of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The request or a rule is invalid.
+    /// The request is invalid, or a rule in the descriptors is invalid.
     Invalid,
     /// The request exceeds a size limit.
     TooLarge,
-    /// No rule has the path of the request.
+    /// No rule matches the path of the request.
     NoSuchPath,
-    /// The path exists, but not for the HTTP method of the request.
+    /// A rule matches the path, but no rule for this path has the HTTP method of the request.
     MethodNotAllowed,
     /// The method does not accept a body of this media type or encoding.
     UnsupportedMedia,
@@ -53,19 +53,19 @@ impl Error {
         }
     }
 
-    /// An `Invalid` error that is not about a single field.
+    /// Creates an `Invalid` error that does not concern a single field.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// An `Invalid` error about one field.
+    /// Creates an `Invalid` error about one field.
     pub(crate) fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::invalid(message);
         error.inner.field = Some(field.into());
         error
     }
 
-    /// An `Internal` error. Clients may see the message; the cause is only logged.
+    /// Creates an `Internal` error. Clients may receive the message. The cause is only logged.
     pub(crate) fn internal(
         message: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -73,7 +73,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message).caused_by(cause)
     }
 
-    /// Adds a cause.
+    /// Adds the cause of the error.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self
@@ -84,17 +84,18 @@ impl Error {
         self.inner.kind
     }
 
-    /// Returns the message for people. Clients may see it.
+    /// Returns the human-readable message, which clients may receive.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns the path of the request field that caused the error; `None` if no single field is the cause.
+    /// Returns the path of the request field that caused the error; `None` if the error does not concern a single
+    /// field.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Returns the cause, if any. It must not be sent to clients.
+    /// Returns the cause, if any. The cause is for logs; do not send it to clients.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }
@@ -122,12 +123,12 @@ impl StdError for Error {
     }
 }
 
-/// Reason why a request is not passed to the service.
+/// Reason why a request has failed.
 #[derive(Debug)]
 pub enum Refused {
-    /// The transcoder refuses the request.
+    /// The transcoder refused the request.
     Error(Error),
-    /// The store of [`FormFiles`](crate::FormFiles) refuses a file.
+    /// A Status, for example from the store of [`FormFiles`](crate::FormFiles) that refused a file.
     Status(Status),
 }
 

@@ -1,4 +1,4 @@
-//! Renders failures as HTTP responses. A service may pass its own [`Faults`]; the default is [`StandardFaults`].
+//! Renders errors as HTTP responses. The options may contain a custom [`Faults`]; the default is [`StandardFaults`].
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::{
     json::{Codec, Dialect},
 };
 
-/// Renders failures as HTTP responses. A stream that has already begun sends only the body of the response.
+/// Renders errors as HTTP responses. If a stream has already begun, only the body of the rendered response is sent.
 pub trait Faults: Send + Sync + 'static {
-    /// Renders a Status of the service that is not OK.
+    /// Renders an error Status from the service.
     fn status(&self, status: &Status) -> Response<Bytes>;
 
-    /// Renders an error of the transcoder. For 405, the transcoder adds the header `Allow`.
+    /// Renders an error of the transcoder. The transcoder adds the header `Allow` to a 405 response.
     fn error(&self, error: Error) -> Response<Bytes>;
 
-    /// Converts an error of the transcoder into a Status, for the Connect protocol. By default, the Status has the code
-    /// of the error's category, and a `google.rpc.BadRequest` if one field is the cause. The causes of internal errors
-    /// are logged.
+    /// Converts an error of the transcoder to a Status, for the Connect protocol. The default implementation derives
+    /// the gRPC code from the error's category, adds a `google.rpc.BadRequest` if the error names a field, and logs the
+    /// cause of an internal error.
     fn convert(&self, error: Error) -> Status {
         log(&error);
         let code = match error.kind() {
@@ -42,9 +42,9 @@ pub trait Faults: Send + Sync + 'static {
 }
 
 /// Renders errors as the JSON of `google.rpc.Status`, like Google's APIs (<https://google.aip.dev/193>):
-/// `{"error": {"code": 404, "message": "…", "status": "NOT_FOUND", "details": […]}}`. The code is the HTTP status.
+/// `{"error": {"code": 404, "message": "…", "status": "NOT_FOUND", "details": […]}}`. `code` is the HTTP status.
 ///
-/// Details whose types are not in the descriptor pool of the codec are left out. The causes of internal errors are
+/// A detail is omitted if its type is not in the descriptor pool of the codec. The causes of internal errors are
 /// logged.
 #[derive(Clone, Debug)]
 pub struct StandardFaults {
@@ -52,7 +52,7 @@ pub struct StandardFaults {
 }
 
 impl StandardFaults {
-    /// Creates the renderer. The codec prints the details.
+    /// Creates the renderer. The codec converts the details to JSON.
     pub fn new(codec: Arc<Codec>) -> Self {
         Self { codec }
     }
@@ -102,15 +102,15 @@ impl Faults for StandardFaults {
     }
 }
 
-/// `google.rpc.Status`, of which only the details are read.
+/// The part of `google.rpc.Status` that this crate reads.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct RpcStatus {
     #[prost(message, repeated, tag = "3")]
     pub(crate) details: Vec<Any>,
 }
 
-/// `google.rpc.BadRequest` with one violation. Its message `FieldViolation` has the fields `field` = 1 and
-/// `description` = 2.
+/// Creates a `google.rpc.BadRequest` with one violation. In the message `FieldViolation`, field 1 is `field` and field
+/// 2 is `description`.
 fn bad_request(field: &str, description: &str) -> Any {
     let (mut violation, mut value) = (Vec::new(), Vec::new());
     body::put_bytes(1, field.as_bytes(), &mut violation);
@@ -140,7 +140,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
     response
 }
 
-/// Returns the HTTP status of a gRPC code, as documented in `google/rpc/code.proto`.
+/// Returns the HTTP status for a gRPC code, as documented in `google/rpc/code.proto`.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
@@ -150,7 +150,7 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        // 499 is nginx's status "client closed request". No registered status for this case exists.
+        // HTTP has no registered status for a request that the client cancelled. nginx uses 499.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -159,7 +159,7 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// Returns the name of a gRPC code in `google/rpc/code.proto`.
+/// Returns the name of a gRPC code, as in `google/rpc/code.proto`.
 pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a renderer that can print the detail types of `google.rpc`.
+    /// Returns a renderer whose codec knows the detail types of `google.rpc`.
     fn faults() -> StandardFaults {
         let mut compiler = protox::Compiler::new(["../../proto"]).unwrap();
         compiler.include_imports(true);

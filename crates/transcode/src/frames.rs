@@ -1,7 +1,7 @@
-//! gRPC framing. Writes one message as a request body, and reads the messages of a response.
+//! gRPC framing: writes one message as a request body, and reads the messages of a response body.
 //!
-//! Used by the transcoder for the call in the same process. Like every gRPC client, it treats a response that ends
-//! without a gRPC status as a failure.
+//! The transcoder uses this module to call the gRPC service in the same process. As in every gRPC client, a response
+//! that ends without a gRPC status is an error.
 
 use std::{
     future::poll_fn,
@@ -14,24 +14,25 @@ use http::{HeaderMap, Response};
 use http_body::Body as _;
 use tonic::{Status, body::Body};
 
-/// Size of the header before a message, in bytes: one byte of flags and four bytes of length.
+/// Size of the header before each message, in bytes: one byte of flags and four bytes of length.
 pub const HEADER_BYTES: usize = 5;
 
-/// Starts a frame with space for the header. The caller appends the message, then calls [`finish`].
+/// Starts a frame with space for the header. The caller appends the message, and then calls [`finish`].
 pub fn begin() -> Vec<u8> {
     let mut wire = Vec::with_capacity(256);
     wire.resize(HEADER_BYTES, 0);
     wire
 }
 
-/// Writes the header of a finished message. Returns `None` if the message is too long for a frame (4 GiB).
+/// Writes the header of a frame after its message was appended. Returns `None` if the message is too long for a frame
+/// (4 GiB).
 pub fn finish(mut wire: Vec<u8>) -> Option<Bytes> {
     let length = u32::try_from(wire.len().checked_sub(HEADER_BYTES)?).ok()?;
     wire[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Some(wire.into())
 }
 
-/// Returns the failure that headers or trailers report; `None` if they report no failure.
+/// Returns the error Status in the headers or trailers of a response; `None` if they contain no error.
 pub fn failure(headers: &HeaderMap) -> Option<Status> {
     match headers.get("grpc-status") {
         Some(status) if status != "0" => Status::from_header_map(headers),
@@ -39,12 +40,12 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
-/// The failure of a response that ends without a status.
+/// Returns the error for a response that ends without a gRPC status.
 pub fn no_status() -> Status {
     Status::internal("the service ended the response without a gRPC status")
 }
 
-/// A response with one message, and its metadata.
+/// A response with exactly one message, and its metadata.
 #[derive(Debug)]
 pub struct Single {
     pub metadata: HeaderMap,
@@ -52,10 +53,10 @@ pub struct Single {
     pub trailers: HeaderMap,
 }
 
-/// Reads the response of a method that does not stream.
+/// Reads the response of a unary method.
 ///
 /// # Errors
-/// The status of a failed call, or INTERNAL if the response does not have exactly one message.
+/// The Status of a failed call, or INTERNAL if the response does not have exactly one message.
 pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
@@ -64,7 +65,7 @@ pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
     let first = frames.next().await.transpose()?;
     let message = first.ok_or_else(|| Status::internal("the service sent no response"))?;
-    // The status follows the message. Only the status shows whether the call has succeeded.
+    // The status follows the message. Only the status shows whether the call succeeded.
     match frames.next().await.transpose()? {
         None => Ok(Single {
             metadata: parts.headers,
@@ -75,20 +76,20 @@ pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     }
 }
 
-/// The messages of a response.
+/// Reads the messages of a response.
 #[derive(Debug)]
 pub struct Frames {
     body: Body,
-    /// Bytes that have been received but not yet returned.
+    /// Bytes that have been received but not yet returned as messages.
     arrived: Bytes,
-    /// True if an OK status was received, or if the end of the messages was already returned to the caller.
+    /// True if no more data will be read, because the status was received or an error was returned.
     ended: bool,
     trailers: HeaderMap,
 }
 
 impl Frames {
-    /// Reads the body of a response whose headers report no failure. `said_ok` is true if these headers already contain
-    /// the status.
+    /// Reads the body of a response whose headers contain no error. `said_ok` is true if the headers contain the status
+    /// OK; the body is then not read.
     pub fn new(body: Body, said_ok: bool) -> Self {
         Self {
             body,
@@ -98,22 +99,23 @@ impl Frames {
         }
     }
 
-    /// Returns the trailers of a successful response, after its last message.
+    /// Returns the trailers of a successful response. Call this method after the last message.
     pub fn take_trailers(&mut self) -> HeaderMap {
         std::mem::take(&mut self.trailers)
     }
 
-    /// Returns the number of bytes that have been received but not yet returned.
+    /// Returns the number of bytes that have been received but not yet returned as messages.
     pub fn held(&self) -> usize {
         self.arrived.len()
     }
 
-    /// Returns the next message, or `None` after the last message if the status is OK.
+    /// Returns the next message, or the error Status of a failed call. Returns `None` after the last message of a
+    /// successful call.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Returns the next message; `None` if it has not been received completely. This method does not wait.
+    /// Returns the next message without waiting; `None` if the message has not been received completely.
     pub fn arrived(&mut self) -> Option<Result<Bytes, Status>> {
         let header = self.arrived.get(..HEADER_BYTES)?;
         if header[0] != 0 {
@@ -130,7 +132,7 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// Polls for the next message. Bodies use this method instead of [`Frames::next`].
+    /// Polls for the next message. Implementations of `http_body::Body` call this method instead of [`Frames::next`].
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {
@@ -167,8 +169,8 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // This copy is rarely needed: within a process, tonic writes whole messages, so a message rarely spans several
-        // frames.
+        // A copy is needed only if a message spans several body frames. This is rare, because tonic writes whole
+        // messages to a body in the same process.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);
@@ -178,7 +180,7 @@ impl Frames {
     fn end(&mut self) {
         self.ended = true;
         self.arrived = Bytes::new();
-        // Drops the service's stream immediately.
+        // Dropping the body ends the service's stream immediately.
         self.body = Body::empty();
     }
 }

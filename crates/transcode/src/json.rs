@@ -1,9 +1,9 @@
 //! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
 //!
-//! Used by the transcoder and the `OpenAPI` document. A [`Codec`] contains tables that are compiled once from the
-//! descriptors. The codec needs no generated code and builds no intermediate tree of values. It supports two dialects:
-//! canonical proto3 JSON and a plain dialect. Invariants: no JSON text and no wire bytes cause a panic, and decoded
-//! messages never nest deeper than prost accepts.
+//! The transcoder and the generator of the `OpenAPI` document use this module. A [`Codec`] contains tables that are
+//! compiled once from the descriptors. The codec needs no generated code and builds no intermediate tree of values. It
+//! supports two dialects: canonical proto3 JSON and a plain dialect. Invariants: no input causes a panic, and decoded
+//! messages never exceed the nesting depth that prost accepts.
 
 mod decode;
 mod decode_known;
@@ -41,23 +41,23 @@ pub enum Dialect {
     Plain,
 }
 
-/// The id of a message type within one codec. Other codecs do not know this id.
+/// The id of a message type. An id is valid only for the codec that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
-/// The number of values that a field may have.
+/// The number of values that a field can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
     /// One value.
     Single,
-    /// Any number of values.
+    /// A repeated field: any number of values.
     List,
-    /// One value per key.
+    /// A map field: one value for each key.
     Map,
 }
 
-/// The type of the value of a field, in the categories that the transcoder distinguishes. For a map, it is the type of
-/// the map's values.
+/// The type of a field's value, as far as the transcoder distinguishes types. For a map field, it is the type of the
+/// map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// `bool`.
@@ -72,26 +72,26 @@ pub enum FieldKind {
     Enum,
     /// `google.protobuf.FieldMask`.
     FieldMask,
-    /// A message with a plain text form: a time, a duration or a wrapper.
+    /// A message type whose values can be plain text: a timestamp, a duration or a wrapper.
     TextMessage(MessageId),
-    /// Any other message.
+    /// Any other message type.
     Message(MessageId),
 }
 
-/// A field of a message: its name, number, cardinality and kind.
+/// The description of a field: its name, number, cardinality and kind.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo<'c> {
     /// The name in the proto file.
     pub name: &'c str,
     /// The field number.
     pub number: u32,
-    /// The number of values that the field may have.
+    /// The number of values that the field can have.
     pub cardinality: Cardinality,
     /// The type of the field's value.
     pub kind: FieldKind,
 }
 
-/// The tables of every message of a pool.
+/// Converts messages between wire bytes and JSON, for all message types of a descriptor pool.
 #[derive(Debug)]
 pub struct Codec {
     tables: Tables,
@@ -99,14 +99,14 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Compiles the tables of a pool that uses the options of `transcode/v1/options.proto`. Call this function once at
-    /// start and share the result.
+    /// Compiles a codec for a descriptor pool that uses the options of `transcode/v1/options.proto`. Compilation is
+    /// slow: create one codec at start, and share it.
     pub fn new(pool: &DescriptorPool) -> Self {
         Self::with_options_of(options::PACKAGE, pool)
     }
 
-    /// Compiles the tables of a pool whose options are declared in another package. The package must declare options
-    /// with the names and types of `transcode/v1/options.proto`.
+    /// Compiles a codec for a descriptor pool that declares the options in another package. The declarations must have
+    /// the names and types of `transcode/v1/options.proto`.
     pub fn with_options_of(package: impl Into<Cow<'static, str>>, pool: &DescriptorPool) -> Self {
         let package = Package::new(package);
         Self {
@@ -121,7 +121,7 @@ impl Codec {
         self.tables.by_name.get(full_name).copied()
     }
 
-    /// Returns the field of a message with this proto or camelCase name.
+    /// Returns the field of a message by its proto name or its camelCase name; `None` if the message has no such field.
     pub fn field(&self, message: MessageId, name: &str) -> Option<FieldInfo<'_>> {
         let table = self.tables.message(message);
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
@@ -133,8 +133,8 @@ impl Codec {
         fields.map(|field| self.describe(field))
     }
 
-    /// Returns the field at the end of a path such as `agent.agent_id`. Every segment except the last must name a
-    /// singular field of message type.
+    /// Returns the field at the end of a path such as `agent.agent_id`; `None` if the path leads to no field. Every
+    /// segment before the last must name a singular field of message type.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -149,7 +149,7 @@ impl Codec {
         }
     }
 
-    /// Appends a message to `json`. On error, `json` is unchanged.
+    /// Encodes wire bytes as JSON, and appends the JSON to `json`. On error, `json` is unchanged.
     pub fn encode(
         &self,
         message: MessageId,
@@ -162,8 +162,8 @@ impl Codec {
         })
     }
 
-    /// Appends the value of one field to `json`, for the `response_body` of a rule. If the field is unset, its default
-    /// or null is appended.
+    /// Encodes the value of one field as JSON, for a rule with `response_body`. If the field is unset, its default
+    /// value or null is appended to `json`.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -177,7 +177,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text and appends the message to `wire`. On error, `wire` is unchanged.
+    /// Decodes JSON text, and appends the wire bytes of the message to `wire`. On error, `wire` is unchanged.
     pub fn decode(
         &self,
         message: MessageId,
@@ -190,8 +190,8 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text as [`Codec::decode`] does. Also returns the keys of the outermost object as proto names,
-    /// including keys whose value is null. A PUT or PATCH changes the fields with these names.
+    /// Decodes JSON text as [`Codec::decode`] does. Returns the proto names of the fields that are keys of the
+    /// outermost object, even if their value is null. A PUT or PATCH updates these fields.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -204,7 +204,8 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text that is the value of one field, for a rule with `body: "field"`.
+    /// Decodes JSON text that contains the value of one field, for a rule with `body: "field"`. Appends the field to
+    /// `wire`.
     pub fn decode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -218,14 +219,13 @@ impl Codec {
         })
     }
 
-    /// Decodes plain text into a field, according to the type of the field. The text comes from a path variable, a
-    /// query parameter, a header or a form part. The path to the field consists of proto or camelCase names. For a
-    /// repeated field, each call appends one value. For a singular field, the last call wins. Nested messages are
-    /// merged.
+    /// Decodes plain text as a value of a field, and appends the field to `wire`. The text comes from a path variable,
+    /// a query parameter, a header or a form part. The path of the field consists of proto or camelCase names,
+    /// separated by dots. For a repeated field, each call appends one value. For a singular field, the last call wins.
+    /// Messages along the path are merged.
     ///
     /// # Errors
-    /// The field does not exist, a segment before the last does not name a singular field of message type, or the
-    /// text is not a value of the field.
+    /// The path leads to no field, or the text is not a valid value of the field.
     pub fn decode_text(
         &self,
         (message, path): (MessageId, &str),
@@ -244,13 +244,13 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
     }
 
-    /// Returns the proto name of the set member of the message's first oneof; `None` if no member is set.
+    /// Returns the proto name of the member that is set in the message's first oneof; `None` if no member is set.
     pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// Returns the value of a top-level scalar field, as text without quotes. If the field is unset, the text is its
-    /// default. Returns `None` for lists, maps and messages, and for enums and optional fields that are unset.
+    /// Returns the value of a top-level scalar field, as text without quotes. For an unset field, this is the default
+    /// value. Returns `None` for lists, maps and messages, and for unset enums and unset optional fields.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),
@@ -292,7 +292,7 @@ impl Codec {
     }
 }
 
-/// Runs a step that appends to a buffer. If the step fails, this function removes the appended bytes.
+/// Runs a step that appends to a buffer. If the step fails, removes the bytes that it has appended.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

@@ -1,9 +1,9 @@
-//! HTTP/JSON for any tonic service. The transcoder converts HTTP requests to gRPC calls at run time, according to the
-//! proto descriptors.
+//! HTTP/JSON for any tonic service. The transcoder converts HTTP requests to gRPC calls at run time, as the proto
+//! descriptors define.
 //!
-//! A [`TranscoderService`] answers HTTP requests and calls the gRPC services in the same process. There is no code per
-//! method: the `google.api.http` annotations of the descriptors define every route. The headers and the extensions of
-//! the HTTP request reach the service, so a layer in front of the transcoder can authenticate the caller.
+//! A [`TranscoderService`] answers HTTP requests by calling the gRPC services in the same process. Methods need no
+//! handwritten code: the `google.api.http` annotations define all routes. The service receives the headers and the
+//! extensions of the HTTP request, so a layer in front of the transcoder can authenticate the caller.
 //!
 //! The module [`connect`] serves the Connect protocol.
 
@@ -56,20 +56,20 @@ use self::{
 /// Settings of a transcoder.
 #[derive(Clone)]
 pub struct Options {
-    /// Maximum size of a JSON body, of a message of the Connect protocol, and of all text in a form, in bytes.
+    /// Maximum size of a JSON body, of a Connect message, and of all text fields of a form together, in bytes.
     pub max_body_bytes: usize,
-    /// Maximum size of a form, files included, in bytes.
+    /// Maximum size of a multipart form with its files, in bytes.
     pub max_form_bytes: u64,
-    /// Time without data on an event stream after which a heartbeat is sent.
+    /// Time without data after which an event stream sends a heartbeat.
     pub heartbeat: Duration,
-    /// Stores the files of forms. If it is `None`, forms are refused with 415.
+    /// Stores the files of multipart forms. If this field is `None`, multipart forms are refused with 415.
     pub files: Option<Arc<dyn FormFiles>>,
-    /// Renders errors. If it is `None`, [`StandardFaults`] renders them.
+    /// Renders errors. If this field is `None`, [`StandardFaults`] renders them.
     pub faults: Option<Arc<dyn Faults>>,
 }
 
 impl Default for Options {
-    /// Bodies up to 4 MiB, forms up to 64 MiB, a heartbeat after 15 seconds, no files, and standard errors.
+    /// Bodies up to 4 MiB, forms up to 64 MiB, heartbeats after 15 seconds, no store for files, and [`StandardFaults`].
     fn default() -> Self {
         Self {
             max_body_bytes: 4 * 1024 * 1024,
@@ -81,7 +81,7 @@ impl Default for Options {
     }
 }
 
-/// The transcoder of the services of one descriptor pool; cheap to clone.
+/// Answers HTTP requests for the services of a descriptor pool. A clone shares the state of the original.
 #[derive(Clone)]
 pub struct Transcoder {
     shared: Arc<Shared>,
@@ -96,7 +96,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Returns the response for a Status that is not OK.
+    /// Returns the response for an error Status.
     fn fail(&self, status: &Status) -> Response<Body> {
         self.faults.status(status).map(Body::from)
     }
@@ -106,7 +106,7 @@ impl Shared {
         self.faults.error(error).map(Body::from)
     }
 
-    /// Returns the response with status 405. `methods` are the allowed HTTP methods.
+    /// Returns a 405 response. Its header `Allow` lists `methods`, the allowed HTTP methods.
     fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mut response = self.refuse(Error::new(
@@ -121,11 +121,11 @@ impl Shared {
 }
 
 impl Transcoder {
-    /// Compiles the rules of the services of a pool. The codec must have been compiled from the same pool,
-    /// or from an extension of it.
+    /// Creates a transcoder from the rules in a descriptor pool. The codec must have been compiled from this pool or
+    /// from a larger pool that contains it.
     ///
     /// # Errors
-    /// `Invalid`, with the names of the methods whose rules are wrong or conflict.
+    /// `Invalid` if a rule is wrong or if two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: Options) -> Result<Self> {
         let router = Router::new(pool, &codec)?;
         let standard = || Arc::new(StandardFaults::new(Arc::clone(&codec))) as Arc<dyn Faults>;
@@ -138,18 +138,18 @@ impl Transcoder {
         Ok(Self { shared })
     }
 
-    /// Returns the routes, from which the `OpenAPI` document is generated.
+    /// Returns the router. The `OpenAPI` document is generated from its rules.
     pub fn router(&self) -> &Router {
         &self.shared.router
     }
 
-    /// Wraps a gRPC service in a tower service that answers HTTP.
+    /// Returns a tower service that answers HTTP requests by calling the gRPC service `grpc`.
     pub fn over<S>(&self, grpc: S) -> TranscoderService<S> {
         let front = self.clone();
         TranscoderService { front, grpc }
     }
 
-    /// Answers one HTTP request. `grpc` is the gRPC service to call.
+    /// Answers one HTTP request by calling the gRPC service `grpc`.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -179,7 +179,7 @@ impl Transcoder {
     }
 }
 
-/// A request that matched a rule.
+/// A request that matches a rule.
 struct Call<'r> {
     shared: &'r Arc<Shared>,
     rule: usize,
@@ -202,8 +202,8 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // The call runs in its own task, so that it continues when the client disconnects. Only the response shows
-        // whether the service has accepted the files.
+        // The call runs in its own task, so it continues if the client disconnects. Its response decides whether the
+        // uploads are kept or discarded.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
         let work = async move {
@@ -267,7 +267,7 @@ impl Call<'_> {
     }
 }
 
-/// Calls the gRPC service in the same process, and renders its response.
+/// Calls the gRPC service in the same process, and renders the response.
 async fn call<S>(
     shared: Arc<Shared>,
     rule: usize,
@@ -291,7 +291,7 @@ where
     }
 }
 
-/// Removes the body from the response to HEAD. The headers are those of the response to GET.
+/// Removes the body from the response to a HEAD request. The headers stay the same as for GET.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact()

@@ -1,10 +1,9 @@
-//! Reads multipart/form-data as a request. Text parts set fields. Parts with a file name, in the field for files, are
-//! streamed into the upload store.
+//! Reads a multipart/form-data body. Text parts set fields of the request. File parts are streamed into the upload
+//! store, and their upload ids are added to the request.
 //!
-//! Called by the transcoder for methods whose options name a field for files. Memory use does not grow with
-//! the size of the form: the body is read one chunk at a time, and the text size, the header size and the number of
-//! parts are bounded. If the request is refused or incomplete, or if the client disconnects, its stored files are
-//! discarded.
+//! The transcoder calls this module for methods with the option `multipart_files`. Memory use does not grow with the
+//! size of the form: the body is read one chunk at a time, and the text size, the header size and the number of parts
+//! are bounded. If the request is refused or incomplete, or if the client disconnects, the stored files are discarded.
 
 use std::{
     pin::Pin,
@@ -31,22 +30,22 @@ use crate::{
 
 /// Maximum number of parts of a form.
 pub const MAX_PARTS: usize = 256;
-/// Maximum size of a part's headers, and of the preamble before the first part, in bytes.
+/// Maximum size of the headers of a part, and of the text before the first part, in bytes.
 const MAX_PART_HEADER_BYTES: usize = 64 * 1024;
-/// Maximum length of the boundary (RFC 2046), in bytes.
+/// Maximum length of the boundary, in bytes (RFC 2046).
 const MAX_BOUNDARY_BYTES: usize = 70;
 
-/// Stores the files of a form.
+/// A store for the files of forms.
 ///
 /// If the client disconnects during an upload, the future of `receive` is dropped before it completes. The store must
-/// then remove the part of the file that it has already written.
+/// then remove the part of the file that has already been written.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
-    /// Streams one file into the store and returns the upload's id. `name` comes from the client and may be hostile.
-    /// `extensions` are those of the HTTP request.
+    /// Stores one file, and returns its upload id. `name` is the client's file name, which has not been validated.
+    /// `extensions` are the extensions of the HTTP request.
     ///
     /// # Errors
-    /// The error that ended the content, or the Status with which the store refused the file.
+    /// The error that `content` yields, or the Status with which the store refuses the file.
     async fn receive(
         &self,
         extensions: &Extensions,
@@ -54,11 +53,11 @@ pub trait FormFiles: Send + Sync + 'static {
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String, Refused>;
 
-    /// Removes the uploads of a refused request.
+    /// Removes the uploads of a failed request.
     async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
 }
 
-/// The uploads of one request. On drop, they are discarded, unless `keep` was called.
+/// The uploads of one request. They are discarded on drop, unless `keep` was called.
 pub struct Uploads {
     store: Arc<dyn FormFiles>,
     extensions: Extensions,
@@ -71,12 +70,12 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// Keeps the uploads, because the service has accepted the request. They now belong to the service.
+    /// Keeps the uploads. Call this method after the service has accepted the request.
     pub fn keep(mut self) {
         self.ids.clear();
     }
 
-    /// Removes the uploads of a refused request before the response is sent.
+    /// Removes the uploads of a failed request. Call this method before the response is sent.
     pub async fn discard(mut self) {
         let ids = std::mem::take(&mut self.ids);
         if !ids.is_empty() {
@@ -91,7 +90,7 @@ impl Drop for Uploads {
         if ids.is_empty() {
             return;
         }
-        // The client has disconnected, so nothing can await the removal. It therefore runs in its own task.
+        // The future was dropped, because the client has disconnected. The removal therefore runs in its own task.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
             runtime.spawn(async move { store.discard(&extensions, ids).await });
@@ -108,8 +107,8 @@ pub struct FormLimits {
     pub text_bytes: usize,
 }
 
-/// Reads a form. Text is written to the draft, and files to the store. If the form is refused, its uploads are removed
-/// before this function returns.
+/// Reads a form. Text is written to the draft, and files are written to the store. If the form is refused, its uploads
+/// are removed before this function returns.
 ///
 /// # Errors
 /// 413 if a limit is exceeded, 400 if the form is invalid, and the errors of the store.
@@ -236,7 +235,7 @@ impl Form {
             self.text_left = left;
             bytes.extend_from_slice(&piece);
         }
-        // Browsers send an empty part for each empty input of a form, including file inputs.
+        // Browsers send an empty part for each empty input of a form, including file inputs. Empty parts are ignored.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -247,7 +246,7 @@ impl Form {
         if name == files_field {
             return wrong("a file needs a file name");
         }
-        // Browsers send a file name with each Blob in a form, so a text part may have a file name, too.
+        // A text part may have a file name, because browsers send a file name with each Blob in a form.
         match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
             Some(text) => draft.form_text(name, &text),
             None if is_file => wrong("must be text, not a file"),
@@ -259,18 +258,18 @@ impl Form {
     }
 }
 
-/// The body as a stream that pauses after every chunk. Without pauses, multer would buffer all chunks that are ready
-/// before it parses them. The pause makes multer parse every chunk separately. The stream fails if the headers of a
-/// part exceed their limit.
+/// A stream of the chunks of a body that returns `Pending` once after each chunk. Without this pause, multer would
+/// buffer all available chunks before it parses the first one. The stream fails if the headers of a part exceed their
+/// size limit.
 struct Paced {
     inner: BodyDataStream,
-    /// True if the next poll must pause, because the previous poll returned a chunk.
+    /// True if the next poll must return `Pending`, because the previous poll returned a chunk.
     rests: bool,
-    /// Number of bytes that may still arrive before the headers of a part must end.
+    /// Number of bytes that may still be read before the headers of the current part must end.
     allowance: Arc<AtomicUsize>,
 }
 
-/// The error for a part whose headers exceed their limit.
+/// The error for a part whose headers exceed their size limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
 struct EndlessHeaders;

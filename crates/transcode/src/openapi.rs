@@ -1,7 +1,7 @@
-//! The `OpenAPI` document of the HTTP API (`/openapi.json`). It is generated from the rules that the router uses.
+//! Generates the `OpenAPI` document of the HTTP API from the rules that the router uses.
 //!
-//! Every method with a rule appears in the document. Each path is listed once. If paths are also served below a prefix,
-//! such as `/v1`, the document lists the prefix as a second server.
+//! The document contains every method that has a rule. Each path is listed once, without its prefix. If paths are also
+//! served under a prefix, such as `/v1`, the document lists the prefix as a second server.
 
 mod comments;
 mod operation;
@@ -23,22 +23,22 @@ use crate::{
     route::{Router, Rule, tree::Verb},
 };
 
-/// The parts of a document that the descriptors do not define.
+/// The parts of an `OpenAPI` document that the descriptors do not define.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The `info` object: the title, the version, and optionally a description and a license.
     pub info: Value,
     /// The security requirements of every operation.
     pub security: Value,
-    /// The components besides `schemas`, such as `responses`, `headers` and `securitySchemes`.
+    /// The components other than `schemas`, such as `responses`, `headers` and `securitySchemes`.
     pub components: Map<String, Value>,
-    /// The error responses of every operation. Each entry is an HTTP status or `default`, and the name of a component
-    /// in `responses`.
+    /// The error responses of every operation. Each entry consists of an HTTP status or `default`, and the name of a
+    /// component in `responses`.
     pub errors: Vec<(&'static str, &'static str)>,
 }
 
 impl Description {
-    /// Creates the description of an API without authentication whose errors are rendered by
+    /// Creates the description of an API without authentication. The API renders its errors with
     /// [`StandardFaults`](crate::StandardFaults).
     pub fn new(title: &str, version: &str) -> Self {
         let error = json!({
@@ -64,7 +64,7 @@ impl Description {
     }
 }
 
-/// Generates the `OpenAPI` document of the rules of a router.
+/// Generates the `OpenAPI` document for the rules of a router.
 pub fn document(router: &Router, description: &Description) -> Value {
     let rules = router.rules();
     let info = &description.info;
@@ -75,7 +75,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     let mut schemas = Schemas::new(&pool, &comments, router.package.omit_unset(&pool));
     let prefixes: BTreeSet<&str> = rules.iter().map(|rule| rule.method.prefix.as_str()).collect();
     let paths = paths(rules, description, prefixes.len() > 1, &mut schemas);
-    // If all methods have the same prefix, the document lists it once instead of in each operation.
+    // A prefix that all methods share is listed once for the whole document, instead of once for each operation.
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
@@ -93,7 +93,8 @@ pub fn document(router: &Router, description: &Description) -> Value {
     })
 }
 
-/// Returns the operations of all rules. If `lists_servers` is true, each operation lists the servers with its prefix.
+/// Returns the `paths` object with the operations of all rules. If `lists_servers` is true, an operation of a service
+/// with a prefix lists its own servers.
 fn paths(
     rules: &[Rule],
     description: &Description,
@@ -164,8 +165,8 @@ fn verbs(verb: &Verb) -> Vec<String> {
     }
 }
 
-/// Generates the schemas of the fields of a message that no method uses, such as the details of an error. No schema
-/// allows null. The type of a field may be any except a message or an enum.
+/// Returns the schemas of the fields of a message. Use this function for a message that no method uses, such as the
+/// details of an error. The schemas do not allow null. Fields whose type is a message or an enum are not supported.
 pub fn fields(message: &MessageDescriptor, dialect: Dialect) -> Map<String, Value> {
     let pool = message.parent_pool();
     let comments = Comments::of(pool);

@@ -1,8 +1,8 @@
-//! The options that the transcoder reads from the descriptors: `google.api.http` and those of
+//! Reads the options that configure the transcoder from the descriptors: `google.api.http` and the options in
 //! `proto/transcode/v1/options.proto`.
 //!
-//! The messages are written by hand, so that the crate needs no build script. Only the fields that the transcoder reads
-//! are declared.
+//! The messages of the options are written by hand, so the crate needs no build script. They contain only the fields
+//! that the transcoder reads.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDe
 
 use crate::{Error, Result};
 
-/// The package of the options, unless the codec was created with another package.
+/// The default package of the options.
 pub(crate) const PACKAGE: &str = "transcode.v1";
 
-/// `JSON_DIALECT_PLAIN` of the options file.
+/// The number of `JSON_DIALECT_PLAIN` in the options file.
 pub(crate) const PLAIN: i32 = 1;
 
 /// The package that declares the options.
@@ -26,12 +26,12 @@ impl Package {
         Self(name.into())
     }
 
-    /// The options of a service.
+    /// Returns the options of a service.
     pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
         Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
     }
 
-    /// The options of a method.
+    /// Returns the options of a method.
     pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }
@@ -42,12 +42,12 @@ impl Package {
     }
 }
 
-/// Returns true if a field has an option of type `bool`, and the option is true.
+/// Returns true if a `bool` option of a field is true.
 pub(crate) fn is_true(option: Option<&ExtensionDescriptor>, field: &FieldDescriptor) -> bool {
     option.is_some_and(|option| *field.options().get_extension(option) == Value::Bool(true))
 }
 
-/// The `google.api.http` rule of a method.
+/// Returns the `google.api.http` rule of a method; `None` if the method has no rule.
 pub(crate) fn http_rule(pool: &DescriptorPool, options: &DynamicMessage) -> Result<Option<HttpRule>> {
     read(pool, "google.api.http", options)
 }
@@ -131,7 +131,7 @@ pub(crate) struct CustomPattern {
     pub(crate) path: String,
 }
 
-/// `google.api.HttpBody`, without its extensions.
+/// `google.api.HttpBody`, without its field `extensions`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HttpBody {
     #[prost(string, tag = "1")]

@@ -1,4 +1,4 @@
-//! Calls of the gRPC service, and the tower service that both protocols offer.
+//! Calls the gRPC service. Defines the tower service that HTTP/JSON and Connect share.
 
 use std::{
     convert::Infallible,
@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tonic::Status;
 use tower::{BoxError, Service, ServiceExt};
 
-/// The gRPC services, as one tower service.
+/// A tower service that answers gRPC requests, such as `tonic::service::Routes`.
 pub trait Grpc:
     Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Clone + Send + 'static
 {
@@ -26,7 +26,7 @@ impl<S> Grpc for S where
 /// Calls the gRPC service.
 ///
 /// # Errors
-/// The service itself failed. An error of the method is part of the response.
+/// The tower service failed before it returned a response. An error of the called method is part of the response.
 pub async fn call<S>(grpc: S, request: Request<tonic::body::Body>) -> Result<Response<tonic::body::Body>, Status>
 where
     S: Grpc,
@@ -37,7 +37,7 @@ where
         .map_err(|error| Status::from_error(error.into()))
 }
 
-/// A protocol whose requests become gRPC calls.
+/// A protocol whose requests are converted to gRPC calls.
 pub trait Front: Clone + Send + Sync + 'static {
     /// Answers one request by calling the gRPC service.
     fn answer<S>(&self, grpc: S, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send
@@ -66,7 +66,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // This service is always ready, because each call waits for its own clone of the gRPC service.
+        // This service is always ready, because each call waits until its own clone of the gRPC service is ready.
         Poll::Ready(Ok(()))
     }
 

@@ -1,8 +1,9 @@
-//! Translates the path, the query, the body, the headers and the form of an HTTP request into a gRPC request.
+//! Converts the path, the query, the body, the headers and the form of an HTTP request to a gRPC request.
 //!
-//! Called by the transcoder for every request that matched a rule. The message is written as wire bytes, field by
-//! field. protobuf allows any order of fields. Fields from the path are written last, so that no other value can
-//! replace the values that determined the route. A request may set each field in only one place.
+//! The transcoder calls this module for every request that matches a rule. The message is written as wire bytes, field
+//! by field. If a field occurs several times in wire bytes, its last value wins. The fields from the path are therefore
+//! written last, so that no other value can replace the values that determined the route. A request may set each field
+//! in only one place.
 
 mod form;
 mod query;
@@ -25,15 +26,15 @@ use crate::{
     route::{Alias, BodyRule, Method, Rule},
 };
 
-/// The message of a request while it is assembled.
+/// The message of a gRPC request while it is assembled.
 pub struct Draft<'r> {
     codec: &'r Codec,
     rule: &'r Rule,
     captures: &'r [(&'r str, Cow<'r, str>)],
     wire: Vec<u8>,
-    /// The fields that the request has given under their own names, as paths of proto names.
+    /// The paths of the fields that the request has set under their own names. The paths consist of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The keys of the body. If the request has no update mask, these keys become the mask.
+    /// The keys of the body. They become the update mask, unless the request has an update mask.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -53,7 +54,7 @@ impl<'r> Draft<'r> {
     /// Reads the body. The rule determines which fields the body sets.
     ///
     /// # Errors
-    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its type, 400 if it is invalid.
+    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its media type, 400 if it is invalid.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -93,10 +94,10 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Sets fields from the query, then from aliases (headers and query parameters), then from the path.
+    /// Sets fields from the query, then from aliases (headers and query parameters), and then from the path.
     ///
     /// # Errors
-    /// 400 if a parameter is unknown, is given in two places, or is not a value of its field.
+    /// 400 if a parameter is unknown, sets a field that is already set, or is not a valid value of its field.
     pub fn rest(&mut self, parts: &Parts) -> Result<()> {
         let renamed = match parts.uri.query() {
             Some(query) => self.query(query)?,
@@ -112,10 +113,10 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Returns the finished message in a frame.
+    /// Returns the finished message as a gRPC frame.
     ///
     /// # Errors
-    /// 413 if the message is too long for a frame.
+    /// 413 if the message is too long for a frame (4 GiB).
     pub fn finish(self) -> Result<Bytes> {
         frames::finish(self.wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
     }
@@ -178,7 +179,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Writes the keys of the body as the update mask, unless the request already has a mask.
+    /// Writes the keys of the body as the update mask, unless the request has an update mask.
     fn update_mask(&mut self) {
         let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
             return;
@@ -193,7 +194,8 @@ impl<'r> Draft<'r> {
         body::put_bytes(number, &mask, &mut self.wire);
     }
 
-    /// Returns the field to which a name from the client refers, and its path of proto names.
+    /// Returns the field that a name from the client refers to, and the path of the field in proto names. Fails if the
+    /// field is unknown or already set.
     fn resolve(&self, name: &str, place: Place) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
         let found = resolve(self.codec, self.method().input, name);
         let (path, field, first) = found.ok_or_else(|| self.unknown(name, place))?;
@@ -221,7 +223,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// If the request has already given another member of the field's oneof, returns that member.
+    /// Returns another member of the same oneof that the request has already set; `None` if no other member is set.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self
@@ -243,7 +245,7 @@ pub fn path_of(uri: &Uri) -> PathAndQuery {
     uri.path().parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
-/// Creates the gRPC request with a body, and with the headers and extensions of the HTTP request.
+/// Creates a gRPC request with this body, and with the headers and extensions of the HTTP request.
 pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Request<tonic::body::Body> {
     let mut request = Request::new(body);
     *request.method_mut() = HttpMethod::POST;
@@ -260,7 +262,7 @@ pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Reques
     request
 }
 
-/// Headers that are not copied to the gRPC request: they describe the HTTP message, and a gRPC service would
+/// Headers that are not copied to the gRPC request. They describe the HTTP message, so a gRPC service would
 /// misinterpret them.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,

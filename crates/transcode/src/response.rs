@@ -1,6 +1,6 @@
-//! Translates a gRPC response that is one message or raw bytes into an HTTP response.
+//! Converts gRPC responses that contain one message or raw bytes to HTTP responses.
 //!
-//! Called by the transcoder. gRPC has no form for some HTTP details. A service sets these details in its initial
+//! The transcoder calls this module. A service can set the HTTP status and some HTTP headers through its initial
 //! metadata. The constants below list the accepted metadata. All other metadata is dropped.
 
 use std::{
@@ -23,16 +23,18 @@ use crate::{
     route::Rule,
 };
 
-/// Metadata that sets the HTTP status of a successful response: 200, 201, 202, 204, 206, 304 or 416.
+/// Metadata that sets the HTTP status of a successful call: 200, 201, 202, 204, 206, 304 or 416. Any other value means
+/// 200.
 pub const HTTP_STATUS: &str = "x-http-status";
-/// Metadata that becomes `Content-Type` and takes precedence over `HttpBody.content_type`. The name `content-type` is
-/// reserved by gRPC.
+/// Metadata that becomes `Content-Type`. It takes precedence over `HttpBody.content_type`. gRPC reserves the name
+/// `content-type` for its own use.
 pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
-/// Metadata that becomes `Content-Length`. Its value is the total size of the `HttpBody` stream, in bytes. The name
-/// `content-length` cannot be used, because the frames of the gRPC response are longer than this value.
+/// Metadata that becomes `Content-Length`: the total size of all data in the `HttpBody` stream, in bytes. The metadata
+/// cannot be named `content-length`, because that header is the length of the gRPC response, which also contains frame
+/// headers.
 pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
 
-/// Metadata that becomes the HTTP header with the same name.
+/// Metadata that becomes the HTTP header of the same name.
 pub static CARRIED: [HeaderName; 8] = [
     header::ETAG,
     header::LAST_MODIFIED,
@@ -44,7 +46,7 @@ pub static CARRIED: [HeaderName; 8] = [
     header::CACHE_CONTROL,
 ];
 
-/// Renders the response of a method that does not stream.
+/// Renders the response of a unary method.
 pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
     let Single { metadata, message, .. } = match frames::single(answer).await {
         Ok(single) => single,
@@ -63,7 +65,7 @@ pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::
     }
 }
 
-/// Renders the response of a method that streams `HttpBody`. The body is the concatenated bytes of all messages.
+/// Renders the response of a method that streams `HttpBody`. The HTTP body is the concatenated data of all messages.
 pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
@@ -85,10 +87,10 @@ pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) ->
     }
 }
 
-/// Writes the JSON of one message. If the rule has a `response_body`, only this field of the message is written.
+/// Writes one message as JSON. If the rule has a `response_body`, only this field of the message is written.
 ///
 /// # Errors
-/// `Internal` if the bytes from the service are not a message of the expected type.
+/// `Internal` if the bytes from the service are not a valid message of the expected type.
 pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
     let method = &rule.method;
     let written = match rule.response_body {
@@ -98,7 +100,7 @@ pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<
     written.map_err(Error::from)
 }
 
-/// Returns the status that the metadata requests.
+/// Returns the HTTP status that the metadata requests; 200 by default.
 pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
     let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
     match asked {
@@ -112,7 +114,7 @@ pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
     }
 }
 
-/// Creates a complete response, with the HTTP headers that the metadata contains.
+/// Creates an HTTP response with the status and the headers that the metadata requests.
 fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
     let status = status_of(metadata);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -149,8 +151,8 @@ fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-/// The body of a response with the bytes of a stream of `HttpBody`. If the stream fails, the connection is aborted, so
-/// that the reader does not treat an incomplete body as complete.
+/// The body of a response with raw bytes. If the gRPC stream fails, the body fails and the connection is aborted, so
+/// the client can detect that the body is incomplete.
 struct RawBody {
     first: Option<Bytes>,
     frames: Frames,

@@ -1,7 +1,7 @@
-//! Maps an HTTP method and a path to a gRPC method.
+//! Finds the gRPC method for an HTTP method and a path.
 //!
-//! The router is built once from a descriptor set. The transcoder queries it for every request. If two rules match the
-//! same paths, the router cannot be built. Routing therefore never depends on the order of the files.
+//! The router is built once from the descriptors, and the transcoder uses it for every request. Building fails if two
+//! rules match the same requests. Routing therefore never depends on the order of the proto files.
 
 pub mod rules;
 pub mod template;
@@ -28,7 +28,7 @@ pub struct Router {
     pub(crate) package: Package,
 }
 
-/// One path of a rule: either the path in the proto file, or this path below the prefix of the service.
+/// One path of a rule: the path in the proto file, or the same path under the prefix of the service.
 #[derive(Debug)]
 struct Target {
     rule: usize,
@@ -40,20 +40,19 @@ struct Target {
 pub enum Routed<'r> {
     /// The index of the matching rule, and the fields captured from the path.
     To(usize, Vec<(&'r str, Cow<'r, str>)>),
-    /// The path exists, but only for these HTTP methods.
+    /// A rule matches the path, but only for these HTTP methods.
     OtherMethods(Vec<HttpMethod>),
-    /// No rule has this path.
+    /// No rule matches the path.
     Nowhere,
     /// The percent-encoding of the path is invalid.
     Malformed,
 }
 
 impl Router {
-    /// Reads the rules of a descriptor set and builds the matcher.
+    /// Reads the rules in a descriptor pool, and builds the router.
     ///
     /// # Errors
-    /// `Invalid`. If a rule is wrong, the error names its method. If two rules conflict, the error names both
-    /// methods.
+    /// `Invalid` if a rule is wrong or if two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,

@@ -1,9 +1,9 @@
 //! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
-//! Called by the transcoder. The headers are sent immediately, so that the reader knows that it is connected. A failure
-//! that is known before the headers are sent becomes an ordinary HTTP error. A later failure becomes an event named
-//! `fault`, because browsers reserve the name `error`. When the reader disconnects, the body is dropped, which also
-//! drops the stream of the service.
+//! The transcoder calls this module. The headers are sent immediately, so that the client can see that it is connected.
+//! If the call fails before the headers are sent, the failure becomes an ordinary HTTP error. A later failure becomes
+//! an event named `fault`, because browsers reserve the name `error`. If the client disconnects, the body is dropped,
+//! and with it the service's stream.
 
 use std::{
     future::poll_fn,
@@ -26,7 +26,7 @@ use crate::{
     response,
 };
 
-/// A heartbeat. It is a comment of the format of server-sent events, which readers ignore.
+/// A heartbeat: a comment in the format of server-sent events, which clients ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 /// The format of a stream.
@@ -34,12 +34,12 @@ const HEARTBEAT: &[u8] = b":\n\n";
 pub enum Format {
     /// Server-sent events.
     Events,
-    /// Newline-delimited JSON: one JSON text per line.
+    /// Newline-delimited JSON: one JSON value per line.
     Lines,
 }
 
 impl Format {
-    /// Returns the format that the `Accept` header requests: newline-delimited JSON if the header names it, otherwise
+    /// Returns the format that the header `Accept` requests: newline-delimited JSON if the header lists it, otherwise
     /// server-sent events.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
@@ -54,14 +54,14 @@ impl Format {
 
     fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            // Without a charset, some clients read text as Latin-1.
+            // Some clients read text without a charset as Latin-1.
             Self::Events => "text/event-stream; charset=utf-8",
             Self::Lines => "application/x-ndjson",
         })
     }
 }
 
-/// Renders the response of a method that streams messages. `rule` is the index of the method's rule.
+/// Renders the response of a method that streams messages. `rule` is the index of the matching rule.
 pub(crate) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -78,8 +78,8 @@ pub(crate) async fn begin(
     if response.status() == StatusCode::NO_CONTENT {
         return response;
     }
-    // The stream is polled once without waiting. If the call itself has failed, the failure thus becomes an HTTP error
-    // instead of an event.
+    // Polls the stream once without waiting. If the call has already failed, the failure becomes an HTTP error instead
+    // of an event.
     let now = poll_fn(|cx| Poll::Ready(frames.poll_next(cx))).await;
     let first = match now {
         Poll::Ready(Some(Err(status))) => return shared.fail(&status),
@@ -89,7 +89,7 @@ pub(crate) async fn begin(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, format.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Without this header, nginx buffers events.
+    // Tells nginx not to buffer the stream. Buffering would delay the events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let heartbeat = shared.options.heartbeat;
     *response.body_mut() = Body::new(StreamBody {
@@ -113,14 +113,14 @@ struct StreamBody {
     frames: Frames,
     format: Format,
     heartbeat: Duration,
-    /// Time of the most recent write.
+    /// Time at which data was last sent.
     sent: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
 impl StreamBody {
-    /// Writes one message, and all further messages that have already been received.
+    /// Returns the text of one message, and of all further messages that have already been received.
     fn write(&mut self, first: &[u8]) -> Bytes {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -138,7 +138,7 @@ impl StreamBody {
         out.into()
     }
 
-    /// Writes one message. On error, `out` is unchanged, and the body of the error is returned.
+    /// Writes one message. On error, leaves `out` unchanged and returns the rendered error.
     fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Bytes> {
         let before = out.len();
         self.try_write_one(message, out).map_err(|error| {
@@ -160,7 +160,7 @@ impl StreamBody {
             }
             match codec.set_member(method.output, message)? {
                 Some(name) => write_field("event", name, out),
-                // An event in which no kind is set is a heartbeat.
+                // The service sends a heartbeat as a message in which no member of the oneof is set.
                 None if has_kinds(&method.descriptor.output()) => {
                     out.truncate(before);
                     out.extend_from_slice(HEARTBEAT);
@@ -181,7 +181,7 @@ impl StreamBody {
     fn write_fault(&mut self, body: &[u8], out: &mut Vec<u8>) {
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // Readers recognize a failure by its only key, `fault`.
+            // A failure is an object whose only key is `fault`.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);
@@ -190,13 +190,13 @@ impl StreamBody {
         self.ended = true;
     }
 
-    /// Yields a heartbeat if nothing has been written for one heartbeat interval.
+    /// Returns a heartbeat if no data has been sent for one heartbeat interval.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // A write does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
+            // Sending data does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
             let due = self.sent + self.heartbeat;
             if due <= Instant::now() {
                 self.sent = Instant::now();
@@ -209,7 +209,7 @@ impl StreamBody {
     }
 }
 
-/// Returns true if the messages of a stream have different kinds, which are the members of a oneof.
+/// Returns true if a message type has a oneof. The members of the oneof are the kinds of events.
 fn has_kinds(message: &MessageDescriptor) -> bool {
     message.oneofs().any(|oneof| !oneof.is_synthetic())
 }
@@ -217,8 +217,8 @@ fn has_kinds(message: &MessageDescriptor) -> bool {
 fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    // Line breaks and NUL are removed from the id. A line break would end the field, and readers ignore an id with a
-    // NUL.
+    // Line breaks and NUL are removed from the value. A line break would end the field, and clients ignore an id that
+    // contains NUL.
     out.extend(value.bytes().filter(|byte| !b"\r\n\0".contains(byte)));
     out.push(b'\n');
 }
@@ -260,7 +260,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of bytes that are buffered for the reader. A server can limit these bytes.
+        // Reports the buffered bytes as the lower bound, so that a server can limit them.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

@@ -265,7 +265,7 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                # If a client rejected the certificate, its connection may still be open.
+                # A client that rejected the certificate may leave its connection open.
                 for task in connections:
                     task.cancel()
                 await asyncio.gather(*connections)
@@ -431,7 +431,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # Shuts the socket down, because closing it would not wake the blocked thread.
+        # Shuts down the listener, because closing a socket does not wake a thread that waits in accept().
         cut(self.listener)
         self.accepting.join()
         cut(*self.sockets)
@@ -488,7 +488,7 @@ class AwayTest(unittest.TestCase):
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)
-        # A short lease, so that the restarted server soon resumes the runs of the killed one.
+        # The lease is short, so that the restarted server resumes the runs of the killed server within seconds.
         self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
         self.addCleanup(self.server.close)
 

@@ -15,7 +15,7 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# For each API method, the method of the client and its positional arguments.
+# Maps each API method to the client's method and its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),
@@ -55,12 +55,13 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# The client returns lists without the field name of the API. LISTS has the field names by method of the client.
+# The client returns a plain list where the API returns an object with one list field. LISTS maps the client's method to
+# the name of this field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs",
 }
-# The field names of the methods `list`, by attribute of the client.
+# LISTED maps an attribute of the client to the list field that the API method behind `list` returns.
 LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys"}
 ENUMS = ("status", "if_busy", "role", "type")
 
@@ -84,8 +85,8 @@ class Door:
 
     def call(self, method, request):
         if method.startswith("FileService."):
-            # The client uploads a file with one method. The test makes each API call of the upload separately, through
-            # the transport.
+            # The client has one method for a whole upload, so the test calls the API methods of an upload through the
+            # transport.
             known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
             message = json_format.ParseDict(request, known.request())
             answer = self.refuse(lambda: self.client._transport.call(known, message))

@@ -50,7 +50,7 @@ class ShowTest(unittest.TestCase):
         early = threading.Event()
 
         def read():
-            # On Linux, reading fails when the other end is closed.
+            # On Linux, reading from a pseudo-terminal fails after its other end was closed.
             with contextlib.suppress(OSError):
                 while piece := os.read(master, 4096):
                     shown.extend(piece)

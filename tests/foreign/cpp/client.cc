@@ -36,7 +36,7 @@ static bool is_terminal(v1::RunStatus status) {
   return status == v1::RUN_STATUS_COMPLETED || status == v1::RUN_STATUS_FAILED || status == v1::RUN_STATUS_STOPPED;
 }
 
-// The part of a run that this client has received.
+// The events of a run that this client has received so far.
 struct Progress {
   std::string id;
   long sequence = 0;
@@ -61,7 +61,8 @@ struct Progress {
 
 using Taken = std::function<void(grpc::ClientContext&)>;
 
-// Streams the missing events. `taken` is called after each event and can cancel the stream.
+// Streams the events that the client has not received yet. Calls `taken` after each event; `taken` can cancel the
+// stream.
 static grpc::Status stream(v1::RunService::Stub& runs, Progress& run, const Taken& taken, seconds limit = seconds(0)) {
   grpc::ClientContext context;
   authorize(context);
@@ -131,7 +132,7 @@ static v1::StartRunResponse start(v1::RunService::Stub& runs, const char* prompt
   return answer;
 }
 
-// Streams a run to its end, and resumes whenever the stream breaks.
+// Streams a run to its end. Opens a new stream whenever the stream breaks.
 static void follow(v1::RunService::Stub& runs, Progress& run) {
   while (run.end.empty()) {
     auto status = stream(runs, run, [&](auto&) { std::cout << "event " << run.sequence << std::endl; });
@@ -145,7 +146,7 @@ static void follow(v1::RunService::Stub& runs, Progress& run) {
 int main() {
   grpc::ChannelArguments options;
   // Without keepalive, a client does not notice that the network drops all packets. By default, the library also stops
-  // pinging after two pings if it sends no data. 0 removes this limit for a client that only reads a stream.
+  // pinging after two pings if it sends no data. The value 0 removes this limit for a client that only reads a stream.
   options.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   options.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   options.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

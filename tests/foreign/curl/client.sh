@@ -30,7 +30,8 @@ call() {
     esac
 }
 
-# Prints the code of the last error; OK if there was none. grpcurl writes numbers, buf writes names.
+# Prints the code of the last error, or OK if the last call succeeded. grpcurl reports the code as a number, buf as a
+# name.
 code() {
     [ -s "$errors" ] || { echo OK; return; }
     jq -r '.code as $code | if ($code | type) == "number" then ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT",
@@ -39,8 +40,8 @@ code() {
         else $code end' "$errors"
 }
 
-# Prints the details of the last error, one JSON object per line with its type in "@type". grpcurl decodes them; for buf they
-# are base64 without padding.
+# Prints the details of the last error, one JSON object per line with its type in "@type". grpcurl prints decoded
+# details; buf prints them as base64 without padding.
 details() {
     if [ "$tool" = grpcurl ]; then
         jq -c '.details[]' "$errors"
@@ -55,7 +56,7 @@ details() {
     done < <(jq -r '.details[] | "\(.type) \(.value)"' "$errors")
 }
 
-# refused METHOD REQUEST: expects an error and prints its typed details.
+# refused METHOD REQUEST: makes a call that must fail, and prints the typed details of the error.
 refused() {
     call "$1" "$2" >/dev/null
     echo "refused $(code) $(details | jq -rs '[.[] | (.["@type"] | split("/")[-1]) as $type |
@@ -65,8 +66,8 @@ refused() {
         else empty end] | join(" ")')"
 }
 
-# stream RUN [OPTION...]: receives the missing events of a run, and updates $sequence, $text and $end. Each event is
-# converted to a line with its sequence number, its kind and a text. A heartbeat has no kind.
+# stream RUN [OPTION...]: streams the events after $sequence, and updates $sequence, $text and $end. Each event becomes
+# one line with its sequence number, its kind and a text. A heartbeat has no kind.
 stream() {
     local run=$1 number kind value
     shift

@@ -19,7 +19,7 @@ import (
 	v1 "runyard/generated/runyard/v1"
 )
 
-// Progress is the part of a run that this client has received.
+// Progress contains the events of a run that this client has received so far.
 type Progress struct {
 	id       string
 	sequence int64
@@ -45,7 +45,7 @@ func (run *Progress) take(event *v1.RunEvent) bool {
 	return true
 }
 
-// stream receives the missing events until the stream ends, and calls taken after each event.
+// stream receives the events after the last received one until the stream ends, and calls taken after each event.
 func (run *Progress) stream(ctx context.Context, runs v1.RunServiceClient, taken func()) error {
 	events, err := runs.StreamRun(ctx, &v1.StreamRunRequest{AgentRunId: run.id, AfterSequence: run.sequence})
 	if err != nil {
@@ -64,7 +64,7 @@ func (run *Progress) stream(ctx context.Context, runs v1.RunServiceClient, taken
 	}
 }
 
-// follow streams a run to its end, and resumes whenever the stream breaks.
+// follow streams a run to its end. It opens a new stream whenever the stream breaks.
 func (run *Progress) follow(ctx context.Context, runs v1.RunServiceClient) {
 	for run.end == "" {
 		err := run.stream(ctx, runs, func() { fmt.Println("event", run.sequence) })

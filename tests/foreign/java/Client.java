@@ -35,7 +35,7 @@ public final class Client {
         System.out.println(line);
     }
 
-    /** The part of a run that this client has received. */
+    /** The events of a run that this client has received so far. */
     static final class Progress {
         final String id;
         long sequence = 0;
@@ -103,7 +103,7 @@ public final class Client {
         }
     }
 
-    /** Streams a run to its end, and resumes whenever the stream breaks. */
+    /** Streams a run to its end. Opens a new stream whenever the stream breaks. */
     static void follow(RunServiceGrpc.RunServiceBlockingStub runs, Progress run) throws InterruptedException {
         while (run.end == null) {
             String code = "OK";
@@ -166,8 +166,8 @@ public final class Client {
 
     public static void main(String[] arguments) throws Exception {
         String address = System.getenv("RUNYARD_SERVER").replace("http://", "");
-        // Without keepalive, a client does not notice that the network drops all packets. grpc-java pings every 10 seconds
-        // or less often.
+        // Without keepalive, a client does not notice that the network drops all packets. The minimum ping interval of
+        // grpc-java is 10 seconds.
         ManagedChannel channel = NettyChannelBuilder.forTarget(address)
             .usePlaintext()
             .keepAliveTime(10, TimeUnit.SECONDS)

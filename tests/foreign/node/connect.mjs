@@ -1,4 +1,4 @@
-// Plays the scenario of tests/foreign/scenario.py with connect-es. This code works with every transport, in Node and in
+// Plays the scenario of tests/foreign/scenario.py with connect-es. The code works with every transport, in Node and in
 // browsers.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -13,7 +13,7 @@ const TERMINAL = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.STOPPED];
 const nameOf = (status) => RunStatusSchema.value[status].name;
 const codeOf = (error) => Code[ConnectError.from(error).code];
 
-/** The part of a run that this client has received. */
+/** The events of a run that this client has received so far. */
 class Progress {
   sequence = 0n;
   text = "";
@@ -58,7 +58,10 @@ export async function wholeRun(transport, settings, say) {
     say("refused", ...words);
   };
 
-  /** Streams the missing events. `taken` is called after each event and can abort the stream. */
+  /**
+   * Streams the events that the client has not received yet. Calls `taken` after each event; `taken` can abort the
+   * stream.
+   */
   const stream = async (progress, taken, options = {}) => {
     const controller = new AbortController();
     const silence = listen(() => controller.abort(new ConnectError("no heartbeat", Code.Unavailable)));
@@ -75,7 +78,7 @@ export async function wholeRun(transport, settings, say) {
     }
   };
 
-  /** Streams a run to its end, and resumes whenever the stream breaks. */
+  /** Streams a run to its end. Opens a new stream whenever the stream breaks. */
   const follow = async (progress) => {
     while (!progress.end) {
       const code = await stream(progress, () => say("event", progress.sequence)).then(() => "OK", codeOf);

@@ -7,7 +7,7 @@ import { run, say, settings } from "./host_node.mjs";
 import { pause } from "./silence.mjs";
 
 const PROTO = settings.RUNYARD_PROTO;
-// Represents int64 values as strings, because numbers would lose digits, and enum values by name.
+// Represents int64 values as strings, because JavaScript numbers would lose digits. Represents enum values by name.
 const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"], {
   includeDirs: [PROTO],
   keepCase: true,
@@ -17,12 +17,12 @@ const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"
 });
 const { AgentService, RunService } = loadPackageDefinition(definitions).runyard.v1;
 
-// grpc-js does not decode google.rpc.Status, so this client uses protobufjs, a dependency of grpc-js.
+// grpc-js does not decode `google.rpc.Status`, so this client decodes it with protobufjs, a dependency of grpc-js.
 const root = new protobuf.Root();
 root.resolvePath = (_, path) => `${PROTO}/${path}`;
 root.loadSync(["google/rpc/status.proto", "google/rpc/error_details.proto", "runyard/v1/errors.proto"]);
 
-/** The typed details of an error, by their message name. */
+/** Returns the typed details of an error, keyed by message name. */
 function detailsOf(error) {
   const [encoded] = error.metadata.get("grpc-status-details-bin");
   const { details } = root.lookupType("google.rpc.Status").decode(encoded);
@@ -55,7 +55,7 @@ const call = (client, method, request, metadata = caller) =>
 
 const TERMINAL = ["RUN_STATUS_COMPLETED", "RUN_STATUS_FAILED", "RUN_STATUS_STOPPED"];
 
-/** The part of a run that this client has received. */
+/** The events of a run that this client has received so far. */
 class Progress {
   sequence = "0";
   text = "";
@@ -81,7 +81,7 @@ class Progress {
     return true;
   }
 
-  /** Streams the missing events. Ends with the stream's error, if any. */
+  /** Streams the events that the client has not received yet. Rejects if the stream fails. */
   async stream(taken, options = {}) {
     const stream = runs.StreamRun({ agent_run_id: this.id, after_sequence: this.sequence }, caller, options);
     for await (const event of stream) {
@@ -106,7 +106,7 @@ async function refused(answer) {
   say("refused", ...words);
 }
 
-/** Streams a run to its end, and resumes whenever the stream breaks. */
+/** Streams a run to its end. Opens a new stream whenever the stream breaks. */
 async function follow(progress) {
   while (!progress.end) {
     const code = await progress.stream(() => say("event", progress.sequence)).then(() => "OK", (error) => status[error.code]);

@@ -1,7 +1,7 @@
 // Plays the scenario of tests/foreign/scenario.py with the official grpc-web in a browser.
 //
-// protoc-gen-grpc-web is in no package registry, so this file writes the method descriptors that it would generate. The
-// types also declare `thenableCall`, which the package does not have.
+// protoc-gen-grpc-web is in no package registry, so this file contains the method descriptors that it would generate.
+// The type declarations of the package list `thenableCall`, but the package does not implement it.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType, StatusCode } from "grpc-web";
 import { BadRequest, ErrorInfo } from "./js/google/rpc/error_details_pb.js";
@@ -30,13 +30,14 @@ const nameIn = (names, value) => Object.keys(names).find((name) => names[name] =
 const codeOf = (error) => nameIn(StatusCode, error.code) ?? String(error);
 const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 
-// Only the text format (base64) delivers each event when it arrives.
+// In the text format (base64), the client receives each event when it arrives; in the binary format, only at the end of
+// the stream.
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>
   client.unaryCall(`${settings.RUNYARD_SERVER}${METHODS[method].getName()}`, request, metadata, METHODS[method]);
 
-/** The part of a run that this client has received. */
+/** The events of a run that this client has received so far. */
 class Progress {
   sequence = 0;
   text = "";
@@ -62,13 +63,16 @@ class Progress {
     return true;
   }
 
-  /** Streams the missing events. `taken` is called after each event and can cancel the stream. */
+  /**
+   * Streams the events that the client has not received yet. Calls `taken` after each event; `taken` can cancel the
+   * stream.
+   */
   stream(taken, metadata = {}) {
     const request = new runs.StreamRunRequest().setAgentRunId(this.id).setAfterSequence(this.sequence);
     const url = `${settings.RUNYARD_SERVER}${METHODS.streamRun.getName()}`;
     return new Promise((resolve, reject) => {
       const stream = client.serverStreaming(url, request, { ...caller, ...metadata }, METHODS.streamRun);
-      // A cancelled stream calls no listener, so this function settles the promise.
+      // A cancelled stream calls no listener, so this function must settle the promise.
       const cancel = () => {
         silence.stop();
         stream.cancel();
@@ -93,7 +97,7 @@ class Progress {
   }
 }
 
-/** The details of one type in an error. */
+/** Returns the details of an error that have one message type. */
 function detailsOf(error, Type, name) {
   const status = Status.deserializeBinary(error.metadata["grpc-status-details-bin"]);
   return status
@@ -114,7 +118,7 @@ async function refused(answer) {
   say("refused", ...words);
 }
 
-/** Streams a run to its end, and resumes whenever the stream breaks. */
+/** Streams a run to its end. Opens a new stream whenever the stream breaks. */
 async function follow(progress) {
   while (!progress.end) {
     const code = await progress.stream(() => say("event", progress.sequence)).then(() => "OK", codeOf);
@@ -139,7 +143,7 @@ await run(async () => {
 
   const slow = await call("startRun", new runs.StartRunRequest().setPrompt(settings.RUNYARD_SLOW_PROMPT));
   const second = new Progress(slow.getAgentRunId());
-  // A deadline is a time in milliseconds, as a string in the metadata.
+  // grpc-web reads the deadline from the metadata. It is a Unix time in milliseconds, as a string.
   await second.stream(undefined, { deadline: String(Date.now() + 2_000) }).catch((error) => say("deadline", codeOf(error)));
 
   await new Progress(second.id).stream((cancel) => cancel()).catch((error) => say("cancelled", codeOf(error)));

@@ -1,4 +1,4 @@
-// Connects a client in a browser with the scenario: posts lines to tests/foreign/browser.py, which serves the page.
+// Connects a client in a browser to the scenario: posts lines to tests/foreign/browser.py, which serves the page.
 
 export const settings = window.RUNYARD;
 
@@ -13,7 +13,7 @@ export function say(...words) {
   void post("/say", words.join(" "));
 }
 
-/** Runs a client's `main` and reports its end. */
+/** Runs a client's `main` and reports when it has ended. */
 export async function run(main) {
   try {
     await main();

@@ -1,4 +1,4 @@
-// Plays the scenario of tests/foreign/scenario.py with protobuf-ts. This code works with the gRPC transport and, in
+// Plays the scenario of tests/foreign/scenario.py with protobuf-ts. The code works with the gRPC transport and, in
 // browsers, with the gRPC-Web transport.
 
 import { base64decode, type IMessageType } from "@protobuf-ts/runtime";
@@ -18,11 +18,11 @@ type Say = (...words: unknown[]) => void;
 type Settings = Record<string, string>;
 
 const TERMINAL = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.STOPPED];
-// protobuf-ts drops the common prefix of enum values.
+// protobuf-ts removes the common prefix from the names of enum values.
 const nameOf = (status: RunStatus) => `RUN_STATUS_${RunStatus[status]}`;
 const codeOf = (error: unknown) => (error instanceof RpcError ? error.code : String(error));
 
-/** The part of a run that this client has received. */
+/** The events of a run that this client has received so far. */
 class Progress {
   sequence = 0n;
   text = "";
@@ -51,7 +51,7 @@ class Progress {
   }
 }
 
-/** The details of one type in an error. protobuf-ts passes the trailer as base64. */
+/** Returns the details of an error that have one message type. protobuf-ts passes the trailer as base64. */
 function detailsOf<T extends object>(error: RpcError, type: IMessageType<T>): T[] {
   const { details } = Status.fromBinary(base64decode(String(error.meta["grpc-status-details-bin"])));
   return details.filter((detail) => Any.contains(detail, type)).map((detail) => Any.unpack(detail, type));
@@ -74,7 +74,10 @@ export async function wholeRun(transport: RpcTransport, settings: Settings, say:
     say("refused", ...words);
   };
 
-  /** Streams the missing events. `taken` is called after each event and can abort the stream. */
+  /**
+   * Streams the events that the client has not received yet. Calls `taken` after each event; `taken` can abort the
+   * stream.
+   */
   const stream = async (progress: Progress, taken?: (controller: AbortController) => void, options: RpcOptions = {}) => {
     const controller = new AbortController();
     const silence = listen(() => controller.abort());
@@ -93,7 +96,7 @@ export async function wholeRun(transport: RpcTransport, settings: Settings, say:
     }
   };
 
-  /** Streams a run to its end, and resumes whenever the stream breaks. */
+  /** Streams a run to its end. Opens a new stream whenever the stream breaks. */
   const follow = async (progress: Progress) => {
     while (!progress.end) {
       const code = await stream(progress, () => say("event", progress.sequence)).then(() => "OK", codeOf);

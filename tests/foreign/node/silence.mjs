@@ -1,12 +1,12 @@
 // Detects a dead connection without keepalive pings, because browsers cannot send them.
 
 /**
- * Maximum time without an event. The server of this test sends a heartbeat every second. If the server has the default
- * interval of 10 seconds, use 30 seconds.
+ * Maximum time without an event or heartbeat, in milliseconds. The server of this test sends a heartbeat every second.
+ * With the default heartbeat interval of 10 seconds, use 30 seconds.
  */
 const SILENCE_MS = 15_000;
 
-/** Starts a timer that calls `onSilence` if `heard` is not called for `SILENCE_MS`. */
+/** Starts a timer that calls `onSilence` unless `heard` is called at least every `SILENCE_MS`. */
 export function listen(onSilence) {
   let timer;
   const heard = () => {
@@ -17,5 +17,5 @@ export function listen(onSilence) {
   return { heard, stop: () => clearTimeout(timer) };
 }
 
-/** Waits before a broken stream is opened again. */
+/** Pauses for 200 ms before a client reopens a broken stream. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve, 200));

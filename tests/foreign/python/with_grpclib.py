@@ -11,7 +11,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from runyard.v1 import agents_grpc, agents_pb2, errors_pb2, events_pb2, runs_grpc, runs_pb2
 
 # Without keepalive, a client does not notice that the network drops all packets. grpclib stops pinging after two pings
-# if it sends no data. 0 removes this limit for a client that only reads a stream.
+# if it sends no data. The value 0 removes this limit for a client that only reads a stream.
 KEEPALIVE = Configuration(_keepalive_time=10, _keepalive_timeout=5, _http2_max_pings_without_data=0)
 TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, events_pb2.RUN_STATUS_STOPPED)
 
@@ -81,7 +81,7 @@ async def follow(runs, run):
         except GRPCError as error:
             code = error.status.name
         except (StreamTerminatedError, OSError) as error:
-            # A lost connection has no status in grpclib.
+            # If the connection is lost, grpclib raises an exception without a gRPC status.
             code = type(error).__name__
         if run.end is None:
             say("broken", code)
@@ -113,7 +113,7 @@ async def main():
             async for _ in stream(runs, run, timeout=2):
                 pass
         except asyncio.TimeoutError:
-            # grpclib raises asyncio's exception for its own deadline.
+            # grpclib raises asyncio's exception when its own deadline expires.
             say("deadline", "TimeoutError")
         except GRPCError as error:
             say("deadline", error.status.name)

@@ -12,7 +12,7 @@ require "runyard/v1/runs_services_pb"
 include Runyard::V1
 
 # Without keepalive, a client does not notice that the network drops all packets. By default, the library also stops
-# pinging after two pings if it sends no data. 0 removes this limit for a client that only reads a stream.
+# pinging after two pings if it sends no data. The value 0 removes this limit for a client that only reads a stream.
 OPTIONS = {
   "grpc.keepalive_time_ms" => 10_000,
   "grpc.keepalive_timeout_ms" => 5_000,
@@ -34,7 +34,7 @@ def code_of(error)
   GRPC::Core::StatusCodes.constants.find { |name| GRPC::Core::StatusCodes.const_get(name) == error.code }
 end
 
-# The part of a run that this client has received.
+# The events of a run that this client has received so far.
 class Progress
   attr_reader :id, :sequence, :text, :end
 
@@ -60,7 +60,7 @@ class Progress
     true
   end
 
-  # Streams the missing events, records each event and then yields it.
+  # Streams the events that the client has not received yet. Records each event and then yields it.
   def stream(**options)
     request = StreamRunRequest.new(agent_run_id: @id, after_sequence: @sequence)
     call = RUNS.stream_run(request, metadata: CALLER, return_op: true, **options)
@@ -85,7 +85,7 @@ rescue GRPC::BadStatus => error
   say "refused", *words
 end
 
-# Streams a run to its end, and resumes whenever the stream breaks.
+# Streams a run to its end. Opens a new stream whenever the stream breaks.
 def follow(run)
   until run.end
     code = "OK"
@@ -115,7 +115,7 @@ say "ended", run.end
 started = RUNS.start_run(StartRunRequest.new(prompt: ENV.fetch("RUNYARD_SLOW_PROMPT")), metadata: CALLER)
 run = Progress.new(started.agent_run_id)
 begin
-  # A deadline is a time, not a duration.
+  # The deadline is a point in time, not a duration.
   run.stream(deadline: Time.now + 2)
 rescue GRPC::BadStatus => error
   say "deadline", code_of(error)

@@ -12,18 +12,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The issuer's answer to a request for its keys.
+/// The response of the issuer to a request for its keys.
 #[derive(Clone)]
 pub enum Says {
     Keys(Vec<Value>),
     Raw(Vec<u8>),
     /// A response that never ends.
     Flood,
-    /// The start of a response. The rest never arrives.
+    /// A response that stops after its first bytes and stays open.
     Silence,
 }
 
-/// The issuer's answers, and the number of requests for the keys and for the discovery document.
+/// The responses of the issuer, and the number of requests for the keys and for the discovery document.
 struct State {
     keys: Mutex<Says>,
     document: Mutex<Value>,
@@ -71,12 +71,12 @@ impl Issuer {
         *self.state.document.lock().unwrap() = document;
     }
 
-    /// The number of requests for the keys.
+    /// Returns the number of requests for the keys.
     pub fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// The number of requests for the discovery document.
+    /// Returns the number of requests for the discovery document.
     pub fn documents(&self) -> usize {
         self.state.documents.load(Ordering::SeqCst)
     }

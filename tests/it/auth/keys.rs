@@ -1,4 +1,4 @@
-//! Key sets: the key that verifies a token, and the permitted content of a JWKS file.
+//! Key sets: the choice of the key that verifies a token, and the permitted content of a JWKS file.
 
 use std::{fs, time::Duration};
 
@@ -37,17 +37,17 @@ fn a_key_id_selects_its_key() {
     for signer in [&first, &second, &ed] {
         accept(&verifier, &signer.sign_with_kid(&claims()));
     }
-    // The token is signed by one key but names the other key.
+    // The token is signed with one key but contains the id of the other key.
     refuse(
         &verifier,
         &first.sign_with_header(&json!({"alg": "ES256", "kid": second.kid()}), &claims()),
     );
-    // A token without a key id is verified with each key that has its algorithm.
+    // A token without a key id is verified with each key for the token's algorithm.
     for signer in [&first, &second, &ed] {
         accept(&verifier, &signer.sign(&claims()));
     }
     refuse(&verifier, &Signer::ec().sign(&claims()));
-    // RFC 9864 gives EdDSA with this curve its own algorithm name, "Ed25519".
+    // RFC 9864 defines a separate algorithm name, "Ed25519", for EdDSA with this curve.
     accept(&verifier, &ed.sign_with_header(&json!({"alg": "Ed25519"}), &claims()));
 }
 
@@ -109,7 +109,7 @@ fn a_secret_verifies_tokens_with_any_key_id_beside_a_key_set() {
         accept(&verifier, &secret.sign_with_header(&header, &claims()));
         let other = Signer::from_secret(b"another secret of 32 bytes or more");
         refuse(&verifier, &other.sign_with_header(&header, &claims()));
-        // A public key is never used as an HS256 secret, whatever the key id is.
+        // A public key is never used as an HS256 secret, even if the token contains the key's id.
         for form in ec.public_forms() {
             refuse(
                 &verifier,
@@ -138,7 +138,7 @@ async fn the_key_file_is_reloaded_for_an_unknown_key_and_removed_keys_expire() {
     assert!(at(&old, 0).await);
     fs::write(file.path(), json!({"keys": [old.jwk(), new.jwk()]}).to_string()).unwrap();
     assert!(at(&new, 1).await);
-    // An unreadable file only causes a warning; the known keys stay valid.
+    // A file that is not a JWKS only causes a warning; the keys loaded before stay valid.
     fs::write(file.path(), "<html>").unwrap();
     assert!(at(&new, 400).await);
     fs::write(file.path(), json!({"keys": [new.jwk()]}).to_string()).unwrap();
@@ -247,7 +247,7 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
         &verifier(&[encrypts, good.jwk()]).unwrap(),
         &good.sign_with_kid(&claims()),
     );
-    // Positive control: the same changes with permitted values.
+    // Positive control: the same members with permitted values.
     for fine in [
         change(&ec, "use", "sig"),
         change(&ec, "key_ops", json!(["sign", "verify"])),
@@ -290,7 +290,7 @@ fn numbers_may_have_any_number_of_leading_zeros() {
     jwk["n"] = with_zero(&jwk["n"]).into();
     jwk["e"] = with_zero(&jwk["e"]).into();
     accept(&verifier(&[jwk]).unwrap(), &rsa.sign(&claims()));
-    // A coordinate that begins with a zero byte is accepted with and without that byte. One key in 256 has one.
+    // In about one key in 256, a coordinate begins with a zero byte. Such a key is accepted with and without that byte.
     let short = (0..100_000)
         .map(|_| Signer::ec())
         .find(|signer| decode(&signer.jwk()["x"])[0] == 0)
@@ -320,7 +320,7 @@ fn a_file_that_is_no_key_set_is_refused_at_start() {
         ("[]", "not a JWKS"),
         (r#"{"keys": {}}"#, "not a JWKS"),
         (r#"{"keys": null}"#, "no list \"keys\""),
-        // Firebase publishes certificates in this form, at a URL that resembles the URL of its JWKS.
+        // Firebase publishes its certificates in this form, at a URL that is similar to the URL of its JWKS.
         (
             r#"{"f2e82732b971a135": "-----BEGIN CERTIFICATE-----"}"#,
             "no list \"keys\"",

@@ -14,7 +14,8 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// The providers. Each has its heading, the members of its JWKs besides the public key, and other keys of its JWKS.
+/// Returns the providers. Each has its heading on the page, the members of its JWK besides the public key, and other
+/// keys of its JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -47,21 +48,21 @@ fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
         ("Amazon Cognito", signing.clone(), vec![rsa("RS256")]),
         ("Firebase", signing.clone(), vec![rsa("RS256")]),
         ("Logto", json!({"alg": "ES384", "use": "sig"}), vec![]),
-        // The keys of Entra do not name their algorithm.
+        // JWKs of Entra have no member `alg`.
         ("Microsoft Entra ID", entra.clone(), vec![Signer::rsa().jwk()]),
         ("Microsoft Entra ID, version 1", entra, vec![Signer::rsa().jwk()]),
         ("Zitadel", signing, vec![rsa("RS256")]),
     ]
 }
 
-/// A provider on the page: the settings, and the header and the claims of a token.
+/// A provider on the page: its settings, and the header and claims of a token.
 struct Block {
     settings: Auth,
     header: Value,
     claims: Value,
 }
 
-/// Returns the content of the first code block in this language below a heading.
+/// Returns the first code block in this language below a heading.
 fn code<'p>(heading: &str, language: &str) -> Option<&'p str> {
     let (_, below) = PAGE.split_once(&format!("\n## {heading}\n"))?;
     let below = below.split("\n## ").next()?;
@@ -69,7 +70,7 @@ fn code<'p>(heading: &str, language: &str) -> Option<&'p str> {
     code.split("```").next()
 }
 
-/// Reads a provider from the page, and shifts the times of its token to the time of the tests.
+/// Reads a provider from the page, and shifts the times in its token to the time of the tests.
 fn block(heading: &str) -> Block {
     let code = |language| code(heading, language).unwrap_or_else(|| panic!("no {language} for {heading}"));
     let mut parts = Deserializer::from_str(code("json")).into_iter::<Value>();
@@ -100,7 +101,7 @@ fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap()
 }
 
-/// Returns variants of the settings. Each has a description and one wrong setting.
+/// Returns variants of the settings. Each variant has one wrong setting and a description of it.
 fn wrong_settings(settings: &Auth) -> Vec<(&'static str, Auth)> {
     let other = || Some("other".to_owned());
     let mut wrong = vec![(
@@ -208,14 +209,15 @@ fn every_provider_of_the_page_is_tested_and_every_block_is_valid() {
     assert_eq!(documented, tested);
     for heading in documented {
         let settings = block(heading).settings;
-        // The settings are accepted exactly as on the page, so their URLs are permitted.
+        // Uses the settings exactly as they are on the page, so that their URLs are checked, too.
         Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap();
         let link = heading.to_lowercase().replace(' ', "-").replace(',', "");
         assert!(PAGE.contains(&format!("[{heading}](#{link})")), "no link to {heading}");
     }
 }
 
-/// Tokens that differ from the documented ones. Each has the claims, the settings, and whether the token is accepted.
+/// Tokens that differ from the documented ones. Each entry has the claims, the settings, and whether the token is
+/// accepted.
 #[test]
 fn other_tokens_of_these_providers_are_accepted_only_with_fitting_settings() {
     let client = |id: &str| vec![id.to_owned()];

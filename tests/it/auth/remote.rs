@@ -48,11 +48,11 @@ async fn j11_rotated_keys_are_picked_up_and_removed_keys_refused() {
     assert!(gets_in(&verifier, &token(&old), 0).await);
     assert!(!gets_in(&verifier, &token(&new), 1).await);
     assert_eq!(issuer.asked(), 2);
-    // A new key is accepted at once, even if it is added right after a fetch.
+    // A new key is accepted at once, even if the verifier fetched the keys just before the key was added.
     issuer.say(Says::Keys(vec![old.jwk(), new.jwk()]));
     assert!(gets_in(&verifier, &token(&new), 1).await);
     assert!(gets_in(&verifier, &token(&old), 2).await);
-    // A removed key is refused within five minutes.
+    // A removed key stays valid until the next fetch, which follows within five minutes.
     issuer.say(Says::Keys(vec![new.jwk()]));
     assert!(gets_in(&verifier, &token(&old), 300).await);
     assert!(!gets_in(&verifier, &token(&old), 301).await);
@@ -66,25 +66,25 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
     let issuer = Issuer::start(&[known.jwk()]).await;
     let verifier = verifier(&issuer);
     let tokens = [token(&known), token(&unknown)];
-    // Concurrent authentications share a fetch.
+    // Concurrent authentications share one fetch.
     for (seconds, fetches) in [(0, 1), (1, 2)] {
         let outcomes = join_all((0..200).map(|number| gets_in(&verifier, &tokens[number % 2], seconds))).await;
         assert_eq!(outcomes.iter().filter(|outcome| **outcome).count(), 100);
         assert_eq!(issuer.asked(), fetches);
     }
-    // After that, tokens with an unknown key id cause three fetches at once, and then one fetch every five seconds.
+    // Later, tokens with an unknown key id cause three fetches immediately, and then one fetch every five seconds.
     for (seconds, fetches) in [(60, 5), (61, 5), (64, 5), (65, 6), (69, 6), (70, 7), (74, 7)] {
         for _ in 0..50 {
             assert!(!gets_in(&verifier, &tokens[1], seconds).await);
         }
         assert_eq!(issuer.asked(), fetches, "after {seconds} seconds");
     }
-    // Even at this rate, a new key is accepted within five seconds.
+    // Despite this rate limit, a new key is accepted within five seconds.
     issuer.say(Says::Keys(vec![known.jwk(), new.jwk()]));
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // No key can make these tokens valid, so they cause no fetch.
+    // These tokens cannot become valid with any key, so they cause no fetch.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),
@@ -181,7 +181,7 @@ async fn an_issuer_that_is_down_at_start_makes_tokens_unavailable_instead_of_inv
         let error = authenticate(&verifier, &token(&signer), seconds).await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
     }
-    // A token that no key can verify is refused as usual.
+    // A malformed token is still refused as usual, because no key could make it valid.
     let error = authenticate(&verifier, "a.b.c", 6).await.unwrap_err();
     assert_eq!(error.code(), Code::NotAuthenticated);
     issuer.say(Says::Keys(vec![signer.jwk()]));
@@ -219,7 +219,7 @@ async fn an_inspection_names_the_cause_of_a_failure_and_the_unusable_keys() {
     assert!(why.contains("refused"), "{why}");
 }
 
-/// Creates a verifier with these settings, and returns its error.
+/// Tries to create a verifier with these settings; returns the error.
 fn refusal(auth: &Auth) -> Option<String> {
     Verifier::new(auth, None).err().map(|error| error.message().to_owned())
 }

@@ -1,4 +1,4 @@
-//! The HS256 secret, and the tokens minted with it.
+//! The HS256 secret, and the tokens signed with it.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -16,8 +16,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Counts the files directly in a data folder. Folders are not counted, because they are created together with the data
-/// folder.
+/// Counts the regular files directly in a data folder. The subfolders exist from the start and are not counted.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()

@@ -24,13 +24,13 @@ use sha2::Sha256;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A private key that signs test tokens, with its algorithm.
+/// A private key for test tokens, with its algorithm.
 pub struct Signer {
     key: Key,
     kid: String,
 }
 
-/// The algorithms of an RSA key.
+/// The signature algorithms of RSA keys.
 static RSA: [(&str, &dyn RsaEncoding); 6] = [
     ("RS256", &RSA_PKCS1_SHA256),
     ("RS384", &RSA_PKCS1_SHA384),
@@ -82,13 +82,13 @@ impl Signer {
         Self::rsa_with("RS256")
     }
 
-    /// An RSA key that signs with this algorithm.
+    /// Generates an RSA key for this algorithm.
     pub fn rsa_with(alg: &'static str) -> Self {
         let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         Self::new(Key::Rsa(Box::new(key), alg))
     }
 
-    /// A key that signs with this algorithm. Tokens with HS256 are signed with `secret`.
+    /// Returns a key for this algorithm. `secret` is used only for HS256.
     pub fn with_algorithm(alg: &str, secret: &str) -> Self {
         match alg {
             "HS256" => Self::from_secret(secret.as_bytes()),
@@ -141,7 +141,7 @@ impl Signer {
         }
     }
 
-    /// Signs claims with a header that names the key.
+    /// Signs claims. The header contains the key id.
     pub fn sign_with_kid(&self, claims: &Value) -> String {
         self.sign_with_header(&json!({"typ": "JWT", "alg": self.alg(), "kid": self.kid}), claims)
     }
@@ -183,7 +183,7 @@ impl Signer {
         }
     }
 
-    /// The signature in ASN.1 DER form, which other protocols use.
+    /// The signature in ASN.1 DER. Other protocols use this form, but JWTs must not.
     pub fn der_signature(&self, signed: &[u8]) -> Vec<u8> {
         let Key::Ec { pkcs8, .. } = &self.key else {
             panic!("only ECDSA has a DER form")
@@ -191,7 +191,7 @@ impl Signer {
         sign_ec(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, signed)
     }
 
-    /// The public key as bytes, base64 and JWK text. An attacker could try each of these forms as an HMAC secret.
+    /// The public key in several encodings. An attacker could try each of them as an HMAC secret.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let bytes = self.public_bytes();
         let pem = format!(
@@ -225,8 +225,8 @@ impl Signer {
         match &self.key {
             Key::Secret(_) => json!({"kty": "oct", "kid": self.kid, "k": base64(&bytes)}),
             Key::Rsa(..) => {
-                // An RSAPublicKey with 2048 bits consists of a 9-byte header, the modulus, two more bytes, and the
-                // exponent.
+                // The DER encoding of an RSAPublicKey with 2048 bits is a 9-byte header, the modulus, two more bytes,
+                // and the exponent.
                 let (n, e) = (&bytes[9..265], &bytes[bytes.len() - 3..]);
                 json!({"kty": "RSA", "kid": self.kid, "n": base64(n), "e": base64(e)})
             }

@@ -1,8 +1,8 @@
 //! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the
 //! table.
 //!
-//! Uploads, streams and downloads use the methods of the client. Every other call uses the channel of the client.
-//! prost-reflect reads the requests and prints the answers, so the JSON codec of the server is not involved.
+//! Uploads, streams and downloads use the methods of the client. Every other call uses the client's gRPC channel
+//! directly. prost-reflect converts requests and answers, so the test does not use the JSON codec of the server.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Fields of an update request that are not changes.
+/// Fields of an update request that never appear in its update mask.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",
@@ -58,10 +58,10 @@ async fn every_exchange_of_the_golden_table_passes() {
     .await;
 }
 
-/// The result of a step; the error describes the mismatch.
+/// The result of a step. The error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
-/// Plays one exchange of the table: it sends the requests and compares the answers.
+/// The state of one exchange of the table. Its methods send the requests and compare the answers.
 struct Player {
     pool: DescriptorPool,
     url: String,
@@ -129,7 +129,7 @@ impl Player {
         }
     }
 
-    /// Sends the request of a step and returns the answer.
+    /// Sends the request of a step; returns the answer.
     async fn ask(&mut self, client: &Client, step: &Value) -> Result<Value> {
         if let Some(file) = step.get("upload") {
             let folder = tempfile::tempdir().unwrap();
@@ -240,7 +240,7 @@ impl Player {
         Ok(())
     }
 
-    /// Returns a request in which saved values replace their placeholders.
+    /// Replaces the placeholders in a request with the saved values.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -264,7 +264,7 @@ impl Player {
         }
     }
 
-    /// Checks that a value matches the expectation of the table.
+    /// Checks that a value matches the expected value in the table.
     fn like(&mut self, wanted: &Value, seen: &Value, place: &str) -> Outcome {
         let differs = || Err(format!("{place} is {seen}, not {wanted}"));
         match wanted {
@@ -367,7 +367,7 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
     Ok(printed(&answer.into_inner()))
 }
 
-/// Canonical JSON with proto field names, including default values.
+/// Converts a message to canonical JSON with proto field names and default values.
 fn printed(message: &DynamicMessage) -> Value {
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
@@ -429,13 +429,13 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// Reads a number. A 64-bit number may be a string, because canonical JSON prints it as a string.
-/// Returns `None` for any other value.
+/// Reads a number, or a string that contains a number, because canonical JSON prints 64-bit numbers as strings. Returns
+/// `None` for any other value.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// A codec for any message, given its descriptor.
+/// A codec for messages with this descriptor.
 #[derive(Clone)]
 struct Dynamic(MessageDescriptor);
 

@@ -1,13 +1,13 @@
-//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`. Each line of the last user message
-//! is one step. A turn is one answer of the model. The number of assistant messages after the last user
-//! message selects the turn.
+//! A model that follows a script in the prompt, like `tests/clients/model.py`. Each line of the last user message is
+//! one step. A turn is one answer of the model. The number of assistant messages after the last user message selects
+//! the turn.
 
 use std::time::Duration;
 
 use runyard_upstream::{Received, Script, Step, Turn};
 use serde_json::{Map, Value, json};
 
-/// The tools and their argument names.
+/// The tools, each with the names of its arguments.
 const TOOLS: &[(&str, &[&str])] = &[
     ("bash", &["command"]),
     ("write", &["path", "content"]),
@@ -26,7 +26,7 @@ pub fn script() -> Script {
     })
 }
 
-/// The last user message, and the number of assistant messages after it.
+/// Returns the last user message, and the number of assistant messages after it.
 fn conversation(received: &Received) -> (String, usize) {
     let messages = received.messages();
     let is_by = |role: &'static str| move |message: &Value| message["role"] == role;

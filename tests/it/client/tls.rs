@@ -1,6 +1,6 @@
-//! The client over TLS: a TLS proxy in front of a server, with a certificate signed by the authority in `tls/`.
+//! The client over TLS: a TLS proxy in front of a server, with a certificate signed by the CA in `tls/`.
 //!
-//! These keys are used only in these tests. The authority's private key was deleted.
+//! The keys in `tls/` are used only in these tests. The CA's private key was deleted.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 

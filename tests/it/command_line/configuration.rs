@@ -84,7 +84,7 @@ fn three_variables_configure_a_provider() {
             .providers
             .contains_key("default")
     );
-    // The environment does not change the kind of a provider that the file defines.
+    // The environment does not change the kind of a provider that is defined in the file.
     let file = "[providers.default]\nkind = \"anthropic\"\n";
     let config = load(Some(file), &[("RUNYARD_OPENAI_MODEL", "claude")]).unwrap();
     assert_eq!(config.providers["default"].kind, ProviderKind::Anthropic);
@@ -288,7 +288,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         message.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
         "{message}"
     );
-    // The file has custom models but no tiers. The error concerns a default tier, so it has no line number.
+    // The file defines models but no tiers. The error is in a default tier, so it has no line number.
     let message = load(Some(model), &[]).unwrap_err();
     assert!(
         message.contains("runyard.toml, default value of tiers[0].models: the tier free names the model"),

@@ -116,7 +116,7 @@ fn disabled_limits_are_bad_only_on_an_exposed_server() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "bad");
     assert_eq!(verdict(&checks, "new accounts").0, "bad");
-    // Control: for a server that other machines can reach, the defaults are fine.
+    // Control: for a server that other machines can reach, the default settings pass both checks.
     let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "ok");
@@ -153,7 +153,7 @@ fn trusted_proxies_that_include_clients_are_bad() {
     }
 }
 
-/// Runs `runyard doctor` with the database of a running server and a data folder.
+/// Runs `runyard doctor` with the database of a running server and with this data folder.
 fn examine_server(server: &TestServer, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
     let mut variables = vec![
@@ -270,7 +270,7 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
         found == "bad" && code == Some(1) && message.contains("exactly that issuer"),
         "{message}"
     );
-    // Without an identity provider there is nothing to check.
+    // Without a configured identity provider, this check is omitted.
     let (checks, _) = auth("").await;
     assert!(
         checks.iter().all(|[name, ..]| name != "identity provider"),

@@ -1,4 +1,4 @@
-//! `runyard models`: the list of models, and the test of one of them.
+//! `runyard models` lists the models, and `runyard models test` tests one of them.
 
 use std::{path::Path, process::Output};
 
@@ -12,7 +12,7 @@ fn lines(output: &Output) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Runs `runyard models test` with these arguments. The default provider is the server at `base_url`.
+/// Runs `runyard models test` with these arguments. `base_url` is the URL of the default provider.
 fn tested(folder: &Path, base_url: &str, arguments: &[&str]) -> Output {
     let arguments = [&["models", "test"][..], arguments].concat();
     runyard(folder, &arguments, &[("RUNYARD_OPENAI_BASE_URL", base_url)])

@@ -40,7 +40,7 @@ async fn an_answer_is_streamed_as_it_arrives_and_recorded_with_its_usage() {
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].message, assistant("Hello", &[]));
     assert!(!stored[0].partial);
-    // All deltas carry the id of the stored message.
+    // All deltas contain the id of the stored message.
     let id = stored[0].message_id.to_string();
     for event in played.log.events.lock().unwrap().iter() {
         match event {
@@ -62,7 +62,7 @@ async fn a_provider_retry_is_reported_as_a_notice() {
     assert_eq!(played.lines()[0], "say notice NOTICE_KIND_PROVIDER_RETRIED");
 }
 
-/// An answer that breaks off after its text.
+/// An answer whose stream breaks after its text.
 fn broken(text: &'static str) -> Vec<Say> {
     vec![Say::Text(text), Say::Fail(LlmError::Broken("reset".to_owned()))]
 }
@@ -199,7 +199,7 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     stage.job.model.context_window = 6_013;
     let played = stage.run().await;
     played.assert_completed();
-    // "Be brief." has 3 tokens. "Do it." has 2 tokens, and its message adds 8.
+    // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and its message adds 8.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);
@@ -262,7 +262,8 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // "Be brief." has 3 tokens. "Do it." has 2 tokens, and its message adds 8. "Hello" has 2 tokens.
+        // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and its message adds 8. The answer "Hello" has
+        // 2.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }
@@ -373,7 +374,7 @@ async fn stop_interrupts_a_stream_that_is_always_ready() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model whose stream is always ready. It stops the run after a hundred events of the stream.
+/// A model whose stream always has a next event. The model stops the run after a hundred events.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

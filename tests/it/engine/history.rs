@@ -66,11 +66,11 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     let compacted = compact(history.clone(), estimate_all(&history) / 2);
     assert_eq!((compacted.dropped, compacted.messages.len()), (0, history.len()));
     assert!(compacted.shortened > 0);
-    // The newest messages stay complete.
+    // The newest messages are not shortened.
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// A failure because the conversation is too long. The provider may name its context window.
+/// An error of the provider because the conversation is too long. The error may contain the size of the context window.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),
@@ -287,7 +287,7 @@ fn the_system_prompt_has_its_parts() {
     );
 }
 
-/// Checks that every call is followed directly by exactly one result, and that every result belongs to a call.
+/// Checks that exactly one result directly follows every call, and that every result belongs to a call.
 #[track_caller]
 fn assert_paired(messages: &[ChatMessage]) {
     let mut open: Vec<String> = Vec::new();

@@ -42,7 +42,7 @@ pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
     Say::Call(id, name, arguments.to_string())
 }
 
-/// A complete answer: the given events, the usage and the end.
+/// A complete answer: the given events, followed by the usage and the end.
 pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
     pieces
         .into_iter()
@@ -70,7 +70,7 @@ pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
     }
 }
 
-/// Returns the answer with this data of the provider.
+/// Returns the assistant message with this provider-specific data attached.
 pub fn carrying(message: ChatMessage, value: Value) -> ChatMessage {
     let ChatMessage::Assistant { text, tool_calls, .. } = message else {
         panic!("only an answer carries a value: {message:?}")
@@ -107,7 +107,7 @@ pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
     }
 }
 
-/// A model that answers from a list of turns and records the requests.
+/// A model that answers with scripted turns and records the requests.
 pub struct Script {
     turns: Mutex<VecDeque<Vec<Say>>>,
     pub sent: Mutex<Vec<ModelRequest>>,
@@ -161,16 +161,16 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// Everything that happened, in order. Each call of the sink (`say`, `record` or `leave`) has a line, and so has each
-/// start or end of a tool.
+/// A log of the run, in order. It has one line for each call of the sink (`say`, `record` or `leave`), and for each
+/// start and end of a tool call.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// The sink refuses the `record` call with this number and all later ones.
+    /// The number of the first `record` call that the sink refuses. The sink also refuses all later calls.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// The results of the next reservations: the number of output tokens, or an error. If the queue is empty,
+    /// The results of the next reservations, each a number of output tokens or an error. If the queue is empty,
     /// reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
@@ -191,7 +191,7 @@ impl Log {
         self.lines().iter().any(|line| line.contains(part))
     }
 
-    /// Waits for a line that contains this text.
+    /// Waits until the log has a line that contains this text.
     pub async fn wait_for(&self, part: &str) {
         let waiting = async {
             loop {
@@ -234,7 +234,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // A commit takes a moment. If the engine did not wait for the commit, the log would show a different order.
+        // A commit takes time. If the engine did not wait for it, the log would have a different order.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -335,7 +335,7 @@ pub fn failing(text: &str) -> ToolAnswer {
     }
 }
 
-/// The set-up of a run: the model's answers, the tools and the log.
+/// The setup of a run: the model's answers, the tools and the log.
 pub struct Stage {
     pub log: Log,
     pub script: Arc<Script>,
@@ -429,12 +429,12 @@ impl Stage {
     }
 }
 
-/// A finished run: its outcome and everything that it recorded and sent.
+/// A finished run: its outcome, its log, and the requests to the model.
 pub struct Played {
     pub outcome: Outcome,
     pub log: Log,
     pub sent: Vec<ModelRequest>,
-    /// Number of turns that the model did not use.
+    /// Number of scripted turns that the run did not use.
     pub left: usize,
 }
 
@@ -464,12 +464,12 @@ impl Played {
         assert_eq!(self.left, 0, "the model has unused turns: {:#?}", self.lines());
     }
 
-    /// The messages of the last request.
+    /// Returns the messages of the last request.
     pub fn last_sent(&self) -> &[ChatMessage] {
         &self.sent.last().expect("the model received no request").messages
     }
 
-    /// The text of the last tool result sent to the model, and whether the result is an error.
+    /// Returns the text of the last tool result that the model received, and whether the result is an error.
     pub fn last_result(&self) -> (&str, bool) {
         let results = self.last_sent().iter().rev();
         let mut results = results.filter_map(|message| match message {

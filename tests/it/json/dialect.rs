@@ -1,5 +1,5 @@
-//! The rules of both dialects, with one table for each dialect, and the examples of the API documentation byte for
-//! byte.
+//! The rules of both JSON dialects, with one table for each dialect. The examples of the API documentation must match
+//! byte for byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -182,7 +182,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads text in one dialect and prints it in another dialect. Returns an error as text.
+/// Reads JSON in one dialect and prints it in another. Returns an error as its text.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -195,7 +195,7 @@ fn through(from: Dialect, to: Dialect, json: &str) -> String {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn the_canonical_dialect_reads_what_the_specification_allows() {
     let table = [
-        // Field names may be proto names, JSON names or escaped.
+        // A field name may be the proto name or the JSON name, and may contain escapes.
         (r#"{"a_int32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"aInt32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"a \"quoted\" name": "x"}"#, r#"{"a \"quoted\" name":"x"}"#),
@@ -238,7 +238,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (r#"{"aDouble": 1e999}"#, "a_double: is out of range"),
         (r#"{"aFloat": 1e39}"#, "a_float: is out of range"),
-        // Booleans, strings and bytes accept no other JSON types. Bytes accept both base64 alphabets.
+        // Booleans and strings accept only their own JSON type. Bytes accept either base64 alphabet, but not a mixture.
         (r#"{"aBool": "true"}"#, "a_bool: must be true or false"),
         (r#"{"aBool": 1}"#, "a_bool: must be true or false"),
         (r#"{"aString": 1}"#, "a_string: must be a string"),
@@ -247,7 +247,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         (r#"{"aBytes": "+/8"}"#, r#"{"aBytes":"+/8="}"#),
         (r#"{"aBytes": "+_8="}"#, "a_bytes: must be base64"),
         (r#"{"aBytes": "a b"}"#, "a_bytes: must be base64"),
-        // Enum values may be names or numbers.
+        // An enum value may be its name or its number.
         (
             r#"{"aColour": "COLOUR_DARK_BLUE", "aLevel": 1}"#,
             r#"{"aColour":"COLOUR_DARK_BLUE","aLevel":"HIGH"}"#,
@@ -346,7 +346,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in our dialect; prints each field that the JSON names as `name=value`.
+/// Reads JSON in our dialect; prints each field that occurs in the JSON as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {
@@ -372,8 +372,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // The codec reads the short name, the full name and the number of an enum value. It prints the short name, or
-        // null for the value 0. It prints an unknown value as a number.
+        // The codec reads the short name, the full name and the number of an enum value. It prints the short name, null
+        // for the value 0, and the number of an unknown value.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -385,11 +385,11 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
         ),
         (r#"{"a_level": 0}"#, "a_level=\"low\""),
         (r#"{"r_colour": [null, "red"]}"#, "r_colour=[null,\"red\"]"),
-        // Integers are printed as numbers. They are also read from strings.
+        // Integers are printed as numbers, and may be read from strings.
         (r#"{"aInt64": "-9223372036854775808"}"#, "a_int64=-9223372036854775808"),
         (r#"{"m_int32": {"1": 18}}"#, "m_int32={\"1\":18}"),
         (r#"{"w_uint64": 18446744073709551615}"#, "w_uint64=18446744073709551615"),
-        // Times are printed with at least milliseconds.
+        // Times are printed with at least three fractional digits.
         (
             r#"{"k_time": "2025-08-15T10:30:00Z"}"#,
             "k_time=\"2025-08-15T10:30:00.000Z\"",
@@ -443,14 +443,14 @@ fn unset_fields_print_as_documented() {
 
 #[test]
 fn repeated_wire_fields_merge_as_protobuf_specifies() {
-    // The fields are text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, and text =
-    // "c".
+    // The message contains text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, and
+    // text = "c".
     let wire = b"\x0a\x01a\x1a\x05\x0a\x01b\x10\x01\x1a\x02\x10\x02\xa8\x3e\x01\x0a\x01c";
     assert_eq!(
         EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
         r#"{"text":"c","inner":{"text":"b","number":2}}"#
     );
-    // The fields are a list that is partly packed, a map with a repeated key, and a oneof whose member is replaced.
+    // The message contains a partly packed list, a map with a repeated key, and a oneof that is set twice.
     let mut wire = Vec::new();
     let pieces = [
         r#"{"rInt32":[1,2]}"#,

@@ -17,7 +17,7 @@ fn refusal(json: &[u8]) -> String {
     }
 }
 
-/// Texts, each with the end of its error text, or `taken` if the text is accepted.
+/// Inputs, each with the expected error text, or `taken` if the input is accepted.
 const MALFORMED: &[(&[u8], &str)] = &[
     (b"{}", "taken"),
     (b" {\r\n\t} ", "taken"),
@@ -120,7 +120,7 @@ fn malformed_json_is_refused() {
     for (json, expected) in MALFORMED {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
-        // Some entries of the table omit the field name at the start of the error text.
+        // In some entries, the error text lacks the field name at its start.
         assert!(
             refused == *expected || refused.ends_with(&format!(": {expected}")),
             "{shown}: {refused}, not {expected}"
@@ -133,7 +133,7 @@ fn depth_and_length_are_bounded() {
     let nested = |open: &str, inside: &str, close: &str, depth: usize| {
         format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
     };
-    // The nesting depth is limited before the content of a field is interpreted.
+    // The nesting limit applies before the content of a field is interpreted.
     for json in [
         nested("[", "", "]", 100_000),
         format!("{{\"k_value\": {}}}", nested("[", "", "]", 100_000)),
@@ -152,7 +152,7 @@ fn depth_and_length_are_bounded() {
             &refused[..80.min(refused.len())]
         );
     }
-    // prost can decode every message that the codec accepts. The codec accepts the maximum depth that prost supports.
+    // prost can decode every message that the codec accepts. The codec and prost have the same maximum nesting depth.
     let mut deepest = 0;
     for depth in 1..130 {
         let json = nested("{\"inner\":", "{}", "}", depth);
@@ -298,7 +298,7 @@ fn an_invalid_request_error_names_its_field() {
     assert_eq!(error.message(), "custom_mcps[0].nmae: unknown field");
 }
 
-/// Text that is almost valid JSON for the message.
+/// Generates text that is almost valid JSON for the message.
 fn nearly_json() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "{",

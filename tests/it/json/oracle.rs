@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::{CONTRACT, EVERYTHING, Subject, random};
 
-/// The output of prost-reflect, parsed.
+/// Returns the JSON that prost-reflect prints for a message.
 fn expected(message: &DynamicMessage) -> Value {
-    // The message is converted to text first, because a 32-bit float gets other digits when it is widened to 64 bits.
+    // Converts to text first, because widening a 32-bit float to 64 bits changes its decimal digits.
     let text = serde_json::to_string(message).unwrap();
     alike(serde_json::from_str(&text).unwrap())
 }
 
-/// Converts numbers so that they compare by value, because 1 and 1.0 are the same number in JSON.
+/// Converts all numbers to floating point, because 1 and 1.0 are the same number in JSON.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

@@ -8,13 +8,13 @@ use rand::{Rng, seq::IndexedRandom};
 /// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// The fields that a random message leaves out. In our dialect null means unset, so a round trip loses fields that
-/// print as null.
+/// The fields that a random message omits. In our dialect, null means unset, so a round trip loses fields that are
+/// printed as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
-    /// No field is left out.
+    /// No field is omitted.
     Full,
-    /// Fields that are set but print as null are left out.
+    /// Omits fields that are set but would be printed as null.
     NoNulls,
 }
 
@@ -102,8 +102,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // With `NoNulls`, a field that can contain null is always set. If it were absent, the round trip would read it
-        // back as null.
+        // With `NoNulls`, a field that can contain null is always set. An absent field would be printed as null, and
+        // reading null would set the field.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {
@@ -171,7 +171,7 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// A random number: small, large or a boundary value.
+/// Returns a random number: small, large or a boundary value.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

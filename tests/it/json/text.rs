@@ -1,4 +1,4 @@
-//! Fields from path variables, query parameters and form parts, and the field descriptions of the codec.
+//! Tests of fields in path variables, query parameters and form parts, and of the field descriptions of the codec.
 
 use prost::Message as _;
 use runyard::v1;

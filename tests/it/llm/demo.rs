@@ -1,4 +1,4 @@
-//! The built-in model at work. A plain shell really executes its tool calls in a separate folder.
+//! Tests of the built-in model. A shell executes its tool calls in a temporary folder, without a sandbox.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{ask, bash_tool, question};
 
-/// A workspace, the tools that are offered to the built-in model, and the conversation with the model.
+/// A workspace, the tools offered to the built-in model, and the conversation.
 struct Desk {
     folder: TempDir,
     path: String,
@@ -42,7 +42,7 @@ impl Desk {
         }
     }
 
-    /// Sets a PATH with only the small programs that every sandbox has.
+    /// Restricts PATH to the basic programs that every sandbox has.
     fn with_few_programs(mut self) -> Self {
         let programs = self.folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
@@ -54,7 +54,7 @@ impl Desk {
         self
     }
 
-    /// Sends a message and executes tool calls until the model is done; returns its last answer.
+    /// Sends a message, and executes tool calls until the model makes no more. Returns the last answer.
     async fn say(&mut self, text: &str) -> String {
         self.messages.push(ChatMessage::User { text: text.to_owned() });
         for _ in 0..15 {
@@ -151,7 +151,7 @@ impl Desk {
         self.folder.path().join(name).exists()
     }
 
-    /// Checks that the chart is well-formed and stays inside its frame; returns the chart.
+    /// Returns the chart. Checks that it is well-formed and stays inside its frame.
     fn chart(&self) -> String {
         let svg = self.file("output/chart.svg");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
@@ -181,7 +181,7 @@ fn spec(name: &str) -> ToolSpec {
     }
 }
 
-/// Checks that tags are closed in order and that every `&` begins a known entity.
+/// Checks that tags are closed in the right order, and that every `&` begins a known entity.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {
@@ -210,7 +210,7 @@ const SALES: &str = "date,region,product,units,revenue\n\
     2026-02-02,East,Lamp,2,80.25\n2026-02-11,South,Lamp,5,200.75\n2026-02-25,North,Desk,2,600\n\
     2026-03-01,East,Chair,1,60\n2026-03-15,West,Desk,3,900\n2026-03-28,South,Chair,6,360\n";
 
-/// Analyzes a table in a workspace with few programs.
+/// Sends the prompt in a workspace with these files and with few programs.
 async fn analyze(files: &[(&str, &str)], prompt: &str) -> (String, Desk) {
     let mut desk = Desk::new(files).with_few_programs();
     let answer = desk.say(prompt).await;

@@ -1,4 +1,4 @@
-//! The choice of a provider for each public model name.
+//! Tests that each public model name selects the right provider.
 
 use runyard::{
     config::{Config, Provider, ProviderKind},
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{ask, question};
 
-/// The models of a configuration, with a default provider.
+/// Creates the model registry of a configuration, with a default provider.
 fn models(config: &str, default: Option<Provider>) -> Models {
     with_default(config, default).unwrap()
 }

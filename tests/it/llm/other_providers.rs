@@ -16,7 +16,7 @@ use super::{Reply, ask, bash_tool, question};
 
 const KEY: &str = "sk-secret-0123456789";
 
-/// The protocols, each with the name of a model.
+/// The protocols, each with a model name.
 const KINDS: [(ProviderKind, &str); 3] = [
     (ProviderKind::Anthropic, "claude-sonnet-4-5"),
     (ProviderKind::Gemini, "gemini-3-pro-preview"),
@@ -47,7 +47,7 @@ fn refusal(words: &str) -> Turn {
     Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
 }
 
-/// Signed reasoning with a tool call, as each provider expects it in the next request.
+/// Signed reasoning and a tool call, in the form that each provider expects in the next request.
 fn signed(kind: ProviderKind) -> Value {
     match kind {
         ProviderKind::Anthropic => json!([

@@ -1,6 +1,6 @@
-//! Tests the parsing of the answers of model providers. A shape is an answer that a provider's documentation or a bug
-//! report shows. It is played over a real socket to the real adapter. `shapes/README.md` describes the format of the
-//! shapes, which are in `shapes/*.toml`.
+//! Tests the parsing of model answers. A shape is an answer from a provider's documentation or from a bug report. A
+//! scripted server sends it to the real adapter over a socket. `shapes/README.md` describes the format of the shapes,
+//! which are in `shapes/*.toml`.
 
 mod play;
 mod table;
@@ -27,7 +27,7 @@ use self::{
 };
 use super::{Reply, ask, bash_tool, question};
 
-/// The files of shapes, each with its name and its content.
+/// The files that contain the shapes, each with its name and content.
 const FILES: &[(&str, &str)] = &[
     ("openai", include_str!("shapes/openai.toml")),
     ("imitators", include_str!("shapes/imitators.toml")),
@@ -38,7 +38,7 @@ const FILES: &[(&str, &str)] = &[
     ("responses", include_str!("shapes/responses.toml")),
 ];
 
-/// Number of shapes that are played at the same time.
+/// Number of shapes that are tested concurrently.
 const AT_ONCE: usize = 8;
 
 #[test]
@@ -91,7 +91,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Plays all shapes of a file, and fails with a list of those that do not meet their expectations.
+/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -168,7 +168,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the next response. The last response is repeated.
+/// Takes the next response from the queue. The last response stays in the queue, so that it is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {
@@ -202,7 +202,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
-        // A shape that never succeeds is retried only for a short time.
+        // A shape that is expected to fail is retried only for a short time.
         total: if is_hopeless {
             Duration::from_millis(100)
         } else {
@@ -212,7 +212,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     Adapter::with_limits("shapes", &provider, timeouts, retries).unwrap()
 }
 
-/// Adds the answer and the results of its calls to the conversation.
+/// Adds the answer and the results of its tool calls to the conversation.
 fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     let results: Vec<ChatMessage> = reply
         .calls
@@ -232,7 +232,7 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     messages.extend(results);
 }
 
-/// Compares the reply and the requests of a turn with the expectations.
+/// The reply and the requests of a turn, and the turn with the expected values.
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
@@ -385,7 +385,7 @@ impl Check<'_> {
     }
 }
 
-/// Compares a text with an expected text or, after `~`, with a regular expression.
+/// Compares a text with an expected text. An expected text that starts with `~` is a regular expression.
 fn is_like(expected: &str, seen: &str) -> bool {
     match expected.strip_prefix('~') {
         Some(pattern) => Regex::new(pattern).unwrap().is_match(seen),
@@ -401,7 +401,7 @@ fn is_same_call(expected: &str, seen: &str) -> bool {
     is_id && expected[1] == seen[1] && arguments(expected[2]) == arguments(seen[2])
 }
 
-/// Returns the parts of the earlier request that the later one does not repeat.
+/// Returns the parts of the earlier request that the later request does not repeat.
 fn differences(before: &Received, after: &Received) -> Vec<String> {
     let mut wrong = Vec::new();
     for field in ["system", "instructions", "systemInstruction", "tools"] {
@@ -422,7 +422,7 @@ fn differences(before: &Received, after: &Received) -> Vec<String> {
     wrong
 }
 
-/// Returns a value without cache markers, because their position changes from request to request.
+/// Removes cache markers, because their position changes from request to request.
 fn unmarked(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -1,5 +1,4 @@
-//! Providers with the chat completions protocol, both correct and faulty ones. The tests check the requests, the
-//! answers and the retries.
+//! Tests of the chat completions adapter with correct and faulty providers: its requests, answers and retries.
 
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ fn adapter(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_secs(15))
 }
 
-/// An adapter that retries for a short time only.
+/// An adapter that retries for up to 50 ms.
 fn impatient(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_millis(50))
 }
@@ -674,7 +673,7 @@ async fn every_valid_form_of_an_event_stream_is_read() {
             ("one twö", Some(EndReason::Done)),
             "{name}: {reply:?}"
         );
-        // The same bytes arrive one at a time, because chunk boundaries must not matter.
+        // Chunk boundaries must not matter, so the same bytes are sent one at a time.
         let bytes: Vec<Step> = text
             .bytes()
             .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))

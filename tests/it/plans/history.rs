@@ -1,9 +1,10 @@
-//! Fills a PostgreSQL database with finished runs and analyzes it, so that its planner sees a long history.
+//! Fills a PostgreSQL database with finished runs and analyzes its tables, so that the planner has statistics of a long
+//! history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Fills the tables with 20 accounts and 2,400 runs. Each statement derives the rows of one table from the tables that
-/// are already filled.
+/// Fills the tables with 20 accounts and 2,400 runs. Each statement derives the rows of one table from tables that an
+/// earlier statement filled.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",
@@ -40,7 +41,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Fills the database if it is not filled yet. Call it only after the server of the database has stopped.
+/// Fills the database unless it is already filled. Call this function only after the test server has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

@@ -1,19 +1,19 @@
-//! PostgreSQL plans. They are generic plans, which hold for every parameter value, over tables with a history.
+//! PostgreSQL plans: generic plans, which are independent of parameter values, over tables with a long history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Settings of the server's PostgreSQL connections. With them, a plan holds for every parameter value and uses an index
-/// if one exists.
+/// Settings of the server's PostgreSQL connections. With them, a plan does not depend on parameter values, and uses an
+/// index if one exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
 
-/// The faults in the plan of a statement.
+/// Returns the faults in the plan of a statement.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let plan = explain(db, sql).await;
     let mut found = Vec::new();
@@ -44,7 +44,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     plan
 }
 
-/// Checks a plan node and its children. `limited` is true if a LIMIT bounds the rows that are read.
+/// Checks a plan node and its children. `limited` is true if a LIMIT bounds the number of rows that the node reads.
 fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str().unwrap_or_default();
     let (kind, index, condition) = (text("Node Type"), text("Index Name"), text("Index Cond"));
@@ -66,7 +66,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // A node that collects rows, such as a sort, reads all of them before it returns the first, even below a LIMIT.
+    // A node that collects rows, such as a sort, reads all its rows before it returns the first, even below a LIMIT.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

@@ -1,5 +1,5 @@
-//! Records the text of every statement that a server in this process prepares. The database layer logs each one with
-//! the target `runyard::sql`.
+//! Records the text of every statement that a server in this process prepares. The database layer logs each statement
+//! with the target `runyard::sql`.
 
 use std::{
     collections::HashMap,
@@ -20,11 +20,10 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// The recorded statements by shape. The value also says whether the statement was explained.
+/// The recorded statements by shape. Each value also stores whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// A kind of database, and the text of a statement. In the text, lists of values are shortened, so that their length
-/// does not matter.
+/// A kind of database, and the text of a statement without the lengths of its value lists.
 type Shape = (&'static str, String);
 
 struct Noted {
@@ -32,7 +31,7 @@ struct Noted {
     explained: bool,
 }
 
-/// Starts the recording, if it has not started in this process yet.
+/// Starts the recording unless it has already started in this process.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -42,14 +41,14 @@ pub fn start() {
     });
 }
 
-/// All statements that were recorded for a kind of database.
+/// Returns all recorded statements for a kind of database.
 pub fn noted(backend: DbBackend) -> Vec<String> {
     let noted = NOTED.lock().unwrap();
     let of_backend = noted.iter().filter(|((name, _), _)| *name == name_of(backend));
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// Returns the statements that were not explained yet, and marks them as explained.
+/// Returns the statements that were not explained yet, and marks these statements as explained.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -102,9 +101,9 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Normalises value lists, so that statements with three ids and with four ids are explained only once.
+/// Normalizes value lists, so that a statement with three ids and the same statement with four ids are explained once.
 fn shape(sql: &str) -> String {
-    // Removes only the numbers of placeholders. A statement with another literal may need another index.
+    // Removes only the numbers of placeholders. Literals stay, because a different literal may need a different index.
     let mut after_dollar = false;
     let is_kept = |char: &char| {
         after_dollar = *char == '$' || (after_dollar && char.is_ascii_digit());

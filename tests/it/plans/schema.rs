@@ -1,4 +1,4 @@
-//! Properties of the schema that no query plan shows. Foreign keys to deletable rows are indexed, and triggers count
+//! Properties of the schema that no query plan shows: foreign keys to deletable rows are indexed, and triggers count
 //! the rows of each account.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use runyard_upstream::Turn;
 /// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
-/// Checks that the row counters, which triggers update, equal the numbers of rows.
+/// Checks that the row counters equal the numbers of rows. Triggers update the counters.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
         WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \
@@ -39,7 +39,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// The foreign keys. Each entry is the table, the column and the referenced table.
+/// Returns the foreign keys. Each entry is the table, the column and the referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -54,7 +54,7 @@ async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     texts(db, sql).await
 }
 
-/// The first column of each index that is not partial. Each entry is the table and the column.
+/// Returns the first column of each index that is not partial. Each entry is the table and the column.
 async fn first_columns(db: &DatabaseConnection) -> BTreeSet<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {

@@ -1,4 +1,4 @@
-//! Access of the host to a workspace: reading, writing, lists, uploads.
+//! Access from the host to a workspace: reading, writing, listing, uploads.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -22,7 +22,7 @@ async fn files_are_replaced_atomically() {
     let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
     assert_eq!(after.permissions().mode() & 0o7777, 0o750);
     assert_eq!(before.uid(), after.uid());
-    // A reader that had opened the file before the write still reads the old content to its end.
+    // A reader that opened the file before the write still reads the complete old content.
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(
@@ -126,7 +126,7 @@ async fn uploads_are_placed_only_under_unused_names() {
         "data.csvmore\n"
     );
 
-    // A retry after a crash succeeds. The file is in place exactly once.
+    // A retry after a crash succeeds, and the file is placed exactly once.
     let upload = yard.host_file("uploads/two", "two");
     files.place_as(&upload, "two").unwrap();
     files.place_as(&upload, "two").unwrap();
@@ -152,7 +152,7 @@ async fn creating_a_workspace_twice_keeps_its_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
-    // A command has replaced the folder output/ with a link. The service does not change this link.
+    // A command has replaced the folder `output` with a link. The service leaves the link unchanged.
     yard.sandboxes.make(sandbox.place()).unwrap();
     assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
     say(&sandbox, "rm output").await;

@@ -1,4 +1,4 @@
-//! Resources that a command must not exhaust.
+//! Limits on the resources that a command can use.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -123,7 +123,7 @@ async fn s06_the_disk_is_bounded() {
         say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
         "4194304\n"
     );
-    // When the disk is full, no file can grow. Files can be deleted, which frees space.
+    // When the disk is full, no file can grow. Deleting files is possible and frees space.
     let execution = run(&sandbox, "echo more > more || echo refused").await;
     assert!(execution.text.contains("refused"), "{execution:?}");
     say(&sandbox, "rm fill* && sleep 0.1").await;
@@ -137,7 +137,7 @@ async fn s06_the_disk_is_bounded() {
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     say(&sandbox, "rm -rf many").await;
 
-    // The next command deletes its files but keeps them open.
+    // The next command deletes its files but keeps their descriptors open.
     let execution = run(
         &sandbox,
         "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
@@ -145,7 +145,7 @@ async fn s06_the_disk_is_bounded() {
     .await;
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
 
-    // If a folder tree is too deep to measure, the workspace counts as over the limit.
+    // A workspace whose folder tree is too deep to measure counts as over the limit.
     let execution = run(
         &sandbox,
         "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
@@ -160,7 +160,7 @@ async fn s06_the_disk_is_bounded() {
 async fn s13_a_timeout_kills_every_process_of_a_command() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
-    // The command receives SIGTERM first, so that it has time to clean up.
+    // The command first receives SIGTERM, so that it can clean up.
     let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
     let execution = run_for(&sandbox, 1.0, polite).await;
     assert_eq!(execution.ending, CommandEnd::TimedOut);
@@ -178,7 +178,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A daemon is killed together with the call that started it. It does not delay the end of the call.
+    // A daemon is killed together with the call that started it, and does not delay the end of the call.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(
@@ -218,7 +218,7 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     eventually("it runs", || !with_marker(&mark(9716)).is_empty()).await;
     running.abort();
     eventually("it is gone", || with_marker(&mark(9716)).is_empty()).await;
-    // Other calls have their own cancellation token, so they still work.
+    // Each call has its own cancellation token, so other calls still work.
     assert_eq!(say(&sandbox, "echo on").await, "on\n");
 }
 
@@ -269,7 +269,7 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The service of the next test, run as a separate process that the test kills.
+/// The service of the next test. It runs as a separate process, and the test kills this process.
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
@@ -308,7 +308,7 @@ async fn s16_no_sandbox_survives_the_service() {
     eventually("the command is gone", || with_marker(&mark(9717)).is_empty()).await;
 }
 
-/// The service may be killed while a sandbox is still starting.
+/// No sandbox survives if the service is killed while the sandbox is still starting.
 #[tokio::test]
 async fn s16_no_sandbox_survives_a_kill_during_its_start() {
     let folder = super::closed_folder();
@@ -326,7 +326,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
         while with_marker(&long).is_empty() {
             assert!(Instant::now() < until, "no command was started");
         }
-        // Each round kills the service a little later while a sandbox is starting.
+        // Each round waits one millisecond longer, so that the kills interrupt different stages of a sandbox's start.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();

@@ -1,8 +1,8 @@
-//! Common programs work in the sandbox without set-up. The model receives the list of available programs.
+//! Common programs work in the sandbox without setup. The model receives the list of available programs.
 //!
 //! A program that the host lacks cannot be tested. `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`,
-//! which turns a missing program into a failure. Without this variable, the test prints on standard error that it was
-//! skipped.
+//! which turns a missing program into a failure. Without this variable, a test of a missing program is skipped, and
+//! prints this on standard error.
 
 use std::{
     io::Write,
@@ -43,7 +43,7 @@ async fn git_commits_without_set_up() {
     )
     .await;
     assert_eq!(text, "Runyard agent one\nmain\n");
-    // A name configured by the agent or the repository takes precedence.
+    // A user name that the agent or the repository configures takes precedence.
     let text = say(
         &sandbox,
         "cd g; git config user.name Ada; echo b > b; git add b; git commit -qm two; git log -1 --format=%an
@@ -98,7 +98,7 @@ async fn installing_fails_at_once_and_says_why() {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(say(&sandbox, "ls -A; ls -A n").await, "n\noutput\n");
     }
-    // Debian's python3 has no pip unless this package is installed.
+    // Debian's python3 has pip only if this package is installed.
     if has("pip3", "python3-pip") {
         let start = Instant::now();
         let execution = run(&sandbox, "/usr/bin/pip3 install --break-system-packages left-pad").await;

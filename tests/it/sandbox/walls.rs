@@ -1,4 +1,4 @@
-//! Resources of the host and of neighbours that a command must not reach.
+//! Resources of the host and of other projects that a command must not reach.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -50,7 +50,7 @@ async fn s01_host_files_cannot_be_read() {
 async fn s02_no_secret_is_inherited() {
     let yard = Yard::new();
     let secret = std::fs::File::open(yard.host_file("secret", "canary-s02")).unwrap();
-    // Clears the close-on-exec flag, so that child processes would inherit the file descriptor.
+    // Clears the close-on-exec flag. Without a countermeasure, child processes would inherit the file descriptor.
     rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
     let sandbox = yard.project(0);
 
@@ -64,7 +64,7 @@ async fn s02_no_secret_is_inherited() {
          cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
     )
     .await;
-    // Descriptor 9 is the control. Descriptor 3 is the folder that `ls` itself reads.
+    // The script opens descriptor 9 as a control. Descriptor 3 is the folder that `ls` itself reads.
     assert!(text.contains("descriptors: 0 1 2 3 9"), "{text}");
     assert!(text.contains("first: 0 1 2\n"), "{text}");
     let open: Vec<&str> = text.lines().filter(|line| line.starts_with("open ")).collect();
@@ -189,8 +189,8 @@ async fn s09_processes_outside_are_unreachable() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // The command may write to the memory of process 1 of its sandbox. Process 1 must therefore be as confined as the
-    // command.
+    // The command may write to the memory of process 1 of its sandbox. Therefore, process 1 must have the same
+    // restrictions as the command.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(
         text.trim().lines().last().unwrap().parse::<u32>().unwrap() < 10,
@@ -269,7 +269,8 @@ async fn s11_setuid_programs_have_no_effect() {
     if is_root() {
         use std::os::unix::fs::PermissionsExt as _;
         let program = sandbox.place().folder.join("rootid");
-        // `cp` makes the copy, as in `without_root`: a child of another test could hold the file open for writing.
+        // `cp` makes the copy, because a child process of another test could inherit a writable descriptor; see
+        // `without_root`.
         let copied = std::process::Command::new("cp")
             .arg("/usr/bin/id")
             .arg(&program)

@@ -13,16 +13,16 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // Without root rights, the first run of the tests was already unprivileged.
+        // Without root privileges, the first run of the tests was already unprivileged.
         return;
     }
-    // A folder that the unprivileged user can reach, wherever the build folder is.
+    // The unprivileged user may be unable to reach the build folder, so the program is copied to this folder.
     let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();
     let program = folder.path().join("it");
-    // `cp` makes the copy. A child of another test would inherit a descriptor that this process has open for writing, and
-    // a program that is open for writing cannot be executed (ETXTBSY).
+    // `cp` makes the copy. If this process wrote the copy, a child process of another test could inherit the writable
+    // descriptor, and a program that is open for writing cannot be executed (ETXTBSY).
     let copied = Command::new("cp")
         .arg(std::env::current_exe().unwrap())
         .arg(&program)

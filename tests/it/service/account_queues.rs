@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::requests::text;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Deadline for requests that do not use the locked row. It is shorter than the wait for a database connection.
+/// Deadline for requests that do not use the locked row. It is shorter than the timeout for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
@@ -29,7 +29,7 @@ async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     row.try_get_by_index(0).unwrap()
 }
 
-/// Waits until this many statements of the test server wait for locks.
+/// Waits until `count` statements of the test server wait for locks.
 async fn until_waiting(outside: &DatabaseConnection, count: i64) {
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waiting = async {
@@ -56,7 +56,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = server.outside().await;
-            // SQLite has no row locks. On SQLite, the test shows only that a hundred StartRun requests do not delay
+            // SQLite has no row locks, so on SQLite the test shows only that a hundred StartRun requests do not delay
             // other accounts.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = server.config.database_url.is_some();
@@ -89,7 +89,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
                     .await
                     .expect("bob's run should be shown");
                 got.ok();
-                // Requests of the same account that do not use the per-account queue are answered, too.
+                // Requests of the same account that do not use the per-account queue are also answered promptly.
                 timeout(PROMPTLY, ann.get("/agents"))
                     .await
                     .expect("ann's agents should be listed")
@@ -154,9 +154,9 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// A request without a valid credential makes no query. During the test the tables are locked (on SQLite for writers
-/// only). The server still refuses such requests as usual. In contrast, the first request of a new subject waits,
-/// because it inserts a row.
+/// A request without a valid credential makes no query. During the test, the tables are locked (on SQLite, only for
+/// writers), and the server still refuses these requests as usual. In contrast, the first request of a new subject
+/// waits, because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(
@@ -175,7 +175,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                 let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                 blocker.execute_unprepared(&lock).await.unwrap();
             } else {
-                // Occupies SQLite's only writer, so that a request that needs a new row waits.
+                // Takes SQLite's write lock, so that a request that must insert a row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await
@@ -203,7 +203,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     .await;
 }
 
-/// A lease renewal locks runs in the same order as a batch of the event journal. With different orders the two could
+/// A lease renewal and a batch of the event journal lock several runs. They use the same order, so they cannot
 /// deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
@@ -214,7 +214,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
         },
         |config| {
             config.tiers[0].concurrent_runs = None;
-            // A long lease, so that the worker does not renew leases during the test.
+            // The lease is so long that the worker does not renew leases during the test.
             config.worker.lease_seconds = 3_600;
         },
         async |server| {
@@ -236,7 +236,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
             let outside = server.outside().await;
             let is_postgres = server.config.database_url.is_some();
             let blocker = if is_postgres {
-                // PostgreSQL moves an updated row behind the others, so a table scan finds this row last.
+                // PostgreSQL moves an updated row behind the other rows, so a table scan finds this row last.
                 let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
                 outside.execute_unprepared(&again).await.unwrap();
                 let blocker = outside.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! The first request of a subject creates the subject's account, which other accounts cannot access.
+//! The first request of a subject creates the subject's account. Other accounts cannot access it.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

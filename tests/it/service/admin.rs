@@ -1,4 +1,4 @@
-//! Administration requires the role of a super admin. Every change leaves an audit entry.
+//! Only a super admin may use the administration API. Every change leaves an audit entry.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -42,7 +42,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             );
             let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
             assert_eq!(granted["credits"], 325.0);
-            // Repeated grants with the same key grant the credits only once.
+            // Repeating a grant with the same key grants no more credits.
             for _ in 0..3 {
                 let request = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(

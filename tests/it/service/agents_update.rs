@@ -18,7 +18,7 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
     (agent, path)
 }
 
-/// Number of rows of deleted agents in the database.
+/// Returns the number of rows of deleted agents in the database.
 async fn deleted(server: &TestServer) -> i64 {
     let file = server.data_dir().join("runyard.db");
     let url = server.config.database_url.as_ref().map_or_else(
@@ -62,7 +62,7 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
-                // An update with the current values creates no version.
+                // An update that changes no value creates no version.
                 let again = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(again, changed, "{change}");
             }
@@ -275,7 +275,7 @@ async fn deleting_an_agent_keeps_its_runs() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // The deleted agent is no longer visible and no longer counts towards the limit.
+            // A deleted agent is not visible and does not count towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
@@ -326,8 +326,8 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // When the server restarts, the sweeper removes deleted agents that no unfinished run uses. The finished
-            // run stays readable.
+            // After a restart, the sweeper removes deleted agents that no unfinished run uses. Their finished runs stay
+            // readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;
             let swept = async {

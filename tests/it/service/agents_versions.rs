@@ -234,8 +234,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             assert!(request.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
-            // An icon name that is not in the icon library is an invalid answer, too. After an invalid answer, the
-            // server derives the icon from the name, so the result is always the same.
+            // An icon name that is not in the icon library is also invalid. After an invalid answer, the server derives
+            // the icon from the agent's name, so the result is always the same.
             assert_eq!(ask().await, nonsense);
             caller
                 .post("/agents/generate-icon", json!({"name": ""}))

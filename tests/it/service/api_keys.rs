@@ -14,7 +14,7 @@ async fn make(caller: &Caller, body: Value) -> (String, Value) {
     (made["secret"].as_str().unwrap().to_owned(), made["api_key"].clone())
 }
 
-/// A caller that sends an API key as a bearer token.
+/// Returns a caller that sends an API key as a bearer token.
 fn with(server: &TestServer, key: &str) -> Caller {
     let mut caller = server.caller("nobody");
     key.clone_into(&mut caller.token);
@@ -37,7 +37,8 @@ async fn a_key_is_shown_once_and_authenticates_its_own_account() {
                 .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
                 .await;
             assert_eq!(text, 1);
-            // The key works as a bearer token and in the header for API keys. Both identify the same account.
+            // The key works as a bearer token and in the header for API keys. It identifies the same account in either
+            // place.
             let state = with(server, &secret).get("/billing/account-state").await.ok();
             assert_eq!(
                 state["account_id"],
@@ -168,7 +169,7 @@ async fn a_scope_allows_only_its_own_methods() {
             for caller in [&read, &run, &admin] {
                 assert_eq!(caller.get("/agents").await.status, 200);
                 assert_eq!(caller.get("/billing/account-state").await.status, 200);
-                // An API key has no role. Only tokens have roles.
+                // API keys have no roles. Only tokens have roles.
                 caller.get("/metrics").await.refused(403, "PERMISSION_DENIED");
             }
             let start = json!({"prompt": "x"});
@@ -186,7 +187,7 @@ async fn a_scope_allows_only_its_own_methods() {
             };
             let status = read.runs().await.start_run(read.signed(request)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
-            // The server refuses a form before it stores the files of the form.
+            // The server refuses the form before it stores any of its files.
             let form = reqwest::multipart::Form::new().text("prompt", "x").part(
                 "files",
                 reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("a.txt"),

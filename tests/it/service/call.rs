@@ -1,4 +1,5 @@
-//! Calls any method of the contract by its descriptor, over any protocol. The request is the JSON body of the HTTP API.
+//! Calls any method of the contract by its descriptor, over any protocol. Requests are given as JSON bodies of the HTTP
+//! API.
 
 use std::sync::LazyLock;
 
@@ -40,7 +41,7 @@ pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     Contract { pool, codec, router }
 });
 
-/// Every method of the contract, in the order of the contract.
+/// Returns every method of the contract, in the order of the contract.
 pub fn methods() -> Vec<MethodDescriptor> {
     let services = CONTRACT
         .pool
@@ -51,13 +52,13 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Every HTTP binding of a method.
+/// Returns every HTTP binding of a method.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
 }
 
-/// A protocol to call a method with.
+/// The protocol of a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     Grpc,
@@ -68,7 +69,7 @@ pub enum Way {
     Http(usize),
 }
 
-/// Every protocol and HTTP binding of a method.
+/// Returns every protocol and HTTP binding of a method.
 pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     let bindings = rules(method).len();
     assert!(bindings > 0, "{} has no HTTP binding", method.full_name());
@@ -97,7 +98,7 @@ impl Reply {
         matches!(self, Self::Good(_))
     }
 
-    /// The message of a successful call with one answer.
+    /// Returns the message of a successful call with one answer.
     pub fn message(self) -> Value {
         match self {
             Self::Good(mut messages) if messages.len() == 1 => messages.remove(0),
@@ -105,7 +106,7 @@ impl Reply {
         }
     }
 
-    /// The reply as lines, so that two long replies can be compared line by line.
+    /// Returns the reply as lines, so that two long replies can be compared line by line.
     pub fn lines(&self) -> Vec<String> {
         format!("{self:#?}").lines().map(str::to_owned).collect()
     }
@@ -174,7 +175,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Plain, &wire, &mut text).unwrap();
-            // HTTP/JSON leaves out the null fields and the empty lists of a refusal.
+            // HTTP/JSON omits the null fields and the empty lists of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));
@@ -203,7 +204,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// Puts a message into a frame, as in gRPC and gRPC-Web.
+/// Wraps a message in a frame of gRPC and gRPC-Web.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -288,7 +289,7 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // The events keep the order in which the server sent them.
+        // The events stay in the order in which the server sent them.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]

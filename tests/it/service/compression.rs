@@ -1,5 +1,5 @@
 //! gRPC messages may be compressed with gzip or zstd, in requests and in responses. Small messages and file contents
-//! are not compressed, because the result would hardly be smaller.
+//! are not compressed, because compression would hardly make them smaller.
 
 use bytes::Bytes;
 use prost::Message;

@@ -1,5 +1,5 @@
-//! The connection limit. To admit new connections, the server closes idle connections that have no credential. It also
-//! closes every connection that still has no credential after a minute.
+//! The connection limit. When the limit is reached, the server closes idle connections without a credential to admit
+//! new ones. It also closes every connection that has no accepted credential within a minute.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::test_server::{TEST_TIMEOUT, on_every_database_with};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// Completes when the server has closed a connection.
+/// Waits until the server has closed a connection.
 async fn closed(stream: &mut TcpStream) {
     let mut piece = [0; 4096];
     while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {}
@@ -27,7 +27,7 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
         |config| config.http.max_connections = 20,
         async |server| {
             let token = server.caller("ann").token;
-            // The connection of an authenticated client. This connection is as idle as the others.
+            // This client is authenticated. Its connection is as idle as the other connections.
             let mut known = TcpStream::connect(server.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated client on HTTP/2 is idle for the same time and keeps its connection.
+            // An authenticated client on HTTP/2 keeps its connection, even if it is idle for the same time.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

@@ -1,5 +1,5 @@
-//! Credential expiry: an open stream ends when its credential expires or is revoked. Another credential can resume the
-//! stream.
+//! Credential expiry: an open stream ends when its credential expires or is revoked. A client can resume the stream
+//! with another credential.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Opens an SSE stream; returns everything that it sends until it ends.
+/// Opens an SSE stream; returns the complete text of the stream.
 async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();
@@ -56,7 +56,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         text(&made, "secret").clone_into(&mut using.token);
         let run = ann.start("x").await;
         server.upstream.wait_for(1).await;
-        // A stream that another credential of the same account opened stays open.
+        // This stream stays open, because it was opened with a different credential of the same account.
         let mut grpc = ann.runs().await;
         let request = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),
@@ -65,7 +65,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         let kept = grpc.stream_run(request).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
         let revoke = async {
-            // By now the stream is open and has sent its first event.
+            // Gives the stream time to open and to send its first event.
             tokio::time::sleep(Duration::from_millis(300)).await;
             Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
         };

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-/// Price of a kortix/minimax call, in millionths of a credit.
+/// Price of a call of kortix/minimax with this many input and output tokens, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the balances equal the sum of the ledger entries of the wallet (book 1), that no balance is negative,
-/// and that each entry moves credits between two different books.
+/// Checks that the sum of all balances equals the sum of the ledger entries of the wallet (book 1), that no balance is
+/// negative, and that each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -242,7 +242,7 @@ async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
             server.gate.open();
             let run = started.into_iter().next().unwrap().ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            // The rest of the reservation was released. Only the charge was deducted.
+            // The unused part of the reservation was released, and only the charge was deducted.
             assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
             assert_balanced(server).await;
             let next = caller.start("y").await;
@@ -271,8 +271,8 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The request limited the answer to the number of tokens that the balance could pay for. No second request
-            // was made.
+            // The server limited the answer to the number of tokens that the balance could pay for, and sent no second
+            // request.
             let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
@@ -326,10 +326,10 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
                     tx.commit().await.unwrap();
                 }
             };
-            // A hundred debits for only two steps charge each step once.
+            // A hundred debits with only two different step numbers charge each step once.
             join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
             assert_eq!(left(&caller).await, 298_000_000);
-            // The next hundred debits are for different steps. Together they cost about twice the remaining balance.
+            // The next hundred debits are for different steps. In total, they cost about twice the remaining balance.
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(
@@ -439,7 +439,7 @@ async fn with_limits_off_nothing_is_charged() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // The server still records the usage and its price.
+            // The server still records the usage of the run and its price.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],
@@ -539,7 +539,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
                 ),
                 (&json!(""), &json!("kortix/minimax"), &json!(100), &json!(false))
             );
-            // If the provider reports no usage, the server counts the tokens of the text.
+            // If the provider reports no usage, the server estimates the tokens from the text.
             ask().await.ok();
             let listed = caller.get("/billing/usage-history").await.ok();
             let (entry, then) = (&listed["entries"][0], left(&caller).await);
@@ -548,7 +548,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A failed call costs nothing. A call that costs more than the balance is charged the whole balance.
+            // A failed call costs nothing. If a call costs more than the balance, the server charges the whole balance.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
@@ -620,7 +620,7 @@ async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
                     let bob = bob.clone();
                     async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
                 });
-                // A request of another account does not wait in the queue of this account.
+                // A request of one account does not wait in the queue of another account.
                 server.upstream.wait_for(2).await;
                 server.gate.open();
                 others.await.unwrap()

@@ -46,8 +46,8 @@ async fn the_data_folder_is_private_whatever_the_umask() {
     let staged = fs::read_dir(data.join("uploads")).unwrap().next().unwrap().unwrap();
     assert_eq!(mode(&staged.path()), 0o600);
 
-    // An earlier version may have left the data folder readable for other users. When the server starts again, it
-    // removes these permissions.
+    // An older version may have left the data folder readable for other users. At its next start, the server removes
+    // these permissions.
     program.kill().await;
     for name in FILES {
         set_mode(&data.join(name), 0o644);

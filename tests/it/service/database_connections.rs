@@ -1,13 +1,13 @@
-//! Runs and streams share a small pool of database connections. Each of them waits for a connection and gets one.
+//! Runs and streams share a small pool of database connections. Each run and each stream eventually gets a connection.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
 
 use crate::test_server::{Database, TestServer, assert_no_gaps, databases};
 
-/// Number of runs at the same time.
+/// Number of concurrent runs.
 const RUNS: usize = 8;
-/// Number of streams of each run.
+/// Number of concurrent streams of each run.
 const STREAMS: usize = 5;
 
 #[tokio::test]

@@ -26,7 +26,8 @@ use url::Url;
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, databases, with_name};
 
-/// PgBouncer setting that ignores start-up options. Without this setting, PgBouncer refuses clients that send them.
+/// PgBouncer setting that ignores these start-up options. Without this setting, PgBouncer refuses clients that send
+/// them.
 const DROPPED: &str = "ignore_startup_parameters = extra_float_digits,options\n";
 
 /// A running PgBouncer in front of the PostgreSQL server of the tests.
@@ -62,7 +63,7 @@ fn program() -> Option<PathBuf> {
     found
 }
 
-/// The id of a user without privileges. PgBouncer refuses to run as root.
+/// Returns the id of an unprivileged user, because PgBouncer refuses to run as root.
 fn unprivileged() -> u32 {
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let id = |name: &str| {
@@ -82,8 +83,8 @@ impl Bouncer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let users = format!("\"{}\" \"{}\"\n", url.username(), url.password().unwrap_or_default());
         std::fs::write(path("users"), users).unwrap();
-        // A single server connection for each database, so that all clients share it. In session mode, each client has
-        // its own.
+        // In transaction mode, all clients share a single server connection for each database. In session mode, each
+        // client uses its own server connection.
         let size = if mode == "session" { 40 } else { 1 };
         let text = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
@@ -119,7 +120,7 @@ impl Bouncer {
         })
     }
 
-    /// The URL of a database behind the pooler.
+    /// Returns the URL of a database behind the pooler.
     fn url(&self, database: &str) -> String {
         let mut url = Url::parse(&with_name(&self.server, database)).unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
@@ -180,7 +181,7 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
         };
         let mut server = bouncer.server().await;
         work(&server).await;
-        // The server's connection settings apply to reads and to transactions.
+        // The server's connection settings also apply to reads and transactions behind the pooler.
         let setting = "SELECT current_setting('lock_timeout') || ' ' || current_setting('plan_cache_mode')";
         let db = &server.app().db;
         let tx = db.begin("test").await.unwrap();
@@ -191,7 +192,7 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
             let settings: String = row.try_get_by_index(0).unwrap();
             assert_eq!(settings, "10s force_generic_plan");
         }
-        // A second server shares the server connections with the first.
+        // A second server shares the pooled connections with the first server.
         let second = Db::open(&server.config).await.unwrap();
         second.check().await.unwrap();
         work(&server).await;
@@ -213,7 +214,7 @@ async fn statements_that_other_clients_of_a_pooler_named_do_no_harm() {
     let collision = other.query_one_raw(value("SELECT 2")).await.unwrap_err();
     assert!(collision.to_string().contains("already exists"), "{collision}");
     work(&server).await;
-    // The migrations use named prepared statements, too.
+    // The migrations also use named prepared statements.
     Db::open(&server.config).await.unwrap();
     server.stop().await;
 }
@@ -269,7 +270,7 @@ async fn a_failed_start_reports_the_error_of_the_pooler() {
         message.contains("no_such_database") && message.contains("createdb"),
         "{message}"
     );
-    // `pgbouncer=true` declares a pooler. It works with the pooler, and also with a direct connection.
+    // The URL parameter `pgbouncer=true` is valid with the pooler and also with a direct connection.
     for url in [bouncer.url("postgres"), bouncer.server.clone()] {
         Db::open(&config(&format!("{url}?pgbouncer=true"))).await.unwrap();
     }

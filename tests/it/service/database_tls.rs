@@ -1,5 +1,6 @@
-//! PostgreSQL over TLS. The server accepts only TLS, and has the certificate of the client's TLS tests. The client key
-//! in `tls/` is used only in these tests. The private key of its CA was deleted.
+//! PostgreSQL over TLS. The PostgreSQL server accepts only TLS and uses the certificate in `tests/it/client/tls`. The
+//! client key in `tests/it/service/tls` is used only here. The private key of the CA that signed the client certificate
+//! was deleted.
 
 use std::{
     path::Path,
@@ -16,9 +17,9 @@ use url::Url;
 use crate::test_server::{Database, TestServer, databases};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// CA certificate for the server's certificate.
+/// CA certificate that signed the server's certificate.
 const AUTHORITY: &str = "tests/it/client/tls/authority.pem";
-/// CA certificate for the client's certificate.
+/// CA certificate that signed the client's certificate.
 const CLIENTS: &str = "tests/it/service/tls/clients.pem";
 
 /// A PostgreSQL server that accepts only TLS.
@@ -51,7 +52,8 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Returns the URL with another host and with parameters. Paths in parameters are relative to the repository root.
+    /// Returns the URL with another host and with these parameters. Paths in parameters are relative to the repository
+    /// root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

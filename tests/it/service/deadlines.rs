@@ -1,4 +1,4 @@
-//! A `grpc-timeout` bounds streams as well as unary calls. Each protocol reports the expiry in its own form.
+//! A `grpc-timeout` bounds streams as well as unary calls. Each protocol reports an expired deadline in its own form.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database
 
 const WHY: &str = "the deadline of the call has passed";
 
-/// A model that sends a few words and then waits until the gate opens.
+/// Returns a script that sends a few words and then waits until the gate opens.
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     |gate| {
         let gate = gate.clone();
@@ -22,7 +22,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Opens a stream over HTTP; returns everything that it sends until it ends.
+/// Opens a stream over HTTP; returns the complete text of the stream.
 async fn stream_text(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let request = caller.request("GET", &path).header("accept", accept);
@@ -43,7 +43,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Reads the stream over gRPC-Web; returns the number of messages and the trailers.
+/// Reads the stream over gRPC-Web; returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
@@ -97,7 +97,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");
 
-        // A distant deadline has no effect. The expired deadlines of the earlier readers did not stop the run.
+        // A distant deadline has no effect. The expired deadlines above did not stop the run.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             server.gate.open();

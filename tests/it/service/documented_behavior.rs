@@ -1,4 +1,4 @@
-//! Tests for sentences of the API documentation that no other test covers; docs/seeds.md lists all sentences.
+//! Tests of sentences in the API documentation that no other test covers. docs/seeds.md lists all sentences.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -15,7 +15,7 @@ fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
         config.tiers.swap(0, position);
-        // These tests do not test credits, so an account has more credits than they need.
+        // These tests do not cover credits, so an account has more credits than they need.
         config.tiers[0].credits_granted = 100_000;
     }
 }
@@ -187,7 +187,7 @@ async fn the_agent_reads_and_writes_files_in_the_workspace() {
     .await;
 }
 
-/// Renames a table, so that the server's statements fail.
+/// Renames a table, so that statements of the server fail.
 async fn take_away(server: &TestServer, table: &str) {
     let url = server.config.database_url.as_ref().map_or_else(
         || format!("sqlite://{}", server.data_dir().join("runyard.db").display()),
@@ -270,7 +270,7 @@ async fn a_new_agent_has_the_documented_defaults() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // The format is, for example, 2025-08-15T10:30:00.000Z.
+                // Times are RFC 3339 in UTC with fractional seconds, such as 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

@@ -1,5 +1,5 @@
-//! Files are uploaded in chunks and by form, and downloaded whole and in ranges. Files with hostile names stay inside
-//! the workspace.
+//! Files are uploaded in chunks and in forms, and downloaded completely and in ranges. Files with hostile names stay
+//! inside the workspace.
 
 use std::time::Duration;
 
@@ -91,8 +91,8 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     .await;
 }
 
-/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed in the meantime, the
-/// client gets the whole file.
+/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed since then, the client
+/// gets the whole file.
 #[tokio::test]
 async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
     on_every_database(
@@ -134,7 +134,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             assert_eq!(ask(&etag).await, same);
             let whole = (200, String::new(), "0123456789".to_owned());
             assert_eq!(ask("\"another\"").await, whole);
-            // The file changes, so the interrupted download cannot resume.
+            // The file changes, so the client cannot resume the download.
             let file = server
                 .data_dir()
                 .join("workspaces")
@@ -276,8 +276,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The limit on unused uploads is a total size in bytes, equal to ten files of the maximum size. More files
-            // fit if they are smaller.
+            // The limit on unused uploads is a total size in bytes: ten times the maximum file size. It admits more
+            // than ten files if they are smaller.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -295,7 +295,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             );
             let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
-            // A file that still fits is accepted. Another account has its own limit. A file no longer counts once a run
+            // A file that still fits is accepted. Each account has its own limit. A file no longer counts once a run
             // uses it.
             let last = announce(0).await.ok();
             server
@@ -306,7 +306,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
             caller.post("/agent/start", run).await.ok();
 
-            // The number of unused uploads has a limit, too.
+            // The number of unused uploads is also limited.
             let eve = server.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {
@@ -330,7 +330,7 @@ async fn an_unused_upload_is_kept_for_a_day() {
         |_| Script::function(|_| Turn::text("ok")),
         async |server| {
             let caller = server.caller("ann");
-            // Tokens expire after an hour of the test clock, so each upload uses a new token.
+            // Tokens expire after an hour on the test clock, so each upload uses a new token.
             let announce = async |name: &str| {
                 let new = json!({"name": name, "size": 0});
                 server.caller("ann").post("/uploads", new).await.ok()

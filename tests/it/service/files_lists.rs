@@ -12,7 +12,7 @@ use crate::{
     test_server::{Caller, TestServer, on_every_database},
 };
 
-/// Runs a command in a new sandbox; returns the API path of the files of the sandbox.
+/// Runs a command in a new sandbox; returns the API path of the sandbox's files.
 async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -74,7 +74,7 @@ async fn the_pages_of_a_folder_contain_each_entry_once() {
             let below = paths(&caller, &format!("{files}?path=a&recursive=true&page_size=2"), nothing).await;
             assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
 
-            // A client may delete the last file of a page before it requests the next page.
+            // The client may delete the last file of a page before it requests the next page.
             let pages = format!("{files}?path=c&page_size=100");
             let rest = paths(&caller, &pages, async |page| {
                 let last = each(page, "files", "path").pop().unwrap();
@@ -113,20 +113,20 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
-            // Meanwhile many folder walks of another account complete.
+            // Meanwhile, folder walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // If a caller disconnects, its walk continues, so the next walk of the same account still waits. Another
-            // account does not wait.
+            // If a caller disconnects, its walk continues, so the next walk of the same account still waits. A walk of
+            // another account does not wait.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());
             release.send(()).unwrap();
             next.await.unwrap().unwrap();
-            // The server refuses requests beyond the queue limit with a retryable error.
+            // If the queue is full, the server refuses a request with a retryable error.
             let places = join_all((0..5).map(|_| walks.archive(ann))).await;
             assert_eq!(places.iter().filter(|place| place.is_ok()).count(), 4);
             let refused = places.into_iter().find_map(Result::err).unwrap();

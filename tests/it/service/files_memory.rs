@@ -1,4 +1,4 @@
-//! The server streams files in chunks. The memory of the real program hardly grows, even if a file is large.
+//! The server streams files in chunks, so a large file hardly increases the memory of the real program.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -20,11 +20,11 @@ use super::{
 
 /// Size of a chunk of the form, in bytes.
 const PIECE: usize = 1_000_000;
-/// Number of chunks of the file that is sent as a form. The file has 1 GB, which is the limit of this server.
+/// Number of chunks of the file that is sent in a form. The file has 1 GB, the maximum on this server.
 const PIECES: usize = 1_000;
 /// Number of chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;
-/// Maximum growth of memory, in bytes.
+/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
 
 struct Server {
@@ -103,7 +103,7 @@ async fn a_large_file_is_uploaded_and_downloaded_in_little_memory() {
         .connect()
         .await
         .unwrap();
-    // The first round makes the allocations that the program makes only once.
+    // The first round triggers the allocations that happen only once.
     server.fetch(&server.start_with(1).await, "big.bin").await;
     let before = program.memory();
     let check = |what: &str, most: u64| {

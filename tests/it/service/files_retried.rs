@@ -49,7 +49,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
                 assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
-            // A retry of the same request may send the file as a chunked upload instead.
+            // A retry of the request may send the same file as a chunked upload.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -67,7 +67,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 0,
                 "no unused upload should count against the account"
             );
-            // A request with the same key and different content is refused and leaves nothing behind.
+            // The server refuses a request with the same key and different content, and stores nothing for it.
             caller
                 .form("/agent/start", form("c,d"))
                 .await
@@ -102,7 +102,7 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each request uses its own thread, so that no request waits for another one.
+                // Each request uses its own thread, so no request waits for another one.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
@@ -130,8 +130,8 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
     .await;
 }
 
-/// The server crashes after it has committed a new run and before it places the files of this run. Meanwhile, the agent
-/// of an earlier run creates a file of the same name.
+/// The server crashes after it has committed a new run and before it has placed the files of this run. In the meantime,
+/// the agent of an earlier run creates a file of the same name.
 #[tokio::test]
 async fn a_file_name_taken_in_the_meantime_gets_a_number() {
     on_every_database_with(
@@ -148,7 +148,8 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Restores the state directly after the commit: both files are staged, and the name is in use.
+            // Restores the state directly after the commit: both files are in the folder for uploads, and one name is
+            // in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");

@@ -1,5 +1,5 @@
-//! One object of every kind that an account can own, and for every method a request about these objects. If a method
-//! has no request here, the tests that iterate over the contract fail.
+//! One object of every kind that an account can own, and a request for every method of the contract with the ids of
+//! these objects. If a method has no request here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::test_server::{Answer, Caller};
 
-/// Methods of the contract that are not implemented yet. The tests fail if the server implements a method of this list.
+/// Methods of the contract that are not implemented yet. The tests fail if the server implements a method in this list.
 pub const LATER: &[&str] = &[];
 
-/// Fields that do not identify an object, although their names look like the names of ids.
+/// Fields with names like ids that do not identify an object, each with its meaning.
 const NOT_IDS: &[(&str, &str)] = &[(
     "request_id",
     "an idempotency key that the client chooses, valid within its own account",
@@ -23,7 +23,7 @@ const NOT_IDS: &[(&str, &str)] = &[(
 /// One object of every kind, owned by one account.
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    /// The ids of the objects. The key is the name of the request field that contains the id.
+    /// The ids of the objects, keyed by the name of the request field for the id.
     ids: BTreeMap<&'static str, String>,
 }
 
@@ -73,7 +73,7 @@ impl Belongings {
         Self { ids }
     }
 
-    /// The id to put into a request field.
+    /// Returns the id for a request field.
     pub fn id(&self, field: &str) -> &str {
         let id = self.ids.get(field);
         id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))
@@ -138,14 +138,14 @@ async fn upload(caller: &Caller) -> String {
     id
 }
 
-/// A request field that holds an id: its JSON pointer in the request, and its name.
+/// A request field that contains an id: its JSON pointer in the request, and its name.
 #[derive(Clone, Debug)]
 pub struct IdField {
     pub pointer: String,
     pub name: String,
 }
 
-/// Every id field of a request message, including nested messages.
+/// Returns every id field of a request message, including nested messages.
 pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
     let mut found = Vec::new();
     for field in message.fields() {

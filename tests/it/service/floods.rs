@@ -1,4 +1,5 @@
-//! Floods: clients that send as much as they can. The memory of the program stays small, and other clients are served.
+//! Floods: clients that send as much data as they can. The memory of the program stays small, and other clients are
+//! served.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::{
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// Maximum growth of memory, in bytes.
+/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
 /// Maximum size of a flood, in bytes.
 const FLOOD: usize = 64 * 1024 * 1024;
@@ -33,10 +34,10 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A header block (HPACK) that adds nothing to the dynamic table. `method` is an index of the static table.
+/// An HPACK header block that adds nothing to the dynamic table. `method` is an index into the static table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // The static table contains `:method` and `:scheme: http` with their values. For `:path` and `:authority` the block
-    // uses only the names from the table.
+    // `:method` and `:scheme: http` are complete entries of the static table. For `:path` and `:authority`, the block
+    // takes only the name from the table.
     let mut block = vec![0x80 | method, 0x86, 0x04];
     let text = |block: &mut Vec<u8>, text: &str| {
         let length = text.len();
@@ -70,19 +71,19 @@ pub(super) const POST: u8 = 3;
 /// Opens an HTTP/2 connection and sends the client's preface and settings.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
-    // Without this option, each small frame would wait some 40 ms for the acknowledgement of the previous frame.
+    // Without this option, each small frame would wait about 40 ms for the acknowledgement of the previous frame.
     stream.set_nodelay(true).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
     stream
 }
 
-/// How a flood ended.
+/// The end of a flood.
 #[derive(Debug, PartialEq)]
 enum End {
     /// The server closed the connection.
     Closed,
-    /// The server stopped reading, because the client does not read the output of the server.
+    /// The server stopped reading, because the client does not read the responses.
     Stalled,
     /// The server read the whole flood.
     Taken,
@@ -193,8 +194,8 @@ async fn u04_floods_of_http2_frames_are_stopped() {
     assert_eq!(end.await, End::Closed);
 }
 
-/// Reads frames until `wanted` returns a value for the type, the stream id and the payload of a frame. Returns `None`
-/// if the connection ends first.
+/// Reads frames until `wanted` returns a value for a frame's type, stream id and payload. Returns `None` if the
+/// connection ends first.
 pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u32, &[u8]) -> Option<T>) -> Option<T> {
     loop {
         let mut head = [0; 9];
@@ -209,7 +210,7 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// The server tells each client the maximum number of streams per connection. It refuses only the streams beyond this
+/// The server announces the maximum number of concurrent streams per connection. It refuses only streams beyond this
 /// number.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
@@ -228,7 +229,7 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             .unwrap()
             .expect("the server should announce the limit");
         assert_eq!(limit, 1000);
-        // The body of these requests never arrives, so each request keeps its stream open.
+        // The bodies of these requests never arrive, so each request keeps its stream open.
         let token = format!("Bearer {}", program.token);
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         let ask = block(POST, "/threads", &headers);
@@ -248,8 +249,8 @@ async fn h05_streams_beyond_the_limit_are_refused() {
     beside(&program, "a thousand streams", hostile).await;
 }
 
-/// The server answers a refused request before the rest of the request arrives. Bytes that arrive late close neither
-/// the connection nor its other streams.
+/// The server answers a refused request before the body arrives. When body bytes arrive later, the server closes
+/// neither the connection nor its other streams.
 #[tokio::test]
 async fn l11_thousands_of_refusals_keep_the_connection_open() {
     const REFUSALS: u32 = 3000;
@@ -260,8 +261,8 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // The first request has a valid token, because the server closes a connection without an accepted
-            // credential after a minute.
+            // The first request has a valid token, because after a minute the server closes a connection without an
+            // accepted credential.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -275,7 +276,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
                     "after {number}: {}",
                     String::from_utf8_lossy(&payload[8..])
                 );
-                // The byte 0x88 is the entry `:status: 200` of the static table.
+                // In HPACK, the byte 0x88 is the entry `:status: 200` of the static table.
                 (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
             });
             let is_accepted = timeout(TEST_TIMEOUT, status).await.unwrap();
@@ -340,7 +341,7 @@ fn descriptors() -> (u64, u64) {
 }
 
 /// A small message that would expand to a gibibyte is refused. gRPC and Connect stop decompressing at the maximum
-/// message size; HTTP accepts no compressed messages.
+/// message size. HTTP does not accept compressed messages.
 #[tokio::test]
 async fn h07_a_compression_bomb_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -395,7 +396,7 @@ async fn h07_a_compression_bomb_is_refused() {
     }
 }
 
-/// Returns this number of mebibytes of zeros, compressed with gzip.
+/// Returns this many mebibytes of zeros, compressed with gzip.
 fn bomb(mebibytes: usize) -> Vec<u8> {
     let mut output = Vec::with_capacity(64 * 1024);
     let mut deflate = Compress::new(Compression::best(), false);

@@ -15,7 +15,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// Sends a call; returns the gRPC status, which is in the headers or in the trailers frame.
+/// Sends a call; returns the gRPC status from the headers or from the trailers frame.
 async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = server
         .http
@@ -121,7 +121,7 @@ async fn answers_tell_a_proxy_not_to_buffer_them() {
     .await;
 }
 
-/// Not every client percent-decodes `grpc-message`, so the server escapes as little as possible.
+/// Some clients do not percent-decode `grpc-message`, so the server escapes as few characters as possible.
 #[tokio::test]
 async fn a_refusal_message_is_readable_without_decoding() {
     on_every_database(
@@ -162,7 +162,7 @@ async fn a_refusal_message_is_readable_without_decoding() {
     .await;
 }
 
-/// connect-go refuses a response with another content type, and does not read the response's status.
+/// connect-go refuses a response with another content type without reading the status of the response.
 #[tokio::test]
 async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
     on_every_database(

@@ -1,5 +1,5 @@
-//! Some texts have a special meaning for other programs. The server stores these texts verbatim or refuses them, over
-//! every protocol and on every database.
+//! Texts that other programs could interpret, such as SQL, HTML and templates. The server stores these texts verbatim
+//! or refuses them, over every protocol and on every database.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -58,7 +58,7 @@ async fn h14_injection_strings_are_stored_verbatim() {
             let read = caller.get(&path).await.ok();
             assert_eq!((&read["name"], &read["description"]), (&json!(text), &json!(text)));
             assert_eq!((&read["tags"], &read["current_version"]["system_prompt"]), (&json!([text]), &json!(text)));
-            // A search for the text finds only this agent, because no character is special in a search.
+            // A search takes every character literally, so a search for the text finds only this agent.
             let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
             for by in ["search", "tag"] {
                 let found = caller.get(&format!("/agents?{by}={query}")).await.ok();

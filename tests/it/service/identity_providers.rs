@@ -1,4 +1,5 @@
-//! The real program with an identity provider: tokens over real sockets, a provider that is down at start, and the log.
+//! The real program with an identity provider: tokens over real sockets, a provider that is unavailable at the start,
+//! and the log.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ async fn status(program: &Program, token: &str) -> StatusCode {
     request.bearer_auth(token).send().await.unwrap().status()
 }
 
-/// Sends the token until it is accepted. Returns the statuses of the refusals.
+/// Sends the token until it is accepted; returns the statuses of the refusals.
 async fn refusals_until_accepted(program: &Program, token: &str) -> Vec<StatusCode> {
     let mut refusals = Vec::new();
     let asking = async {
@@ -69,7 +70,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // A token of `runyard token` is verified without a public key. It contains the issuer and the client.
+    // A token of `runyard token` is signed with the HS256 secret, so the server accepts it without the keys of the
+    // provider. It contains the configured issuer and client.
     assert_eq!(status(&program, &program.token).await, StatusCode::OK);
     issuer.say(Says::Keys(vec![old.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&old, &claims)).await;

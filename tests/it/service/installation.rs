@@ -21,7 +21,7 @@ fn with_folder(server: &TestServer, folder: &Path) -> Config {
     config
 }
 
-/// Completes a run that writes to its workspace.
+/// Runs an agent that writes a file to its workspace.
 async fn work(server: &TestServer, caller: &Caller) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": "echo precious > result.txt"}))]),
@@ -50,7 +50,7 @@ async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     // A second server with the same folder can start, and the first server can restart.
     drop(Server::open(server.config.clone()).await.unwrap());
     server.restart().await;
-    // After the new folder is adopted, the first folder is refused.
+    // After `adopt` assigns the database to the other folder, the first folder is refused.
     server.stop().await;
     let db = Db::open(&other).await.unwrap();
     installation::adopt(&other, &db).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
-    // The first server works and claims every run.
+    // The first server still works, and executes every run.
     work(&server, &server.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::requests::{each, patch, text};
 use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
-/// Time between two rows. It makes their order unambiguous.
+/// Time between two rows, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 async fn listed(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     each(&caller.get(path).await.ok(), list, field)
 }
 
-/// The script depends on the prompt: one run completes, one fails, and one keeps running.
+/// Returns a script that completes the run, fails it or keeps it running, depending on the prompt.
 fn three_ends(gate: &runyard_upstream::Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -144,7 +144,7 @@ async fn agents_are_listed_in_the_requested_order() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 server.clock.advance(APART);
             }
-            // Berta, the first agent, now has the newest update.
+            // The agent Berta, which was created first, now has the latest update.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),
@@ -179,7 +179,7 @@ async fn agents_are_listed_in_the_requested_order() {
     .await;
 }
 
-/// Each upload and each sweep finds its rows by an index and does not read the rows of all accounts.
+/// An upload and a sweep find their rows by an index, without reading the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     on_every_database(

@@ -1,5 +1,5 @@
-//! The log of the real program at its default level. Warnings about missing prerequisites come first. Each run has a
-//! line when it ends. The lines about new runs and refusals contain the request id. The log contains no user content.
+//! The log of the real program at its default level. Warnings about missing prerequisites come first. The server logs a
+//! line when a run ends. Lines about new runs and refusals contain the request id. The log contains no user content.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ async fn a_refused_request_is_logged_with_its_request_id() {
         .await;
     assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
 
-    // A successful request is logged at debug level only.
+    // A successful request is logged only at debug level.
     let answer = program.request("GET", "/threads").send().await.unwrap();
     let request_id = answer.headers()["x-request-id"].to_str().unwrap();
     assert!(program.log().contains(request_id));
@@ -145,7 +145,7 @@ async fn requests_without_a_token_do_not_flood_the_log() {
     }
     let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
     assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
-    // The next refusal that is logged also reports how many refusals were not logged.
+    // The next logged refusal also reports the number of refusals that were not logged.
     let counted = async {
         loop {
             let answer = program.http.get(format!("{}/agents", program.url)).send().await;

@@ -10,7 +10,7 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// Returns the entry with one more key.
+/// Adds a key to an entry.
 fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry
@@ -130,8 +130,8 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB and 17 entries do not, however
-            // they are divided between the two lists.
+            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB, and 17 entries do not,
+            // regardless of how the two lists divide them.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

@@ -1,4 +1,4 @@
-//! Threads and projects are ordered by latest activity first.
+//! Threads and projects are listed in order of their latest activity, newest first.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     test_server::{Caller, TestServer, on_every_database, on_every_database_with},
 };
 
-/// Time between two activities. It makes their order unambiguous.
+/// Time between two activities, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 fn done() -> Script {
@@ -46,7 +46,7 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
     }
 }
 
-/// Starts six runs with random client-supplied ids; returns the threads and the projects, latest first.
+/// Starts six runs with random client-supplied ids; returns the ids of the threads and projects, newest first.
 async fn six_starts(server: &TestServer, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
@@ -98,7 +98,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 let times: Vec<String> = each(&listed, list, "updated_at").iter().map(Value::to_string).collect();
                 assert!(times.is_sorted_by(|one, next| one > next), "{times:?}");
             }
-            // Another account sees none of these threads.
+            // The list of another account contains none of these threads.
             assert_eq!(threads(&server.caller("bob"), "").await, [Value::Null; 0]);
         },
     )
@@ -199,7 +199,7 @@ async fn threads_with_equal_timestamps_are_listed_once_each() {
     .await;
 }
 
-/// Inserts rows as an earlier version wrote them, before the migration that adds counts and activity times.
+/// Inserts rows in the format of an earlier version, before the migration that adds counts and activity times.
 async fn old_rows(db: &DatabaseConnection) {
     let day = |day: u8| format!("'2026-01-{day:02}T00:00:00.500+00:00'");
     let id = |number: u8| format!("'01900000-0000-7000-8000-0000000000{number:02}'");
@@ -214,8 +214,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // The last activity of the first thread is a run on day 9. The last activity of the second thread is a message on
-    // day 7. The third thread has no activity.
+    // The last activity of the first thread is a run on day 9, and of the second thread a message on day 7. The third
+    // thread has no activity.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \
@@ -260,7 +260,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),
             };
-            // On SQLite the test uses a new database. On PostgreSQL the test clears the database of the test server.
+            // On SQLite, the test uses a new database. On PostgreSQL, the test clears the database of the test server.
             let folder = tempfile::tempdir().unwrap();
             let db = if drop_all.is_empty() {
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
@@ -286,7 +286,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
             let counts = "SELECT CAST(agents AS text) || '/' || CAST(threads AS text) || '/' || CAST(projects AS text) \
                 FROM accounts";
             assert_eq!(texts(counts).await, "1/3/2");
-            // From now on, triggers update the counts, even when a foreign key deletes rows.
+            // From now on, triggers update the counts, even when a cascading foreign key deletes rows.
             for (change, counted) in [
                 (
                     "DELETE FROM projects WHERE updated_at < '2026-01-08T00:00:00+00:00'",

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::test_server::{Caller, on_every_database_with};
 
-/// Two fields that a client may change between two pages.
+/// The fields that a client may change between two pages.
 const PAGE: [&str; 2] = ["page_size", "page_token"];
 
-/// The script depends on the prompt: some runs keep running, and the others end.
+/// Returns a script that keeps the run running or completes it, depending on the prompt.
 fn held_or_done(gate: &Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -28,7 +28,7 @@ fn is_list(method: &MethodDescriptor) -> bool {
     method.input().get_field_by_name("page_token").is_some()
 }
 
-/// The smallest request that the method accepts: the required ids, and pages of one row.
+/// Returns the smallest request that the method accepts: the required ids, and pages of one row.
 fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     let mut request = json!({"page_size": 1});
     let required: &[&str] = match method.name() {
@@ -43,7 +43,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     request
 }
 
-/// Returns a value for a field, different from the field's value in the first request.
+/// Returns a value for a field that differs from the value in the first request.
 fn other_value(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),

@@ -1,4 +1,4 @@
-//! Isolation of accounts. Lists, cursors, streams, files, counts and public pages reveal nothing about another account.
+//! Isolation of accounts: lists, cursors, streams, files, counts and public pages reveal nothing about another account.
 
 use futures::future::join_all;
 use runyard::config::Limits;
@@ -151,7 +151,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A page token of another list is refused, and so is a page token with one changed character.
+                // A page token of another list and a page token with one changed character are refused.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -165,7 +165,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     let answer = ask(&ann, garbage).await;
                     assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
                 }
-                // All pages together contain the whole list.
+                // Reading all pages returns the whole list.
                 let (mut all, mut next) = (0, String::new());
                 loop {
                     let page = ask(&ann, &next).await.ok();
@@ -274,7 +274,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
     .await;
 }
 
-/// Cached data of one account is never shown to another account, however the calls interleave. The cached data are the
+/// Data cached for one account is never sent to another account, however the calls interleave. The cached data are the
 /// agents, the credits and counts of an account, and the details of a refused StartRun request.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
@@ -295,8 +295,8 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // This run occupies the account's only slot, so the next StartRun request is refused, with the id of
-                // this thread.
+                // This run occupies the account's only slot, so the server refuses the next StartRun request. The
+                // refusal contains the id of this thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }
@@ -331,7 +331,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
     .await;
 }
 
-/// If a model never stops calling tools, the budget of the run stops the model.
+/// If a model calls tools without end, the budget of the run ends the run.
 #[tokio::test]
 async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     on_every_database_with(
@@ -350,12 +350,11 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
             let events = caller.events(&run, 0).await;
             crate::test_server::assert_no_gaps(&events, 1);
             let ended = caller.ended(&run).await;
-            // The budget is three steps. A step without tools follows, in which the model gives a final answer. One
-            // more step follows if the model calls tools anyway.
+            // The budget is three steps. Then the model must give its final answer in a step without tools. If it calls
+            // tools anyway, one more step follows.
             assert!(server.upstream.count() <= 5, "{}", server.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
-            // The run ends and reports the reason. A model that still calls tools when none are offered gives no
-            // answer.
+            // The run fails, because tool calls in a step without tools do not count as an answer.
             assert_eq!(
                 (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("MODEL_EMPTY_ANSWER")),

@@ -1,4 +1,4 @@
-//! Runs the real program as a separate process, for tests of its memory, its log and crashes.
+//! Runs the real program as a separate process, for tests of its memory, its log and its recovery from crashes.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -19,11 +19,11 @@ use crate::test_server::TEST_TIMEOUT;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A configuration in which every caller may use every model; the built-in model is the default.
+/// A configuration in which every caller may use every model. The built-in model is the default.
 pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
                         max_upload_bytes = 1000000000\ncredits_granted = 300\n";
 
-/// `runyard serve` on SQLite in a folder.
+/// A `runyard serve` process with a SQLite database in a folder.
 pub struct Program {
     child: Child,
     folder: PathBuf,
@@ -38,7 +38,7 @@ impl Program {
         Self::start_in(folder, config, "exec \"$@\"").await
     }
 
-    /// Starts the program as [`Program::start`] does, but through a shell line that ends by executing `"$@"`.
+    /// Starts the program through a shell line, which must end by executing `"$@"`. Otherwise like [`Program::start`].
     pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.join("runyard.toml"), config).unwrap();
@@ -56,7 +56,7 @@ impl Program {
         program
     }
 
-    /// Mints a token for a subject.
+    /// Creates a token for a subject.
     pub async fn mint(&self, subject: &str) -> String {
         let mut command = command(&self.folder, self.address, "exec \"$@\"");
         let minted = command.args(["token", "--sub", subject]).output().await.unwrap();
@@ -71,12 +71,12 @@ impl Program {
         request.bearer_auth(&self.token)
     }
 
-    /// Kills the program without a warning, as a power failure would.
+    /// Kills the program with SIGKILL, to simulate a power failure.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks the program to shut down, by SIGTERM.
+    /// Sends SIGTERM to the program.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -98,7 +98,7 @@ impl Program {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
-    /// The log lines at the default level.
+    /// Returns the log lines at the default level.
     pub fn lines(&self) -> Vec<Value> {
         let log = self.log();
         let lines = log
@@ -109,7 +109,7 @@ impl Program {
             .collect()
     }
 
-    /// Waits for a log line that meets a condition, and returns it.
+    /// Waits for a log line that meets a condition; returns the line.
     pub async fn line(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let looking = async {
             loop {
@@ -140,13 +140,13 @@ impl Program {
         assert!(ready.is_ok(), "the server did not start: {}", self.log());
     }
 
-    /// A path as the program sees it from its own mount namespace.
+    /// Returns the path under which the test can open a path of the program's own mount namespace.
     pub fn sees(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
         root.join(path.strip_prefix("/").unwrap())
     }
 
-    /// Current anonymous memory of the program, in bytes.
+    /// Returns the program's current anonymous memory, in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

@@ -90,7 +90,7 @@ async fn only_a_workspace_without_a_project_is_swept() {
             let run = caller.form("/agent/start", form()).await.ok();
             caller.ended(&run).await;
             server.stop().await;
-            // Simulates a crash between the commit and the removal of the files.
+            // Simulates a crash after the commit and before the removal of the files.
             let left = server
                 .data_dir()
                 .join("workspaces")

@@ -158,7 +158,7 @@ async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     .await;
 }
 
-/// Removes the ids, times and secrets. They differ between two accounts even if the accounts made the same requests.
+/// Removes the ids, times and secrets, because they differ between two accounts that made the same requests.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -181,7 +181,7 @@ fn plain(value: &mut serde_json::Value) {
     }
 }
 
-/// All methods. The methods that delete objects come last, so that the other methods still find their objects.
+/// Returns all methods. Methods that delete objects come last, so that the other methods still find their objects.
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
@@ -253,8 +253,8 @@ async fn wait_until_idle(caller: &crate::test_server::Caller) {
     }
 }
 
-/// Every protocol refuses an invalid request with the same text. The requests contain an invalid id, an invalid page or
-/// a NUL character.
+/// Every protocol refuses an invalid request with the same text. Each request contains an invalid id, an invalid page
+/// or a NUL character.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
     on_every_database_with(

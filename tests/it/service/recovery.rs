@@ -1,4 +1,5 @@
-//! Recovery after a crash. Once StartRun has been answered, its run is durable: the run resumes and ends exactly once.
+//! Recovery after a crash. After the server has answered StartRun, the run is durable: it resumes and ends exactly
+//! once.
 
 use std::{fs::File, time::Duration};
 
@@ -107,8 +108,8 @@ async fn queued_runs_survive_a_restart() {
     .await;
 }
 
-// A child process that the stopped server had just forked may still hold the lock of the data folder. The child
-// releases the lock when it executes another program.
+// If the stopped server had just forked a child process, the child may still hold the lock of the data folder. The
+// child releases the lock when it executes another program.
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;

@@ -1,5 +1,5 @@
-//! The server may refuse a request before it reads the body. The client still gets the answer over HTTP/1. The
-//! connection either stays open, or the answer says that the server will close the connection.
+//! Refusals before the body is read, over HTTP/1. The client still gets the answer. Either the connection stays open,
+//! or the answer announces that the server will close it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,12 +12,12 @@ use tokio::{
 
 use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 
-/// Size of a body in bytes. The body is larger than the socket buffers plus the bytes that the server discards after an
-/// answer.
+/// Size of a body in bytes. It exceeds the socket buffers plus the bytes that the server discards after an answer.
 const LONG: usize = 12 * 1024 * 1024;
 
 /// Sends the head and the first bytes of a request, and waits for the answer. Then sends the rest without reading, like
-/// a client that sends its whole request first. Returns everything that the server sent until it closed the connection.
+/// a client that reads only after it has sent the whole request. Returns everything that the server sent until it
+/// closed the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
             let reply = exchange(server.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
-            // A client with a valid token gets status 100 and may continue.
+            // If the token is valid, the client gets status 100 and may send the body.
             let token = server.caller("ann").token;
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let head = format!(
@@ -236,8 +236,8 @@ async fn oversized_headers_are_refused_with_status_431() {
     .await;
 }
 
-/// After a refusal, the server discards the rest of the body only for a limited time. It disconnects a client that goes
-/// silent after a refusal.
+/// After a refusal, the server discards the rest of the body only for a limited time. Then it closes the connection of
+/// a client that no longer sends.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -250,10 +250,11 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
         .unwrap()
         .unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 401"));
-    // The server has closed its sending side. It soon closes the receiving side, too. From then on, writes fail.
+    // The server has closed its sending side. It soon closes the receiving side, too, and writes of the client then
+    // fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // The client must be nearly silent, so it writes rarely.
+            // Writes rarely, because the client must be nearly silent.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };

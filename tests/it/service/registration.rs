@@ -37,8 +37,8 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address; retry later");
-            // The limit admits the burst. On a slow machine it admits a few more requests, because the token bucket
-            // refills in the meantime.
+            // The limit admits the burst. On a slow machine, it admits a few more requests, because the token bucket
+            // refills during the test.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
             // Requests of an existing account are not limited.
@@ -87,7 +87,7 @@ async fn without_self_registration_an_administrator_creates_accounts() {
         |_| Turn::text("x"),
         |_| {},
         async |server| {
-            // Existing accounts keep working after self-registration is turned off.
+            // Existing accounts still work after self-registration is turned off.
             let old = server.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
             server.config.auth.self_registration = false;
@@ -102,7 +102,8 @@ async fn without_self_registration_an_administrator_creates_accounts() {
                 .list_runs(ann.signed(runyard::v1::ListRunsRequest::default()))
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
-            // An administrator still has access and can create the account. A second request returns the same account.
+            // An administrator still has access and can create the account. A second request for the same subject
+            // returns the same account.
             let root = server.caller_as("root", Some("super_admin"));
             let before = server.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();

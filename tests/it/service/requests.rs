@@ -27,7 +27,7 @@ pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
-/// The values of one field in all entries of a list.
+/// Returns the value of one field from each entry of a list.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
     let rows = value[list]
         .as_array()

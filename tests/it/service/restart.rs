@@ -1,5 +1,5 @@
-//! SIGTERM and restart of the real program with its default grace period. Running runs are handed over at once. No
-//! event that a client has received is lost.
+//! SIGTERM and restart of the real program with its default grace period. The program hands over its running runs at
+//! once. No event that a client has received is lost.
 
 use std::{path::Path, time::Duration};
 
@@ -23,10 +23,11 @@ use crate::{
     test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
 };
 
-/// Deadline for a shutdown. A shutdown needs much less time, and the running runs would need much more.
+/// Deadline for a shutdown. A shutdown takes much less time, but waiting for the running runs to end would take much
+/// more.
 const SOON: Duration = Duration::from_secs(12);
 
-/// A configuration with a scripted provider. It uses PostgreSQL if a database is given.
+/// Returns a configuration with a scripted provider. It uses PostgreSQL if a database is given.
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
     let database = database.map_or_else(String::new, |url| format!("database_url = \"{url}\"\n"));
     let provider = format!(
@@ -52,7 +53,7 @@ async fn stream_of(program: &Program, run: &Value, after: i64) -> Response {
     program.request("GET", &path).send().await.unwrap()
 }
 
-/// The events of a stream that the server ended. The final fault event is left out.
+/// Returns the events of a stream that the server ended, without the final fault event.
 fn cut_off(text: &str) -> Vec<SseEvent> {
     let mut seen = parse_sse(text);
     let last = seen.pop().unwrap();
@@ -131,7 +132,7 @@ fn says(line: &Value, words: &str) -> bool {
     line["message"].as_str().unwrap().starts_with(words)
 }
 
-/// Reports whether any process has this word among its arguments.
+/// Returns true if any process has this word among its arguments.
 fn is_running(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes
@@ -238,7 +239,7 @@ async fn requests_received_before_the_signal_are_answered() {
     const STARTS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // The connections are opened beforehand, because the server closes the port after the signal.
+    // The connections are opened before the signal, because the server closes its listening port after the signal.
     let warm = join_all((0..STARTS).map(|_| program.request("GET", "/healthz").send())).await;
     assert!(warm.into_iter().all(|answer| answer.is_ok()));
     let starts = (0..STARTS).map(|_| {
@@ -251,7 +252,7 @@ async fn requests_received_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial answer.
+    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial response.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

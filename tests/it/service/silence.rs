@@ -1,5 +1,5 @@
-//! The log of a failing request names the cause, but it contains no text, file or secret of a caller. An idle stream
-//! sends heartbeats over every protocol.
+//! The log of a failing request contains the cause, but no text, file or secret of a caller. An idle stream sends
+//! heartbeats over every protocol.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn i12_the_log_holds_no_user_content() {
     let theirs: Value = theirs.json().await.unwrap();
     program.token = ann.clone();
 
-    // The model refuses this run. Every field of the request contains a text that the log must not show.
+    // The model refuses this run. Every field of the request contains a text that must not appear in the log.
     let form = Form::new()
         .text("prompt", "CANARY-PROMPT")
         .part("files", Part::text("CANARY-CONTENT").file_name("CANARY-NAME.txt"));
@@ -62,8 +62,8 @@ async fn i12_the_log_holds_no_user_content() {
         .await
         .unwrap();
     assert!(events.text().await.unwrap().contains("\"failed\""));
-    // The next requests fail, because they use a thread of another account, a malformed body, an invalid token and an
-    // invalid key.
+    // The next requests fail because of a thread of another account, a malformed body, an invalid token and an invalid
+    // API key.
     let thread = theirs["thread_id"].as_str().unwrap();
     let request = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
     let refused = program

@@ -36,7 +36,7 @@ async fn the_documented_exchange_over_a_form() {
             );
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
-            // The request to the model names the file, and the file exists at that path.
+            // The request to the model contains the path of the file, and the file exists at that path.
             let request = server.upstream.requests().remove(0);
             assert!(
                 request.last_text().contains("Files in /workspace: data.csv"),

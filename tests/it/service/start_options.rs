@@ -31,7 +31,8 @@ async fn every_parameter_has_its_documented_default() {
         |_| echo(),
         async |server| {
             let caller = server.caller("ann");
-            // The first form has only the prompt. Like a browser's form, the second has all other parts, but empty.
+            // The first form has only the prompt. The second form also has all other parts, but empty, as a browser
+            // sends them.
             let mut form = Form::new();
             for part in [
                 "thread_id",
@@ -180,7 +181,7 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     .await;
 }
 
-/// Without the super admin role, the server ignores the header and its value. A super admin gets an error for an
+/// Without the super admin role, the header has no effect, whatever its value. A super admin gets an error for an
 /// invalid value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
@@ -288,7 +289,7 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             for answer in &answers {
                 assert_eq!(*answer, answers[0]);
             }
-            // A StartRun request with the same key over gRPC returns the same run.
+            // A StartRun request over gRPC with the same key returns the same run.
             let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -329,7 +330,7 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
             let first = start(body.clone()).await.ok();
             caller.ended(&first).await;
             assert_eq!(start(body).await.ok(), first);
-            // A refused request does not use up its key, so a different request may use the key.
+            // A refused request does not use up its idempotency key, so a different request may use the key.
             start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
             start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
                 .await
@@ -345,7 +346,7 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
 }
 
 /// Two accounts send StartRun with the same new id at the same time, a hundred times. Each time, one account becomes
-/// the owner, and the other account learns nothing.
+/// the owner of the id, and the other account learns nothing about the object.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -356,7 +357,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
             let mut owned = [0, 0];
             for round in 0..100 {
                 let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
-                // The accounts share both ids, only the thread id, or only the project id.
+                // The two accounts send the same ids, only the same thread id, or only the same project id.
                 let (their_thread, their_project) = match round % 3 {
                     0 => (thread_id, project_id),
                     1 => (thread_id, Uuid::new_v4()),
@@ -373,7 +374,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
                     if one.status == 200 { (&ann, &bob, two, mine) } else { (&bob, &ann, one, theirs) };
                 owned[usize::from(winner.token == bob.token)] += 1;
                 assert_eq!(lost.refused(404, "THREAD_NOT_FOUND"), json!({"detail": "Thread not found"}));
-                // The owner's retry succeeds; the loser cannot read the thread.
+                // The owner's retry succeeds. The other account cannot read the thread.
                 let retried = winner.post("/agent/start", again.clone()).await.ok();
                 assert_eq!(retried["thread_id"], again["thread_id"]);
                 let path = format!("/threads/{}", again["thread_id"].as_str().unwrap());
@@ -393,7 +394,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     .await;
 }
 
-/// A client-supplied id may be any UUID in any notation. The server stores it in canonical form.
+/// A client-supplied id may be any UUID in any notation. The server stores the canonical notation.
 #[tokio::test]
 async fn i04_client_supplied_ids_are_uuids() {
     on_every_database_with(
@@ -438,7 +439,7 @@ async fn i04_client_supplied_ids_are_uuids() {
                 let upper = made.to_string().to_uppercase();
                 let run = start(&upper, &id()).await.ok();
                 assert_eq!(run["thread_id"], made.to_string());
-                // The same id in braces names the same thread.
+                // The same id in braces identifies the same thread.
                 let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
                 let again = caller.post("/agent/start", again).await.ok();
                 assert_eq!(again["thread_id"], made.to_string());
@@ -448,11 +449,11 @@ async fn i04_client_supplied_ids_are_uuids() {
     .await;
 }
 
-/// The answer to StartRun waits neither for the model nor for the creation of a sandbox.
+/// StartRun is answered before the model answers and before a sandbox is created.
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
-        // The script runs as the user of a project, so it needs a folder that this user can write to.
+        // The script runs with the uid of a project, so it needs a folder that this uid can write to.
         let folder = config.data_dir.parent().unwrap().join("held");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();

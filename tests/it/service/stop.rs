@@ -1,4 +1,4 @@
-//! `StopRun`: a run has one terminal event, whenever the request arrives.
+//! `StopRun`: a run has one terminal event, no matter when the request arrives.
 
 use runyard_upstream::{Call, Turn};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Event streams are complete from any cursor to the end of the run.
+//! Event streams contain every event from any cursor to the end of the run.
 
 use futures::StreamExt;
 use runyard::v1;
@@ -67,7 +67,8 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
-            // The stream is live: the first half arrives while the gate holds back the rest of the model's answer.
+            // The stream is live: the client receives the first half while the gate blocks the rest of the model's
+            // answer.
             while seen.matches("event: message_delta").count() < 10 {
                 let piece = tokio::time::timeout(TEST_TIMEOUT, body.next())
                     .await
@@ -136,7 +137,7 @@ async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
             let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
-            // This stream is opened but not read. Meanwhile another reader receives the whole run.
+            // This stream is opened but not read yet. Meanwhile, another reader receives the whole run.
             let slow = caller.request("GET", &path).send().await.unwrap();
             assert_no_gaps(&caller.events(&run, 0).await, 1);
             assert_no_gaps(&parse_sse(&slow.text().await.unwrap()), 1);
@@ -198,7 +199,7 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());
-        // A finished run neither ends the stream of another run nor keeps it open.
+        // A finished run neither ends the stream of another run nor keeps the stream open.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! For every method and every id field, an id of another account gets the same answer as a random id, over every
-//! protocol, and changes nothing. The test reads the methods and fields from the contract.
+//! For every method, every id field and every protocol, the server answers an id of another account in the same way as
+//! a random id, and changes nothing. The test reads the methods and fields from the contract.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -15,7 +15,7 @@ use crate::{
     test_server::{Caller, on_every_database_with},
 };
 
-/// Everything that the owner can read about these objects.
+/// Returns everything that the owner can read about these objects.
 async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
     let mut paths: Vec<String> = [
         "/agents",
@@ -43,7 +43,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         let answer = owner.get(&path).await;
         read.push((path, answer.text));
     }
-    // Uploads have no read method. The answer to a repeated chunk shows their state.
+    // The API cannot read an upload. The answer to a repeated chunk shows the state of the upload.
     for field in ["upload_id", "files"] {
         let path = format!("/uploads/{}", has.id(field));
         let body = serde_json::json!({"offset": 0, "data": "aGVsbG8="});
@@ -90,7 +90,7 @@ async fn i01_an_id_of_another_account_answers_like_a_random_id() {
                         assert_eq!(redacted(&foreign, &theirs), redacted(&unknown, &random), "{what}");
                         let later = LATER.contains(&method.name());
                         assert_eq!(foreign.code() == "UNIMPLEMENTED", later, "{what}: {foreign:?}");
-                        // If a list is filtered by an id of another account, the answer may be an empty list.
+                        // If the id of another account is the filter of a list, the answer may be an empty list.
                         let empty = matches!(&foreign, Reply::Good(answers) if answers.iter().all(is_empty));
                         assert!(!foreign.is_good() || empty, "{what}: {foreign:?}");
                         tried += 1;
@@ -114,7 +114,7 @@ fn is_empty(answer: &Value) -> bool {
     fields.unwrap_or_default()
 }
 
-/// Ids that do not belong together are refused. This holds for ids of the caller and for ids of another account.
+/// Ids that do not belong together are refused, whether they belong to the caller or to another account.
 #[tokio::test]
 async fn i02_ids_that_do_not_belong_together_are_refused() {
     on_every_database_with(
@@ -134,7 +134,7 @@ async fn i02_ids_that_do_not_belong_together_are_refused() {
             start(&bobs, &anns, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&bobs, &bobs, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&anns, &anns, &bobs).await.refused(404, "AGENT_NOT_FOUND");
-            // Two ids of the same caller are refused, too, if they do not belong together.
+            // Two ids of the same caller are also refused if they do not belong together.
             let other = ann.start("another").await;
             let body = serde_json::json!({
                 "prompt": "x", "thread_id": anns.id("thread_id"), "project_id": other["project_id"],

@@ -1,5 +1,5 @@
-//! Abuse of the transport: frames, requests and paths that no honest client sends. The server refuses them in bounded
-//! time, keeps working, and serves the next honest request.
+//! Abuse of the transport: frames, requests and paths that no correct client sends. The server refuses them in bounded
+//! time, keeps working, and serves the next valid request.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
@@ -28,11 +28,11 @@ async fn status(response: Response) -> i32 {
         .get("grpc-status")
         .map(|value| value.to_str().unwrap().parse().unwrap());
     let _ = response.bytes().await;
-    // If the answer has a message, the status is in the trailers, not in the headers. This function then returns 0.
+    // If the answer has a message, the status is in the trailers instead of the headers, and this function returns 0.
     status.unwrap_or_default()
 }
 
-/// A malformed frame is always an error of the client, never an internal error.
+/// A malformed frame causes an error of the client, never an internal error.
 #[tokio::test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
 async fn h07_malformed_frames_are_refused() {
@@ -160,14 +160,15 @@ async fn h07_malformed_frames_are_refused() {
     .await;
 }
 
-/// Writes bytes on a new connection; returns everything that the server sends. The connection stays open for writing.
+/// Writes bytes on a new connection; returns everything that the server sends. The writing side of the connection stays
+/// open.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
     let mut received = Vec::new();
     let mut piece = [0; 4096];
-    // On a busy machine, the first bytes may take a while. Bytes that follow without a pause belong to the same answer.
+    // Waits up to 10 s for the first bytes, because the machine may be busy, and up to 300 ms for each further chunk.
     let mut pause = Duration::from_secs(10);
     while let Ok(Ok(read)) = timeout(pause, stream.read(&mut piece)).await {
         pause = Duration::from_millis(300);
@@ -183,7 +184,7 @@ fn statuses(received: &str) -> Vec<&str> {
     received.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
-/// A request has exactly one end. The server never parses the bytes after an ambiguous end as a request.
+/// A request has exactly one end. If the end is ambiguous, the server never parses the following bytes as a request.
 #[tokio::test]
 async fn h10_no_request_is_smuggled() {
     on_every_database(
@@ -264,7 +265,7 @@ async fn h10_no_request_is_smuggled() {
                 assert!(statuses.len() <= 1, "{what}: {received}");
             }
             // If a request has both a length and a transfer coding, the server uses the coding or refuses the request.
-            // In neither case does it find a second request.
+            // It never finds a second request in the body.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
             let received = exchange(server.address, both.as_bytes()).await;
             assert!(
@@ -278,7 +279,7 @@ async fn h10_no_request_is_smuggled() {
             let received = exchange(server.address, inside.as_bytes()).await;
             let named = caller.get("/agents").await.ok().to_string();
             assert!(!named.contains("Smuggled"), "{received}");
-            // Positive control: two honest requests on one connection get two answers.
+            // Positive control: two valid requests on one connection get two answers.
             let honest = format!("{opening}Content-Length: 22\r\n\r\n{body}");
             let received = exchange(server.address, format!("{honest}{honest}").as_bytes()).await;
             assert_eq!(statuses(&received), ["200", "200"], "{received}");
@@ -289,7 +290,7 @@ async fn h10_no_request_is_smuggled() {
     .await;
 }
 
-/// Only a listed origin may read answers. An origin with a similar name may not.
+/// Only an origin in the configuration may read answers. An origin with a similar name may not.
 #[tokio::test]
 async fn h12_only_listed_origins_read_answers() {
     on_every_database_with(
@@ -350,7 +351,7 @@ async fn h12_only_listed_origins_read_answers() {
                     "{exposed}"
                 );
             }
-            // A web page of a listed origin may send every header that the contract reads.
+            // A web page of a permitted origin may send every header that the contract reads.
             let allowed = ask("OPTIONS", "https://good.example").await;
             let allowed = allowed.header("access-control-allow-headers").to_lowercase();
             let methods = super::call::methods();
@@ -371,8 +372,8 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
-/// Tracing tools add headers to every request of a web page. If a preflight did not allow these headers, the browser
-/// would block all calls of the page.
+/// Tracing tools add headers to every request of a web page. If the preflight response did not allow these headers, the
+/// browser would block all calls of the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
     on_every_database_with(
@@ -494,7 +495,7 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
                 open.push(stream);
             }
             assert_served(server, &caller).await;
-            // The server serves a thousand streams on one connection.
+            // A connection serves a thousand streams.
             let client = grpc();
             let request = (0..1000).map(|_| client.get(server.url("/healthz")).send());
             for answer in futures::future::join_all(request).await {
@@ -508,8 +509,8 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
     .await;
 }
 
-/// The server closes a connection that does not identify its protocol in time. A connection that identifies its
-/// protocol stays open, however long the rest of the request takes.
+/// The server closes a connection that does not identify its protocol in time. After a client has identified the
+/// protocol, the connection stays open, however long the rest of the request takes.
 #[tokio::test]
 async fn h05_a_connection_must_identify_its_protocol_in_time() {
     use runyard::server::protocol_detection::ProtocolDetection;
@@ -525,7 +526,7 @@ async fn h05_a_connection_must_identify_its_protocol_in_time() {
     ] {
         let (mut peer, ours) = tokio::io::duplex(64);
         let mut opening = ProtocolDetection::new(ours, Duration::from_millis(50));
-        // The bytes arrive one by one, as a hostile client may send them.
+        // The bytes arrive one by one. A hostile client may send them in this way.
         for byte in first.bytes() {
             peer.write_all(&[byte]).await.unwrap();
             assert_eq!(opening.read_u8().await.unwrap(), byte);

@@ -1,4 +1,4 @@
-//! Worker slots. A new run claims a free slot when StartRun commits, and queued runs start in order.
+//! Worker slots. When StartRun commits, the new run claims a free slot. Queued runs start in order.
 
 use runyard::{accounts::Scope, runs::list};
 use runyard_upstream::{Script, Turn};

@@ -1,12 +1,12 @@
-//! The databases that tests run on: SQLite, and PostgreSQL when one is configured.
+//! The databases on which tests run: SQLite, and PostgreSQL if one is configured.
 //!
-//! `RUNYARD_TEST_ONLY_POSTGRES` leaves out SQLite. With `RUNYARD_TEST_POOLER_URL`, servers connect to PostgreSQL
-//! through that connection pooler, and only the tests themselves connect directly.
+//! If `RUNYARD_TEST_ONLY_POSTGRES` is set, tests do not run on SQLite. If `RUNYARD_TEST_POOLER_URL` is set, servers
+//! connect to PostgreSQL through that connection pooler, and only the tests themselves connect directly.
 
 use url::Url;
 use uuid::Uuid;
 
-/// A kind of database to run tests on.
+/// A kind of database on which tests run.
 #[derive(Clone, Debug)]
 pub enum Database {
     Sqlite,
@@ -48,7 +48,7 @@ impl Database {
 
 /// A PostgreSQL database that belongs to one test.
 pub struct Made {
-    /// Database URL for the Runyard server under test; goes through the pooler if one is configured.
+    /// Database URL for the Runyard server under test. It contains the pooler's address if a pooler is configured.
     pub url: String,
     /// Database URL without the pooler, for the test's own queries.
     pub direct: String,

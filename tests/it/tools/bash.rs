@@ -33,7 +33,7 @@ async fn bash_streams_while_it_runs() {
             assert!(started.elapsed() < Duration::from_secs(5), "no output was streamed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The command waits for this file, so the command is still running now.
+        // The command waits for this file. At this point, it is still running.
         shop.put("go", "");
     };
     let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";
@@ -118,9 +118,9 @@ async fn bash_reports_out_of_memory() {
     let shop = Shop::with("[sandbox]\nmax_memory_bytes = 67108864\n");
     let hog = "head -c 400000000 /dev/zero | tail";
     let error = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
-    // A control group kills the command. With rlimits alone, the program reports the error itself.
+    // With a control group, the kernel kills the command. With rlimits alone, the program itself reports the error.
     assert!(error.to_lowercase().contains("memory"), "{error}");
-    // Control: the same command with less memory.
+    // Control: the same command succeeds with less memory.
     shop.text("bash", json!({"command": "head -c 4000 /dev/zero | tail >/dev/null"}))
         .await;
 }
@@ -150,7 +150,7 @@ async fn a_progress_bar_becomes_one_line() {
     let shop = Shop::new();
     let bar = "for i in $(seq 0 100); do printf '\\r%3d%%' $i; done; echo; printf '1%%\\r2%%\\r\\033[Kdone\\n'";
     assert_eq!(shop.bash(bar).await, "100%\ndone\n[exit status 0]");
-    // Control: lines that do not overwrite each other remain.
+    // Control: lines that do not overwrite each other are kept.
     assert_eq!(shop.bash("seq 3").await, "1\n2\n3\n[exit status 0]");
 }
 

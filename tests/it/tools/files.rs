@@ -212,7 +212,7 @@ async fn edit_keeps_dos_line_ends_and_limits_the_result_size() {
 #[tokio::test]
 async fn arguments_never_reach_a_shell() {
     let shop = Shop::new();
-    // Each of these names is a valid but strange file name.
+    // Each of these names is an unusual but valid file name.
     for name in [
         "; touch pwned",
         "$(touch pwned)",

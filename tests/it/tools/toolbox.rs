@@ -49,7 +49,7 @@ fn a_run_has_the_core_tools_and_its_own_tools() {
     assert!(search.check(&json!({"n": 1})).is_ok() && search.check(&json!({})).is_err());
     assert!(toolbox.spec_bytes() > core.spec_bytes());
     assert!(core.find("search").is_none(), "other runs do not get the tool");
-    // The compiled schemas of the core tools are shared.
+    // All runs share the compiled schemas of the core tools.
     assert!(std::ptr::eq(toolbox.find("bash").unwrap(), core.find("bash").unwrap()));
     assert!(Arc::ptr_eq(&with(&[]).unwrap(), &core));
 }

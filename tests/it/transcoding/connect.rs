@@ -35,14 +35,14 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The status and the code of a failed unary call.
+    /// Returns the HTTP status and the error code of a failed unary call.
     #[track_caller]
     fn refusal(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), JSON, "{self:?}");
         (self.status, self.json()["code"].as_str().unwrap().to_owned())
     }
 
-    /// The messages of a stream, and the content of its last envelope.
+    /// Returns the messages of a stream, and the content of its last envelope.
     #[track_caller]
     fn envelopes(&self) -> (Vec<(u8, Bytes)>, Value) {
         let mut rest = self.body.clone();
@@ -124,14 +124,14 @@ async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
     assert_eq!(told.body, message(&library(), "GetBook", &book));
     assert_eq!(server.asked_message(), json!({"book_id": "b1"}));
 
-    // An empty message is empty in binary. In JSON, it is an object.
+    // An empty message is zero bytes in binary and `{}` in JSON. An empty JSON body is refused.
     assert_eq!(client(&server).post("Shelves/GetBook", PROTO, "").await.status, 200);
     assert_eq!(client(&server).post("Shelves/GetBook", JSON, "{}").await.status, 200);
     let told = client(&server).post("Shelves/GetBook", JSON, "").await;
     assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
 }
 
-/// The HTTP API of a service may use another dialect of JSON. Connect clients expect the canonical JSON of protobuf.
+/// Connect clients expect the canonical JSON of protobuf, even if the HTTP API of the service uses another dialect.
 #[tokio::test]
 async fn json_is_canonical_for_every_service() {
     let server = TranscoderServer::answering(json!({"readingId": "r1", "binding": "BINDING_LEATHER"})).await;
@@ -197,7 +197,7 @@ async fn an_error_has_its_details() {
     let info = tonic_types::pb::ErrorInfo::decode(value.as_slice()).unwrap();
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("THREAD_BUSY", "runyard"));
 
-    // A stream that fails before its first message has the same error in its last envelope.
+    // If a stream fails before its first message, its last envelope contains the error.
     let told = client(&server)
         .post("Desk/Follow", JSON_STREAM, enveloped(0, br#"{"readingId": "r"}"#))
         .await;
@@ -230,7 +230,7 @@ async fn invalid_requests_are_refused_in_the_form_of_the_protocol() {
         let told = client(&server).post("Shelves/Nothing", kind, "{}").await;
         assert_eq!(told.refusal(), (501, "unimplemented".to_owned()));
     }
-    // The content type distinguishes streams from unary calls, so a method accepts only the types of its kind.
+    // The content type distinguishes streams from unary calls, so a method accepts only the content types of its kind.
     for (method, kind) in [
         ("Desk/Follow", JSON),
         ("Desk/Follow", PROTO),
@@ -355,7 +355,7 @@ fn turned(sequence: i64, text: &str) -> Value {
     json!({"sequence": sequence.to_string(), "pageTurned": {"number": 1, "text": text}})
 }
 
-/// Starts a server whose stream sends two events, of which the second is large, and then this failure.
+/// Starts a server whose stream sends a small event, a large event, and then this failure, if any.
 async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static) -> (TranscoderServer, Vec<Value>) {
     let events = vec![turned(1, "short"), turned(2, &"long ".repeat(MIN_BYTES))];
     let pool = library();
@@ -469,7 +469,8 @@ async fn the_messages_of_a_stream_may_be_compressed() {
                 .post("Desk/Follow", kind, enveloped(flags, request))
                 .await;
             let (_, end) = told.envelopes();
-            // tonic reports an unreadable message as an internal error; Runyard's server corrects the code.
+            // For a message that cannot be decoded, tonic reports an internal error; Runyard's server corrects this
+            // code.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
             assert!(
                 known.contains(&end["error"]["code"].as_str().unwrap()),
@@ -510,7 +511,7 @@ async fn the_request_of_a_stream_is_exactly_one_message() {
     assert_eq!(told.envelopes().0.len(), 2);
 }
 
-/// Messages are sent when they arrive, not when the stream ends.
+/// Each message is sent when it is available, not when the stream ends.
 #[tokio::test]
 async fn a_stream_sends_each_message_at_once() {
     let (more, rest) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Status>>();

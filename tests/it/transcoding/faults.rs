@@ -1,5 +1,4 @@
-//! Errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as in the API
-//! documentation.
+//! Errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as in the API documentation.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,7 +17,7 @@ use tonic_types::StatusExt;
 
 use super::service::{Told, TranscoderServer};
 
-/// The HTTP answer to a call that fails with this error.
+/// Returns the HTTP answer to a call that fails with this error.
 async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
     let server = TranscoderServer::failing(move || error().into()).await;
     server.get("/by-id/b1").await
@@ -82,7 +81,7 @@ const SEEDS: &[(Code, &str)] = &[
     ),
 ];
 
-/// Removes the white space between the tokens of JSON. The order of keys stays the same.
+/// Removes the white space between JSON tokens, without changing the order of keys.
 fn compact(json: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -109,7 +108,7 @@ async fn plan_refusals_match_the_seed_documents() {
             running_count: number("running_count"),
             current_count: number("current_count"),
             limit: number("limit"),
-            // The tier is always known, but the API documentation does not always print it.
+            // The server always knows the tier, but some bodies in the API documentation omit the tier.
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();
@@ -352,7 +351,7 @@ fn a_tonic_status_is_completed_with_details_over_grpc() {
         "INVALID_REQUEST"
     );
 
-    // A status that already has details stays unchanged. A successful status stays unchanged, too.
+    // A status that already has details stays unchanged, and so does a successful status.
     for status in [Status::from(Error::new(Code::AgentNotFound, "x")), Status::ok("")] {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();

@@ -1,4 +1,4 @@
-//! Forms: texts become fields, and files go to the store. An error leaves nothing behind.
+//! Forms: text parts become message fields, and file parts go to the store. After an error, no file stays in the store.
 
 use std::sync::{
     Arc, Mutex,
@@ -27,7 +27,7 @@ use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, mess
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
     receiving: AtomicUsize,
-    /// Size of the largest chunk received.
+    /// Size of the largest received chunk, in bytes.
     largest: AtomicUsize,
     next: AtomicUsize,
     max_file: Option<usize>,
@@ -74,7 +74,7 @@ impl FormFiles for Store {
 }
 
 impl Store {
-    /// Names and contents of the stored files, in order of arrival.
+    /// Returns the names and contents of the stored files, in the order in which they arrived.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.files.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -89,7 +89,7 @@ impl Store {
     }
 }
 
-/// A test server that accepts forms. Its service refuses a request with the prompt "refuse".
+/// Starts a test server that accepts forms. Its service refuses a request with the prompt "refuse".
 async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -122,7 +122,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         .part("files", file("data.csv", "a,b\n1,2\n"))
         .text("reader_id", "")
         .part("files", file("../../b \"x\".txt", "second"))
-        // A form may contain text after files, camelCase names, repeated fields and booleans.
+        // A form may contain text parts after files, camelCase names, repeated fields and booleans.
         .text("requestId", "k1")
         .text("topics", "one")
         .text("topics", "two")
@@ -148,7 +148,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // If the form lacks a field, the header that is an alias of the field sets it.
+    // If the form lacks a field, the server takes the field from the header that is its alias.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")
@@ -232,7 +232,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let told = send(&server, base().text("aloud", "loud")).await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("aloud") && store.is_clean());
-    // The server finds an invalid query parameter only after the files have arrived.
+    // An invalid query parameter is detected only after the files have arrived.
     let told = server
         .send(server.request("POST", "/reading/start?nope=1").multipart(base()))
         .await;
@@ -241,7 +241,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
-    // Positive control: the store keeps the same files if the form is valid.
+    // Positive control: if the form is valid, the store keeps its files.
     assert_eq!(
         send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -251,7 +251,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Sends a form. Each part is given as the end of its headers, after `form-data; `, and its content.
+/// Sends a form. Each part is a pair: the rest of its headers after `form-data; `, and its content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {
@@ -265,7 +265,7 @@ async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::ser
     server.send(request.body(body)).await
 }
 
-/// Libraries encode names that are not ASCII in different ways.
+/// Libraries encode file names that are not ASCII in different ways.
 #[tokio::test]
 async fn file_names_of_other_libraries_are_understood() {
     let store = Arc::new(Store::default());
@@ -297,7 +297,7 @@ async fn file_names_of_other_libraries_are_understood() {
     }
 }
 
-/// `FormData.append("prompt", new Blob([…]))` sends a file name with the text. Generated clients do so, too.
+/// `FormData.append("prompt", new Blob([…]))` and generated clients send a file name with a text part.
 #[tokio::test]
 async fn a_text_may_have_a_file_name_and_a_charset() {
     let store = Arc::new(Store::default());
@@ -381,7 +381,7 @@ async fn a_form_without_files_may_be_urlencoded() {
         .request("POST", "/reading/start")
         .header("content-type", urlencoded);
     assert_eq!(server.send(request.body(large)).await.status, 413);
-    // A method that does not accept multipart forms does not accept urlencoded forms either.
+    // A method that does not accept multipart forms does not accept URL-encoded forms either.
     let request = server.request("PUT", "/reading/r1").header("content-type", urlencoded);
     assert_eq!(server.send(request.body("title=x")).await.status, 415);
     assert!(server.asked().is_empty() && store.is_clean());
@@ -473,12 +473,12 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // The request declares its size at the start.
+    // This request declares its length in the header `Content-Length`.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
-    // The request does not declare its length, so the server finds the size while it reads.
+    // This request does not declare its length, so the server finds the size while it reads.
     let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
     let told = send(&server, Form::new().part("files", file("large", body))).await;
@@ -495,7 +495,7 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
 async fn a_fast_form_is_read_in_small_chunks() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
-    // Every chunk is ready at once, so a reader without back-pressure would buffer all of them.
+    // All chunks are available immediately, so a reader without back-pressure would buffer all of them.
     let head = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";
     let pieces = std::iter::once(Bytes::from(head))
         .chain((0..60).map(|_| Bytes::from(vec![b'x'; 64 * 1024])))
@@ -533,7 +533,7 @@ async fn a_store_can_refuse_a_file_while_it_arrives() {
     assert_eq!(store.files().len(), 2);
 }
 
-/// Sends the start of a form that never ends.
+/// Sends the start of a form and keeps the connection open.
 async fn half_a_form(server: &TranscoderServer) -> TcpStream {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\
@@ -627,7 +627,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // If the server discards files by mistake, this gives it the chance to do so.
+        // Gives the server time to discard the files by mistake.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

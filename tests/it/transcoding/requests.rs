@@ -1,4 +1,4 @@
-//! From an HTTP request to the message that the service receives. Invalid requests are refused.
+//! The conversion of HTTP requests to request messages of the service. Invalid requests are refused.
 
 use http::HeaderValue;
 use serde_json::json;
@@ -135,7 +135,7 @@ async fn an_unknown_name_gets_a_hint() {
     assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
 }
 
-/// Programs add parameters to any URL, to bypass caches or to track visitors.
+/// Caches and trackers add query parameters to any URL.
 #[tokio::test]
 async fn parameters_that_caches_and_trackers_add_are_ignored() {
     let server = server().await;
@@ -248,7 +248,7 @@ async fn an_unreadable_body_is_refused() {
     }
     let told = server.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
-    // A method without a body refuses a body. It accepts the bodies that many clients send for "no body".
+    // A method without a body refuses a body, except for the bodies that many clients send for "no body".
     let told = server.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
@@ -300,7 +300,7 @@ async fn a_body_over_the_size_limit_is_refused() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // The next bodies have the same sizes. They are sent in chunks, without Content-Length.
+    // Bodies with a size of `MAX_BODY` and one byte more, in chunked encoding without Content-Length.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text
@@ -381,7 +381,7 @@ async fn the_keys_of_a_body_are_the_update_mask() {
         assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
         assert_eq!(server.asked_message(), expected, "{method} {path} {body}");
     }
-    // Only updates have a field mask. A request that creates something has none.
+    // Only updates have a field mask. A request that creates an object has none.
     server.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
     assert_eq!(server.asked_message(), json!({"prompt": "P"}));
 }
@@ -405,7 +405,7 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         200
     );
     assert_eq!(server.asked_message(), json!({"request_id": "k", "emit_timing": true}));
-    // A field in the body takes precedence over the header, even with the default value.
+    // A field in the body takes precedence over the header, even if the field has its default value.
     assert_eq!(
         start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
             .await
@@ -442,8 +442,8 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         ("", None, json!({"reading_id": "r"})),
         ("?last_id=4", None, json!({"reading_id": "r", "after_sequence": "4"})),
         ("", Some("5"), json!({"reading_id": "r", "after_sequence": "5"})),
-        // A reconnecting EventSource repeats the query of its first request, so the header
-        // `Last-Event-ID` is newer.
+        // When an EventSource reconnects, it repeats the query of its first request, so the header `Last-Event-ID` is
+        // newer.
         (
             "?last_id=4",
             Some("5"),

@@ -1,4 +1,4 @@
-//! Responses that are a single message or raw bytes.
+//! Responses that consist of a single message or of raw bytes.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -48,7 +48,7 @@ async fn an_http_body_message_is_sent_as_raw_bytes() {
     );
 }
 
-/// A test server whose downloads answer with this metadata and these chunks.
+/// Starts a test server that answers downloads with this metadata and these chunks.
 async fn download(
     metadata: &'static [(&'static str, &'static str)],
     pieces: &'static [Result<&'static str, ()>],
@@ -159,7 +159,7 @@ async fn a_failing_download_is_an_error_or_is_aborted() {
         (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
     );
     let server = download(&[], &[Ok("one"), Err(())]).await;
-    // The failure may arrive before or after the headers. The reader never mistakes a part for the whole.
+    // The client gets the error before or after the headers, and never accepts the partial body as complete.
     let read = async { server.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }

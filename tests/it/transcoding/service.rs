@@ -1,5 +1,5 @@
-//! A gRPC service for any method of a descriptor set. It records requests and answers from a script. The server serves it
-//! over HTTP/JSON and the Connect protocol.
+//! A scripted gRPC service that serves any method of a descriptor set and records the requests. The test server offers
+//! it over HTTP/JSON and the Connect protocol.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ use tonic::{
 };
 use tower::ServiceExt;
 
-/// The API definition used by these tests.
+/// Returns the API definition for these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
@@ -47,13 +47,14 @@ pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// The request as canonical JSON with proto field names. prost-reflect prints this JSON, not our codec.
+    /// The request as canonical JSON with proto field names. prost-reflect prints this JSON, so the result does not
+    /// depend on our codec.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
 }
 
-/// Represents the authenticated caller, which a layer in front of the transcoder adds to a request.
+/// Represents the authenticated caller. A layer in front of the transcoder adds it to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -154,7 +155,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 /// A running server with the transcoder in front of a scripted service.
 pub struct TranscoderServer {
     pub address: SocketAddr,
-    /// The transcoder and the scripted service, as the server calls them.
+    /// The transcoder in front of the scripted service, as one HTTP service.
     pub door: TranscoderService<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -171,7 +172,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub const MAX_FORM: u64 = 4 * 1024 * 1024;
 
 impl TranscoderServer {
-    /// A test server whose service always answers with one message, given as canonical JSON.
+    /// Starts a test server whose service always answers with one message, given as canonical JSON.
     pub async fn answering(answer: Value) -> Self {
         let pool = library();
         let known = pool.clone();
@@ -182,7 +183,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A test server on which a request to `/by-id/<number>` fails with `status(number)`.
+    /// Starts a test server on which a request to `/by-id/<number>` fails with `status(number)`.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
@@ -192,7 +193,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A test server whose service always fails.
+    /// Starts a test server whose service always fails.
     pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |_| {
             let status = status();
@@ -247,7 +248,8 @@ impl TranscoderServer {
         Self {
             address,
             door,
-            // The client skips the root certificates of the system. They are slow to load and not needed here.
+            // The client does not load the system's root certificates, because loading is slow and the tests use no
+            // TLS.
             client: reqwest::Client::builder()
                 .tls_certs_only([])
                 .no_proxy()
@@ -283,12 +285,12 @@ impl TranscoderServer {
         self.send(request.body(body.to_owned())).await
     }
 
-    /// The requests that the service received since the last call.
+    /// Returns the requests that the service received since the last call of this function.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
-    /// The only request message that the service received since the last call.
+    /// Returns the message of the only request that the service received since the last call of this function.
     #[track_caller]
     pub fn asked_message(&self) -> Value {
         let asked = self.asked();
@@ -297,7 +299,7 @@ impl TranscoderServer {
     }
 }
 
-/// An HTTP answer whose body has been read completely.
+/// An HTTP answer with its complete body.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
@@ -310,13 +312,13 @@ impl Told {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status, error code and body of an error response.
+    /// Returns the status, the error code and the body of an error response.
     pub fn refusal(&self) -> (u16, &str, &str) {
         (self.status, self.header("x-error-code"), &self.body)
     }
 }
 
-/// An answer message of a method, encoded from canonical JSON.
+/// Encodes an answer message of a method from canonical JSON.
 pub fn message(pool: &DescriptorPool, method: &str, json: &Value) -> Bytes {
     let method = pool
         .services()

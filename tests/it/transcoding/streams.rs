@@ -17,7 +17,8 @@ use super::service::{TranscoderServer, library, message, stream, until};
 
 type Event = Result<Value, Status>;
 
-/// A test server that streams the events that the test sends. The stream ends when the test drops the sender.
+/// Starts a test server whose stream sends the events from the returned channel. The stream ends when the test drops
+/// the sender.
 async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     let (tell, told) = mpsc::channel::<Event>(16);
     let told = Arc::new(Mutex::new(Some(told)));
@@ -34,7 +35,7 @@ async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     (server, tell)
 }
 
-/// A test server that streams all these events at once.
+/// Starts a test server whose stream sends all these events at once.
 async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -54,7 +55,7 @@ fn turned(sequence: i64) -> Value {
     json!({"sequence": sequence, "page_turned": {"number": 7}})
 }
 
-/// The next chunk of the body that is not a heartbeat.
+/// Returns the next chunk of the body that is not a heartbeat.
 async fn next(response: &mut reqwest::Response) -> Option<String> {
     let waiting = async {
         loop {
@@ -138,7 +139,7 @@ async fn a_stream_sends_headers_and_heartbeats_before_its_first_event() {
 async fn a_failure_before_the_first_event_is_an_http_error() {
     let gone = || Status::from(Error::new(Code::RunNotFound, "Run not found"));
     let body = r#"{"detail":"Run not found"}"#;
-    // The call fails before there is a stream.
+    // The call fails before it returns a stream.
     let server = TranscoderServer::failing(gone).await;
     assert_eq!(
         server.get("/reading/r/stream").await.refusal(),
@@ -178,7 +179,7 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
     let last = told.body.lines().last().unwrap();
     assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
-    // The stream fails after the reader has been connected for a while.
+    // The stream fails some time after the client has connected.
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(away()).await.unwrap();
@@ -216,7 +217,7 @@ async fn a_slow_reader_slows_the_stream_down() {
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     let text = "x".repeat(64 * 1024);
-    // The client does not read. When the socket buffers are full, the service must wait.
+    // The client does not read. When the socket buffers are full, the service must wait before it sends more.
     let mut sent = 0_i64;
     loop {
         let event = Ok(json!({"sequence": sent + 1, "closed": text}));
@@ -228,7 +229,7 @@ async fn a_slow_reader_slows_the_stream_down() {
         assert!(sent < 2000, "the stream is not held back");
     }
     drop(tell);
-    // No event is lost.
+    // The client still receives every event.
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.unwrap() {
         body.extend_from_slice(&piece);

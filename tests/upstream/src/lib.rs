@@ -23,18 +23,18 @@ use tokio::sync::{Notify, watch};
 
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
-/// A source of the model's responses.
+/// The source of the model's responses.
 pub enum Script {
     /// Each request gets the next turn. A request after the last turn gets status 400.
     Turns(VecDeque<Turn>),
     /// A function that computes the turn from the request.
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
-    /// Every request gets the same frames, and requests are not recorded. Benchmarks use this.
+    /// Every request gets the same frames, and the server does not record requests. Benchmarks use this variant.
     Fixed(Fixed),
 }
 
 impl Script {
-    /// Returns a script that answers the requests with these turns, in this order.
+    /// Returns a script that sends these turns in this order, one for each request.
     pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
         Self::Turns(turns.into_iter().collect())
     }
@@ -52,7 +52,7 @@ impl Script {
         })
     }
 
-    /// Returns a script that answers every request with the same `tokens` words and pauses before each frame.
+    /// Returns a script that answers every request with the same `tokens` words. `pace` is the pause before each frame.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -79,7 +79,7 @@ impl From<Vec<Turn>> for Script {
     }
 }
 
-/// Prebuilt frames, sent to every client, with an optional pause before each frame.
+/// Prebuilt frames that every client receives, with an optional pause before each frame.
 #[derive(Clone)]
 pub struct Fixed {
     frames: Arc<[Bytes]>,
@@ -130,7 +130,7 @@ impl Received {
     }
 }
 
-/// A handle to a running model server. Dropping it stops the server.
+/// A handle to a running model server. Dropping the handle stops the server.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -192,7 +192,7 @@ impl Upstream {
         lock(&self.shared.received).clone()
     }
 
-    /// Returns the number of completions that clients have requested.
+    /// Returns the number of completions that clients have requested so far.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
@@ -202,7 +202,7 @@ impl Upstream {
         self.shared.dropped.load(Ordering::Acquire)
     }
 
-    /// Waits until `count` completions were requested.
+    /// Waits until clients have requested `count` completions.
     pub async fn wait_for(&self, count: usize) {
         loop {
             let arrived = self.shared.arrived.notified();

@@ -1,4 +1,4 @@
-//! The HTTP routes of the server: one route plays the script, the other lists the model.
+//! The HTTP routes of the server: one route answers from the script, the other lists the model.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use crate::{
     turn::{Body, Step, Turn, frame},
 };
 
-/// Binds a free port and serves until the `Upstream` is dropped.
+/// Binds a free port and serves requests until the `Upstream` is dropped.
 #[expect(clippy::expect_used, reason = "tests cannot run without a port")]
 pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -148,7 +148,7 @@ fn steps(steps: Vec<Step>, shared: Arc<Shared>, guard: Unfinished) -> impl Strea
     .filter(|played| std::future::ready(!matches!(played, Ok(bytes) if bytes.is_empty())))
 }
 
-/// Plays one step and returns the bytes to send. A step that only waits returns no bytes.
+/// Plays one step and returns the bytes to send. A step that only waits returns zero bytes.
 async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
     let mut closing = shared.closing.clone();
     let wait = async {
@@ -165,7 +165,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
             }
             Step::Hang => std::future::pending().await,
             Step::Cut => {
-                // This pause lets the network send earlier bytes before the connection breaks.
+                // Gives the network time to send earlier bytes before the connection breaks.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }
@@ -192,7 +192,7 @@ fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody
     response.body(body).expect("a response")
 }
 
-/// Counts a response as dropped, unless `finished` is called before the drop.
+/// Counts a response as dropped when this value is dropped, unless `finished` was called before.
 struct Unfinished(Option<Arc<Shared>>);
 
 impl Unfinished {

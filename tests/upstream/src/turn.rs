@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// A gate at which a response waits until the test opens the gate.
+/// A gate that blocks a response until the test opens the gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -22,13 +22,13 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Opens the gate permanently for all waiters.
+    /// Opens the gate permanently. All waiting responses continue.
     pub fn open(&self) {
         self.0.close();
     }
 
     pub(crate) async fn pass(&self) {
-        // `open` closes the semaphore. This ends the waiting of all callers with an error.
+        // `open` closes the semaphore, so `acquire` returns an error to every waiting caller.
         let _closed = self.0.acquire().await;
     }
 }
@@ -50,7 +50,7 @@ pub enum Step {
     Cut,
 }
 
-/// One response of the server: the steps before it, its status, headers and body.
+/// One response of the server: the steps before the headers, the status, the headers and the body.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub(crate) before: Vec<Step>,
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// The content of a model response, and how it is split into deltas, delayed and broken off.
+/// The content of a model response, with its division into deltas, its delays and its interruptions.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reasoning: Vec<String>,
@@ -184,7 +184,7 @@ impl Turn {
         self
     }
 
-    /// Replaces the content with this body.
+    /// Replaces the body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.body = Body::Plain(body.to_owned());
@@ -198,7 +198,7 @@ impl Turn {
         self
     }
 
-    /// Never sends anything, including the headers.
+    /// Sends nothing, not even the headers, and keeps the connection open.
     #[must_use]
     pub fn silent(mut self) -> Self {
         self.before.push(Step::Hang);
@@ -266,7 +266,7 @@ impl Turn {
         self.with(|answer| answer.done = false)
     }
 
-    /// Reports these token counts.
+    /// Sets the token counts that the response reports.
     #[must_use]
     pub fn usage(self, input: u64, output: u64) -> Self {
         let usage =
@@ -274,13 +274,13 @@ impl Turn {
         self.raw_usage(usage)
     }
 
-    /// Reports arbitrary JSON as usage.
+    /// Sets arbitrary JSON as the usage that the response reports.
     #[must_use]
     pub fn raw_usage(self, usage: Value) -> Self {
         self.with(|answer| answer.usage = Some(usage))
     }
 
-    /// Reports no usage.
+    /// Omits the usage from the response.
     #[must_use]
     pub fn without_usage(self) -> Self {
         self.with(|answer| answer.usage = None)
@@ -316,7 +316,7 @@ impl Answer {
         self.finish.as_deref().unwrap_or(default)
     }
 
-    /// Returns the steps of an event stream with this response.
+    /// Returns the steps that send this response as an event stream.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = vec![Step::Event(chunk(
             &json!({"role": "assistant", "content": ""}),
@@ -379,7 +379,7 @@ impl Answer {
         }
     }
 
-    /// Returns the response as one JSON object, for a request without streaming.
+    /// Returns the response as one JSON object, for a request that does not stream.
     pub(crate) fn whole(&self) -> Value {
         let calls: Vec<Value> = self
             .calls
@@ -428,7 +428,7 @@ fn chunk(delta: &Value, finish: &Value) -> Value {
     })
 }
 
-/// Splits a text at character boundaries into up to `pieces` chunks of about the same length.
+/// Splits a text at character boundaries into up to `pieces` chunks of similar length.
 fn cut(text: &str, pieces: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

@@ -8,12 +8,12 @@ from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# A stream that stayed open for this many seconds counts as a success, even without messages.
+# A stream that stays open for this time, in seconds, resets the number of failures, even if it delivers no messages.
 STEADY = 5.0
 
-# gRPC codes that mean a broken connection if the client produced them, not the server.
+# gRPC codes that mean a broken connection if the gRPC library of the client set them, not the server.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
-# gRPC's error message if the request was never sent.
+# Part of gRPC's error message for a request that was never sent.
 _NEVER_SENT = "failed to connect to all addresses"
 
 

@@ -21,7 +21,7 @@ UNSET: Final = Unset.UNSET
 
 
 def changes(request: M, **given: Any) -> M:
-    """Sets the given fields and lists them in the update mask. None is not set; listing the field clears it."""
+    """Sets the given fields and lists them in the update mask. The server clears a field whose value is None."""
     fields = {name: value for name, value in given.items() if value is not UNSET}
     fill(request, fields)
     mask: Any = request

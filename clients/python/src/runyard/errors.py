@@ -100,7 +100,7 @@ class LimitError(RunyardError):
 
     @property
     def current_count(self) -> int | None:
-        """The number of objects that count towards the limit."""
+        """The number of existing objects that count towards the limit."""
         return self.details.current_count
 
     @property
@@ -152,7 +152,7 @@ class UnimplementedError(RunyardError):
 
 
 class InternalError(RunyardError):
-    """An internal server error. The server's log has the cause under `request_id`."""
+    """An internal server error. To find the cause, search the server's log for `request_id`."""
 
 
 class RunFailedError(RunyardError):

@@ -117,7 +117,7 @@ class ModelUsage(RunEvent):
 class Notice(RunEvent):
     """A notice for the user, for example that another worker resumed the run."""
 
-    # The API's field is called `kind`. Here, `kind` is the kind of the event, so the attribute is called `about`.
+    # The API calls this field `kind`. In this class, `kind` is the kind of the event, so the field is called `about`.
     kind = "notice"
     about: NoticeKind
     message: str

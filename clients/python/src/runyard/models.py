@@ -109,7 +109,7 @@ class Agent:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentIcon:
-    """An icon with its colours, as the server suggests it."""
+    """An icon and its colours, suggested by the server."""
 
     icon_name: str
     icon_color: str
@@ -307,7 +307,7 @@ class AccountState:
 
 @dataclass(frozen=True, kw_only=True)
 class UsageEntry:
-    """The charge for one step of a run."""
+    """One model call with its tokens and cost."""
 
     agent_run_id: str
     thread_id: str

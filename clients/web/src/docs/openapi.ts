@@ -111,8 +111,8 @@ function bareType(schema: Schema): string {
 }
 
 /**
- * Unwraps lists, maps and nullable types until a schema has properties or enum values. Returns null if no such schema
- * exists.
+ * Unwraps lists, maps and nullable types to find a schema with properties or enum values. Returns null if no such
+ * schema exists.
  */
 export function inner(document: Document, original: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(original);

@@ -224,7 +224,8 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   return changes;
 }
 
-// The tools that the form shows for a new agent, and for an existing agent until the server has returned its list.
+// The tools that the form shows for a new agent. The form also shows them for an existing agent until the server has
+// returned the agent's tools.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],

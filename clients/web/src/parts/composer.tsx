@@ -52,8 +52,8 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
-  // The idempotency key of the current request. After a lost response, the retry reuses the key, so it cannot start a
-  // second run.
+  // The idempotency key of the current request. If a response is lost, the retry sends the same key, so that it does
+  // not start a second run.
   const key = useRef<{ of: string; key: string } | null>(null);
   const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {

@@ -15,7 +15,7 @@ export interface ChosenIcon {
   background: string;
 }
 
-// Icon and background colours with sufficient contrast.
+// Colour pairs with sufficient contrast: name, icon colour and background colour.
 const PAIRS: [string, string, string][] = [
   ["Black", "#000000", "#F3F4F6"],
   ["Slate", "#334155", "#F1F5F9"],

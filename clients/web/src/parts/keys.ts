@@ -4,7 +4,8 @@ import { go } from "../router";
 /** Whether this is an Apple device, whose shortcuts use ⌘ instead of Ctrl. */
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
-// A shortcut is `g` and a second key. This maps each second key to the screen that the shortcut opens.
+// Navigation shortcuts consist of `g` and a second key. This table maps each second key to the path that the shortcut
+// opens.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", c: "/account" };
 /** Maximum time between `g` and the second key, in milliseconds. */
 const SEQUENCE_TIMEOUT_MS = 1_000;

@@ -1,5 +1,5 @@
-// Renders markdown as elements. The text comes from a model or a file and is not trusted: HTML is shown as text, links
-// may only lead to http, https and mailto addresses or into the page, and images are never fetched from other servers.
+// Renders markdown as elements. The text comes from a model or a file and is not trusted. HTML is shown as text. Links
+// may only have http, https or mailto addresses, or targets in the page. Images are never fetched from other servers.
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";
 import { useRef } from "preact/hooks";
@@ -158,8 +158,8 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
 // Maps the names of HTML entities to characters, because the lexer does not decode entities.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
 /**
- * Maximum characters per text node. When a text node changes, the browser lays out the whole node again. In a growing
- * text of short nodes, only the last node changes.
+ * Maximum number of characters per text node. When a text node changes, the browser lays out the whole node again. A
+ * streamed text is therefore split into short nodes, of which only the last one changes.
  */
 const NODE = 2_000;
 

@@ -93,8 +93,8 @@ export function McpEditor({
   );
 }
 
-// Returns the changes that select a transport. They clear the fields of the other transport, because the form hides
-// these fields and the server would refuse them.
+// Returns the changes that select a transport. They clear the fields that the selected transport does not use, because
+// the form hides these fields and the server would refuse them.
 function reachedBy(type: McpServer["type"]): Partial<McpServer> {
   return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
@@ -103,8 +103,8 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Parses tool names, one per line. It is called when the field loses the focus. Empty and duplicate names are removed,
-// because the server refuses them.
+// Parses tool names, one per line, when the field loses the focus. Removes empty and duplicate names, because the
+// server refuses them.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

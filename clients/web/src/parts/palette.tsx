@@ -21,7 +21,7 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// The role of the input is in a separate object, because Preact's types do not allow this role on an input.
+// A separate object for the input's role, because Preact's types do not allow the role `combobox` on an input.
 const COMBOBOX = { role: "combobox" } as object;
 
 /** Maximum number of results. */

@@ -1,4 +1,4 @@
-// File previews: images, tables, markdown, and text with line numbers. All other files can be downloaded.
+// File previews: images, tables, markdown, and text with line numbers. Other files can only be downloaded.
 import { Download, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
@@ -127,7 +127,7 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
 }
 
 // Returns a function that renders the images of a document. Image paths are relative to the document's folder in the
-// workspace. Images of other servers are not fetched.
+// workspace. Images on other servers are not fetched.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {

@@ -1,4 +1,4 @@
-// A memoised component: it renders again only when a property changes identity.
+// A memoised component. It renders again only if a property has changed (compared with `===`).
 import { Component, type ComponentChild, type FunctionComponent } from "preact";
 
 /**

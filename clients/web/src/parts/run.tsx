@@ -56,8 +56,8 @@ function ModelText({ step, live, ended, stopped }: { step: TextStep; live: boole
   );
 }
 
-// Returns the text to render. Rendering a long text can block the page, so a streamed text is rendered less often the
-// longer it takes: the pause before the next rendering is five times the duration of the last one, up to a second.
+// Returns the text to render. Rendering a long text can block the page, so a streamed text is not rendered after every
+// chunk. The pause before the next rendering is five times the duration of the previous rendering, up to one second.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });

@@ -1,5 +1,5 @@
-// A tool call: its arguments, its live output and its result. When a call succeeds, its card collapses; an edit stays
-// open.
+// A tool call: its arguments, its live output and its result. The card of a successful call collapses, unless the call
+// is an edit.
 import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -24,7 +24,7 @@ const SIGNS: Record<string, IconNode> = {
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // By default, the card is open while the tool works, after a failure, and for edits. The user's choice overrides the
+  // By default, the card is open while the tool runs, after a failure, and for edits. The user's choice overrides the
   // default.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;

@@ -1,4 +1,5 @@
-// The transcript of a thread: its turns (each a task and the run that answers it), with the composer below.
+// The transcript of a thread, with the composer below. A thread consists of turns; a turn is a task and the run that
+// answers it.
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { loadAccount } from "../stores/account";
@@ -81,8 +82,8 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // New content also moves the end out of view, so the distance to the end does not show whether the user
-    // scrolled. An upward scroll shows it, because only the user scrolls up.
+    // New content also moves the end out of view, so the distance to the end does not show whether the user scrolled.
+    // Only an upward scroll does, because the page itself never scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

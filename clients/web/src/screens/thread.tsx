@@ -20,7 +20,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
-    // Reloads after an interruption, because runs may have ended meanwhile.
+    // Reload after a lost connection, because runs may have ended meanwhile.
     const reload = () => void loadThread(threadId);
     addEventListener("online", reload);
     let wasReconnecting = false;

@@ -2,14 +2,14 @@
 // announced.
 import { signal } from "@preact/signals";
 
-/** The text that screen readers announced last. */
+/** The text of the latest announcement. */
 export const announcement = signal("");
 
 let even = false;
 
 /**
- * Makes screen readers announce a text. They ignore an unchanged text, so every second text gets an additional
- * zero-width space.
+ * Makes screen readers announce a text. Screen readers ignore an unchanged text, so every second announcement ends with
+ * a zero-width space.
  */
 export function announce(text: string): void {
   even = !even;

@@ -5,7 +5,7 @@ import { Loadable } from "./loaded";
 
 /** Maximum number of files that are listed. */
 const MAX_FILES = 2_000;
-/** Maximum size in bytes of an image that a preview loads, and of the part of a text that it loads. */
+/** Maximum number of bytes that a preview loads. A larger text is truncated, and a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
 
 /** The kinds of previews. */

@@ -12,7 +12,7 @@ import type { Explained } from "../view/refusal";
 import { type RunView, advance, hasEnded, emptyView } from "../view/run";
 import { announce } from "./announce";
 
-/** Increases when a run or a tool call ends, because files may have changed. */
+/** A counter that increases when a run or a tool call ends, because workspace files may have changed. */
 export const changes = signal(0);
 /** The ids of runs whose stream is interrupted. */
 const reconnecting: Signal<ReadonlySet<string>> = signal(new Set());
@@ -21,10 +21,11 @@ const streamErrors: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
 /** Whether the stream of any run is interrupted and the client is reconnecting. */
 export const isReconnecting = computed(() => reconnecting.value.size > 0);
 
-/** Maximum number of views that are kept for runs that no component watches. */
+/** Maximum number of views kept in memory for runs that no component watches. */
 const MAX_IDLE_VIEWS = 60;
 /**
- * Maximum number of received events per run that are not rendered yet. While the queue is full, the stream is not read.
+ * Maximum number of events in a run's queue, which holds received events until they are rendered. While the queue is
+ * full, the run's stream is not read.
  */
 const MAX_QUEUED = 1_000;
 /** Number of events that are read before yielding to other tasks of the page. */
@@ -135,7 +136,7 @@ function nextTask(): Promise<void> {
 function stopFollowing(runId: string, run: Watched): void {
   run.following?.abort();
   run.following = null;
-  // The queued events can be dropped: the view has not applied them, so the next watcher receives them again.
+  // The queued events can be dropped. The view has not applied them, so the next stream of the run delivers them again.
   run.queue = [];
   run.resume?.();
   run.resume = null;

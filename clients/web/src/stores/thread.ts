@@ -3,7 +3,7 @@ import type { RunRecord, Thread, ThreadMessage } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Maximum number of messages and of runs that are loaded per thread. */
+/** Maximum number of messages that are loaded per thread, and maximum number of runs. */
 const MAX_ITEMS = 2_000;
 
 /** A thread with its messages and runs. */
@@ -15,7 +15,10 @@ export interface WholeThread {
   runs: readonly RunRecord[];
 }
 
-/** A turn: a user message and the run that answers it. Either can be null: a message may have no run. */
+/**
+ * A turn: a user message and the run that answers it. A message without a run is also a turn, and so is a run without a
+ * user message.
+ */
 export interface Turn {
   key: string;
   prompt: ThreadMessage | null;

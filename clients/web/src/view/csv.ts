@@ -42,7 +42,7 @@ export function readTable(text: string, maxRows: number): Table {
   return { header, rows: rows.slice(0, maxRows), more: at < text.length || rows.length > maxRows };
 }
 
-/** Whether a column holds only numbers, so that it can be aligned right. */
+/** Whether a column contains only numbers. Such a column is aligned right. */
 export function isNumeric(table: Table, column: number): boolean {
   const cells = table.rows.map((row) => row[column] ?? "").filter((cell) => cell !== "");
   return cells.length > 0 && cells.every((cell) => /^[-+]?[\d.,\s]+%?$/.test(cell));

@@ -18,7 +18,9 @@ export class Growing {
   #from = 0;
   #links: Lexer["tokens"]["links"] = {};
 
-  /** Parses a text. If it extends the previous text, finished blocks are reused as the same objects. */
+  /**
+   * Parses a text. If the text extends the previous text, the finished blocks are reused: they are the same objects.
+   */
   blocks(source: string): readonly Block[] {
     const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
     if (!text.startsWith(this.#text)) {
@@ -37,8 +39,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // The lexer may change the source of blocks at the end of a text. A block counts as finished only if the text has
-    // its source unchanged. Otherwise, the offsets of the following blocks would be wrong.
+    // The lexer may change the source of the last blocks of a text. A block counts as finished only if its source
+    // occurs unchanged in the text. Otherwise, the offsets of the following blocks would be wrong.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);

@@ -2,14 +2,15 @@
 import type { FileEntry } from "@runyard/client";
 
 /**
- * Maximum lag of a file's time behind the clock, in milliseconds. Linux stamps files with the time of its last timer
- * tick, and a tick takes up to 10 ms (CONFIG_HZ=100).
+ * Maximum time by which a file's modification time is behind the clock, in milliseconds. Linux sets it to the time of
+ * the last timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
  */
 const TICK = 10;
 
 /**
- * Returns the files that changed since `startedAt`, the time of the run's first output. A file may carry a time up to
- * `TICK` earlier. This tolerance does not apply to attached files, because they are stored shortly before the output.
+ * Returns the files that changed since `startedAt`, the time of the run's first output. The modification time of such a
+ * file may be up to `TICK` earlier. This tolerance does not apply to attached files, because they are stored shortly
+ * before the first output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

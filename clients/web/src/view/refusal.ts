@@ -25,14 +25,14 @@ export interface Explained {
   /** Whether a retry may succeed. */
   again: boolean;
   requestId: string | null;
-  /** How the operator of the server can lift a plan limit; null for other errors. */
+  /** Advice for the operator of the server on how to lift a plan limit; null for other errors. */
   operator: Code[] | null;
 }
 
 /** Plain text, or inline code. */
 export type Code = string | { code: string };
 
-/** How an operator changes the plan of an account or turns plans off. */
+/** Advice for the operator of the server on how to change an account's plan or turn plans off. */
 export const CHANGE_PLAN: Code[] = [
   "If you run this server: ",
   { code: "runyard tier pro" },
@@ -47,7 +47,7 @@ export function explain(refused: Refused): Explained {
   return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }
 
-/** Returns how the operator of the server can lift a plan limit; null for other errors. */
+/** Returns advice for the operator of the server on how to lift a plan limit; null for other errors. */
 function forOperator(errorCode: string): Code[] | null {
   switch (errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED":

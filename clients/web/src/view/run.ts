@@ -78,7 +78,9 @@ export interface RunView {
   endedAt: number | null;
 }
 
-/** Maximum characters of a running tool's output that a view keeps. The tool's result contains the final text. */
+/**
+ * Maximum number of characters of a running tool's output that a view keeps. The tool's result contains the final text.
+ */
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
 /** The view of a run before its first event. */
@@ -205,8 +207,8 @@ function apply(draft: Draft, event: RunEvent): void {
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // A run has status "running" as soon as it is created. It counts as started with the first output of the model or a
-  // tool.
+  // A run has the status "running" as soon as it is created. The console shows it as waiting until the first output of
+  // the model or a tool.
   draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
   if (state !== "running") {
     draft.endedAt = at;

@@ -1,36 +1,39 @@
-//! Ends tool use when a model repeats its mistakes.
+//! Decides when to turn off tools because the model's calls keep failing.
 //!
-//! Tool use ends if a call failed in the previous answer and the same call fails again, and no other call has changed
-//! anything in between: the model has not learned from the failure. Two failures of the same call in one answer do not
-//! count as a repetition, because the model had not yet seen the first failure. Tool use also ends after
-//! [`MAX_MISTAKES`] consecutive invalid calls.
+//! Tools are turned off in two cases. In the first case, a call fails that already failed in the previous answer with
+//! the same arguments, and no successful call that may change the workspace ran in between. Two identical failures in
+//! one answer do not count, because the model has not yet received the first failure. In the second case,
+//! [`MAX_MISTAKES`] consecutive calls are invalid.
 
 use serde_json::Value;
 
 use super::plan::{Decision, Planned};
 
-/// Number of consecutive calls with invalid arguments or an unknown tool after which tool use ends.
+/// Number of consecutive invalid calls after which tools are turned off. A call is invalid if its tool is unknown or
+/// its arguments are invalid.
 pub const MAX_MISTAKES: u32 = 5;
 
-/// Failed calls of the previous answer (`before`) and of the current answer (`now`), and the number of consecutive
-/// invalid calls in the run (`mistakes`).
+/// Failed and invalid calls of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
+    /// Failed calls of the previous answer: tool names and arguments.
     before: Vec<(String, Value)>,
+    /// Failed calls of the current answer.
     now: Vec<(String, Value)>,
+    /// Number of consecutive invalid calls.
     mistakes: u32,
 }
 
 impl Failures {
-    /// Starts the next answer: the failed calls of the current answer become those of the previous answer.
+    /// Starts a new answer: the failures of the current answer become those of the previous answer.
     pub(super) fn next_answer(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// Counts a failed call. Returns the reason if tool use has to end; otherwise `None`.
+    /// Counts a failed call. Returns the reason if tools must be turned off; otherwise `None`.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // A refusal by the engine is not a mistake of the model.
+            // Refusals by the engine do not count.
             Decision::Refused(_) => return None,
             Decision::Invalid(_) => self.mistakes += 1,
             Decision::Run => self.mistakes = 0,
@@ -46,8 +49,8 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// Forgets all failures after a successful call that may have changed something, because the failed calls may now
-    /// work.
+    /// Clears all failures after a successful call that may have changed the workspace, because the failed calls may
+    /// now succeed.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();

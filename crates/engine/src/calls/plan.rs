@@ -1,11 +1,11 @@
-//! Decides how to handle a call: run it, or report an error to the model.
+//! Decides whether a tool call is run or gets an error result.
 
 use serde_json::Value;
 
 use super::CallRunner;
 use crate::{answer::ReceivedCall, llm::ToolRequest, tools::Effect};
 
-/// A call and how to handle it.
+/// A tool call and the decision about it.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) request: ToolRequest,
@@ -13,19 +13,19 @@ pub(crate) struct Planned {
     pub(crate) plan: Decision,
 }
 
-/// How to handle a call.
+/// Decision about a tool call.
 #[derive(Debug)]
 pub(crate) enum Decision {
     /// Run the tool.
     Run,
-    /// Report the model's mistake with this text.
+    /// Do not run the tool, because the call is invalid. The text explains the error to the model.
     Invalid(String),
-    /// Report with this text why the engine does not run the call.
+    /// Do not run the tool, because the engine refuses the call. The text explains the reason to the model.
     Refused(String),
 }
 
 impl CallRunner<'_> {
-    /// Decides how to handle a call.
+    /// Decides whether a call is run.
     pub(crate) fn plan(&self, heard: ReceivedCall) -> Planned {
         let ReceivedCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {
@@ -69,7 +69,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns whether running a call may change something.
+    /// Returns whether the call may change the workspace; false if the call is not run.
     pub(crate) fn may_change(&self, call: &Planned) -> bool {
         matches!(call.plan, Decision::Run)
             && self
@@ -79,8 +79,8 @@ impl CallRunner<'_> {
     }
 }
 
-/// Parses the arguments of a call: a JSON object, a JSON string that contains such an object, or an empty text. An
-/// error is a text for the model.
+/// Parses the arguments of a call. Accepts a JSON object, a JSON string that contains a JSON object, or an empty text
+/// for no arguments. The error is a message for the model.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

@@ -1,6 +1,7 @@
 //! Properties in which providers of the same protocol differ.
 //!
-//! `llm/upstream/profile.rs` has a table of known providers. The configuration can override each entry.
+//! `llm/upstream/profile/table.rs` lists the properties of known providers. The configuration can override each
+//! property.
 
 use serde::Deserialize;
 
@@ -8,32 +9,32 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
-    /// Role of the system prompt.
+    /// Role of the message that contains the system prompt.
     pub system_role: Option<SystemRole>,
-    /// If true, consecutive messages of the user are sent as one message.
+    /// If true, consecutive user messages are sent as one message.
     pub merges_turns: Option<bool>,
-    /// If true, a user message must not follow a tool result directly, so requests put a short assistant message
-    /// between them.
+    /// If true, the provider refuses a user message directly after a tool result, so requests insert a short assistant
+    /// message between the two.
     pub assistant_after_tool: Option<bool>,
-    /// Required format of tool call ids. Ids in another format are converted.
+    /// Required format of tool call ids. Ids in other formats are converted.
     pub tool_call_ids: Option<CallIds>,
-    /// If true, tool results contain the name of the tool.
+    /// If true, tool results in requests contain the tool's name.
     pub tool_result_name: Option<bool>,
-    /// Messages with which the provider's own reasoning is sent back.
+    /// Messages that are sent back with the reasoning that the provider returned for them.
     pub returns_reasoning: Option<ReasoningReturn>,
-    /// Where reasoning can occur within the text.
+    /// Position of reasoning within the text of an answer.
     pub think_tags: Option<ThinkTags>,
-    /// Form of the reasoning effort in requests.
+    /// Request format of the reasoning effort.
     pub reasoning_effort: Option<EffortStyle>,
-    /// If true, requests contain markers (`cache_control`) that tell the provider what to cache.
+    /// If true, requests contain `cache_control` markers for the provider's prompt cache.
     pub cache_markers: Option<bool>,
     /// If false, requests to Gemini declare tools with OpenAPI schemas (`parameters`) instead of JSON Schema.
     pub json_schema: Option<bool>,
-    /// Header with the API key, instead of the header of the protocol.
+    /// Header for the API key, instead of the protocol's default header.
     pub key_header: Option<KeyHeader>,
 }
 
-/// Role of the system prompt.
+/// Role of the message that contains the system prompt.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum SystemRole {
@@ -41,7 +42,7 @@ pub enum SystemRole {
     System,
     /// A message with the role `developer`.
     Developer,
-    /// No role: the system prompt is put at the beginning of the first user message.
+    /// No separate role: the system prompt becomes the beginning of the first user message.
     User,
 }
 
@@ -51,13 +52,13 @@ pub enum SystemRole {
 pub enum CallIds {
     /// Any id of up to 40 characters.
     Any,
-    /// Nine letters and digits. Even the provider's own ids are converted if they have another format.
+    /// Exactly nine ASCII letters or digits. Ids that the provider generated in another format are also converted.
     Mistral,
-    /// `functions.NAME:NUMBER`.
+    /// `functions.NAME:NUMBER`, the format of Kimi models.
     Kimi,
 }
 
-/// Messages with which a provider's own reasoning is sent back.
+/// Messages that are sent back with the reasoning that the provider returned for them.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningReturn {
@@ -67,27 +68,27 @@ pub enum ReasoningReturn {
     ToolCalls,
     /// All messages.
     Always,
-    /// All messages. If a message with tool calls came from another provider, placeholder reasoning is sent with it.
+    /// All messages. A message with tool calls but without reasoning from this provider gets placeholder reasoning.
     Required,
 }
 
-/// Where reasoning can occur within the text.
+/// Position of reasoning within the text of an answer.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkTags {
-    /// Nowhere; tags are ordinary text.
+    /// The text contains no reasoning; tags are ordinary text.
     None,
-    /// Between tags at the beginning of the answer.
+    /// Between tags, such as `<think>`, at the beginning of the answer.
     Tagged,
     /// From the beginning of the answer to the closing tag. The opening tag is part of the prompt.
     Open,
 }
 
-/// Form of the reasoning effort in a chat completions request.
+/// Format of the reasoning effort in a Chat Completions request.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum EffortStyle {
-    /// Not sent.
+    /// The reasoning effort is not sent.
     None,
     /// `"reasoning_effort": "low"`.
     Field,
@@ -101,7 +102,7 @@ pub enum EffortStyle {
     Template,
 }
 
-/// Name of the field with the maximum number of tokens of an answer.
+/// Name of the request field that limits the number of output tokens.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokensField {
@@ -114,7 +115,7 @@ pub enum MaxTokensField {
 }
 
 impl MaxTokensField {
-    /// The name of the field.
+    /// Returns the name of the field.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",
@@ -124,7 +125,7 @@ impl MaxTokensField {
     }
 }
 
-/// Header with the API key.
+/// Header for the API key.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {

@@ -1,8 +1,8 @@
-//! The built-in model `runyard/demo`, which answers while no provider is configured.
+//! The built-in model `runyard/demo`, used while no provider is configured.
 //!
-//! It needs no key and no network, and the same request always gets the same answer. It can do one thing: it reads the
-//! start of a file, writes one of three scripts (`demo/*.sh`), runs the script and repeats the script's findings. Like
-//! any model, it keeps no state: the tool results since the user's last message select the next step.
+//! The model is deterministic and needs neither an API key nor a network. It performs one kind of task: it reads the
+//! start of a file, writes one of three scripts (`demo/*.sh`), runs the script and returns the script's output. The
+//! model keeps no state. It derives the next step from the tool results since the user's last message.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -14,29 +14,29 @@ const ANALYZE: &str = include_str!("demo/analyze.sh");
 const FIND: &str = include_str!("demo/find.sh");
 const SUMMARIZE: &str = include_str!("demo/summarize.sh");
 
-/// Answer to a request that the model cannot handle.
+/// Answer to a request that the model does not support.
 const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules and do not understand language, so I cannot \
     answer questions, write programs or hold a conversation. I can work on a file with a script that I run in the sandbox: \
     analyze a CSV file and draw a chart, select the most important sentences of a text, and find the errors and the slowest \
     requests in a log. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
     RUNYARD_OPENAI_MODEL), or add a provider to the configuration.";
 
-/// Beginnings of words that indicate that a message is about files.
+/// Prefixes of words that indicate that a message is about files, separated by spaces.
 const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph log plot report row spreadsheet statistic \
     summar table tsv upload visual workspace";
 
-/// Extensions that identify a word as a file name.
+/// File name extensions, separated by spaces. A word with one of these extensions is a file name.
 const EXTENSIONS: &str = "csv html json log md py rs sh sql tab toml tsv txt xml yaml yml";
 
-/// Extensions of files that contain a table.
+/// Extensions of files that contain a table, separated by spaces.
 const TABLES: &str = "csv tsv tab";
 
 /// Text that introduces the list of uploaded files at the end of a message.
 const UPLOADS: &str = "\n\nFiles in /workspace: ";
 
-/// Shell script that describes the file `$f`: it prints a line with the kind, the size and the name of the file, then
-/// the start of the file. If `$f` is empty, the script selects the first table of the workspace or, without a table,
-/// the first file.
+/// Shell script that inspects the file `$f`. It prints a line with the kind, the size in bytes and the name of the
+/// file, then the start of the file. If `$f` is empty, the script selects the first table of the workspace or, without
+/// a table, the first file.
 const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
     NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
 if [ ! -f "$f" ]; then kind=missing
@@ -50,7 +50,7 @@ printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "$
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: a text, and the tool call that follows; `None` if the text is the final answer.
+/// Next step of the model: a text and a tool call. If the call is `None`, the text is the final answer.
 type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
@@ -73,10 +73,10 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If a task about files names none, this is the last file that an earlier message of
-    /// the user names. `None` if there is no such file.
+    /// The file that the task names. For a task about files that names none, the file that the user named last. `None`
+    /// if there is no such file.
     file: Option<&'a str>,
-    /// The results of the tool calls: the tool, the text, and whether it is an error.
+    /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Decides the next step: look at the file, write a script, run it, answer.
+    /// Decides the next step: inspect the file, write a script, run the script, or answer.
     fn next(&self) -> Step {
         let can_run = self.has("bash");
         let file = match self.file {
@@ -124,7 +124,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Writes the script and runs it. If the tool `write` is missing or fails, the shell writes the script.
+    /// Returns the step that writes the script, runs the script or reports its output. If the tool `write` is missing
+    /// or fails, `bash` writes the script.
     fn work(&self, file: &str) -> Step {
         let (name, script, purpose) = job(file, self.task);
         let path = format!("output/{name}.sh");
@@ -170,13 +171,13 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Returns the last 300 bytes of a tool result, to quote them in an answer.
+/// Returns the last 300 bytes of a tool result, to quote in an answer.
 fn excerpt(text: &str) -> &str {
     let text = text.trim();
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
 }
 
-/// Estimates the number of tokens: providers count about one token per four bytes.
+/// Estimates the number of tokens at four bytes per token.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }
@@ -185,7 +186,7 @@ fn say(text: impl Into<String>) -> Step {
     (text.into(), None)
 }
 
-/// Selects a script: its name, its content and its purpose.
+/// Selects the script for a task. Returns its name, its content and its purpose.
 fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
     let task = task.to_lowercase();
     if has_extension(file, TABLES) {
@@ -203,8 +204,8 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns a file that a message names in its text or has as an upload; `None` if there is none. If there are several
-/// files, the first table is preferred.
+/// Returns the file that a message refers to, by name or as an upload; `None` if there is none. Among several files,
+/// the first table is preferred.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();

@@ -1,8 +1,8 @@
-//! Maps each public model name to its provider.
+//! Maps each public model name to a provider.
 //!
-//! [`Models`] is created once at start from the configuration. The engine uses it like any other `Llm`. The built-in
-//! demo model answers for all public models whose provider is not configured. The worker checks [`Models::is_demo`]
-//! before each run and reports the use of the built-in model.
+//! The service creates [`Models`] once, at startup. [`Models`] forwards each call to the provider of the requested
+//! model. The built-in demo model serves all public models whose provider is not configured. Before each run, the
+//! worker checks [`Models::is_demo`] and reports the use of the demo model.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
-    /// Counters of [`Models::skipped_pieces`], by provider.
+    /// Numbers of skipped answer parts, by provider; see [`Models::skipped_pieces`].
     skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
@@ -45,10 +45,10 @@ enum Server {
 }
 
 impl Models {
-    /// Creates the models of a configuration.
+    /// Creates the providers and the public models of a configuration.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when a provider's base URL is invalid; INTERNAL when the TLS library cannot start.
+    /// `INVALID_REQUEST` if a provider's settings are invalid; `INTERNAL` if the TLS library cannot start.
     pub fn new(config: &Config) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
         let mut skipped = BTreeMap::new();
@@ -84,7 +84,7 @@ impl Models {
         Ok(Self { routes, skipped })
     }
 
-    /// Creates models that one `Llm` serves, for example in tests.
+    /// Creates models that are all served by one `Llm`, for example in tests.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
         let route = |name: &String| Route {
             llm: Arc::clone(llm),
@@ -104,26 +104,26 @@ impl Models {
         self.routes.contains_key(name)
     }
 
-    /// Returns whether the built-in model serves this name.
+    /// Returns whether the built-in demo model serves this public name.
     pub fn is_demo(&self, name: &str) -> bool {
         self.routes
             .get(name)
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
-    /// Returns the name by which the provider knows a model.
+    /// Returns the provider's name for a public model.
     pub fn upstream(&self, name: &str) -> Option<&str> {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }
 
-    /// Number of answer parts that could not be parsed and were skipped or repaired, by provider.
+    /// Returns, for each provider, the number of answer parts that could not be parsed and were skipped or repaired.
     pub fn skipped_pieces(&self) -> impl Iterator<Item = (&str, u64)> {
         self.skipped
             .iter()
             .map(|(provider, count)| (provider.as_str(), count.load(Ordering::Relaxed)))
     }
 
-    /// Names that the built-in model serves, in alphabetical order.
+    /// Returns the public names that the built-in demo model serves, in alphabetical order.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
         self.routes
             .iter()

@@ -1,10 +1,10 @@
 //! Real model providers, called over HTTP.
 //!
-//! `llm/models.rs` creates one `Upstream` for each configured provider. A `Protocol` writes the requests and reads the
-//! answers; `upstream/profile.rs` lists in which details the providers of one protocol differ. Invariant: the stream
-//! never contains the same text twice. If an attempt fails before the first token, the call is retried with a notice
-//! (`upstream/retry.rs`). A failure after the first token ends the stream with `Broken`. Before an error quotes a
-//! provider, secrets are removed from the quoted text.
+//! `llm/models.rs` creates one `Upstream` for each configured provider. A `Protocol` builds the requests and reads the
+//! answers; `upstream/profile.rs` describes the differences between providers of the same protocol. An attempt that
+//! fails before the first token is retried (`upstream/retry.rs`), and each retry produces a notice. A failure after the
+//! first token ends the stream with `Broken`. Invariants: the stream never repeats text, and secrets are removed from a
+//! provider's message before an error quotes the message.
 
 mod adapt;
 mod anthropic;
@@ -56,16 +56,16 @@ use crate::{
 pub use retry::Retries;
 pub use timeouts::Timeouts;
 
-/// Maximum number of bytes of text per token. It converts the token limit of an answer to a size limit in bytes.
+/// Maximum number of bytes of text per token, used to convert the token limit of an answer to a size limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// Lower bound of the size limit of an answer, in bytes.
+/// Minimum value of the size limit of an answer, in bytes.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Maximum number of times that a rejected request is changed (see `adapt.rs`) and sent again.
+/// Maximum number of times per call that a refused request is adapted (see `adapt.rs`) and sent again.
 const MAX_LESSONS: u32 = 6;
 
-/// Maximum number of retries after answers that broke off in the middle of a tool call.
+/// Maximum number of retries per call after answers that broke off in the middle of a tool call.
 const MAX_BROKEN: u32 = 2;
 
 /// A model provider.
@@ -81,16 +81,16 @@ struct Inner {
     timeouts: Timeouts,
     retries: Retries,
     scrubber: Scrubber,
-    /// Properties of models, including those learned from refusals, by model name.
+    /// Properties of models, by model name. Contains only models with properties learned from refused requests.
     learned: Mutex<HashMap<String, Overlay>>,
     skipped: Arc<AtomicU64>,
 }
 
 impl Upstream {
-    /// Creates the provider of the given name, with the timeouts and retries of its configuration.
+    /// Creates a provider with the timeouts and retries of its configuration.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when a setting is invalid; INTERNAL when the TLS library cannot start.
+    /// `INVALID_REQUEST` if a setting is invalid; `INTERNAL` if the TLS library cannot start.
     pub fn new(name: &str, provider: &Provider) -> Result<Self> {
         let is_local = provider
             .base_url
@@ -108,7 +108,7 @@ impl Upstream {
     /// Creates a provider with the given timeouts and retries.
     ///
     /// # Errors
-    /// The errors of [`Upstream::new`].
+    /// The same errors as [`Upstream::new`].
     pub fn with_limits(name: &str, provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
         Ok(Self {
             inner: Arc::new(Inner {
@@ -125,7 +125,7 @@ impl Upstream {
         })
     }
 
-    /// Number of answer parts that could not be parsed and were skipped or repaired.
+    /// Returns the counter of answer parts that could not be parsed and were skipped or repaired.
     pub fn skipped_pieces(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.inner.skipped)
     }
@@ -160,7 +160,7 @@ impl Llm for Upstream {
     }
 }
 
-/// One call and its attempts.
+/// One model call and its attempts.
 struct Asking {
     inner: Arc<Inner>,
     request: ModelRequest,
@@ -232,7 +232,7 @@ impl Asking {
     }
 
     /// Handles a failure before the first token: schedules another attempt or ends the stream. Returns the retry notice
-    /// or the final error. Returns `None` if a changed request is sent at once.
+    /// or the final error, or `None` if an adapted request is sent at once.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)
@@ -283,8 +283,7 @@ impl Asking {
 }
 
 impl Inner {
-    /// Returns the properties of a model from the built-in table, the configuration and the provider's earlier
-    /// refusals.
+    /// Returns the properties of a model from the built-in table, the configuration and earlier refused requests.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
@@ -298,7 +297,7 @@ impl Inner {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns properties of the model from a refusal. Returns whether the request, changed accordingly, may succeed.
+    /// Learns properties of a model from the text of a refusal. Returns whether an adapted request may succeed.
     fn learn(&self, model: &str, words: &str) -> bool {
         let overlay = self.overlay(model);
         let profile = Profile::new(&self.name, model, overlay);
@@ -332,8 +331,8 @@ impl Inner {
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Requests details from the provider and adds them to the error: the available models if the model is unknown, or
-    /// the window size if the conversation is too long.
+    /// Adds details from the provider to an error: the available models if the model is unknown, or the window size if
+    /// the conversation is too long.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
         let profile = Profile::new(&self.name, model, self.overlay(model));
         let catalog = Catalog {
@@ -355,8 +354,8 @@ impl Inner {
     }
 }
 
-/// Returns the maximum size of text and reasoning in bytes. It limits the answer even if the provider ignores the token
-/// limit.
+/// Returns the maximum size in bytes of an answer's text and reasoning. The limit also applies if the provider ignores
+/// the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

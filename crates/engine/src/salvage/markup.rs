@@ -1,6 +1,6 @@
-//! Reads tool calls in the markup of open-weight models. The markup appears in the text if a server does not parse it.
+//! Parses tool calls in the markup of open-weight models, which some servers leave in the text.
 //!
-//! The forms are: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama),
+//! Supported formats: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama),
 //! `<invoke>` (MiniMax), `<arg_key>` (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: calls
 //! are returned only if the whole text consists of calls.
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::MAX_SALVAGED;
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Openings of calls in markup. A call is recognized only if its line starts with one of them.
+/// Strings that start a call in markup. They are recognized only at the beginning of a line.
 pub(crate) const OPENINGS: &[&str] = &[
     "<tool_call>",
     "<function=",
@@ -21,7 +21,7 @@ pub(crate) const OPENINGS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Tags around calls; they are ignored.
+/// Tags that may surround calls. They are ignored.
 const WRAPPERS: &[&str] = &[
     "<tool_call>",
     "</tool_call>",
@@ -35,8 +35,8 @@ const WRAPPERS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Returns the calls of a text that consists only of calls of known tools; `None` for any other text. The ids of the
-/// calls are empty.
+/// Parses a text that consists only of calls of known tools; returns `None` for any other text. The calls have empty
+/// ids.
 pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
     let mut calls = Vec::new();
@@ -73,7 +73,7 @@ enum Arguments<'t> {
 
 type Found<'t> = (&'t str, Arguments<'t>, &'t str);
 
-/// Reads the call at the beginning of a text. Returns its name, its arguments and the text after it.
+/// Parses the call at the beginning of a text. Returns the tool's name, the arguments and the rest of the text.
 fn one(text: &str) -> Option<Found<'_>> {
     if let Some(rest) = text.strip_prefix("<function=") {
         let (name, rest) = rest.split_once('>')?;
@@ -98,7 +98,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Reads the formats that begin with the tool's name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
+/// Parses the formats that begin with the tool's name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -145,14 +145,14 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
     ))
 }
 
-/// Reads the JSON object at the beginning of a text. Returns the object and its length in bytes.
+/// Parses the JSON object at the beginning of a text. Returns the object and its length in bytes.
 fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;
     Some((arguments, values.byte_offset()))
 }
 
-/// Reads parameters such as `<parameter=NAME>VALUE</parameter>`.
+/// Parses parameters such as `<parameter=NAME>VALUE</parameter>`.
 fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'t str)>> {
     let mut texts = Vec::new();
     let mut rest = body.trim();
@@ -168,7 +168,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     Some(texts)
 }
 
-/// Converts each text to the type in the tool's schema.
+/// Converts each argument from text to the type that the tool's schema defines.
 fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
     let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
     texts

@@ -1,6 +1,6 @@
 //! Creates a small unified diff of replacements at known positions.
 //!
-//! The edit tool calls it. Changes must be in order and must not overlap.
+//! The edit tool uses this module. Changes must be sorted by position and must not overlap.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 const CONTEXT_LINES: usize = 3;
 /// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
-/// Maximum number of old lines, and of new lines, shown per change.
+/// Maximum number of removed lines shown per change. The same limit applies to added lines.
 const MAX_SIDE_LINES: usize = 40;
 /// Maximum number of bytes shown per line.
 const MAX_LINE_BYTES: usize = 400;
@@ -23,7 +23,7 @@ pub(super) struct Change<'a> {
     pub(super) new: &'a str,
 }
 
-/// Returns the hunks of the first changes, and how many more changes there are.
+/// Returns the hunks of the first [`MAX_HUNKS`] changes, followed by the number of the remaining changes.
 pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
     let mut text = String::new();
     let mut shift: isize = 0;
@@ -39,8 +39,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // A change that ends with a line feed does not affect the next line. There is one exception: if the change only
-    // deletes text and starts in the middle of a line, the rest of this line and the next line become one line.
+    // A change that ends with a line feed leaves the next line unchanged, with one exception: if a deletion starts in
+    // the middle of a line, the start of that line is joined with the next line.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

@@ -13,7 +13,7 @@ use crate::llm::ToolSpec;
 
 /// Maximum file size in bytes, before and after the edit.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
-/// Maximum number of line numbers that an error text lists.
+/// Maximum number of line numbers in an error text.
 const NAMED_PLACES: usize = 10;
 
 /// The `edit` tool: replaces an exact string in a file.
@@ -77,8 +77,8 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
         return told(format!("{path} is not UTF-8 text; change it with a script"));
     };
     if !text.contains(&arguments.old_string) && text.contains("\r\n") {
-        // Models write LF. If the file has CRLF line ends, the strings are converted, so that the file keeps its line
-        // ends.
+        // Models write LF line endings. In a file with CRLF line endings, convert both strings, so that they match the
+        // file and keep its line endings.
         arguments.old_string = to_dos(&arguments.old_string);
         arguments.new_string = to_dos(&arguments.new_string);
     }
@@ -147,7 +147,7 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Searches for the same lines with different white space. Returns a hint for the model.
+/// Checks whether the text contains the same lines with different white space. Returns a hint for the model.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text

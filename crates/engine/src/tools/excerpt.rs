@@ -1,6 +1,6 @@
-//! Shortens a text: keeps its head and its tail, with a notice of how many bytes were left out.
+//! Shortens a text: keeps its head and its tail, and states how many bytes were left out.
 //!
-//! The tools use it for their results. The engine uses it for old results in a conversation.
+//! The engine uses this module for tool results and for old messages of a conversation.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
 
-/// Returns up to `max_bytes` from the start of the text, with a notice if the rest was left out.
+/// Returns up to `max_bytes` bytes from the start of the text, with a notice if the rest was left out.
 pub fn opening(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

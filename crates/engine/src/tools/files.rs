@@ -1,8 +1,7 @@
-//! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
+//! Shared code of the tools `read`, `write`, `edit`, `glob` and `grep`: blocking file access, paths and error texts.
 //!
-//! The tools `read`, `write`, `edit`, `glob` and `grep` use it. Invariants: arguments never pass through a shell, and a
-//! cancelled call returns at once. The work of a cancelled call may still run on another thread; the work stops at its
-//! next check of [`Files::is_over`].
+//! Invariants: arguments never pass through a shell, and a cancelled call returns at once. The blocking work of a
+//! cancelled call stops at its next check of [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -35,9 +34,9 @@ impl Files {
     }
 }
 
-/// Runs blocking work on another thread. If the call is cancelled, the future ends at once, and the work stops at its
-/// next check of [`Files::is_over`]. If only the future is dropped, the work continues until it ends or reaches its
-/// time limit.
+/// Runs file work on a blocking thread. When the call is cancelled, this function returns at once, and the work stops
+/// at its next check of [`Files::is_over`]. If the future is dropped without cancellation, the work continues until it
+/// ends or reaches [`MAX_TIME`].
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -55,12 +54,12 @@ where
     }
 }
 
-/// Deserializes arguments that match the schema.
+/// Deserializes arguments that were validated against the schema.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
     serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
-/// Creates a complete result: nothing was left out.
+/// Creates a successful result with nothing left out.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     ToolAnswer {
         text: text.into(),
@@ -69,7 +68,7 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Turns a file or sandbox error into a text for the model. Internal errors are logged here, because the text does not
+/// Converts a file or sandbox error to a text for the model. Internal errors are logged here, because the text does not
 /// contain their cause.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
@@ -82,13 +81,13 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     })
 }
 
-/// Turns a read error into a text for the model.
+/// Converts a read error to a text for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
 
-/// Formats a path for one line of a result. Control characters are escaped, so that a name with a line feed does not
-/// look like two lines.
+/// Formats a path for one line of a result. Control characters are escaped, so that a line feed in a name does not
+/// start a new line.
 pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     if path.chars().any(char::is_control) {
         Cow::Owned(path.escape_debug().to_string())
@@ -97,8 +96,8 @@ pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the path relative to the workspace, for comparison with a walk's paths. The workspace itself is the empty
-/// path.
+/// Returns the path relative to the workspace, in the form of the paths that a directory walk returns. The workspace
+/// itself becomes the empty path.
 pub(super) fn beneath(path: &str) -> String {
     let inside = path
         .strip_prefix("/workspace")

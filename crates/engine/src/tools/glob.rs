@@ -72,7 +72,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
         .workspace
         .walk(path, WalkLimits::default())
         .map_err(|error| files::told(path, &error))?;
-    // Only a bounded number of the newest files stays in memory, even if the walk returns many files.
+    // Keep only the newest files in memory, even if many files match.
     let mut found: Vec<(Reverse<SystemTime>, String)> = Vec::new();
     let mut count = 0_usize;
     for file in walk.by_ref() {

@@ -1,8 +1,8 @@
 //! grep: finds lines by regular expression.
 //!
-//! The `regex` crate evaluates the expressions. For every pattern, its search time is linear in the size of the text.
-//! Files, bytes, lines and time are limited, and the result says which limit ended the search. Links are never
-//! followed.
+//! The `regex` crate guarantees a search time that is linear in the size of the text, for every pattern. The numbers of
+//! files, bytes and lines and the search time are limited. The result names the limit that ended the search. Symbolic
+//! links are never followed.
 
 use std::{
     fmt::Write as _,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Maximum number of lines in a result. In the mode "files", it is the maximum number of paths.
+/// Maximum number of matching lines in a result. In the mode "files", the maximum number of paths.
 pub const MAX_MATCHES: usize = 200;
 /// Maximum number of bytes searched per line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
@@ -142,7 +142,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         while let Some(found) = walk.next() {
             let is_wanted = found.metadata.kind == FileKind::File
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
-            // A file that was removed or cannot be opened is skipped, as grep -s does.
+            // Skip files that were removed or cannot be opened, like `grep -s`.
             if is_wanted && let Ok(file) = walk.open(&found) {
                 search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
@@ -177,7 +177,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file; `path` is its name in the result.
+    /// Searches one file. `path` is the name of the file in the result.
     fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {

@@ -1,11 +1,11 @@
 //! Reads lines of any length with bounded memory.
 //!
-//! The tools `read` and `grep` use it. If a line is longer than the limit of [`Lines::new`], its start and its length
-//! are returned and the rest is skipped.
+//! The tools `read` and `grep` use this module. Lines over the size limit of [`Lines::new`] are cut: the reader returns
+//! the start and the full length of such a line, and skips the rest.
 
 use std::io::{self, BufRead};
 
-/// Number of bytes at the start of a file that are checked to decide whether the file is binary.
+/// Number of bytes at the start of a file that are searched for NUL to detect binary files.
 const PROBE_BYTES: usize = 8192;
 
 /// Reads a file line by line.
@@ -18,7 +18,7 @@ pub(super) struct Lines<R> {
 /// A line that was read into the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// Length of the whole line in bytes, without its line end.
+    /// Length of the whole line in bytes, without its line ending.
     pub(super) bytes: usize,
 }
 
@@ -32,20 +32,21 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Number of bytes read so far.
+    /// Returns the number of bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Returns whether the file looks binary. Call this before reading the first line.
+    /// Returns whether the file looks binary, which means that its start contains NUL. Must be called before the first
+    /// line is read.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into the buffer, without its line end; returns `None` at the end of the file. `give_up` is
-    /// called between the chunks of a long line, with the number of bytes read so far; if `give_up` returns true,
-    /// reading stops and the line ends there.
+    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. For a long
+    /// line, `give_up` is called after each chunk with the number of bytes read from the file so far. If `give_up`
+    /// returns true, reading stops and the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;
@@ -71,7 +72,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn finish(&self, line: &mut Vec<u8>, mut bytes: usize) -> Line {
-        // A line may end with CR LF. If the line was cut, its end is not in the buffer anyway.
+        // Remove the CR of a CRLF line ending. If the line was cut, the buffer does not contain its line ending.
         if bytes <= self.max_bytes && line.last() == Some(&b'\r') {
             line.pop();
             bytes -= 1;
@@ -80,7 +81,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Formats the line as text. If the line was cut, a notice with the line's full length follows.
+/// Formats a line as text, cut to `max_bytes` bytes. A cut line ends with a notice that states its full length.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

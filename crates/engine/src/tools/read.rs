@@ -19,7 +19,7 @@ pub const MAX_LINES: u64 = 2000;
 pub const MAX_LINE_BYTES: usize = 2000;
 /// Maximum size of a result in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
-/// Maximum number of bytes of a file that one call reads or skips.
+/// Maximum number of bytes that one call reads, including the lines before the offset.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
 /// The `read` tool: shows numbered lines of a text file.

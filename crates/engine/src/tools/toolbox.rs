@@ -1,8 +1,8 @@
 //! The tools of a run, with their specs and compiled schemas.
 //!
-//! The core tools are created once per process and shared by all runs: compiling schemas for each run would cost more
-//! than starting the run. A run can have further tools. Invariants: names are unique, and a tool is called only with
-//! arguments that match its schema, unless the schema does not compile.
+//! The core tools are created once per process and shared by all runs, because compiling their schemas for each run
+//! would be slow. A run can have additional tools. Invariants: tool names are unique, and a tool is called only with
+//! arguments that match its schema. If a schema does not compile, the arguments are not validated.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -38,7 +38,7 @@ impl Toolbox {
     /// Creates the set of tools of one run: the shared `core` and the run's own tools.
     ///
     /// # Errors
-    /// CONFLICT when two tools have the same name.
+    /// `CONFLICT` if two tools have the same name.
     pub fn for_run(core: Arc<Self>, extra: Vec<Arc<dyn Tool>>) -> Result<Arc<Self>> {
         if extra.is_empty() {
             return Ok(core);
@@ -65,17 +65,17 @@ impl Toolbox {
         Self { slots, spec_bytes }
     }
 
-    /// Specs of all tools, for the model.
+    /// Returns the specs of all tools, for the model.
     pub fn specs(&self) -> Vec<ToolSpec> {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
 
-    /// Total size of the specs in bytes, for an estimate of their tokens.
+    /// Returns the total size of the specs in bytes, to estimate their number of tokens.
     pub fn spec_bytes(&self) -> usize {
         self.spec_bytes
     }
 
-    /// Names of the tools, in order.
+    /// Returns the names of the tools, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| slot.spec.name.as_str())
     }
@@ -103,7 +103,7 @@ impl Slot {
         })
     }
 
-    /// Returns whether a call only reads or may also change files.
+    /// Returns the effect of the tool on the workspace.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
     }
@@ -111,9 +111,10 @@ impl Slot {
     /// Validates arguments against the schema.
     ///
     /// # Errors
-    /// The first few mismatches, as text for the model.
+    /// The first schema errors, as a text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
-        // If a schema does not compile, nothing is validated here, but the tool still deserializes its arguments.
+        // If the schema does not compile, skip the validation. The tool then still checks the types when it
+        // deserializes the arguments.
         let validator = self
             .validator
             .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());

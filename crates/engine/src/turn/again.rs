@@ -1,8 +1,9 @@
-//! Calls the model again after an answer that broke off, was empty or reached its length limit before any text.
+//! Calls the model again after an answer that broke off, was empty, or reached its length limit without any text.
 //!
-//! If an answer broke off, its text is recorded as partial. The partial text is not part of the conversation, so a
-//! worker that resumes the run calls the model again. A notice explains each repeated call. Exception: after an empty
-//! answer below the length limit, there is no notice, and the model gets a note.
+//! The text of an answer that broke off is recorded as a partial message. Partial messages are not part of the
+//! conversation, so a worker that resumes the run also calls the model again. A notice tells the user about each
+//! repeated call, with one exception: after an empty answer that did not reach the length limit, only the model gets a
+//! note.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -15,14 +16,14 @@ use crate::{
     record,
 };
 
-/// Maximum number of repeated model calls for one step after an answer broke off.
+/// Maximum number of retries per step after answers that broke off.
 const MAX_BROKEN: u32 = 2;
-/// Factor by which the maximum length of the next answer grows after an answer reached its limit before any text.
+/// Factor by which the output token limit is raised after an answer reached the limit without any text.
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
-    /// Returns whether to call the model again: the answer broke off, contained only text or reasoning so far, and the
-    /// step has retries left.
+    /// Returns whether to call the model again: the answer broke off, contains text or reasoning but no tool calls, and
+    /// the step has retries left.
     pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
         matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
             && answer.has_begun()
@@ -48,9 +49,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer that has neither text nor calls. If the provider refused to answer, the run fails at once.
-    /// After the first empty answer, the model is called again: with a higher token limit if the answer reached its
-    /// length limit, otherwise with a note. The second empty answer of the same kind fails the run.
+    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. After the
+    /// first empty answer, the model is called again: with a higher token limit if the answer reached its length limit,
+    /// otherwise with a note. A second empty answer of the same kind fails the run.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());
@@ -84,8 +85,8 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Returns a higher token limit for the next answer, bounded by the free space of the context window. `None` if the
-    /// window has no room for a longer answer.
+    /// Returns a raised output token limit, bounded by the free space in the context window; `None` if the window has
+    /// no room for a longer answer.
     fn larger(&self) -> Option<u32> {
         let used = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         let room = self.model.context_window.saturating_sub(used);

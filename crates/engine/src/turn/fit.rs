@@ -1,4 +1,4 @@
-//! Fits the conversation into the model's context window, and records a notice when it has to be shortened.
+//! Fits the conversation into the model's context window, and records a notice when the conversation is shortened.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -9,16 +9,17 @@ use crate::{
     record,
 };
 
-/// Target size of a compacted conversation, in percent of the available tokens. It is below 100, so that the next step
-/// does not compact the conversation again.
+/// Target size of a compacted conversation, in percent of the available tokens. The rest is free for new messages, so
+/// that not every step compacts the conversation.
 const COMPACTED_PERCENT: u64 = 75;
-/// Maximum number of times that a conversation is shortened for one answer because the provider rejected it.
+/// Maximum number of times that the conversation is shortened for one answer after the provider rejected it as too
+/// long.
 const MAX_REJECTIONS: u32 = 4;
-/// Minimum in tokens for two values. A smaller window size in a provider's error is ignored, because not even the
-/// instructions would fit. A rejection of a smaller conversation does not lower the limit, because the conversation is
-/// not the cause.
+/// Smallest plausible context window in tokens. A smaller window size in a provider's error is ignored. If the provider
+/// rejects a conversation below this size, the size limit is not lowered, because the length cannot be the cause.
 const MIN_WINDOW: u64 = 1_024;
-/// Divisor for the maximum answer size: an answer may fill this fraction (1/4) of a window that the provider reported.
+/// Divisor that limits the answer size: if the provider reports a smaller window, an answer may use up to a quarter of
+/// that window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -32,10 +33,10 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Shortens the conversation after the provider rejected it as too long. If the provider reports its window size,
-    /// the rest of the run uses that size. If the conversation should have fit, the token estimate was too low, so the
-    /// limit becomes two thirds of the current estimate. Returns whether to call the model again. After the first
-    /// rejection, the result is always true, because the provider may count differently.
+    /// Shortens the conversation after the provider rejected it as too long. If the provider reported a smaller window,
+    /// the rest of the run uses that window. If the conversation fits the window according to the token estimate, the
+    /// estimate was too low, so the size limit becomes two thirds of the estimate. Returns whether to call the model
+    /// again: always after the first rejection, later only if the window or the conversation became smaller.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
@@ -49,8 +50,8 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Sets the window to the size that the provider reported, if that size is smaller than the configured one. Returns
-    /// whether the window changed.
+    /// Reduces the context window to the size that the provider reported, if that size is plausible and smaller.
+    /// Returns whether the window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
             return false;
@@ -67,8 +68,8 @@ impl RunLoop<'_> {
         true
     }
 
-    /// Shortens the conversation to a maximum of `max_tokens` tokens and records a notice. Returns whether the
-    /// conversation became shorter.
+    /// Shortens the conversation to `max_tokens` estimated tokens, if possible, and records a notice. Returns whether
+    /// any message was shortened or dropped.
     async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
         let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = std::mem::take(&mut compacted.messages);
@@ -80,7 +81,7 @@ impl RunLoop<'_> {
         Ok(true)
     }
 
-    /// Number of tokens available for the conversation.
+    /// Returns the number of tokens available for the conversation.
     pub(super) fn room(&self) -> u64 {
         self.model
             .context_window
@@ -89,14 +90,14 @@ impl RunLoop<'_> {
             .min(self.ceiling)
     }
 
-    /// Estimated number of tokens that every request has in addition to the conversation.
+    /// Returns the estimated number of tokens of the system prompt, the tool specs and the note.
     pub(super) fn fixed_tokens(&self) -> u64 {
         let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))
     }
 }
 
-/// Explains to the user which messages were shortened or left out.
+/// Returns a text that tells the user how many messages were shortened or left out.
 fn explain(compacted: &Compacted) -> String {
     let counted = |count: usize, what: &str| match count {
         0 => None,

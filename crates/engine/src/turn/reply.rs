@@ -1,4 +1,4 @@
-//! Handles an answer of the model: records it with its calls, then runs them or ends the run.
+//! Handles an answer: records the answer and its tool calls, then runs the calls or ends the run.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// Records an answer, then runs its calls or ends the run.
+    /// Records an answer, then runs its tool calls or ends the run.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {
@@ -42,7 +42,7 @@ impl RunLoop<'_> {
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
         if calls.is_empty() {
-            // The caller records the end of the run next, which makes these events durable too.
+            // The caller records the end of the run next, which also commits these events.
             self.sink.leave(events);
             return Ok(Next::Finish);
         }
@@ -56,8 +56,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Returns the calls of an answer, with ids that are unique in the run. The calls are native or extracted from the
-    /// text. If calls are ignored, the answer's provider data is dropped, because it may refer to the ignored calls.
+    /// Plans the calls of an answer, which are native or extracted from the text. Each call gets an id that is unique
+    /// in the run. If calls are ignored, the answer's provider data is dropped, because the data may refer to the
+    /// ignored calls.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -95,8 +96,8 @@ impl RunLoop<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts the tokens of an answer and returns the usage event; `None` if the call failed before any usage or any
-    /// part of the answer arrived. If the provider reports no plausible usage, the usage is estimated.
+    /// Counts the tokens of an answer and returns the usage event. If the provider reported no plausible usage, the
+    /// usage is estimated. Returns `None` if the call failed before a usage report or any part of the answer arrived.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -112,7 +113,7 @@ impl RunLoop<'_> {
         Some(record::usage(&self.model.name, usage, told.is_none()))
     }
 
-    /// Records the received part of an answer that did not end normally, and returns the outcome of the run.
+    /// Records the received part of an answer that did not end normally. Returns the outcome of the run.
     async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
         let mut events: Vec<Recorded> = record::partial_message(&answer).into_iter().collect();
         events.extend(usage);
@@ -127,7 +128,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the error code of a run that failed with this error.
+/// Returns the run's error code for a model error. `has_begun` is true if any part of the answer has arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
@@ -142,7 +143,7 @@ fn code(error: &LlmError, has_begun: bool) -> &'static str {
     }
 }
 
-/// Returns a remark for the user if the answer is incomplete or if some of its calls were dropped; otherwise `None`.
+/// Returns a notice for the user if the answer is incomplete or if some of its calls were dropped; otherwise `None`.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

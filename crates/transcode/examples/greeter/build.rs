@@ -1,4 +1,4 @@
-//! Compiles greeter.proto to the service trait, and to the descriptors that the transcoder reads.
+//! Generates the gRPC service trait from greeter.proto, and writes the descriptors that the transcoder reads.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -8,12 +8,12 @@ use prost_types::FileDescriptorSet;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=greeter.proto");
     println!("cargo:rerun-if-changed=../../proto");
-    // The second folder contains transcode/v1/options.proto, the third google/api/annotations.proto.
+    // The second folder contains transcode/v1/options.proto. The third folder contains google/api/annotations.proto.
     let mut compiler = protox::Compiler::new([".", "../../proto", "../../../../proto"])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_file("greeter.proto")?;
     let descriptors = compiler.encode_file_descriptor_set();
-    // The bytes are written before prost decodes them, because prost drops the options.
+    // Writes the descriptors that the compiler encoded. Decoding them with prost drops the options.
     fs::write(
         PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"),
         &descriptors,

@@ -1,5 +1,5 @@
-//! Envelopes: the frames of Connect streams. They have the format of gRPC frames, and one more flag, which marks the
-//! last envelope.
+//! Envelopes, the frames of Connect streams. An envelope has the format of a gRPC frame, with an additional flag for
+//! the last envelope of a response.
 
 use bytes::{Buf, Bytes};
 use serde_json::{Map, Value, json};
@@ -8,12 +8,12 @@ use tonic::Status;
 use super::{error, metadata};
 use crate::{frames, json::Codec};
 
-/// Flag of a compressed message.
+/// Flag of an envelope whose message is compressed.
 pub const COMPRESSED: u8 = 0b01;
-/// Flag of the message that ends a response.
+/// Flag of the last envelope of a response.
 pub const END: u8 = 0b10;
 
-/// Returns the flags and the message of a request body that is a single envelope.
+/// Reads a request body that consists of a single envelope. Returns the flags and the message.
 ///
 /// # Errors
 /// The body is not exactly one envelope.
@@ -41,7 +41,7 @@ pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
 /// Appends an envelope to `out`.
 ///
 /// # Errors
-/// The message is too long for an envelope (4 GiB).
+/// The message is 4 GiB or longer, so its length does not fit into an envelope.
 pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let length =
         u32::try_from(message.len()).map_err(|_| Status::internal("the message is too long for an envelope"))?;
@@ -51,7 +51,7 @@ pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Appends the envelope that ends a response: the trailing metadata, or the failure of the call.
+/// Appends the last envelope of a response. It contains the trailing metadata and, if the call failed, the error.
 pub fn put_end(codec: &Codec, outcome: Result<&http::HeaderMap, &Status>, out: &mut Vec<u8>) {
     let mut end = Map::new();
     let trailers = match outcome {
@@ -72,6 +72,6 @@ pub fn put_end(codec: &Codec, outcome: Result<&http::HeaderMap, &Status>, out: &
         end.insert("metadata".to_owned(), named.into());
     }
     let text = Value::from(end).to_string();
-    // The text is much shorter than 4 GiB, because headers are bounded.
+    // This cannot fail: the size of the headers is bounded, so the text is far shorter than 4 GiB.
     let _ = put(END, text.as_bytes(), out);
 }

@@ -1,4 +1,4 @@
-//! Errors in the JSON of Connect: `{"code": "not_found", "message": "…", "details": […]}`.
+//! Renders errors as the JSON of Connect: `{"code": "not_found", "message": "…", "details": […]}`.
 
 use axum_core::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -14,7 +14,7 @@ use crate::{
     json::{Codec, Dialect},
 };
 
-/// The response to a unary call that failed.
+/// Returns the response to a failed unary call.
 pub fn response(codec: &Codec, status: &Status) -> Response<Body> {
     let mut response = Response::new(Body::from(json(codec, status).to_string()));
     *response.status_mut() = fault::http_status(status.code());
@@ -26,7 +26,7 @@ pub fn response(codec: &Codec, status: &Status) -> Response<Body> {
     response
 }
 
-/// The error object of a Status.
+/// Returns the JSON error object for a Status.
 pub fn json(codec: &Codec, status: &Status) -> Value {
     let message = match status.message() {
         "" => status.code().description(),
@@ -40,7 +40,8 @@ pub fn json(codec: &Codec, status: &Status) -> Value {
     error
 }
 
-/// A detail: its type and its encoded message. If the codec knows the type, `debug` shows the message as JSON.
+/// Returns the JSON of one error detail: its type and its encoded message. If the codec knows the type, the key `debug`
+/// contains the message as JSON.
 fn describe(codec: &Codec, detail: &Any) -> Value {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
     let mut described = object!({"type": name, "value": STANDARD_NO_PAD.encode(&detail.value)});
@@ -54,7 +55,7 @@ fn describe(codec: &Codec, detail: &Any) -> Value {
     described
 }
 
-/// The Connect name of a code: the gRPC name in lower case, except `canceled`, which has one `l`.
+/// Returns the Connect name of a gRPC code: its gRPC name in lower case. Connect writes `canceled` with one `l`.
 fn name(code: Code) -> String {
     match code {
         Code::Cancelled => "canceled".to_owned(),

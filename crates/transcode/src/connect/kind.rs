@@ -4,32 +4,33 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::body;
 
-/// The encoding of the messages of a call.
+/// The encoding of a call's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Binary protobuf.
     Proto,
-    /// The canonical JSON of protobuf.
+    /// Canonical proto3 JSON.
     Json,
 }
 
-/// The kind of a call, which determines the form of its response and of its errors.
+/// The kind of a Connect call. It determines the format of the response and of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// One request message and one response message, without envelopes.
     Unary(Format),
-    /// A stream of messages in envelopes.
+    /// A stream in which each message has its own envelope.
     Stream(Format),
-    /// A stream in a format that is not supported, such as `application/connect+xml`.
+    /// A stream whose messages have an unsupported format, such as `application/connect+xml`.
     Unknown,
 }
 
 impl CallKind {
     /// Returns the kind of a call; `None` if the request is not a Connect call.
     ///
-    /// Only Connect streams have the content type of a stream. Unary calls have the content types of ordinary HTTP
-    /// requests. A request with such a content type is a Connect call if it is a POST to a gRPC path: two segments, of
-    /// which the first is a service in a package, such as `/greeter.v1.Greeter/SayHello`.
+    /// A content type that starts with `application/connect+` identifies a stream. Unary calls use the content types
+    /// `application/json` and `application/proto`, which other HTTP requests use, too. A request with one of these
+    /// types is a Connect call if it is a POST to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. The service in
+    /// the path must have a package.
     pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let essence = body::essence(headers)?;
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
@@ -60,7 +61,7 @@ impl CallKind {
 }
 
 impl Format {
-    /// The content type of a unary call.
+    /// Returns the content type of a unary call.
     pub(super) fn unary(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Proto => "application/proto",
@@ -68,7 +69,7 @@ impl Format {
         })
     }
 
-    /// The content type of a stream.
+    /// Returns the content type of a stream.
     pub(super) fn stream(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Proto => "application/connect+proto",
@@ -77,7 +78,7 @@ impl Format {
     }
 }
 
-/// Returns true if a path names a gRPC method of a service in a package.
+/// Returns true if a path has the form of a gRPC path and the service in the path has a package.
 fn is_method(path: &str) -> bool {
     let Some((service, name)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;

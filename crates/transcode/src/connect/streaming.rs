@@ -1,7 +1,8 @@
-//! Streams: messages in envelopes. The last envelope of a response contains the trailing metadata or the failure.
+//! Connect streams. Each message has its own envelope. The last envelope of a response contains the trailing metadata
+//! or the error.
 //!
-//! The envelopes of binary streams are the frames of gRPC, so they are passed on unchanged in both directions. The
-//! messages of JSON streams are converted one by one.
+//! The envelopes of binary messages have the format of gRPC frames, so binary streams are forwarded unchanged in both
+//! directions. JSON messages are converted one by one.
 
 use std::{
     pin::Pin,
@@ -33,10 +34,10 @@ use crate::{
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Answers a call with a stream.
+/// Answers a streaming call.
 ///
 /// # Errors
-/// The request is refused, or the call has failed.
+/// The request is invalid, or the call failed before its stream began.
 pub async fn call<S>(
     shared: &Arc<Shared>,
     format: Format,
@@ -94,7 +95,7 @@ where
     Ok(response)
 }
 
-/// The response to a call that failed before its stream began.
+/// Returns the response to a call that failed before its stream began.
 pub fn failed(codec: &Codec, format: Format, status: &Status) -> Response<Body> {
     let mut out = Vec::new();
     put_end(codec, Err(status), &mut out);
@@ -114,12 +115,12 @@ fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
         headers.insert(CONTENT_ENCODING, encoding.clone());
     }
     headers.insert(header::CONTENT_TYPE, format.stream());
-    // Without this header, nginx buffers the messages of a stream.
+    // Tells nginx not to buffer the stream. Buffering would delay its messages.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// Creates the gRPC request of a binary stream. The envelopes of the body are not changed.
+/// Creates the gRPC request for a binary stream. The body is forwarded unchanged.
 fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     let encoding = parts.headers.remove(CONTENT_ENCODING);
     let accept = parts.headers.remove(ACCEPT_ENCODING);
@@ -131,7 +132,7 @@ fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     asked
 }
 
-/// Reads the single JSON message of a request and writes it into a gRPC frame.
+/// Reads the single JSON message of a request, and returns it as a gRPC frame.
 async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if method.takes_stream {
         let message = "a method with a request stream needs Content-Type: application/connect+proto";
@@ -150,12 +151,12 @@ async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: 
     Ok(unary::encode(shared, Some(method.input), &message)?)
 }
 
-/// A binary response. Its frames are passed on as they are.
+/// The body of a binary response. It forwards the gRPC frames unchanged, and appends the last envelope.
 struct BinaryBody {
     shared: Arc<Shared>,
     /// The body of the gRPC response; `None` after its end.
     body: Option<tonic::body::Body>,
-    /// True if the headers already contain the status OK.
+    /// True if the headers of the gRPC response contain the status OK.
     said_ok: bool,
 }
 
@@ -179,7 +180,7 @@ impl http_body::Body for BinaryBody {
             None if self.said_ok => Ok(HeaderMap::new()),
             None => Err(frames::no_status()),
         };
-        // Drops the service's stream immediately.
+        // Dropping the body ends the service's stream immediately.
         self.body = None;
         let mut out = Vec::new();
         put_end(&self.shared.codec, outcome.as_ref(), &mut out);
@@ -197,7 +198,7 @@ impl http_body::Body for BinaryBody {
     }
 }
 
-/// A response in JSON.
+/// The body of a JSON response. It converts gRPC messages to envelopes.
 struct JsonBody {
     shared: Arc<Shared>,
     output: MessageId,
@@ -207,7 +208,7 @@ struct JsonBody {
 }
 
 impl JsonBody {
-    /// Writes one message, and all further messages that have already been received.
+    /// Returns the envelopes of one message, and of all further messages that have already been received.
     fn write(&mut self, first: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -269,7 +270,7 @@ impl http_body::Body for JsonBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of bytes that are buffered for the reader, so that a server can limit them.
+        // Reports the buffered bytes as the lower bound, so that a server can limit them.
         hint.set_lower(self.frames.held() as u64);
         hint
     }

@@ -1,4 +1,4 @@
-//! Unary calls: one message in the body of the request, and one in the body of the response.
+//! Unary Connect calls. The body of the request is one message, and so is the body of the response.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::{
 /// Answers a unary call.
 ///
 /// # Errors
-/// The request is refused, or the call has failed.
+/// The request is invalid, or the call failed.
 pub async fn call<S>(
     shared: &Shared,
     format: Format,
@@ -90,10 +90,10 @@ fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Byt
     response
 }
 
-/// Writes a message into a gRPC frame. `json` is the type of a JSON message; `None` for a binary message.
+/// Returns a message as a gRPC frame. `json` is the type of a JSON message; it is `None` for a binary message.
 ///
 /// # Errors
-/// The message is invalid or too long.
+/// The message is invalid, or too long for a frame (4 GiB).
 pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Result<Bytes, Error> {
     let mut wire = frames::begin();
     match json {
@@ -108,7 +108,7 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
 /// # Errors
 /// 413 if the output exceeds `max_bytes`, 400 if the input is invalid.
 pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Error> {
-    // An empty message is never compressed.
+    // Connect does not compress an empty message, even if the header names an algorithm.
     let Some(encoding) = encoding.filter(|_| !message.is_empty()) else {
         return Ok(message);
     };
@@ -122,13 +122,13 @@ pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> R
     })
 }
 
-/// The failure of a call to a method that does not exist, or whose messages are unknown.
+/// Returns the error for a call whose method does not exist or is not in the descriptor pool.
 pub fn no_method(path: &str) -> Status {
     let short: String = path.chars().take(256).collect();
     Status::unimplemented(format!("no method has the path {short}"))
 }
 
-/// The failure of a call with a compression that is not supported.
+/// Returns the error for a call with an unsupported compression algorithm.
 pub fn unknown_encoding(error: UnknownEncoding) -> Status {
     let mut status = Status::unimplemented(error.to_string());
     let names = tonic::metadata::MetadataValue::from_static(Encoding::NAMES);

@@ -1,7 +1,7 @@
 //! Decodes JSON text to wire bytes.
 //!
-//! The text is read once. Each value is encoded by the type of its field as soon as it is read. Default values are also
-//! written, because a key that is present in the JSON means that the field is set.
+//! The decoder reads the text once, and writes each value as soon as it has read the value. Default values are also
+//! written, because a key in the JSON means that the field is set.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -13,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint},
 };
 
-/// The state of decoding one text.
+/// Decodes one JSON text.
 #[derive(Debug)]
 pub(super) struct Decoder<'c, 'j> {
     pub tables: &'c Tables,
@@ -22,7 +22,7 @@ pub(super) struct Decoder<'c, 'j> {
     depth: u32,
 }
 
-/// The fields and oneofs of a message that have occurred so far.
+/// The fields and oneofs that have occurred so far in a message.
 #[derive(Debug, Default)]
 struct Seen {
     first: [u128; 2],
@@ -33,7 +33,7 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Records an index. Returns false if the index was already recorded.
+    /// Records an index. Returns false if the index was recorded before.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -47,8 +47,7 @@ impl Seen {
     }
 }
 
-/// The keys of a map that have occurred so far. Most maps are small, and comparing with a few keys is cheaper than
-/// hashing.
+/// The keys that have occurred so far in a map. Most maps are small, and comparing a few keys is faster than hashing.
 #[derive(Debug, Default)]
 struct Keys<'j> {
     few: Vec<Cow<'j, str>>,
@@ -58,7 +57,7 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Records a key. Returns false if the key was already recorded.
+    /// Records a key. Returns false if the key was recorded before.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -72,7 +71,7 @@ impl<'j> Keys<'j> {
 }
 
 impl<'c, 'j> Decoder<'c, 'j> {
-    /// Starts decoding a text.
+    /// Creates a decoder at the start of a JSON text.
     pub fn new(tables: &'c Tables, dialect: Dialect, json: &'j [u8]) -> Result<Self, CodecError> {
         Ok(Self {
             tables,
@@ -82,13 +81,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         })
     }
 
-    /// Decodes the text as one message. The text must end after the message.
+    /// Decodes the text as one message. Only white space may follow the message.
     pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.message(id, wire)?;
         self.json.end()
     }
 
-    /// Decodes the text as one message, and returns the names of the fields that are keys of the outermost object.
+    /// Decodes the text as one message. Returns the proto names of the fields that are keys of the outermost object.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -101,19 +100,19 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(keys)
     }
 
-    /// Decodes the text as the value of one field. The text must end after the value.
+    /// Decodes the text as the value of one field. Only white space may follow the value.
     pub fn whole_field(&mut self, id: MessageId, index: usize, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let field = &self.tables.message(id).fields[index];
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Decodes the text as the value of a field. Errors do not name the field.
+    /// Decodes the text as the value of a field. Error locations do not contain the name of the field.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
     }
 
-    /// Decodes a message. No tag and no length are written.
+    /// Decodes a message, and appends its fields without a tag or length before them.
     pub fn message(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.message(id);
         match table.known {
@@ -122,7 +121,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Increases the nesting depth, at the start of a nested message or map entry.
+    /// Enters a nested message or map entry. Fails if it is nested too deeply.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -132,12 +131,12 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Decreases the nesting depth, at the end of a nested message or map entry.
+    /// Leaves a nested message or map entry.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Decodes the fields of an object. Calls `met` for each field that a key names.
+    /// Decodes a JSON object as the fields of a message. Calls `met` with the field of each key.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -147,7 +146,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.object_besides("", table, wire, met)
     }
 
-    /// Decodes the fields of an object as `object` does, but skips the key `besides`, which is not a field.
+    /// Decodes a JSON object as `object` does, but skips the key `besides` if no field has this name.
     pub fn object_besides(
         &mut self,
         besides: &str,
@@ -183,8 +182,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes the value of a field, and writes it with its tags. Returns false if the value is null and the field
-    /// stays unset.
+    /// Decodes the value of a field, and appends the field. Returns false if the value is null and leaves the field
+    /// unset.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -198,18 +197,18 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(true)
     }
 
-    /// Decodes one value of a field, and writes it with its tag.
+    /// Decodes one value of a field, and appends the value with its tag.
     pub fn single(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         put_tag(wire, field.number, field.kind.wire_type());
         self.value(field.kind, wire)
     }
 
-    /// Returns true if null is a value of this kind. For all other kinds, null means that the field is unset.
+    /// Returns true if null is a valid value of this kind. For all other kinds, null means that the field is unset.
     fn takes_null(&self, kind: Kind) -> bool {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }
 
-    /// Decodes a list.
+    /// Decodes a JSON array as a repeated field.
     pub fn list(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Array, "must be a list")?;
         self.json.enter()?;
@@ -235,7 +234,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes an object as a map. `entry` is the message type of the entries of the map.
+    /// Decodes a JSON object as a map field. `entry` is the message type of the map's entries.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
@@ -262,7 +261,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes one value. If its type has a length prefix, the prefix is also written.
+    /// Decodes one value, and appends it without its tag. A value of a length-delimited type is preceded by its length.
     fn value(&mut self, kind: Kind, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => {
@@ -295,8 +294,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
     fn enumeration(&mut self, id: u32, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.enumeration(id);
         match self.json.peek()? {
-            // The plain dialect prints an unspecified value as null, also in lists and maps. Null is therefore
-            // accepted here.
+            // In the plain dialect, the encoder writes the unspecified value of an enum as null, even in lists and
+            // maps. The decoder therefore accepts null.
             Token::Null if table.is_null || self.dialect == Dialect::Plain => {
                 self.json.null()?;
                 put_varint(wire, 0);
@@ -308,13 +307,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Reads a string. `refusal` is the error if the next token is not a string.
+    /// Reads a string. `refusal` is the error text if the next token is not a string.
     pub fn string(&mut self, refusal: &'static str) -> Result<&str, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
     }
 
-    /// Checks that the next token is `token`. `refusal` is the error if it is not.
+    /// Checks that the next token is `token`. `refusal` is the error text if it is another token.
     pub fn expect(&mut self, token: Token, refusal: &'static str) -> Result<(), CodecError> {
         if self.json.peek()? == token {
             Ok(())
@@ -324,14 +323,14 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// Appends the key of a map entry. In JSON, keys of every type are strings.
+/// Appends the key of a map entry. In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::String => put_bytes(wire, text.as_bytes()),
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
-        // Each number has only one accepted spelling, so that keys with different texts are different keys.
+        // Only one notation of each number is accepted. Otherwise, two different texts could be the same key.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
             put_number(kind, text, wire)
                 .map_err(|_| CodecError::text("the key is out of range for its integer type"))?;

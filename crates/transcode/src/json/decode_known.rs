@@ -1,4 +1,4 @@
-//! Decodes the special JSON forms of well-known types to wire bytes.
+//! Decodes the well-known types from their special JSON forms.
 
 use super::{
     CodecError, Dialect,
@@ -61,11 +61,11 @@ impl<'c> Decoder<'c, '_> {
         self.single(&table.fields[index], wire)
     }
 
-    /// Decodes an Any, such as `{"@type": …}`. If the type has a special JSON form, the key `value` contains this form.
-    /// Otherwise, the other keys are the fields of the message.
+    /// Decodes a `google.protobuf.Any`: an object in which the key `@type` names a message type. If the type has a
+    /// special JSON form, the key `value` contains this form. Otherwise, the other keys are the fields of the message.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
-            // The type may be missing only in an empty object.
+            // Only an empty object may lack the key `@type`.
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
@@ -106,8 +106,8 @@ impl<'c> Decoder<'c, '_> {
         Ok(())
     }
 
-    /// Searches the object for the type of an Any without consuming it, because the key of the type may be the last
-    /// key.
+    /// Returns the `@type` of an Any without consuming the object. The decoder needs the type first, but `@type` may be
+    /// the last key.
     fn find_type(&mut self) -> Result<Option<String>, CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let here = self.json.clone();
@@ -133,7 +133,7 @@ impl<'c> Decoder<'c, '_> {
 }
 
 impl Known {
-    /// Parses the text of a time, a duration or a field mask, and appends its fields.
+    /// Parses the text of a timestamp, a duration or a field mask, and appends the fields of the message.
     pub(super) fn put_text(self, text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
         let (seconds, nanos) = match self {
             Self::Timestamp => time::parse_time(text)?,
@@ -148,7 +148,7 @@ impl Known {
     }
 }
 
-/// Appends the paths of a field mask. The plain dialect also accepts proto names.
+/// Parses a field mask, and appends its paths. The plain dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());

@@ -1,8 +1,8 @@
 //! Encodes wire bytes as JSON text.
 //!
-//! A message is read in two passes. The first pass locates the value of each field. If a field has several values, the
-//! last value wins, as the wire format requires. The second pass prints the fields in the order of the proto file.
-//! Unset fields are printed if the dialect requires it.
+//! The encoder reads a message in two passes. The first pass locates the value of each field. If a singular field
+//! occurs several times, the last value wins, as the wire format requires. The second pass prints the fields in the
+//! order of the proto file. Whether unset fields are printed depends on the dialect.
 
 use super::{
     CodecError, Dialect, MessageId,
@@ -13,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, low_half, read_packed, too_deep},
 };
 
-/// The state of encoding one message.
+/// Encodes one message as JSON.
 #[derive(Debug)]
 pub(super) struct Encoder<'c> {
     pub tables: &'c Tables,
@@ -23,7 +23,6 @@ pub(super) struct Encoder<'c> {
 }
 
 impl<'c> Encoder<'c> {
-    /// Creates an encoder.
     pub fn new(tables: &'c Tables, dialect: Dialect) -> Self {
         Self {
             tables,
@@ -46,7 +45,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints a nested message.
+    /// Prints a nested message. Fails if it is nested too deeply.
     pub fn nested(&mut self, id: MessageId, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         self.descend()?;
         self.message(id, wire, json)?;
@@ -54,7 +53,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Increases the nesting depth, at the start of a nested message.
+    /// Enters a nested message or map. Fails if it is nested too deeply.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -64,12 +63,12 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Decreases the nesting depth, at the end of a nested message.
+    /// Leaves a nested message or map.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Prints the fields of a message without the braces. `first` is false if other keys precede the fields.
+    /// Prints the fields of a message, without the braces. `first` is false if other keys precede the fields.
     pub fn fields(
         &mut self,
         table: &'c Message,
@@ -95,7 +94,8 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints the value of a field after its key. Returns false if the caller must remove the key again.
+    /// Prints the value of a field. Returns false if the field is omitted; the caller then removes the key that it has
+    /// printed.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -130,7 +130,7 @@ impl<'c> Encoder<'c> {
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Prints a list. Returns false if the list is empty.
+    /// Prints a repeated field as a JSON array. Returns false if the array is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -156,7 +156,8 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a map. If two entries have the same key, the last entry wins. Returns false if the map is empty.
+    /// Prints a map field as a JSON object. If several entries have the same key, the last entry wins. Returns false if
+    /// the object is empty.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -198,7 +199,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints one value. A number is in `value`. A value of any other kind is in `bytes`.
+    /// Prints one value. Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -224,7 +225,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of one field of a message. Prints null if the field is unset and has no default.
+    /// Prints the value of one field of a message. An unset field without a default value is printed as null.
     pub fn one_field(
         &mut self,
         id: MessageId,
@@ -261,7 +262,7 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.at(base, index).count > 0)
     }
 
-    /// Returns the name of the member that is set in the first oneof.
+    /// Returns the proto name of the member that is set in the first oneof; `None` if no member is set.
     pub fn set_member(&mut self, id: MessageId, wire: &[u8]) -> Result<Option<&'c str>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -269,7 +270,8 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.member(table, base, 0).map(|(field, _)| &*field.name))
     }
 
-    /// Returns the value of a scalar field, as text without quotes.
+    /// Returns the value of a scalar field as text without quotes. Returns `None` for lists, maps and messages, and for
+    /// unset enums and unset optional fields.
     pub fn read_text(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<Option<String>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -294,7 +296,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the key of a map entry. In JSON, keys of every type are strings.
+/// Prints the key of a map entry. In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

@@ -1,4 +1,4 @@
-//! Encodes well-known types in their special JSON forms.
+//! Encodes the well-known types in their special JSON forms.
 
 use super::{
     CodecError, Dialect,
@@ -9,8 +9,8 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// Largest whole number of a `Value` that prints without a fraction. The numbers of a `Value` are doubles, which are
-/// exact for all whole numbers up to this limit.
+/// Largest whole number in a `Value` that is printed without a fraction: 2^53. A `Value` contains doubles, which
+/// represent all whole numbers up to this limit exactly.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
@@ -139,8 +139,8 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. A path that cannot be
-/// converted back is refused.
+/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. Fails if the conversion is not
+/// reversible.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {

@@ -1,7 +1,7 @@
 //! The names of enum values in each dialect.
 //!
-//! The names are part of the tables of the codec. The plain dialect prints a value in lower case, without the prefix of
-//! its type. It prints the value named "unspecified" as null.
+//! The names are part of the codec's tables. The plain dialect writes a value in lower case, without the prefix of its
+//! type. It writes the value 0 as null if the name of this value ends in `UNSPECIFIED`.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use prost_reflect::EnumDescriptor;
 
 use super::Dialect;
 
-/// Maximum number of enum names listed in an error.
+/// Maximum number of enum names that an error lists.
 const MAX_NAMES: usize = 12;
 
 /// The names of one enum.
@@ -51,7 +51,7 @@ impl Enum {
             let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
             table.full_names.insert(value.name().into(), value.number());
             table.short_names.entry(short.clone()).or_insert(value.number());
-            // If two names have the same number, the first name is printed.
+            // If several names have the same number, the first name is printed.
             table.values.entry(value.number()).or_insert_with(|| EnumValue {
                 canonical: value.name().into(),
                 short: (!unspecified).then_some(short),
@@ -72,7 +72,7 @@ impl Enum {
         }
     }
 
-    /// Returns the number that a name has in this dialect.
+    /// Returns the number of the value with this name; `None` if the dialect has no such name.
     pub fn number(&self, name: &str, dialect: Dialect) -> Option<i32> {
         let full = self.full_names.get(name);
         match dialect {
@@ -81,7 +81,7 @@ impl Enum {
         }
     }
 
-    /// Returns the names that this dialect prints, ordered by number, for an error text.
+    /// Returns the first names of the enum in this dialect, ordered by number, for an error text.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();
@@ -99,7 +99,7 @@ impl Enum {
     }
 }
 
-/// Returns the name of a value in the plain dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
+/// Returns the name of an enum value in the plain dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
 pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     let rest = value_name
         .strip_prefix(&screaming(type_name))
@@ -107,7 +107,7 @@ pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     rest.unwrap_or(value_name).to_ascii_lowercase()
 }
 
-/// Returns the prefix of the values of a type: `RunStatus` becomes `RUN_STATUS_`.
+/// Returns the prefix of the value names of an enum type: `RunStatus` becomes `RUN_STATUS_`.
 fn screaming(name: &str) -> String {
     let mut prefix = String::with_capacity(name.len() + 4);
     let mut previous = '_';

@@ -1,14 +1,14 @@
 //! The error for invalid JSON text, plain text or wire bytes, with its location.
 //!
 //! Only the codec creates this error. The location is a path of proto field names such as
-//! `configured_mcps[0].headers["x"]`. The path is assembled while the error propagates, so it costs nothing for valid
-//! requests.
+//! `configured_mcps[0].headers["x"]`. The path is built only while an error propagates, so valid requests do not pay
+//! for it.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use crate::Error;
 
-/// Maximum number of characters that an error quotes from a name that the client has sent.
+/// Maximum number of characters that an error quotes from a name in a request.
 const MAX_QUOTED_CHARS: usize = 64;
 
 /// The kind of input that contains the error.
@@ -16,11 +16,11 @@ const MAX_QUOTED_CHARS: usize = 64;
 enum Source {
     /// Text from a client.
     Text,
-    /// Protobuf bytes from one of the services.
+    /// Protobuf bytes from a service.
     Wire,
 }
 
-/// The error for text or wire bytes that the codec refuses, with the location of the defect.
+/// The error for invalid text or wire bytes, with the location of the defect.
 #[derive(Debug)]
 pub struct CodecError {
     inner: Box<Inner>,
@@ -34,12 +34,12 @@ struct Inner {
 }
 
 impl CodecError {
-    /// An error in text from a client.
+    /// Creates an error about text from a client.
     pub(super) fn text(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Text, message.into())
     }
 
-    /// An error in protobuf bytes.
+    /// Creates an error about wire bytes.
     pub(super) fn wire(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Wire, message.into())
     }
@@ -51,7 +51,7 @@ impl CodecError {
         }
     }
 
-    /// Adds the field that contains the error to the location.
+    /// Adds the name of the field that contains the error to the start of the location.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -64,14 +64,14 @@ impl CodecError {
         self
     }
 
-    /// Adds the list index of the element that contains the error to the location.
+    /// Adds the index of the list element that contains the error to the start of the location.
     #[must_use]
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.bracket(&index.to_string());
         self
     }
 
-    /// Adds the map key of the entry that contains the error to the location.
+    /// Adds the key of the map entry that contains the error to the start of the location.
     #[must_use]
     pub(super) fn at_key(mut self, key: &str) -> Self {
         self.bracket(&format!("{:?}", shortened(key)));
@@ -94,18 +94,18 @@ impl CodecError {
         &self.inner.path
     }
 
-    /// Returns the message, without the path.
+    /// Returns the message without the path.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns true if the error is in text from a client. Returns false if it is in bytes from a service.
+    /// Returns true if the error is in text from a client, and false if it is in bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }
 }
 
-/// Truncates a text from a client to a length that is safe to quote.
+/// Truncates a text from a client to [`MAX_QUOTED_CHARS`] characters.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => Cow::Borrowed(text),
@@ -133,7 +133,7 @@ impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // The sentence begins with "must", so it needs a subject. Without a path, the subject is the body.
+            // A sentence that begins with "must" has no path, so its subject is missing. The subject is the body.
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

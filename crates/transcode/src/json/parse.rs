@@ -1,7 +1,8 @@
-//! Reads JSON text with jiter, and accepts exactly the JSON of RFC 8259.
+//! Reads JSON text with jiter. Accepts exactly the JSON of RFC 8259.
 //!
-//! Used by the decoder. The parser builds no values. A number stays text until the type of its field is known, so that
-//! 64-bit integers and exponents lose no precision. The nesting depth and the length of numbers are bounded.
+//! The decoder uses this parser. The parser builds no tree of values. A number stays text until the type of its field
+//! is known, so 64-bit integers and exponents lose no precision. The nesting depth and the length of numbers are
+//! bounded.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType};
 
 use super::CodecError;
 
-/// Maximum nesting of objects and arrays.
+/// Maximum nesting depth of objects and arrays.
 const MAX_DEPTH: u32 = 128;
 
 /// Maximum length of a number, in characters. The exact decimal form of every double is shorter.
@@ -17,7 +18,7 @@ const MAX_NUMBER_LENGTH: usize = 1100;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A position in a JSON text.
+/// A JSON text, and the current position in the text.
 #[derive(Clone, Debug)]
 pub(super) struct Parser<'j> {
     text: &'j [u8],
@@ -25,7 +26,7 @@ pub(super) struct Parser<'j> {
     depth: u32,
 }
 
-/// The type of a value, known from its first character.
+/// The type of a JSON value, which its first character determines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Object,
@@ -37,7 +38,7 @@ pub(super) enum Token {
 }
 
 impl<'j> Parser<'j> {
-    /// Starts at the beginning of a text.
+    /// Creates a parser at the start of a JSON text. Fails if the text begins with a byte order mark.
     pub fn new(json: &'j [u8]) -> Result<Self, CodecError> {
         if json.starts_with(BYTE_ORDER_MARK) {
             return Err(CodecError::text("the JSON must not begin with a byte order mark"));
@@ -49,7 +50,7 @@ impl<'j> Parser<'j> {
         })
     }
 
-    /// Returns the type of the next value without consuming the value.
+    /// Returns the type of the next value, without consuming the value.
     pub fn peek(&mut self) -> Result<Token, CodecError> {
         let byte = match self.text.get(self.jiter.current_index()) {
             Some(byte) if !byte.is_ascii_whitespace() => *byte,
@@ -70,7 +71,7 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Enters the object or array that `peek` reported.
+    /// Enters the object or array that `peek` returned.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -79,8 +80,8 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// Reads the next key of the current object, and the colon after it. At the end of the object, this method leaves
-    /// the object and returns `None`.
+    /// Reads the next key of the current object, and the colon after the key. At the end of the object, leaves the
+    /// object and returns `None`. `first` is true before the first key.
     pub fn key(&mut self, first: &mut bool) -> Result<Option<&str>, CodecError> {
         let key = if std::mem::take(first) {
             self.jiter.known_object()
@@ -94,7 +95,8 @@ impl<'j> Parser<'j> {
         Ok(key)
     }
 
-    /// Reads the next key as `key` does. The key outlives the next read, and is copied only if it contains escapes.
+    /// Reads the next key as `key` does, but the key stays valid during later reads. It is copied only if it contains
+    /// escapes.
     pub fn map_key(&mut self, first: &mut bool) -> Result<Option<Cow<'j, str>>, CodecError> {
         let rest = self.text.get(self.jiter.current_index()..).unwrap_or_default();
         let Some(key) = self.key(first)? else {
@@ -108,8 +110,8 @@ impl<'j> Parser<'j> {
         Ok(Some(slice.map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)))
     }
 
-    /// Returns true if the current array has another element. At the end of the array, this method leaves the array and
-    /// returns false.
+    /// Returns true if the current array has another element. At the end of the array, leaves the array and returns
+    /// false. `first` is true before the first element.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
         let next = if std::mem::take(first) {
             self.jiter.known_array()
@@ -123,12 +125,12 @@ impl<'j> Parser<'j> {
         Ok(more)
     }
 
-    /// Reads the string that `peek` reported.
+    /// Reads the string that `peek` returned.
     pub fn string(&mut self) -> Result<&str, CodecError> {
         self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads the number that `peek` reported, as text.
+    /// Reads the number that `peek` returned, as text.
     pub fn number(&mut self) -> Result<&str, CodecError> {
         let start = self.jiter.current_index();
         let number = self
@@ -141,23 +143,23 @@ impl<'j> Parser<'j> {
         std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
-    /// Reads the boolean that `peek` reported.
+    /// Reads the boolean that `peek` returned.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads the null that `peek` reported.
+    /// Reads the null that `peek` returned.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Skips a value, which must be valid. Its strings may contain invalid UTF-8, and it may nest deeper than other
-    /// values. The caller reads the value later, or refuses the text.
+    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are not checked, because the caller
+    /// later reads the value or refuses the whole text.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Checks that only white space follows.
+    /// Checks that only white space remains.
     pub fn end(&mut self) -> Result<(), CodecError> {
         self.jiter.finish().map_err(|error| refusal(self.text, &error))
     }

@@ -1,6 +1,6 @@
 //! Prints scalars as JSON text.
 //!
-//! Used by the encoder. `serde_json` escapes strings and formats numbers.
+//! The encoder uses these functions. `serde_json` escapes strings and formats numbers.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -11,12 +11,12 @@ use super::{
     wire::{low_half, unzigzag},
 };
 
-/// Prints a value that serde can serialize.
+/// Prints a value that serde can serialise.
 pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Result<(), CodecError> {
     serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value could not be encoded"))
 }
 
-/// Returns the bytes as UTF-8 text.
+/// Returns the bytes as text. Fails if they are not valid UTF-8.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
@@ -39,8 +39,8 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints a float in its own precision. NaN and the infinities are printed as strings, because JSON has no such
-/// numbers.
+/// Prints a float with the digits of its own precision. `wide` is the float as an `f64`. NaN and the infinities are
+/// printed as strings, because JSON numbers cannot represent them.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)
@@ -51,7 +51,7 @@ fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), Co
     }
 }
 
-/// Prints bytes in base64.
+/// Prints bytes as a base64 string.
 pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let too_long = || CodecError::wire("the bytes field is too long to encode");
     json.push(b'"');
@@ -64,7 +64,7 @@ pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError>
     Ok(())
 }
 
-/// Prints a comma before every element except the first.
+/// Prints a comma, except before the first element, and increments `count`.
 pub(super) fn separate(count: &mut usize, json: &mut Vec<u8>) {
     if *count > 0 {
         json.push(b',');

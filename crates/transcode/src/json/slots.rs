@@ -1,8 +1,8 @@
 //! Locates the fields of a message in its wire bytes.
 //!
-//! Used by the encoder's first pass over a message. This file implements the merge rules of protobuf. The last value of
-//! a field wins. A message in several parts is joined. A member of a oneof clears the other members. If two entries of
-//! a map have the same key, the later entry wins.
+//! The encoder uses this module in its first pass over a message. The module implements the merge rules of protobuf. If
+//! a singular field occurs several times, the last value wins, but messages are merged. Setting a member of a oneof
+//! clears the other members. If several entries of a map have the same key, the last entry wins.
 
 use std::{
     borrow::Cow,
@@ -15,7 +15,7 @@ use super::{
     wire::{Records, WireType},
 };
 
-/// The position of the first record and of the last value of a field, and the number of the field's records.
+/// The location of a field: the offset of its first record, its last value, and the number of its records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     pub count: usize,
@@ -25,24 +25,24 @@ pub(super) struct Slot {
     pub value: u64,
 }
 
-/// The slots of the messages that are being printed. The slots of the innermost message are last. Each message has one
-/// slot for each field, followed by one slot for each oneof. In the slot of a oneof, `start` is the index of the member
-/// that is set.
+/// The slots of the messages that are being printed, as a stack: the slots of the innermost message are last. Each
+/// message has one slot for each field, followed by one slot for each oneof. In the slot of a oneof, `start` is the
+/// index of the member that is set.
 #[derive(Debug)]
 pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// Creates an empty list of slots.
+    /// Creates an empty stack.
     pub fn new() -> Self {
         Self(Vec::with_capacity(64))
     }
 
-    /// Returns the slot of the field with this index.
+    /// Returns the slot of the field with this index. `base` is the index of the message's first slot.
     pub fn at(&self, base: usize, index: usize) -> Slot {
         self.0[base + index]
     }
 
-    /// Locates the fields of a message. Returns the index of the message's first slot.
+    /// Locates the fields of a message, and pushes their slots. Returns the index of the message's first slot.
     pub fn index(&mut self, table: &Message, wire: &[u8]) -> Result<usize, CodecError> {
         let base = self.0.len();
         let oneofs = base + table.fields.len();
@@ -57,7 +57,7 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // The member that was set before loses its value. If it is set again later, its old value is not
+                // Clears the member that was set before. If this member occurs again later, its old value must not be
                 // merged.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
@@ -81,19 +81,19 @@ impl Slots {
         Ok(base)
     }
 
-    /// Removes the slots that `index` created.
+    /// Removes the slots that `index` pushed.
     pub fn release(&mut self, base: usize) {
         self.0.truncate(base);
     }
 
-    /// Returns the slot of a field in a message that `index` has processed; empty if the message has no such field.
+    /// Returns the slot of the field with this number; an empty slot if the message type has no such field.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)
             .map_or_else(Slot::default, |index| self.0[base + index])
     }
 
-    /// Returns the member that is set in a oneof of a message that `index` has processed.
+    /// Returns the member that is set in a oneof, and its slot; `None` if no member is set.
     pub fn member<'c>(&self, table: &'c Message, base: usize, oneof: usize) -> Option<(&'c Field, Slot)> {
         let current = self
             .0
@@ -107,7 +107,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Returns true if the value of a non-repeated field is the default of its kind.
+    /// Returns true if the value of a singular field is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,
@@ -115,8 +115,8 @@ impl Slot {
         }
     }
 
-    /// Returns the bytes of the value of a non-repeated field. If the field holds a message and occurs several times,
-    /// the occurrences are concatenated, which merges the messages.
+    /// Returns the bytes of the value of a singular field. If a message field occurs several times, its occurrences are
+    /// concatenated, which merges the messages.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -131,21 +131,20 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// Returns the records from the first to the last record of the field, including the records of other fields in
-    /// between.
+    /// Returns the records from the field's first record to its last record. They include records of other fields.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }
 }
 
-/// An entry of a map.
+/// One entry of a map field.
 pub(super) struct Entry<'w> {
     pub bytes: &'w [u8],
     pub key: Key<'w>,
     pub value: Slot,
 }
 
-/// The key of a map entry. A numeric key is in `number`; a key of type string is in `text`, and `number` is then 0.
+/// The key of a map entry. A numeric key is in `number`. A string key is in `text`, and `number` is then 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'w> {
     pub number: u64,
@@ -154,7 +153,7 @@ pub(super) struct Key<'w> {
 
 /// Removes each entry for which a later entry has the same key.
 pub(super) fn keep_last(entries: &mut Vec<Entry<'_>>) {
-    // If the entries are sorted and their keys are unique, nothing needs to be removed. This is the usual case.
+    // In the usual case, the entries are sorted and have different keys, so nothing is removed.
     if entries.windows(2).all(|pair| pair[0].key < pair[1].key) {
         return;
     }

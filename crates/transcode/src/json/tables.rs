@@ -1,4 +1,4 @@
-//! The tables of the codec. They are compiled once from the descriptors.
+//! The tables of the codec, compiled once from the descriptors.
 //!
 //! The tables contain everything that does not depend on the content of a message: the order in which fields are
 //! printed, their keys as JSON text, and the names of enum values in each dialect.
@@ -10,14 +10,14 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 use super::{Dialect, MessageId, enums::Enum};
 use crate::options;
 
-/// Limit of `Message::dense`, an array indexed by field number. A field with a number below this limit is found by one
-/// array access.
+/// Field numbers below this limit are looked up in the array `Message::dense`. Higher numbers are looked up in a hash
+/// map.
 const DENSE: u32 = 256;
 
-/// Marks a field number without a field in `Message::dense`.
+/// Value in `Message::dense` for a number that no field has.
 const NO_FIELD: u16 = u16::MAX;
 
-/// All messages and enums of a pool.
+/// The tables of all messages and enums of a descriptor pool.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub messages: Vec<Message>,
@@ -25,7 +25,7 @@ pub(super) struct Tables {
     pub by_name: HashMap<Box<str>, MessageId>,
 }
 
-/// A well-known type with a special JSON form.
+/// A well-known type that has a special JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Any,
@@ -65,7 +65,7 @@ pub(super) struct Field {
     canonical_key: Box<[u8]>,
 }
 
-/// The type of the value of a field. For a map, it is the type of the map's values.
+/// The type of a field's value. For a map field, it is the type of the map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Double,
@@ -87,28 +87,29 @@ pub(super) enum Kind {
     Message(MessageId),
 }
 
-/// The number of values that a field may have.
+/// The number of values that a field can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Single,
     List,
-    /// A map. The id is the message type of its entries, which consist of a key and a value.
+    /// A map field. The id is the message type of its entries, which consist of a key and a value.
     Map(MessageId),
 }
 
-/// The way in which a singular field can be unset.
+/// The field presence of a singular field: whether the wire format distinguishes an unset field from a default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// A field that is set to its default cannot be distinguished from an unset field.
+    /// No presence: an unset field is the same as a default value.
     Implicit,
-    /// The field is `optional`, or its type is a message.
+    /// Explicit presence: the field is `optional`, or its type is a message.
     Explicit,
     /// The field is a member of the oneof with this index.
     Oneof(u16),
 }
 
 impl Tables {
-    /// Compiles every message and enum of a pool. `omit_unset` is the option that omits the key of an unset field.
+    /// Compiles the tables of all messages and enums of a pool. `omit_unset` is the option that omits the key of an
+    /// unset field.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {
@@ -142,7 +143,7 @@ impl Tables {
         &self.enums[id as usize]
     }
 
-    /// Returns the well-known type of a kind; `None` if the kind is not a well-known type.
+    /// Returns the well-known type to which a kind refers; `None` for all other kinds.
     pub fn known(&self, kind: Kind) -> Option<Known> {
         match kind {
             Kind::Message(id) => self.message(id).known,
@@ -150,7 +151,7 @@ impl Tables {
         }
     }
 
-    /// Returns true if a kind is `google.protobuf.NullValue`.
+    /// Returns true if a kind is the enum `google.protobuf.NullValue`.
     pub fn is_null_enum(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Enum(id) if self.enumeration(id).is_null)
     }
@@ -164,7 +165,7 @@ struct Compiler<'p> {
 
 impl Compiler<'_> {
     fn message(&self, message: &MessageDescriptor) -> Message {
-        // The fields are in the order of the file, which is not always the order of the field numbers.
+        // The fields are in the order of the proto file, which can differ from the order of the field numbers.
         let fields: Vec<Field> = message
             .descriptor_proto()
             .field
@@ -188,8 +189,8 @@ impl Compiler<'_> {
             }
             names.insert(field.json_name.clone(), index);
         }
-        // The proto names are inserted last. If a proto name equals the camelCase name of another field, the proto name
-        // wins.
+        // Proto names are inserted last, so a proto name takes precedence over an equal camelCase name of another
+        // field.
         for (index, field) in (0..NO_FIELD).zip(&fields) {
             names.insert(field.name.clone(), index);
         }
@@ -291,7 +292,7 @@ fn known(full_name: &str) -> Option<Known> {
 }
 
 impl Message {
-    /// Returns the index of the field with this number.
+    /// Returns the index of the field with this number; `None` if no field has it.
     pub fn by_number(&self, number: u32) -> Option<usize> {
         let index = match self.dense.get(number as usize) {
             Some(index) => *index,
@@ -301,7 +302,8 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// Returns the index of the field with this proto or camelCase name. Index `guess` is tried first.
+    /// Returns the index of the field with this proto or camelCase name. The field at index `guess` is checked first,
+    /// because clients usually send the fields in order.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),
@@ -311,7 +313,7 @@ impl Message {
 }
 
 impl Field {
-    /// Returns the key of the field as JSON text, including the colon.
+    /// Returns the key of the field as JSON text, with quotes and a colon.
     pub fn key(&self, dialect: Dialect) -> &[u8] {
         match dialect {
             Dialect::Canonical => &self.canonical_key,
@@ -321,7 +323,7 @@ impl Field {
 }
 
 impl Presence {
-    /// Returns the index of the oneof to which the field belongs.
+    /// Returns the index of the oneof that contains the field; `None` if the field is in no oneof.
     pub fn oneof(self) -> Option<u16> {
         match self {
             Self::Oneof(oneof) => Some(oneof),

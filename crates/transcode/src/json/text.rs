@@ -1,7 +1,7 @@
-//! Decodes values that are given as text: scalars in a JSON body, and fields that a path variable, query parameter,
-//! header or form part sets.
+//! Decodes values from text: the scalars of a JSON body, and the values of path variables, query parameters, headers
+//! and form parts.
 //!
-//! The type of the field determines how its text is decoded. This module also defines which JSON numbers and strings
+//! The type of the field determines how the text is decoded. This module also defines which JSON numbers and strings
 //! are valid for a numeric field.
 
 use std::str::FromStr;
@@ -19,7 +19,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
-/// Error text that says why a text is invalid.
+/// An error text that describes why a value is invalid.
 pub(super) type Refusal = &'static str;
 
 const NOT_WHOLE: Refusal = "must be a whole number";
@@ -31,7 +31,7 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Decodes a text into the field at the end of a path.
+/// Decodes a text as the value of the field at the end of a path, and appends the field.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),
@@ -77,7 +77,7 @@ impl Reading<'_> {
     fn leaf(&self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let single_message = match field.shape {
             Shape::Map(_) => return self.json(field, wire),
-            // The text of a list of messages is either one message or a JSON array of messages.
+            // The text of a repeated message field is either one message or a JSON array of messages.
             Shape::List => !self.text.trim_start().starts_with('['),
             Shape::Single => true,
         };
@@ -91,7 +91,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Decodes a message. Some message types have a plain text form. All other messages are given as JSON.
+    /// Decodes a message. Timestamps, durations, field masks and wrappers have a plain text form. The text of any other
+    /// message is JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);
@@ -116,7 +117,7 @@ impl Reading<'_> {
     }
 }
 
-/// Appends a scalar given as plain text.
+/// Decodes a scalar from plain text, and appends it.
 fn put_scalar(
     tables: &Tables,
     kind: Kind,
@@ -149,7 +150,7 @@ fn put_scalar(
     }
 }
 
-/// Appends the enum value with this name.
+/// Appends the number of the enum value with this name.
 pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let number = table.number(name, dialect).ok_or_else(|| {
         let names = table.names(dialect);
@@ -163,8 +164,8 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Appends bytes that are given in base64. Both the standard and the URL-safe alphabet are accepted, with or without
-/// padding.
+/// Decodes base64, and appends the bytes with their length. The standard alphabet and the URL-safe alphabet are
+/// accepted, with or without padding.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);
@@ -173,7 +174,8 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Appends a number. A whole number may have an exponent, or a fraction that consists of zeros, as JSON allows.
+/// Parses a number, and appends it. Integer fields also accept JSON numbers such as `1e3` and `5.0`, whose value is
+/// whole.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),
@@ -203,7 +205,7 @@ fn whole<T: FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refusal> {
     T::try_from(exact(text)?).map_err(|_| OUT_OF_RANGE)
 }
 
-/// Returns the exact whole number that a JSON number represents.
+/// Returns the exact value of a JSON number. Fails if the value is not whole.
 fn exact(text: &str) -> Result<i128, Refusal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -213,8 +215,8 @@ fn exact(text: &str) -> Result<i128, Refusal> {
     if significant.trim_start_matches('-').is_empty() {
         return Ok(0);
     }
-    // An exponent that does not fit into an `i64` makes the number huge or tiny. The largest or smallest `i64` gives
-    // the same result.
+    // If the exponent does not fit into an `i64`, its exact value does not matter: the number is out of range or not
+    // whole.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()

@@ -1,40 +1,40 @@
 //! Prints and parses times and durations, in the formats of RFC 3339 and of proto3 JSON.
 //!
-//! Used by the codec for `google.protobuf.Timestamp` and `google.protobuf.Duration`.
+//! The codec uses these functions for `google.protobuf.Timestamp` and `google.protobuf.Duration`.
 
 use std::io::Write as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
-/// The range of valid times: the Unix times of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, in seconds.
+/// The range of valid times, in seconds since the Unix epoch: from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Maximum duration in seconds. It is about ten thousand years.
+/// Maximum duration in seconds, about 10,000 years. `google.protobuf.Duration` defines this limit.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// Error text that says why a time or a duration is invalid.
+/// An error text that describes why a time or a duration is invalid.
 type Refusal = &'static str;
 
-/// Minimum number of digits printed after the seconds.
+/// Minimum precision of a printed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
-    /// No digits are printed if the fraction is zero.
+    /// Seconds: a fraction of zero is omitted.
     Optional,
-    /// The milliseconds are always printed.
+    /// Milliseconds: at least three digits are printed after the seconds.
     Milliseconds,
 }
 
-/// Prints a time in UTC.
+/// Prints a time in UTC, in the format of RFC 3339.
 pub(super) fn print_time(seconds: i64, nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     if !(0..NANOS_PER_SECOND).contains(&nanos) || !TIMES.contains(&seconds) {
         return Err("the time is out of range");
     }
     let time = DateTime::from_timestamp(seconds, 0).ok_or("the time is out of range")?;
     let (date, clock) = (time.date_naive(), time.time());
-    // The time is printed digit by digit, which is faster than formatting. Nearly every message contains times, and
-    // formatting them would be the main cost of printing a small message.
+    // Writing the digits directly is faster than a format string. Nearly every message contains times, so format
+    // strings would dominate the cost of printing a small message.
     let year = date.year_ce().1;
     put_two(year / 100, out);
     put_two(year % 100, out);
@@ -74,7 +74,7 @@ fn put_two(number: u32, out: &mut Vec<u8>) {
     out.extend([digit(number / 10), digit(number)]);
 }
 
-/// Prints the fraction with three, six or nine digits, depending on its precision.
+/// Prints a fraction of a second with three, six or nine digits, as its precision requires.
 fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let printed = if nanos == 0 && fraction == Fraction::Optional {
         Ok(())
@@ -88,8 +88,8 @@ fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(
     printed.map_err(|_| "the fraction could not be encoded")
 }
 
-/// Parses a time with any offset and a precision of up to nanoseconds. The format is strict RFC 3339, in which `T` and
-/// `Z` must be capitals.
+/// Parses an RFC 3339 time with any UTC offset and up to nine fractional digits. `T` and `Z` must be upper case.
+/// Returns the seconds since the Unix epoch, and the nanoseconds.
 pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a time such as 2025-08-15T10:30:00.000Z";
     let mut rest = text.as_bytes();
@@ -128,7 +128,7 @@ pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     }
 }
 
-/// Parses a duration such as `1.5s`.
+/// Parses a duration such as `1.5s`. Returns the seconds and the nanoseconds.
 pub(super) fn parse_duration(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a duration in seconds such as 1.5s";
     let mut rest = text.strip_suffix('s').ok_or(WRONG)?.as_bytes();
@@ -162,7 +162,7 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     })
 }
 
-/// Parses a fraction such as `.5`, and returns it in nanoseconds. Returns zero if there is no dot.
+/// Parses an optional fraction of a second, such as `.5`. Returns the fraction in nanoseconds; 0 if it is missing.
 fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     if after(rest, b'.').is_none() {
         return Some(0);
@@ -175,7 +175,7 @@ fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     (count..9).try_fold(number, |number, _| number.checked_mul(10))
 }
 
-/// Parses the offset from UTC, and returns it in seconds.
+/// Parses a UTC offset such as `Z` or `+02:00`. Returns the offset in seconds.
 fn parse_offset(rest: &mut &[u8]) -> Option<i64> {
     if after(rest, b'Z').is_some() {
         return Some(0);

@@ -1,14 +1,14 @@
-//! The protobuf wire format. Reads records from bytes, and appends values to a buffer.
+//! The protobuf wire format: reads records from bytes, and appends values to a buffer.
 //!
-//! Used by the codec only. Like prost, it accepts unpacked and packed lists, records in any order, and groups of
-//! unknown fields. Truncated or malformed input is an error.
+//! Only the codec uses this module. Like prost, the reader accepts packed and unpacked lists, and records in any order.
+//! Groups are skipped. Truncated or malformed input is an error.
 
 use super::{
     CodecError,
     tables::{Field, Kind, Shape},
 };
 
-/// Maximum nesting of messages and map entries below the outermost message. prost has the same limit.
+/// Maximum nesting depth of messages and map entries below the outermost message. prost has the same limit.
 pub(super) const MAX_DEPTH: u32 = 100;
 
 /// The encoding of a value on the wire.
@@ -20,22 +20,22 @@ pub(super) enum WireType {
     Fixed32 = 5,
 }
 
-/// One tag and its value.
+/// One record: a tag and its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub number: u32,
     pub wire_type: WireType,
-    /// Offset of the tag.
+    /// Offset of the tag, in bytes.
     pub tag_at: usize,
-    /// The value if it is a number; 0 if the value consists of bytes.
+    /// The value if it is a number; 0 if it consists of bytes.
     pub value: u64,
-    /// Offset of the payload, after its length prefix.
+    /// Offset of the value, after any length prefix.
     pub start: usize,
-    /// Offset after the payload.
+    /// Offset after the last byte of the value.
     pub end: usize,
 }
 
-/// The records of a message, in order.
+/// Reads the records of a message, in order.
 #[derive(Debug)]
 pub(super) struct Records<'w> {
     bytes: &'w [u8],
@@ -43,17 +43,17 @@ pub(super) struct Records<'w> {
 }
 
 impl<'w> Records<'w> {
-    /// Reads all records of a message.
+    /// Starts at the first record of a message.
     pub fn new(bytes: &'w [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Reads the records of a message, starting with the tag at this offset.
+    /// Starts at the record whose tag has this offset.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// Returns the next record. Groups are skipped.
+    /// Returns the next record; `None` at the end of the message. Groups are skipped.
     pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
         let mut open_groups: Vec<u32> = Vec::new();
         loop {
@@ -118,7 +118,7 @@ impl<'w> Records<'w> {
     }
 }
 
-/// Reads the next value of a packed list.
+/// Reads the next value of a packed list at offset `at`, and advances `at`; `None` at the end of the list.
 pub(super) fn read_packed(wire_type: WireType, bytes: &[u8], at: &mut usize) -> Result<Option<u64>, CodecError> {
     if *at >= bytes.len() {
         return Ok(None);
@@ -175,12 +175,12 @@ impl Kind {
         }
     }
 
-    /// Returns true if values of this kind have 32 bits. Any higher bits on the wire are ignored.
+    /// Returns true if values of this kind are 32-bit varints. Higher bits on the wire are ignored.
     fn is_narrow(self) -> bool {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    /// Returns true if a number is the default of its kind.
+    /// Returns true if a number of this kind is zero, its default value.
     pub fn is_zero(self, value: u64) -> bool {
         if self.is_narrow() {
             low_half(value) == 0
@@ -191,8 +191,8 @@ impl Kind {
 }
 
 impl Field {
-    /// Returns true if a record with this wire type can belong to this field. The record contains one value or a packed
-    /// list of values.
+    /// Returns true if a field accepts a record with this wire type. A list accepts records with a single value and
+    /// records with packed values.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,
@@ -202,7 +202,7 @@ impl Field {
     }
 }
 
-/// Returns the lower 32 bits of a value. A 32-bit field has no other bits.
+/// Returns the lower 32 bits of a value. The upper bits of a 32-bit field are ignored.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper bits of a 32-bit field must be ignored"
@@ -211,12 +211,12 @@ pub(super) fn low_half(value: u64) -> u32 {
     value as u32
 }
 
-/// Decodes zigzag encoding.
+/// Decodes a zigzag-encoded integer.
 pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-/// Applies zigzag encoding.
+/// Encodes an integer with zigzag encoding.
 pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
@@ -236,27 +236,27 @@ pub(super) fn put_tag(wire: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(wire, u64::from(number) << 3 | wire_type as u64);
 }
 
-/// Appends bytes, preceded by their length.
+/// Appends the length of the bytes, and then the bytes.
 pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(wire, bytes.len() as u64);
     wire.extend_from_slice(bytes);
 }
 
-/// Starts a payload of unknown length. Returns the offset of the payload.
+/// Starts a length-prefixed payload whose length is not yet known. Returns the offset of the payload.
 pub(super) fn open(wire: &mut Vec<u8>) -> usize {
     // One byte is enough for the length of most messages. If more bytes are needed, `close` inserts them.
     wire.push(0);
     wire.len()
 }
 
-/// Ends a payload that `open` has started. Writes the length before the payload.
+/// Ends a payload, and writes its length before it. `start` is the offset that `open` returned.
 pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
     let end = wire.len();
     let mut length = [0; 10];
     put_varint(wire, (end - start) as u64);
     let length = &mut length[..wire.len() - end];
     length.copy_from_slice(&wire[end..]);
-    // The placeholder has space for one byte of the length. The payload is moved to make space for the other bytes.
+    // `open` left one byte for the length. If the length needs more bytes, the payload is moved to make space.
     wire.truncate(end + length.len() - 1);
     wire.copy_within(start..end, start + length.len() - 1);
     wire[start - 1..start - 1 + length.len()].copy_from_slice(length);

@@ -1,20 +1,20 @@
-//! Reads the comments of the proto files, which become descriptions.
+//! Reads the comments of the proto files.
 //!
-//! Used by the `OpenAPI` document. A comment above an item in its proto file becomes the item's description.
+//! A comment above an item in its proto file becomes the description of the item in the `OpenAPI` document.
 
 use std::collections::HashMap;
 
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use serde_json::{Map, Value};
 
-/// The leading comments of all items in a pool.
+/// The comments above all items of a descriptor pool.
 #[derive(Debug)]
 pub(super) struct Comments {
     by_place: HashMap<(String, Vec<i32>), String>,
 }
 
 impl Comments {
-    /// Collects the comments of every file.
+    /// Collects the comments of all proto files in the pool.
     pub fn of(pool: &DescriptorPool) -> Self {
         let mut by_place = HashMap::new();
         for file in pool.files() {
@@ -33,14 +33,14 @@ impl Comments {
         Self { by_place }
     }
 
-    /// The comment above the item at this path in a file; empty if there is no comment.
+    /// Returns the comment above the item at this path in a file; empty if the item has no comment.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))
             .map_or("", String::as_str)
     }
 
-    /// If the item has a comment, this method adds the comment to the schema as a description.
+    /// Adds the comment of an item, if any, to a schema as its description.
     pub fn describe(&self, file: &FileDescriptor, path: &[i32], schema: &mut Map<String, Value>) {
         let text = self.at(file, path);
         if !text.is_empty() {

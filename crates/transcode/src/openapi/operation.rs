@@ -1,6 +1,6 @@
-//! Generates one operation of the `OpenAPI` document: its parameters, its body and its responses.
+//! Generates an operation of the `OpenAPI` document: its parameters, its body and its responses.
 //!
-//! Used by the `OpenAPI` document only. An operation is generated from the same rule that the transcoder uses.
+//! Each operation is generated from a rule of the router.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -13,10 +13,10 @@ use crate::route::{
     template::{Segment, Template},
 };
 
-/// Maximum nesting of message fields in query parameters.
+/// Maximum nesting depth of messages whose fields become query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
-/// Returns the path of a template, without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes
+/// Returns the path of a template without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes
 /// `/v1/{name}:stop`.
 pub(super) fn path_of(template: &Template) -> String {
     let mut path = String::new();
@@ -45,8 +45,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// Returns the operation for one binding of a method. `errors` are its error responses, as in
-/// `Description::errors`.
+/// Returns the operation for one rule. `errors` are the error responses, as in `Description::errors`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,
@@ -71,8 +70,8 @@ pub(super) fn operation(
     operation
 }
 
-/// Returns the operation id, such as `AgentService_UpdateAgent`. The ids of a method's second and later bindings end in
-/// a number.
+/// Returns the operation id, such as `AgentService_UpdateAgent`. If a method has several rules, the ids of the second
+/// and later rules end in a number.
 fn id(rule: &Rule, ids: &mut BTreeSet<String>) -> String {
     let method = &rule.method.descriptor;
     let first = format!("{}_{}", method.parent_service().name(), method.name());
@@ -130,7 +129,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         let text = description(&field, schemas);
         let text = format!("Sets the field `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
-            // Header names are case-insensitive. The document shows them with the usual capitals.
+            // Header names are case-insensitive. The document lists them with the usual capitals.
             let name = capitals(header.as_str());
             parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
@@ -145,7 +144,7 @@ fn parameter(place: &str, name: &str, schema: &Value, description: &str) -> Valu
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
-/// Returns the description of a field, from the comment above it.
+/// Returns the description of a field, which is the comment above the field.
 pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> String {
     schemas
         .comments
@@ -178,7 +177,7 @@ fn field_at(message: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> 
     }
 }
 
-/// Collects the query parameters of a request, including fields of nested messages.
+/// Collects the query parameters of a rule, including the fields of nested messages.
 struct Query<'s, 'p, 'r> {
     schemas: &'s mut Schemas<'p>,
     shape: Shape,
@@ -202,7 +201,7 @@ impl Query<'_, '_, '_> {
             }
             return;
         }
-        // A client omits a parameter that has no value. The schema is therefore not nullable.
+        // A client omits a parameter that has no value, so the schema does not allow null.
         let schema = if field.is_list() {
             self.schemas.field(field, &self.shape)
         } else {
@@ -241,7 +240,7 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// Returns the schema of a form: a text part for each field, and the files.
+/// Returns the media type object of a form. Its schema has a property for each field. The property for files is binary.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

@@ -1,8 +1,8 @@
-//! Generates JSON schemas of messages. They describe the JSON that the codec prints and reads.
+//! Generates JSON schemas of messages. A schema describes the JSON that the codec prints or accepts.
 //!
-//! Used by the `OpenAPI` document. Each message for which the document requests a schema becomes a component, and so
-//! does each message that it refers to. In a response schema, the fields that are always present are required. In a
-//! request schema, the fields that the options mark as required are required.
+//! The modules that generate the `OpenAPI` document use this module. Each message that an operation uses becomes a
+//! component, and so does each message in its fields. In a response schema, the fields that are always present are
+//! required. In a request schema, the fields with the behaviour `REQUIRED` are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use super::comments::Comments;
 use crate::{json::Dialect, options};
 
-/// `google.api.field_behavior` of a field that a request must set.
+/// Value of `google.api.field_behavior` for a field that a request must set.
 const REQUIRED: i32 = 2;
-/// `google.api.field_behavior` of a field that is ignored in requests.
+/// Value of `google.api.field_behavior` for a field that is ignored in requests.
 const OUTPUT_ONLY: i32 = 3;
 
 /// The direction of a message.
@@ -28,7 +28,8 @@ pub(super) enum Way {
     Response,
 }
 
-/// A variant of a message: its direction, its JSON dialect, and the fields that it omits because the path sets them.
+/// A variant of a message: its direction, its JSON dialect, and the numbers of the fields that the schema omits because
+/// the path sets them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub way: Way,
@@ -36,7 +37,7 @@ pub(super) struct Shape {
     pub without: Vec<u32>,
 }
 
-/// The components that have been generated so far.
+/// The components of the document that have been generated or requested so far.
 #[derive(Debug)]
 pub(super) struct Schemas<'p> {
     pool: &'p DescriptorPool,
@@ -60,7 +61,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns all requested components, and the components that they refer to.
+    /// Generates the schemas of all requested components, and returns the components.
     pub fn finish(mut self) -> Map<String, Value> {
         while let Some((name, message, shape)) = self.queue.pop_front() {
             let schema = self.object(&message, &shape);
@@ -86,7 +87,7 @@ impl<'p> Schemas<'p> {
         reference(&name)
     }
 
-    /// The schema of the value of a field, without a description. The value may be a list or a map.
+    /// Returns the schema of a field's value, which may be a list or a map. The schema has no description.
     pub fn field(&mut self, field: &FieldDescriptor, shape: &Shape) -> Value {
         let inner = Shape {
             without: Vec::new(),
@@ -142,7 +143,7 @@ impl<'p> Schemas<'p> {
         schema.into()
     }
 
-    /// The schema of a field, with its description.
+    /// Returns the schema of a field, with its description.
     pub fn property(&mut self, field: &FieldDescriptor, shape: &Shape) -> Value {
         let mut schema = self.field(field, shape);
         if let Some(schema) = schema.as_object_mut() {
@@ -155,8 +156,8 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// Returns true if the field is required: in a response, it is always present; in a request, its options mark it
-    /// as required.
+    /// Returns true if the field is required. In a response, this means that the field is always present. In a request,
+    /// it means that the options of the field mark it as required.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -165,7 +166,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns true if the response omits the key of the field when the field is unset.
+    /// Returns true if a response omits the key of the field while the field is unset.
     fn is_omitted(&self, field: &FieldDescriptor) -> bool {
         options::is_true(self.omit_unset.as_ref(), field)
     }
@@ -181,7 +182,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// The schema of one value.
+    /// Returns the schema of one value.
     pub fn value(&mut self, kind: &Kind, shape: &Shape) -> Value {
         let wide = |format: &str| match shape.dialect {
             Dialect::Canonical => json!({"type": "string", "format": format}),
@@ -202,7 +203,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// The component of an enum. The value that prints as null is omitted.
+    /// Returns a reference to the component of an enum. The component omits the value that is printed as null.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,
@@ -256,7 +257,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// Returns a component name that is not yet in use.
+    /// Returns an unused component name.
     fn free_name(&self, full_name: &str, package: &str, way: Way) -> String {
         let short = full_name
             .strip_prefix(package)
@@ -279,7 +280,7 @@ impl<'p> Schemas<'p> {
     }
 }
 
-/// Returns true if the field is a member of a oneof.
+/// Returns true if the field is a member of a oneof that the proto file declares.
 fn is_member(field: &FieldDescriptor) -> bool {
     field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
 }
@@ -288,7 +289,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// Changes a schema so that it also allows null.
+/// Returns a variant of the schema that also allows null.
 pub(super) fn nullable(mut schema: Value) -> Value {
     let plain = schema.get("type").filter(|kind| kind.is_string()).cloned();
     match (schema.as_object_mut(), plain) {
@@ -301,7 +302,7 @@ pub(super) fn nullable(mut schema: Value) -> Value {
     }
 }
 
-/// The text that the codec prints for an enum value.
+/// Returns the text that the codec prints for an enum value.
 fn spelled(value: &prost_reflect::EnumValueDescriptor, dialect: Dialect) -> String {
     if dialect == Dialect::Canonical {
         return value.name().to_owned();

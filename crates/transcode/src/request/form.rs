@@ -1,4 +1,4 @@
-//! The fields of a form, in multipart/form-data and in application/x-www-form-urlencoded.
+//! Reads forms: multipart/form-data and application/x-www-form-urlencoded. The fields of a form set request fields.
 
 use axum_core::body::Body;
 use http::request::Parts;
@@ -10,27 +10,27 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 
-/// A field that browsers add to a form with `accept-charset`. It names the charset of the form (RFC 7578).
+/// Name of the form field in which browsers send the charset of the form (RFC 7578). The field is ignored.
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// Reads a urlencoded form. It has the same fields as a multipart form, except files.
+    /// Reads a urlencoded form. It accepts the same fields as a multipart form, except files.
     ///
     /// # Errors
-    /// 413 if the form exceeds `max_bytes`, 415 if it is JSON, 400 if it is invalid.
+    /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON, 400 if the form is invalid.
     pub async fn urlencoded(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
         body::check_encoding(&parts.headers)?;
         let bytes = body::collect(content, max_bytes).await?;
         let not_text = || Error::invalid("the form is not UTF-8");
         let form = str::from_utf8(&bytes).map_err(|_| not_text())?;
-        // `curl -d` declares a urlencoded form even if the data is JSON, unless Content-Type is set.
+        // `curl -d` declares a urlencoded form even if the data is JSON, unless the user sets Content-Type.
         if form.trim_start().starts_with('{') {
             let message = "the body is JSON; send it with Content-Type: application/json";
             return Err(Error::new(ErrorKind::UnsupportedMedia, message));
         }
         for (name, value) in pairs(form) {
             let (name, value) = decode(name).zip(decode(value)).ok_or_else(not_text)?;
-            // Browsers also send the inputs that are empty, so an empty value means that the field is not set.
+            // Browsers also send empty inputs, so an empty value leaves the field unset.
             if !value.is_empty() {
                 self.form_text(&name, &value)?;
             }
@@ -41,7 +41,7 @@ impl Draft<'_> {
     /// Sets a request field to the text of a form field.
     ///
     /// # Errors
-    /// 400 if the field does not exist, was already given, or does not accept this text.
+    /// 400 if the request field does not exist, is already set, or does not accept this text.
     pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
         if name == CHARSET {
             return Ok(());
@@ -68,8 +68,8 @@ impl Draft<'_> {
         Err(self.unknown(name, Place::Form))
     }
 
-    /// Returns the name of the request field that the form field `name` sets. Many libraries write `files[]` or
-    /// `files[0]` for an element of the list `files`.
+    /// Returns the name of the request field that a form field sets. Many libraries write `files[]` or `files[0]` for
+    /// an element of the list `files`.
     pub fn form_name<'n>(&self, name: &'n str) -> &'n str {
         let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
             return name;
@@ -82,10 +82,10 @@ impl Draft<'_> {
         }
     }
 
-    /// Adds the id of an uploaded file to the field for files.
+    /// Adds an upload id to the request field for files.
     ///
     /// # Errors
-    /// The field does not accept the id. A store must not return such an id.
+    /// The id is not a valid value of the field, which is a defect of the store.
     pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
         let method = self.method();
         Ok(self

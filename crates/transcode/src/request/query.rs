@@ -1,5 +1,5 @@
-//! The query of a request. It contains parameters that set fields, aliases, and parameters that other programs add for
-//! caches and trackers.
+//! Reads the query of a request. A query parameter sets a field, is an alias, or is ignored because another program
+//! added it to bypass caches or to track visitors.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl<'r> Draft<'r> {
-    /// Sets fields from the query. Returns the parameters that are aliases, which the caller must handle.
+    /// Sets fields from the query. Returns the parameters that are aliases and their values; the caller applies them.
     pub(super) fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
@@ -54,13 +54,13 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// Splits a query or a urlencoded form into pairs of name and value, which are still percent-encoded.
+/// Splits a query or a urlencoded form into pairs of a name and a value. The pairs stay percent-encoded.
 pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// Decodes a name or value; `None` if it is not UTF-8.
+/// Decodes a percent-encoded name or value; `None` if the result is not UTF-8.
 pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
@@ -73,7 +73,7 @@ fn bytes_of(text: &str) -> Vec<u8> {
     percent_decode(text.replace('+', " ").as_bytes()).collect()
 }
 
-/// Decodes a value that is not UTF-8. Its invalid bytes and its percent signs stay percent-encoded.
+/// Decodes a percent-encoded value that is not UTF-8. Invalid bytes and percent signs stay percent-encoded.
 fn keep_bytes(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for chunk in bytes_of(text).utf8_chunks() {
@@ -130,7 +130,7 @@ const NOISE: &[&str] = &[
     "_hsmi",
 ];
 
-/// Returns true if a parameter has no meaning for the service, because programs add it for caches or trackers.
+/// Returns true if a parameter is ignored, because other programs add it to bypass caches or to track visitors.
 fn is_noise(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("utm_") || NOISE.contains(&name.as_str())

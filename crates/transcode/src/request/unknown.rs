@@ -1,4 +1,4 @@
-//! Errors about names that do not exist. They suggest the name that the client probably meant.
+//! Errors for unknown names of query parameters and form fields. An error suggests the most similar known name.
 
 use std::fmt::Write as _;
 
@@ -17,12 +17,12 @@ pub enum Place {
 }
 
 impl Draft<'_> {
-    /// Returns true if a name, or a path such as `page.size`, is a field of the request message.
+    /// Returns true if a name, or a path such as `page.size`, refers to a field of the request message.
     pub(super) fn has_field(&self, name: &str) -> bool {
         resolve(self.codec, self.method().input, name).is_some()
     }
 
-    /// The error for a name that does not exist in this place.
+    /// Returns the error for an unknown name in a part of the request.
     pub(super) fn unknown(&self, name: &str, place: Place) -> Error {
         let short: String = name.chars().take(64).collect();
         let what = match place {
@@ -40,7 +40,7 @@ impl Draft<'_> {
         Error::invalid_field(short, message)
     }
 
-    /// The names that are known in a place.
+    /// Returns the known names in a part of the request.
     fn names(&self, place: Place) -> impl Iterator<Item = &str> {
         let method = self.method();
         let aliases = method.aliases.iter().filter_map(|alias| alias.query.as_deref());
@@ -52,7 +52,7 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if a text in this place can set a field.
+    /// Returns true if a text in this part of the request can set the field.
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,
@@ -64,9 +64,10 @@ impl Draft<'_> {
     }
 }
 
-/// Returns the known name that is most similar to a wrong name; `None` if none is similar.
+/// Returns the known name that is most similar to a wrong name; `None` if no known name is similar.
 fn closest<'n>(wrong: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // Long names are not compared: no known name is similar to them, and the comparison would be slow.
+    // Long names are not compared, because the comparison would be slow. A name with a dot is not compared, because no
+    // known name contains a dot.
     if wrong.len() > 64 || wrong.contains('.') {
         return None;
     }

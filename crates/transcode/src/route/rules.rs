@@ -1,8 +1,8 @@
-//! Reads, checks and compiles rules: the `google.api.http` annotations and the options of every method.
+//! Reads and checks rules: the `google.api.http` annotations and the options of every method.
 //!
 //! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
-//! If a rule names a field that is missing or not allowed in its place, building the router fails with an error that
-//! names the method.
+//! If a rule names a field that does not exist or is not allowed in this place, building the router fails with an error
+//! that names the method.
 
 use std::sync::Arc;
 
@@ -25,42 +25,42 @@ pub struct Method {
     pub descriptor: MethodDescriptor,
     /// The gRPC path, such as `/greeter.v1.Greeter/SayHello`.
     pub path: PathAndQuery,
-    /// The request message.
+    /// The type of the request message.
     pub input: MessageId,
-    /// The response message.
+    /// The type of the response message.
     pub output: MessageId,
     /// The JSON dialect of the service.
     pub dialect: Dialect,
     /// True if the response is a stream.
     pub streams: bool,
-    /// True if the response is raw bytes instead of JSON.
+    /// True if the response contains raw bytes instead of JSON.
     pub answers_raw: bool,
-    /// Fields that headers and query parameters set under other names.
+    /// The headers and query parameters that set fields under other names.
     pub aliases: Vec<Alias>,
     /// The number of the response field that becomes the id of a streamed event; `None` if events have no id.
     pub event_id: Option<u32>,
-    /// The field that receives the ids of uploaded files; `None` if the method accepts no forms.
+    /// The request field that receives the upload ids of a form's files; `None` if the method accepts no forms.
     pub form_files: Option<Box<str>>,
     /// The field whose query parameter may contain bytes that are not UTF-8. These bytes stay percent-encoded. `None`
     /// if the method has no such field.
     pub keep_bytes: Option<Box<str>>,
-    /// The number of the request's field `update_mask`; `None` if the request has no such field.
+    /// The number of the request field `update_mask`; `None` if the request has no such field.
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
-    /// The prefix below which all paths of the service are also served, such as `/v1`; empty if the service has no
-    /// prefix.
+    /// The path prefix of the service, such as `/v1`; empty if the service has none. Each path is served with the
+    /// prefix and without it.
     pub prefix: String,
 }
 
 /// An alias: a header or query parameter that sets a field under another name.
 #[derive(Debug)]
 pub struct Alias {
-    /// The field.
+    /// The name of the request field.
     pub field: Box<str>,
-    /// The header that sets the field.
+    /// The header that sets the field, if any.
     pub header: Option<HeaderName>,
-    /// The query parameter that sets the field.
+    /// The query parameter that sets the field, if any.
     pub query: Option<Box<str>>,
 }
 
@@ -73,8 +73,8 @@ pub enum BodyRule {
     Whole,
     /// The body sets the field with this number.
     Field(u32),
-    /// The body contains bytes of any type. They become the `HttpBody` field with this number. Without a number, they
-    /// become the request, which is itself an `HttpBody`.
+    /// The body contains raw bytes of any type. They become the `HttpBody` field with this number. Without a number,
+    /// the request message itself is the `HttpBody`.
     Raw(Option<u32>),
 }
 
@@ -93,14 +93,14 @@ pub struct Rule {
     pub body: BodyRule,
     /// The number of the response field that becomes the HTTP body; `None` if the whole message becomes the body.
     pub response_body: Option<u32>,
-    /// True if the keys of the body become the update mask when the request has no mask.
+    /// True if the keys of the body become the update mask of a request that has none.
     pub infers_mask: bool,
 }
 
-/// Reads the rules of every method of every service.
+/// Reads the rules of all methods of all services.
 ///
 /// # Errors
-/// `Invalid`, with the name of the method and the defect of its rule.
+/// `Invalid`. The message names the method and describes the defect of its rule.
 pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for service in pool.services() {

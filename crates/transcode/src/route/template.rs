@@ -1,4 +1,4 @@
-//! Path templates of `google.api.http`. They are parsed once, when the router is built.
+//! Path templates of `google.api.http`. The router parses them once, when it is built.
 //!
 //! ```text
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable
@@ -13,31 +13,31 @@ use std::fmt;
 pub enum Segment {
     /// A segment with exactly this text.
     Literal(Box<str>),
-    /// `*`, which matches one segment that is not empty.
+    /// `*`, which matches exactly one segment. The segment must not be empty.
     One,
     /// `**`, which matches the rest of the path. The rest may be empty.
     Rest,
 }
 
-/// A variable. It sets a request field to the part of the path that it covers.
+/// A variable, which sets a request field to the text of the segments that it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// The path of the field, such as `agent.name`.
     pub field: Box<str>,
     /// Index of the first segment that the variable covers.
     pub start: usize,
-    /// Index after the last segment that the variable covers; `None` if the variable covers the rest of the path.
+    /// Index after the last segment that the variable covers; `None` if it covers the rest of the path.
     pub end: Option<usize>,
 }
 
 impl Capture {
-    /// Returns true if the variable covers exactly one segment. Its text then contains no separator.
+    /// Returns true if the variable covers exactly one segment. Its text then contains no slash.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }
 }
 
-/// A parsed template.
+/// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// The segments that a path must match.
@@ -48,7 +48,7 @@ pub struct Template {
     pub verb: Option<Box<str>>,
 }
 
-/// Reason why a template is refused.
+/// Reason why a template is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadTemplate {
     /// Offset of the defect in the template, in bytes.
@@ -64,10 +64,10 @@ impl fmt::Display for BadTemplate {
 }
 
 impl Template {
-    /// Parses a template.
+    /// Parses a path template.
     ///
     /// # Errors
-    /// The defect of the template and its offset.
+    /// The text is not a valid template. The error contains the defect and its offset.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let mut parser = Parser {
             text,
@@ -100,10 +100,10 @@ impl Template {
         })
     }
 
-    /// Returns this template below a prefix, such as `/v1`. The prefix must consist of literals.
+    /// Returns this template under a prefix, such as `/v1`. The prefix must consist of literal segments.
     ///
     /// # Errors
-    /// The defect of the prefix.
+    /// The prefix is invalid. The error contains the defect.
     pub fn below(&self, prefix: &str) -> Result<Self, BadTemplate> {
         let root = Self::parse(prefix)?;
         let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));

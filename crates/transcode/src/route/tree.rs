@@ -1,8 +1,7 @@
-//! The matcher. It is a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
+//! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! `route` builds the tree once, and every request reads it. The depth of a node equals the position in the path. The
-//! search for a path therefore visits each node no more than once, and no path is expensive. Paths that exceed the
-//! limits match nothing.
+//! The router builds the tree once, and searches it for every request. A search visits each node once or not at all, so
+//! its cost is bounded for every path. Paths that exceed the limits match no rule.
 
 use std::borrow::Cow;
 
@@ -11,28 +10,28 @@ use percent_encoding::percent_decode_str;
 
 use super::template::{Capture, Segment, Template};
 
-/// Maximum length of a path, in bytes. Longer paths match nothing.
+/// Maximum length of a path, in bytes. Longer paths match no rule.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
-/// Maximum number of segments of a path.
+/// Maximum number of segments of a path. Longer paths match no rule.
 pub const MAX_SEGMENTS: usize = 256;
 
 /// The HTTP method of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// The rule is for this method only.
+    /// The rule applies to this HTTP method only.
     Only(Method),
-    /// The rule has `custom: {kind: "*"}`. It applies to every HTTP method for which no other rule has this path.
+    /// The rule has `custom: {kind: "*"}`. It applies to all HTTP methods for which no other rule has the same path.
     Any,
 }
 
-/// Result of a lookup.
+/// Result of a search.
 #[derive(Debug)]
 pub enum Found<'p> {
     /// The index of the matching rule, and the path that matched.
     Rule(usize, Path<'p>),
-    /// The path exists, but only for these methods.
+    /// A rule matches the path, but only for these HTTP methods.
     OtherMethods(Vec<Method>),
-    /// No rule has this path.
+    /// No rule matches the path.
     Nothing,
     /// The path's percent-encoding is invalid, or the decoded path is not UTF-8.
     Malformed,
@@ -45,8 +44,8 @@ pub struct Path<'p> {
 }
 
 impl<'p> Path<'p> {
-    /// Returns the decoded text of a variable. If the variable may cover several segments, `%2F` stays encoded, so that
-    /// it can be distinguished from a separator.
+    /// Returns the decoded text of a variable. If the variable can cover several segments, `%2F` stays encoded, because
+    /// a decoded slash would look like a separator.
     pub fn value(&self, capture: &Capture) -> Cow<'p, str> {
         let end = capture.end.unwrap_or(self.raw.len());
         match self.raw.get(capture.start..end) {
@@ -66,7 +65,7 @@ impl<'p> Path<'p> {
     }
 }
 
-/// The error for two rules that match the same paths. It contains the index of the earlier rule.
+/// The error for two rules that match the same requests. It contains the index of the earlier rule.
 #[derive(Debug)]
 pub struct Conflict(pub usize);
 
@@ -74,9 +73,9 @@ pub struct Conflict(pub usize);
 struct Node {
     literals: Vec<(Box<str>, usize)>,
     one: Option<usize>,
-    /// Rules whose template ends here.
+    /// Rules whose templates end at this node.
     ends: Vec<End>,
-    /// Rules whose template continues with `**`.
+    /// Rules whose templates continue with `**` after this node.
     rests: Vec<End>,
 }
 
@@ -87,7 +86,7 @@ struct End {
     rule: usize,
 }
 
-/// The tree of the matcher. Node 0 is the root.
+/// A tree of nodes for path segments. Node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -104,10 +103,10 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Adds a rule under the segments of its template.
+    /// Adds a rule at the node for the segments of its template.
     ///
     /// # Errors
-    /// An earlier rule has the same method and matches the same paths.
+    /// An earlier rule has the same HTTP method and matches the same paths.
     pub fn add(&mut self, template: &Template, verb: Verb, rule: usize) -> Result<(), Conflict> {
         let mut at = 0;
         let mut rest = false;
@@ -135,7 +134,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Finds the rule for a method and a path. If there is no rule for HEAD, the rule for GET is used.
+    /// Finds the rule for an HTTP method and a path. If no rule matches a HEAD request, the rule for GET is used.
     pub fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'p> {
         let Some(inner) = path.strip_prefix('/').filter(|_| path.len() <= MAX_PATH_BYTES) else {
             return Found::Nothing;
@@ -164,8 +163,8 @@ impl Tree {
         decoded: &[T],
         decode: impl Fn(&'p str) -> Option<T>,
     ) -> Found<'p> {
-        // A colon in the last segment may begin a custom verb or be part of the text. The custom verb is more specific,
-        // so it is tried first.
+        // A colon in the last segment may begin a custom verb, or belong to the segment. A custom verb is more
+        // specific, so it is tried first.
         let cut = self.has_custom.then(|| cut_custom(&raw)).flatten();
         let custom = cut.and_then(|(whole, custom)| {
             let mut shorter = decoded.to_vec();
@@ -232,8 +231,7 @@ impl Tree {
         methods
     }
 
-    /// Calls `take` with each rule that matches the path, until `take` returns true. The most specific rule comes
-    /// first.
+    /// Calls `take` with each rule that matches the path, until `take` returns true. More specific rules come first.
     fn walk<T: AsRef<str>>(&self, at: usize, path: &[T], take: &mut dyn FnMut(&End) -> bool) -> bool {
         let node = &self.nodes[at];
         if let Some((first, rest)) = path.split_first() {
@@ -279,14 +277,14 @@ impl Tree {
     }
 }
 
-/// Splits the last segment into the text before the custom verb and the custom verb. The segment is percent-encoded, so
-/// `%3A` does not count as a colon.
+/// Splits the last segment at its last colon into the text and the custom verb. The segment is still percent-encoded,
+/// so `%3A` does not count as a colon.
 fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     let (whole, custom) = raw.last()?.rsplit_once(':')?;
     (!custom.is_empty()).then_some((whole, custom))
 }
 
-/// Decodes a segment. Returns `None` if an escape is invalid or the bytes are not UTF-8.
+/// Decodes a percent-encoded segment. Returns `None` if an escape is invalid or the result is not UTF-8.
 fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));
@@ -301,7 +299,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
-/// Decodes one segment of a variable that may cover several segments. `%2F` stays encoded.
+/// Decodes one segment of a variable that can cover several segments. `%2F` stays encoded.
 fn decode_reserved(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some(at) = [rest.find("%2F"), rest.find("%2f")].into_iter().flatten().min() {

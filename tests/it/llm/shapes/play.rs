@@ -1,4 +1,4 @@
-//! Converts an answer of a shape to a response of the scripted server.
+//! Converts an answer of a shape to a response that the scripted server sends.
 
 use bytes::Bytes;
 use runyard::config::ProviderKind;
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::table::Answer;
 
-/// How the bytes of a stream are written.
+/// The division of a stream into writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// One write for each line of the body.
+    /// Each write is one line of the body.
     Lines,
-    /// Writes of this number of bytes, which split characters, lines and events.
+    /// Writes of this many bytes. A write may end inside a character, a line or an event.
     Bytes(usize),
 }
 
@@ -56,8 +56,8 @@ fn steps(kind: ProviderKind, lines: &str, writes: Writes) -> Vec<Step> {
     steps
 }
 
-/// Encodes one line of a body. JSON is not parsed, because it may contain text that `Value` cannot represent, such as
-/// lone surrogates.
+/// Encodes one line of a body. JSON is not parsed, because it may contain text that `Value` cannot represent, such as a
+/// lone surrogate.
 fn event(kind: ProviderKind, line: &str) -> Vec<u8> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = match word {
@@ -103,7 +103,7 @@ fn usage(kind: ProviderKind, rest: &str) -> String {
     usage.to_string()
 }
 
-/// Returns the name of an event: the type in its data, for the protocols that name their events.
+/// Returns the name of an event, which equals the `type` in its data. Some protocols have no event names.
 fn name(kind: ProviderKind, line: &str) -> Option<String> {
     if !matches!(kind, ProviderKind::Anthropic | ProviderKind::Responses) {
         return None;

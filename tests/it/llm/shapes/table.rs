@@ -1,4 +1,4 @@
-//! Reads the files of shapes. `README.md` in this folder describes their format.
+//! Reads the files that contain the shapes. `README.md` in this folder describes their format.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
 
-/// A shape: how a provider answers, and how Runyard must understand it.
+/// A shape: the answers of a provider, and the expected results.
 pub struct Shape {
     pub id: String,
     pub source: String,
@@ -19,15 +19,15 @@ pub struct Shape {
     /// Settings of the provider.
     pub provider: Table,
     pub key: String,
-    /// Path and query of the base URL.
+    /// Path and query of the provider's base URL.
     pub base: String,
-    /// Messages before the question.
+    /// Messages of the conversation before the first turn.
     pub history: Vec<ChatMessage>,
     pub extra_body: serde_json::Map<String, Value>,
     pub turns: Vec<Turn>,
 }
 
-/// One turn of the conversation: the answers of the provider, and the expectations.
+/// One turn of the conversation: the answers of the provider, and the expected results.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Turn {
@@ -67,7 +67,7 @@ pub struct Answer {
     pub headers: BTreeMap<String, String>,
 }
 
-/// Reads a file of shapes.
+/// Reads the shapes in a file.
 pub fn read(text: &str) -> Vec<Shape> {
     let mut file: Table = text.parse().unwrap();
     let kind: ProviderKind = file.remove("kind").unwrap().try_into().unwrap();
@@ -117,7 +117,7 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
 }
 
 impl Turn {
-    /// Moves a single answer into the list `answers`. A turn without an answer gets the plain answer "fine".
+    /// Moves a single answer into the list `answers`. A turn without an answer gets the text answer "fine".
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());
@@ -136,7 +136,7 @@ impl Turn {
     }
 }
 
-/// The plain answer "fine" in each protocol.
+/// Returns the text answer "fine" in each protocol.
 fn plain(kind: ProviderKind) -> &'static str {
     match kind {
         ProviderKind::OpenAi => "delta {\"content\":\"fine\"}\nfinish stop\n[DONE]",

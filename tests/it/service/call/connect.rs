@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::{CONTRACT, Reply, encoded, framed, path_of, refused, shown};
 use crate::test_server::Caller;
 
-/// The flag of the last envelope of a stream.
+/// The flag of the end-of-stream envelope.
 const END: u8 = 2;
 
 pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, format: Format) -> Reply {

@@ -45,7 +45,7 @@ class AsyncOwnAccount:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[UsageEntry]:
-        """Returns one page of charges, newest first."""
+        """Returns one page of model calls with their cost, newest first."""
         request = to_message(
             methods.LIST_USAGE.request,
             thread_id=thread_id,
@@ -108,8 +108,8 @@ class AsyncAdmin:
     async def grant_credits(
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
-        """Grants credits to an account. Calls with the same `request_id` grant the credits only once. If it is omitted,
-        the client generates a new one for each call."""
+        """Grants credits to an account. Calls with the same `request_id` grant the credits only once. By default,
+        the client generates a new id for each call."""
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

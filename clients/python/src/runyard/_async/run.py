@@ -93,7 +93,8 @@ class AsyncRun:
         return self.record
 
     async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
-        """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless it completed."""
+        """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
+        completed."""
         if self.status == "running":
             async for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -187,7 +188,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # A run without new events may have ended at the requested cursor, so check whether it has ended.
+            # If a run had no new events, it may already have ended at the requested cursor. Check its status.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
                     del unfinished[run_id]
@@ -197,8 +198,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. If `token` is a function, it may return a new token, so
-        # retry once.
+        # The server ends a stream when the credential expires. A token function may return a new token, so retry once.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

@@ -48,7 +48,7 @@ class AsyncLine:
 
 
 class AsyncStream:
-    """An open stream. It raises its failures as RunyardError. Leaving the `with` block cancels it."""
+    """An open stream. Failures are raised as RunyardError. Leaving the `with` block cancels the stream."""
 
     def __init__(self, call: Any) -> None:
         self.call = call

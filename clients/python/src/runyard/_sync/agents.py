@@ -184,7 +184,7 @@ class Agents:
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
     ) -> AgentVersion:
-        """Creates a version and makes it the current one. Omitted fields are copied from the current version."""
+        """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
             methods.CREATE_VERSION.request,
             agent_id=agent_id,
@@ -202,12 +202,12 @@ class Agents:
         return self._transport.load(methods.GET_VERSION, request, AgentVersion)
 
     def activate_version(self, agent_id: str, version_id: str) -> Agent:
-        """Makes an existing version the current one."""
+        """Makes an existing version the current version."""
         request = to_message(methods.ACTIVATE_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.ACTIVATE_VERSION, request, Agent)
 
     def rollback_version(self, agent_id: str, version_id: str) -> Agent:
-        """Copies an earlier version into a new version and makes it the current one."""
+        """Copies an earlier version into a new version and makes the copy the current version."""
         request = to_message(methods.ROLLBACK_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.ROLLBACK_VERSION, request, Agent)
 

@@ -18,9 +18,9 @@ class Runyard:
 
     `base_url` defaults to the environment variable RUNYARD_SERVER, or else to http://127.0.0.1:8080. `token` is a
     token, an API key, or a function that returns the current token. It defaults to the environment variable
-    RUNYARD_TOKEN; if this is not set either, calls carry no token. `timeout` is the maximum time of a call, including
+    RUNYARD_TOKEN. Without a token, calls are not authenticated. `timeout` is the maximum time of a call, including
     retries; it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect.
-    Both are in seconds. `root_certificates` is PEM text that replaces gRPC's trusted root certificates.
+    Both times are in seconds. `root_certificates` is PEM text that replaces gRPC's trusted root certificates.
     """
 
     def __init__(

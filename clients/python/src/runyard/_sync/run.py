@@ -94,7 +94,8 @@ class Run:
         return self.record
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
-        """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless it completed."""
+        """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
+        completed."""
         if self.status == "running":
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -188,7 +189,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # A run without new events may have ended at the requested cursor, so check whether it has ended.
+            # If a run had no new events, it may already have ended at the requested cursor. Check its status.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
@@ -198,8 +199,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. If `token` is a function, it may return a new token, so
-        # retry once.
+        # The server ends a stream when the credential expires. A token function may return a new token, so retry once.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

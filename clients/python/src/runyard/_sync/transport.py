@@ -47,7 +47,7 @@ class Line:
 
 
 class Stream:
-    """An open stream. It raises its failures as RunyardError. Leaving the `with` block cancels it."""
+    """An open stream. Failures are raised as RunyardError. Leaving the `with` block cancels the stream."""
 
     def __init__(self, call: Any) -> None:
         self.call = call

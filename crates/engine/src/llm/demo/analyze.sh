@@ -1,13 +1,13 @@
 #!/bin/sh
 # Usage: sh analyze.sh FILE TASK
-# Analyzes a table (CSV or TSV): writes output/report.md and output/chart.svg, and prints what it found. Columns that
-# the task names come first. It needs only sh and awk.
+# Analyzes a table (CSV or TSV): writes output/report.md and output/chart.svg, and prints a summary. Columns that the
+# task names are preferred. The script needs only sh and awk.
 export LC_ALL=C FILE="$1" TASK="$2" SCRIPT="$0"
 mkdir -p output && exec awk '
 # ---- Values
 function trim(s) { gsub(/^[ \t\r]+|[ \t\r]+$/, "", s); return s }
 function is_missing(s) { return s == "" || tolower(s) ~ /^(-|na|n\/a|nan|null|none)$/ }
-# Sets is_number. Accepts currency and percent signs, and thousands in groups of three digits.
+# Parses a number and sets is_number. Accepts currency and percent signs, and thousands in groups of three digits.
 function number(s) {
     gsub(/\302\240|\342\202\254|\302\243|\302\245|[$% \047]/, "", s)
     if (decimal == ",") { gsub(/[.]/, "_", s); gsub(/,/, ".", s); gsub(/_/, ",", s) }
@@ -32,7 +32,7 @@ function show(v,   s, end) {
 function xml(s) { gsub(/[\001-\037]/, "", s); gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
 function markdown(s) { gsub(/[ \t\r\n]+/, " ", s); gsub(/[|]/, "\\|", s); gsub(/</, "\\&lt;", s); return trim(s) }
 function has_word(s, words) { return tolower(s) ~ "(^|[^a-z])(" words ")([^a-z]|$)" }
-# Cuts UTF-8 text between characters.
+# Shortens a text to about 34 bytes, without splitting a UTF-8 character.
 function shorten(s) {
     if (length(s) <= 36) return s
     s = substr(s, 1, 34)
@@ -118,7 +118,7 @@ function is_named(c,   name) {
     name = trim(plain(heading[c]))
     return length(name) > 2 && (index(plain(ENVIRON["TASK"]), " " name " ") || index(plain(ENVIRON["TASK"]), " " name "s "))
 }
-# Returns a score for a column as the value of the chart; 0 if the column is unsuitable.
+# Rates a column as the value of the chart; 0 if the column is unsuitable.
 function rate_value(c,   i, n, known) {
     if (kind[c] != "number") return 0
     if (is_named(c)) return 1000
@@ -127,7 +127,7 @@ function rate_value(c,   i, n, known) {
     for (i = 1; i <= n; i++) if (has_word(heading[c], known[i])) return 100 - i
     return 1
 }
-# Returns a score for a column as the grouping of the chart; 0 if the column is unsuitable.
+# Rates a column as the grouping of the chart; 0 if the column is unsuitable.
 function rate_group(c,   rate) {
     if (kind[c] == "number" || !different[c]) return 0
     rate = kind[c] == "date" ? (different[c] > 2 ? 300 : 20) : has_word(heading[c], "u?u?id") ? 1 : repeats[c] ? 200 : 10
@@ -169,7 +169,7 @@ function add_cell(c, s,   v) {
     }
     filled[c]++
 }
-# Adds a row to its group. Dates are grouped by day (10 characters), by month (7) and by year (4).
+# Adds a row to its group. Dates are grouped by day, month and year: the first 10, 7 and 4 characters of the date.
 function add_to_group(key, s,   v, size) {
     v = value ? number(s) : 1
     if (value && !is_number) return
@@ -182,7 +182,7 @@ function add(size, key, v) {
     if (!((size, key) in sums) && groups[size] < 10000) keys[size, ++groups[size]] = key
     sums[size, key] += v; counts[size, key]++
 }
-# Sets name[1..points] and point[1..points], in drawing order.
+# Sets name[1..points] and point[1..points]: the labels and values of the chart, in drawing order.
 function make_points(   size, wanted, i, best, key, rest) {
     if (!group) { make_bins(); return }
     is_line = kind[group] == "date"
@@ -207,7 +207,7 @@ function comes_before(size, a, b) {
     if (is_calendar[group] || group_value(size, a) < group_value(size, b)) return 0
     return group_value(size, a) > group_value(size, b) || a "" < b ""
 }
-# For a table without groups, counts the values in ten ranges.
+# For a table without groups, counts the values in ten ranges of equal size.
 function make_bins(   i, low, size) {
     if (!plain_values) return
     low = minimum[value]; size = (maximum[value] - low) / 10

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: sh summarize.sh FILE TASK
 # Summarizes a text: selects its most important sentences, counts its words, and writes output/report.md. A sentence is
-# important if its words are frequent, or if it starts a paragraph. It needs only sh and awk.
+# important if its words are frequent, or if it starts a paragraph. The script needs only sh and awk.
 export LC_ALL=C FILE="$1" TASK="$2" SCRIPT="$0"
 bytes=$(wc -c <"$FILE" | tr -d ' ')
 mkdir -p output && exec awk -v bytes="$bytes" -v is_lead=1 '
@@ -23,7 +23,7 @@ function rate(s,   words, i, n, sum) {
     for (i = 1; i <= n; i++) sum += frequency[words[i]]
     return n ? sum / n / frequency[top[1]] : 0
 }
-# Returns the number of sentences that the task asks for, or three.
+# Returns the number of sentences that the task requests; 3 by default.
 function wanted_sentences(   n, names) {
     n = split("one two three four five six seven eight nine ten", names)
     while (n && tolower(ENVIRON["TASK"]) !~ "(" names[n] "|" n ") sentence") n--

@@ -1,6 +1,5 @@
-//! Learns properties of a provider from its refusals. If the provider rejected a field or format of a request, the
-//! request is changed and sent again. The properties are remembered for the model, so that later requests succeed at
-//! once.
+//! Learns properties of a provider from refused requests. If the provider refuses a field or a format, the request is
+//! adapted and sent again. All later requests for the same model use the learned properties.
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
 use crate::{
@@ -24,17 +23,17 @@ const REFUSING: &[&str] = &[
     "invalid field",
 ];
 
-/// A rule: if a refusal contains certain phrases, the model has certain properties.
+/// A rule that derives properties of a model from phrases in a refusal.
 struct Lesson {
     /// Phrases that must all occur in the refusal, in lower case.
     words: &'static [&'static str],
-    /// True if one of the phrases in [`REFUSING`] must occur, too.
+    /// True if one of the phrases in [`REFUSING`] must also occur.
     refuses: bool,
-    /// The properties that follow from the refusal.
+    /// Properties that follow from the refusal.
     overlay: Overlay,
 }
 
-/// The rules. The first matching rule that changes the profile is applied.
+/// The rules. The first matching rule that changes the model's profile is applied.
 const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["max_tokens", "use 'max_completion_tokens'"],
@@ -183,8 +182,8 @@ const fn returning(reasoning: ReasoningReturn) -> Overlay {
     })
 }
 
-/// Returns the properties that follow from the text of a refusal. Returns `None` if no rule matches, or if the request
-/// already had these properties.
+/// Returns the properties that follow from the text of a refusal; `None` if no rule matches or if the request already
+/// had these properties.
 pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
     let words = words.to_lowercase();
     let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));
@@ -199,9 +198,9 @@ pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &s
         .find(|learned| Profile::new(&profile.provider, model, *learned) != *profile)
 }
 
-/// Phrases that providers use to refuse their own data of an earlier answer ([`Carried`](crate::llm::Carried)), in
-/// lower case. An entry matches if all its phrases occur. Signatures become invalid if the conversation before them
-/// changes, for example when it is shortened.
+/// Phrases that providers use to refuse the provider data ([`Carried`](crate::llm::Carried)) of earlier answers, in
+/// lower case. An entry matches if all its phrases occur. Providers refuse a signature, for example, if the
+/// conversation before the signature was shortened.
 const CARRIED_REFUSED: &[&[&str]] = &[
     // Anthropic.
     &["signature", "thinking"],
@@ -219,7 +218,7 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
-/// Returns whether a provider refuses its own data of an earlier answer. The request succeeds without this data.
+/// Returns whether a refusal is about the provider data of earlier answers. The request may succeed without this data.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();
     CARRIED_REFUSED
@@ -227,7 +226,7 @@ pub(super) fn refuses_carried(words: &str) -> bool {
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
 }
 
-/// Removes the provider data of earlier answers from a request. Returns whether there was any.
+/// Removes the provider data of earlier answers from a request. Returns whether the request contained such data.
 pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
     let mut has_forgotten = false;
     for message in &mut request.messages {

@@ -1,7 +1,7 @@
 //! The Anthropic Messages protocol (docs.anthropic.com, "Messages" and "Streaming messages").
 //!
-//! Invariant: blocks of thinking, redacted thinking and server tools are sent back exactly as they arrived. Otherwise
-//! their signatures would not match.
+//! Invariant: blocks with thinking, redacted thinking and server tool calls are sent back unchanged, because a change
+//! would invalidate their signatures.
 
 mod blocks;
 mod reader;

@@ -1,5 +1,5 @@
-//! One attempt of a call. Reads the answer and fails if the provider is silent for too long, or if the answer is too
-//! large or incomplete.
+//! One attempt of a model call: receives the answer. The attempt fails if the provider sends nothing for too long, or
+//! if the answer is too large or incomplete.
 
 use std::{
     borrow::Cow,
@@ -25,10 +25,10 @@ use super::{
 };
 use crate::llm::{Carried, EndReason, ModelEvent};
 
-/// Maximum time to wait for the end of the stream after the end of the answer, for example for the usage.
+/// Maximum time to wait for further events, such as the token usage, after the answer is complete.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Maximum size in bytes of an answer that is one JSON document.
+/// Maximum size in bytes of an answer that is a JSON document instead of an event stream.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
 /// Next item of an attempt.
@@ -41,12 +41,12 @@ pub(super) enum Step {
 /// Settings of an attempt.
 pub(super) struct Terms {
     pub(super) timeouts: Timeouts,
-    /// Maximum size of text and reasoning in bytes.
+    /// Maximum size in bytes of the text and the reasoning together.
     pub(super) max_bytes: usize,
-    /// Name of the provider; stored with the provider data of the answer.
+    /// Name of the provider, which is stored with the provider data of the answer.
     pub(super) provider: String,
     pub(super) family: String,
-    /// Counts the answer parts that could not be parsed.
+    /// Counter of answer parts that could not be parsed.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -66,10 +66,10 @@ pub(super) struct Attempt {
     fault: Option<Fault>,
 }
 
-/// Form of an answer. Its first byte that is not white space determines the form.
+/// Format of an answer, detected from its first byte that is not white space.
 enum Body {
     Unknown,
-    /// An event stream, and the number of its events so far.
+    /// An event stream, and the number of events read so far.
     Events(Events, u64),
     Document(Vec<u8>),
 }
@@ -93,7 +93,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether any part of the answer has been passed on. A retry would then repeat that part.
+    /// Returns whether any part of the answer has been passed on. If so, a retry would repeat that part.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -109,7 +109,7 @@ impl Attempt {
             if self.is_over {
                 return Step::End;
             }
-            // Text that arrived before the failure is passed on first.
+            // Events that arrived before the failure are passed on first.
             self.fault = match self.advance().await {
                 Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
                 result => result.err(),
@@ -121,7 +121,7 @@ impl Attempt {
         }
     }
 
-    /// Removes the next event from the queue and returns it.
+    /// Removes the next event from the queue and returns the event.
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -152,12 +152,13 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is still set to the time limit of the first token, which may be later than the next limit.
+            // The alarm is still set to the time limit for the first token, which can be longer than the limit that
+            // applies now.
             self.alarm.as_mut().reset(Instant::now() + self.terms.timeouts.gap);
         }
     }
 
-    /// Reads the next event, or waits for more bytes.
+    /// Reads the next event, or waits for more bytes if no complete event has arrived.
     async fn advance(&mut self) -> Result<(), Fault> {
         if let Body::Events(events, count) = &mut self.body
             && let Some(event) = events.next()
@@ -190,7 +191,7 @@ impl Attempt {
         self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
-            // Both forms ignore a byte order mark and white space at the beginning.
+            // In both formats, skip a byte order mark and white space at the beginning.
             let Some(first) = bytes.iter().position(|byte| !b" \t\r\n\xEF\xBB\xBF".contains(byte)) else {
                 return Ok(());
             };
@@ -215,8 +216,8 @@ impl Attempt {
         }
     }
 
-    /// Checks whether the provider has been silent for too long. If bytes have arrived since the alarm was set, the
-    /// alarm is set to a later time. Setting it for every chunk would be slower.
+    /// Handles the alarm: fails if the provider has sent nothing for too long. If bytes have arrived since the alarm
+    /// was set, sets the alarm to a later time instead. Resetting the alarm for every chunk would be slower.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {
@@ -240,7 +241,7 @@ impl Attempt {
         Err(Fault::passing(format!("{what} {:.0} s", limit.as_secs_f64())))
     }
 
-    /// Handles the end of the connection.
+    /// Handles the end of the response body.
     fn close(&mut self) -> Result<(), Fault> {
         match std::mem::replace(&mut self.body, Body::Unknown) {
             Body::Events(mut events, mut count) => {
@@ -293,7 +294,7 @@ impl Attempt {
         self.check_end()
     }
 
-    /// Checks whether the reader has found the end of the answer.
+    /// Checks whether the answer has ended. Fails if a tool call was cut off.
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;

@@ -1,9 +1,9 @@
-//! Assembles tool calls from the chunks of a chat completions stream.
+//! Assembles tool calls from the chunks of a Chat Completions stream.
 //!
-//! According to the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks.
-//! Many servers deviate: the index, the id or the name is missing or repeated, a name is split into chunks, an empty
-//! object precedes the arguments, or each chunk repeats all arguments so far. This module accepts these deviations.
-//! Invariant: the total size of the calls is bounded.
+//! In the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks. Many
+//! servers deviate: the index, the id or the name is missing or repeated, a name is split into chunks, an empty object
+//! precedes the arguments, or each chunk repeats all arguments so far. This module accepts these deviations. Invariant:
+//! the total size of the calls is bounded.
 
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ use crate::llm::{ToolRequest, ToolSpec};
 /// Fields of a call that the protocol defines. All other fields are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of other fields per call.
+/// Maximum number of undefined fields per call that are sent back to the provider.
 const MAX_EXTRA: usize = 16;
 
 /// Collects the calls of one answer.
@@ -33,7 +33,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Fields to send back to the provider.
+    /// Fields to send back to the provider with the call.
     extra: Map<String, Value>,
 }
 
@@ -53,7 +53,7 @@ impl Calls {
     /// Reads a chunk of a call.
     ///
     /// # Errors
-    /// A temporary failure if the calls are too many or too large.
+    /// A temporary failure if the number or the total size of the calls exceeds its limit.
     pub(super) fn take(&mut self, chunk: &Value) -> Result<(), Fault> {
         let Value::Object(fields) = chunk else { return Ok(()) };
         let function = chunk
@@ -98,8 +98,8 @@ impl Calls {
     }
 
     /// Returns the position of the call to which a chunk belongs, or the number of calls if the chunk starts a new
-    /// call. The index of the chunk identifies the call, or the id if there is no index. A chunk with neither belongs
-    /// to the newest call.
+    /// call. The chunk's index identifies the call; if the index is missing, the id does. A chunk without index and id
+    /// belongs to the newest call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
         let known = self.list.iter().rposition(|call| match index {
             Some(_) => call.index == index,
@@ -114,8 +114,9 @@ impl Calls {
         }
     }
 
-    /// Returns whether a chunk starts a new call, even though its index matches this call. Some servers give all calls
-    /// the index 0 or no index. A new call then has a different id or another name.
+    /// Returns whether a chunk starts a new call although its index matches `call`. Some servers send the index 0 or no
+    /// index for every call. In this case, a new call is recognized by a different id, a different name, or new
+    /// arguments after complete ones.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;
@@ -141,11 +142,11 @@ impl Calls {
         self.tools.iter().any(|tool| tool.name == name)
     }
 
-    /// Adds the calls to an answer. Returns the data of each call to send back to the provider: the provider's own id
-    /// and the fields that the protocol does not define.
+    /// Adds the calls to the answer. For each call, returns the provider data to send back: the provider's id and the
+    /// fields that the protocol does not define.
     ///
     /// # Errors
-    /// A temporary failure if the calls are too many or too large.
+    /// A temporary failure if the number or the total size of the calls exceeds its limit.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Result<Vec<Value>, Fault> {
         let mut carried = Vec::new();
         for call in std::mem::take(&mut self.list) {
@@ -192,7 +193,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds a name from a chunk: the next part of the name, or the whole name received so far.
+    /// Adds the name in a chunk. The chunk contains the next part of the name, or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;
@@ -205,7 +206,7 @@ impl Call {
     }
 }
 
-/// Returns whether a tool accepts arguments with these names.
+/// Returns whether a tool accepts arguments with the names in `given`.
 fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
     let properties = &tool.parameters["properties"];
     let required = tool.parameters["required"].as_array();

@@ -1,13 +1,14 @@
-//! Requests the names of a provider's models and the size of a context window, to explain an error.
+//! Requests information about a provider's models to explain an error: the model names or the size of a context window.
 
 use serde_json::Value;
 
 use super::{http::Endpoint, profile::Profile, protocol::Protocol};
 
-/// Maximum number of models that an error names.
+/// Maximum number of models that an error lists.
 const MAX_MODELS: usize = 20;
 
-/// Fields with the size of a model's context window: vLLM, OpenRouter, LM Studio, Mistral, Groq, Gemini, Anthropic.
+/// JSON pointers to the size of the context window in a model list of vLLM, OpenRouter, LM Studio, Mistral, Groq,
+/// Gemini or Anthropic.
 const WINDOWS: &[&str] = &[
     "/max_model_len",
     "/loaded_context_length",
@@ -18,7 +19,7 @@ const WINDOWS: &[&str] = &[
     "/max_input_tokens",
 ];
 
-/// Connection data of a provider, for these requests.
+/// Connection data for requests about a provider's models.
 #[derive(Clone, Copy)]
 pub(super) struct Catalog<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -42,7 +43,7 @@ impl Catalog<'_> {
 
     /// Returns the size of a model's context window in tokens; `None` if the provider does not report it.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
-        // A llama.cpp server has one model. The server's settings contain the window.
+        // A llama.cpp server serves one model, and its settings (`/props`) contain the window size.
         let props = self.get("props", true).await.unwrap_or_default();
         let window = props
             .pointer("/default_generation_settings/n_ctx")

@@ -1,4 +1,4 @@
-//! The OpenAI Chat Completions protocol, and the many compatible servers.
+//! The OpenAI Chat Completions protocol, which many other servers also implement.
 
 mod answer;
 mod finish;

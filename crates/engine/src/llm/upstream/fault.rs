@@ -1,7 +1,6 @@
-//! Decides whether a failure of a provider is retried or reported, and as which error.
+//! Classifies provider failures: decides whether a failure is retried, and which error is reported.
 //!
-//! The decision depends on the HTTP status and on phrases in the provider's error message, which `fault/words.rs`
-//! lists.
+//! The decision depends on the HTTP status and on known phrases in the provider's error message (`fault/words.rs`).
 
 mod words;
 
@@ -18,10 +17,10 @@ use self::words::{Kind, kind};
 use super::{retry, window};
 use crate::llm::LlmError;
 
-/// Maximum number of characters quoted from a provider in an error.
+/// Maximum number of characters of a provider's message that an error quotes.
 const MAX_QUOTE: usize = 500;
 
-/// Minimum length of a secret that is removed from texts. A shorter secret could also be part of an ordinary word.
+/// Minimum length in bytes of a secret that is removed from error texts. A shorter secret could match ordinary text.
 const MIN_SECRET: usize = 8;
 
 /// Failure of one attempt.
@@ -29,12 +28,13 @@ const MIN_SECRET: usize = 8;
 pub(super) enum Fault {
     /// Temporary: a retry may succeed.
     Passing {
-        /// Explanation for people.
+        /// Text for the user.
         message: String,
-        /// Pause that the provider requested; `None` if it requested none.
+        /// Pause that the provider requested; `None` if the provider requested none.
         retry_after: Option<Duration>,
     },
-    /// The answer broke off in the middle of a tool call, before anything was passed on. A few retries may succeed.
+    /// The answer broke off in the middle of a tool call, before any part of the answer was passed on. Such a failure
+    /// is retried only a few times.
     Broken(String),
     /// Permanent: a retry does not help.
     Final(LlmError),
@@ -49,15 +49,15 @@ impl Fault {
         }
     }
 
-    /// Creates the failure that a provider reports within an answer of status 200. `error` is the error object or the
-    /// error text, as the provider sent it.
+    /// Creates the failure for an error that a provider reports in a response with status 200. `error` is the error
+    /// object or error text from the response.
     pub(super) fn reported(error: &Value) -> Self {
         let told = Told::new(error);
         let message = format!("the provider reported an error: {}", told.words);
         classify(told.status, message, &told, retry::in_body(error, &told.words))
     }
 
-    /// Creates the failure that a response with an error status reports.
+    /// Creates the failure for a response with an error status.
     pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
         let json = serde_json::from_str::<Value>(body.trim()).ok();
         let told = json.as_ref().map_or_else(|| Told::plain(body), Told::new);
@@ -79,7 +79,7 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Creates the failure of a connection.
+    /// Creates the failure for a connection error.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {
@@ -98,7 +98,7 @@ impl Fault {
         })
     }
 
-    /// Returns the explanation.
+    /// Returns the failure's message.
     pub(super) fn message(self) -> String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -106,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Returns a mutable reference to the explanation.
+    /// Returns a mutable reference to the failure's message.
     fn text(&mut self) -> &mut String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -128,20 +128,20 @@ fn text_of(error: &mut LlmError) -> &mut String {
     }
 }
 
-/// A provider's report of a failure.
+/// An error report from a provider.
 struct Told {
-    /// The error message for people.
+    /// The error message in the report.
     words: String,
     /// The whole report in lower case, to search for phrases.
     all: String,
-    /// Status in the report; `None` if it has none.
+    /// HTTP status in the report; `None` if the report has none.
     status: Option<u16>,
 }
 
 impl Told {
     fn new(json: &Value) -> Self {
         let json = json.as_array().and_then(|list| list.first()).unwrap_or(json);
-        // Some providers wrap the object in another object.
+        // Some providers wrap the error object in another object.
         let error = json.get("error").filter(|inner| inner.is_object()).unwrap_or(json);
         let status = ["code", "status", "http_code", "status_code", "error_code"]
             .iter()
@@ -175,7 +175,7 @@ fn status_of(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
-/// Returns the error message in a report.
+/// Returns the error message in a report; `None` if the report has none.
 fn said(json: &Value) -> Option<String> {
     if let Some(text) = json.as_str() {
         return Some(text.to_owned());
@@ -211,7 +211,7 @@ fn said(json: &Value) -> Option<String> {
     })
 }
 
-/// Chooses the failure for a status and a report.
+/// Chooses the failure for an HTTP status and an error report.
 #[expect(clippy::match_same_arms, reason = "the order of the arms decides")]
 fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Option<Duration>) -> Fault {
     let is_rate_limited = status == Some(429);
@@ -225,7 +225,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
-        // Gemini also says "quota" for per-minute limits, but then gives a retry delay.
+        // Gemini also reports an exceeded quota for per-minute limits, but then sends a retry delay.
         (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
         (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
             Fault::Final(LlmError::UnknownModel(message))
@@ -239,14 +239,14 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
     }
 }
 
-/// Removes secrets from the texts of a provider.
+/// Removes secrets from a provider's messages.
 #[derive(Clone, Default)]
 pub(super) struct Scrubber {
     secrets: Vec<SecretString>,
 }
 
 impl Scrubber {
-    /// Creates a scrubber for secrets. Short ones are ignored.
+    /// Creates a scrubber for secrets. Secrets shorter than [`MIN_SECRET`] are ignored.
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
         let is_long = |secret: &&SecretString| secret.expose_secret().trim().len() >= MIN_SECRET;
         Self {
@@ -254,8 +254,8 @@ impl Scrubber {
         }
     }
 
-    /// Cleans the text of a failure. The secrets are removed first and the text is cut afterwards, so that no part of a
-    /// secret remains at the cut.
+    /// Removes the secrets from a failure's message, then cuts the message to [`MAX_QUOTE`]. In the opposite order, a
+    /// part of a secret could remain.
     pub(super) fn clean(&self, mut fault: Fault) -> Fault {
         let text = fault.text();
         *text = self.quote(text);
@@ -279,7 +279,7 @@ impl Scrubber {
     }
 }
 
-/// Returns the innermost cause of an error, which is the most specific one.
+/// Returns the innermost cause of an error, which is the most specific cause.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

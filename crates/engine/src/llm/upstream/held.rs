@@ -1,5 +1,4 @@
-//! Limits the size of the data that a reader buffers until the answer is complete, and collects the arguments of a
-//! call.
+//! Limits the size of the data that a reader buffers, and collects the arguments of a tool call.
 
 use serde::de::IgnoredAny;
 
@@ -8,14 +7,14 @@ use super::{
     protocol::{MAX_ARGUMENT_BYTES, MAX_CARRIED_BYTES},
 };
 
-/// Maximum size in bytes of the data that a reader buffers, not counting text and reasoning. Arguments count twice,
-/// because they can arrive in chunks and then as a whole.
+/// Maximum size in bytes of the data that a reader buffers, not counting text and reasoning. Arguments can arrive in
+/// chunks and then again as a whole, so their limit is doubled.
 const MAX_HELD_BYTES: usize = 2 * MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
 
-/// Estimated size in bytes of an empty part.
+/// Estimated size in bytes of a buffered part without its content.
 pub(super) const EMPTY_PART: usize = 256;
 
-/// Counts the bytes that a reader buffers.
+/// Counts the bytes that a reader has buffered.
 #[derive(Default)]
 pub(super) struct Held {
     bytes: usize,
@@ -35,8 +34,8 @@ impl Held {
     }
 }
 
-/// Returns the provider's id of a call. If it is empty, returns an id made from `number`, the position of the call in
-/// the answer.
+/// Returns the provider's id of a call. If the provider sent no id, returns an id that contains `number`, the position
+/// of the call in the answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")
@@ -52,7 +51,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Adds a chunk. A chunk may also repeat all arguments received so far.
+    /// Adds a chunk. The chunk contains the next part of the arguments, or all arguments so far.
     pub(super) fn push(&mut self, piece: &str) {
         let restarts = piece.trim_start().starts_with('{')
             && !self.text.is_empty()
@@ -64,14 +63,14 @@ impl Arguments {
         }
     }
 
-    /// Replaces the chunks with the complete arguments, unless the complete arguments are empty.
+    /// Replaces the chunks with the complete arguments, unless `text` is empty.
     pub(super) fn replace(&mut self, text: String) {
         if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
             self.text = text;
         }
     }
 
-    /// The arguments received so far.
+    /// Returns the arguments received so far.
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
@@ -86,8 +85,8 @@ impl Arguments {
         self.text.trim().is_empty()
     }
 
-    /// Returns the arguments as the text of a JSON object. Some servers encode the object as a JSON string; that string
-    /// is decoded.
+    /// Returns the arguments as the text of a JSON object. Some servers encode the object as a JSON string, which is
+    /// decoded.
     pub(super) fn get(&self) -> String {
         if self.is_empty() {
             return "{}".to_owned();

@@ -1,4 +1,4 @@
-//! The HTTP side of one provider: a pooled client, the URLs and the headers.
+//! HTTP access to one provider: a pooled client, the URLs and the headers.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum size in bytes of an error response and of a list of models.
+/// Maximum size in bytes of an error response or a list of models.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Maximum time to read an error response, or to request information about the models.
+/// Maximum time to read an error response or to request information about models.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
-/// The address of a provider.
+/// The HTTP client, the base URL, the credentials and the configured request fields of a provider.
 pub(super) struct Endpoint {
     client: Client,
     base_url: Url,
@@ -40,7 +40,7 @@ impl Endpoint {
         let mut client = Client::builder()
             .connect_timeout(connect_time)
             .tcp_nodelay(true)
-            // A redirect would send the API key to a server that is not configured.
+            // Following a redirect could send the API key to a server that is not configured.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(proxy) = &provider.proxy {
             let proxy = Proxy::all(proxy.expose_secret())
@@ -100,7 +100,8 @@ impl Endpoint {
         Err(Fault::of_status(status, &headers, &String::from_utf8_lossy(&body)))
     }
 
-    /// Requests a document below the base URL, or below the server's root if `is_root`. Returns `None` on any failure.
+    /// Requests a JSON document. `path` is relative to the base URL, or to the server's root if `is_root` is true.
+    /// Returns `None` on any failure.
     pub(super) async fn get(
         &self,
         protocol: &dyn Protocol,
@@ -146,11 +147,11 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL of a path below the base URL. The query of the base URL is kept as it is.
+    /// Returns the URL for a path relative to the base URL. The query of the base URL is kept.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();
-        // Some configurations already contain the whole URL, including this path.
+        // The configured base URL may already end with this path.
         if !below.ends_with(&format!("/{path}")) {
             url.set_path(&format!("{below}/{path}"));
         }
@@ -189,7 +190,7 @@ async fn read(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // If reading takes too long, the bytes so far are used, because the error message is probably among them.
+    // On a timeout, use the bytes received so far, which probably contain the error message.
     let _ = tokio::time::timeout(BODY_TIME, reading).await;
     body
 }

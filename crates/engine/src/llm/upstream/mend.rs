@@ -1,7 +1,7 @@
 //! Repairs JSON that is invalid but unambiguous.
 //!
 //! `attempt.rs` repairs each event before it passes the event to a reader. Some servers send half of a surrogate pair
-//! (`\ud83d`) at the end of a token, because tokenizers split characters. Other servers do not escape control
+//! (`\ud83d`) at the end of a token, because their tokenizers split characters. Other servers do not escape control
 //! characters in strings.
 
 use std::{borrow::Cow, fmt::Write};
@@ -51,7 +51,8 @@ fn rewrite(text: &str) -> String {
     mended
 }
 
-/// Copies the escape sequence at the beginning of `rest`. Returns its length in bytes.
+/// Copies the escape sequence at the beginning of `rest`, and replaces a lone surrogate. Returns the length of the
+/// sequence in bytes.
 fn escape(rest: &str, mended: &mut String) -> usize {
     let Some(first) = unit(rest) else {
         let length = 1 + rest.chars().nth(1).map_or(0, char::len_utf8);

@@ -1,7 +1,7 @@
-//! The properties of providers and models that determine the form of requests and answers.
+//! Properties of providers and models that affect requests and answers.
 //!
 //! Providers of the same protocol differ in details. `profile/table.rs` lists the differences by host name and by model
-//! name. The configuration overrides the table. Properties learned from a provider's refusals (`adapt.rs`) override the
+//! name. The configuration overrides the table. Properties learned from refused requests (`adapt.rs`) override the
 //! table and the configuration.
 
 mod table;
@@ -16,14 +16,15 @@ use crate::{
     llm::Carried,
 };
 
-/// Properties set by one source: the table, the configuration or the provider's refusals.
+/// Properties from one source: the table, the configuration or refused requests. `None` means that the source does not
+/// set the property.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
-    /// Name of the request field with the maximum number of tokens of an answer.
+    /// Name of the request field that limits the number of output tokens.
     pub(super) max_tokens_field: Option<MaxTokensField>,
-    /// Whether requests contain `stream_options`, which requests the token usage.
+    /// Whether requests contain `stream_options`, the field that requests token usage.
     pub(super) stream_options: Option<bool>,
-    /// Whether answers are streams.
+    /// Whether answers are requested as streams.
     pub(super) stream: Option<bool>,
     /// All other properties.
     pub(super) capabilities: Capabilities,
@@ -48,7 +49,7 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
 };
 
 impl Overlay {
-    /// An overlay of these capabilities only.
+    /// Creates an overlay that sets only capabilities.
     pub(super) const fn of_capabilities(capabilities: Capabilities) -> Self {
         Self {
             max_tokens_field: None,
@@ -68,7 +69,7 @@ impl Overlay {
         }
     }
 
-    /// Overrides every property that `over` sets.
+    /// Replaces each property that `over` sets.
     pub(super) fn lay(&mut self, over: Self) {
         fn set<T>(under: &mut Option<T>, over: Option<T>) {
             if over.is_some() {
@@ -111,41 +112,41 @@ impl Overlay {
     }
 }
 
-/// The properties that determine the form of a request to a model and how its answer is read.
+/// All properties of a model that affect its requests and answers, with defaults for unset properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
     /// Name of the provider in the configuration.
     pub(super) provider: String,
-    /// Family of the model.
+    /// Family of the model, as [`family`] returns it.
     pub(super) family: String,
-    /// Name of the request field with the maximum number of tokens of an answer.
+    /// Name of the request field that limits the number of output tokens.
     pub(super) max_tokens_field: MaxTokensField,
-    /// Whether requests contain `stream_options`, which requests the token usage.
+    /// Whether requests contain `stream_options`, the field that requests token usage.
     pub(super) stream_options: bool,
-    /// Whether the answer is a stream.
+    /// Whether answers are requested as streams.
     pub(super) stream: bool,
-    /// Role of the system prompt.
+    /// Role of the message that contains the system prompt.
     pub(super) system_role: SystemRole,
-    /// Whether consecutive messages of the user are sent as one message.
+    /// Whether consecutive user messages are sent as one message.
     pub(super) merges_turns: bool,
-    /// Whether requests put a short assistant message between a tool's result and a user message.
+    /// Whether requests insert a short assistant message between a tool result and a user message.
     pub(super) assistant_after_tool: bool,
     /// Format of tool call ids.
     pub(super) tool_call_ids: CallIds,
-    /// Whether tool results contain the name of the tool.
+    /// Whether tool results in requests contain the tool's name.
     pub(super) tool_result_name: bool,
-    /// Messages with which the provider's own reasoning is sent back.
+    /// Messages that are sent back with the reasoning that the provider returned for them.
     pub(super) returns_reasoning: ReasoningReturn,
-    /// Where reasoning can occur within the text.
+    /// Position of reasoning within the text of an answer.
     pub(super) think_tags: ThinkTags,
-    /// Form of the reasoning effort in requests.
+    /// Request format of the reasoning effort.
     pub(super) reasoning_effort: EffortStyle,
-    /// Whether requests contain markers (`cache_control`) that tell the provider what to cache.
+    /// Whether requests contain `cache_control` markers for the provider's prompt cache.
     pub(super) cache_markers: bool,
     /// Whether requests to Gemini declare tools with JSON Schema instead of OpenAPI schemas.
     pub(super) json_schema: bool,
-    /// Header with the API key, instead of the header of the protocol.
+    /// Header for the API key, instead of the protocol's default header.
     pub(super) key_header: Option<KeyHeader>,
 }
 
@@ -197,7 +198,8 @@ pub(super) fn family(model: &str) -> String {
     }
 }
 
-/// Returns whether a provider has a private address. Such a provider may need a long time to process a prompt.
+/// Returns whether a base URL has a private address. Providers with a private address get longer timeouts, because
+/// local hardware may need a long time to process a prompt.
 pub(super) fn is_local(base_url: &Url) -> bool {
     let Some(host) = base_url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -206,7 +208,7 @@ pub(super) fn is_local(base_url: &Url) -> bool {
         Ok(std::net::IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-        // A name without a dot belongs to a container or to a machine in the local network.
+        // A name without a dot belongs to a container or to a host in the local network.
         Err(_) => {
             !host.contains('.')
                 || [".local", ".internal", ".lan", ".localhost"]

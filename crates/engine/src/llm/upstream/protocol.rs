@@ -1,7 +1,7 @@
-//! The interface of a wire protocol: how to write requests and how to read answers.
+//! The interface of a wire protocol, which builds requests and reads answers.
 //!
-//! `upstream.rs` sends requests, and repeats them after a failure. `attempt.rs` reads the answer's bytes, splits them
-//! into server-sent events, and checks silence and size. A [`Protocol`] performs no I/O.
+//! `upstream.rs` sends requests, and repeats them after failures. `attempt.rs` receives the bytes of an answer, splits
+//! them into server-sent events, and enforces timeouts and size limits. A [`Protocol`] performs no I/O.
 
 use std::collections::VecDeque;
 
@@ -22,10 +22,11 @@ pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
 
 /// A wire protocol of model providers.
 pub(super) trait Protocol: Send + Sync {
-    /// Name of the header with the API key. In `authorization`, the key is a bearer token (RFC 6750).
+    /// Returns the name of the header for the API key. In `authorization`, the key is a bearer token (RFC 6750).
     fn key_header(&self) -> HeaderName;
 
-    /// Writes the request of one attempt. The same conversation always has the same bytes, so that prompt caches work.
+    /// Builds the request for one attempt. The same conversation always produces the same bytes, so that prompt caches
+    /// work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
 
     /// Creates the reader of one answer.
@@ -40,30 +41,31 @@ pub(super) struct WireRequest {
     pub(super) query: Vec<(&'static str, String)>,
     /// Headers that the protocol requires, such as `anthropic-version`.
     pub(super) headers: HeaderMap,
-    /// The JSON body, without the fields of the configuration (`extra_body`).
+    /// The JSON body, without the configured extra fields (`extra_body`).
     pub(super) body: Value,
 }
 
 /// Reads one answer.
 pub(super) trait Reader: Send {
-    /// Reads one server-sent event. `name` is the event's name; `message` if it has none. Events that the reader does
-    /// not know are skipped with [`Pieces::skip`]. If the event is the last of the answer, such as `[DONE]`, the reader
-    /// calls [`Reader::finish`] itself, and the caller reads no further.
+    /// Reads one server-sent event. `name` is the event's name, or `message` if the event has none. Unknown events are
+    /// counted with [`Pieces::skip`]. At the last event of an answer, such as `[DONE]`, the implementation calls
+    /// [`Reader::finish`], and the caller stops reading.
     ///
     /// # Errors
     /// The failure that the event reports, or a temporary failure if the tool calls exceed the limits.
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Reads a whole answer that arrived as one JSON document instead of a stream. [`Reader::finish`] follows.
+    /// Reads an answer that arrived as one JSON document instead of a stream. The caller then calls [`Reader::finish`].
     ///
     /// # Errors
     /// The failure that the document reports.
     fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Handles the end of the stream: adds the tool calls, the usage, the provider data and the end, in this order.
+    /// Handles the end of the stream. Adds the tool calls, the usage, the provider data and the end to `out`, in this
+    /// order.
     ///
     /// # Errors
-    /// A temporary failure if the answer is not complete.
+    /// A temporary failure if the answer is incomplete.
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
 
     /// Returns whether a part of a tool call has arrived.
@@ -71,11 +73,11 @@ pub(super) trait Reader: Send {
         false
     }
 
-    /// Returns whether the answer is complete, so that a broken connection no longer matters.
+    /// Returns whether the answer is complete. After that, the caller ignores a broken connection.
     fn is_complete(&self) -> bool;
 }
 
-/// The events of an answer that a reader has produced.
+/// Queue of the events that a reader has produced.
 #[derive(Default)]
 pub(super) struct Pieces {
     events: VecDeque<ModelEvent>,
@@ -105,7 +107,7 @@ impl Pieces {
     /// Adds a complete tool call.
     ///
     /// # Errors
-    /// A temporary failure if the calls of the answer are too many or too large.
+    /// A temporary failure if the number or the total size of the answer's calls exceeds its limit.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -121,7 +123,8 @@ impl Pieces {
         self.events.push_back(ModelEvent::Usage(usage));
     }
 
-    /// Sets the provider data to send back with the answer. Data over [`MAX_CARRIED_BYTES`] is skipped.
+    /// Sets the provider data to send back with the answer. Data over [`MAX_CARRIED_BYTES`] is dropped and counted as
+    /// skipped.
     pub(super) fn carry(&mut self, value: Value) {
         if value.to_string().len() > MAX_CARRIED_BYTES {
             self.skip();
@@ -140,7 +143,8 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// Removes and returns the next event. [`Pieces::take_carried`] returns the provider data.
+    /// Removes the next event from the queue and returns the event. The provider data is not in the queue; see
+    /// [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }
@@ -155,7 +159,7 @@ impl Pieces {
         self.carried.take()
     }
 
-    /// Returns the end of the answer, if it has been added and not yet removed.
+    /// Returns the reason of the end event; `None` if no end event is in the queue.
     pub(super) fn ending(&self) -> Option<EndReason> {
         match self.events.back() {
             Some(ModelEvent::End(reason)) => Some(*reason),
@@ -163,7 +167,7 @@ impl Pieces {
         }
     }
 
-    /// The tool calls that have not been removed yet.
+    /// Returns the tool calls in the queue.
     pub(super) fn waiting_calls(&self) -> impl Iterator<Item = &ToolRequest> {
         self.events.iter().filter_map(|event| match event {
             ModelEvent::ToolCall(call) => Some(call),
@@ -171,14 +175,14 @@ impl Pieces {
         })
     }
 
-    /// Removes the tool calls, the end and everything between them. Text remains.
+    /// Removes the provider data and all events except text and reasoning.
     pub(super) fn drop_calls(&mut self) {
         self.carried = None;
         self.events
             .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
     }
 
-    /// Returns the number of parts that were skipped since the last call of this function.
+    /// Returns the number of parts that were skipped since the last call of this function, and resets the counter.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

@@ -1,4 +1,4 @@
-//! Helpers for the unit tests of the protocols: they build requests and read scripted answers.
+//! Test helpers for the protocols: they build requests and read scripted answers.
 
 use serde_json::{Map, Value, json};
 
@@ -9,20 +9,15 @@ use super::{
 };
 use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
-/// The contents of an answer, as a reader produced them.
+/// An answer, assembled from the events of a reader.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// Text of the answer.
     pub(super) text: String,
-    /// Reasoning of the answer.
     pub(super) reasoning: String,
-    /// Tool calls.
     pub(super) calls: Vec<ToolRequest>,
-    /// Usage.
     pub(super) usage: Option<TokenUsage>,
-    /// End of the answer.
     pub(super) end: Option<EndReason>,
-    /// Provider data to send back.
+    /// Provider data to send back with the answer.
     pub(super) carried: Option<Value>,
     /// Number of parts that could not be parsed.
     pub(super) skipped: u64,
@@ -53,7 +48,7 @@ impl Answer {
     }
 }
 
-/// Reads a stream of events, given as pairs of name and data.
+/// Reads a stream of events. Each event consists of a name and its data.
 pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     for (name, data) in events {
@@ -102,13 +97,13 @@ pub(super) fn profile(model: &str) -> Profile {
     Profile::new("p", model, Overlay::default())
 }
 
-/// Returns a message of the user.
+/// Returns a user message.
 pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns a message of a model that contains calls with these ids. `carried` is a model and provider data; the
-/// provider is `p`.
+/// Returns an assistant message that calls the tool once for each id. `carried` is a model of the provider `p`, and the
+/// provider data that the model returned.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),
@@ -128,7 +123,7 @@ pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -
     }
 }
 
-/// Returns the result of a call.
+/// Returns the result of a call. The call with the id `bad` failed.
 pub(super) fn result(id: &str) -> ChatMessage {
     ChatMessage::Tool {
         tool_call_id: id.to_owned(),

@@ -1,7 +1,7 @@
 //! The OpenAI Responses protocol (platform.openai.com, "Responses" and "Streaming events").
 //!
-//! Invariant: the provider stores nothing (`store: false`). The next request sends the encrypted reasoning back, in its
-//! original order, because the provider refuses reasoning without the item that followed it.
+//! The provider stores nothing (`store: false`), so each request sends the encrypted reasoning back. Invariant: items
+//! are sent back in their original order, because the provider refuses reasoning without the item that followed it.
 
 mod item;
 mod reader;

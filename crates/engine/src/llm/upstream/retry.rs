@@ -1,4 +1,4 @@
-//! Decides whether and when a call that failed before its first token is retried.
+//! Decides whether and when to retry a call that failed before the first token.
 
 mod pause;
 
@@ -7,19 +7,19 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Number of retries that use only the pause requested by the provider. Later retries add a pause that doubles each
-/// time.
+/// After up to this number of attempts, the pause requested by the provider is used without backoff. After more
+/// attempts, half of the exponential backoff is added to the requested pause.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries {
-    /// Pause before the first retry; it doubles with each further retry.
+    /// Pause before the first retry. The pause doubles with each further retry.
     pub first_pause: Duration,
     /// Maximum pause, unless the provider requests a longer one.
     pub longest_pause: Duration,
-    /// Maximum time from the first attempt to the start of the last attempt. If a requested pause would exceed this
-    /// time, there is no retry.
+    /// Maximum time from the first attempt to the start of the last attempt. A retry that would start later is not
+    /// made.
     pub total: Duration,
 }
 
@@ -34,14 +34,14 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Returns the pause before the next attempt, or the reason why there is no further attempt. `made` is the number
-    /// of attempts so far, `spent` is the time since the first attempt, and `asked` is the pause that the provider
+    /// Returns the pause before the next attempt, or the reason why no further attempt is made. `made` is the number of
+    /// attempts so far, `spent` is the time since the first attempt, and `asked` is the pause that the provider
     /// requested.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
         let own = doubled.min(self.longest_pause).mul_f64(0.5 + id::jitter() / 2.0);
         let pause = match asked {
-            // The jitter keeps waiting clients from calling again at the same time.
+            // Jitter prevents waiting clients from retrying at the same time.
             Some(asked) if made <= TRUSTED => asked.saturating_add(self.first_pause.mul_f64(id::jitter() / 2.0)),
             Some(asked) => asked.saturating_add(own / 2),
             None => own,

@@ -1,10 +1,10 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! No library is used. After invalid UTF-8, `eventsource-stream` 0.2.3 delivers nothing until the stream ends, and
-//! `sse-stream` 0.2.6 drops the event that contains it. Both allocate for each event. This parser replaces invalid
-//! UTF-8, refuses events over [`MAX_EVENT_BYTES`] and reuses its buffers. It also reads two forms that the standard
-//! ignores but that servers use for errors: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order
-//! mark.
+//! No existing parser is used. After invalid UTF-8, `eventsource-stream` 0.2.3 delivers no events until the stream
+//! ends, and `sse-stream` 0.2.6 drops the event with the invalid bytes. Both crates also allocate for each event. This
+//! parser replaces invalid UTF-8, refuses events over [`MAX_EVENT_BYTES`] and reuses its buffers. In addition to the
+//! standard, it accepts two forms that servers use for errors: a field `error`, and a line of bare JSON. `attempt.rs`
+//! removes a byte order mark before it passes the bytes to this parser.
 
 /// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
@@ -12,12 +12,12 @@ const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// Splits a stream of bytes into events.
 #[derive(Default)]
 pub(super) struct Events {
-    /// Received bytes. Those before `start` have already been parsed.
+    /// Received bytes. The bytes before `start` have already been parsed.
     buffer: Vec<u8>,
     start: usize,
-    /// Number of bytes from `start` that are known to contain no line end.
+    /// Number of bytes after `start` that were already searched for a line ending.
     searched: usize,
-    /// True if the last line ended with CR. A following LF is part of the same line end.
+    /// True if the last line ended with CR. A following LF is part of the same line ending.
     after_return: bool,
     name: String,
     data: String,
@@ -39,9 +39,9 @@ enum State {
 
 /// One event.
 pub(super) struct Event<'e> {
-    /// The event's name; `message` if it has none.
+    /// The event's name, or `message` if the event has none.
     pub(super) name: &'e str,
-    /// The data; lines are separated by LF.
+    /// The data. Lines are separated by LF.
     pub(super) data: &'e str,
     /// True if the data contained invalid UTF-8, which has been replaced.
     pub(super) is_mended: bool,
@@ -52,7 +52,7 @@ pub(super) struct Event<'e> {
 pub(super) struct TooLarge;
 
 impl Events {
-    /// Adds bytes of the stream.
+    /// Adds received bytes.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -80,7 +80,7 @@ impl Events {
         None
     }
 
-    /// Returns the last event, if the stream ended without the blank line after it. Call it once, after
+    /// Returns the last event if the stream ended without a blank line after the event. Call this function once, after
     /// [`Events::next`] has returned `None`.
     pub(super) fn last(&mut self) -> Option<Event<'_>> {
         let end = self.buffer.len();
@@ -90,7 +90,7 @@ impl Events {
         (self.state == State::Reading).then(|| self.event())
     }
 
-    /// Returns the position of the end of the next line.
+    /// Returns the position of the next line ending.
     fn find_line(&mut self) -> Option<usize> {
         if self.after_return {
             match self.buffer.get(self.start) {

@@ -1,9 +1,10 @@
-//! Separates the text of an answer from reasoning and tool calls that a server did not extract from the text.
+//! Separates the text of an answer from the reasoning and tool calls that a server left in the text.
 //!
-//! If a server has no parser for a model's format, its answer contains reasoning between `<think>` tags, and calls as
-//! fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized only if they
-//! start at the beginning of a line and end the answer. Text that may become a call is buffered until this is decided.
-//! Invariant: all other text is passed on in order, and without delay unless it may be the start of a tag or call.
+//! If a server has no parser for a model's output format, the text contains reasoning between tags such as `<think>`,
+//! and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized
+//! only if they start at the beginning of a line and end the answer. Text that may be part of a call is buffered until
+//! the splitter can decide. Invariant: all other text is passed on in order, and without delay unless the text may be
+//! the start of a tag or call.
 
 use super::protocol::Pieces;
 use crate::{
@@ -27,13 +28,13 @@ const FENCE: &str = "```";
 /// Language names of fenced blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum size in bytes of buffered text. A longer text is not a call.
+/// Maximum size in bytes of buffered text. A longer text is treated as ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// Maximum size in bytes of the reasoning that is kept to send back.
+/// Size in bytes up to which reasoning is kept, so that it can be sent back.
 const MAX_THOUGHT_BYTES: usize = 512 * 1024;
 
-/// Keys that may be the first key of a call in JSON.
+/// Keys that may be the first key in the JSON of a call.
 const CALL_KEYS: &[&str] = &[
     "name",
     "tool",
@@ -62,11 +63,11 @@ pub(super) struct Splitter {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Only white space so far.
+    /// Only white space has arrived.
     Start,
-    /// In reasoning, until this closing tag.
+    /// Reasoning, up to this closing tag.
     Think(&'static str),
-    /// Text.
+    /// Ordinary text.
     Text,
     /// Text that may be a call, so it is buffered.
     Held,
@@ -104,7 +105,7 @@ impl Splitter {
         while self.step(out) {}
     }
 
-    /// Reads the end of the text. Returns the calls that were found in it.
+    /// Handles the end of the text. Returns the calls found in the buffered text.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Vec<ToolRequest> {
         let held = std::mem::take(&mut self.held);
         match self.state {
@@ -118,7 +119,7 @@ impl Splitter {
         Vec::new()
     }
 
-    /// The reasoning that was found in the text, with its tags.
+    /// Returns the reasoning that was found in the text, with its tags.
     pub(super) fn thought(&self) -> &str {
         &self.thought
     }
@@ -132,8 +133,8 @@ impl Splitter {
         }
     }
 
-    /// Handles the buffered text in the current state. Returns true if the state changed and the rest of the text must
-    /// be handled again.
+    /// Handles the buffered text in the current state. Returns true if the state changed and the remaining text must be
+    /// handled in the new state.
     fn step(&mut self, out: &mut Pieces) -> bool {
         match self.state {
             State::Start => self.begin(out),
@@ -200,7 +201,7 @@ impl Splitter {
         out.reasoning(reasoning);
     }
 
-    /// Passes text on, up to the first position where a call may begin.
+    /// Passes on the text before the first position at which a call may begin.
     fn text(&mut self, out: &mut Pieces) -> bool {
         if self.tools.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -217,8 +218,8 @@ impl Splitter {
         is_call
     }
 
-    /// Returns the position of the first line that may begin a call, and whether the whole opening of a call has
-    /// arrived. Without such a line, the position is the end of the text.
+    /// Returns the position at which a call may begin, and whether the complete opening of the call has arrived. If no
+    /// call can begin in the text, the position is the end of the text.
     fn opening(&self) -> (usize, bool) {
         let mut line_start = self.at_line_start;
         let mut position = 0;
@@ -254,7 +255,8 @@ impl Splitter {
     }
 }
 
-/// Returns whether a text can still become a call: JSON, fenced JSON or markup, with no text after it.
+/// Returns whether the buffered text may be the start of a call that ends the answer. The call can be JSON, fenced JSON
+/// or markup.
 fn may_be_call(text: &str) -> bool {
     let Some(inner) = text.strip_prefix(FENCE) else {
         return match text.chars().next() {
@@ -275,7 +277,7 @@ fn may_be_call(text: &str) -> bool {
     ends_here && may_be_json(json)
 }
 
-/// Returns whether a text is a possible beginning of a call in JSON.
+/// Returns whether a text may be the beginning of a call in JSON.
 fn may_be_json(text: &str) -> bool {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']);
     let Some(key) = inner.strip_prefix('"') else {

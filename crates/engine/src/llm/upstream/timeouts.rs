@@ -1,20 +1,20 @@
-//! The time limits of a call. `attempt.rs` and `upstream.rs` check them.
+//! Time limits of a model call. `attempt.rs` and `upstream.rs` enforce them.
 
 use std::time::Duration;
 
 use crate::config::Provider;
 
-/// Time limits for the parts of a call.
+/// Time limits for the phases of a model call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// Maximum time until the connection is established.
     pub connect: Duration,
-    /// Maximum time from the request to the first token of the answer. Each keep-alive from the provider extends the
+    /// Maximum time from the request to the first token of the answer. Each keep-alive from the provider restarts the
     /// time.
     pub first_byte: Duration,
-    /// Maximum time between two parts of the answer. Keep-alives of the provider count as parts.
+    /// Maximum time without data from the provider after the first token. Keep-alives count as data.
     pub gap: Duration,
-    /// Maximum time of the whole call with all its attempts; `None` for no limit.
+    /// Maximum time of a model call with all its attempts; `None` for no limit.
     pub total: Option<Duration>,
 }
 
@@ -30,7 +30,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the time limits from a provider's configuration. `is_local` allows more time for the first token.
+    /// Returns the time limits from a provider's configuration. `is_local` is true if the provider has a private
+    /// address; such a provider gets more time for the first token.
     pub(super) fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);

@@ -1,4 +1,4 @@
-//! Helpers for parts of requests that are the same in several protocols.
+//! Helpers that build parts of requests for several protocols.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,19 +10,19 @@ use crate::{
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
-/// Placeholder for an empty user message. Providers refuse empty texts.
+/// Placeholder for an empty user message, because providers refuse empty texts.
 const NO_TEXT: &str = "(no text)";
 
-/// Maximum length of a call id.
+/// Maximum length of a call id in bytes.
 const MAX_ID: usize = 64;
 
-/// Description of a tool that the model can no longer call.
+/// Description of a tool that the model called earlier and can no longer call.
 const PAST_TOOL: &str = "This tool is no longer available.";
 
 /// The author of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The user; also tool results.
+    /// The user. Tool results also belong to this side.
     User,
     /// The model.
     Model,
@@ -52,7 +52,8 @@ impl Turns {
     }
 }
 
-/// The ids to send for calls: the provider's own ids for its own calls, and plain ids for all other calls.
+/// Call ids for a request. Ids that the provider generated are sent back to the provider. All other calls get plain
+/// ids.
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,
@@ -60,8 +61,8 @@ pub(super) struct CallNames<'a> {
 }
 
 impl<'a> CallNames<'a> {
-    /// Registers a call and returns the id to send for it. `own` is the id that the provider gave the call. If an
-    /// earlier call already uses this id, the engine's id is used instead.
+    /// Registers a call. Returns the id to send: the provider's id `own`, or a plain id if `own` is missing or an
+    /// earlier call already uses this id.
     pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
         let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
         let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
@@ -76,8 +77,8 @@ impl<'a> CallNames<'a> {
     }
 }
 
-/// Returns an id that every provider accepts: up to 64 letters, digits, `_` and `-`. If the id must be changed, the new
-/// id ends with a hash of the old one.
+/// Returns an id that every provider accepts: up to 64 ASCII letters, digits, `_` and `-`. If `id` has another format,
+/// the returned id ends with a hash of `id`.
 fn plain_id(id: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
@@ -91,15 +92,15 @@ fn plain_id(id: &str) -> String {
     format!("{kept}_{:016x}", hash(id))
 }
 
-/// Returns a hash that depends only on the text (FNV-1a).
+/// Returns the FNV-1a hash of a text, which is the same in every process.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Returns the provider data of a message, if the message came from the same provider and model family, and if the
-/// profile allows sending the data back.
+/// Returns the provider data of a message; `None` if the message came from another provider or model family, or if the
+/// profile does not allow sending the data back.
 pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option<&'a Vec<Value>> {
     if profile.returns_reasoning == ReasoningReturn::Never {
         return None;
@@ -107,12 +108,13 @@ pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option
     profile.carried(carried).and_then(Value::as_array)
 }
 
-/// Returns the text of a user's message, which is never empty.
+/// Returns the text of a user message, or a placeholder if the text is blank.
 pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Returns the text of a result, for protocols that have no field to mark a failed call.
+/// Returns the text of a tool result. For a failed call, the text begins with a sentence that states the failure,
+/// because some protocols have no field for failures.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
@@ -121,7 +123,8 @@ pub(super) fn result_text(text: &str, is_error: bool) -> String {
     }
 }
 
-/// Converts arguments to the JSON object that providers require, even if the model sent something else.
+/// Converts arguments to a JSON object, because providers require one. Arguments that are not an object are wrapped in
+/// an object.
 pub(super) fn arguments(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => value,
@@ -130,7 +133,7 @@ pub(super) fn arguments(text: &str) -> Value {
     }
 }
 
-/// Returns arguments as the text of a JSON object, even if the model sent something else.
+/// Returns arguments as the text of a JSON object. Arguments that are not an object are wrapped in an object.
 pub(super) fn object_text(text: &str) -> String {
     match serde_json::from_str::<Map<String, Value>>(text) {
         Ok(_) => text.to_owned(),
@@ -168,7 +171,7 @@ pub(super) fn version(model: &str, family: &str) -> Option<(u32, u32)> {
     let model = model.to_ascii_lowercase();
     let (_, rest) = model.split_once(family)?;
     let mut words = rest.split(|character: char| !character.is_ascii_alphanumeric());
-    // Numbers with more than two digits are dates.
+    // A number with more than two digits is a date, not a version.
     let number = |word: &str| (word.len() <= 2).then(|| word.parse::<u32>().ok()).flatten();
     let major = words.find_map(number)?;
     Some((major, words.next().and_then(number).unwrap_or(0)))

@@ -1,11 +1,11 @@
-//! Recognizes errors about a conversation that exceeds a model's context window, and reads the window's size from the
+//! Recognizes errors about a conversation that exceeds a model's context window, and extracts the window size from the
 //! error message.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Phrases that providers use when the conversation exceeds the context window, in lower case.
+/// Phrases that providers use if the conversation exceeds the context window, in lower case.
 const TOO_LONG: &[&str] = &[
     // OpenAI, Azure, vLLM, DeepSeek, Groq, Together, LiteLLM.
     "context_length_exceeded",
@@ -63,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Phrases of rate limit errors, which also mention tokens but are not about the window.
+/// Phrases of rate limit errors, which also mention tokens but do not concern the context window.
 const RATE: &[&str] = &[
     "per min",
     "per day",
@@ -73,7 +73,7 @@ const RATE: &[&str] = &[
     "too many requests",
 ];
 
-/// Patterns whose first group is the size of the window.
+/// Patterns of error messages. The first group of each pattern is the window size in tokens.
 static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,
@@ -103,23 +103,24 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Minimum plausible window in tokens.
+/// Minimum plausible context window in tokens. Smaller numbers in a message are ignored.
 const MIN_WINDOW: u64 = 256;
 
-/// Returns whether an error message in lower case says that the conversation exceeds the context window.
+/// Returns whether an error message reports that the conversation exceeds the context window. `words` is the message in
+/// lower case.
 pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
     if is_rate_limited {
         // A single request that is larger than the per-minute limit can never succeed, so it counts as too long.
         return words.contains("request too large");
     }
-    // LiteLLM names this setting in every error.
+    // Every error of LiteLLM contains the name of this setting.
     let words = words.replace("context_window_fallbacks", "");
     TOO_LONG.iter().any(|phrase| words.contains(phrase)) && !RATE.iter().any(|phrase| words.contains(phrase))
         || words.contains("request too large for model")
 }
 
-/// Returns the size of the window in tokens from an error message in lower case; `None` if the message does not contain
-/// it.
+/// Returns the window size in tokens from an error message; `None` if the message contains no size. `words` is the
+/// message in lower case.
 pub(super) fn window(words: &str) -> Option<u64> {
     let digits = without_separators(words);
     WINDOW

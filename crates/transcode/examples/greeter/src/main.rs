@@ -72,8 +72,8 @@ impl Greeter for Friendly {
     }
 }
 
-/// The service over all protocols. gRPC and Connect clients call it by the gRPC paths; every other path goes to the
-/// transcoder.
+/// Creates a router that serves the service over all protocols. gRPC and Connect clients use the gRPC paths. The
+/// transcoder answers all other paths.
 fn app() -> Result<Router, Box<dyn Error>> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let codec = Arc::new(Codec::new(&pool));

@@ -1,4 +1,4 @@
-//! The content blocks of an answer, assembled from their events.
+//! Content blocks of an answer, assembled from events.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Kind of a block. Block types that are handled in the same way share a variant.
+/// Kind of a block. Block types that are handled in the same way have the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text for the user.
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Call,
     /// Encrypted reasoning.
     Redacted,
-    /// Any other block: server tools, and types that do not exist yet.
+    /// Any other block, such as a server tool call or a block type that is added to the protocol later.
     Other,
 }
 
@@ -38,7 +38,7 @@ impl Kind {
 
 /// A content block.
 pub(super) struct Block {
-    /// Index that the provider gave the block; `None` if the event had none.
+    /// Index that the provider gave the block; `None` if the event had no index.
     pub(super) index: Option<u64>,
     /// Type of the block.
     pub(super) kind: Kind,
@@ -46,13 +46,13 @@ pub(super) struct Block {
     pub(super) text: String,
     /// Signature of the reasoning.
     pub(super) signature: String,
-    /// Arguments of a tool call or of a call to a server tool.
+    /// Arguments of a tool call or a server tool call.
     pub(super) arguments: Arguments,
     /// Citations of the text.
     pub(super) citations: Vec<Value>,
     /// True if a part of the block could not be parsed. The block is then not sent back.
     pub(super) is_partial: bool,
-    /// The block as its start event contained it.
+    /// Fields of the block from its start event.
     start: Map<String, Value>,
 }
 
@@ -85,7 +85,7 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// Returns the call of the block; `number` counts the calls of the answer.
+    /// Returns the call of the block. `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| {
             self.start
@@ -101,7 +101,7 @@ impl Block {
         }
     }
 
-    /// Returns whether the engine's message has all data of the block, so that the original block need not be kept.
+    /// Returns whether the engine's message contains all data of the block. The original block then need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain_id = |id: &str| {
             id.bytes()
@@ -114,7 +114,7 @@ impl Block {
         }
     }
 
-    /// Returns the block to send back to the provider; `None` if the provider would refuse it.
+    /// Returns the block to send back to the provider; `None` if the provider would refuse the block.
     pub(super) fn into_carried(self) -> Option<Value> {
         if self.is_partial {
             return None;
@@ -142,7 +142,7 @@ impl Block {
         Some(Value::Object(block))
     }
 
-    /// Returns the arguments as text. Some servers send all arguments in the start event.
+    /// Returns the arguments as text. Some servers send the complete arguments in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
             Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),
@@ -151,7 +151,7 @@ impl Block {
         }
     }
 
-    /// Returns the arguments as a JSON object, which the provider requires; `None` if the block has none.
+    /// Returns the arguments as a JSON object, because the provider requires one; `None` if the block has no arguments.
     fn input(&self) -> Option<Value> {
         let is_call = self.kind == Kind::Call || !self.arguments.is_empty();
         is_call.then(|| turns::arguments(&self.argument_text()))

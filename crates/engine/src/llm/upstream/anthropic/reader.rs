@@ -1,4 +1,4 @@
-//! Reads Anthropic's answers.
+//! Reads the answers of the Anthropic Messages protocol.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Text is deserialized directly, for speed; rare fields are deserialized as JSON values.
+/// One event. Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -51,7 +51,7 @@ struct Delta<'a> {
     citation: Option<Value>,
 }
 
-/// Delta types whose content may be empty.
+/// Known delta types. A known delta without content is ignored.
 const KNOWN_DELTAS: &[&str] = &[
     "text_delta",
     "thinking_delta",
@@ -161,7 +161,7 @@ impl Reader for MessageReader {
             }
         }
         self.take_end(body["stop_reason"].as_str(), None, out)?;
-        // A message outside a stream is complete even without a stop reason.
+        // A message outside a stream is complete even if it has no stop reason.
         self.is_stopped = true;
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Reader for MessageReader {
 }
 
 impl MessageReader {
-    /// Reads a message: its usage and, outside a stream, its content.
+    /// Reads the usage of a message. Fails if the message reports an error.
     fn message(&mut self, message: Option<&Value>) -> Result<(), Fault> {
         let Some(message) = message else { return Ok(()) };
         if !message["error"].is_null() {
@@ -240,7 +240,8 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block with this index. Without an index, finds the newest block.
+    /// Finds the newest block that has this index and that `fits` accepts. If the index of the event or of the block is
+    /// missing, the index is ignored.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
@@ -279,7 +280,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Sets the blocks to send back, if they contain data that the engine's message does not have.
+    /// Stores the blocks as provider data if they contain data that the engine's message does not contain.
     fn carry(&mut self, reason: EndReason, out: &mut Pieces) {
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.iter().all(Block::is_plain) {
@@ -287,7 +288,7 @@ impl MessageReader {
         }
         let carried: Vec<Value> = blocks
             .into_iter()
-            // If the length limit ends an answer during thinking, the signature is missing.
+            // Thinking that was cut off by the length limit has no signature, so it is not sent back.
             .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();

@@ -1,7 +1,7 @@
-//! Writes Anthropic's requests.
+//! Builds the requests of the Anthropic Messages protocol.
 //!
-//! Invariant: a longer conversation starts with the same bytes as before, so that the provider's cache applies to this
-//! prefix. The provider ignores cache markers when it compares prefixes.
+//! Invariant: when a conversation grows, its earlier part keeps the same bytes except for cache markers, so that the
+//! provider's prompt cache works. The provider ignores cache markers when it compares prefixes.
 
 use serde_json::{Map, Value, json};
 
@@ -17,12 +17,12 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of newest user turns that get a cache marker. The older one was the newest in the previous request, so the
-/// provider finds its cache entry even if more than 20 blocks were added. With the markers of the tools and the system
-/// prompt, a request has four markers, which is the maximum.
+/// Number of newest user turns that get a cache marker. The second-newest turn was the newest one in the previous
+/// request. Its marker finds the cache entry of that request, even if more than 20 blocks were added since then. The
+/// tools and the system prompt also have markers, so a request has four markers, which is the provider's maximum.
 const MARKED_TURNS: usize = 2;
 
-/// Writes the body of a request.
+/// Builds the body of a request.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut messages = messages(request, profile);
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
@@ -118,8 +118,9 @@ fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
 }
 
-/// Returns the provider's blocks as they arrived. The n-th call belongs to the n-th block with a call. If the engine
-/// dropped a call, its block is left out. Calls without a block, which the engine found in the text, are added.
+/// Returns the provider's blocks unchanged, except for call ids. The n-th call corresponds to the n-th block with a
+/// call. Blocks of calls that the engine dropped are left out. Calls that the engine extracted from the text have no
+/// block, so blocks are added for them.
 fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let mut calls = calls.iter();
     let mut kept = Vec::with_capacity(blocks.len());

@@ -1,4 +1,5 @@
-//! Extended thinking: the request fields that control how much a model thinks. They depend on the version of Claude.
+//! Extended thinking: the request fields that control how much a model thinks. The fields depend on the version of
+//! Claude.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +9,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort},
 };
 
-/// Minimum budget in tokens that the API accepts.
+/// Minimum thinking budget in tokens that the API accepts.
 const MIN_BUDGET: u32 = 1024;
 
-/// How thinking is controlled.
+/// How requests control thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
     /// The model cannot think.
@@ -24,7 +25,7 @@ enum Control {
     Always,
 }
 
-/// First version of Claude for each kind of control, in ascending order.
+/// First version of Claude for each control, in ascending order.
 const CONTROLS: &[((u32, u32), Control)] = &[
     ((0, 0), Control::Never),
     ((3, 7), Control::Budget),
@@ -34,7 +35,7 @@ const CONTROLS: &[((u32, u32), Control)] = &[
 
 fn control(model: &str) -> Control {
     if !model.to_ascii_lowercase().contains("claude") {
-        // Compatible servers of other vendors know only budgets.
+        // Compatible servers of other vendors support only budgets.
         return Control::Budget;
     }
     match version(model, "claude") {
@@ -92,14 +93,15 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         ReasoningEffort::Medium => 8192,
         ReasoningEffort::High => 24_576,
     };
-    // The budget counts towards the answer's token limit.
+    // The thinking budget counts towards the answer's token limit.
     let budget = budget.min(request.max_output_tokens / 2);
     (budget >= MIN_BUDGET && !is_in_foreign_loop(&request.messages))
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-/// Returns whether a message with calls since the user's last message has no thinking, because another model made it.
-/// In this case, the API refuses a budget: "a final assistant message must start with a thinking block".
+/// Returns whether an assistant message with calls since the user's last message has no thinking because another model
+/// wrote the message. In this case, the API refuses a budget: "a final assistant message must start with a thinking
+/// block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

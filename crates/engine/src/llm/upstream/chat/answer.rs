@@ -1,7 +1,7 @@
-//! Reads the answer of a chat completion, as a stream or as a whole.
+//! Reads the answer of a Chat Completions request, as a stream or as a whole.
 //!
-//! Invariants: an answer is complete only with a known finish reason, or with an unknown one followed by `[DONE]`. An
-//! error in any field fails the answer. A chunk that cannot be parsed is skipped.
+//! Invariants: an answer counts as complete only after a known finish reason, or after an unknown one followed by
+//! `[DONE]`. An error in any field fails the answer. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -163,8 +163,8 @@ impl ChatReader {
         self.say(text, out);
     }
 
-    /// Reads an event whose data is not a single valid chunk: a bare error, several chunks on separate lines, or data
-    /// to skip.
+    /// Reads an event whose data is not a single valid chunk: a bare error, several chunks on separate lines, or
+    /// invalid data, which is skipped.
     fn odd(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(value) = serde_json::from_str::<Value>(data) {
             return match Frame::deserialize(&value) {
@@ -196,7 +196,7 @@ impl Reader for ChatReader {
             let error = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(Fault::reported(&error));
         }
-        // Serde would accept an array as the fields of a chunk, in their order.
+        // Serde would also accept a JSON array that lists the fields of a chunk in order.
         if !data.starts_with('{') {
             return self.odd(name, data, out);
         }
@@ -267,7 +267,7 @@ impl Reader for ChatReader {
     }
 }
 
-/// Key of the reasoning that was part of the text, in the provider data of a message.
+/// Key in the provider data of a message. Its value is the reasoning that was part of the text.
 pub(super) const THOUGHT: &str = "thought_in_text";
 
 /// Fails if a chunk reports an error.
@@ -287,7 +287,7 @@ fn check(frame: &Frame<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Returns whether the whole chunk is an error object, rather than a chunk with an `error` field.
+/// Returns whether the chunk itself is an error object, rather than a chunk with an `error` field.
 fn is_flat_error(frame: &Frame<'_>) -> bool {
     let has_choices = frame.choices.as_ref().is_some_and(|choices| !choices.is_empty());
     let is_named = [&frame.object, &frame.r#type]

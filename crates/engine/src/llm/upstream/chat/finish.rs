@@ -1,4 +1,4 @@
-//! Finish reasons, and the usage of a chat completion.
+//! Parses the finish reasons and the token usage of Chat Completions.
 
 use serde_json::Value;
 
@@ -11,8 +11,8 @@ pub(super) enum Finish {
     Ended(EndReason),
     /// The answer failed.
     Failed,
-    /// The reason is unknown. It ends the answer only if `[DONE]` follows, so that an unknown failure is not mistaken
-    /// for a complete answer.
+    /// The reason is unknown. It ends the answer only if `[DONE]` follows. Otherwise, an unknown failure could be
+    /// mistaken for a complete answer.
     Unknown,
 }
 
@@ -95,7 +95,7 @@ const REASONS: &[(&[&str], Finish)] = &[
 ];
 
 impl Finish {
-    /// Reads a finish reason that is not empty.
+    /// Parses a finish reason that is not empty.
     pub(super) fn new(reason: &str) -> Self {
         let reason = reason.trim().to_ascii_lowercase();
         REASONS
@@ -105,7 +105,7 @@ impl Finish {
     }
 }
 
-/// Reads token counts. Values that are not token counts are ignored, because the provider may send any JSON.
+/// Parses token counts. The provider may send any JSON, so invalid values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));
@@ -113,7 +113,7 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
         return None;
     }
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
-    // Some providers include reasoning only in the total.
+    // Some providers count reasoning tokens only in the total.
     let reasoned = count(&usage["total_tokens"]).map_or(0, |total| total.saturating_sub(input.saturating_add(output)));
     let cached = [
         &usage["prompt_tokens_details"]["cached_tokens"],
@@ -129,7 +129,7 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     })
 }
 
-/// Reads token counts from the `timings` of llama.cpp.
+/// Parses the token counts in the `timings` of llama.cpp.
 pub(super) fn timings(timings: &Value) -> Option<TokenUsage> {
     let cached_input = count(&timings["cache_n"]).unwrap_or(0);
     Some(TokenUsage {

@@ -1,4 +1,4 @@
-//! The JSON of a chat completions chunk. Text is borrowed from the chunk, so that parsing a token allocates almost
+//! The JSON of a Chat Completions chunk. Text is borrowed from the chunk, so that parsing a token allocates almost
 //! nothing.
 
 use std::{borrow::Cow, fmt};
@@ -22,13 +22,13 @@ pub(super) struct Frame<'a> {
     pub(super) usage: Loose<'a>,
     #[serde(borrow)]
     pub(super) error: Loose<'a>,
-    /// Extension of Groq, which contains the usage and errors.
+    /// Groq's extension with token usage and errors.
     #[serde(borrow)]
     pub(super) x_groq: Loose<'a>,
-    /// Token counts of llama.cpp; some versions send them instead of the usage.
+    /// Token counts of llama.cpp. Some versions send them instead of `usage`.
     #[serde(borrow)]
     pub(super) timings: Loose<'a>,
-    /// Status code of MiniMax, which reports errors.
+    /// MiniMax's status, which reports errors.
     #[serde(borrow)]
     pub(super) base_resp: Loose<'a>,
     #[serde(borrow)]
@@ -51,7 +51,7 @@ pub(super) struct Choice<'a> {
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
     pub(super) message: Option<Delta<'a>>,
-    /// Text, in the older completions protocol.
+    /// Text in the older completions protocol.
     #[serde(borrow)]
     pub(super) text: Loose<'a>,
     #[serde(borrow)]
@@ -94,14 +94,14 @@ pub(super) struct Delta<'a> {
     pub(super) provider_specific_fields: Loose<'a>,
     #[serde(borrow)]
     pub(super) tool_calls: Loose<'a>,
-    /// The tool call, in an older form of the protocol.
+    /// The tool call in an older form of the protocol.
     #[serde(borrow)]
     pub(super) function_call: Loose<'a>,
     #[serde(borrow)]
     pub(super) error: Loose<'a>,
 }
 
-/// A field of any type. Providers send numbers, objects and null where the protocol has text.
+/// A field of any type. Providers send numbers, objects and null where the protocol defines text.
 #[derive(Debug, Default)]
 pub(super) enum Loose<'a> {
     /// Missing or null.
@@ -114,7 +114,7 @@ pub(super) enum Loose<'a> {
 }
 
 impl Loose<'_> {
-    /// The text; empty if the field is not text.
+    /// Returns the text; empty if the field is not text.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -122,7 +122,7 @@ impl Loose<'_> {
         }
     }
 
-    /// The value; `None` if the field is missing or text.
+    /// Returns the value; `None` if the field is missing or text.
     pub(super) fn other(&self) -> Option<&Value> {
         match self {
             Self::Other(value) => Some(value),
@@ -130,8 +130,8 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the error that the field reports. Returns `None` for null, false, an empty text, and an object that
-    /// contains only such values.
+    /// Returns the error that the field reports. Returns `None` for null, false, zero and blank text, and for a list or
+    /// an object that contains only such values.
     pub(super) fn error(&self) -> Option<Value> {
         match self {
             Self::Missing => None,

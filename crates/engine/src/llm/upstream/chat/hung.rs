@@ -1,12 +1,12 @@
-//! The provider data of a message: fields of an answer that must be sent back to the provider with the answer.
+//! Collects the provider data of an answer: fields that must be sent back to the provider with the answer.
 //!
-//! Reasoning arrives in chunks. They are joined into the form that an answer without streaming would have.
+//! Reasoning arrives in chunks, which are joined to the fields that a response without streaming would contain.
 
 use serde_json::{Map, Value, json};
 
 use super::frame::Delta;
 
-/// Text fields of a list item that arrive in chunks.
+/// Fields of list items whose text arrives in chunks.
 const PIECES: &[&str] = &["text", "summary", "data", "thinking"];
 
 /// Maximum total size in bytes of the texts and list items that are collected from one answer.
@@ -22,7 +22,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    /// Collects the fields of a chunk and returns the reasoning in it.
+    /// Collects the fields of a chunk. Returns the text of its reasoning.
     pub(super) fn take<'d>(&mut self, delta: &'d Delta<'_>) -> &'d str {
         let texts = [
             ("reasoning_content", delta.reasoning_content.text()),
@@ -89,7 +89,7 @@ impl Hung {
         }
     }
 
-    /// Adds an item to a list, or appends the item to an earlier one that it continues.
+    /// Adds an item to the list `name`. If the item continues an earlier item, merges the two.
     fn add_item(&mut self, name: &'static str, item: &Value) {
         self.bytes += item.to_string().len();
         if self.bytes > MAX_TEXT_BYTES {
@@ -127,8 +127,8 @@ impl Hung {
     }
 }
 
-/// Returns whether an item continues an earlier one. They must have the same type and index, and the same id unless the
-/// later item has none. After a signature, only items with an index and without a signature continue the earlier one.
+/// Returns whether `item` continues the earlier item `whole`. Both must have the same type and index, and the same id
+/// unless `item` has none. If `whole` has a signature, `item` must have an index and no signature.
 fn continues(whole: &Value, item: &Value) -> bool {
     let is_signed = whole["signature"].is_string();
     whole.is_object()

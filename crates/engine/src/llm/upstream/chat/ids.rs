@@ -1,23 +1,22 @@
-//! Converts tool call ids to the format of the provider that receives the request. A call and its result get the same
-//! id.
+//! Converts tool call ids to the format that the provider requires. A call and its result get the same id.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{config::CallIds, llm::upstream::turns::hash};
 
-/// Maximum length of an id in OpenAI's API.
+/// Maximum length in bytes of an id in OpenAI's API.
 const MAX_ID_BYTES: usize = 40;
 
-/// Length of an id in Mistral's API.
+/// Length in bytes of an id in Mistral's API.
 const MISTRAL_ID_BYTES: usize = 9;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The ids of one conversation.
+/// The call ids of one conversation.
 pub(super) struct Ids {
     style: CallIds,
-    /// Maps each of the engine's ids to the id for the provider. If several calls have the same id, the newest one
-    /// counts.
+    /// Maps the engine's call ids to the ids in the request. If several calls have the same engine id, the entry
+    /// belongs to the newest call.
     spelled: HashMap<String, String>,
     /// Number of calls so far.
     calls: usize,
@@ -43,12 +42,12 @@ impl Ids {
         spelling
     }
 
-    /// Returns the id to send for a result: the id of its call.
+    /// Returns the id to send for a tool result, which is the id of its call.
     pub(super) fn of_result(&self, id: &str) -> String {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Returns whether the provider accepts an id that it generated itself.
+    /// Returns whether an id that the provider generated has a format that the provider accepts.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }
@@ -68,7 +67,7 @@ fn is_mistral(id: &str) -> bool {
     id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Returns nine letters and digits that depend only on the id, so that every request contains the same id.
+/// Returns nine letters and digits derived only from the id, so that every request contains the same short id.
 fn short(id: &str) -> String {
     let mut hash = hash(id);
     let mut text = String::with_capacity(MISTRAL_ID_BYTES);

@@ -1,7 +1,6 @@
-//! Writes the request of a chat completion.
+//! Builds the body of a Chat Completions request.
 //!
-//! Invariant: the messages that two requests of a conversation share have the same form in both, so that prompt caches
-//! work.
+//! Invariant: a message has the same form in every request of a conversation, so that prompt caches work.
 
 use std::collections::HashSet;
 
@@ -20,17 +19,17 @@ use crate::{
 };
 
 /// Placeholder reasoning for messages with tool calls from another provider. Some providers require reasoning in every
-/// such message.
+/// message with tool calls.
 const SUBSTITUTE: &str = "(not recorded)";
 
-/// Assistant message between a tool's result and the next user message. Some chat templates require one.
+/// Assistant message between a tool result and the next user message. Some chat templates require such a message.
 const BETWEEN: &str = "Understood.";
 
-/// Fields that are sent back with every message. All other fields contain reasoning, for which `returns_reasoning`
-/// decides.
+/// Provider data fields that are always sent back. All other fields contain reasoning, which is sent back only if
+/// `returns_reasoning` allows it.
 const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
 
-/// Returns the body of a request.
+/// Builds the body of a request.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = json!({
         "model": request.model,
@@ -159,7 +158,7 @@ impl Writer<'_> {
         self.messages.push(json!({"role": "user", "content": text}));
     }
 
-    /// Adds a message of the model. An empty message is skipped, because providers refuse it.
+    /// Adds an assistant message. Empty messages are skipped, because providers refuse them.
     fn add_assistant(&mut self, text: &str, calls: &[ToolRequest], carried: Option<&Carried>) {
         if text.is_empty() && calls.is_empty() {
             return;

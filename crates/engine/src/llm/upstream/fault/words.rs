@@ -4,15 +4,15 @@
 /// Kind of a failure, according to the provider's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The key is wrong, expired or disabled.
+    /// The API key is wrong, expired or disabled.
     Credentials,
-    /// The prompt or the answer was blocked.
+    /// The provider or its moderation blocked the prompt or the answer.
     Blocked,
-    /// The provider does not serve this country.
+    /// The provider does not serve the country of the server.
     Place,
     /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up. If the provider requests a retry delay, it is only a rate limit.
+    /// Credit or quota is used up. With a retry delay from the provider, the failure is only a rate limit.
     Plan,
     /// The model does not exist.
     UnknownModel,
@@ -22,9 +22,10 @@ pub(super) enum Kind {
     Refused,
 }
 
-/// Phrases in lower case, each with the kind that it indicates. The first match decides.
+/// Phrases in lower case, each with the kind of failure that it indicates. The first match decides.
 const PHRASES: &[(&str, Kind)] = &[
-    // Moderation. These come first, because some answers also say "permission" or "invalid request".
+    // Moderation. These phrases come first, because some moderation errors also contain "permission" or "invalid
+    // request".
     ("content_filter", Kind::Blocked),
     ("content filter", Kind::Blocked),
     ("content management policy", Kind::Blocked),
@@ -122,7 +123,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("could not find model", Kind::UnknownModel),
     ("model is not supported", Kind::UnknownModel),
     ("model does not exist", Kind::UnknownModel),
-    // Anthropic's message consists only of `model: ` and the name.
+    // Anthropic's error message for an unknown model consists only of `model: ` and the name.
     ("\"message\":\"model: ", Kind::UnknownModel),
     // Temporary failures.
     ("loading model", Kind::Busy),
@@ -156,7 +157,8 @@ pub(super) fn kind(report: &str) -> Option<Kind> {
         .iter()
         .find(|(phrase, _)| report.contains(phrase))
         .map(|(_, kind)| *kind);
-    // The model's name can be in the middle of the phrase, so its parts are matched separately.
+    // The model's name can be in the middle of the phrase, as in "model x not found", so the parts of the phrase are
+    // matched separately.
     let names_model = report.contains("model")
         && (report.contains("does not exist") || report.contains("not found") || report.contains("is not available"));
     match phrase {

@@ -1,4 +1,4 @@
-//! One part of a message. Its text is deserialized directly, for speed.
+//! One part of a message. Text is deserialized directly, for speed.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 
 use super::super::word::Word;
 
-/// One part. Gateways write field names in camel case or snake case.
+/// One part. Some gateways use snake case instead of camel case for field names.
 #[derive(Default)]
 pub(super) struct Part {
-    /// Text of the answer, or of a thought.
+    /// Text of the answer or of a thought.
     pub(super) text: Option<String>,
-    /// True for a thought.
+    /// True if the part is a thought (reasoning).
     pub(super) is_thought: bool,
     /// Signature that must be sent back to the provider.
     pub(super) signature: Option<String>,
@@ -66,7 +66,7 @@ impl Part {
         self.call.is_none() && self.is_plain()
     }
 
-    /// Returns whether the engine's message has all data of the part, so that the original part need not be kept.
+    /// Returns whether the engine's message contains all data of the part. The original part then need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());
         self.signature.is_none() && self.rest.is_empty() && !has_id

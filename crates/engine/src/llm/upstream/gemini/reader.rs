@@ -1,4 +1,4 @@
-//! Reads Gemini's answers.
+//! Reads the answers of the Gemini protocol.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 
-/// Prefixes that Gemini sometimes adds to tool names, because Google presents tools to the model as members of
+/// Prefixes that Gemini sometimes adds to tool names, because Google presents the tools to the model as members of
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
@@ -62,7 +62,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads counts. If a count is missing or invalid, the earlier value stays.
+    /// Reads token counts. Keeps the largest valid value of each count.
     fn read(&mut self, usage: &Value) {
         let raise = |count: &mut Option<u64>, key: &str, other: &str| {
             let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
@@ -96,12 +96,12 @@ impl Counts {
 /// Reads one answer.
 #[derive(Default)]
 pub(super) struct ContentReader {
-    /// The parts of the answer. Texts without signatures are merged.
+    /// Parts of the answer. Adjacent texts without signatures are merged.
     parts: Vec<Part>,
     calls: Vec<ToolRequest>,
     usage: Counts,
     held: Held,
-    /// The reason why the answer ended, and the provider's explanation.
+    /// The finish reason and the provider's explanation.
     finish: Option<(String, String)>,
 }
 
@@ -167,7 +167,8 @@ impl Reader for ContentReader {
 }
 
 impl ContentReader {
-    /// Reads a list of events. Some gateways end the stream with `[DONE]`, which starts like a list but is not one.
+    /// Reads a JSON list of events. Some gateways end the stream with `[DONE]`, which starts like a list but is not
+    /// JSON.
     fn list(&mut self, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(frames) = serde_json::from_str::<Vec<Frame<'_>>>(data) {
             let size = data.len() / frames.len().max(1);
@@ -249,7 +250,7 @@ fn tool_request(call: &Value, number: usize) -> ToolRequest {
     }
 }
 
-/// Checks whether the provider blocked the prompt.
+/// Fails if the provider blocked the prompt.
 fn check_prompt(feedback: &Value) -> Result<(), Fault> {
     let field = |one: &str, other: &str| feedback[one].as_str().or_else(|| feedback[other].as_str());
     let reason = field("blockReason", "block_reason").unwrap_or_default();
@@ -263,11 +264,11 @@ fn check_prompt(feedback: &Value) -> Result<(), Fault> {
 
 /// Meaning of a finish reason.
 enum Ending {
-    /// The answer has ended, normally or at a limit. A retry would not help.
+    /// The answer ended normally, at a limit or with a refusal. A retry would not help.
     Good(EndReason),
     /// The model made a mistake. A retry may succeed.
     Bad,
-    /// The reason is not known.
+    /// The reason is unknown.
     Unknown,
 }
 

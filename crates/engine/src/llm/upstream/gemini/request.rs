@@ -1,4 +1,4 @@
-//! Writes Gemini's requests.
+//! Builds the requests of the Gemini protocol.
 
 use std::collections::HashMap;
 
@@ -16,11 +16,11 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Placeholder signature for a call that another model made. Google's documentation defines it ("Thought signatures",
-/// FAQ).
+/// Placeholder signature for a call that another model made. Google's documentation ("Thought signatures", FAQ) defines
+/// this value.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// Writes the body of a request.
+/// Builds the body of a request.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
     let mut body = Map::new();
@@ -51,7 +51,8 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     Value::Object(body)
 }
 
-/// Declares a tool. `parametersJsonSchema` accepts any JSON Schema; `parameters` accepts a subset of OpenAPI schemas.
+/// Declares a tool. `parametersJsonSchema` accepts any JSON Schema, but `parameters` accepts only a subset of OpenAPI
+/// schemas.
 fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
     let mut declaration = json!({"name": spec.name, "description": spec.description});
     if profile.json_schema {
@@ -93,13 +94,13 @@ fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
 }
 
 /// Returns whether the model refuses calls without signatures. A name without a version, such as `gemini-flash-latest`,
-/// counts as a new version.
+/// is treated as a new version.
 fn needs_signatures(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))
 }
 
-/// The name and the id that the provider gave a call.
+/// The name and the id of a call, as the provider sent them.
 struct OwnCall {
     name: String,
     id: Option<String>,
@@ -161,8 +162,9 @@ fn call_part(call: &ToolRequest) -> Value {
     json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}})
 }
 
-/// Returns the provider's parts as they arrived. The n-th call belongs to the n-th part with a call. If the engine
-/// dropped a call, its part is left out. Calls without a part, which the engine found in the text, are added.
+/// Returns the provider's parts unchanged. The n-th call corresponds to the n-th part with a call. Parts of calls that
+/// the engine dropped are left out. Calls that the engine extracted from the text have no part, so parts are added for
+/// them.
 fn carried_parts<'a>(
     parts: &[Value],
     tool_calls: &'a [ToolRequest],
@@ -185,7 +187,7 @@ fn carried_parts<'a>(
     kept
 }
 
-/// If no part of a message has a signature, adds the placeholder to its first call.
+/// Adds the placeholder signature to the first call of a message, unless a part of the message has a signature.
 fn sign(parts: &mut [Value]) {
     if parts.iter().any(|part| part.get("thoughtSignature").is_some()) {
         return;

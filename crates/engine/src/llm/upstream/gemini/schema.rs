@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that Gemini's `Schema` also supports.
+/// JSON Schema keywords that Gemini's `Schema` also supports.
 const KNOWN: &[&str] = &[
     "type",
     "format",
@@ -22,7 +22,7 @@ const KNOWN: &[&str] = &[
     "pattern",
 ];
 
-/// Formats that Gemini accepts for strings. It refuses all others.
+/// Formats that Gemini accepts for strings. Gemini refuses all other formats.
 const FORMATS: &[&str] = &["enum", "date-time"];
 
 /// Converts a schema. Keywords without an equivalent are left out.
@@ -61,7 +61,7 @@ pub(super) fn open_api(schema: &Value) -> Value {
     Value::Object(found)
 }
 
-/// Adds a list of types. `null` becomes `nullable`.
+/// Converts a list of types: `null` becomes `nullable`, and several other types become `anyOf`.
 fn add_types(types: &[Value], found: &mut Map<String, Value>) {
     let mut real: Vec<&Value> = types.iter().filter(|name| *name != "null").collect();
     if real.len() < types.len() {

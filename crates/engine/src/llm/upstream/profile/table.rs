@@ -1,11 +1,11 @@
-//! The known providers and models, and how they differ from the protocol.
+//! Built-in table of known providers and models.
 
 use super::{NOTHING, Overlay, UNKNOWN};
 use crate::config::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn, SystemRole,
 };
 
-/// Properties of known providers and models.
+/// An overlay, and the providers and models to which it applies.
 pub(super) struct Entry {
     /// Suffixes of the host names; empty for any host.
     pub(super) hosts: &'static [&'static str],
@@ -14,7 +14,7 @@ pub(super) struct Entry {
     pub(super) overlay: Overlay,
 }
 
-/// The known providers and models. Later entries override earlier ones.
+/// The table. Later entries override earlier ones.
 pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],

@@ -1,4 +1,4 @@
-//! The output items of an answer, assembled from their events.
+//! Output items of an answer, assembled from events.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ pub(super) const CALL: &str = "function_call";
 /// Type of an item with reasoning.
 pub(super) const REASONING: &str = "reasoning";
 
-/// Kind of an item. Item types that are handled in the same way share a variant.
+/// Kind of an item. Item types that are handled in the same way have the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text for the user.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Call,
     /// Reasoning.
     Reasoning,
-    /// Any other item, such as a search by the provider.
+    /// Any other item, such as a web search by the provider.
     Other,
 }
 
@@ -48,20 +48,20 @@ pub(super) struct Item {
     pub(super) kind: Kind,
     /// Index that the provider gave the item; `None` if no event had one.
     pub(super) index: Option<u64>,
-    /// The item's id.
+    /// Id of the item; empty if no event had one.
     pub(super) id: String,
     /// Indexes of the content parts whose text has been passed on.
     pub(super) shown: Vec<u64>,
     /// Arguments of a call.
     pub(super) arguments: Arguments,
-    /// The item from its latest start or end event; empty if no such event has arrived.
+    /// Fields of the item from the latest event that contains the whole item; empty if no such event has arrived.
     value: Map<String, Value>,
-    /// True if `value` is the complete item.
+    /// True if `value` is the complete item, taken from the end event or the final response.
     pub(super) is_done: bool,
 }
 
 impl Item {
-    /// Creates an item.
+    /// Creates an item without fields.
     pub(super) fn new(kind: Kind, index: Option<u64>, id: &str) -> Self {
         Self {
             kind,
@@ -88,7 +88,7 @@ impl Item {
         self.value.is_empty()
     }
 
-    /// Sets the item from its start or end event.
+    /// Sets the fields of the item from its start event, its end event or the final response.
     pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
         if let Some(arguments) = value.get("arguments") {
             let text = match arguments {
@@ -102,12 +102,12 @@ impl Item {
         self.is_done = is_done;
     }
 
-    /// Sets the name of the tool if it is missing.
+    /// Sets the name of the tool if the item has no name.
     pub(super) fn set_name(&mut self, name: &str) {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// Returns the call of the item; `number` counts the calls of the answer.
+    /// Returns the call of the item. `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = if field("call_id").is_empty() {
@@ -122,7 +122,7 @@ impl Item {
         }
     }
 
-    /// Returns whether the engine's message has all data of the item, so that the original item need not be kept.
+    /// Returns whether the engine's message contains all data of the item. The original item then need not be kept.
     pub(super) fn is_plain(&self) -> bool {
         match self.kind {
             Kind::Message => self.value.get("phase").is_none_or(Value::is_null),
@@ -131,7 +131,8 @@ impl Item {
         }
     }
 
-    /// Returns whether the item contains all its data, so that the provider can read it without a stored copy.
+    /// Returns whether the provider can read the item without a stored copy. A reasoning item must contain its content,
+    /// encrypted or not.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -141,8 +142,8 @@ impl Item {
         self.kind != Kind::Reasoning || is_given("encrypted_content") || is_given("content")
     }
 
-    /// Returns the item to send back to the provider; `None` if the item is not complete. `keeps_id` is false if
-    /// reasoning is missing: the provider would look for the reasoning that belongs to the id.
+    /// Returns the item to send back to the provider; `None` if the item is incomplete. If reasoning of the answer is
+    /// missing, `keeps_id` must be false: the provider would otherwise search for the reasoning by the item's id.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {
@@ -161,7 +162,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that have not been passed on. The flag is true if the text is a refusal.
+    /// Returns the texts of the item that have not been passed on. The flag of each text is true for a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)
@@ -175,7 +176,7 @@ impl Item {
             .collect()
     }
 
-    /// Returns the reasoning of the item for people.
+    /// Returns the readable reasoning of the item: the summary, or the content if there is no summary.
     pub(super) fn reasoning(&self) -> String {
         let texts = |key: &str| -> Vec<&str> {
             let parts = self.value.get(key).and_then(Value::as_array);

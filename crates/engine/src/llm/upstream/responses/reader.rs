@@ -1,7 +1,7 @@
 //! Reads answers of the Responses protocol.
 //!
-//! Compatible servers omit events: some send no deltas, some only the final response. The reader therefore takes from
-//! each event the parts that no earlier event contained.
+//! Compatible servers may omit events: some send no deltas, and some send only the final response. From each event, the
+//! reader therefore adds only content that no earlier event contained.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Text is deserialized directly, for speed; rare fields are deserialized as JSON values.
+/// One event. Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -75,7 +75,7 @@ pub(super) struct ResponseReader {
 
 impl Reader for ResponseReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
-        // These events repeat the whole request and have no new content.
+        // These events repeat the whole request and contain no new content.
         if matches!(name, "response.created" | "response.in_progress") {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl ResponseReader {
         Ok(&mut self.items[position])
     }
 
-    /// Returns whether the item of an event is already complete, so that the event has no new content.
+    /// Returns whether the item of an event is already complete. The event then has no new content.
     fn is_done(&self, kind: Kind, frame: &Frame<'_>) -> bool {
         let id = frame.item_id.as_deref().unwrap_or_default();
         self.items
@@ -209,7 +209,7 @@ impl ResponseReader {
             .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
     }
 
-    /// Marks a content part as passed on. Returns whether no text of the part was passed on before.
+    /// Marks a content part as passed on. Returns true if the part was not marked before.
     fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
         let item = self.item(Kind::Message, frame)?;
@@ -246,7 +246,8 @@ impl ResponseReader {
     ) -> Result<(), Fault> {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // A start event matches an existing item only if deltas that came first created the item.
+        // A start event belongs to an existing item only if deltas that arrived before the start event created the
+        // item.
         let position = self.position(kind, index, &id, |item| {
             if is_done { !item.is_done } else { item.is_implied() }
         })?;
@@ -273,7 +274,7 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event without a delta.
+    /// Reads an event that has no delta.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {
@@ -302,7 +303,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the final response and adds the items that no earlier event contained.
+    /// Reads the final response. Adds the items that no earlier event completed.
     fn take_response(&mut self, word: &str, response: &Value, out: &mut Pieces) -> Result<(), Fault> {
         if !response["error"].is_null() {
             return Err(Fault::reported(&response["error"]));

@@ -1,4 +1,4 @@
-//! Writes requests of the Responses protocol.
+//! Builds the requests of the Responses protocol.
 
 use serde_json::{Map, Value, json};
 
@@ -14,10 +14,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Substrings of the names of models that cannot reason. These models refuse requests for encrypted reasoning.
+/// Substrings of the names of models without reasoning. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
-/// Writes the body of a request.
+/// Builds the body of a request.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(request.model));
@@ -116,9 +116,10 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
-/// Adds the provider's items as they arrived. The n-th call belongs to the n-th item with a call. If the engine dropped
-/// a call, its item is left out. Calls without an item, which the engine found in the text, are added. Reasoning at the
-/// end is left out, because the item that followed it is missing.
+/// Adds the provider's items unchanged, except for call ids. The n-th call corresponds to the n-th item with a call.
+/// Items of calls that the engine dropped are left out. Calls that the engine extracted from the text have no item, so
+/// items are added for them. Reasoning at the end is left out, because the provider refuses reasoning without the item
+/// that followed it.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],

@@ -1,4 +1,4 @@
-//! Reads the pause that a provider requests before the next attempt, in all known formats.
+//! Parses the pause that a provider requests before the next attempt, in all known formats.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::clock;
 
-/// Prefix that LiteLLM adds to the headers of the upstream provider.
+/// Prefix that LiteLLM adds to header names of the upstream provider.
 const LITELLM: &str = "llm_provider-";
 
-/// Body fields that contain a pause, each with the unit, in seconds, of a number without a unit.
+/// Names of body fields that contain a pause. The second value is the unit in seconds for plain numbers.
 const FIELDS: &[(&str, f64)] = &[
     ("retryDelay", 1.0),
     ("retry_delay", 1.0),
@@ -26,12 +26,12 @@ const FIELDS: &[(&str, f64)] = &[
     ("estimated_time", 1.0),
 ];
 
-/// Numbers below this limit are durations in seconds; others are Unix times.
+/// Numbers below this limit are durations in seconds; all other numbers are Unix times.
 const FIRST_TIME: f64 = 1e9;
-/// Numbers from this limit are Unix times in milliseconds; lower ones are in seconds.
+/// Unix times below this limit are in seconds; all others are in milliseconds.
 const FIRST_TIME_IN_MILLISECONDS: f64 = 1e11;
 
-/// Returns the pause that the headers of a response request.
+/// Returns the pause requested in the headers of a response.
 pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     ["", LITELLM].iter().find_map(|prefix| {
         let text = |name: &str| {
@@ -46,7 +46,7 @@ pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Returns the longest time until a used-up rate limit is reset.
+/// Returns the time until all exhausted rate limits are reset.
 fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -77,7 +77,8 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// Returns the pause that a body requests, in a field such as Google's `RetryInfo` or in the text of the error message.
+/// Returns the pause requested in the body of a response: in a field such as Google's `RetryInfo`, or in the text of
+/// the error message.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }

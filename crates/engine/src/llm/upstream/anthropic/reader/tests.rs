@@ -1,4 +1,4 @@
-//! Tests of the reader: answers of Anthropic and of compatible servers.
+//! Tests of the reader with answers of Anthropic and of compatible servers.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Tests of Gemini's requests.
+//! Tests of requests of the Gemini protocol.
 
 use serde_json::{Value, json};
 

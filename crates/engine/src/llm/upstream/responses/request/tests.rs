@@ -1,4 +1,4 @@
-//! Tests of the requests of the Responses protocol.
+//! Tests of requests of the Responses protocol.
 
 use serde_json::{Value, json};
 
