@@ -1,10 +1,12 @@
 //! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reads use a pool. Every write goes through [`Db::begin`], which starts a named unit of work. On PostgreSQL, a unit
-//! of work is an ordinary transaction. On SQLite, it is a savepoint in a batch, and the writer lane (`db/lane.rs`)
-//! commits the whole batch at once (group commit). Code between `begin` and `commit` must not wait for a model, a
-//! sandbox, the network or a file.
+//! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of work
+//! is an ordinary transaction. On SQLite, it is a part of a batch, and the writer's thread (`db/lane.rs`) commits the
+//! whole batch at once (group commit). A unit of work must not wait for a model, a sandbox, the network or a file.
+//! Frequent units use [`Db::write`], which costs fewer thread switches on SQLite, and the hand-written statements of
+//! `db/statement.rs`.
 
+mod direct;
 mod fault;
 mod health;
 mod held;
@@ -15,17 +17,21 @@ mod postgres;
 mod read;
 mod schema;
 mod sqlite;
+mod statement;
 mod text;
 
 use std::{
+    panic::AssertUnwindSafe,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use futures::{FutureExt, future::BoxFuture};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 use secrecy::ExposeSecret;
-use tracing::warn;
+use tokio::{runtime::Handle, sync::oneshot};
+use tracing::{error, warn};
 
 use crate::{
     config::Config,
@@ -35,8 +41,10 @@ pub use fault::is_duplicate;
 use health::Health;
 use held::Readers;
 pub use inspect::{Inspected, Schema};
-use lane::{Lane, Unit};
+use lane::{Job, Lane, Outcome, Unit};
 pub use read::Read;
+pub(crate) use statement::locking;
+pub use statement::{Cell, Row, Sql};
 
 /// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
@@ -89,15 +97,14 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        let writer = sqlite::connect(&file, sqlite::Use::Write, 1).await?;
-        schema::bring_sqlite_up_to_date(&writer).await?;
-        let pool = sqlite::connect(&file, sqlite::Use::Read, SQLITE_READERS).await?;
+        let pool = sqlite::readers(&file, SQLITE_READERS).await?;
+        schema::bring_sqlite_up_to_date(&pool).await?;
+        let writer = sqlite::writer(&file).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
-        let health = Health::default();
         Ok(Self {
             read: Read::from_held(readers),
-            writer: Writer::Lane(Lane::start(writer, lock).await?),
-            health,
+            writer: Writer::Lane(Lane::start(writer, lock)?),
+            health: Health::default(),
         })
     }
 
@@ -126,16 +133,44 @@ impl Db {
     /// UNAVAILABLE if the database is unavailable.
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
-            Writer::Lane(lane) => Work::Unit(lane.unit().await?),
+            Writer::Lane(lane) => Work::Unit(lane.lend().await?),
             Writer::Pool(pool) => Work::Transaction(pool.begin().await.inspect_err(|error| self.note(error))?),
         };
-        Ok(Tx {
+        Ok(Tx::new(name, work, self.health.clone()))
+    }
+
+    /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
+    ///
+    /// The unit may run more than once: on SQLite, it runs again if another unit of its batch fails. Only the last result
+    /// counts, so the unit must not change anything outside the database. It must not await anything but SQL.
+    ///
+    /// # Errors
+    /// The errors of the unit and of [`Tx::commit`].
+    pub async fn write<T, F>(&self, name: &'static str, unit: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        let lane = match &self.writer {
+            Writer::Lane(lane) => lane,
+            Writer::Pool(_) => {
+                let tx = self.begin(name).await?;
+                let done = unit(&tx).await?;
+                tx.commit().await?;
+                return Ok(done);
+            }
+        };
+        let (done, outcome) = oneshot::channel();
+        let queued = QueuedUnit {
             name,
-            work,
+            unit,
             health: self.health.clone(),
-            changed: AtomicBool::new(false),
-            kept: None,
-        })
+            result: None,
+            has_changed: false,
+            done,
+        };
+        lane.run(Box::new(queued)).await?;
+        outcome.await.unwrap_or_else(|_| Err(lane::stopped()))
     }
 
     /// Checks that the database can be read and written. If no recent commit proves that it can be written, the check
@@ -163,6 +198,63 @@ impl Db {
     }
 }
 
+/// A unit of work that waits for the writer's thread, and its result after it has run.
+struct QueuedUnit<T, F> {
+    name: &'static str,
+    unit: F,
+    health: Health,
+    result: Option<Result<T>>,
+    has_changed: bool,
+    done: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for QueuedUnit<T, F>
+where
+    T: Send,
+    F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send,
+{
+    fn run(&mut self, unit: Unit, runtime: &Handle) -> (Unit, bool) {
+        let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
+        let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
+        let result = runtime.block_on(work).unwrap_or_else(|_| {
+            error!(unit = self.name, "a unit of work panicked");
+            Err(Error::internal(
+                "the request failed because of an internal error; see the server's log",
+                "a unit of work panicked",
+            ))
+        });
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        self.has_changed = tx.changed.into_inner();
+        match tx.work {
+            Work::Unit(unit) => (unit, succeeded),
+            Work::Transaction(_) => unreachable!("the unit of work was created above"),
+        }
+    }
+
+    fn finish(self: Box<Self>, outcome: &Outcome) {
+        let result = match (self.result, outcome) {
+            (Some(Ok(result)), Ok(())) => {
+                if self.has_changed {
+                    self.health.written();
+                }
+                Ok(result)
+            }
+            (Some(Ok(_)), Err(fault)) => Err(commit_failed(self.name, &self.health, fault)),
+            (Some(Err(error)), _) => Err(error),
+            (None, _) => Err(lane::stopped()),
+        };
+        // The caller may have been cancelled.
+        drop(self.done.send(result));
+    }
+}
+
+// The statements of every unit of the batch have succeeded, so only the disk can make the commit fail.
+fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
+    health.failed();
+    fault::unavailable(format!("{name}: {fault}"))
+}
+
 /// A unit of work in progress.
 pub struct Tx {
     name: &'static str,
@@ -180,6 +272,16 @@ enum Work {
 }
 
 impl Tx {
+    fn new(name: &'static str, work: Work, health: Health) -> Self {
+        Self {
+            name,
+            work,
+            health,
+            changed: AtomicBool::new(false),
+            kept: None,
+        }
+    }
+
     /// Holds a value, such as the guard of a queue, until the unit of work ends.
     #[must_use]
     pub fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
@@ -197,11 +299,10 @@ impl Tx {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
         match self.work {
-            // The statements of every unit in the batch have succeeded, so only the disk can make the commit fail.
-            Work::Unit(unit) => unit.commit().await.map_err(|error| {
-                health.failed();
-                fault::unavailable(format!("{name}: {error}"))
-            })?,
+            Work::Unit(unit) => {
+                let outcome = unit.commit().await;
+                outcome.map_err(|fault| commit_failed(name, &health, &fault))?;
+            }
             Work::Transaction(tx) => tx.commit().await.map_err(|error| {
                 if fault::is_unavailable(&error) {
                     health.failed();
@@ -230,32 +331,81 @@ impl Tx {
         outcome
     }
 
-    /// Executes statements that return no rows. On SQLite, all statements together need one round trip (one thread
-    /// hop).
+    /// Executes a hand-written statement and returns the number of changed rows.
     ///
     /// # Errors
-    /// The errors of the statements. The statements before the failed statement have been executed.
-    pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+    /// The error of the statement.
+    pub async fn change(&self, sql: Sql, values: impl Into<Vec<Value>> + Send) -> Result<u64, DbErr> {
+        let values = values.into();
+        let changed = match &self.work {
+            Work::Unit(unit) => self.noting(unit_execute(unit, sql.sqlite(), &values).await)?,
+            Work::Transaction(_) => self.execute_raw(sql.for_postgres(values)).await?.rows_affected(),
+        };
+        if changed > 0 {
+            self.note_change();
+        }
+        Ok(changed)
+    }
+
+    /// Executes a hand-written query and reads each row with `read`.
+    ///
+    /// # Errors
+    /// The error of the query, or the first error of `read`.
+    pub async fn rows<T: Send>(
+        &self,
+        sql: Sql,
+        values: impl Into<Vec<Value>> + Send,
+        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+    ) -> Result<Vec<T>, DbErr> {
+        let values = values.into();
         match &self.work {
-            Work::Unit(unit) => match text::in_a_row(statements) {
-                Some(statement) => {
-                    self.noting(unit.execute_together(statement).await)?;
-                    self.note_change();
-                    Ok(())
-                }
-                None => Ok(()),
-            },
+            Work::Unit(unit) => {
+                text::say(DbBackend::Sqlite, sql.sqlite());
+                self.noting(unit.query(sql.sqlite(), &values, read).await)
+            }
             Work::Transaction(_) => {
-                for statement in statements {
-                    self.execute_raw(statement).await?;
-                }
-                Ok(())
+                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
+                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
             }
         }
     }
 
-    /// Executes statements that return no rows, in one round trip on both databases. PostgreSQL executes them as a
-    /// single statement on one snapshot. No statement may therefore read or change rows that another statement writes.
+    /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
+    ///
+    /// # Errors
+    /// The errors of [`Tx::rows`].
+    pub async fn row<T: Send>(
+        &self,
+        sql: Sql,
+        values: impl Into<Vec<Value>> + Send,
+        read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+    ) -> Result<Option<T>, DbErr> {
+        Ok(self.rows(sql, values, read).await?.into_iter().next())
+    }
+
+    /// Executes statements that return no rows, one after another.
+    ///
+    /// # Errors
+    /// The errors of the statements. The statements before the failed statement have been executed.
+    pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+        let statements: Vec<Statement> = statements.into_iter().collect();
+        for statement in statements {
+            match &self.work {
+                Work::Unit(unit) => {
+                    let values = text::values_of(&statement);
+                    self.noting(unit_execute(unit, &statement.sql, values).await)?;
+                    self.note_change();
+                }
+                Work::Transaction(_) => {
+                    self.execute_raw(statement).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes statements that return no rows. PostgreSQL executes them in one round trip, as a single statement on one
+    /// snapshot. No statement may therefore read or change rows that another statement writes.
     /// A foreign key may refer to a row that another statement writes, because foreign keys are checked after all
     /// statements.
     ///
@@ -270,6 +420,11 @@ impl Tx {
             },
         }
     }
+}
+
+async fn unit_execute(unit: &Unit, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
+    text::say(DbBackend::Sqlite, sql);
+    unit.execute(sql, values).await
 }
 
 #[async_trait::async_trait]

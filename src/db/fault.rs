@@ -1,6 +1,9 @@
 //! Classifies database errors: unavailable (retry later), contended (retry immediately) or internal.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use sea_orm::{DbErr, RuntimeErr};
+use sqlx::error::{DatabaseError, ErrorKind};
 
 use crate::error::{Code, Error};
 
@@ -18,7 +21,68 @@ const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
 /// Returns true if an error is a unique constraint violation.
 pub fn is_duplicate(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+    matches!(driver(error), Some(sqlx::Error::Database(fault)) if fault.is_unique_violation())
+}
+
+/// Extended result codes of SQLite for a violated primary key and a violated unique constraint.
+const SQLITE_DUPLICATE: [i32; 2] = [1555, 2067];
+
+/// An error of SQLite from a statement that was executed without sqlx. It has the same meaning as sqlx's own error.
+#[derive(Debug)]
+pub(super) struct SqliteFailure {
+    code: i32,
+    message: String,
+}
+
+impl SqliteFailure {
+    /// Creates the error from an extended result code and SQLite's message.
+    pub(super) fn new(code: i32, message: String) -> Self {
+        Self { code, message }
+    }
+}
+
+impl From<SqliteFailure> for sqlx::Error {
+    fn from(failure: SqliteFailure) -> Self {
+        Self::Database(Box::new(failure))
+    }
+}
+
+impl fmt::Display for SqliteFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(code: {}) {}", self.code, self.message)
+    }
+}
+
+impl StdError for SqliteFailure {}
+
+impl DatabaseError for SqliteFailure {
+    fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some(self.code.to_string().into())
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        if SQLITE_DUPLICATE.contains(&self.code) {
+            ErrorKind::UniqueViolation
+        } else {
+            ErrorKind::Other
+        }
+    }
 }
 
 /// Returns the sqlx error inside a database error.
@@ -49,9 +113,11 @@ pub(super) fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
-fn is_unavailable_code(fault: &dyn sqlx::error::DatabaseError) -> bool {
+fn is_unavailable_code(fault: &dyn DatabaseError) -> bool {
     let Some(code) = fault.code() else { return false };
-    if fault.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+    let is_sqlite = fault.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
+        || fault.try_downcast_ref::<SqliteFailure>().is_some();
+    if is_sqlite {
         // The low byte of an extended result code is the primary code.
         return code
             .parse::<i32>()

@@ -1,306 +1,221 @@
-//! The writer lane of SQLite: a single writer with group commit.
+//! The writer of SQLite: one thread that executes all units of work, with group commit.
 //!
-//! Every durable commit costs an fsync, so units of work share commits. A unit of work is a savepoint in the current
-//! batch. A batch consists of the units that queued while the previous commit ran; no timer delays a commit. One unit
-//! runs at a time. If a unit fails, only that unit is rolled back. If a commit fails, every unit of its batch fails.
+//! Every durable commit costs an fsync, so units of work share commits. A batch consists of the units that queued while
+//! the previous commit ran; there is no timer. Units run one after another. If a unit fails, only that unit is rolled
+//! back. If a commit fails, every unit of its batch fails.
 //!
-//! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane keeps its
-//! connection out of the pool, and a unit sends its savepoint together with its first write. The first unit that writes
-//! begins the batch. Each later unit that writes releases the previous savepoint and sets its own savepoint. Savepoints
-//! alternate between two names, so that a unit can never roll back to the savepoint of the previous unit. A unit may
-//! read before its first write. Such a read sees the same data as a read inside the savepoint, because no other writer
-//! exists.
+//! A unit is a closure that the thread runs ([`Lane::run`]), or a caller borrows the connection for the unit
+//! ([`Lane::lend`]). A closure costs two thread switches in all, a loan costs two more for itself and two for each
+//! statement, so frequent units are closures.
+//!
+//! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit fails
+//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. A closure must
+//! therefore give the same result when it runs again. A loan cannot run again, so a loan and all later units of its
+//! batch get savepoints.
 
-use std::{
-    fs::File,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+mod unit;
+
+use std::{fs::File, sync::Arc, thread};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
 };
-
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
-use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::held::{self, Held};
+pub(super) use unit::{Unit, Writer};
+use unit::{Ended, Savepoint};
+
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of units in the queue. Further units wait until the queue has room.
+/// Maximum number of units that queue for the thread; further units wait for a place in the queue.
 const QUEUE: usize = 4096;
-/// Maximum number of units in one batch. The limit bounds the time that the first unit waits for the commit.
+/// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
 const BATCH: usize = 1024;
 
-type BatchRequest = oneshot::Sender<Result<Unit>>;
-type Outcome = std::result::Result<(), Arc<str>>;
+/// Outcome of the commit of a batch.
+pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
-/// A handle to the writer lane. Cheap to clone.
+/// A unit of work that the writer's thread runs.
+pub(super) trait Job: Send {
+    /// Runs the unit and keeps its result. Returns the unit, and whether the unit succeeded. May be called again after
+    /// a rollback.
+    fn run(&mut self, unit: Unit, runtime: &Handle) -> (Unit, bool);
+
+    /// Sends the result of the last run, or the error of the commit, to the caller.
+    fn finish(self: Box<Self>, outcome: &Outcome);
+}
+
+enum Request {
+    Run(Box<dyn Job>),
+    Lend(oneshot::Sender<Unit>),
+}
+
+/// A handle to the writer's thread.
 #[derive(Clone)]
 pub(super) struct Lane {
-    requests: mpsc::Sender<BatchRequest>,
+    requests: mpsc::Sender<Request>,
 }
 
 impl Lane {
-    /// Starts the lane on the write connection. When the last handle is dropped, the lane ends and releases the lock
-    /// of the data folder.
+    /// Starts the thread. When the last handle is dropped, the thread ends and releases the lock of the data folder.
     ///
     /// # Errors
-    /// An error if the write connection cannot be opened.
-    pub(super) async fn start(pool: DatabaseConnection, lock: File) -> Result<Self> {
-        let connection = held::hold(&pool).await?;
-        let writer = Writer {
-            connection,
-            open: Open::Nothing,
-        };
+    /// UNAVAILABLE if the thread cannot be started.
+    pub(super) fn start(writer: Writer, lock: File) -> Result<Self> {
         let (requests, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(async move {
-            drive(writer, queue).await;
-            drop((pool, lock));
+        let runtime = Handle::current();
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned());
+        let started = thread.spawn(move || {
+            drive(writer, queue, &runtime);
+            drop(lock);
         });
+        started.map_err(|fault| {
+            Error::new(Code::Unavailable, "the thread that writes to the database cannot be started").caused_by(fault)
+        })?;
         Ok(Self { requests })
     }
 
-    /// Waits for the lane and begins a unit of work.
-    pub(super) async fn unit(&self) -> Result<Unit> {
-        let stopped = || Error::new(Code::Unavailable, "the database is shutting down");
-        let (request, answer) = oneshot::channel();
-        self.requests.send(request).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
-    }
-}
-
-/// The savepoint that is open on the write connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Open {
-    /// No transaction is open; the next write begins a batch.
-    Nothing,
-    /// A transaction with savepoint `a` is open.
-    A,
-    /// A transaction with savepoint `b` is open.
-    B,
-}
-
-impl Open {
-    fn next(self) -> Self {
-        match self {
-            Self::Nothing | Self::B => Self::A,
-            Self::A => Self::B,
-        }
+    /// Queues a unit of work.
+    ///
+    /// # Errors
+    /// UNAVAILABLE if the thread has stopped.
+    pub(super) async fn run(&self, job: Box<dyn Job>) -> Result<()> {
+        self.requests.send(Request::Run(job)).await.map_err(|_| stopped())
     }
 
-    /// Returns the SQL that releases the current savepoint and sets the next savepoint.
-    fn turn(self) -> &'static str {
-        match self {
-            Self::Nothing => "BEGIN IMMEDIATE;SAVEPOINT a;",
-            Self::A => "RELEASE a;SAVEPOINT b;",
-            Self::B => "RELEASE b;SAVEPOINT a;",
-        }
-    }
-
-    fn back(self) -> &'static str {
-        match self {
-            Self::Nothing => "ROLLBACK",
-            Self::A => "ROLLBACK TO a",
-            Self::B => "ROLLBACK TO b",
-        }
-    }
-}
-
-/// The write connection.
-struct Writer {
-    connection: Held,
-    open: Open,
-}
-
-impl Writer {
-    async fn commit(&mut self) -> Result<(), DbErr> {
-        if self.open == Open::Nothing {
-            return Ok(());
-        }
-        self.open = Open::Nothing;
-        let outcome = self.execute("COMMIT").await;
-        if outcome.is_err() {
-            // Some failures end the transaction, so an error of this rollback does not matter.
-            drop(self.execute("ROLLBACK").await);
-        }
-        outcome
-    }
-
-    /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
-    /// fails. This function then sets the savepoint, so that the connection matches `self.open` again. If setting the
-    /// savepoint also fails, the transaction no longer exists.
-    async fn undo(&mut self) -> Result<(), DbErr> {
-        let turn = self.open.turn();
-        self.open = self.open.next();
-        if self.execute(self.open.back()).await.is_err() {
-            self.execute(turn).await?;
-        }
-        Ok(())
-    }
-
-    async fn execute(&self, sql: &'static str) -> Result<(), DbErr> {
-        let statement = Statement::from_string(DbBackend::Sqlite, sql);
-        self.connection.execute_raw(statement).await.map(drop)
-    }
-}
-
-/// The message that returns the write connection from a unit to the lane.
-struct Ended {
-    writer: Writer,
-    has_written: bool,
-    /// The channel for the outcome of the commit; `None` if the unit must be rolled back.
-    durable: Option<oneshot::Sender<Outcome>>,
-}
-
-/// A unit of work, which has exclusive use of the lane. It is rolled back if it is dropped without [`Unit::commit`].
-pub(super) struct Unit {
-    held: Option<(Writer, oneshot::Sender<Ended>)>,
-    has_written: AtomicBool,
-}
-
-impl Unit {
-    /// Releases the lane and waits until the batch is durable.
-    pub(super) async fn commit(mut self) -> Outcome {
-        let (durable, outcome) = oneshot::channel();
-        self.end(Some(durable));
-        outcome
+    /// Waits until no other unit runs, and borrows the connection.
+    ///
+    /// # Errors
+    /// UNAVAILABLE if the thread has stopped.
+    pub(super) async fn lend(&self) -> Result<Unit> {
+        let (borrower, unit) = oneshot::channel();
+        self.requests
+            .send(Request::Lend(borrower))
             .await
-            .unwrap_or_else(|_| Err("the SQLite writer has stopped".into()))
+            .map_err(|_| stopped())?;
+        unit.await.map_err(|_| stopped())
     }
+}
 
-    fn end(&mut self, durable: Option<oneshot::Sender<Outcome>>) {
-        if let Some((writer, back)) = self.held.take() {
-            let ended = Ended {
-                writer,
-                has_written: *self.has_written.get_mut(),
-                durable,
+/// The error of a unit that can no longer run.
+pub(super) fn stopped() -> Error {
+    Error::new(Code::Unavailable, "the database is shutting down")
+}
+
+fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Request>, runtime: &Handle) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = Batch::new(runtime);
+        let mut next = Some(first);
+        while let Some(request) = next.take() {
+            let back = match request {
+                Request::Run(job) => batch.run(writer, job),
+                Request::Lend(borrower) => batch.lend(writer, borrower),
             };
-            drop(back.send(ended));
+            let Some(back) = back else {
+                error!("the write connection was lost");
+                return;
+            };
+            writer = back;
+            if batch.len() < BATCH {
+                next = queue.try_recv().ok();
+            }
         }
-    }
-
-    fn writer(&self) -> Result<&Writer, DbErr> {
-        let held = self.held.as_ref().map(|(writer, _)| writer);
-        held.ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
-    }
-
-    /// Returns the SQL to send before a write. Before the first write of the unit, the SQL changes the savepoint.
-    /// Before later writes, the SQL is empty.
-    fn turn(&self) -> Result<&'static str, DbErr> {
-        let writer = self.writer()?;
-        if self.has_written.swap(true, Ordering::Relaxed) {
-            return Ok("");
-        }
-        Ok(writer.open.turn())
-    }
-
-    async fn turn_alone(&self) -> Result<(), DbErr> {
-        match self.turn()? {
-            "" => Ok(()),
-            turn => self.writer()?.execute(turn).await,
-        }
-    }
-
-    /// Executes several statements in one thread hop. The number of changed rows is unknown afterwards.
-    pub(super) async fn execute_together(&self, mut statement: Statement) -> Result<(), DbErr> {
-        statement.sql.insert_str(0, self.turn()?);
-        self.writer()?.connection.execute_raw(statement).await.map(drop)
-    }
-
-    pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        // The savepoint statements are sent separately. Otherwise, sqlx would add the row count of the previous write
-        // for each of these statements.
-        self.turn_alone().await?;
-        self.writer()?.connection.execute_raw(statement).await
-    }
-
-    pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.turn_alone().await?;
-        self.writer()?.connection.execute_unprepared(sql).await
-    }
-
-    pub(super) async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        if !reads(&statement) {
-            self.turn_alone().await?;
-        }
-        self.writer()?.connection.query_one_raw(statement).await
-    }
-
-    pub(super) async fn query_all_raw(&self, mut statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        if !reads(&statement) {
-            statement.sql.insert_str(0, self.turn()?);
-        }
-        self.writer()?.connection.query_all_raw(statement).await
+        batch.end(&writer);
     }
 }
 
-impl Drop for Unit {
-    fn drop(&mut self) {
-        self.end(None);
+/// The units that wait for the next commit.
+struct Batch<'a> {
+    runtime: &'a Handle,
+    savepoint: Savepoint,
+    ran: Vec<Box<dyn Job>>,
+    lent: Vec<oneshot::Sender<Outcome>>,
+    /// True if changes of earlier units were lost, so that the commit must fail.
+    is_broken: bool,
+}
+
+impl<'a> Batch<'a> {
+    fn new(runtime: &'a Handle) -> Self {
+        Self {
+            runtime,
+            savepoint: Savepoint::Skip,
+            ran: Vec::new(),
+            lent: Vec::new(),
+            is_broken: false,
+        }
     }
-}
 
-fn reads(statement: &Statement) -> bool {
-    statement.sql.starts_with("SELECT ")
-}
+    fn len(&self) -> usize {
+        self.ran.len() + self.lent.len()
+    }
 
-async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<BatchRequest>) {
-    while let Some(first) = queue.recv().await {
-        let Some((back, waiting)) = fill(writer, first, &mut queue).await else {
-            error!("the write connection was lost");
-            return;
-        };
-        writer = back;
-        let outcome: Outcome = writer.commit().await.map_err(|fault: DbErr| {
-            error!(error = %fault, units = waiting.len(), "a batch could not be committed");
-            fault.to_string().into()
+    /// Runs a unit. Returns `None` if the connection was lost.
+    fn run(&mut self, writer: Writer, job: Box<dyn Job>) -> Option<Writer> {
+        let (mut writer, failed) = self.attempt(writer, job)?;
+        let Some(failed) = failed else { return Some(writer) };
+        // The rollback also removes the changes of the earlier units, so these run again.
+        self.runtime.block_on(writer.roll_back());
+        self.savepoint = Savepoint::Set;
+        let earlier = std::mem::take(&mut self.ran);
+        for job in earlier.into_iter().chain([failed]) {
+            (writer, _) = self.attempt(writer, job)?;
+        }
+        Some(writer)
+    }
+
+    /// Runs a unit once. Returns the unit if it failed after a write without a savepoint.
+    fn attempt(&mut self, writer: Writer, mut job: Box<dyn Job>) -> Option<(Writer, Option<Box<dyn Job>>)> {
+        let (mut unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
+        let Ended { writer, has_written, .. } = unit.take(None)?;
+        let is_intact = !has_written || self.runtime.block_on(writer.end_unit(self.savepoint, succeeded));
+        if !is_intact && self.savepoint == Savepoint::Skip {
+            return Some((writer, Some(job)));
+        }
+        self.is_broken |= !is_intact;
+        if succeeded {
+            self.ran.push(job);
+        } else {
+            job.finish(&Ok(()));
+        }
+        Some((writer, None))
+    }
+
+    /// Lends the connection and waits for its return. Returns `None` if the connection was lost.
+    fn lend(&mut self, writer: Writer, borrower: oneshot::Sender<Unit>) -> Option<Writer> {
+        self.savepoint = Savepoint::Set;
+        let (unit, ended) = Unit::lent(writer);
+        // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection at once.
+        drop(borrower.send(unit));
+        let Ended {
+            writer,
+            has_written,
+            durable,
+        } = ended.blocking_recv().ok()?;
+        let succeeded = durable.is_some();
+        let is_intact = !has_written || self.runtime.block_on(writer.end_unit(Savepoint::Set, succeeded));
+        self.is_broken |= !is_intact;
+        self.lent.extend(durable);
+        Some(writer)
+    }
+
+    /// Commits the batch and answers its units.
+    fn end(self, writer: &Writer) {
+        let outcome = self.runtime.block_on(async {
+            if self.is_broken {
+                writer.roll_back().await;
+                return Err("the transaction of the batch was rolled back".into());
+            }
+            writer.commit().await.map_err(|fault| fault.to_string().into())
         });
-        for durable in waiting {
+        if let Err(fault) = &outcome {
+            error!(error = %fault, units = self.len(), "a batch could not be committed");
+        }
+        for job in self.ran {
+            job.finish(&outcome);
+        }
+        for durable in self.lent {
             drop(durable.send(outcome.clone()));
         }
     }
-}
-
-/// Runs units one after another until the queue is empty or the batch is full. Returns the writer and the units that
-/// wait for the commit.
-async fn fill(
-    mut writer: Writer,
-    first: BatchRequest,
-    queue: &mut mpsc::Receiver<BatchRequest>,
-) -> Option<(Writer, Vec<oneshot::Sender<Outcome>>)> {
-    let mut waiting = Vec::new();
-    let mut next = Some(first);
-    while let Some(request) = next.take() {
-        let (back, ended) = oneshot::channel();
-        let unit = Unit {
-            held: Some((writer, back)),
-            has_written: AtomicBool::new(false),
-        };
-        // If the caller was cancelled, `send` fails and drops the unit, so `ended` completes immediately.
-        drop(request.send(Ok(unit)));
-        let ended = ended.await.ok()?;
-        writer = ended.writer;
-        match ended.durable {
-            Some(durable) => {
-                if ended.has_written {
-                    writer.open = writer.open.next();
-                }
-                waiting.push(durable);
-            }
-            None if ended.has_written => {
-                if let Err(fault) = writer.undo().await {
-                    // The savepoints and the batch no longer exist, so the commit fails, and every unit of the batch
-                    // receives the error of the commit.
-                    error!(error = %fault, "rolling back a unit of work failed");
-                    drop(writer.execute("ROLLBACK").await);
-                    break;
-                }
-            }
-            None => {}
-        }
-        if waiting.len() < BATCH {
-            next = queue.try_recv().ok();
-        }
-    }
-    Some((writer, waiting))
 }

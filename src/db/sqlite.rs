@@ -6,46 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sqlx::{
+    ConnectOptions as _, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::ACQUIRE_TIMEOUT;
+use super::{ACQUIRE_TIMEOUT, lane::Writer};
 use crate::{
     data_folder,
     error::{Code, Error, Result},
 };
 
-/// Size of the write-ahead log at which a commit starts a checkpoint, in pages.
+/// Size of the write-ahead log, in pages, from which a commit starts a checkpoint.
 const WAL_PAGES: &str = "4000";
-/// Size to which the log is truncated after a checkpoint, in bytes. It is slightly larger than [`WAL_PAGES`] pages.
+/// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
 
-/// The purpose of a connection.
-#[derive(Clone, Copy)]
-pub(super) enum Use {
-    /// Writes, one unit of work at a time.
-    Write,
-    Read,
-}
+/// Size of the page cache of a connection for reads, as the value of the pragma `cache_size`: a negative number of KiB.
+/// The cache is small, because a missing page can be read from the cache of the operating system, which all connections
+/// share.
+const READER_CACHE: &str = "-512";
+/// Size of the page cache of the connection for writes. With a cache smaller than SQLite's default size, more changed
+/// pages would be written to the log before the commit.
+const WRITER_CACHE: &str = "-2000";
 
-impl Use {
-    /// The page cache of one connection, as a value of the pragma `cache_size`: a negative number of KiB.
-    ///
-    /// A reader has a small cache, because it can read a missing page from the cache of the operating system, which all
-    /// connections share. The writer has SQLite's default cache. With a smaller cache, SQLite would write changed pages
-    /// to the log before the commit.
-    fn cache(self) -> &'static str {
-        match self {
-            Self::Write => "-2000",
-            Self::Read => "-512",
-        }
-    }
-}
-
-/// Creates the database file if it is missing, and returns its path. Only the server's user can read this file and the
-/// files that SQLite creates next to it, regardless of the umask.
+/// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
+/// files that SQLite creates beside it. The umask cannot change that.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -61,43 +48,58 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Opens connections to the database.
+/// Opens the connections for reads. They can also write, for migrations.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file and says what to do.
-pub(super) async fn connect(file: &Path, purpose: Use, connections: u32) -> Result<DatabaseConnection> {
-    let url = format!("sqlite://{}?mode=rwc", file.display());
-    let mut options = ConnectOptions::new(url);
+pub(super) async fn readers(file: &Path, connections: u32) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
     options
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not break, so connections are neither tested nor replaced.
+        // A connection to a file does not break, so it is neither tested nor replaced.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(ACQUIRE_TIMEOUT)
-                .statement_cache_capacity(256)
-                // A smaller buffer would interrupt the query for a page of events after every few rows.
-                .row_buffer_size(512)
-                .pragma("cache_size", purpose.cache())
-                .pragma("wal_autocheckpoint", WAL_PAGES)
-                // The log grows during a long read. After the read, the next write truncates the log to this size.
-                .pragma("journal_size_limit", WAL_BYTES)
-        });
+        .map_sqlx_sqlite_opts(|options| settings(options, READER_CACHE));
     Database::connect(options)
         .await
         .map_err(|error| unusable(file).caused_by(error))
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable, because SQLite would otherwise
-/// create log files next to it.
+/// Opens the connection for writes.
+///
+/// # Errors
+/// UNAVAILABLE; the message names the file and says what to do.
+pub(super) async fn writer(file: &Path) -> Result<Writer> {
+    let failed = |error: &dyn std::error::Error| unusable(file).caused_by(error.to_string());
+    let options = SqliteConnectOptions::new().filename(file).disable_statement_logging();
+    let connection = SqliteConnection::connect_with(&settings(options, WRITER_CACHE)).await;
+    let connection = connection.map_err(|error| failed(&error))?;
+    Writer::new(connection).await.map_err(|error| failed(&error))
+}
+
+fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(ACQUIRE_TIMEOUT)
+        .statement_cache_capacity(256)
+        // With a smaller buffer, a query for a page of events would wait for its reader row by row.
+        .row_buffer_size(512)
+        .pragma("cache_size", cache)
+        // Savepoints and sorts would otherwise write to temporary files.
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        // The log grows during a long read. After the read, the next write truncates the log to this size.
+        .pragma("journal_size_limit", WAL_BYTES)
+}
+
+/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise, SQLite would create
+/// log files beside it.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file.

@@ -1,4 +1,4 @@
-//! Traces SQL statements. Joins several statements into one statement, to save round trips.
+//! Traces SQL statements, and joins several PostgreSQL statements into one so that they take one round trip.
 
 use sea_orm::{DbBackend, Statement, Value};
 use tracing::trace;
@@ -12,26 +12,13 @@ pub(super) fn say(backend: DbBackend, sql: &str) {
     trace!(target: "runyard::sql", database, sql);
 }
 
-/// Joins statements into one SQLite statement, and their values into one list. Returns `None` if there are no
-/// statements.
-pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
-    let (mut sql, mut values) = (String::new(), Vec::new());
-    for statement in statements {
-        say(DbBackend::Sqlite, &statement.sql);
-        sql.push_str(&statement.sql);
-        sql.push(';');
-        values.extend(values_of(&statement));
-    }
-    (!sql.is_empty()).then(|| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
-}
-
-/// Joins statements into one PostgreSQL statement: the last statement, with the others as common table expressions.
-/// Returns `None` if there are no statements.
+/// Combines statements into one PostgreSQL statement: the last statement, with the others as its common table
+/// expressions. Returns `None` if there are no statements.
 pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for statement in statements {
         texts.push(renumbered(&statement.sql, values.len()));
-        values.extend(values_of(&statement));
+        values.extend_from_slice(values_of(&statement));
     }
     let last = texts.pop()?;
     let before: Vec<String> = texts
@@ -47,14 +34,12 @@ pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<
     Some(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
 }
 
-fn values_of(statement: &Statement) -> Vec<Value> {
-    statement
-        .values
-        .as_ref()
-        .map_or_else(Vec::new, |values| values.0.clone())
+/// Returns the bound values of a statement.
+pub(super) fn values_of(statement: &Statement) -> &[Value] {
+    statement.values.as_ref().map_or(&[], |values| &values.0)
 }
 
-/// Adds an offset to the parameter numbers in a statement, such as `$1`. The statement must not contain `$` in quotes.
+/// Adds an offset to the numbers of a statement's parameters, such as `$1`. No statement may contain a `$` in quotes.
 fn renumbered(sql: &str, by: usize) -> String {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();
@@ -91,6 +76,6 @@ mod tests {
         );
         assert_eq!(joined.values.unwrap().0, [1, 2, 3, 4, 5].map(Value::from));
         assert_eq!(as_one([one.clone()]).unwrap().sql, one.sql);
-        assert!(as_one([]).is_none() && in_a_row([]).is_none());
+        assert!(as_one([]).is_none());
     }
 }

@@ -1,0 +1,144 @@
+//! Executes statements on the write connection of SQLite in the calling thread.
+//!
+//! sqlx gives each SQLite connection its own thread, so each of its statements costs two thread switches, which take
+//! longer than most statements. [`Direct`] executes statements on the same connection without sqlx. Both can be mixed
+//! in one transaction, because they use the same database handle.
+
+use std::{ptr::NonNull, sync::Arc};
+
+use chrono::SecondsFormat;
+use rusqlite::{
+    CachedStatement, Connection, ffi,
+    types::{ToSqlOutput, Value as Owned, ValueRef},
+};
+use sea_orm::{DbErr, RuntimeErr, Value};
+use sqlx::SqliteConnection;
+
+use super::{fault::SqliteFailure, statement::Row};
+
+/// Maximum number of prepared statements.
+const PREPARED: usize = 128;
+
+/// A second access to the database handle of a sqlx connection.
+///
+/// The owner must drop this value before the connection, and must never execute a statement on the connection while
+/// this value executes one.
+pub(super) struct Direct {
+    connection: Connection,
+}
+
+impl Direct {
+    /// Opens the second access.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, DbErr> {
+        let handle: NonNull<ffi::sqlite3> = {
+            let mut locked = connection.lock_handle().await.map_err(driver)?;
+            locked.as_raw_handle()
+        };
+        // SAFETY: The handle is open, because the connection is. `lane::Writer` owns both values. It drops this value
+        // first, and a unit of work uses one of them at a time: sqlx executes a statement only while a future of the
+        // unit awaits it, and the unit executes no other statement in that time. SQLite allows the use of a handle by
+        // several threads as long as they do not use it at the same time.
+        let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(Self { connection })
+    }
+
+    /// Executes one statement and returns the number of changed rows.
+    ///
+    /// # Errors
+    /// The error of the statement.
+    pub(super) fn execute<'v>(&self, sql: &str, values: impl IntoIterator<Item = &'v Value>) -> Result<u64, DbErr> {
+        let mut statement = self.prepare(sql, values)?;
+        statement.raw_execute().map(|rows| rows as u64).map_err(failed)
+    }
+
+    /// Executes a query and reads each row with `read`.
+    ///
+    /// # Errors
+    /// The error of the statement, or the first error of `read`.
+    pub(super) fn query<'v, T>(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = &'v Value>,
+        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr>,
+    ) -> Result<Vec<T>, DbErr> {
+        let mut statement = self.prepare(sql, values)?;
+        let mut rows = statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.push(read(&mut Row::of_sqlite(row))?);
+        }
+        Ok(found)
+    }
+
+    /// Returns true if no transaction is open. SQLite ends a transaction by itself after some errors, such as a full
+    /// disk.
+    pub(super) fn is_autocommit(&self) -> bool {
+        self.connection.is_autocommit()
+    }
+
+    fn prepare<'v>(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = &'v Value>,
+    ) -> Result<CachedStatement<'_>, DbErr> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        for (index, value) in values.into_iter().enumerate() {
+            statement
+                .raw_bind_parameter(index + 1, bound(value)?)
+                .map_err(failed)?;
+        }
+        Ok(statement)
+    }
+}
+
+/// Converts a value in the same way as sqlx, so that rows do not depend on how they were written.
+fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
+    let integer = |value: Option<i64>| value.map_or(Owned::Null, Owned::Integer).into();
+    Ok(match value {
+        Value::Bool(value) => integer(value.map(i64::from)),
+        Value::SmallInt(value) => integer(value.map(i64::from)),
+        Value::Int(value) => integer(value.map(i64::from)),
+        Value::BigInt(value) => integer(*value),
+        Value::BigUnsigned(value) => integer(value.map(i64::try_from).transpose().map_err(|_| unknown(value))?),
+        Value::Double(value) => value.map_or(Owned::Null, Owned::Real).into(),
+        Value::String(value) => borrowed(value.as_ref().map(|text| ValueRef::Text(text.as_bytes()))),
+        Value::Bytes(value) => borrowed(value.as_ref().map(|bytes| ValueRef::Blob(bytes))),
+        Value::Uuid(value) => borrowed(value.as_ref().map(|id| ValueRef::Blob(id.as_bytes()))),
+        Value::ChronoDateTimeUtc(value) => value
+            .map_or(Owned::Null, |at| {
+                Owned::Text(at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+            })
+            .into(),
+        Value::Json(value) => value
+            .as_ref()
+            .map_or(Owned::Null, |json| Owned::Text(json.to_string()))
+            .into(),
+        other => return Err(unknown(other)),
+    })
+}
+
+fn borrowed(value: Option<ValueRef<'_>>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null))
+}
+
+fn unknown(value: &impl std::fmt::Debug) -> DbErr {
+    DbErr::Type(format!("a value cannot be stored in SQLite: {value:?}"))
+}
+
+fn failed(error: rusqlite::Error) -> DbErr {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, message) => {
+            let message = message.unwrap_or_else(|| failure.to_string());
+            driver(SqliteFailure::new(failure.extended_code, message).into())
+        }
+        other => DbErr::Custom(other.to_string()),
+    }
+}
+
+fn driver(error: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
+}
