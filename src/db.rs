@@ -30,6 +30,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{error, warn};
 
@@ -43,8 +44,8 @@ use held::Readers;
 pub use inspect::{Inspected, Schema};
 use lane::{Job, Lane, Outcome, Unit};
 pub use read::Read;
-pub(crate) use statement::locking;
-pub use statement::{Cell, Row, Sql};
+pub use statement::{ById, Cell, Change, Row, Sql};
+pub(crate) use statement::{by_id, locking};
 
 /// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
@@ -214,6 +215,8 @@ where
     F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send,
 {
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Unit, bool) {
+        // The result of an earlier attempt may hold resources that this attempt needs.
+        self.result = None;
         let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
         let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
         let result = runtime.block_on(work).unwrap_or_else(|_| {
@@ -383,41 +386,62 @@ impl Tx {
         Ok(self.rows(sql, values, read).await?.into_iter().next())
     }
 
-    /// Executes statements that return no rows, one after another.
+    /// Executes a query by id for each id. On PostgreSQL, one statement finds many rows, in the order of the query.
     ///
     /// # Errors
-    /// The errors of the statements. The statements before the failed statement have been executed.
-    pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
-        let statements: Vec<Statement> = statements.into_iter().collect();
-        for statement in statements {
-            match &self.work {
-                Work::Unit(unit) => {
-                    let values = text::values_of(&statement);
-                    self.noting(unit_execute(unit, &statement.sql, values).await)?;
-                    self.note_change();
-                }
-                Work::Transaction(_) => {
-                    self.execute_raw(statement).await?;
+    /// The errors of [`Tx::rows`].
+    pub async fn rows_by_id<T: Send>(
+        &self,
+        query: ById,
+        ids: &[Uuid],
+        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+    ) -> Result<Vec<T>, DbErr> {
+        let mut found = Vec::with_capacity(ids.len());
+        match &self.work {
+            Work::Unit(unit) => {
+                for id in ids {
+                    text::say(DbBackend::Sqlite, query.one);
+                    found.extend(self.noting(unit.query(query.one, &[(*id).into()], &mut read).await)?);
                 }
             }
+            Work::Transaction(_) => {
+                for statement in query.for_postgres(ids) {
+                    for row in self.query_all_raw(statement).await? {
+                        found.push(read(&mut Row::of_postgres(&row))?);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Executes changes one after another.
+    ///
+    /// # Errors
+    /// The error of the first change that fails. The changes before it have been executed.
+    pub async fn change_all(&self, changes: impl IntoIterator<Item = Change, IntoIter: Send> + Send) -> Result<(), DbErr> {
+        for Change { sql, values } in changes {
+            self.change(sql, values).await?;
         }
         Ok(())
     }
 
-    /// Executes statements that return no rows. PostgreSQL executes them in one round trip, as a single statement on one
-    /// snapshot. No statement may therefore read or change rows that another statement writes.
-    /// A foreign key may refer to a row that another statement writes, because foreign keys are checked after all
-    /// statements.
+    /// Executes changes. PostgreSQL executes them in one round trip, as a single statement on one snapshot. No change
+    /// may therefore read or change rows that another change writes. A foreign key may refer to a row that another
+    /// change writes, because foreign keys are checked after all changes.
     ///
     /// # Errors
-    /// The errors of the statements.
-    pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+    /// The errors of the changes.
+    pub async fn change_together(&self, changes: Vec<Change>) -> Result<(), DbErr> {
         match &self.work {
-            Work::Unit(_) => self.execute_all(statements).await,
-            Work::Transaction(_) => match text::as_one(statements) {
-                Some(statement) => self.execute_raw(statement).await.map(drop),
-                None => Ok(()),
-            },
+            Work::Unit(_) => self.change_all(changes).await,
+            Work::Transaction(_) => {
+                let statements = changes.into_iter().map(|change| change.sql.for_postgres(change.values));
+                match text::as_one(statements) {
+                    Some(statement) => self.execute_raw(statement).await.map(drop),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

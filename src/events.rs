@@ -14,7 +14,7 @@ mod table;
 pub use encoded::EncodedEvent;
 pub use follow::follow;
 pub use hub::{Hub, Ring};
-pub use table::{insert, insert_one, last_sequence, newest_of};
+pub use table::{insert, insertion, last_sequence, newest_of};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -62,6 +63,23 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     }
     let turn = app.account_queues.take(account_id).await?;
     Ok(app.db.begin(name).await?.keeping(turn))
+}
+
+/// Waits until the account's queue admits this writer, then runs a unit of work and commits it.
+///
+/// # Errors
+/// UNAVAILABLE if the queue is full or the wait times out; the errors of [`crate::db::Db::write`].
+pub async fn write<T, F>(app: &App, account_id: Uuid, name: &'static str, unit: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+{
+    let _turn = if app.db.is_private() {
+        None
+    } else {
+        Some(app.account_queues.take(account_id).await?)
+    };
+    app.db.write(name, unit).await
 }
 
 /// Uses the limits for database writers on PostgreSQL.

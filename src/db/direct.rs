@@ -95,45 +95,49 @@ impl Direct {
     }
 }
 
-/// Converts a value in the same way as sqlx, so that rows do not depend on how they were written.
+/// Converts a value in the same way as sqlx, so that a row does not depend on how it was written.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
-    let integer = |value: Option<i64>| value.map_or(Owned::Null, Owned::Integer).into();
     Ok(match value {
-        Value::Bool(value) => integer(value.map(i64::from)),
-        Value::SmallInt(value) => integer(value.map(i64::from)),
-        Value::Int(value) => integer(value.map(i64::from)),
-        Value::BigInt(value) => integer(*value),
-        Value::BigUnsigned(value) => integer(value.map(i64::try_from).transpose().map_err(|_| unknown(value))?),
-        Value::Double(value) => value.map_or(Owned::Null, Owned::Real).into(),
+        Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),
+        Value::SmallInt(value) => owned(*value, |value| Owned::Integer(value.into())),
+        Value::Int(value) => owned(*value, |value| Owned::Integer(value.into())),
+        Value::BigInt(value) => owned(*value, Owned::Integer),
+        Value::BigUnsigned(value) => {
+            let value = value.map(i64::try_from).transpose();
+            owned(value.map_err(|_| unknown("an integer that is too large"))?, Owned::Integer)
+        }
+        Value::Double(value) => owned(*value, Owned::Real),
         Value::String(value) => borrowed(value.as_ref().map(|text| ValueRef::Text(text.as_bytes()))),
         Value::Bytes(value) => borrowed(value.as_ref().map(|bytes| ValueRef::Blob(bytes))),
         Value::Uuid(value) => borrowed(value.as_ref().map(|id| ValueRef::Blob(id.as_bytes()))),
-        Value::ChronoDateTimeUtc(value) => value
-            .map_or(Owned::Null, |at| {
-                Owned::Text(at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
-            })
-            .into(),
-        Value::Json(value) => value
-            .as_ref()
-            .map_or(Owned::Null, |json| Owned::Text(json.to_string()))
-            .into(),
-        other => return Err(unknown(other)),
+        Value::ChronoDateTimeUtc(value) => owned(*value, |at| {
+            Owned::Text(at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+        }),
+        Value::Json(value) => owned(value.as_ref(), |json| Owned::Text(json.to_string())),
+        other => return Err(unknown(&format!("{:?}", other.array_type()))),
     })
+}
+
+fn owned<'v, T>(value: Option<T>, convert: impl FnOnce(T) -> Owned) -> ToSqlOutput<'v> {
+    ToSqlOutput::Owned(value.map_or(Owned::Null, convert))
 }
 
 fn borrowed(value: Option<ValueRef<'_>>) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null))
 }
 
-fn unknown(value: &impl std::fmt::Debug) -> DbErr {
-    DbErr::Type(format!("a value cannot be stored in SQLite: {value:?}"))
+fn unknown(kind: &str) -> DbErr {
+    DbErr::Type(format!("SQLite cannot store a value of this type: {kind}"))
 }
 
 fn failed(error: rusqlite::Error) -> DbErr {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => {
             let message = message.unwrap_or_else(|| failure.to_string());
-            driver(SqliteFailure::new(failure.extended_code, message).into())
+            driver(sqlx::Error::Database(Box::new(SqliteFailure::new(
+                failure.extended_code,
+                message,
+            ))))
         }
         other => DbErr::Custom(other.to_string()),
     }

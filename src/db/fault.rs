@@ -41,12 +41,6 @@ impl SqliteFailure {
     }
 }
 
-impl From<SqliteFailure> for sqlx::Error {
-    fn from(failure: SqliteFailure) -> Self {
-        Self::Database(Box::new(failure))
-    }
-}
-
 impl fmt::Display for SqliteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "(code: {}) {}", self.code, self.message)

@@ -88,7 +88,7 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
         .statement_cache_capacity(256)
-        // With a smaller buffer, a query for a page of events would wait for its reader row by row.
+        // A smaller buffer would interrupt the query for a page of events after every few rows.
         .row_buffer_size(512)
         .pragma("cache_size", cache)
         // Savepoints and sorts would otherwise write to temporary files.

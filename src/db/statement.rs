@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, ValueRef};
-use sea_orm::{ColIdx, DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
+use sea_orm::{DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
 use uuid::Uuid;
 
 /// The text of a statement.
@@ -38,6 +38,49 @@ impl Sql {
     pub(super) fn for_postgres(self, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(DbBackend::Postgres, self.postgres, values)
     }
+
+    /// Binds values to a statement that changes rows.
+    pub fn with(self, values: impl Into<Vec<Value>>) -> Change {
+        Change {
+            sql: self,
+            values: values.into(),
+        }
+    }
+}
+
+/// A hand-written statement that changes rows, with its values.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub(super) sql: Sql,
+    pub(super) values: Vec<Value>,
+}
+
+/// A query for the rows with an id, which finds several rows at once on PostgreSQL.
+#[derive(Clone, Copy, Debug)]
+pub struct ById {
+    /// The query up to the id, such as `SELECT … WHERE id`.
+    pub before: &'static str,
+    /// The query for one row: `before` with ` = $1`.
+    pub one: &'static str,
+    /// The end of the query on PostgreSQL, with the order and the lock of the rows.
+    pub after: &'static str,
+}
+
+/// Numbers of ids that a query by id may have on PostgreSQL. Only these numbers are used, so that the database keeps the
+/// statements prepared. The last id is repeated.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
+
+impl ById {
+    /// Builds the queries for a list of ids.
+    pub(super) fn for_postgres(self, ids: &[Uuid]) -> impl Iterator<Item = Statement> {
+        ids.chunks(SIZES[SIZES.len() - 1]).map(move |ids| {
+            let size = SIZES.into_iter().find(|size| ids.len() <= *size).unwrap_or(ids.len());
+            let places: Vec<String> = (1..=size).map(|place| format!("${place}")).collect();
+            let text = format!("{} IN ({}) {}", self.before, places.join(","), self.after);
+            let values = (0..size).map(|place| Value::from(ids[place.min(ids.len() - 1)]));
+            Statement::from_sql_and_values(DbBackend::Postgres, text, values)
+        })
+    }
 }
 
 /// Defines a query that locks its rows on PostgreSQL: `locking!("SELECT …", " FOR UPDATE")`.
@@ -47,6 +90,18 @@ macro_rules! locking {
     };
 }
 pub(crate) use locking;
+
+/// Defines a query by id: `by_id!("SELECT … WHERE id", "ORDER BY id FOR UPDATE")`.
+macro_rules! by_id {
+    ($before:literal, $after:literal) => {
+        $crate::db::ById {
+            before: $before,
+            one: concat!($before, " = $1"),
+            after: $after,
+        }
+    };
+}
+pub(crate) use by_id;
 
 /// A row of the result of a [`Sql`] statement. Each call of [`Row::take`] reads the next column.
 pub struct Row<'a> {

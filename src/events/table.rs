@@ -49,55 +49,55 @@ const MAX_PAGE: u64 = 128;
 /// statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Inserts events, which may belong to different runs. An event whose row already exists is ignored: an earlier attempt
-/// wrote the row, but the response to its commit was lost. Because duplicates are ignored, the last event can be
-/// repeated to pad a statement to one of the `SIZES`.
+const INSERT: Sql = Sql::new(
+    "INSERT INTO run_events (run_id, sequence, terminal, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+);
+
+/// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
+/// them, but the response to its commit was lost. PostgreSQL inserts many rows with one statement.
 ///
 /// # Errors
 /// Database errors.
-pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
+pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
+    if tx.get_database_backend() != DbBackend::Postgres {
+        return tx.change_all(events.iter().map(|(run_id, event)| insertion(*run_id, event))).await;
+    }
     for chunk in events.chunks(SIZES[SIZES.len() - 1]) {
         let position = SIZES.iter().position(|size| chunk.len() <= *size).unwrap_or_default();
-        tx.execute_all([insert_statement(tx.get_database_backend(), position, chunk)])
-            .await?;
+        tx.execute_raw(insert_statement(position, chunk)).await?;
     }
     Ok(())
 }
 
-/// Builds the statement that inserts one event, for functions that send several statements together.
-pub fn insert_one(backend: DbBackend, run_id: Uuid, event: Stored) -> Statement {
-    insert_statement(backend, 0, &[(run_id, event)])
+/// Builds the change that inserts one event, for functions that make several changes together.
+pub fn insertion(run_id: Uuid, event: &Stored) -> Change {
+    INSERT.with(values(run_id, event))
 }
 
-fn insert_statement(backend: DbBackend, position: usize, chunk: &[(Uuid, Stored)]) -> Statement {
-    let size = SIZES[position];
-    let mut values = Vec::with_capacity(size * 4);
-    for (run_id, event) in chunk.iter().chain(chunk.last().into_iter().cycle()).take(size) {
-        values.push(Value::from(*run_id));
-        values.push(Value::from(event.sequence));
-        values.push(Value::from(event.terminal));
-        values.push(Value::from(event.bytes.to_vec()));
-    }
-    Statement::from_sql_and_values(backend, insert_text(backend, position), values)
+fn values(run_id: Uuid, event: &Stored) -> [Value; 4] {
+    [
+        run_id.into(),
+        event.sequence.into(),
+        event.terminal.into(),
+        event.bytes.to_vec().into(),
+    ]
 }
 
-fn insert_text(backend: DbBackend, position: usize) -> &'static str {
-    static TEXTS: [[OnceLock<String>; SIZES.len()]; 2] = [const { [const { OnceLock::new() }; SIZES.len()] }; 2];
-    let numbered = backend == DbBackend::Postgres;
-    TEXTS[usize::from(numbered)][position].get_or_init(|| {
-        let place = |index: usize| {
-            if numbered {
-                format!("${}", index + 1)
-            } else {
-                "?".to_owned()
-            }
+// The last event is repeated until the number of rows is one of the `SIZES`. The duplicates are ignored.
+fn insert_statement(position: usize, chunk: &[(Uuid, &Stored)]) -> Statement {
+    let padded = chunk.iter().chain(chunk.last().into_iter().cycle()).take(SIZES[position]);
+    let values = padded.flat_map(|(run_id, event)| values(*run_id, event));
+    Statement::from_sql_and_values(DbBackend::Postgres, insert_text(position), values)
+}
+
+fn insert_text(position: usize) -> &'static str {
+    static TEXTS: [OnceLock<String>; SIZES.len()] = [const { OnceLock::new() }; SIZES.len()];
+    TEXTS[position].get_or_init(|| {
+        let row = |row: usize| {
+            let [run_id, sequence, terminal, payload] = [1, 2, 3, 4].map(|column| row * 4 + column);
+            format!("(${run_id},${sequence},${terminal},${payload})")
         };
-        let rows: Vec<String> = (0..SIZES[position])
-            .map(|row| {
-                let places: Vec<String> = (0..4).map(|column| place(row * 4 + column)).collect();
-                format!("({})", places.join(","))
-            })
-            .collect();
+        let rows: Vec<String> = (0..SIZES[position]).map(row).collect();
         format!(
             "INSERT INTO run_events (run_id, sequence, terminal, payload) VALUES {} ON CONFLICT DO NOTHING",
             rows.join(",")

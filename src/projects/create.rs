@@ -1,13 +1,15 @@
 //! Creating a project, and updating its time of last activity.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, Statement, sea_query::Expr,
-};
+use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use super::table::project;
-use crate::{db::Tx, error::Result, id};
+use crate::{
+    db::{Change, Sql, Tx},
+    error::Result,
+    id,
+};
 
 /// Inserts a new project. The calling function must have checked the plan's limit.
 ///
@@ -27,17 +29,23 @@ pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>)
     Ok(row)
 }
 
-/// Builds the statement that inserts a project, for functions that send several statements together.
-pub fn insertion(backend: DbBackend, row: project::Model) -> Statement {
-    project::Entity::insert(row.into_active_model()).build(backend)
+const INSERT: Sql =
+    Sql::new("INSERT INTO projects (id, account_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5)");
+const MOVE: Sql = Sql::new("UPDATE projects SET updated_at = $1 WHERE account_id = $2 AND id = $3");
+
+/// Builds the change that inserts a project, for functions that make several changes together.
+pub fn insertion(row: project::Model) -> Change {
+    INSERT.with([
+        row.id.into(),
+        row.account_id.into(),
+        row.name.into(),
+        row.created_at.into(),
+        row.updated_at.into(),
+    ])
 }
 
-/// Builds the statement that sets the time of a project's last activity. The new time moves the project to the top of
-/// the list.
-pub fn moved(backend: DbBackend, account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Statement {
-    project::Entity::update_many()
-        .col_expr(project::Column::UpdatedAt, Expr::value(at))
-        .filter(project::Column::AccountId.eq(account_id))
-        .filter(project::Column::Id.eq(project_id))
-        .build(backend)
+/// Builds the change that sets the time of a project's last activity. The new time moves the project to the top of the
+/// list.
+pub fn moved(account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Change {
+    MOVE.with([at.into(), account_id.into(), project_id.into()])
 }

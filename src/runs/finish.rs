@@ -38,7 +38,7 @@ pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc
     }
     let sequence = events::last_sequence(tx, run.id).await? + 1;
     let event = Stored::new(run.id, sequence, now, events::status(status.into(), None));
-    events::insert(tx, &[(run.id, event.clone())]).await?;
+    events::insert(tx, &[(run.id, &event)]).await?;
     Entity::update_many()
         .col_expr(Column::Status, Expr::value(status))
         .col_expr(Column::StopRequested, Expr::value(true))

@@ -30,9 +30,19 @@ mod started;
 mod target;
 mod written;
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
-use crate::{accounts::Caller, app::App, error::Result};
+use futures::FutureExt;
+
+use super::Run;
+use crate::{
+    accounts::{Caller, queue},
+    app::App,
+    db::Tx,
+    error::Result,
+};
+use prepared::Prepared;
+use written::Written;
 
 pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, Mode, NewRun};
 pub use started::{Started, Timing};
@@ -43,13 +53,24 @@ pub use started::{Started, Timing};
 /// INVALID_REQUEST with the wording fixed by the API documentation; the not-found errors; `REQUEST_KEY_REUSED`;
 /// `THREAD_BUSY`; the errors of the plan's limits; `TOO_LARGE` if the files do not fit into the workspace.
 pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
-    let prepared = new.prepare(app, caller).await?;
-    let locked = match prepared.lock().await? {
+    let prepared = Arc::new(new.prepare(app, caller).await?);
+    let work = Arc::clone(&prepared);
+    let written = queue::write(app, caller.account_id, "runs.start", move |tx| {
+        let prepared = Arc::clone(&work);
+        async move { write(&prepared, tx).await }.boxed()
+    });
+    match written.await? {
+        ControlFlow::Continue(written) => Ok(written.finish(&prepared).await),
+        ControlFlow::Break(earlier) => prepared.repeated(earlier).await,
+    }
+}
+
+/// Runs the stages inside the transaction. Returns the earlier run if an earlier request had the same key.
+async fn write(prepared: &Prepared, tx: &Tx) -> Result<ControlFlow<Run, Written>> {
+    let locked = match prepared.lock(tx).await? {
         ControlFlow::Continue(locked) => locked,
-        ControlFlow::Break(earlier) => return Ok(earlier),
+        ControlFlow::Break(earlier) => return Ok(ControlFlow::Break(earlier)),
     };
-    let resolved = locked.resolve().await?;
-    let admitted = resolved.admit().await?;
-    let written = admitted.write().await?;
-    written.commit().await
+    let admitted = locked.resolve().await?.admit().await?;
+    admitted.write().await.map(ControlFlow::Continue)
 }

@@ -3,7 +3,11 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
-use crate::{accounts::Owned, v1::RunStatus};
+use crate::{
+    accounts::Owned,
+    db::{Change, Sql},
+    v1::RunStatus,
+};
 
 /// Status of a run, with the numbers of the contract's `RunStatus`.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
@@ -131,4 +135,48 @@ pub fn is_unfinished() -> Expr {
 /// Condition that the run has ended. The number is a literal for the same reason as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
+}
+
+const INSERT: Sql = Sql::new(
+    "INSERT INTO runs (id, account_id, thread_id, project_id, agent_id, agent_version_id, status, mode, \
+     model_requested, model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, \
+     lease_epoch, lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, \
+     output_tokens, microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at) VALUES \
+     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+     $24, $25, $26, $27, $28, $29)",
+);
+
+/// Builds the change that inserts a run.
+pub fn insertion(run: &Model) -> Change {
+    INSERT.with([
+        run.id.into(),
+        run.account_id.into(),
+        run.thread_id.into(),
+        run.project_id.into(),
+        run.agent_id.into(),
+        run.agent_version_id.into(),
+        run.status.into(),
+        run.mode.clone().into(),
+        run.model_requested.clone().into(),
+        run.model_used.clone().into(),
+        run.memory_enabled.into(),
+        run.reasoning_effort.clone().into(),
+        run.request_key.clone().into(),
+        run.request_hash.clone().into(),
+        run.lease_owner.into(),
+        run.lease_epoch.into(),
+        run.lease_expires_at.into(),
+        run.stop_requested.into(),
+        run.error_code.clone().into(),
+        run.error_message.clone().into(),
+        run.steps.into(),
+        run.input_tokens.into(),
+        run.output_tokens.into(),
+        run.microcredits.into(),
+        run.held_microcredits.into(),
+        run.last_sequence.into(),
+        run.created_at.into(),
+        run.started_at.into(),
+        run.finished_at.into(),
+    ])
 }

@@ -41,8 +41,8 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     };
     limits::admit_thread(&plan, &load, project_id.is_none())?;
     let project_id = if let Some(project_id) = project_id {
-        let moved = projects::moved(tx.get_database_backend(), caller.account_id, project_id, now);
-        tx.execute_all([moved]).await?;
+        tx.change_all([projects::moved(caller.account_id, project_id, now)])
+            .await?;
         project_id
     } else {
         let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
@@ -63,9 +63,20 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     Ok(row)
 }
 
-/// Builds the statement that inserts a thread, for functions that send several statements together.
-pub fn insertion(backend: DbBackend, row: thread::Model) -> Statement {
-    thread::Entity::insert(row.into_active_model()).build(backend)
+const INSERT: Sql = Sql::new(
+    "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)",
+);
+
+/// Builds the change that inserts a thread, for functions that make several changes together.
+pub fn insertion(row: thread::Model) -> Change {
+    INSERT.with([
+        row.id.into(),
+        row.account_id.into(),
+        row.project_id.into(),
+        row.name.into(),
+        row.created_at.into(),
+        row.updated_at.into(),
+    ])
 }
 
 /// Renames a thread. Setting the current name changes nothing.
@@ -84,7 +95,7 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     }
     row.name.clone_from(&name);
     row.updated_at = now;
-    tx.execute_together(moved(tx.get_database_backend(), &row, Some(name), now))
+    tx.change_together(moved(&row, Some(name), now))
         .await?;
     tx.commit().await?;
     Ok(row)

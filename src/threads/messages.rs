@@ -118,20 +118,47 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
     })
 }
 
-/// Builds the statement that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt
-/// has written this message, but the response to its commit was lost.
-pub fn insert(backend: DbBackend, row: Model) -> Statement {
-    Entity::insert(row.into_active_model())
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .build(backend)
+const INSERT: Sql = Sql::new(
+    "INSERT INTO messages (id, account_id, thread_id, run_id, turn, role, content, tool_calls, carried, tool_call_id, \
+     files, is_error, partial, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+     ON CONFLICT DO NOTHING",
+);
+
+/// Builds the change that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt has
+/// written this message, but the response to its commit was lost.
+pub fn insertion(row: Model) -> Change {
+    INSERT.with([
+        row.id.into(),
+        row.account_id.into(),
+        row.thread_id.into(),
+        row.run_id.into(),
+        row.turn.into(),
+        row.role.into(),
+        row.content.into(),
+        row.tool_calls.into(),
+        row.carried.into(),
+        row.tool_call_id.into(),
+        row.files.into(),
+        row.is_error.into(),
+        row.partial.into(),
+        row.created_at.into(),
+    ])
 }
 
-/// Builds one statement that inserts several messages in the same way as [`insert`]. The list may contain a message
-/// more than once.
-pub fn insert_many(backend: DbBackend, rows: impl IntoIterator<Item = Model>) -> Statement {
-    Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .build(backend)
+/// Inserts messages in the same way as [`insertion`]. PostgreSQL inserts many rows with one statement.
+///
+/// # Errors
+/// Database errors.
+pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let rows = rows.iter().map(|row| (*row).clone().into_active_model());
+            let insert = Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
+            tx.execute_raw(insert.build(DbBackend::Postgres)).await?;
+        }
+        return Ok(());
+    }
+    tx.change_all(rows.iter().map(|row| insertion((*row).clone()))).await
 }
 
 /// Changes the name of a file in the user message with which a run started.

@@ -6,18 +6,16 @@ use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Stat
 use super::table::thread::{Column, Entity, Model};
 use crate::projects;
 
-/// Builds the statements that set the last-activity time of a thread and of its project. If a name is given, the
-/// statements also rename the thread.
-pub fn moved(backend: DbBackend, thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Statement> {
-    let mut update: UpdateMany<Entity> = Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(at));
-    if let Some(name) = name {
-        update = update.col_expr(Column::Name, Expr::value(name));
-    }
-    let update = update
-        .filter(Column::AccountId.eq(thread.account_id))
-        .filter(Column::Id.eq(thread.id));
-    vec![
-        update.build(backend),
-        projects::moved(backend, thread.account_id, thread.project_id, at),
-    ]
+const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
+const MOVE_AND_NAME: Sql = Sql::new("UPDATE threads SET updated_at = $1, name = $2 WHERE account_id = $3 AND id = $4");
+
+/// Builds the changes that set the last-activity time of a thread and of its project. If a name is given, the changes
+/// also rename the thread.
+pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Change> {
+    let (account_id, id) = (thread.account_id.into(), thread.id.into());
+    let update = match name {
+        Some(name) => MOVE_AND_NAME.with([at.into(), name.into(), account_id, id]),
+        None => MOVE.with([at.into(), account_id, id]),
+    };
+    vec![update, projects::moved(thread.account_id, thread.project_id, at)]
 }

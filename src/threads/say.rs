@@ -59,10 +59,9 @@ pub async fn say(
         run_id: None,
     };
     let row = messages::row(belongs, NewMessage::text(message_id, role, content), now)?;
-    let backend = tx.get_database_backend();
-    let mut statements = moved(backend, &thread, None, now);
-    statements.push(messages::insert(backend, row.clone()));
-    tx.execute_together(statements).await?;
+    let mut changes = moved(&thread, None, now);
+    changes.push(messages::insertion(row.clone()));
+    tx.change_together(changes).await?;
     tx.commit().await?;
     Ok(row)
 }

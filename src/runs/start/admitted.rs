@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, QueryTrait, Statement};
-
 use super::{
     prepared::Prepared,
     started::Timing,
@@ -12,13 +10,13 @@ use super::{
 };
 use crate::{
     agents::version::Pinned,
-    db::Tx,
+    db::{Change, Tx},
     error::Result,
     events::{self, Stored},
     id,
     limits::Admission,
     projects::SandboxRow,
-    runs::{Run, Status, table::Entity, worker_slots::WorkerSlot},
+    runs::{Run, Status, table, worker_slots::WorkerSlot},
     threads::{
         NewMessage,
         messages::{self, Belongs},
@@ -29,8 +27,8 @@ use crate::{
 
 /// A request that the account's plan allows.
 pub(super) struct Admitted<'a> {
-    pub(super) prepared: Prepared<'a>,
-    pub(super) tx: Tx,
+    pub(super) prepared: &'a Prepared,
+    pub(super) tx: &'a Tx,
     pub(super) target: Target,
     pub(super) agent: Option<Pinned>,
     pub(super) ended: Vec<(Run, Stored)>,
@@ -41,9 +39,9 @@ pub(super) struct Admitted<'a> {
     pub(super) loaded: Duration,
 }
 
-impl<'a> Admitted<'a> {
+impl Admitted<'_> {
     /// Writes the rows of the run. If a worker slot is free, the run is written as already claimed.
-    pub(super) async fn write(mut self) -> Result<Written<'a>> {
+    pub(super) async fn write(self) -> Result<Written> {
         let mut run = self.run();
         let slot = self.worker_slot();
         if let Some(slot) = &slot {
@@ -58,8 +56,6 @@ impl<'a> Admitted<'a> {
                 write: self.prepared.began.elapsed().saturating_sub(self.loaded),
                 ..Timing::default()
             },
-            prepared: self.prepared,
-            tx: self.tx,
             ended: self.ended,
             run,
             first,
@@ -71,7 +67,7 @@ impl<'a> Admitted<'a> {
     fn run(&self) -> Run {
         let Prepared {
             app, caller, new, key, ..
-        } = &self.prepared;
+        } = self.prepared;
         let (id, now) = app.clock.stamp();
         let (request_key, request_hash) = key.clone().map(|key| (key.name, key.hash)).unzip();
         Run {
@@ -111,7 +107,7 @@ impl<'a> Admitted<'a> {
     // new, so that the run waits for no earlier run; the run has no files to place; and no other run waits to be
     // claimed.
     fn worker_slot(&self) -> Option<WorkerSlot> {
-        let Prepared { app, files, .. } = &self.prepared;
+        let Prepared { app, files, .. } = self.prepared;
         if !self.target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
             return None;
         }
@@ -137,31 +133,26 @@ impl<'a> Admitted<'a> {
 
     // Inserts the rows of the run. If the request has no files, all statements are executed together. Returns the row
     // of the sandbox, if it exists.
-    async fn insert(&mut self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
-        let (tx, target) = (&self.tx, &self.target);
+    async fn insert(&self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
+        let (tx, target) = (self.tx, &self.target);
         let Prepared {
             app, new, files, room, ..
-        } = &mut self.prepared;
-        let backend = tx.get_database_backend();
-        let mut statements = target.inserts(backend, run, new);
-        statements.push(Entity::insert(run.clone().into_active_model()).build(backend));
-        statements.extend(
-            first
-                .iter()
-                .map(|event| events::insert_one(backend, run.id, event.clone())),
-        );
-        // Without files, the message with the prompt is already complete. Inserting the message together with the other
-        // rows saves a thread hop.
+        } = self.prepared;
+        let mut changes = target.inserts(run, new);
+        changes.push(table::insertion(run));
+        changes.extend(first.iter().map(|event| events::insertion(run.id, event)));
+        // Without files, the message with the prompt is already complete. On PostgreSQL, it needs no round trip of its
+        // own when it is inserted together with the other rows.
         let early = files.is_empty();
         if early {
-            statements.extend(message(tx, run, new.prompt.as_deref(), Vec::new())?);
+            changes.extend(message(run, new.prompt.as_deref(), Vec::new())?);
         }
-        tx.execute_together(statements).await.map_err(target::lost_race)?;
+        tx.change_together(changes).await.map_err(target::lost_race)?;
         let sandbox = target.sandbox_for(tx, run, files).await?;
         if !early {
             let taken = room.admit(app, tx, target, files).await?;
             let names = uploads::take::bind(tx, files, run.id, taken).await?;
-            tx.execute_all(message(tx, run, new.prompt.as_deref(), names)?).await?;
+            tx.change_all(message(run, new.prompt.as_deref(), names)?).await?;
         }
         Ok(sandbox)
     }
@@ -169,7 +160,7 @@ impl<'a> Admitted<'a> {
 
 // Builds the user message from the prompt and the names of the files. A run without a prompt and without files gets no
 // user message and continues from the thread's history.
-fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
+fn message(run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Change>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {
         return Ok(None);
@@ -182,5 +173,5 @@ fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Resu
         run_id: Some(run.id),
     };
     let row = messages::row(belongs, message, run.created_at)?;
-    Ok(Some(messages::insert(tx.get_database_backend(), row)))
+    Ok(Some(messages::insertion(row)))
 }

@@ -13,8 +13,8 @@ use crate::{
 
 /// A request whose account is locked.
 pub(super) struct Locked<'a> {
-    pub(super) prepared: Prepared<'a>,
-    pub(super) tx: Tx,
+    pub(super) prepared: &'a Prepared,
+    pub(super) tx: &'a Tx,
     pub(super) account: StartAccount,
 }
 
@@ -27,17 +27,17 @@ impl<'a> Locked<'a> {
             tx,
             mut account,
         } = self;
-        let (app, scope, new) = (prepared.app, prepared.caller.scope(), &prepared.new);
+        let (app, scope, new) = (&prepared.app, prepared.caller.scope(), &prepared.new);
         // If the disk is almost full, refuse new runs, so that the remaining space is available to runs that have
         // started.
         app.disk.check(0)?;
-        let target = Target::find(&tx, scope, new).await?;
+        let target = Target::find(tx, scope, new).await?;
         let agent = match new.agent_id {
-            Some(_) => pin(&tx, scope, new.agent_id).await?,
+            Some(_) => pin(tx, scope, new.agent_id).await?,
             None => account.default_agent.take(),
         };
-        let busy = target.busy(&tx, scope).await?;
-        let ended = make_room(app, &tx, busy, new.if_busy).await?;
+        let busy = target.busy(tx, scope).await?;
+        let ended = make_room(app, tx, busy, new.if_busy).await?;
         Ok(Resolved {
             prepared,
             tx,

@@ -80,15 +80,15 @@ pub struct NewRun {
 
 impl NewRun {
     /// Validates the request, loads its uploads and measures the workspace. No transaction is open yet.
-    pub(super) async fn prepare<'a>(self, app: &'a App, caller: &'a Caller) -> Result<Prepared<'a>> {
+    pub(super) async fn prepare(self, app: &App, caller: &Caller) -> Result<Prepared> {
         self.check()?;
         let began = Instant::now();
         let files = uploads::take::load(app.db.read(), caller.scope(), &self.files).await?;
         let key = Key::of(&self, &files);
         let room = Room::look(app, caller, &self).await?;
         Ok(Prepared {
-            app,
-            caller,
+            app: app.clone(),
+            caller: caller.clone(),
             new: self,
             files,
             key,

@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// A valid request. The later stages contain this value until the commit.
-pub(super) struct Prepared<'a> {
-    pub(super) app: &'a App,
-    pub(super) caller: &'a Caller,
+pub(super) struct Prepared {
+    pub(super) app: App,
+    pub(super) caller: Caller,
     pub(super) new: NewRun,
     /// The files, in the order of the request.
     pub(super) files: Vec<Upload>,
@@ -24,29 +24,30 @@ pub(super) struct Prepared<'a> {
     pub(super) began: Instant,
 }
 
-impl<'a> Prepared<'a> {
-    /// Begins the transaction and locks the account. If an earlier request had the same key, returns the run of that
-    /// request.
-    pub(super) async fn lock(self) -> Result<ControlFlow<Started, Locked<'a>>> {
-        let (app, caller) = (self.app, self.caller);
-        let tx = queue::begin(app, caller.account_id, "runs.start").await?;
-        // Lock the account first, so that two concurrent requests cannot both pass a limit that allows only one more
-        // run. Look up the key before the limits are checked, so that a retry of an accepted request succeeds even if
-        // the limits are now reached.
-        let account = StartAccount::lock(&tx, caller, self.new.agent_id).await?;
+impl Prepared {
+    /// Locks the account. If an earlier request had the same key, returns the run of that request.
+    pub(super) async fn lock<'a>(&'a self, tx: &'a Tx) -> Result<ControlFlow<Run, Locked<'a>>> {
+        // Lock the account first, so that two requests cannot both use the last run that a limit allows. Look up the
+        // key before checking limits, so that a retry of an accepted request succeeds even if the limits are now
+        // reached.
+        let account = StartAccount::lock(tx, &self.caller, self.new.agent_id).await?;
         let earlier = match &self.key {
-            Some(key) => key.find(app, &tx, caller).await?,
+            Some(key) => key.find(&self.app, tx, &self.caller).await?,
             None => None,
         };
-        let Some(earlier) = earlier else {
-            return Ok(ControlFlow::Continue(Locked {
+        Ok(match earlier {
+            Some(earlier) => ControlFlow::Break(earlier),
+            None => ControlFlow::Continue(Locked {
                 prepared: self,
                 tx,
                 account,
-            }));
-        };
-        drop(tx);
-        uploads::take::give_copies(app, &self.files, earlier.id).await?;
-        Started::earlier(app, caller, earlier).await.map(ControlFlow::Break)
+            }),
+        })
+    }
+
+    /// Answers a retry with the run of the earlier request.
+    pub(super) async fn repeated(&self, earlier: Run) -> Result<Started> {
+        uploads::take::give_copies(&self.app, &self.files, earlier.id).await?;
+        Started::earlier(&self.app, &self.caller, earlier).await
     }
 }

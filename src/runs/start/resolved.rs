@@ -21,8 +21,8 @@ use crate::{
 
 /// A request whose thread, project and agent are known.
 pub(super) struct Resolved<'a> {
-    pub(super) prepared: Prepared<'a>,
-    pub(super) tx: Tx,
+    pub(super) prepared: &'a Prepared,
+    pub(super) tx: &'a Tx,
     pub(super) account: StartAccount,
     pub(super) target: Target,
     /// The agent's version; absent for the built-in agent.
@@ -35,7 +35,7 @@ impl<'a> Resolved<'a> {
     /// Checks that the account's plan allows the run, and calculates the credits to reserve for the first model call.
     /// The unfinished runs are read only if the plan limits their number or the model has a price.
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
-        let (app, caller) = (self.prepared.app, self.prepared.caller);
+        let (app, caller) = (&self.prepared.app, &self.prepared.caller);
         let plan = self.plan();
         let ask = StartRequest {
             model: self.model(),
@@ -46,11 +46,11 @@ impl<'a> Resolved<'a> {
         let price = Price::find(app, model);
         // Lock the balance before adding up the reservations (`runs/reserve.rs` gives the reason).
         let left = match price {
-            Some(_) => wallet::lock(app, &self.tx, caller.account_id).await?,
+            Some(_) => wallet::lock(app, self.tx, caller.account_id).await?,
             None => 0,
         };
         let running = if plan.limits == Limits::On && (plan.tier.concurrent_runs.is_some() || price.is_some()) {
-            unfinished(&self.tx, caller.scope()).await?
+            unfinished(self.tx, caller.scope()).await?
         } else {
             Vec::new()
         };
@@ -76,7 +76,7 @@ impl<'a> Resolved<'a> {
     }
 
     fn plan(&self) -> Plan<'a> {
-        let app = self.prepared.app;
+        let app = &self.prepared.app;
         Plan {
             tier: app.tiers.load(&self.account.tier),
             limits: app.config.limits,

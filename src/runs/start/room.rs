@@ -51,7 +51,7 @@ impl Room {
     /// Returns an error if the files do not fit into the workspace. Otherwise returns the file names that are already
     /// in use.
     pub(super) async fn admit(
-        &mut self,
+        &self,
         app: &App,
         tx: &Tx,
         target: &Target,
@@ -64,7 +64,7 @@ impl Room {
             _ => Vec::new(),
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
-        let mut taken = std::mem::take(&mut self.names);
+        let mut taken = self.names.clone();
         // A name that is already in use may be missing from this list. A file with such a name gets another name when
         // it is placed.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));

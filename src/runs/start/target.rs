@@ -101,9 +101,9 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// Builds the statements that insert a new thread or project, and that move an existing thread or project to the
+    /// Builds the changes that insert a new thread or project, and that move an existing thread or project to the
     /// top of the lists.
-    pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
+    pub(super) fn inserts(&self, run: &Run, new: &NewRun) -> Vec<Change> {
         let name: String = new
             .prompt
             .as_deref()
@@ -112,18 +112,13 @@ impl Target {
             .chars()
             .take(NAME_CHARS)
             .collect();
-        let mut statements = Vec::new();
+        let mut changes = Vec::new();
         if let Some(thread) = &self.continued {
             // A thread without a name gets its name from the first prompt.
             let named = Some(name.clone()).filter(|name| thread.name.is_empty() && !name.is_empty());
-            statements.extend(threads::moved::moved(backend, thread, named, run.created_at));
+            changes.extend(threads::moved::moved(thread, named, run.created_at));
         } else if !self.makes_project {
-            statements.push(projects::moved(
-                backend,
-                run.account_id,
-                self.project_id,
-                run.created_at,
-            ));
+            changes.push(projects::moved(run.account_id, self.project_id, run.created_at));
         }
         if self.makes_project {
             let row = ProjectRow {
@@ -133,7 +128,7 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(projects::insertion(backend, row));
+            changes.push(projects::insertion(row));
         }
         if self.makes_thread {
             let row = Thread {
@@ -144,9 +139,9 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(threads::insertion(backend, row));
+            changes.push(threads::insertion(row));
         }
-        statements
+        changes
     }
 }
 

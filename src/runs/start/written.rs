@@ -24,9 +24,7 @@ use crate::{
 };
 
 /// A request whose rows are written.
-pub(super) struct Written<'a> {
-    pub(super) prepared: Prepared<'a>,
-    pub(super) tx: Tx,
+pub(super) struct Written {
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) run: Run,
     /// The first events of the run.
@@ -39,17 +37,10 @@ pub(super) struct Written<'a> {
     pub(super) timing: Timing,
 }
 
-impl Written<'_> {
-    /// Commits the transaction, publishes its events, places the files and passes the run to a worker.
-    pub(super) async fn commit(self) -> Result<Started> {
-        let Prepared {
-            app,
-            files,
-            room,
-            began,
-            ..
-        } = self.prepared;
-        self.tx.commit().await?;
+impl Written {
+    /// Publishes the committed events, places the files and passes the run to a worker.
+    pub(super) async fn finish(self, prepared: &Prepared) -> Started {
+        let Prepared { app, files, began, .. } = prepared;
         let committed = began.elapsed();
         let run = self.run;
         for (ended, event) in self.ended {
@@ -62,7 +53,6 @@ impl Written<'_> {
         if !files.is_empty() {
             place_files(app, &run).await;
         }
-        drop(room);
         match self.slot {
             Some(slot) => hand_over(app, slot, &run, &self.first).await,
             None => app.wake.run_queued(),
@@ -73,11 +63,11 @@ impl Written<'_> {
             files: began.elapsed().saturating_sub(committed),
             ..self.timing
         };
-        Ok(Started {
+        Started {
             sandbox_id: self.sandbox_id,
             run,
             timing,
-        })
+        }
     }
 }
 
