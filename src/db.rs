@@ -44,7 +44,7 @@ use held::Readers;
 pub use inspect::{Inspected, Schema};
 use lane::{Job, Lane, Outcome, Unit};
 pub use read::Read;
-pub use statement::{ById, Cell, Change, Row, Sql};
+pub use statement::{Bound, ById, Cell, ReadRow, Row, Sql};
 pub(crate) use statement::{by_id, locking};
 
 /// Number of SQLite connections for reads.
@@ -338,8 +338,7 @@ impl Tx {
     ///
     /// # Errors
     /// The error of the statement.
-    pub async fn change(&self, sql: Sql, values: impl Into<Vec<Value>> + Send) -> Result<u64, DbErr> {
-        let values = values.into();
+    pub async fn change(&self, Bound { sql, values }: Bound) -> Result<u64, DbErr> {
         let changed = match &self.work {
             Work::Unit(unit) => self.noting(unit_execute(unit, sql.sqlite(), &values).await)?,
             Work::Transaction(_) => self.execute_raw(sql.for_postgres(values)).await?.rows_affected(),
@@ -356,11 +355,9 @@ impl Tx {
     /// The error of the query, or the first error of `read`.
     pub async fn rows<T: Send>(
         &self,
-        sql: Sql,
-        values: impl Into<Vec<Value>> + Send,
-        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+        Bound { sql, values }: Bound,
+        read: ReadRow<T>,
     ) -> Result<Vec<T>, DbErr> {
-        let values = values.into();
         match &self.work {
             Work::Unit(unit) => {
                 text::say(DbBackend::Sqlite, sql.sqlite());
@@ -379,11 +376,10 @@ impl Tx {
     /// The errors of [`Tx::rows`].
     pub async fn row<T: Send>(
         &self,
-        sql: Sql,
-        values: impl Into<Vec<Value>> + Send,
-        read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+        query: Bound,
+        read: ReadRow<T>,
     ) -> Result<Option<T>, DbErr> {
-        Ok(self.rows(sql, values, read).await?.into_iter().next())
+        Ok(self.rows(query, read).await?.into_iter().next())
     }
 
     /// Executes a query by id for each id. On PostgreSQL, one statement finds many rows, in the order of the query.
@@ -394,14 +390,14 @@ impl Tx {
         &self,
         query: ById,
         ids: &[Uuid],
-        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr> + Send,
+        read: ReadRow<T>,
     ) -> Result<Vec<T>, DbErr> {
         let mut found = Vec::with_capacity(ids.len());
         match &self.work {
             Work::Unit(unit) => {
                 for id in ids {
                     text::say(DbBackend::Sqlite, query.one);
-                    found.extend(self.noting(unit.query(query.one, &[(*id).into()], &mut read).await)?);
+                    found.extend(self.noting(unit.query(query.one, &[(*id).into()], read).await)?);
                 }
             }
             Work::Transaction(_) => {
@@ -419,9 +415,9 @@ impl Tx {
     ///
     /// # Errors
     /// The error of the first change that fails. The changes before it have been executed.
-    pub async fn change_all(&self, changes: impl IntoIterator<Item = Change, IntoIter: Send> + Send) -> Result<(), DbErr> {
-        for Change { sql, values } in changes {
-            self.change(sql, values).await?;
+    pub async fn change_all(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
+        for change in changes {
+            self.change(change).await?;
         }
         Ok(())
     }
@@ -432,7 +428,7 @@ impl Tx {
     ///
     /// # Errors
     /// The errors of the changes.
-    pub async fn change_together(&self, changes: Vec<Change>) -> Result<(), DbErr> {
+    pub async fn change_together(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(_) => self.change_all(changes).await,
             Work::Transaction(_) => {

@@ -14,7 +14,7 @@ use rusqlite::{
 use sea_orm::{DbErr, RuntimeErr, Value};
 use sqlx::SqliteConnection;
 
-use super::{fault::SqliteFailure, statement::Row};
+use super::{fault::SqliteFailure, statement::{ReadRow, Row}};
 
 /// Maximum number of prepared statements.
 const PREPARED: usize = 128;
@@ -63,7 +63,7 @@ impl Direct {
         &self,
         sql: &str,
         values: impl IntoIterator<Item = &'v Value>,
-        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr>,
+        read: ReadRow<T>,
     ) -> Result<Vec<T>, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         let mut rows = statement.raw_query();

@@ -39,18 +39,18 @@ impl Sql {
         Statement::from_sql_and_values(DbBackend::Postgres, self.postgres, values)
     }
 
-    /// Binds values to a statement that changes rows.
-    pub fn with(self, values: impl Into<Vec<Value>>) -> Change {
-        Change {
+    /// Binds values to the statement.
+    pub fn with(self, values: impl Into<Vec<Value>>) -> Bound {
+        Bound {
             sql: self,
             values: values.into(),
         }
     }
 }
 
-/// A hand-written statement that changes rows, with its values.
+/// A hand-written statement with its values.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct Bound {
     pub(super) sql: Sql,
     pub(super) values: Vec<Value>,
 }
@@ -149,6 +149,9 @@ impl<'a> Row<'a> {
 fn wrong(column: usize, error: &impl ToString) -> DbErr {
     DbErr::Type(format!("column {column}: {}", error.to_string()))
 }
+
+/// A function that reads one row.
+pub type ReadRow<T> = fn(&mut Row<'_>) -> Result<T, DbErr>;
 
 /// The type of a column that [`Row::take`] can read.
 pub trait Cell: TryGetable {

@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{Stored, page::fitting};
 use crate::{
     accounts::{Owned, Scope, of},
-    db::Tx,
+    db::{Bound, Sql, Tx},
     error::Result,
 };
 
@@ -60,7 +60,8 @@ const INSERT: Sql = Sql::new(
 /// Database errors.
 pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
     if tx.get_database_backend() != DbBackend::Postgres {
-        return tx.change_all(events.iter().map(|(run_id, event)| insertion(*run_id, event))).await;
+        let changes = events.iter().map(|(run_id, event)| insertion(*run_id, event));
+        return tx.change_all(changes.collect()).await;
     }
     for chunk in events.chunks(SIZES[SIZES.len() - 1]) {
         let position = SIZES.iter().position(|size| chunk.len() <= *size).unwrap_or_default();
@@ -70,7 +71,7 @@ pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
 }
 
 /// Builds the change that inserts one event, for functions that make several changes together.
-pub fn insertion(run_id: Uuid, event: &Stored) -> Change {
+pub fn insertion(run_id: Uuid, event: &Stored) -> Bound {
     INSERT.with(values(run_id, event))
 }
 

@@ -7,26 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, OnConflict},
-};
 use uuid::Uuid;
 
-use super::{
-    table::{
-        balance,
-        entry::{self, Book},
-    },
-    wallet,
-};
+use super::{table::entry::Book, wallet};
 use crate::{
-    accounts::{Scope, of},
     clock::Clock,
-    db::Tx,
+    db::{Bound, ById, Sql, Tx, by_id},
     error::Result,
 };
+
+const BALANCES: ById = by_id!(
+    "SELECT account_id, microcredits FROM balances WHERE account_id",
+    "ORDER BY account_id FOR UPDATE"
+);
+const SET_BALANCE: Sql = Sql::new("UPDATE balances SET microcredits = $1 WHERE account_id = $2");
+const INSERT: Sql = Sql::new(
+    "INSERT INTO ledger_entries (id, account_id, debited, credited, microcredits, uncollected, run_id, step, thread_id, \
+     model, input_tokens, output_tokens, estimated, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (run_id, step) DO NOTHING",
+);
 
 /// Cost of one model call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,24 +64,11 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
             Book::Wallet => charge.microcredits.clamp(0, *balance),
             Book::Granted | Book::Used | Book::Free => charge.microcredits.max(0),
         };
-        let inserted = tx
-            .execute(
-                entry::Entity::insert(row(charge, taken, clock.stamp()))
-                    .on_conflict(
-                        OnConflict::columns([entry::Column::RunId, entry::Column::Step])
-                            .do_nothing()
-                            .to_owned(),
-                    )
-                    .query(),
-            )
-            .await?;
-        if inserted.rows_affected() == 1 && taken > 0 && charge.book == Book::Wallet {
+        let inserted = tx.change(insertion(charge, taken, clock.stamp())).await?;
+        if inserted == 1 && taken > 0 && charge.book == Book::Wallet {
             *balance -= taken;
-            balance::Entity::update_many()
-                .col_expr(balance::Column::Microcredits, Expr::value(*balance))
-                .filter(balance::Column::AccountId.eq(charge.account_id))
-                .exec(tx)
-                .await?;
+            let values = [(*balance).into(), charge.account_id.into()];
+            tx.change(SET_BALANCE.with(values)).await?;
         }
     }
     Ok(())
@@ -91,16 +77,11 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
 // Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every charge needs a balance
 // row, so an account without a balance row gets an empty one.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
-    let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
-        .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))
-        .order_by_asc(balance::Column::AccountId);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        query = query.lock_exclusive();
-    }
-    let rows = query.all(tx).await?;
-    let mut left: BTreeMap<Uuid, i64> = rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect();
-    let missing: BTreeSet<Uuid> = charges.iter().map(|charge| charge.account_id).collect();
-    for account_id in missing {
+    let accounts: BTreeSet<Uuid> = charges.iter().map(|charge| charge.account_id).collect();
+    let accounts: Vec<Uuid> = accounts.into_iter().collect();
+    let found = tx.rows_by_id(BALANCES, &accounts, |row| Ok((row.take()?, row.take()?)));
+    let mut left: BTreeMap<Uuid, i64> = found.await?.into_iter().collect();
+    for account_id in accounts {
         if let Entry::Vacant(vacant) = left.entry(account_id) {
             wallet::make(tx, account_id).await?;
             vacant.insert(0);
@@ -109,22 +90,21 @@ async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>
     Ok(left)
 }
 
-fn row(charge: &Charge, taken: i64, (id, now): (Uuid, DateTime<Utc>)) -> entry::ActiveModel {
-    entry::ActiveModel {
-        id: Set(id),
-        account_id: Set(charge.account_id),
-        debited: Set(charge.book),
-        credited: Set(Book::Used),
-        microcredits: Set(taken),
-        uncollected: Set(charge.microcredits.max(0) - taken),
-        run_id: Set(Some(charge.run_id)),
-        step: Set(Some(charge.step)),
-        thread_id: Set(Some(charge.thread_id)),
-        model: Set(Some(charge.model.clone())),
-        input_tokens: Set(charge.input_tokens),
-        output_tokens: Set(charge.output_tokens),
-        estimated: Set(charge.estimated),
-        grant_key: Set(None),
-        created_at: Set(now),
-    }
+fn insertion(charge: &Charge, taken: i64, (id, now): (Uuid, DateTime<Utc>)) -> Bound {
+    INSERT.with([
+        id.into(),
+        charge.account_id.into(),
+        charge.book.into(),
+        Book::Used.into(),
+        taken.into(),
+        (charge.microcredits.max(0) - taken).into(),
+        charge.run_id.into(),
+        charge.step.into(),
+        charge.thread_id.into(),
+        charge.model.clone().into(),
+        charge.input_tokens.into(),
+        charge.output_tokens.into(),
+        charge.estimated.into(),
+        now.into(),
+    ])
 }

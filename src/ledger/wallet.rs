@@ -4,7 +4,7 @@
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
@@ -19,9 +19,14 @@ use super::{
 use crate::{
     accounts::{Scope, ensure, of, queue},
     app::App,
-    db::Tx,
+    db::{Sql, Tx, locking},
     error::{Error, Result},
 };
+
+const FIND: Sql = locking!(
+    "SELECT account_id, microcredits, granted_month FROM balances WHERE account_id = $1",
+    " FOR UPDATE"
+);
 
 /// Locks an account's balance and returns it, in millionths of a credit. If the monthly credits are due, grants them
 /// first.
@@ -148,11 +153,14 @@ pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>
 }
 
 async fn find_locked(tx: &Tx, account_id: Uuid) -> Result<Option<balance::Model>> {
-    let mut query = of::<balance::Entity>(Scope::account(account_id));
-    if tx.get_database_backend() == DbBackend::Postgres {
-        query = query.lock_exclusive();
-    }
-    Ok(query.one(tx).await?)
+    let found = tx.row(FIND.with([account_id.into()]), |row| {
+        Ok(balance::Model {
+            account_id: row.take()?,
+            microcredits: row.take()?,
+            granted_month: row.take()?,
+        })
+    });
+    Ok(found.await?)
 }
 
 fn month_of(now: DateTime<Utc>) -> i32 {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::table::project;
 use crate::{
-    db::{Change, Sql, Tx},
+    db::{Bound, Sql, Tx},
     error::Result,
     id,
 };
@@ -34,7 +34,7 @@ const INSERT: Sql =
 const MOVE: Sql = Sql::new("UPDATE projects SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 
 /// Builds the change that inserts a project, for functions that make several changes together.
-pub fn insertion(row: project::Model) -> Change {
+pub fn insertion(row: project::Model) -> Bound {
     INSERT.with([
         row.id.into(),
         row.account_id.into(),
@@ -46,6 +46,6 @@ pub fn insertion(row: project::Model) -> Change {
 
 /// Builds the change that sets the time of a project's last activity. The new time moves the project to the top of the
 /// list.
-pub fn moved(account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Change {
+pub fn moved(account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Bound {
     MOVE.with([at.into(), account_id.into(), project_id.into()])
 }

@@ -2,32 +2,32 @@
 
 use std::time::Duration;
 
-use super::Run;
+use super::{Run, claim::Fresh};
 use crate::{accounts::ensure, app::App, engine::Budget, error::Result, limits::Plan};
 
 /// Loads the limits of a run. The time since the run's first claim counts towards the run's time limit.
 ///
 /// # Errors
 /// Database errors.
-pub async fn of(app: &App, run: &Run) -> Result<Budget> {
+pub async fn of(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
     });
     let limits = &app.config.worker;
     Ok(Budget {
         max_steps: limits.max_steps,
-        max_duration: time(app, run).await?.saturating_sub(worked),
+        max_duration: time(app, run, fresh).await?.saturating_sub(worked),
         max_tokens: limits.max_tokens,
         max_parallel_calls: limits.max_parallel_calls,
     })
 }
 
 // Time limit of the account's current tier. The tier is read only if some tier sets a time limit.
-async fn time(app: &App, run: &Run) -> Result<Duration> {
-    let tier = if app.tiers.limits_time() {
-        ensure::tier(app, app.db.read(), run.account_id).await?
-    } else {
-        app.tiers.first()
+async fn time(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Duration> {
+    let tier = match fresh {
+        Some(fresh) => app.tiers.load(&fresh.tier),
+        None if app.tiers.limits_time() => ensure::tier(app, app.db.read(), run.account_id).await?,
+        None => app.tiers.first(),
     };
     let limits = app.config.limits;
     Ok(Plan { tier, limits }.run_timeout(&app.config.worker))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement, sea_query::Expr,
+    Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -36,12 +36,23 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
 
+/// Data of a run that is the first run of its thread and has no files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// The prompt, which is the only message of the thread.
+    pub prompt: String,
+    /// Name of the account's tier.
+    pub tier: String,
+}
+
 /// A claimed run, with the other data that its worker needs to start work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event.
     pub newest_event: i64,
+    /// What the worker need not read, because the start of the run has passed the run on directly.
+    pub fresh: Option<Fresh>,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
 }
@@ -70,6 +81,7 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
         claimed.push(Claimed {
             newest_event: row.try_get::<Option<i64>>("", "newest_event")?.unwrap_or_default(),
             awaits_files: row.try_get("", "awaits_files")?,
+            fresh: None,
             run: Run::from_query_result(&row, "")?,
         });
     }
@@ -173,16 +185,15 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
 /// Database errors.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
-    let backend = tx.get_database_backend();
     // One statement for each partial index: one for unfinished runs with a lease, and one for ended runs with a lease.
-    let release = [is_unfinished(), is_over()].map(|state| {
+    for state in [is_unfinished(), is_over()] {
         Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
             .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
             .filter(state)
             .filter(Column::LeaseExpiresAt.is_not_null())
-            .build(backend)
-    });
-    tx.execute_all(release).await?;
+            .exec(&tx)
+            .await?;
+    }
     tx.commit().await
 }

@@ -5,7 +5,7 @@ use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
 use crate::{
     accounts::Owned,
-    db::{Change, Sql},
+    db::{Bound, Sql},
     v1::RunStatus,
 };
 
@@ -147,7 +147,7 @@ const INSERT: Sql = Sql::new(
 );
 
 /// Builds the change that inserts a run.
-pub fn insertion(run: &Model) -> Change {
+pub fn insertion(run: &Model) -> Bound {
     INSERT.with([
         run.id.into(),
         run.account_id.into(),

@@ -1,12 +1,13 @@
 //! Creates empty threads, and renames threads.
 
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait, Statement};
+use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use super::{list::load, moved::moved, table::thread};
 use crate::{
     accounts::{Caller, ensure, queue},
     app::App,
+    db::{Bound, Sql},
     error::{Code, Error, Result},
     id,
     limits::{self, Load, Plan},
@@ -41,7 +42,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     };
     limits::admit_thread(&plan, &load, project_id.is_none())?;
     let project_id = if let Some(project_id) = project_id {
-        tx.change_all([projects::moved(caller.account_id, project_id, now)])
+        tx.change(projects::moved(caller.account_id, project_id, now))
             .await?;
         project_id
     } else {
@@ -68,7 +69,7 @@ const INSERT: Sql = Sql::new(
 );
 
 /// Builds the change that inserts a thread, for functions that make several changes together.
-pub fn insertion(row: thread::Model) -> Change {
+pub fn insertion(row: thread::Model) -> Bound {
     INSERT.with([
         row.id.into(),
         row.account_id.into(),

@@ -33,6 +33,16 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
 }
 
+/// The history of a thread whose only message is a prompt without files.
+pub fn of_prompt(prompt: &str) -> Past {
+    Past {
+        messages: vec![ChatMessage::User {
+            text: prompt.to_owned(),
+        }],
+        interrupted: Vec::new(),
+    }
+}
+
 /// Loads the part of a thread that a run may read. `context_window` is the size of the model's context window in
 /// tokens.
 ///

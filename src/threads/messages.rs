@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,14 @@ use uuid::Uuid;
 use super::table::message::{Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
-    db::Tx,
+    db::{self, Sql, Tx},
     error::{Error, Result},
     llm::Carried,
     v1::MessageRole,
 };
 
+/// Maximum number of messages that PostgreSQL inserts with one statement.
+const ROWS_AT_ONCE: usize = 128;
 /// Number of messages that the first query reads.
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
@@ -126,7 +128,7 @@ const INSERT: Sql = Sql::new(
 
 /// Builds the change that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt has
 /// written this message, but the response to its commit was lost.
-pub fn insertion(row: Model) -> Change {
+pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
         row.account_id.into(),
@@ -158,7 +160,9 @@ pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
         }
         return Ok(());
     }
-    tx.change_all(rows.iter().map(|row| insertion((*row).clone()))).await
+    let mut changes = Vec::with_capacity(rows.len());
+    changes.extend(rows.iter().map(|row| insertion((*row).clone())));
+    tx.change_all(changes).await
 }
 
 /// Changes the name of a file in the user message with which a run started.

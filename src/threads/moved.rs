@@ -1,17 +1,19 @@
 //! Updates the time of a thread's last activity. The new time moves the thread and its project to the top of the lists.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Statement, UpdateMany, sea_query::Expr};
 
-use super::table::thread::{Column, Entity, Model};
-use crate::projects;
+use super::table::thread::Model;
+use crate::{
+    db::{Bound, Sql},
+    projects,
+};
 
 const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 const MOVE_AND_NAME: Sql = Sql::new("UPDATE threads SET updated_at = $1, name = $2 WHERE account_id = $3 AND id = $4");
 
 /// Builds the changes that set the last-activity time of a thread and of its project. If a name is given, the changes
 /// also rename the thread.
-pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Change> {
+pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Bound> {
     let (account_id, id) = (thread.account_id.into(), thread.id.into());
     let update = match name {
         Some(name) => MOVE_AND_NAME.with([at.into(), name.into(), account_id, id]),

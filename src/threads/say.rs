@@ -1,7 +1,6 @@
 //! Adds a message to a thread without starting a run. The message is ordered after every run that started before the
 //! message was added.
 
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{

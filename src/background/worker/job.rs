@@ -34,8 +34,11 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Res
     let workplace = workplace(app, claimed).await?;
     let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
     let tools = RunTools::of(app, &run.mode).await?;
-    let budget = budget::of(app, run).await?;
-    let past = history::load(db, scope, (run.thread_id, run.id), model.context_window).await?;
+    let budget = budget::of(app, run, claimed.fresh.as_ref()).await?;
+    let past = match &claimed.fresh {
+        Some(fresh) => history::of_prompt(&fresh.prompt),
+        None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
+    };
     let prompt = Prompt {
         agent: agent.as_deref(),
         sandbox: tools.sandbox.as_deref(),

@@ -13,7 +13,7 @@ use tokio::sync::{MutexGuard, oneshot};
 use tracing::error;
 
 use super::Outcome;
-use crate::db::{direct::Direct, statement::Row};
+use crate::db::{direct::Direct, statement::ReadRow};
 
 /// Whether a unit sets a savepoint before its first write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl Unit {
         &self,
         sql: &str,
         values: &[Value],
-        read: impl FnMut(&mut Row<'_>) -> Result<T, DbErr>,
+        read: ReadRow<T>,
     ) -> Result<Vec<T>, DbErr> {
         let writer = self.before(sql).await?;
         writer.direct(|direct| direct.query(sql, values, read)).await?

@@ -1,28 +1,27 @@
 //! Writes the pending output of many logs in one transaction.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::{StreamExt, stream};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect};
-use tokio::time::sleep;
+use futures::{FutureExt, StreamExt, stream};
+use tokio::{sync::oneshot, time::sleep};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
     log::{Entry, Gathered, RunEnd, RunLog, Spent},
-    rows::{self, Last, Spending},
+    rows::{self, Last, Lease, Spending},
 };
 use crate::{
-    accounts::{Scope, of},
     clock::Clock,
-    db::Db,
+    db::{Db, Tx},
     error::{Code, Error, Result},
     events::{self, Stored},
     ledger::{self, Charge},
-    runs::{
-        Status,
-        table::{Column, Entity},
-    },
+    runs::Status,
     telemetry,
     threads::{Message, messages},
 };
@@ -45,7 +44,19 @@ struct Taken {
     spent: Spent,
     charges: Vec<Charge>,
     ending: Option<RunEnd>,
-    waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
+    waiting: Waiting,
+}
+
+/// The calls that wait for a commit of the journal.
+type Waiting = Mutex<Vec<oneshot::Sender<Result<()>>>>;
+
+impl Taken {
+    fn answer(&self, outcome: impl Fn() -> Result<()>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for waiting in waiting.drain(..) {
+            drop(waiting.send(outcome()));
+        }
+    }
 }
 
 /// State of a log's lease, as read from the run's row.
@@ -70,7 +81,7 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
     stream::iter(refused)
         .for_each_concurrent(AT_ONCE, |run| async {
             if let Err(refused) = write_together(db, clock, vec![run], REFUSALS_ALONE).await {
-                give_up(refused, "the database refused the data of the run");
+                give_up(&refused, "the database refused the data of the run");
             }
         })
         .await;
@@ -78,12 +89,12 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
 
 /// Writes a batch and retries while the database is unavailable. Returns the batch if the database refuses it
 /// repeatedly.
-async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32) -> Result<(), Vec<Taken>> {
+async fn write_together(db: &Db, clock: &Clock, taken: Vec<Arc<Taken>>, refusals: u32) -> Result<(), Vec<Arc<Taken>>> {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
         let fault = match write_once(db, clock, &taken).await {
             Ok(lease_states) => {
-                publish(taken, &lease_states);
+                publish(&taken, &lease_states);
                 return Ok(());
             }
             Err(fault) => fault,
@@ -97,25 +108,23 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
             pause *= 2;
         }
     }
-    give_up(taken, "the database is unavailable");
+    give_up(&taken, "the database is unavailable");
     Ok(())
 }
 
 /// Releases runs whose output cannot be written. The next worker continues from the last committed state.
-fn give_up(taken: Vec<Taken>, why: &'static str) {
+fn give_up(taken: &[Arc<Taken>], why: &'static str) {
     error!(
         runs = taken.len(),
         "could not store the events of some runs, so a worker will resume them: {why}"
     );
     for run in taken {
         run.log.lose();
-        for waiting in run.waiting {
-            drop(waiting.send(Err(Error::new(Code::Unavailable, why))));
-        }
+        run.answer(|| Err(Error::new(Code::Unavailable, why)));
     }
 }
 
-fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
+fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     let (gathered, mut sequence) = log.take();
     let Gathered { entry, ending, waiting } = gathered;
     let Entry {
@@ -146,26 +155,36 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         }
     }
     let empty = stored.is_empty() && rows.is_empty() && waiting.is_empty();
-    (!empty).then(|| Taken {
-        log: Arc::clone(log),
-        events: stored,
-        messages: rows,
-        spent,
-        charges,
-        ending,
-        waiting,
+    (!empty).then(|| {
+        Arc::new(Taken {
+            log: Arc::clone(log),
+            events: stored,
+            messages: rows,
+            spent,
+            charges,
+            ending,
+            waiting: Mutex::new(waiting),
+        })
     })
 }
 
 /// Writes the output that the lease state of each run allows. Returns the lease states in the order of the runs.
-async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<LeaseState>> {
+async fn write_once(db: &Db, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let tx = db.begin("runs.journal").await?;
-    let lease_states = lease_states(&tx, taken).await?;
-    let (mut events, mut messages, mut spendings, mut lasts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut charges = Vec::new();
+    let shared: Arc<[Arc<Taken>]> = taken.into();
+    let clock = clock.clone();
+    let written = db.write("runs.journal", move |tx| {
+        let (taken, clock) = (Arc::clone(&shared), clock.clone());
+        async move { write_all(tx, &clock, &taken).await }.boxed()
+    });
+    written.await
+}
+
+async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
+    let lease_states = lease_states(tx, taken).await?;
+    let (mut events, mut messages, mut changes, mut charges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let now = clock.now();
     for (run, state) in taken.iter().zip(&lease_states) {
         if *state == LeaseState::Lost {
@@ -173,7 +192,7 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Lease
         }
         let is_current = *state == LeaseState::Current;
         if is_current {
-            events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
+            events.extend(run.events.iter().map(|event| (run.log.run_id, event)));
         }
         messages.extend(&run.messages);
         charges.extend(&run.charges);
@@ -182,44 +201,38 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Lease
             spent: run.spent,
         };
         match run.ending.as_ref().filter(|_| is_current) {
-            Some(ending) => lasts.push(Last {
+            Some(ending) => changes.push(rows::end(Last {
                 spending,
                 ending,
                 sequence: run.events.last().map(|event| event.sequence),
                 at: now,
-            }),
-            None if run.spent != Spent::default() => spendings.push(spending),
+            })),
+            None if run.spent != Spent::default() => changes.push(rows::spend(spending)),
             None => {}
         }
     }
-    events::insert(&tx, &events).await?;
-    rows::insert_messages(&tx, &messages).await?;
-    rows::add(&tx, &spendings).await?;
-    rows::end(&tx, &lasts).await?;
-    ledger::charge::write(&tx, &charges, clock).await?;
-    tx.commit().await?;
+    events::insert(tx, &events).await?;
+    messages::insert(tx, &messages).await?;
+    tx.change_all(changes).await?;
+    ledger::charge::write(tx, &charges, clock).await?;
     Ok(lease_states)
 }
 
-async fn lease_states(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<LeaseState>> {
-    let mut query = of::<Entity>(Scope::system("the journal writes for the runs of this worker"))
-        .select_only()
-        .columns([Column::Id, Column::LeaseEpoch, Column::Status, Column::LeaseOwner])
-        .filter(Column::Id.is_in(rows::filled_up(taken.iter().map(|run| run.log.run_id))))
-        .order_by_asc(Column::Id);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        query = query.lock_exclusive();
-    }
-    let rows: Vec<(Uuid, i64, Status, Option<Uuid>)> = query.into_tuple().all(tx).await?;
-    let rows: BTreeMap<Uuid, (i64, Status, Option<Uuid>)> = rows
-        .into_iter()
-        .map(|(id, epoch, status, owner)| (id, (epoch, status, owner)))
-        .collect();
-    let state = |log: &RunLog| match rows.get(&log.run_id) {
-        Some((epoch, Status::Running, _)) if *epoch == log.epoch => LeaseState::Current,
+async fn lease_states(tx: &Tx, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
+    let run_ids: Vec<Uuid> = taken.iter().map(|run| run.log.run_id).collect();
+    let leases = tx.rows_by_id(rows::LEASE, &run_ids, rows::lease).await?;
+    let leases: BTreeMap<Uuid, Lease> = leases.into_iter().map(|lease| (lease.run_id, lease)).collect();
+    let state = |log: &RunLog| match leases.get(&log.run_id) {
+        Some(lease) if lease.status == Some(Status::Running) => {
+            if lease.epoch == log.epoch {
+                LeaseState::Current
+            } else {
+                LeaseState::Lost
+            }
+        }
         // A request that ends a run increments the epoch and keeps the lease. A worker that ends its run releases the
         // lease.
-        Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => LeaseState::Ended,
+        Some(lease) if lease.is_held && lease.epoch == log.epoch + 1 => LeaseState::Ended,
         _ => LeaseState::Lost,
     };
     Ok(taken.iter().map(|run| state(&run.log)).collect())
@@ -232,12 +245,12 @@ fn count(run: &Taken) {
     }
 }
 
-fn publish(taken: Vec<Taken>, lease_states: &[LeaseState]) {
-    for (run, state) in taken.into_iter().zip(lease_states) {
+fn publish(taken: &[Arc<Taken>], lease_states: &[LeaseState]) {
+    for (run, state) in taken.iter().zip(lease_states) {
         let outcome = match state {
             LeaseState::Current => {
                 run.log.ring.push(&run.events);
-                count(&run);
+                count(run);
                 Ok(())
             }
             LeaseState::Ended => {
@@ -249,8 +262,6 @@ fn publish(taken: Vec<Taken>, lease_states: &[LeaseState]) {
                 Err("another worker owns the run")
             }
         };
-        for waiting in run.waiting {
-            drop(waiting.send(outcome.map_err(|message| Error::new(Code::Contended, message))));
-        }
+        run.answer(|| outcome.map_err(|message| Error::new(Code::Contended, message)));
     }
 }

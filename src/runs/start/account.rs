@@ -1,19 +1,22 @@
 //! Locks the account of a `StartRun` request, and finds the account's default agent.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     accounts::{Caller, ensure},
     agents::version::Pinned,
-    db::Tx,
+    db::{Row, Sql, Tx, locking},
     error::{Error, Result},
 };
 
-// One statement reads the data that most requests need, because each statement costs a thread hop on SQLite.
-const FIND: &str = "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
-    LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
-    LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
+// One statement reads the data that most requests need. The lock mode is the same as in `ensure::lock`.
+const FIND: Sql = locking!(
+    "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
+     LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
+     LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1",
+    " FOR NO KEY UPDATE OF a"
+);
 
 /// The account of a `StartRun` request.
 pub(super) struct StartAccount {
@@ -45,41 +48,50 @@ impl StartAccount {
 }
 
 async fn lock_with_agent(tx: &Tx, account_id: Uuid) -> Result<StartAccount> {
-    let backend = tx.get_database_backend();
-    let text = match backend {
-        // The lock mode is the same as in `ensure::lock`.
-        DbBackend::Postgres => FIND.replace("{lock}", " FOR NO KEY UPDATE OF a"),
-        // SQLite needs no row lock, because only one write transaction runs at a time.
-        _ => FIND.replace("{lock}", ""),
-    };
-    let statement = Statement::from_sql_and_values(backend, text, [account_id.into()]);
-    let row = tx.query_one_raw(statement).await?.ok_or_else(|| {
+    let missing = || {
         Error::internal(
             "the account could not be loaded",
             format!("the account {account_id} does not exist"),
         )
-    })?;
-    let default_agent = match row.try_get::<Option<Uuid>>("", "agent_id")? {
-        Some(agent_id) => {
-            let version_id: Option<Uuid> = row.try_get("", "version_id")?;
-            let lost = || {
-                Error::internal(
-                    "the agent could not be loaded",
-                    format!("the current version of the agent {agent_id} is missing"),
-                )
-            };
-            Some(Pinned {
-                agent_id,
-                version_id: version_id.ok_or_else(lost)?,
-                model: row.try_get("", "model")?,
-            })
-        }
+    };
+    let row = tx.row(FIND.with([account_id.into()]), read).await?.ok_or_else(missing)?;
+    let default_agent = match row.agent {
         None => None,
+        Some((agent_id, Some((version_id, model)))) => Some(Pinned {
+            agent_id,
+            version_id,
+            model,
+        }),
+        Some((agent_id, None)) => {
+            let cause = format!("the current version of the agent {agent_id} is missing");
+            return Err(Error::internal("the agent could not be loaded", cause));
+        }
     };
     Ok(StartAccount {
-        tier: row.try_get("", "tier")?,
-        threads: row.try_get("", "threads")?,
-        projects: row.try_get("", "projects")?,
+        tier: row.tier,
+        threads: row.threads,
+        projects: row.projects,
         default_agent,
+    })
+}
+
+/// A row of [`FIND`].
+struct Found {
+    tier: String,
+    threads: i64,
+    projects: i64,
+    /// The default agent, with its current version and the model of that version.
+    agent: Option<(Uuid, Option<(Uuid, String)>)>,
+}
+
+fn read(row: &mut Row<'_>) -> Result<Found, DbErr> {
+    let (tier, threads, projects) = (row.take()?, row.take()?, row.take()?);
+    let (agent_id, version_id, model): (Option<Uuid>, Option<Uuid>, Option<String>) =
+        (row.take()?, row.take()?, row.take()?);
+    Ok(Found {
+        tier,
+        threads,
+        projects,
+        agent: agent_id.map(|agent_id| (agent_id, version_id.zip(model))),
     })
 }

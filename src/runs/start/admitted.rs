@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     agents::version::Pinned,
-    db::{Change, Tx},
+    db::{Bound, Tx},
     error::Result,
     events::{self, Stored},
     id,
@@ -30,6 +30,8 @@ pub(super) struct Admitted<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) tx: &'a Tx,
     pub(super) target: Target,
+    /// Name of the account's tier.
+    pub(super) tier: String,
     pub(super) agent: Option<Pinned>,
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) admission: Admission,
@@ -61,6 +63,7 @@ impl Admitted<'_> {
             first,
             slot,
             sandbox_id: sandbox.map(|sandbox| sandbox.id),
+            tier: self.tier,
         })
     }
 
@@ -152,7 +155,8 @@ impl Admitted<'_> {
         if !early {
             let taken = room.admit(app, tx, target, files).await?;
             let names = uploads::take::bind(tx, files, run.id, taken).await?;
-            tx.change_all(message(run, new.prompt.as_deref(), names)?).await?;
+            tx.change_all(message(run, new.prompt.as_deref(), names)?.into_iter().collect())
+                .await?;
         }
         Ok(sandbox)
     }
@@ -160,7 +164,7 @@ impl Admitted<'_> {
 
 // Builds the user message from the prompt and the names of the files. A run without a prompt and without files gets no
 // user message and continues from the thread's history.
-fn message(run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Change>> {
+fn message(run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Bound>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {
         return Ok(None);

@@ -4,9 +4,11 @@ use std::{ops::ControlFlow, time::Instant};
 
 use super::{NewRun, Started, account::StartAccount, key::Key, locked::Locked, room::Room};
 use crate::{
-    accounts::{Caller, queue},
+    accounts::Caller,
     app::App,
+    db::Tx,
     error::Result,
+    runs::Run,
     uploads::{self, Upload},
 };
 

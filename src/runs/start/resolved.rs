@@ -1,22 +1,17 @@
 //! The fourth stage of a `StartRun` request: the thread, the project and the agent are known.
 
-use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{account::StartAccount, admitted::Admitted, prepared::Prepared, target::Target};
 use crate::{
-    accounts::{Scope, of},
     agents::version::Pinned,
     config::Limits,
-    db::Tx,
+    db::{Sql, Tx},
     error::Result,
     events::Stored,
     ledger::{Price, wallet},
     limits::{self, Load, Plan, StartRequest},
-    runs::{
-        Run, reserve,
-        table::{Column, Entity, is_unfinished},
-    },
+    runs::{Run, reserve},
 };
 
 /// A request whose thread, project and agent are known.
@@ -50,7 +45,7 @@ impl<'a> Resolved<'a> {
             None => 0,
         };
         let running = if plan.limits == Limits::On && (plan.tier.concurrent_runs.is_some() || price.is_some()) {
-            unfinished(self.tx, caller.scope()).await?
+            unfinished(self.tx, caller.account_id).await?
         } else {
             Vec::new()
         };
@@ -68,6 +63,7 @@ impl<'a> Resolved<'a> {
             prepared: self.prepared,
             tx: self.tx,
             target: self.target,
+            tier: self.account.tier,
             agent: self.agent,
             ended: self.ended,
             admission,
@@ -90,14 +86,12 @@ impl<'a> Resolved<'a> {
     }
 }
 
-// Lists the thread and the reservation of each unfinished run.
-async fn unfinished(tx: &Tx, scope: Scope) -> Result<Vec<(Uuid, i64)>> {
-    Ok(of::<Entity>(scope)
-        .select_only()
-        .columns([Column::ThreadId, Column::HeldMicrocredits])
-        .filter(is_unfinished())
-        .order_by_asc(Column::Id)
-        .into_tuple()
-        .all(tx)
-        .await?)
+/// The thread and the reservation of each unfinished run of an account. The status is a literal, so that the query can
+/// use the partial index of unfinished runs.
+const UNFINISHED: Sql =
+    Sql::new("SELECT thread_id, held_microcredits FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id");
+
+async fn unfinished(tx: &Tx, account_id: Uuid) -> Result<Vec<(Uuid, i64)>> {
+    let query = UNFINISHED.with([account_id.into()]);
+    Ok(tx.rows(query, |row| Ok((row.take()?, row.take()?))).await?)
 }

@@ -1,12 +1,12 @@
 //! The target of a `StartRun` request: the thread and project that the run continues or creates.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::NewRun;
 use crate::{
     accounts::{Scope, of},
-    db::{Tx, is_duplicate},
+    db::{Bound, Tx, is_duplicate},
     error::{Code, Error, Result},
     id,
     projects::{self, ProjectRow, SandboxRow},
@@ -103,7 +103,7 @@ impl Target {
 
     /// Builds the changes that insert a new thread or project, and that move an existing thread or project to the
     /// top of the lists.
-    pub(super) fn inserts(&self, run: &Run, new: &NewRun) -> Vec<Change> {
+    pub(super) fn inserts(&self, run: &Run, new: &NewRun) -> Vec<Bound> {
         let name: String = new
             .prompt
             .as_deref()

@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     app::App,
-    db::Tx,
-    error::{Error, Result},
+    error::Error,
     events::Stored,
     projects,
     runs::{
         Run, Status,
-        claim::{self, Claimed},
+        claim::{self, Claimed, Fresh},
         journal::Spent,
         report,
         worker_slots::WorkerSlot,
@@ -27,6 +26,8 @@ use crate::{
 pub(super) struct Written {
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) run: Run,
+    /// Name of the account's tier.
+    pub(super) tier: String,
     /// The first events of the run.
     pub(super) first: Vec<Stored>,
     /// The worker slot that is reserved for the run; `None` if a worker must claim the run.
@@ -54,7 +55,13 @@ impl Written {
             place_files(app, &run).await;
         }
         match self.slot {
-            Some(slot) => hand_over(app, slot, &run, &self.first).await,
+            Some(slot) => {
+                let fresh = Fresh {
+                    prompt: prepared.new.prompt.clone().unwrap_or_default(),
+                    tier: self.tier,
+                };
+                hand_over(app, slot, &run, &self.first, fresh).await;
+            }
             None => app.wake.run_queued(),
         }
         metrics::counter!(telemetry::RUNS_STARTED).increment(1);
@@ -85,12 +92,13 @@ async fn place_files(app: &App, run: &Run) {
     }
 }
 
-async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored]) {
+async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored], fresh: Fresh) {
     let worker_id = slot.worker_id;
     let claimed = Claimed {
         run: run.clone(),
         newest_event: first.last().map_or(0, |event| event.sequence),
         awaits_files: false,
+        fresh: Some(fresh),
     };
     if slot.hand_over(claimed).is_err()
         && let Err(fault) = claim::release(app, worker_id, run.id).await
