@@ -5,8 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use runyard::v1;
 use runyard_upstream::{Script, Turn};
-use sea_orm::{ConnectionTrait, Database, Statement};
-use secrecy::ExposeSecret;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use super::requests::{delete, each, patch, put, text};
@@ -20,12 +19,7 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
 
 /// Number of rows of deleted agents in the database.
 async fn deleted(server: &TestServer) -> i64 {
-    let file = server.data_dir().join("runyard.db");
-    let url = server.config.database_url.as_ref().map_or_else(
-        || format!("sqlite://{}", file.display()),
-        |url| url.expose_secret().to_owned(),
-    );
-    let db = Database::connect(url).await.unwrap();
+    let db = server.outside().await;
     let sql = "SELECT count(*) AS n FROM agents WHERE deleted_at IS NOT NULL";
     let query = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(query).await.unwrap().unwrap();

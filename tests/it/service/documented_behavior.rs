@@ -4,7 +4,6 @@ use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
 use runyard_upstream::{Call, Gate, Script, Turn};
 use sea_orm::ConnectionTrait;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -189,11 +188,7 @@ async fn the_agent_reads_and_writes_files_in_the_workspace() {
 
 /// Renames a table, so that the server's statements fail.
 async fn take_away(server: &TestServer, table: &str) {
-    let url = server.config.database_url.as_ref().map_or_else(
-        || format!("sqlite://{}", server.data_dir().join("runyard.db").display()),
-        |url| url.expose_secret().to_owned(),
-    );
-    let db = sea_orm::Database::connect(url).await.unwrap();
+    let db = server.outside().await;
     db.execute_unprepared(&format!("ALTER TABLE {table} RENAME TO taken_away"))
         .await
         .unwrap();
