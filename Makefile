@@ -60,9 +60,10 @@ fmt: ## Format the code
 docs: ## Regenerate docs/ from the code
 	RUNYARD_WRITE_DOCS=1 cargo test --locked --test it -- docs::
 
-bench: ## Measure speed and growth (a release build, then about twenty minutes; QUICK=1 for five)
+bench: ## Measure speed, beside its targets (a release build, then half an hour; QUICK=1 for less; PREVIOUS=FILE to compare)
 	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
-	target/release/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE))
+	target/release/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE)) $(addprefix --only ,$(ONLY)) \
+		$(if $(PREVIOUS),--server target/release/runyard --server $(PREVIOUS))
 
 soak: ## Watch the memory under mixed load (a release build, then MINUTES=60)
 	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench

@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the scripted model and the echo. A child is killed when its handle is
-//! dropped.
+//! Child processes of the benchmark: the server, the floor, the scripted models and the echo. A child is killed when its
+//! handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Result, report};
+use crate::{Result, paced, report, sandbox};
 
 /// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -85,8 +85,20 @@ impl Helper {
     }
 }
 
+/// The names of the scripted models.
+const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
+
+/// Returns the name and the base URL of each scripted model, from the line that their process printed.
+pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
+    let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
+    if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {
+        return Err("the scripted models did not start".into());
+    }
+    Ok(models)
+}
+
 /// Serves the scripted models and prints their addresses. The models answer with one token, with many tokens, with slow
-/// tokens, and with a command.
+/// tokens, with a command, with tokens on a schedule, and with many commands.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -98,8 +110,10 @@ pub(crate) async fn play_model() -> Result<()> {
         }
     }))
     .await;
-    let urls = [one, many, slow, tools].map(|model| (model.base_url(), model));
-    report::say(&urls.each_ref().map(|(url, _)| url.as_str()).join(" "));
+    let paced = paced::serve().await?;
+    let shell = Upstream::start(Script::function(sandbox::answer)).await;
+    let urls = [&one, &many, &slow, &tools].map(Upstream::base_url);
+    report::say(&format!("{} {paced} {}", urls.join(" "), shell.base_url()));
     until_input_ends().await
 }
 
@@ -133,9 +147,7 @@ impl Server {
         std::fs::create_dir_all(place.folder)?;
         let config = place.folder.join("runyard.toml");
         std::fs::write(&config, place.config)?;
-        let log = place.folder.join("server.log");
-        let output = std::fs::File::create(&log)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let mut command = Command::new(place.program);
         command
             .args(["serve", "--listen", &address.to_string(), "--config"])
@@ -144,13 +156,30 @@ impl Server {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("RUNYARD_DATA_DIR", place.folder.join("data"))
             .env("RUNYARD_JWT_SECRET", SECRET)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .kill_on_drop(true);
+            .stdin(Stdio::null());
         if let Some(url) = place.database {
             command.env("RUNYARD_DATABASE_URL", url);
         }
+        Self::spawn(command, address, place.folder).await
+    }
+
+    /// Starts the floor on a free port and waits until it is ready.
+    pub(crate) async fn start_floor(folder: &Path, models: &str) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["floor", &address.to_string()])
+            .arg(folder)
+            .arg(models)
+            .stdin(Stdio::piped());
+        Self::spawn(command, address, folder).await
+    }
+
+    async fn spawn(mut command: Command, address: SocketAddr, folder: &Path) -> Result<Self> {
+        let log = folder.join("server.log");
+        let output = std::fs::File::create(&log)?;
+        command.stdout(output.try_clone()?).stderr(output).kill_on_drop(true);
         let began = Instant::now();
         let child = command.spawn()?;
         let start_up = tokio::task::spawn_blocking(move || until_ready(address, began)).await?;
@@ -176,6 +205,10 @@ impl Server {
         timeout(TIMEOUT, self.child.wait()).await??;
         Ok(())
     }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 // Returns the time from `began` until the server is ready, or `None` after the timeout. The pause between two polls is

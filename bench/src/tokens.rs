@@ -160,17 +160,6 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
     took.ok_or_else(|| "the run produced no token".into())
 }
 
-/// Returns the addresses of the models from the line that their process printed.
-pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
-    let mut urls = line.split(' ');
-    let mut next = || {
-        urls.next()
-            .filter(|url| url.starts_with("http://"))
-            .ok_or("the model did not start")
-    };
-    Ok([next()?, next()?, next()?, next()?])
-}
-
 /// Parses the address that a child printed.
 pub(crate) fn address(line: &str) -> Result<SocketAddr> {
     Ok(line.parse()?)
