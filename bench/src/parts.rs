@@ -34,7 +34,7 @@ const PROBES: usize = 100;
 /// Number of calls per measurement of small calls.
 const CALLS: usize = 10_000;
 
-/// What the parts of a round need.
+/// The surroundings of a round.
 pub(crate) struct Round<'a> {
     pub(crate) options: &'a Options,
     pub(crate) stage: &'a Stage,

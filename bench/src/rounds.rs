@@ -112,7 +112,7 @@ async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec
     Ok(all)
 }
 
-/// Measures the parts that need many runs or a server of their own. Returns the servers.
+/// Measures the parts that need many runs or a separate server. Returns the servers.
 async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> {
     let options = round.options;
     let mut finished = Vec::with_capacity(all.len());

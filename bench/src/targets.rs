@@ -46,7 +46,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// What a row needs besides its figures.
+/// A requirement of a row besides its figures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,

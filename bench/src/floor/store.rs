@@ -176,7 +176,7 @@ impl Work {
         Ok(())
     }
 
-    /// Publishes the events, and wakes those who wait for the commit.
+    /// Publishes the events, and reports the commit of a start.
     fn committed(self, runs: &Runs) {
         let (run, rows, has_ended, starting) = match self {
             Self::Start {
