@@ -9,11 +9,14 @@ use crate::{
     database::Rows,
     fill, machine,
     options::Options,
+    paced::Load,
     report::Figures,
     starts::Target,
     targets::{EXISTING, IDLE, NEW_FOLDER},
 };
 
+/// Default number of worker slots of a server.
+const DEFAULT_SLOTS: usize = 512;
 /// Number of restarts that measure the start-up time with existing data.
 const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
@@ -199,12 +202,13 @@ impl Measured {
     }
 }
 
-/// Returns the configuration of the servers. It contains the scripted models, and a plan with limits that are checked
-/// but never reached. All other settings are the defaults.
+/// Returns the configuration of the servers. It contains the scripted models, a plan with limits that are checked but
+/// never reached, and enough worker slots for the many streams. All other settings are the defaults.
 pub(crate) fn config(models: &str, limits: Limits) -> Result<String> {
     // All accounts are created from one address, so the limit on new accounts per address is turned off.
+    let slots = Load::of_this_machine().streams.max(DEFAULT_SLOTS);
     let mut text = format!(
-        "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n",
+        "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n[worker]\nmax_runs = {slots}\n",
         limits.name()
     );
     for (name, url) in children::models(models)? {
