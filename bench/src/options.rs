@@ -6,7 +6,7 @@ use crate::{Result, floor::Setup};
 
 const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database postgres://…] [--folder DIR] \
     [--only PART]… [--minutes N] [--server FILE]…
-  --quick     take about ten minutes instead of forty
+  --quick     take about ten minutes instead of thirty
   --rounds    number of rounds
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
   --folder    parent of the temporary folder [default: beside this program, because /tmp may be memory]
