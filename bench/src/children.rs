@@ -1,4 +1,4 @@
-//! Child processes of the benchmark: the server, the scripted models and the gRPC echo. A child is killed when its
+//! Child processes of the benchmark: the server, the floor, the scripted models and the echo. A child is killed when its
 //! handle is dropped.
 
 use std::{
@@ -17,20 +17,19 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Result, report};
+use crate::{Result, paced, report, sandbox};
 
 /// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Secret that signs the benchmark's tokens.
+/// The secret of the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// Answer of the model `bench/slow`, which is used for live streams: the number of deltas, and the pause before each
-/// delta.
+/// The model for live streams: the number of its deltas, and the pause before each delta.
 pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas in an answer of the model `bench/many`, which is used to measure the token rate.
+/// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
 pub(crate) const TOKENS: usize = 200;
 
-/// A temporary folder. Dropping this value removes the folder.
+/// A temporary folder. It is removed when its handle is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -55,7 +54,7 @@ impl Drop for Folder {
     }
 }
 
-/// A child that prints one line when it is ready and exits when its standard input is closed.
+/// A child that prints one line when it is ready and exits when its input is closed.
 pub(crate) struct Helper {
     child: Child,
     /// The line that the child printed.
@@ -63,7 +62,7 @@ pub(crate) struct Helper {
 }
 
 impl Helper {
-    /// Starts this program as a child process in the given role, and reads its first line.
+    /// Starts this program again in another role.
     pub(crate) async fn start(role: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -86,8 +85,20 @@ impl Helper {
     }
 }
 
-/// Serves the scripted models and prints their addresses. The four models answer with one token, with many tokens, with
-/// slow tokens, and with a tool call that runs a command.
+/// The names of the scripted models.
+const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
+
+/// Returns the name and the base URL of each scripted model, from the line that their process printed.
+pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
+    let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
+    if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {
+        return Err("the scripted models did not start".into());
+    }
+    Ok(models)
+}
+
+/// Serves the scripted models and prints their addresses. The models answer with one token, with many tokens, with slow
+/// tokens, with a command, with tokens on a schedule, and with many commands.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -99,12 +110,14 @@ pub(crate) async fn play_model() -> Result<()> {
         }
     }))
     .await;
-    let urls = [one, many, slow, tools].map(|model| (model.base_url(), model));
-    report::say(&urls.each_ref().map(|(url, _)| url.as_str()).join(" "));
+    let paced = paced::serve().await?;
+    let shell = Upstream::start(Script::function(sandbox::answer)).await;
+    let urls = [&one, &many, &slow, &tools].map(Upstream::base_url);
+    report::say(&format!("{} {paced} {}", urls.join(" "), shell.base_url()));
     until_input_ends().await
 }
 
-/// Returns when the parent process has closed this process's standard input or has exited.
+/// Returns when the parent has closed this process's input or has exited.
 pub(crate) async fn until_input_ends() -> Result<()> {
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
@@ -114,13 +127,13 @@ pub(crate) async fn until_input_ends() -> Result<()> {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
-    /// Address on which the server listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     /// Time from the start of the process until the server was ready.
     pub(crate) start_up: Duration,
 }
 
-/// Program, folder, configuration and database URL of a server.
+/// The program, the folder and the configuration of a server.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,
@@ -134,9 +147,7 @@ impl Server {
         std::fs::create_dir_all(place.folder)?;
         let config = place.folder.join("runyard.toml");
         std::fs::write(&config, place.config)?;
-        let log = place.folder.join("server.log");
-        let output = std::fs::File::create(&log)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let mut command = Command::new(place.program);
         command
             .args(["serve", "--listen", &address.to_string(), "--config"])
@@ -145,13 +156,30 @@ impl Server {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("RUNYARD_DATA_DIR", place.folder.join("data"))
             .env("RUNYARD_JWT_SECRET", SECRET)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .kill_on_drop(true);
+            .stdin(Stdio::null());
         if let Some(url) = place.database {
             command.env("RUNYARD_DATABASE_URL", url);
         }
+        Self::spawn(command, address, place.folder).await
+    }
+
+    /// Starts the floor on a free port and waits until it is ready.
+    pub(crate) async fn start_floor(folder: &Path, models: &str) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["floor", &address.to_string()])
+            .arg(folder)
+            .arg(models)
+            .stdin(Stdio::piped());
+        Self::spawn(command, address, folder).await
+    }
+
+    async fn spawn(mut command: Command, address: SocketAddr, folder: &Path) -> Result<Self> {
+        let log = folder.join("server.log");
+        let output = std::fs::File::create(&log)?;
+        command.stdout(output.try_clone()?).stderr(output).kill_on_drop(true);
         let began = Instant::now();
         let child = command.spawn()?;
         let start_up = tokio::task::spawn_blocking(move || until_ready(address, began)).await?;
@@ -177,6 +205,10 @@ impl Server {
         timeout(TIMEOUT, self.child.wait()).await??;
         Ok(())
     }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 // Returns the time from `began` until the server is ready, or `None` after the timeout. The pause between two polls is

@@ -1,13 +1,14 @@
-//! A bare gRPC echo server. It answers `StartRun` requests over tonic without any work, so that only the transport is
-//! measured.
+//! A bare gRPC echo. It exchanges the messages of `StartRun` and `GetRun` over tonic but does no work, so that only the
+//! transport is measured.
 
 use std::{
     convert::Infallible,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use futures::future::{BoxFuture, Ready, ready};
-use runyard::v1::{StartRunRequest, StartRunResponse};
+use runyard::v1::{GetRunRequest, Run, RunStatus, RunUsage, StartRunRequest, StartRunResponse};
 use tokio::net::TcpListener;
 use tonic::{
     Request, Response, Status,
@@ -37,7 +38,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// The echo uses the name of the real service, so that the same client can call the echo and the server.
+// The echo has the name of the real service, so that the same client can call both.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }
@@ -57,6 +58,29 @@ impl UnaryService<StartRunRequest> for Echo {
     }
 }
 
+impl UnaryService<GetRunRequest> for Echo {
+    type Response = Run;
+    type Future = Ready<std::result::Result<Response<Run>, Status>>;
+
+    fn call(&mut self, request: Request<GetRunRequest>) -> Self::Future {
+        let id = request.into_inner().agent_run_id;
+        let now = Some(SystemTime::now().into());
+        ready(Ok(Response::new(Run {
+            thread_id: id.clone(),
+            project_id: id.clone(),
+            agent_run_id: id,
+            status: RunStatus::Completed.into(),
+            model_name: "bench/one".to_owned(),
+            mode: "chat".to_owned(),
+            usage: Some(RunUsage::default()),
+            created_at: now,
+            started_at: now,
+            finished_at: now,
+            ..Run::default()
+        })))
+    }
+}
+
 impl Service<http::Request<Body>> for Echo {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -68,6 +92,10 @@ impl Service<http::Request<Body>> for Echo {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         Box::pin(async move {
+            if request.uri().path().ends_with("/GetRun") {
+                let codec = ProstCodec::<Run, GetRunRequest>::default();
+                return Ok(Grpc::new(codec).unary(Self, request).await);
+            }
             let codec = ProstCodec::<StartRunResponse, StartRunRequest>::default();
             Ok(Grpc::new(codec).unary(Self, request).await)
         })

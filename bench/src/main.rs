@@ -1,6 +1,6 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! The benchmark starts the real server, the scripted models and a bare gRPC echo as child processes. All measurements
+//! It starts the real server, the floor, the scripted models and a bare gRPC echo as child processes. All measurements
 //! are interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
 //! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence number must
 //! occur exactly once, and the last event must be the only terminal event.
@@ -8,19 +8,28 @@
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
 mod callers;
+mod calls;
 mod check;
 mod children;
+mod database;
 mod echo;
 mod fill;
+mod floor;
 mod growth;
 mod live;
 mod machine;
+mod many;
 mod neighbours;
 mod options;
+mod paced;
+mod parts;
 mod report;
 mod rounds;
+mod sandbox;
 mod soak;
 mod starts;
+mod subjects;
+mod targets;
 mod tokens;
 
 use std::{error::Error, process::ExitCode};
@@ -28,7 +37,7 @@ use std::{error::Error, process::ExitCode};
 use options::{Command, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// An error that stops the benchmark. Its message is printed.
+/// An error that stops the benchmark; its message is printed.
 type Fault = Box<dyn Error + Send + Sync>;
 type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -43,6 +52,7 @@ async fn main() -> ExitCode {
         }
         Ok(Command::Model) => children::play_model().await,
         Ok(Command::Echo) => echo::serve().await,
+        Ok(Command::Floor(setup)) => floor::serve(&setup).await,
         Err(fault) => Err(fault),
     };
     match outcome {

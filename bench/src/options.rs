@@ -2,18 +2,19 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::Result;
+use crate::{Result, floor::Setup};
 
 const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database postgres://…] [--folder DIR] \
     [--only PART]… [--minutes N] [--server FILE]…
-  --quick     take about five minutes instead of twenty
+  --quick     take about ten minutes instead of thirty
   --rounds    number of rounds
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
   --folder    parent of the temporary folder [default: beside this program, because /tmp may be memory]
-  --only      measure one part: start-up, probe, starts, streams, tokens, first, neighbours, memory, growth, soak;
-              may be repeated; soak is measured only if named
+  --only      measure one part: start-up, probe, starts, reads, tokens, first, streams, many, sandbox, database,
+              neighbours, memory, growth, soak; may be repeated; soak is measured only if named
   --minutes   duration of the soak [default: 60]
-  --server    the server program [default: beside this one]; a second one is measured in turn with the first";
+  --server    the server program [default: beside this one]; a second one, the previous build, is measured in turn with
+              the first";
 
 /// The role of this process.
 pub(crate) enum Command {
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Model,
     /// Serves the bare gRPC echo, as a child of the benchmark.
     Echo,
+    /// Serves the floor, as a child of the benchmark.
+    Floor(Setup),
 }
 
 /// Options of a measurement.
@@ -40,7 +43,7 @@ pub(crate) struct Options {
     pub(crate) database: Option<String>,
     /// Parent of the temporary folder.
     pub(crate) folder: PathBuf,
-    /// Programs of the servers to measure.
+    /// Programs of the servers to measure. A second one is the previous build.
     pub(crate) servers: Vec<PathBuf>,
     only: Vec<String>,
 }
@@ -53,7 +56,7 @@ impl Options {
         let mut options = Self {
             rounds: 7,
             divisor: 1,
-            many_runs: 20_000,
+            many_runs: 100_000,
             soak: Duration::from_hours(1),
             database: None,
             folder: beside.clone(),
@@ -70,6 +73,14 @@ impl Options {
             match argument.as_str() {
                 "model" => return Ok(Command::Model),
                 "echo" => return Ok(Command::Echo),
+                "floor" => {
+                    let (address, folder, models) = (value()?.parse()?, value()?.into(), value()?);
+                    return Ok(Command::Floor(Setup {
+                        address,
+                        folder,
+                        models,
+                    }));
+                }
                 "--quick" => (options.rounds, options.divisor, options.many_runs) = (3, 2, 20_000),
                 "--rounds" => rounds = Some(value()?.parse()?),
                 "--minutes" => options.soak = Duration::from_mins(value()?.parse()?),

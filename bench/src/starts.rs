@@ -1,4 +1,4 @@
-//! Measures `StartRun`: runs per second, the latency of a call, and the server's processor time per run.
+//! Measures StartRun: runs per second, the latency of a call, and the cost of a run on the server.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Result,
-    callers::{Account, Caller, Protocol, connect, start_on},
+    callers::{Account, Caller, Protocol, connect},
     check,
     machine::{Usage, Used, millis},
 };
@@ -25,20 +25,22 @@ pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
     /// The server's process id.
     pub(crate) server: u32,
-    /// Ids of the benchmark's other child processes.
+    /// The benchmark's other processes.
     pub(crate) helpers: &'a [u32],
     /// The accounts, one per caller.
     pub(crate) accounts: &'a [Account],
 }
 
-/// Results of a measurement of `StartRun`.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// Executed runs per second, measured until the last terminal event.
     pub(crate) executed: f64,
-    /// Median latency of a `StartRun` call in milliseconds.
+    /// Answered `StartRun` calls per second.
+    pub(crate) answered: f64,
+    /// Median latency of a call in milliseconds.
     pub(crate) p50: f64,
-    /// 99th percentile of the latency of a `StartRun` call in milliseconds.
+    /// 99th percentile of the latency in milliseconds.
     pub(crate) p99: f64,
     /// Processor time of the server per run, in milliseconds.
     pub(crate) cpu: f64,
@@ -86,6 +88,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     while let Some(done) = tasks.join_next().await {
         started_runs.push(done??);
     }
+    let all_answered = began.elapsed();
     for account in accounts {
         check::until_done(&mut asking, account).await?;
     }
@@ -103,6 +106,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     times.sort_unstable();
     Ok(Found {
         executed: runs as f64 / took.as_secs_f64(),
+        answered: runs as f64 / all_answered.as_secs_f64(),
         p50: millis(times[times.len() / 2]),
         p99: millis(times[times.len() * 99 / 100]),
         cpu: millis(used.server) / runs as f64,
@@ -110,35 +114,4 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
         events: events as f64 / runs as f64,
         used,
     })
-}
-
-/// Measures the bare gRPC echo. Returns the number of calls per second, and the 99th percentile of the latency in
-/// milliseconds.
-pub(crate) async fn echo(address: SocketAddr, account: &Account, callers: usize, calls: usize) -> Result<(f64, f64)> {
-    let client = connect(address).await?;
-    let left = Arc::new(AtomicUsize::new(calls));
-    let mut tasks = JoinSet::new();
-    let began = Instant::now();
-    for _ in 0..callers {
-        let (mut client, account, left) = (client.clone(), account.clone(), Arc::clone(&left));
-        tasks.spawn(async move {
-            let mut times = Vec::new();
-            while left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-                .is_ok()
-            {
-                let started = Instant::now();
-                client.start_run(account.signed(start_on("bench/one"))).await?;
-                times.push(started.elapsed());
-            }
-            Ok::<_, crate::Fault>(times)
-        });
-    }
-    let mut times = Vec::with_capacity(calls);
-    while let Some(done) = tasks.join_next().await {
-        times.extend(done??);
-    }
-    let rate = calls as f64 / began.elapsed().as_secs_f64();
-    times.sort_unstable();
-    Ok((rate, millis(times[times.len() * 99 / 100])))
 }

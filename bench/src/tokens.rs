@@ -1,5 +1,5 @@
-//! Measures the token rate: how fast the server stores the output of runs and streams it to clients. Also measures the
-//! latency that the server adds to the first token.
+//! Measures tokens: the rate at which the server stores the output of runs and sends it to followers, and the latency
+//! that the server adds to the first token.
 
 use std::{
     net::SocketAddr,
@@ -26,20 +26,19 @@ const RUNS_PER_CONNECTION: usize = 50;
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Results of a measurement of the token rate.
+/// The results.
 pub(crate) struct Found {
-    /// Number of model tokens per second that the clients received.
+    /// Model tokens per second that reached the followers.
     pub(crate) tokens: f64,
-    /// Number of events per second that the server stored.
+    /// Durable events per second.
     pub(crate) events: f64,
-    /// Processor time of the server per stored event, in microseconds.
+    /// Processor time of the server per durable event, in microseconds.
     pub(crate) cpu: f64,
     /// Resource usage during the measurement.
     pub(crate) used: Used,
 }
 
-/// Starts `runs` runs of [`TOKENS`] tokens at the same time, and follows each run from its first event. Repeats this
-/// `waves` times.
+/// Starts `runs` runs of 200 tokens at the same time, and follows each run from its start. Repeats this `waves` times.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
@@ -70,7 +69,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
     })
 }
 
-// Starts a run and follows it. Checks that the run's deltas add up to its message and that the message has all tokens.
+// Starts a run and follows it. Its deltas must add up to its message, and its message must have all tokens.
 async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
     let started = client
         .start_run(account.signed(start_on("bench/many")))
@@ -159,17 +158,6 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
         }
     }
     took.ok_or_else(|| "the run produced no token".into())
-}
-
-/// Parses the addresses of the models from the line that the model process printed.
-pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
-    let mut urls = line.split(' ');
-    let mut next = || {
-        urls.next()
-            .filter(|url| url.starts_with("http://"))
-            .ok_or("the model did not start")
-    };
-    Ok([next()?, next()?, next()?, next()?])
 }
 
 /// Parses the address that a child printed.

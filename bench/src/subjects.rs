@@ -1,0 +1,228 @@
+//! The programs under measurement: each server with limits and without limits, and the floor.
+
+use std::{fmt::Write, path::Path, path::PathBuf, time::Duration};
+
+use crate::{
+    Result,
+    callers::Account,
+    children::{self, Helper, Place, Server},
+    database::Rows,
+    fill, machine,
+    options::Options,
+    paced::Load,
+    report::Figures,
+    starts::Target,
+    targets::{EXISTING, IDLE, NEW_FOLDER},
+};
+
+/// Default number of worker slots of a server.
+const DEFAULT_SLOTS: usize = 512;
+/// Number of restarts that measure the start-up time with existing data.
+const START_UPS: usize = 5;
+/// Idle time of a server before its memory is read.
+pub(crate) const REST: Duration = Duration::from_secs(2);
+
+/// The helper processes, and the accounts with which the benchmark calls the servers.
+pub(crate) struct Stage {
+    /// The scripted models.
+    pub(crate) model: Helper,
+    /// The bare gRPC echo.
+    pub(crate) echo: Helper,
+    /// The accounts of the callers.
+    pub(crate) accounts: Vec<Account>,
+    /// The account of the streams.
+    pub(crate) watcher: Account,
+    /// The rows that are inserted without a server, if PostgreSQL is measured.
+    pub(crate) rows: Option<Rows>,
+}
+
+/// Whether limits are enforced and credits are charged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// Enforced.
+    On,
+    /// Not enforced.
+    Off,
+}
+
+impl Limits {
+    fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// A program and its settings.
+pub(crate) enum Subject {
+    /// A server.
+    Server {
+        program: PathBuf,
+        folder: PathBuf,
+        limits: Limits,
+        config: String,
+        database: Option<String>,
+    },
+    /// The floor.
+    Floor { folder: PathBuf, models: String },
+}
+
+impl Subject {
+    /// Describes a server of this program.
+    pub(crate) async fn server(
+        options: &Options,
+        stage: &Stage,
+        program: &Path,
+        folder: &Path,
+        limits: Limits,
+    ) -> Result<Self> {
+        let folder = folder.join(limits.name());
+        let (database, _) = fill::database(options.database.as_deref(), &folder).await?;
+        let config = config(&stage.model.line, limits)?;
+        Ok(Self::Server {
+            program: program.to_owned(),
+            folder,
+            limits,
+            config,
+            database,
+        })
+    }
+
+    async fn start(&self) -> Result<Server> {
+        match self {
+            Self::Server {
+                program,
+                folder,
+                config,
+                database,
+                ..
+            } => {
+                let database = database.as_deref();
+                Server::start(&Place {
+                    program,
+                    folder,
+                    config,
+                    database,
+                })
+                .await
+            }
+            Self::Floor { folder, models } => Server::start_floor(folder, models).await,
+        }
+    }
+
+    /// Returns the name to print.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Server { program, limits, .. } => format!("{}, limits {}", program.display(), limits.name()),
+            Self::Floor { .. } => "the floor".to_owned(),
+        }
+    }
+
+    /// Returns true for a server with limits.
+    pub(crate) fn has_limits(&self) -> bool {
+        matches!(self, Self::Server { limits: Limits::On, .. })
+    }
+
+    /// Returns true for the floor.
+    pub(crate) fn is_floor(&self) -> bool {
+        matches!(self, Self::Floor { .. })
+    }
+}
+
+/// A running subject, and what was measured.
+pub(crate) struct Measured {
+    /// The program.
+    pub(crate) subject: Subject,
+    /// Its process.
+    pub(crate) server: Server,
+    /// The figures so far.
+    pub(crate) figures: Figures,
+    /// Number of runs that were started.
+    pub(crate) runs: usize,
+}
+
+impl Measured {
+    /// Starts a subject. Measures its start-up time in a new folder, and its idle memory.
+    pub(crate) async fn open(options: &Options, subject: Subject) -> Result<Self> {
+        let server = subject.start().await?;
+        let mut measured = Self {
+            subject,
+            server,
+            figures: Figures::default(),
+            runs: 0,
+        };
+        if options.wants("start-up") {
+            let took = machine::millis(measured.server.start_up);
+            measured.figures.add(NEW_FOLDER, "ms", took);
+            measured = measured.restart("start-up, data without runs").await?;
+        }
+        if options.wants("memory") {
+            tokio::time::sleep(REST).await;
+            let memory = machine::memory_of(measured.server.pid())?;
+            measured.figures.add(IDLE, "MiB", memory);
+        }
+        Ok(measured)
+    }
+
+    /// Measures the start-up time with the data of many runs.
+    pub(crate) async fn restart_full(self) -> Result<Self> {
+        self.restart(EXISTING).await
+    }
+
+    /// Restarts the server several times, and adds the start-up times to a figure.
+    async fn restart(self, figure: &'static str) -> Result<Self> {
+        let Self {
+            subject,
+            mut server,
+            mut figures,
+            runs,
+        } = self;
+        for _ in 0..START_UPS {
+            server.stop().await?;
+            server = subject.start().await?;
+            figures.add(figure, "ms", machine::millis(server.start_up));
+        }
+        Ok(Self {
+            subject,
+            server,
+            figures,
+            runs,
+        })
+    }
+
+    /// Returns what the measurements need to know of this server.
+    pub(crate) fn target<'a>(&self, stage: &'a Stage, helpers: &'a [u32]) -> Target<'a> {
+        Target {
+            address: self.server.address,
+            server: self.server.pid(),
+            helpers,
+            accounts: &stage.accounts,
+        }
+    }
+}
+
+/// Returns the configuration of the servers. It contains the scripted models, a plan with limits that are checked but
+/// never reached, and enough worker slots for the many streams. All other settings are the defaults.
+pub(crate) fn config(models: &str, limits: Limits) -> Result<String> {
+    // All accounts are created from one address, so the limit on new accounts per address is turned off.
+    let slots = Load::of_this_machine().streams.max(DEFAULT_SLOTS);
+    let mut text = format!(
+        "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n[worker]\nmax_runs = {slots}\n",
+        limits.name()
+    );
+    for (name, url) in children::models(models)? {
+        let _ = write!(
+            text,
+            "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{url}\"\napi_key = \"sk-bench\"\n\
+             [[models]]\nname = \"bench/{name}\"\nprovider = \"{name}\"\nupstream = \"scripted\"\n\
+             context_window = 128000\nmax_output_tokens = 8192\ninput_price = 0.3\noutput_price = 1.2\n"
+        );
+    }
+    text.push_str(
+        "[[tiers]]\nname = \"bench\"\nconcurrent_runs = 1000000\nagents = 1000000\nthreads = 100000000\n\
+         projects = 100000000\nmodels = [\"*\"]\ndefault_model = \"bench/one\"\nmax_upload_bytes = 1000000\n\
+         credits_granted = 1000000000\n",
+    );
+    Ok(text)
+}
