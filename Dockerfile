@@ -22,7 +22,7 @@ FROM rust:1.95-bookworm AS program
 WORKDIR /source
 COPY . .
 COPY --from=console /source/clients/web/dist clients/web/dist
-RUN cargo build --locked --profile dist --bin runyard && strip --strip-debug -o /runyard target/dist/runyard
+RUN cargo build --locked --profile production --bin runyard && strip --strip-debug -o /runyard target/production/runyard
 # Includes the installed npm packages, whose licences are needed.
 COPY --from=console /source/clients clients
 RUN scripts/install.sh python3:python3 && scripts/third-party.py --console >/THIRD-PARTY

@@ -61,13 +61,13 @@ docs: ## Regenerate docs/ from the code
 	RUNYARD_WRITE_DOCS=1 cargo test --locked --test it -- docs::
 
 bench: ## Measure speed, beside its targets (a release build, then half an hour; QUICK=1 for less; PREVIOUS=FILE to compare)
-	cargo build --locked --profile dist --bin runyard --package runyard --package runyard-bench --bin runyard-bench
-	target/dist/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE)) $(addprefix --only ,$(ONLY)) \
-		$(if $(PREVIOUS),--server target/dist/runyard --server $(PREVIOUS))
+	cargo build --locked --profile production --bin runyard --package runyard --package runyard-bench --bin runyard-bench
+	target/production/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE)) $(addprefix --only ,$(ONLY)) \
+		$(if $(PREVIOUS),--server target/production/runyard --server $(PREVIOUS))
 
 soak: ## Check that memory does not grow under mixed load (a release build, then one hour; MINUTES=N changes it)
-	cargo build --locked --profile dist --bin runyard --package runyard --package runyard-bench --bin runyard-bench
-	target/dist/runyard-bench --only soak --minutes $(or $(MINUTES),60) $(if $(DATABASE),--database $(DATABASE))
+	cargo build --locked --profile production --bin runyard --package runyard --package runyard-bench --bin runyard-bench
+	target/production/runyard-bench --only soak --minutes $(or $(MINUTES),60) $(if $(DATABASE),--database $(DATABASE))
 
 release: ## Build the optimised program
 	cargo build --locked --release --bin runyard

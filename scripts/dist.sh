@@ -16,9 +16,9 @@ if [ -z "$program" ]; then
     pack=(gzip --no-name --best)
     pack_package=(-Zxz)
     scripts/console.sh
-    cargo build --locked --profile dist --bin runyard
+    cargo build --locked --profile production --bin runyard
     target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-    program=$target/dist/runyard
+    program=$target/production/runyard
 fi
 machine=$(uname -m)
 architecture=$(dpkg --print-architecture)

@@ -11,7 +11,7 @@ use runyard::{
     v1::MessageRole,
 };
 use runyard_upstream::{Script, Turn};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -130,8 +130,7 @@ async fn the_value_that_a_provider_wants_back_is_stored_and_never_shown() {
             };
             let row = messages::row(belongs, message, server.app().clock.now()).unwrap();
             let outside = server.outside().await;
-            let insert = messages::insert(outside.get_database_backend(), row);
-            outside.execute_raw(insert).await.unwrap();
+            row.into_active_model().insert(&outside).await.unwrap();
 
             let scope = Scope::account(account_id);
             let past = history::load(server.app().db.read(), scope, (thread_id, run_id), 100_000).await;
