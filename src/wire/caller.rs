@@ -8,12 +8,13 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{body::Body, extract::State, middleware::Next};
 use http::{HeaderName, Method, Request, Response};
 use runyard_transcode::connect::Connect;
+use uuid::Uuid;
 
 use super::{
     access,
     credential_expiry::CredentialExpiry,
     forwarded,
-    jwt::{Credential, Verifier, credential},
+    jwt::{Claims, Credential, VerifiedToken, Verifier, credential},
     link::Link,
     owner::Owner,
     protocol::Protocol,
@@ -103,7 +104,7 @@ pub(super) async fn authenticate(
     }
     // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the request
     // across an await.
-    let shown = gate.throttle.check_address(address).and_then(|()| shown(&request));
+    let shown = gate.throttle.check_address(address).and_then(|()| shown(&gate, &request));
     let known = match shown {
         Ok(shown) => known(&gate, shown, address).await,
         Err(error) => Err(error),
@@ -138,22 +139,27 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// An owned copy of the credential of a request.
+/// The credential of a request: a token that was verified before, or an owned copy of the credential.
 enum Shown {
+    Verified(Arc<VerifiedToken>),
     Token(String),
     ApiKey(String),
 }
 
-fn shown(request: &Request<Body>) -> Result<Shown> {
+fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
     Ok(match credential(request.headers())? {
-        Credential::Jwt(token) => Shown::Token(token.to_owned()),
+        Credential::Jwt(token) => match gate.verifier.remembered(token, gate.app.clock.now()) {
+            Some(verified) => Shown::Verified(verified),
+            None => Shown::Token(token.to_owned()),
+        },
         Credential::ApiKey(key) => Shown::ApiKey(key.to_owned()),
     })
 }
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
-    let claims = match shown {
+    let token = match shown {
+        Shown::Verified(token) => token,
         Shown::Token(token) => verifier.authenticate(&token, app.clock.now()).await?,
         Shown::ApiKey(key) => {
             let key = api_keys::verify(app, &key).await?;
@@ -166,27 +172,16 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
             return Ok((caller, CredentialExpiry::of_key(&key)));
         }
     };
-    let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
+    let role = if token.claims.role.as_deref() == Some(SUPER_ADMIN) {
         Role::SuperAdmin
     } else {
         Role::User
     };
-    let known = ensure::find(app, &claims.issuer, &claims.subject).await?;
-    let account_id = match known {
-        Some(account_id) => account_id,
-        None if app.config.auth.self_registration || role == Role::SuperAdmin => {
-            let _turn = app.accounts.registering().await;
-            if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
-                account_id
-            } else {
-                gate.throttle.check_new_account(address)?;
-                ensure::create(app, &claims.issuer, &claims.subject).await?
-            }
-        }
+    let account_id = match token.account_id.get() {
+        Some(account_id) => *account_id,
         None => {
-            let message =
-                "no account exists for this subject, and this server does not create accounts; ask its administrator";
-            return Err(Error::new(Code::RegistrationClosed, message));
+            let account_id = account_of(gate, &token.claims, role, address).await?;
+            *token.account_id.get_or_init(|| account_id)
         }
     };
     let caller = Caller {
@@ -194,7 +189,26 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
         role,
         access: Access::Admin,
     };
-    Ok((caller, CredentialExpiry::of_token(&claims)))
+    Ok((caller, CredentialExpiry::of_token(&token.claims)))
+}
+
+/// Returns the account of a token's subject. Creates the account if the configuration or the role permits it.
+async fn account_of(gate: &Gate, claims: &Claims, role: Role, address: Option<IpAddr>) -> Result<Uuid> {
+    let app = &gate.app;
+    if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
+        return Ok(account_id);
+    }
+    if !app.config.auth.self_registration && role != Role::SuperAdmin {
+        let message =
+            "no account exists for this subject, and this server does not create accounts; ask its administrator";
+        return Err(Error::new(Code::RegistrationClosed, message));
+    }
+    let _turn = app.accounts.registering().await;
+    if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
+        return Ok(account_id);
+    }
+    gate.throttle.check_new_account(address)?;
+    ensure::create(app, &claims.issuer, &claims.subject).await
 }
 
 fn is_open(request: &Request<Body>) -> bool {
