@@ -8,7 +8,7 @@ mod accounts;
 mod admin;
 mod agents;
 mod alive;
-mod answers;
+pub mod answers;
 pub mod body_timeout;
 pub mod caller;
 pub mod codec;

@@ -5,13 +5,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use http::{HeaderName, Method, Request, Response};
 use runyard_transcode::connect::Connect;
 use uuid::Uuid;
 
 use super::{
     access,
+    answers::{Answers, run},
     credential_expiry::CredentialExpiry,
     forwarded,
     jwt::{Claims, Credential, VerifiedToken, Verifier, credential},
@@ -85,9 +86,9 @@ impl Gate {
 /// Refuses a request without a valid credential, unless its path needs none. Adds the caller and the credential expiry
 /// to the extensions of each authenticated request.
 pub(super) async fn authenticate(
-    State(gate): State<Arc<Gate>>,
+    gate: Arc<Gate>,
     mut request: Request<Body>,
-    next: Next,
+    next: impl Answers<Body>,
 ) -> Response<Body> {
     let link = request.extensions().get::<Arc<Link>>().cloned();
     let peer = link.as_ref().and_then(|link| link.address());
@@ -104,7 +105,10 @@ pub(super) async fn authenticate(
     }
     // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the request
     // across an await.
-    let shown = gate.throttle.check_address(address).and_then(|()| shown(&gate, &request));
+    let shown = gate
+        .throttle
+        .check_address(address)
+        .and_then(|()| shown(&gate, &request));
     let known = match shown {
         Ok(shown) => known(&gate, shown, address).await,
         Err(error) => Err(error),
@@ -126,9 +130,9 @@ pub(super) async fn authenticate(
 }
 
 /// Passes a request to the next layer, and adds the owner to the extensions of the request and the response.
-async fn answer(next: Next, mut request: Request<Body>, owner: Owner) -> Response<Body> {
+async fn answer(next: impl Answers<Body>, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
-    let mut answer = next.run(request).await;
+    let mut answer = run(next, request).await;
     answer.extensions_mut().insert(owner);
     answer
 }
@@ -158,11 +162,12 @@ fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
+    // The large futures are boxed, because most requests need none of them.
     let token = match shown {
         Shown::Verified(token) => token,
-        Shown::Token(token) => verifier.authenticate(&token, app.clock.now()).await?,
+        Shown::Token(token) => Box::pin(verifier.authenticate(&token, app.clock.now())).await?,
         Shown::ApiKey(key) => {
-            let key = api_keys::verify(app, &key).await?;
+            let key = Box::pin(api_keys::verify(app, &key)).await?;
             let caller = Caller {
                 account_id: key.account_id,
                 // Only tokens can grant a role.
@@ -177,12 +182,11 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
     } else {
         Role::User
     };
-    let account_id = match token.account_id.get() {
-        Some(account_id) => *account_id,
-        None => {
-            let account_id = account_of(gate, &token.claims, role, address).await?;
-            *token.account_id.get_or_init(|| account_id)
-        }
+    let account_id = if let Some(account_id) = token.account_id.get() {
+        *account_id
+    } else {
+        let account_id = Box::pin(account_of(gate, &token.claims, role, address)).await?;
+        *token.account_id.get_or_init(|| account_id)
     };
     let caller = Caller {
         account_id,

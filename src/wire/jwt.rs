@@ -151,7 +151,9 @@ impl Verifier {
     /// Returns a token that was verified before and would be accepted again. Returns `None` if the public keys are
     /// stale, because a newer set may lack the key of the token.
     pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
-        if self.published.as_ref().is_some_and(|published| published.is_stale(now.timestamp())) {
+        if let Some(published) = &self.published
+            && published.is_stale(now.timestamp())
+        {
             return None;
         }
         self.keys().verified.find(token, now)

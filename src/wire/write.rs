@@ -1,8 +1,8 @@
 //! Runs a write to its end, even if the client disconnects or the deadline of its call passes.
 //!
 //! Called by the wire methods that change something, and by read methods that may grant credits. hyper drops the future
-//! of a request when the client disconnects. The write of such a request continues in a task of its own. Only then it
-//! needs a task: in all other cases it runs within the request.
+//! of a request when the client disconnects. The write of such a request continues in its own task. All other writes run
+//! within their request and need no task.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -30,7 +30,12 @@ where
     F: for<'a> FnOnce(&'a App, &'a Caller) -> BoxFuture<'a, Result<T>> + Send + 'static,
 {
     let app = app.clone();
-    let work = AssertUnwindSafe(async move { verb(&app, &caller).await }).catch_unwind();
+    complete(async move { verb(&app, &caller).await }).await
+}
+
+/// Runs work to its end, and converts a panic to an error.
+async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = Uninterrupted::new(work.boxed()).await;
     outcome.unwrap_or_else(|_| {
         Err(Error::internal(
@@ -40,7 +45,7 @@ where
     })
 }
 
-/// A future that runs to its end. If it is dropped before, the rest runs in a task of its own.
+/// A future that runs to its end. If it is dropped before, the rest runs in its own task.
 struct Uninterrupted<T: Send + 'static> {
     /// The rest of the work; `None` after its end.
     rest: Option<BoxFuture<'static, T>>,
@@ -78,9 +83,11 @@ impl<T: Send + 'static> Drop for Uninterrupted<T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
+    use futures::future::lazy;
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::error::Code;
 
     #[tokio::test]
     async fn work_that_is_dropped_before_its_end_continues() {
@@ -95,6 +102,14 @@ mod tests {
         drop(work);
         resume.send(()).unwrap();
         assert_eq!(ended.await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_internal_error() {
+        let panics = lazy(|_| -> Result<()> { std::panic::resume_unwind(Box::new("a panic of a test")) });
+        let refused = complete(panics).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal);
+        assert_eq!(complete(async { Ok(7) }).await.unwrap(), 7);
     }
 
     #[tokio::test]

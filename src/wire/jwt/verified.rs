@@ -137,7 +137,12 @@ mod tests {
     fn a_token_is_not_remembered_before_its_verification_or_after_its_expiry() {
         let verified = VerifiedTokens::default();
         verified.remember("a", claims(100), at(50));
-        for (seconds, is_found) in [(49, false), (50, true), (99 + LEEWAY_SECONDS, true), (100 + LEEWAY_SECONDS, false)] {
+        for (seconds, is_found) in [
+            (49, false),
+            (50, true),
+            (99 + LEEWAY_SECONDS, true),
+            (100 + LEEWAY_SECONDS, false),
+        ] {
             assert_eq!(verified.find("a", at(seconds)).is_some(), is_found, "{seconds}");
         }
         assert!(verified.find("b", at(50)).is_none());
