@@ -3,6 +3,7 @@
 //! Initialised once by `commands`. Further calls change nothing, so tests may start many servers in one process.
 
 use std::{
+    fmt as text,
     io::{IsTerminal, stderr},
     sync::OnceLock,
     time::Duration,
@@ -10,7 +11,18 @@ use std::{
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::span::Record;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    field::RecordFields,
+    filter::Targets,
+    fmt::{
+        self, FormatFields, FormattedFields,
+        format::{JsonFields, Writer},
+    },
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::error::{Error, Result};
 
@@ -33,12 +45,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
     // Hide PostgreSQL's notices: at each server start, PostgreSQL would report that the migrations table already
     // exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Error::invalid(format!(
-            "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
-        ))
-    })?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
     // The call fails if a subscriber is already installed. That subscriber then stays in use.
     let _ = if stderr().is_terminal() {
         registry
@@ -46,10 +53,58 @@ pub fn start_logging(filter: &str) -> Result<()> {
             .try_init()
     } else {
         registry
-            .with(fmt::layer().json().flatten_event(true).with_writer(stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .fmt_fields(AppendedFields::default())
+                    .with_writer(stderr),
+            )
             .try_init()
     };
     Ok(())
+}
+
+/// Reads a log filter. `EnvFilter` supports filters that name spans, but takes a lock whenever any span is entered or
+/// left. Filters that name only targets and levels need no locks.
+fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
+    let complete = EnvFilter::try_new(filter).map_err(|error| {
+        Error::invalid(format!(
+            "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
+        ))
+    })?;
+    let mut directives = filter.split(',');
+    let is_simple = directives.all(|directive| !directive.is_empty() && !directive.contains(['[', ' ']));
+    match filter.parse::<Targets>() {
+        Ok(targets) if is_simple => Ok(targets.boxed()),
+        _ => Ok(complete.boxed()),
+    }
+}
+
+/// Formats the fields of spans as JSON. A field that is recorded later is appended to the text. [`JsonFields`] would
+/// parse the text and write it again, for every request.
+#[derive(Default)]
+struct AppendedFields {
+    json: JsonFields,
+}
+
+impl<'w> FormatFields<'w> for AppendedFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> text::Result {
+        self.json.format_fields(writer, fields)
+    }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> text::Result {
+        let mut added = String::new();
+        self.json.format_fields(Writer::new(&mut added), fields)?;
+        match (current.fields.strip_suffix('}'), added.strip_prefix('{')) {
+            (Some(before), Some(more)) if before.len() > 1 && more.len() > 1 => {
+                current.fields = format!("{before},{more}");
+            }
+            (Some(_), _) if added.len() <= 2 => {}
+            _ => current.fields = added,
+        }
+        Ok(())
+    }
 }
 
 /// Counter of requests by protocol and HTTP status.
@@ -118,4 +173,67 @@ fn handle() -> Option<&'static PrometheusHandle> {
             Some(handle)
         })
         .as_ref()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{field::Empty, info, info_span, subscriber::with_default};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Logs in a span whose fields are recorded one after the other. Returns the fields of the span.
+    fn fields(first: Option<&str>, later: &[(&'static str, &str)]) -> serde_json::Value {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = fmt::layer().json().fmt_fields(AppendedFields::default());
+        let registry = tracing_subscriber::registry().with(layer.with_writer(move || writer.clone()));
+        with_default(registry, || {
+            let span = info_span!("request", first, second = Empty, third = Empty);
+            for (name, value) in later {
+                span.record(*name, value);
+            }
+            span.in_scope(|| info!("a line"));
+        });
+        let line: serde_json::Value = serde_json::from_slice(&lines.0.lock().unwrap()).unwrap();
+        line["span"].clone()
+    }
+
+    #[test]
+    fn recorded_fields_are_added_to_the_fields_of_a_span() {
+        let quoted = "a \"}, {";
+        assert_eq!(fields(Some("1"), &[])["first"], "1");
+        assert_eq!(fields(None, &[("second", quoted)])["second"], quoted);
+        let all = fields(Some(quoted), &[("second", "2"), ("third", quoted)]);
+        assert_eq!(
+            (&all["first"], &all["second"], &all["third"]),
+            (&quoted.into(), &"2".into(), &quoted.into())
+        );
+        assert_eq!(fields(None, &[("second", "1"), ("second", "2")])["second"], "2");
+    }
+
+    #[test]
+    fn filters_of_every_kind_are_read() {
+        for filter in ["info", "off", "info,runyard=debug", "info,", "[request]=debug"] {
+            assert!(read_filter(filter).is_ok(), "{filter}");
+        }
+        for filter in ["info=loud", "!"] {
+            assert!(read_filter(filter).is_err(), "{filter}");
+        }
+    }
 }

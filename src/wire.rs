@@ -8,7 +8,7 @@ mod accounts;
 mod admin;
 mod agents;
 mod alive;
-mod answers;
+pub mod answers;
 pub mod body_timeout;
 pub mod caller;
 pub mod codec;
@@ -41,16 +41,12 @@ mod threads;
 pub mod throttle;
 mod unread;
 mod unread_body;
+mod write;
 
-use futures::future::BoxFuture;
 use tonic::{codec::CompressionEncoding, service::Routes};
-use tracing::Instrument;
 
-use crate::{
-    accounts::Caller,
-    app::App,
-    error::{Error, Result},
-};
+use crate::app::App;
+use write::write;
 
 pub(crate) mod traits {
     //! The service traits of the contract. In these traits, a RunEvent is represented by its encoded bytes.
@@ -90,22 +86,4 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() })))
         .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
-}
-
-/// Runs a write in its own task. If the client disconnects, the write still runs to completion. Read methods that may
-/// grant credits use this function, too.
-async fn write<T, F>(app: &App, caller: Caller, verb: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: for<'a> FnOnce(&'a App, &'a Caller) -> BoxFuture<'a, Result<T>> + Send + 'static,
-{
-    let app = app.clone();
-    // The task runs in the span of the request, so that log lines of the write contain the id of the request.
-    let task = async move { verb(&app, &caller).await }.in_current_span();
-    tokio::spawn(task).await.unwrap_or_else(|fault| {
-        Err(Error::internal(
-            "the request failed because of an internal error; see the server's log",
-            fault,
-        ))
-    })
 }

@@ -1,7 +1,7 @@
 //! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether the first request of a subject
 //! may create an account.
 //!
-//! `wire/caller.rs` calls this module for every request with a token, so known subjects are cached in memory. The cache
+//! `wire/caller.rs` calls this module whenever it has verified a token, so known subjects are cached in memory. The cache
 //! cannot go stale: an account is never deleted and its id never changes.
 
 use std::sync::Arc;

@@ -13,13 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tonic::Status;
 use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
+use uuid::Uuid;
 
-use super::{protocol::Protocol, status};
+use super::{
+    answers::{Answers, run},
+    protocol::Protocol,
+    status,
+};
 use crate::{error::Kind, id, telemetry};
 
 /// The header that contains the id of the request.
@@ -32,15 +37,15 @@ const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// Adds the account of the current request to its log lines.
-pub(super) fn note_account(account_id: uuid::Uuid) {
+pub(super) fn note_account(account_id: Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
 /// Counts and logs a request. Uses the request id from the client if that id is valid; otherwise, creates a new id.
 pub(super) async fn log(
-    State(unauthenticated): State<Arc<Limited>>,
+    unauthenticated: Arc<Limited>,
     mut request: Request<Body>,
-    next: Next,
+    next: impl Answers<Body>,
 ) -> Response<Body> {
     let request_id = request_id(request.headers());
     if let Some(request_id) = &request_id {
@@ -50,7 +55,7 @@ pub(super) async fn log(
     let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let span = info_span!("request", request_id = shown, account_id = Empty);
     let work = async move {
-        let mut response = next.run(request).await;
+        let mut response = run(next, request).await;
         if let Some(request_id) = request_id {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
@@ -69,28 +74,33 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     });
-    received
-        .cloned()
-        .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
+    received.cloned().or_else(|| {
+        let mut text = Uuid::encode_buffer();
+        HeaderValue::from_str(id::new().hyphenated().encode_lower(&mut text)).ok()
+    })
 }
 
 /// The properties of a request that appear in the log.
 struct LoggedRequest {
     protocol: &'static str,
     method: Method,
-    path: String,
+    uri: Uri,
     at: Instant,
 }
 
 impl LoggedRequest {
     fn of(request: &Request<Body>) -> Self {
-        let path = request.uri().path();
         Self {
             protocol: Protocol::of(request).as_str(),
             method: request.method().clone(),
-            path: path[..path.floor_char_boundary(MAX_PATH)].to_owned(),
+            uri: request.uri().clone(),
             at: Instant::now(),
         }
+    }
+
+    fn path(&self) -> &str {
+        let path = self.uri.path();
+        &path[..path.floor_char_boundary(MAX_PATH)]
     }
 
     fn answered(&self, response: &Response<Body>, unauthenticated: &Limited) {
@@ -100,7 +110,7 @@ impl LoggedRequest {
         metrics::counter!(telemetry::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
         metrics::histogram!(telemetry::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
         let Some(refusal) = Refusal::of(response) else {
-            debug!(protocol = self.protocol, method = %self.method, path = self.path, status = status.as_u16(),
+            debug!(protocol = self.protocol, method = %self.method, path = self.path(), status = status.as_u16(),
                 duration_ms = millis(took), "request answered");
             return;
         };
@@ -112,7 +122,7 @@ impl LoggedRequest {
         let unlogged = (unlogged > 0).then_some(unlogged);
         macro_rules! line {
             ($level:ident, $message:literal) => {
-                $level!(protocol = self.protocol, method = %self.method, path = self.path, status = status.as_u16(),
+                $level!(protocol = self.protocol, method = %self.method, path = self.path(), status = status.as_u16(),
                     code = refusal.code, duration_ms = millis(took), unlogged, $message)
             };
         }

@@ -1,12 +1,18 @@
-//! The trait of the services in `wire/stack.rs`.
+//! The trait of the services in `wire/stack.rs`, and the layers around them.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use axum::body::Body;
+use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 /// A service that answers every request and never fails. `B` is the body type of its requests and responses.
-pub(super) trait Answers<B>:
+pub trait Answers<B>:
     Service<Request<B>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
 }
@@ -14,4 +20,49 @@ pub(super) trait Answers<B>:
 impl<B, S> Answers<B> for S where
     S: Service<Request<B>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
+}
+
+/// The future of a response.
+pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+/// A service in a layer. Its type does not depend on the service, and a clone is cheap.
+#[derive(Clone)]
+pub struct Layered {
+    serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,
+}
+
+impl Service<Request<Body>> for Layered {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // This service is always ready, because each request waits for its own clone of the inner service.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answered {
+        (self.serve)(request)
+    }
+}
+
+/// Wraps a service in a layer. For each request, `handle` receives the state, the request and the service.
+///
+/// The future of each layer is boxed once. Without boxes, the future of a request would contain the futures of all
+/// layers, and calling a layer would copy them.
+pub fn layer<A, S, H, F>(service: A, state: S, handle: H) -> Layered
+where
+    A: Answers<Body>,
+    S: Clone + Send + Sync + 'static,
+    H: Fn(S, Request<Body>, A) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let serve =
+        move |request: Request<Body>| -> Answered { Box::pin(handle(state.clone(), request, service.clone()).map(Ok)) };
+    Layered { serve: Arc::new(serve) }
+}
+
+/// Passes a request to a service.
+pub async fn run<B>(service: impl Answers<B>, request: Request<B>) -> Response<B> {
+    service.oneshot(request).await.unwrap_or_else(|never| match never {})
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
@@ -21,7 +21,10 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tower::BoxError;
 
-use super::unread_body::UnreadBody;
+use super::{
+    answers::{Answers, run},
+    unread_body::UnreadBody,
+};
 use crate::error::Error;
 
 /// Path prefix of gRPC reflection. Reflection has no body timeout, because its clients send small messages on a stream
@@ -51,15 +54,15 @@ impl Default for BodyTimeout {
 }
 
 /// Applies the body timeout to a request.
-pub async fn limit(State(timeout): State<BodyTimeout>, request: Request<Body>, next: Next) -> Response<Body> {
+pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return run(next, request).await;
     }
     let timeout = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(timeout);
     let rest = UnreadBody::of(&request);
     let verdict = rest.verdict();
     let request = request.map(|body| Body::new(Awaited::new(body, timeout, rest)));
-    let mut answer = next.run(request).await;
+    let mut answer = run(next, request).await;
     verdict.announce(&mut answer);
     answer
 }

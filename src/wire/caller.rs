@@ -5,15 +5,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use http::{HeaderName, Method, Request, Response};
 use runyard_transcode::connect::Connect;
+use uuid::Uuid;
 
 use super::{
     access,
+    answers::{Answers, run},
     credential_expiry::CredentialExpiry,
     forwarded,
-    jwt::{Credential, Verifier, credential},
+    jwt::{Claims, Credential, VerifiedToken, Verifier, credential},
     link::Link,
     owner::Owner,
     protocol::Protocol,
@@ -84,9 +86,9 @@ impl Gate {
 /// Refuses a request without a valid credential, unless its path needs none. Adds the caller and the credential expiry
 /// to the extensions of each authenticated request.
 pub(super) async fn authenticate(
-    State(gate): State<Arc<Gate>>,
+    gate: Arc<Gate>,
     mut request: Request<Body>,
-    next: Next,
+    next: impl Answers<Body>,
 ) -> Response<Body> {
     let link = request.extensions().get::<Arc<Link>>().cloned();
     let peer = link.as_ref().and_then(|link| link.address());
@@ -103,7 +105,10 @@ pub(super) async fn authenticate(
     }
     // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the request
     // across an await.
-    let shown = gate.throttle.check_address(address).and_then(|()| shown(&request));
+    let shown = gate
+        .throttle
+        .check_address(address)
+        .and_then(|()| shown(&gate, &request));
     let known = match shown {
         Ok(shown) => known(&gate, shown, address).await,
         Err(error) => Err(error),
@@ -125,9 +130,9 @@ pub(super) async fn authenticate(
 }
 
 /// Passes a request to the next layer, and adds the owner to the extensions of the request and the response.
-async fn answer(next: Next, mut request: Request<Body>, owner: Owner) -> Response<Body> {
+async fn answer(next: impl Answers<Body>, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
-    let mut answer = next.run(request).await;
+    let mut answer = run(next, request).await;
     answer.extensions_mut().insert(owner);
     answer
 }
@@ -138,25 +143,31 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// An owned copy of the credential of a request.
+/// The credential of a request: a token that was verified before, or an owned copy of the credential.
 enum Shown {
+    Verified(Arc<VerifiedToken>),
     Token(String),
     ApiKey(String),
 }
 
-fn shown(request: &Request<Body>) -> Result<Shown> {
+fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
     Ok(match credential(request.headers())? {
-        Credential::Jwt(token) => Shown::Token(token.to_owned()),
+        Credential::Jwt(token) => match gate.verifier.remembered(token, gate.app.clock.now()) {
+            Some(verified) => Shown::Verified(verified),
+            None => Shown::Token(token.to_owned()),
+        },
         Credential::ApiKey(key) => Shown::ApiKey(key.to_owned()),
     })
 }
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
-    let claims = match shown {
-        Shown::Token(token) => verifier.authenticate(&token, app.clock.now()).await?,
+    // The large futures are boxed, because most requests need none of them.
+    let token = match shown {
+        Shown::Verified(token) => token,
+        Shown::Token(token) => Box::pin(verifier.authenticate(&token, app.clock.now())).await?,
         Shown::ApiKey(key) => {
-            let key = api_keys::verify(app, &key).await?;
+            let key = Box::pin(api_keys::verify(app, &key)).await?;
             let caller = Caller {
                 account_id: key.account_id,
                 // Only tokens can grant a role.
@@ -166,35 +177,42 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
             return Ok((caller, CredentialExpiry::of_key(&key)));
         }
     };
-    let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
+    let role = if token.claims.role.as_deref() == Some(SUPER_ADMIN) {
         Role::SuperAdmin
     } else {
         Role::User
     };
-    let known = ensure::find(app, &claims.issuer, &claims.subject).await?;
-    let account_id = match known {
-        Some(account_id) => account_id,
-        None if app.config.auth.self_registration || role == Role::SuperAdmin => {
-            let _turn = app.accounts.registering().await;
-            if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
-                account_id
-            } else {
-                gate.throttle.check_new_account(address)?;
-                ensure::create(app, &claims.issuer, &claims.subject).await?
-            }
-        }
-        None => {
-            let message =
-                "no account exists for this subject, and this server does not create accounts; ask its administrator";
-            return Err(Error::new(Code::RegistrationClosed, message));
-        }
+    let account_id = if let Some(account_id) = token.account_id.get() {
+        *account_id
+    } else {
+        let account_id = Box::pin(account_of(gate, &token.claims, role, address)).await?;
+        *token.account_id.get_or_init(|| account_id)
     };
     let caller = Caller {
         account_id,
         role,
         access: Access::Admin,
     };
-    Ok((caller, CredentialExpiry::of_token(&claims)))
+    Ok((caller, CredentialExpiry::of_token(&token.claims)))
+}
+
+/// Returns the account of a token's subject. Creates the account if the configuration or the role permits it.
+async fn account_of(gate: &Gate, claims: &Claims, role: Role, address: Option<IpAddr>) -> Result<Uuid> {
+    let app = &gate.app;
+    if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
+        return Ok(account_id);
+    }
+    if !app.config.auth.self_registration && role != Role::SuperAdmin {
+        let message =
+            "no account exists for this subject, and this server does not create accounts; ask its administrator";
+        return Err(Error::new(Code::RegistrationClosed, message));
+    }
+    let _turn = app.accounts.registering().await;
+    if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
+        return Ok(account_id);
+    }
+    gate.throttle.check_new_account(address)?;
+    ensure::create(app, &claims.issuer, &claims.subject).await
 }
 
 fn is_open(request: &Request<Body>) -> bool {

@@ -1,13 +1,18 @@
 //! CORS: lets pages of the configured origins call the API from a browser. The pages may send a fixed list of headers
 //! and the headers in the configuration.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call. A request that cannot
+//! come from a page of another origin gets no CORS headers: browsers send `Origin` with each of these requests. GET and
+//! HEAD are exceptions, because a cache may return their responses to a page.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Method};
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header::ORIGIN};
+use tower::Layer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::answers::{Answers, run};
 use crate::{
     config::Http,
     error::{Error, Result},
@@ -63,6 +68,15 @@ const ALLOWED_HEADERS: &[&str] = &[
     "request-id",
     "request-context",
 ];
+
+/// Applies CORS to a request.
+pub(super) async fn apply(cors: Arc<CorsLayer>, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
+    let is_plain = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if is_plain && !request.headers().contains_key(ORIGIN) {
+        return run(next, request).await;
+    }
+    run(cors.layer(next), request).await
+}
 
 /// Returns the layer that answers preflight requests and adds the CORS headers to responses.
 ///

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use bytes::Bytes;
 use futures::TryFutureExt;
 use http::{HeaderMap, Request, Response};
@@ -22,7 +22,11 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tower::{ServiceExt, service_fn};
 
-use super::{answers::Answers, protocol::Protocol, refusal};
+use super::{
+    answers::{Answers, run},
+    protocol::Protocol,
+    refusal,
+};
 use crate::error::{Code, Error, Result};
 
 /// Maximum timeout that is enforced. A longer timeout is ignored, so the call has no deadline.
@@ -33,16 +37,16 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 struct Expires(Instant);
 
 /// Ends a call if it has no response at its deadline.
-pub(super) async fn end_call(State(connect): State<Connect>, mut request: Request<Body>, next: Next) -> Response<Body> {
+pub(super) async fn end_call(connect: Connect, mut request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let protocol = Protocol::of(&request);
     let timeout = match timeout_of(protocol, request.headers()) {
         Ok(Some(timeout)) if timeout <= MAX_TIMEOUT => timeout,
-        Ok(_) => return next.run(request).await,
+        Ok(_) => return run(next, request).await,
         Err(error) => return refusal::render(&connect, protocol, error),
     };
     let until = Instant::now() + timeout;
     request.extensions_mut().insert(Expires(until));
-    match tokio::time::timeout_at(until, next.run(request)).await {
+    match tokio::time::timeout_at(until, run(next, request)).await {
         // The timer has a limited resolution, so a response may arrive after the deadline but before the timer fires.
         // Therefore, the clock is also checked.
         Ok(response) if Instant::now() < until => response,

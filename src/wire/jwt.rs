@@ -1,9 +1,10 @@
 //! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
-//! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. Invariant: the key
-//! determines the algorithms that may verify a token. HS256 tokens are verified only with the configured secret, and
-//! all other tokens only with public keys. The header of a token can only select one of these keys. For every invalid
-//! token, the client receives the same text ("Not authenticated"). The reason appears only in the debug log.
+//! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. A verified token is
+//! remembered until it expires or the keys are reloaded (`jwt/verified.rs`). Invariant: the key determines the
+//! algorithms that may verify a token. HS256 tokens are verified only with the configured secret, and all other tokens
+//! only with public keys. The header of a token can only select one of these keys. For every invalid token, the client
+//! receives the same text ("Not authenticated"). The reason appears only in the debug log.
 
 mod algorithms;
 mod claims;
@@ -16,6 +17,7 @@ mod mint;
 mod remote;
 mod secret;
 mod source;
+mod verified;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ pub use claims::{Claims, MAX_NAME_BYTES, is_name};
 pub use credential::{Credential, credential};
 pub use mint::{Grant, mint};
 pub use secret::{load as load_secret, load_or_create as load_or_create_secret};
+pub use verified::VerifiedToken;
 
 use crate::{
     config::Auth,
@@ -53,6 +56,8 @@ const HS256: &str = "HS256";
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
+    /// The key set of a verifier without a source of public keys.
+    no_keys: Arc<KeySet>,
     rules: Rules,
 }
 
@@ -119,6 +124,7 @@ impl Verifier {
         Ok(Self {
             secret,
             published,
+            no_keys: Arc::default(),
             rules: Rules::from(auth),
         })
     }
@@ -142,26 +148,40 @@ impl Verifier {
         })
     }
 
-    /// Verifies a token and returns its claims. Before the verification, stale public keys are reloaded. If no loaded
+    /// Returns a token that was verified before and would be accepted again. Returns `None` if the public keys are
+    /// stale, because a newer set may lack the key of the token.
+    pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
+        if let Some(published) = &self.published
+            && published.is_stale(now.timestamp())
+        {
+            return None;
+        }
+        self.keys().verified.find(token, now)
+    }
+
+    /// Verifies a token unless it is remembered. Before the verification, stale public keys are reloaded. If no loaded
     /// key verifies the token, the keys are reloaded once more.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason. UNAVAILABLE if the
     /// token needs a public key, but no keys have been loaded since the server started.
-    pub async fn authenticate(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
+    pub async fn authenticate(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<VerifiedToken>> {
+        if let Some(verified) = self.remembered(token, now) {
+            return Ok(verified);
+        }
         let Some(published) = &self.published else {
-            return self.verify(token, now);
+            return Ok(self.check_once(token, &self.no_keys, now)?);
         };
         let seconds = now.timestamp();
         let are_new = published.refresh_when_stale(seconds).await;
         let keys = published.keys();
-        let why = match self.check(token, &keys, seconds) {
-            Ok(claims) => return Ok(claims),
+        let why = match self.check_once(token, &keys, now) {
+            Ok(verified) => return Ok(verified),
             Err(Refusal::UnknownKey(why)) => why,
             Err(refusal) => return Err(refusal.into()),
         };
         if !are_new && let Some(newer) = published.refresh_for_unknown_key(&keys, seconds).await {
-            return Ok(self.check(token, &newer, seconds)?);
+            return Ok(self.check_once(token, &newer, now)?);
         }
         if keys.is_empty() {
             let message = "the keys of the identity provider could not be loaded yet; try again";
@@ -175,8 +195,18 @@ impl Verifier {
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
-        let keys = self.published.as_ref().map(|published| published.keys());
-        Ok(self.check(token, &keys.unwrap_or_default(), now.timestamp())?)
+        Ok(self.check(token, &self.keys(), now.timestamp())?)
+    }
+
+    fn keys(&self) -> Arc<KeySet> {
+        let published = self.published.as_ref();
+        published.map_or_else(|| Arc::clone(&self.no_keys), |published| published.keys())
+    }
+
+    /// Verifies a token, and remembers the token together with the keys.
+    fn check_once(&self, token: &str, keys: &KeySet, now: DateTime<Utc>) -> Result<Arc<VerifiedToken>, Refusal> {
+        let claims = self.check(token, keys, now.timestamp())?;
+        Ok(keys.verified.remember(token, claims, now))
     }
 
     fn check(&self, token: &str, keys: &KeySet, now: i64) -> Result<Claims, Refusal> {

@@ -12,19 +12,19 @@
 //! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other requests
 //!    go to the built-in pages, the console or the transcoder.
 
-use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::State, middleware::from_fn_with_state, response::IntoResponse, routing::get};
+use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
+use futures::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use runyard_transcode::{Options, Transcoder, connect::Connect, route::Routed};
 use tonic::service::Routes;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
     access::{self, Limited},
-    answers::Answers,
+    answers::{Answered, Answers, Layered, layer, run},
     body_timeout::{self, BodyTimeout},
     caller::{self, Gate, METRICS},
     codec, compression, cors, deadline,
@@ -48,8 +48,11 @@ use crate::{
     telemetry,
 };
 
+/// The paths of the built-in pages.
+const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
+
 /// The service that answers every request on the server's port.
-pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+pub type Stack = Layered;
 
 /// Builds the stack.
 ///
@@ -93,48 +96,52 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // If a method of the contract and a file of the console have the same path, the method takes precedence.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
-    let pages = pages(app, &transcoder)?.fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
+    let pages = pages(app, &transcoder)?;
+    let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));
     let calls = connect.over(grpc.clone());
-    let protocols = service_fn(move |request: Request<Body>| {
-        let (grpc, web, calls, pages) = (grpc.clone(), web.clone(), calls.clone(), pages.clone());
-        async move {
+    // Each request clones only the service of its protocol.
+    let services = Arc::new((grpc, web, calls, pages, contract));
+    let protocols = service_fn(move |request: Request<Body>| -> Answered {
+        let services = Arc::clone(&services);
+        Box::pin(async move {
+            let (grpc, web, calls, pages, contract) = services.as_ref();
             let response = match Protocol::of(&request) {
-                Protocol::Grpc => grpc
-                    .oneshot(request.map(tonic::body::Body::new))
-                    .await
-                    .map(|answer| answer.map(Body::new)),
-                Protocol::GrpcWeb(_) => web
-                    .oneshot(request.map(tonic::body::Body::new))
-                    .await
-                    .map(|answer| unbuffered(answer.map(Body::new))),
-                Protocol::Connect(_) => calls.oneshot(request).await.map(refusal::mark),
-                Protocol::Http => pages.oneshot(request).await,
+                Protocol::Grpc => {
+                    let answer = run(grpc.clone(), request.map(tonic::body::Body::new)).await;
+                    answer.map(Body::new)
+                }
+                Protocol::GrpcWeb(_) => {
+                    let answer = web.clone().oneshot(request.map(tonic::body::Body::new)).await;
+                    let answer = answer.unwrap_or_else(|never| match never {});
+                    unbuffered(answer.map(Body::new))
+                }
+                Protocol::Connect(_) => refusal::mark(run(calls.clone(), request).await),
+                Protocol::Http if PAGES.contains(&request.uri().path()) => run(pages.clone(), request).await,
+                Protocol::Http => run(contract.clone(), request).await,
             };
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
-        }
+            Ok(response)
+        })
     });
     let gate = Gate::new(app.clone(), verifier, site, connect.clone());
-    let stack = ServiceBuilder::new()
-        .layer(from_fn_with_state(
-            Arc::new(Ledger::new(http.max_unread_bytes)),
-            unread::limit,
-        ))
-        .layer(from_fn_with_state(BodyTimeout::default(), body_timeout::limit))
-        .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
-        .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
-        .layer(cors::layer(http)?)
-        .layer(from_fn_with_state(Arc::new(gate), caller::authenticate))
-        .layer(from_fn_with_state(connect, deadline::end_call));
-    Ok(BoxCloneSyncService::new(stack.service(protocols)))
+    let ledger = Arc::new(Ledger::new(http.max_unread_bytes));
+    // The innermost layer comes first.
+    let stack = layer(protocols, connect, deadline::end_call);
+    let stack = layer(stack, Arc::new(gate), caller::authenticate);
+    let stack = layer(stack, Arc::new(cors::layer(http)?), cors::apply);
+    let stack = layer(stack, (), catch_panics);
+    let stack = layer(stack, Arc::<Limited>::default(), access::log);
+    let stack = layer(stack, BodyTimeout::default(), body_timeout::limit);
+    Ok(layer(stack, ledger, unread::limit))
 }
 
-type AnswerPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
-
-fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
-    fault::refuse(Error::new(
-        Code::Internal,
-        "the request failed because of an internal error; see the server's log",
-    ))
+async fn catch_panics((): (), request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
+    let answer = AssertUnwindSafe(run(next, request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        fault::refuse(Error::new(
+            Code::Internal,
+            "the request failed because of an internal error; see the server's log",
+        ))
+    })
 }
 
 // Tells nginx not to buffer the messages of a stream.
@@ -162,11 +169,12 @@ fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
         let _ = request;
         fault::method_not_allowed("GET, HEAD")
     };
+    let [healthz, readyz, metrics_path, document_path] = PAGES;
     Ok(Router::new()
-        .route("/healthz", get(|| async { "ok\n" }).fallback(wrong_method))
-        .route("/readyz", get(ready).fallback(wrong_method))
-        .route(METRICS, get(metrics).fallback(wrong_method))
-        .route("/openapi.json", get(document).fallback(wrong_method))
+        .route(healthz, get(|| async { "ok\n" }).fallback(wrong_method))
+        .route(readyz, get(ready).fallback(wrong_method))
+        .route(metrics_path, get(metrics).fallback(wrong_method))
+        .route(document_path, get(document).fallback(wrong_method))
         .with_state(state))
 }
 
@@ -222,21 +230,21 @@ async fn document(State(pages): State<Pages>) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     #[tokio::test]
     async fn the_answer_to_a_panic_has_a_request_id() {
-        let service = ServiceBuilder::new()
-            .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
-            .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
-            .service(service_fn(|request: Request<Body>| async move {
-                assert_ne!(request.uri().path(), "/panic");
-                Ok::<_, Infallible>(Response::new(Body::empty()))
-            }));
+        let service = service_fn(|request: Request<Body>| async move {
+            assert_ne!(request.uri().path(), "/panic");
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let service = layer(service, (), catch_panics);
+        let service = layer(service, Arc::<Limited>::default(), access::log);
         for (path, status) in [("/", 200), ("/panic", 500)] {
             let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
-            let answer = service.clone().oneshot(request.unwrap_or_default()).await;
-            let answer = answer.unwrap_or_else(|never| match never {});
+            let answer = run(service.clone(), request.unwrap_or_default()).await;
             assert_eq!(answer.status(), status);
             assert_eq!(answer.headers()["x-request-id"], "mine");
         }

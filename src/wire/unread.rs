@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{body::Body, extract::State, middleware::Next};
+use axum::body::Body;
 use bytes::Bytes;
 use dashmap::DashMap;
 use http::{Request, Response};
@@ -29,15 +29,16 @@ use tower::BoxError;
 
 use self::answer::PendingResponse;
 use super::{
+    answers::{Answers, run},
     link::{Link, Visit},
     owner::Owner,
 };
 
 /// Adds the response to a request to the ledger. If all unread responses together exceed the limit of the ledger, some
 /// of these responses are aborted.
-pub(super) async fn limit(State(ledger): State<Arc<Ledger>>, request: Request<Body>, next: Next) -> Response<Body> {
+pub(super) async fn limit(ledger: Arc<Ledger>, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
-    let answer = next.run(request).await;
+    let answer = run(next, request).await;
     if let Some(visit) = &visit {
         visit.answered();
     }
@@ -179,15 +180,14 @@ mod tests {
 
     use std::convert::Infallible;
 
-    use axum::middleware::from_fn_with_state;
     use futures::stream;
     use http_body::Body as _;
     use http_body_util::BodyExt;
-    use tower::{Layer, ServiceExt, service_fn};
+    use tower::{ServiceExt, service_fn};
     use uuid::Uuid;
 
     use super::{answer::PIECE, *};
-    use crate::wire::answers::Answers;
+    use crate::wire::answers::layer;
 
     const KIB: usize = 1024;
 
@@ -202,7 +202,7 @@ mod tests {
 
     /// Wraps a service in the layer under test.
     fn limited(ledger: &Arc<Ledger>, service: impl Answers<Body>) -> impl Answers<Body> {
-        from_fn_with_state(Arc::clone(ledger), limit).layer(service)
+        layer(service, Arc::clone(ledger), limit)
     }
 
     /// A service whose responses never end. `frame` is the size of each frame in bytes.

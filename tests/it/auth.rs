@@ -5,6 +5,7 @@ mod discovery;
 pub mod issuer;
 mod keys;
 mod providers;
+mod remembered;
 mod remote;
 mod secret;
 pub mod signer;

@@ -82,10 +82,15 @@ impl KeyCache {
         self.keys.load_full()
     }
 
+    /// Returns true if the keys are stale and may be reloaded now.
+    pub(super) fn is_stale(&self, now: i64) -> bool {
+        self.wants(Why::Stale, now)
+    }
+
     /// Loads the keys if they are stale. Returns true after an attempt, even a failed one. If another task is already
     /// loading the keys, this method returns false immediately, and the old keys stay in use.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
-        if !self.wants(Why::Stale, now) {
+        if !self.is_stale(now) {
             return false;
         }
         match Arc::clone(&self.gate).try_lock_owned() {

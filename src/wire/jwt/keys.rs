@@ -12,6 +12,7 @@ use super::{
     algorithms::{self, Algorithm},
     header::Header,
     jwk::Jwk,
+    verified::VerifiedTokens,
 };
 
 /// Maximum number of keys that are tried for one token.
@@ -61,6 +62,8 @@ impl Key {
 pub(super) struct KeySet {
     keys: Vec<Key>,
     problems: Vec<String>,
+    /// The tokens that were verified while these keys were in use.
+    pub(super) verified: VerifiedTokens,
 }
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@ use http::{HeaderMap, Request, Response};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
+    answers,
     body_timeout::{self, BodyTimeout},
     codec,
     fault::HttpFaults,
@@ -241,8 +242,7 @@ impl TranscoderServer {
             ..BodyTimeout::default()
         };
         let router = axum::Router::new()
-            .fallback_service(protocols)
-            .layer(axum::middleware::from_fn_with_state(patience, body_timeout::limit))
+            .fallback_service(answers::layer(protocols, patience, body_timeout::limit))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {

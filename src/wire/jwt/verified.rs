@@ -1,0 +1,150 @@
+//! The tokens that were verified before, so that a token is not verified again with every request.
+//!
+//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of this set, or
+//! with the configured secret. Loaded keys are a new set without remembered tokens, so the removal of a key takes effect
+//! at once. The tokens themselves are not stored, only their hashes. Refused tokens are not remembered.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use blake3::Hash;
+use chrono::{DateTime, Utc};
+use dashmap::DashMap;
+use uuid::Uuid;
+
+use super::{Claims, LEEWAY_SECONDS, MAX_TOKEN_BYTES};
+use crate::id;
+
+/// Maximum number of remembered tokens. Concurrent requests may exceed the number slightly.
+const REMEMBERED: usize = 10_000;
+
+/// A verified token.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    /// The claims of the token.
+    pub claims: Claims,
+    /// The account of the subject, once it is known. An account is never deleted and its id never changes.
+    pub account_id: OnceLock<Uuid>,
+    verified_at: DateTime<Utc>,
+}
+
+impl VerifiedToken {
+    /// Returns true if the token would be accepted again. The times of a token were checked at `verified_at`, so only
+    /// its expiry can end its validity, unless the clock is set back.
+    fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
+    }
+}
+
+/// The tokens that one key set has verified, by the hash of each token.
+pub(super) struct VerifiedTokens {
+    /// A random key of the hash, so that no one can choose tokens by their hashes.
+    key: [u8; 32],
+    tokens: DashMap<Hash, Arc<VerifiedToken>>,
+}
+
+impl Default for VerifiedTokens {
+    fn default() -> Self {
+        Self {
+            key: id::random_bytes(),
+            tokens: DashMap::new(),
+        }
+    }
+}
+
+impl fmt::Debug for VerifiedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedTokens").finish_non_exhaustive()
+    }
+}
+
+impl VerifiedTokens {
+    /// Returns a remembered token that is valid now.
+    pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
+        // A longer token is never accepted, so it is not hashed either.
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let found = self.tokens.get(&self.hash(token))?;
+        found.is_valid(now).then(|| Arc::clone(&found))
+    }
+
+    /// Remembers a token that was verified at `now`. If too many tokens are remembered, the expired tokens are forgotten
+    /// or, if too many remain, all tokens.
+    pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
+        if self.tokens.len() >= REMEMBERED {
+            self.tokens.retain(|_, known| known.is_valid(now));
+            if self.tokens.len() >= REMEMBERED {
+                self.tokens.clear();
+            }
+        }
+        let verified = Arc::new(VerifiedToken {
+            claims,
+            account_id: OnceLock::new(),
+            verified_at: now,
+        });
+        self.tokens.insert(self.hash(token), Arc::clone(&verified));
+        verified
+    }
+
+    fn hash(&self, token: &str) -> Hash {
+        blake3::keyed_hash(&self.key, token.as_bytes())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn claims(exp: i64) -> Claims {
+        Claims {
+            issuer: String::new(),
+            subject: "ann".to_owned(),
+            role: None,
+            expires_at: at(exp),
+        }
+    }
+
+    #[test]
+    fn the_number_of_remembered_tokens_is_bounded_and_expired_tokens_go_first() {
+        let verified = VerifiedTokens::default();
+        for number in 0..REMEMBERED - 1 {
+            verified.remember(&format!("short {number}"), claims(100), at(0));
+        }
+        verified.remember("long", claims(10_000), at(0));
+        assert_eq!(verified.tokens.len(), REMEMBERED);
+        assert!(verified.find("short 0", at(0)).is_some());
+        verified.remember("later", claims(10_000), at(1000));
+        assert_eq!(verified.tokens.len(), 2);
+        assert!(verified.find("long", at(1000)).is_some(), "a valid token is kept");
+        for number in 0..3 * REMEMBERED {
+            let token = number.to_string();
+            verified.remember(&token, claims(10_000), at(1000));
+            assert!(verified.tokens.len() <= REMEMBERED);
+            assert!(verified.find(&token, at(1000)).is_some());
+        }
+        assert!(verified.find("long", at(1000)).is_none());
+    }
+
+    #[test]
+    fn a_token_is_not_remembered_before_its_verification_or_after_its_expiry() {
+        let verified = VerifiedTokens::default();
+        verified.remember("a", claims(100), at(50));
+        for (seconds, is_found) in [
+            (49, false),
+            (50, true),
+            (99 + LEEWAY_SECONDS, true),
+            (100 + LEEWAY_SECONDS, false),
+        ] {
+            assert_eq!(verified.find("a", at(seconds)).is_some(), is_found, "{seconds}");
+        }
+        assert!(verified.find("b", at(50)).is_none());
+    }
+}
