@@ -28,7 +28,7 @@ use crate::{
     error::Result,
 };
 
-/// Cost of one model call.
+/// A model call of a run, with its token counts and its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub account_id: Uuid,
