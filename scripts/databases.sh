@@ -51,7 +51,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Starts a PostgreSQL server of this version, and sets RUNYARD_TEST_POSTGRES_URL.
+# Starts a PostgreSQL server of version $1, and sets RUNYARD_TEST_POSTGRES_URL.
 start() {
     local version=$1 package architecture kept
     package=${packages[$version]}

@@ -39,7 +39,7 @@ is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# The server reads its key only if no other user can read the file.
+# PostgreSQL reads its TLS key only if no other user can read the key file.
 require_tls() {
     local folder=$1 certificates=$2
     as_postgres install -m 600 /dev/stdin "$folder/data/server.key" <"$certificates/server.key"

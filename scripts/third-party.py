@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the licences of all third-party code in the program: `scripts/third-party.py [--console] >THIRD-PARTY`.
 
-This covers the linked Rust packages (no macros, no build tools), Rust's standard library, third-party protobuf files and, with
+The output covers the linked Rust packages (no macros, no build tools), Rust's standard library, third-party protobuf files and, with
 --console, the npm packages in the console. Names come from cargo and the lock files, texts from the packages as cargo and npm
 unpacked them. The output is sorted and does not depend on the machine: the same sources give the same file. Called by
 scripts/dist.sh and the Dockerfile. Fails if it cannot determine a licence.

@@ -11,7 +11,7 @@ use crate::{
     runs,
 };
 
-/// Balance and usage of an account.
+/// An account with its balance and its number of unfinished runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountState {
     /// The account's row, which holds the tier and the counts.
@@ -25,7 +25,7 @@ pub struct AccountState {
 /// Loads the balance and usage of the caller's account.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; INTERNAL if the account does not exist.
 pub async fn load(app: &App, caller: &Caller) -> Result<AccountState> {
     let db = app.db.read();
     let account = accounts::find(db, caller.account_id).await?;

@@ -45,7 +45,7 @@ pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> 
     finish(app, tx, caller, account_id, ("account.create", "")).await
 }
 
-/// Loads an account.
+/// Loads an account with its balance. If the monthly credits are due, grants them first.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`.
@@ -77,10 +77,10 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
-/// A grant of credits.
+/// The input of [`grant`].
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Number of credits.
+    /// Number of whole credits, from 1 to `MAX_GRANT`.
     pub credits: i64,
     /// Idempotency key: a second grant with the same key adds no credits. Empty if the grant has no key.
     pub request_key: String,

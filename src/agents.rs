@@ -23,8 +23,6 @@ use table::agent;
 /// An agent with its current version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
-    /// The agent's row.
     pub row: agent::Model,
-    /// The row of the agent's current version.
     pub version: AgentVersion,
 }

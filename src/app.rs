@@ -31,7 +31,7 @@ pub struct App {
     handles: Arc<Handles>,
 }
 
-/// The handles behind an [`App`].
+/// The shared handles. An [`App`] dereferences to this struct.
 pub struct Handles {
     pub config: Config,
     pub clock: Clock,

@@ -34,7 +34,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts all loops.
+    /// Starts the loops. On SQLite, `events::relay` and `installation::keep` are not started.
     pub fn start(app: &App) -> Self {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
@@ -49,8 +49,8 @@ impl Background {
         }
     }
 
-    /// Waits until the worker has handed over its runs, then ends the other loops. The app's `stopping` token must be
-    /// cancelled before this call.
+    /// Waits up to `WORKER_END` until the worker has handed over its runs, then ends the other loops. The app's
+    /// `stopping` token must be cancelled before this call.
     ///
     /// # Errors
     /// The error with which the worker ended.

@@ -36,7 +36,7 @@ impl Clock {
         (id, now.max(id::time_of(id)))
     }
 
-    /// Moves the clock forward.
+    /// Moves this clock and all its clones forward. Only tests call this method.
     pub fn advance(&self, by: Duration) {
         self.shift_ms
             .fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);

@@ -125,8 +125,8 @@ pub struct Http {
     pub max_message_bytes: usize,
     /// Maximum size of a multipart body in bytes.
     pub max_form_bytes: u64,
-    /// Time in seconds that open requests get to finish at shutdown. During that time, no other process can listen on
-    /// the port.
+    /// Time in seconds that open requests get to finish at shutdown. During that time, the server accepts no new
+    /// connections.
     pub shutdown_grace_seconds: u64,
     /// Interval between heartbeats on an idle event stream, in seconds.
     pub heartbeat_seconds: u64,

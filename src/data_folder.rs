@@ -1,9 +1,9 @@
 //! The data folder and its access rights.
 //!
-//! Every module that stores files in the folder calls this module at startup. The folder contains the database and the
-//! secret that signs tokens. A process that can read one of them can act as any account of the service. A process that
-//! escapes from a sandbox is an ordinary user of the host and must not be able to read them. Files therefore have mode
-//! 0600 and folders have mode 0700, whatever the umask is.
+//! `server` and `runyard migrate` prepare the folder before any module stores files in it. The folder contains the
+//! database and the secret that signs tokens. A process that can read one of them can act as any account of the
+//! service. A process that escapes from a sandbox is an ordinary user of the host and must not be able to read them.
+//! Files therefore have mode 0600 and folders have mode 0700, whatever the umask is.
 //!
 //! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
 //! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
@@ -92,8 +92,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes all permissions of the group and of other users, except the permissions in `mode`. A file that belongs to
-/// another user stays unchanged.
+/// Removes all permissions of the group and of other users, except the permissions in `mode`. A symbolic link, and a
+/// file that belongs to another user, stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

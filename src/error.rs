@@ -28,7 +28,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error with a code and a message for people.
+    /// Creates an error without details or a cause. Clients may see the message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -59,7 +59,7 @@ impl Error {
         Self::new(Code::Internal, message).caused_by(cause)
     }
 
-    /// Adds typed details.
+    /// Sets the typed details, such as the limit that the account has reached.
     #[must_use]
     pub fn with_details(mut self, details: ErrorDetails) -> Self {
         self.inner.details = Some(details);
@@ -90,17 +90,16 @@ impl Error {
         self
     }
 
-    /// Returns the stable code.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// Returns the category of the error.
+    /// Returns the category of the code. The category determines the HTTP status and the gRPC code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// Returns the message for people.
+    /// Returns the message, which clients may see.
     pub fn message(&self) -> &str {
         &self.inner.message
     }

@@ -35,7 +35,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Encodes an event with the given sequence number.
+    /// Encodes an event. It is terminal if it changes the run's status to any status except `Running`.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
         let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
         let event = RunEvent {
@@ -52,7 +52,7 @@ impl Stored {
     }
 }
 
-/// Builds the event for a new status of a run.
+/// Builds the event for a new status of a run. `error` is an error code and its message.
 pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     Event::Status(StatusChanged {
         status: status.into(),

@@ -65,7 +65,7 @@ fn slack() -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(MADE_WITHIN).unwrap_or_default()
 }
 
-/// Returns random bytes from the operating system's generator.
+/// Returns random bytes from a cryptographically secure generator that the operating system seeds.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     rand::random()
 }

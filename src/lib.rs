@@ -1,10 +1,10 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form three layers, from top to bottom: the wire layer (`wire`), the domain modules (`accounts` …
-//! `runs`), which ARCHITECTURE.md calls nouns, and the ground layer (`error`, `id`, `clock`, `config`, `data_folder`,
-//! `db`, `disk`, `telemetry`). A module uses only modules of its own layer and of the layers below. `server` and
-//! `background` are above all layers. The crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on
-//! none of these modules. ARCHITECTURE.md gives the reasons.
+//! The modules form three layers, from top to bottom: the wire layer (`wire`), the domain modules, such as `accounts`
+//! and `runs`, which ARCHITECTURE.md calls nouns, and the ground layer (`blocking`, `clock`, `config`, `data_folder`,
+//! `db`, `disk`, `error`, `id`, `telemetry`). A module uses only modules of its own layer and of the layers below.
+//! `server`, `background` and `commands` are above all layers. The crates `runyard_engine`, `runyard_sandbox` and
+//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md gives the reasons.
 
 // The ground layer.
 pub mod blocking;

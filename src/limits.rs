@@ -18,9 +18,8 @@ pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credi
 /// The caller's tier, and whether limits are enforced.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
-    /// Tier of the account.
     pub tier: &'a Tier,
-    /// Switches the limits of tiers on or off.
+    /// The setting `limits`, which determines whether the limits of tiers are enforced.
     pub limits: Limits,
 }
 
@@ -171,7 +170,7 @@ pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result
     count(Code::ProjectLimitExceeded, "projects", load.projects, projects)
 }
 
-/// Decides whether an agent may be created.
+/// Decides whether an agent may be created. `agents` is the account's current number of agents.
 ///
 /// # Errors
 /// `AGENT_LIMIT_EXCEEDED` with the wording fixed by the API documentation.

@@ -32,7 +32,6 @@ pub struct OneOffCall<'a> {
     pub purpose: &'static str,
     /// Public name of the model.
     pub model: &'a str,
-    /// The system prompt.
     pub system: String,
     /// The user's message.
     pub message: String,
@@ -44,13 +43,13 @@ pub struct OneOffCall<'a> {
     pub time_limit: Duration,
 }
 
-/// Creates the queues. In each process, an account runs one charged call at a time.
+/// Creates the per-account queues of one-off calls. In each process, an account runs one charged call at a time.
 pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
 
-/// Calls the model once and returns its complete answer. Returns `None` if no provider serves the model, if the call
-/// fails, or if the answer is too long or takes too long.
+/// Calls the model once and returns its complete answer. Returns `None` if no provider except the built-in demo serves
+/// the model, if the call fails, or if the answer is too long or takes too long.
 ///
 /// The account pays from the part of its balance that is not reserved for runs. The future `held` returns the reserved
 /// part, in millionths of a credit. `held` is awaited only after the account's earlier calls have finished.

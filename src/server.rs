@@ -91,8 +91,8 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // A failure is only logged, because an issuer that is unavailable now may be available when the first token
-        // arrives.
+        // `load_keys` only logs a failure, because an issuer that is unavailable now may be available when the first
+        // token arrives.
         verifier.load_keys(app.clock.now()).await;
         Ok(Self {
             app,
@@ -121,7 +121,7 @@ impl Server {
     /// requests a grace period.
     ///
     /// # Errors
-    /// An error if the HTTP rules of the contract conflict, or the error with which the worker ended.
+    /// An error of `stack::build`, or the error with which the worker ended.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -246,7 +246,7 @@ fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Listens for SIGTERM and SIGINT.
+/// The listeners for SIGTERM and SIGINT. Both signals stop the server.
 struct Signals {
     term: Signal,
     int: Signal,

@@ -124,7 +124,7 @@ pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
 /// Gauge of runs that this process executes or streams to clients.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
-/// Starts collecting metrics.
+/// Installs the metrics recorder and describes the metrics. Does nothing if another recorder was installed first.
 pub fn start_metrics() {
     if handle().is_some() {
         describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");

@@ -1,7 +1,8 @@
 //! Uploads: files that clients send for use in a workspace.
 //!
-//! A file waits in the staging folder under the upload's id until a run uses the upload. The file is then moved into
-//! the workspace by a rename. `uploads/name.rs` chooses the file's name in the workspace.
+//! A file waits in the staging folder under the upload's id until a run uses the upload (`uploads/take.rs`), or until a
+//! caller places the file at a path (`uploads/write.rs`). The file is then moved into the workspace by a rename. For a
+//! run, `uploads/name.rs` chooses the file's name in the workspace.
 
 mod expire;
 pub mod name;
@@ -65,7 +66,7 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
 /// # Errors
 /// Database errors.
 pub async fn unplaced(db: &impl ConnectionTrait, scope: Scope, of_run: impl FnOnce(Expr) -> Expr) -> Result<Vec<Uuid>> {
-    // The value is a literal, because a database does not use a partial index for a bound parameter.
+    // `FALSE` is a literal, because a database does not use a partial index for a bound parameter.
     let placed = Expr::col((Entity, Column::Placed)).eq(Expr::cust("FALSE"));
     Ok(of::<Entity>(scope)
         .select_only()

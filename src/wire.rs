@@ -1,4 +1,5 @@
-//! The protocol layer. Outside this module and `server`, no code uses tonic, http or JSON Web Tokens.
+//! The protocol layer. Outside this module and `server`, no code uses the crates tonic and http, and no code encodes or
+//! decodes a JSON Web Token.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
 //! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.

@@ -35,8 +35,8 @@ function firstPageSize(): Plugin {
   };
 }
 
-// The content security policy that the server sends with the console. Vite's preview server sends it, too, so that it
-// blocks the same content.
+// The content security policy that the server sends with the console. Vite's preview server also sends the policy, so
+// that the browser blocks the same content.
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
   "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";

@@ -44,7 +44,7 @@ fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> 
     Page::read(&caller, &mut asked).ok()
 }
 
-/// Issues a page token for a cursor with these bytes, and checks the token.
+/// Issues a page token for the bytes `cursor`, and checks that the token is valid only for the same account and query.
 fn page_token(cursor: &[u8]) {
     if cursor.is_empty() || cursor.len() > 1024 {
         return;

@@ -55,7 +55,7 @@ async fn balances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             table("balances")
                 .col(account_id)
                 .col(microcredits)
-                // The month of the last credit grant: year times twelve plus the zero-based month.
+                // The month of the last monthly credit grant: year times twelve plus the zero-based month.
                 .col(integer("granted_month"))
                 .foreign_key(&mut belongs("balances", "accounts", "id"))
                 .take(),
@@ -74,7 +74,7 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(small_integer("debited"))
                 .col(small_integer("credited"))
                 .col(amount)
-                // The part of a call's cost that exceeded the balance.
+                // The part of a call's cost that exceeded the balance, in millionths of a credit.
                 .col(big_integer("uncollected"))
                 // `run_id` and `thread_id` are not foreign keys, because entries outlive the runs and threads to which
                 // they refer.

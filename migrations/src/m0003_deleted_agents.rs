@@ -1,5 +1,6 @@
-//! Marks agents that were deleted while runs still need their versions. The API does not return such agents, and the
-//! sweeper (`src/background/sweeper.rs`) removes them after the last of these runs has ended.
+//! Adds the column `agents.deleted_at`. `DeleteAgent` sets the column instead of deleting the row, because unfinished
+//! runs may still need the agent's versions. The API does not return such an agent, and the sweeper
+//! (`src/background/sweeper.rs`) deletes its row after the last of these runs has ended.
 
 use sea_orm_migration::{prelude::*, schema::timestamp_with_time_zone_null};
 

@@ -1,5 +1,5 @@
-//! A search text for agents. The server case-folds this text, because databases fold only ASCII letters or the letters
-//! of their locale.
+//! Adds the column `agents.search_text`: the name and the description in lower case. The server and this migration
+//! convert the text, because databases convert only ASCII letters or the letters of their locale.
 
 use sea_orm_migration::{
     prelude::*,

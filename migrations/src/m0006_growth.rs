@@ -12,7 +12,8 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that this migration replaces. Each entry contains the table and the name.
+/// Indexes that this migration drops. Each entry contains the table and the name. [`partial`] creates two of the names
+/// again, with other columns.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),

@@ -44,7 +44,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Returns one trigger per kind of row change.
+/// Returns a trigger for inserted rows, a trigger for deleted rows and, if `condition` depends on `deleted_at`, a
+/// trigger for changes of that column.
 fn sqlite(table: &str, condition: &str) -> Vec<String> {
     let counts = |row: &str| condition.replace("{row}", row);
     let trigger = |event: &str, change: &str, row: &str| {

@@ -11,7 +11,8 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The indexes. For each, its name and the state of its runs.
+/// The created indexes. Each entry contains the name and the status number of the indexed runs (the contract's
+/// `RunStatus`).
 const STATES: [(&str, i32); 4] = [
     ("runs_running", 1),
     ("runs_completed", 2),

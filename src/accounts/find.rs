@@ -1,4 +1,4 @@
-//! Finding an account by its id.
+//! Reading the row of an account. `account_state` and `admin` call [`find`].
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Account, Scope, of, table::Entity};
 use crate::error::Result;
 
-/// Finds an account.
+/// Returns the account with this id; `None` if it does not exist.
 ///
 /// # Errors
 /// Database errors.

@@ -19,9 +19,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
     /// Number of agents that are not deleted. Triggers update this count and the counts of threads and projects.
     pub agents: i64,
-    /// Number of threads.
     pub threads: i64,
-    /// Number of projects.
     pub projects: i64,
 }
 

@@ -26,7 +26,6 @@ pub struct Model {
     pub action: String,
     /// Details, such as the old and the new tier.
     pub detail: String,
-    /// Time of the action.
     pub created_at: DateTime<Utc>,
 }
 

@@ -1,4 +1,4 @@
-//! Creating an agent with its first version.
+//! Creating an agent. The plan limits the number of agents of an account.
 
 use sea_orm::{EntityTrait, IntoActiveModel};
 
@@ -52,7 +52,8 @@ pub struct NewAgent {
     pub tags: Vec<String>,
 }
 
-/// Creates an agent with its first version.
+/// Creates an agent with its first version. If the new agent becomes the default, the account's previous default agent
+/// stops being the default.
 ///
 /// # Errors
 /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; AGENT_LIMIT_EXCEEDED.

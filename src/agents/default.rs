@@ -35,7 +35,7 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Finds the account's default agent.
+/// Returns the account's default agent; `None` if the account has no default agent.
 ///
 /// # Errors
 /// Database errors.

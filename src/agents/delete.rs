@@ -15,7 +15,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Deletes an agent.
+/// Marks an agent as deleted, so that queries no longer find it. [`purge`] removes its row later.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.

@@ -44,7 +44,6 @@ pub struct Listing {
     pub is_default: Option<bool>,
     /// Tag that the listed agents have; empty for all agents.
     pub tag: String,
-    /// Sort order.
     pub order: Order,
     /// Number of rows to skip.
     pub offset: u64,
@@ -63,7 +62,7 @@ pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
 
-/// Lists agents with their current versions.
+/// Lists the agents that are not deleted, with their current versions.
 ///
 /// # Errors
 /// Database errors.
@@ -145,7 +144,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
     Ok(Agent { row, version })
 }
 
-/// Loads an agent's row.
+/// Loads the row of an agent. Fails with `AGENT_NOT_FOUND` if the agent is deleted.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
     let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Maximum number of servers in a list.
 const MAX_SERVERS: usize = 50;
-/// Maximum length of a name in characters.
+/// Maximum length of a server's name in characters.
 const MAX_NAME: usize = 64;
 /// Maximum size of a URL, command, argument, header or tool name in bytes.
 const MAX_TEXT: usize = 4096;
@@ -31,7 +31,7 @@ pub enum Transport {
     Stdio,
 }
 
-/// Settings of one MCP server.
+/// Settings of one MCP server, in the form that a version stores as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
     /// Name, unique within the version.
@@ -50,7 +50,7 @@ pub struct Server {
     pub enabled_tools: Vec<String>,
 }
 
-/// Validates one list of servers.
+/// Validates each server of the list in the API field `field`.
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the entry and the rule.

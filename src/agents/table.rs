@@ -30,7 +30,7 @@ pub mod agent {
         pub current_version_id: Uuid,
         pub version_count: i32,
         pub created_at: DateTime<Utc>,
-        /// Time of the last change.
+        /// Time of the last change, including a change of the current version.
         pub updated_at: DateTime<Utc>,
         /// Time of deletion; `None` if the agent is not deleted. The row is removed when no unfinished run needs the
         /// agent's versions.

@@ -125,7 +125,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     Ok(Agent { row, version: current })
 }
 
-/// Writes the row of a changed agent.
+/// Writes all columns of a changed agent. Sets `updated_at` and `search_text` in `row` first.
 pub(super) async fn write(tx: &crate::db::Tx, row: &mut agent::Model, now: DateTime<Utc>) -> Result<()> {
     row.updated_at = now;
     row.search_text = folded(&row.name, row.description.as_deref());
@@ -189,7 +189,7 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 }
 
 impl ContentChange {
-    /// Validates the new values.
+    /// Validates each new value by itself. [`Self::over`] checks the values together.
     ///
     /// # Errors
     /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL.

@@ -1,4 +1,4 @@
-//! Creating an API key.
+//! Creating an API key. An account can have up to `MAX_KEYS` keys that are not revoked.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};

@@ -25,7 +25,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>,
     Ok(query.order_by_desc(Column::Id).limit(limit).all(db).await?)
 }
 
-/// Loads one key.
+/// Loads the row of a key, even if the key is revoked or has expired.
 ///
 /// # Errors
 /// `API_KEY_NOT_FOUND`.

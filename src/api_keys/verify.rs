@@ -1,4 +1,6 @@
-//! Verifying an API key.
+//! Checks the API keys of requests. `wire::caller` calls [`verify`] for each request with a key, and
+//! `wire::credential_expiry` calls [`is_good`] while a stream is open. Every check reads the key's row from the
+//! database.
 
 use std::time::Duration;
 

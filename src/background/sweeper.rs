@@ -23,7 +23,8 @@ const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
 
-/// Sweeps periodically until the app is stopping.
+/// Sweeps at once, then again after each [`EVERY`] or, if the last sweep failed, sooner. Returns when the app is
+/// stopping.
 pub async fn sweep(app: App) {
     let began = SystemTime::now();
     let mut failures = 0;
@@ -80,7 +81,8 @@ async fn workspaces(app: &App) -> Result<()> {
     }
 }
 
-/// Reads up to [`AT_ONCE`] entries whose names are ids. Returns an empty list at the end of the folder.
+/// Reads up to [`AT_ONCE`] entries whose names are ids. Skips other entries. Returns an empty list at the end of the
+/// folder, or if the folder cannot be read.
 async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     let mut some = Vec::new();
     while some.len() < AT_ONCE

@@ -36,8 +36,8 @@ use crate::{
 /// Maximum time to wait for a hint (a notification of new work) before the worker polls a shared database. Other
 /// processes on that database send no hints to this process.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Maximum time to wait for a hint before the worker polls a private database. On such a database, every new run and
-/// every ended run sends a hint.
+/// Maximum time to wait for a hint before the worker polls a private database. This process queues and ends all runs of
+/// such a database and sends the hints itself, so the worker rarely needs to poll.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
@@ -56,8 +56,8 @@ pub(crate) struct Held {
 pub(crate) struct Tokens {
     /// Cancelled when a caller has stopped the run.
     pub(crate) stop: CancellationToken,
-    /// Cancelled when another worker owns the run or this process shuts down. Nothing more may then be written for the
-    /// run.
+    /// Cancelled when this worker gives up the run: another worker owns the run, the journal cannot be written, or this
+    /// process shuts down. This worker may then write nothing more for the run.
     pub(crate) lost: CancellationToken,
 }
 
@@ -135,7 +135,7 @@ pub async fn work(app: App) -> Result<()> {
     Ok(())
 }
 
-/// The state shared by all runs of the worker.
+/// Starts a task for each claimed run and holds the state that these tasks share.
 #[derive(Clone)]
 struct Executor {
     app: App,

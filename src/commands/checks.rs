@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// The result of a check.
+/// The result of a check. If a check is bad, the command exits with status 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     Bad,
 }
 
-/// A completed check.
+/// A completed check. With `--json`, the command prints this struct.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,

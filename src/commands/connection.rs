@@ -74,8 +74,8 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. Fails if the server is on another machine, because that machine could use
-    /// the token on this server.
+    /// Signs a token for the local account. Fails if the server is on another machine, because that machine could then
+    /// use the token on the server of this machine.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {

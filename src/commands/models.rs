@@ -78,7 +78,7 @@ fn with_advice(error: &Error) -> Error {
     Error::new(error.code(), message)
 }
 
-/// A model in the list.
+/// A model, as `runyard models list --json` prints it.
 #[derive(Serialize)]
 struct Listed<'a> {
     name: &'a str,

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::error::{Code, Error, Result};
 
-/// A handle to standard output.
+/// Standard output. Every write is flushed.
 #[derive(Debug)]
 pub(super) struct Output(io::Stdout);
 
@@ -36,12 +36,12 @@ impl Output {
     }
 }
 
-/// Prints an error to standard error.
+/// Prints an error to standard error, after the program's name.
 pub(super) fn complain(message: &str) {
     remark(message);
 }
 
-/// Prints a message to standard error.
+/// Prints a message to standard error, after the program's name.
 pub(super) fn remark(message: &str) {
     // If standard error is closed, the write fails, and the failure cannot be reported.
     let _ = writeln!(io::stderr(), "runyard: {message}");
@@ -60,12 +60,12 @@ pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates text to a width in terminal columns.
+/// Truncates text to a width in terminal columns. Truncated text ends with an ellipsis.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }
 
-/// Formats a number of bytes with a decimal unit.
+/// Formats a number of bytes with a decimal unit, such as kB. A negative number counts as 0.
 pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }

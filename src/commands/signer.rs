@@ -106,7 +106,7 @@ impl Signer {
         self.sign(&grant).map(SecretString::from)
     }
 
-    /// Signs a token.
+    /// Signs a token for the subject and role of `grant`.
     ///
     /// # Errors
     /// INVALID_REQUEST if the lifetime is too long.

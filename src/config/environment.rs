@@ -110,10 +110,10 @@ fn check(variable: &str, value: &str) -> Result<()> {
         ),
         _ => return Ok(()),
     };
-    // The error omits the value, because a mistyped URL may contain a password.
     if fits {
         Ok(())
     } else {
+        // The error omits the value, because a mistyped URL may contain a password.
         Err(Error::invalid(format!("{variable} must be {expected}")))
     }
 }
@@ -161,7 +161,7 @@ fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // If the file has a value of another type at this path, the parser reports the error later.
+    // If the file has a value here that is not a table, nothing is set, and the parser reports the error later.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

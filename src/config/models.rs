@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Config, place::Mistake};
 use crate::error::{Code, Error, Result};
 
-/// A public model.
+/// A model that the API offers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -85,7 +85,7 @@ impl ModelTable {
             .ok_or_else(|| Error::new(Code::UnknownModel, format!("Unknown model: {name}")))
     }
 
-    /// Finds the model with this name or alias.
+    /// Returns the model with this name or alias; `None` if no model has it.
     pub fn find(&self, name: &str) -> Option<&Model> {
         self.models
             .iter()

@@ -36,7 +36,7 @@ impl<'a> Mistake<'a> {
         }
     }
 
-    /// Creates an error for the value of a key.
+    /// Creates an error for a value. `keys` is the path to the value from the root of the configuration.
     pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
         Self {
             path: keys.into_iter().map(Step::Key).collect(),
@@ -53,7 +53,7 @@ pub(super) struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    /// Parses a file.
+    /// Parses the text of a configuration file. Errors contain `name`.
     ///
     /// # Errors
     /// INVALID_REQUEST; the message names the file, the line and the problem.

@@ -1,7 +1,7 @@
 //! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! If a request rate is not configured, a default applies if other machines can reach the server. Otherwise, requests
-//! are not limited.
+//! If a request rate is not configured, a default rate applies to a server that other machines can reach. A server that
+//! only this machine can reach does not limit requests.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -39,7 +39,6 @@ pub struct SlowRate {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Off {
-    /// The limit is disabled.
     Off,
 }
 

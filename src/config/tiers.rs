@@ -38,7 +38,7 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// Returns true if the plan includes a model.
+    /// Returns true if the plan includes a model. `model` is the public name, not an alias.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
@@ -61,7 +61,7 @@ impl TierTable {
         &self.tiers[0]
     }
 
-    /// Finds a tier by name.
+    /// Returns the tier with this name; `None` if no tier has it.
     pub fn find(&self, name: &str) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.name == name)
     }

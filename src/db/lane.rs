@@ -17,6 +17,7 @@ mod unit;
 
 use std::{fs::File, sync::Arc, thread};
 
+use sea_orm::DbErr;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -38,17 +39,20 @@ pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A unit of work that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the unit and keeps its result. Returns the unit, and whether the unit succeeded. May be called again after
+    /// Runs the unit and keeps its result. Returns the unit unless it was lost, and whether it succeeded. May be called again after
     /// a rollback.
-    fn run(&mut self, unit: Unit, runtime: &Handle) -> (Unit, bool);
+    fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
     /// Sends the result of the last run, or the error of the commit, to the caller.
     fn finish(self: Box<Self>, outcome: &Outcome);
 }
 
+/// A borrowed connection, or the reason why no transaction can begin.
+type Lent = std::result::Result<Unit, DbErr>;
+
 enum Request {
     Run(Box<dyn Job>),
-    Lend(oneshot::Sender<Unit>),
+    Lend(oneshot::Sender<Lent>),
 }
 
 /// A handle to the writer's thread.
@@ -87,14 +91,14 @@ impl Lane {
     /// Waits until no other unit runs, and borrows the connection.
     ///
     /// # Errors
-    /// UNAVAILABLE if the thread has stopped.
-    pub(super) async fn lend(&self) -> Result<Unit> {
-        let (borrower, unit) = oneshot::channel();
+    /// UNAVAILABLE if the thread has stopped or no transaction can begin.
+    pub(super) async fn lend(&self) -> Result<Lent> {
+        let (borrower, lent) = oneshot::channel();
         self.requests
             .send(Request::Lend(borrower))
             .await
             .map_err(|_| stopped())?;
-        unit.await.map_err(|_| stopped())
+        lent.await.map_err(|_| stopped())
     }
 }
 
@@ -166,8 +170,8 @@ impl<'a> Batch<'a> {
 
     /// Runs a unit once. Returns the unit if it failed after a write without a savepoint.
     fn attempt(&mut self, writer: Writer, mut job: Box<dyn Job>) -> Option<(Writer, Option<Box<dyn Job>>)> {
-        let (mut unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
-        let Ended { writer, has_written, .. } = unit.take(None)?;
+        let (unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
+        let Ended { writer, has_written, .. } = unit?.take(None)?;
         let is_intact = !has_written || self.runtime.block_on(writer.end_unit(self.savepoint, succeeded));
         if !is_intact && self.savepoint == Savepoint::Skip {
             return Some((writer, Some(job)));
@@ -182,18 +186,17 @@ impl<'a> Batch<'a> {
     }
 
     /// Lends the connection and waits for its return. Returns `None` if the connection was lost.
-    fn lend(&mut self, writer: Writer, borrower: oneshot::Sender<Unit>) -> Option<Writer> {
+    fn lend(&mut self, writer: Writer, borrower: oneshot::Sender<Lent>) -> Option<Writer> {
+        if let Err(fault) = self.runtime.block_on(writer.begin_unit(Savepoint::Set)) {
+            drop(borrower.send(Err(fault)));
+            return Some(writer);
+        }
         self.savepoint = Savepoint::Set;
         let (unit, ended) = Unit::lent(writer);
         // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection at once.
-        drop(borrower.send(unit));
-        let Ended {
-            writer,
-            has_written,
-            durable,
-        } = ended.blocking_recv().ok()?;
-        let succeeded = durable.is_some();
-        let is_intact = !has_written || self.runtime.block_on(writer.end_unit(Savepoint::Set, succeeded));
+        drop(borrower.send(Ok(unit)));
+        let Ended { writer, durable, .. } = ended.blocking_recv().ok()?;
+        let is_intact = self.runtime.block_on(writer.end_unit(Savepoint::Set, durable.is_some()));
         self.is_broken |= !is_intact;
         self.lent.extend(durable);
         Some(writer)

@@ -36,8 +36,8 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// Queries the version of the server, and the value of one setting. This setting does not exist before version 12. With
-/// the argument `true`, the query then returns NULL instead of an error.
+/// Queries the version of the server, and the value of the setting `plan_cache_mode`. Servers before version 12 do not
+/// have this setting. With the argument `true`, `current_setting` then returns NULL instead of an error.
 const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
                      current_setting('plan_cache_mode', true) AS plan_cache_mode";
 /// Oldest supported version of PostgreSQL, in the format of `server_version_num`.
@@ -62,7 +62,7 @@ pub(super) struct Server {
     route: Route,
 }
 
-/// The result of the first query on a connection.
+/// The result of [`CHECK`] on a new connection. `has_settings` is true if the server has applied [`SETTINGS`].
 struct Checked {
     number: u32,
     version: String,

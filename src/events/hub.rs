@@ -1,7 +1,7 @@
 //! The hub holds a bounded ring buffer of the newest committed events for each run that this process executes or
 //! follows.
 //!
-//! A ring is freed when its worker and its readers have dropped it. Pushing never waits for a reader.
+//! A ring is freed when the worker and all followers of the run have dropped it. Pushing never waits for a follower.
 
 use std::{
     collections::VecDeque,
@@ -98,8 +98,8 @@ impl Hub {
     /// Finds the rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering them. Dropping a ring locks the map. During the iteration, which also
-        // holds a lock of the map, this would be a deadlock.
+        // Collect all rings before filtering them. The iteration holds a lock of the map, and dropping the last
+        // reference to a ring needs the same lock, so dropping a ring during the iteration would be a deadlock.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -125,10 +125,10 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events and wakes the readers. If the first event is not newer than the newest event in the ring,
-    /// all the events are ignored, and readers find them in the table. This can happen because a run may have two
-    /// writers, such as its worker and a request that interrupts the run, and the writers may push in a different order
-    /// than they committed.
+    /// Adds committed events and wakes the followers. If the first event is not newer than the newest event in the
+    /// ring, all the events are ignored, and followers find them in the table. This can happen because a run may
+    /// have two writers, such as its worker and a request that interrupts the run, and the writers may push in a
+    /// different order than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -139,7 +139,7 @@ impl Ring {
                 return;
             }
             // If events are missing before the new events, remove the older events from the ring. A ring must have no
-            // gap; readers find the older events in the table.
+            // gap; followers find the older events in the table.
             if kept
                 .events
                 .back()

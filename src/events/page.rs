@@ -1,7 +1,6 @@
-//! A page contains events that a follower has read from the ring or the table. The follower's reader has not received
-//! these events yet.
+//! A page contains events that a follower has read from the ring or the table, but has not yet passed to its client.
 //!
-//! `events/follow.rs` uses this module. If a reader stops reading, its page stays in memory, so pages are small. The
+//! `events/follow.rs` uses this module. If a client stops reading, its page stays in memory, so pages are small. The
 //! process also counts the bytes of all pages; above a limit, each new page holds only one event.
 
 use std::{
@@ -59,7 +58,7 @@ impl Page {
         }
     }
 
-    /// Removes and returns the next event.
+    /// Removes and returns the next event; `None` if the page is empty.
     pub fn pop(&mut self) -> Option<Stored> {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);

@@ -24,7 +24,7 @@ use crate::{app::App, error::Result};
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
-/// Pause after a failure.
+/// Pause after a failed poll.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Allowed numbers of runs in one statement. Only these numbers are used, so that the database can keep each statement
 /// prepared.
@@ -70,7 +70,7 @@ fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     rings
 }
 
-/// Polls once and publishes new events; returns whether it found new events.
+/// Polls once and pushes new events to the rings; returns whether it found new events.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {

@@ -1,4 +1,4 @@
-//! Listing charges.
+//! Queries for charges: the ledger entries that credit `Book::Used`.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{

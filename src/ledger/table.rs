@@ -67,7 +67,7 @@ pub mod entry {
         pub uncollected: i64,
         /// Run of the charged call; `None` for grants and for calls outside of runs.
         pub run_id: Option<Uuid>,
-        /// Number of the model call in the run, from 1.
+        /// Number of the model call in the run, from 1; `None` for grants and for calls outside of runs.
         pub step: Option<i32>,
         /// Thread of the charged call; `None` for grants and for calls outside of runs.
         pub thread_id: Option<Uuid>,
@@ -81,7 +81,6 @@ pub mod entry {
         pub estimated: bool,
         /// Idempotency key of a grant; `None` for charges.
         pub grant_key: Option<String>,
-        /// Time of the entry.
         pub created_at: DateTime<Utc>,
     }
 

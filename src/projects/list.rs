@@ -18,12 +18,11 @@ use crate::{
 /// A project, and the id of its sandbox if the sandbox exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// The project's row.
     pub row: project::Model,
     pub sandbox_id: Option<Uuid>,
 }
 
-/// Finds a project in the scope.
+/// Returns the row of a project; `None` if the project does not exist in the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -56,7 +55,7 @@ pub async fn known(
     Ok(found.into_iter().collect())
 }
 
-/// Loads one project.
+/// Loads a project and the id of its sandbox.
 ///
 /// # Errors
 /// `PROJECT_NOT_FOUND`.

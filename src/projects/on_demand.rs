@@ -15,7 +15,7 @@ use crate::{
     sandbox::{ProjectSandbox, Sandbox},
 };
 
-/// The sandbox of a project, created on first use.
+/// Opens the sandbox of a project on first use, and returns the same sandbox from then on.
 pub struct OnDemand {
     app: App,
     account_id: Uuid,

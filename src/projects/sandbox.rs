@@ -24,7 +24,7 @@ use crate::{
     sandbox::{Place, ProjectSandbox},
 };
 
-/// Finds the sandbox of a project.
+/// Returns the row of a project's sandbox; `None` if the sandbox was not created yet.
 ///
 /// # Errors
 /// Database errors.
@@ -56,7 +56,7 @@ pub async fn of_projects(
     Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
 }
 
-/// Loads a sandbox by its id.
+/// Loads the row of a sandbox. The folder of the sandbox may not exist yet.
 ///
 /// # Errors
 /// `SANDBOX_NOT_FOUND`.

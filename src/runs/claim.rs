@@ -49,15 +49,16 @@ pub struct Fresh {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub run: Run,
-    /// Sequence number of the run's newest event.
+    /// Sequence number of the run's newest event; 0 if the run has no events.
     pub newest_event: i64,
-    /// What the worker need not read, because the start of the run has passed the run on directly.
+    /// Data that the start of the run has passed to the worker, so that the worker need not read it.
     pub fresh: Option<Fresh>,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
 }
 
-/// Claims up to `limit` runs for a worker.
+/// Claims up to `limit` runs for a worker, oldest first. Each lease expires after the duration `lease` unless the
+/// worker renews it.
 ///
 /// # Errors
 /// Database errors.
@@ -89,7 +90,7 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     Ok(claimed)
 }
 
-/// The result of renewing a lease.
+/// A run whose lease was renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewed {
     pub run_id: Uuid,

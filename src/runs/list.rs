@@ -1,4 +1,4 @@
-//! Queries for runs.
+//! Queries for runs. Each query reads only the rows of its scope.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::{
     id::IdRange,
 };
 
-/// Filters and page of a list.
+/// Filters and page of [`list`]. A filter that is `None` excludes no run.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Limits the list to runs of this thread.
@@ -68,19 +68,19 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Loads one run.
+/// Loads a run that must exist.
 ///
 /// # Errors
-/// `RUN_NOT_FOUND`.
+/// `RUN_NOT_FOUND` if the run does not exist or is outside the scope; database errors.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Run> {
     let found = of::<Entity>(scope).filter(Column::Id.eq(run_id)).one(db).await?;
     found.ok_or_else(not_found)
 }
 
-/// Loads several runs, in the order of the given ids.
+/// Loads several runs, in the order of the given ids. The ids must be distinct.
 ///
 /// # Errors
-/// `RUN_NOT_FOUND`.
+/// `RUN_NOT_FOUND` if one of the runs does not exist or is outside the scope; database errors.
 pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(run_ids.iter().copied()))
@@ -91,7 +91,7 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
     ordered.collect()
 }
 
-/// Counts the unfinished runs of an account.
+/// Counts the unfinished runs in the scope, queued runs included.
 ///
 /// # Errors
 /// Database errors.

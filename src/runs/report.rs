@@ -1,4 +1,5 @@
-//! Writes the log lines of runs: one line when a run starts, and one line when a run ends for any reason.
+//! Writes the log lines of runs: one line after `StartRun` has committed a run, and one line when the run ends for any
+//! reason.
 //!
 //! The lines contain ids, codes and numbers, but no text from a caller, a model or a provider.
 
@@ -14,7 +15,7 @@ use crate::{
     error::Code,
 };
 
-/// Logs that a run has started. During a request, the line also contains the request's id.
+/// Logs that `StartRun` has committed a run. The log span of the request adds the request's id to the line.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,

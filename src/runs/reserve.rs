@@ -8,9 +8,9 @@
 //! reservations. This order is safe on PostgreSQL too:
 //!
 //! - The transaction that makes a reservation holds the lock of the balance until it commits.
-//! - A charge releases its reservation before it locks the balance. Both changes become visible with the same commit,
-//!   and the charge holds the lock until that commit. A new reservation needs the lock too, so it reads either both
-//!   changes or neither.
+//! - A charge releases its reservation, then locks and lowers the balance. The commit of the charge makes the release
+//!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation needs the
+//!   lock too, so it reads either both changes or neither.
 //! - The end of a run without a charge releases the reservation without the lock. The balance does not change. A new
 //!   reservation that still counts the released reservation only finds fewer credits than are available.
 //!
@@ -58,7 +58,7 @@ pub struct Reservation {
     pub max_output_tokens: u32,
 }
 
-/// Amount that `StartRun` reserves for the first model call.
+/// Returns the amount that `StartRun` reserves for the first model call, in millionths of a credit.
 pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }
@@ -122,9 +122,9 @@ fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
-    // If the answer is shortened, reserve the whole available balance. Otherwise, a remainder from rounding would allow
-    // another run to start.
     let microcredits = if max_output_tokens < ask.max_output_tokens {
+        // The balance limits the answer. Reserve everything that is available, because a remainder from rounding would
+        // allow another run to start.
         available
     } else {
         price.cost(ask.input_tokens, max_output_tokens.into()).min(available)

@@ -16,7 +16,8 @@ use crate::{
     error::Result,
 };
 
-/// Requests that a run stop. A run that has already ended does not change.
+/// Requests that a run stop. A run that has already ended does not change. Returns the run, which is still unfinished
+/// if a worker has to end it.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.

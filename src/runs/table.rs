@@ -1,4 +1,4 @@
-//! Database rows of runs.
+//! The table `runs`, and conditions on the status that can use the partial indexes of the table.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
@@ -90,9 +90,9 @@ pub struct Model {
     pub error_message: Option<String>,
     /// Number of model calls.
     pub steps: i32,
-    /// Tokens of the prompts.
+    /// Number of prompt tokens of all model calls.
     pub input_tokens: i64,
-    /// Tokens of the answers.
+    /// Number of completion tokens of all model calls.
     pub output_tokens: i64,
     /// Cost in millionths of a credit.
     pub microcredits: i64,
@@ -127,7 +127,7 @@ pub fn has_status(status: Status) -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }
 
-/// Condition that the run is unfinished.
+/// Condition that the run waits for a worker or a worker executes the run.
 pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }

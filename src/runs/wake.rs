@@ -20,8 +20,7 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Runs of an earlier process may still wait. The flag is therefore true at first; the worker updates it from the
-    // database.
+    // Runs of an earlier process may still wait. `waits` is therefore true until the worker has read the database.
     fn default() -> Self {
         Self {
             work: Arc::default(),
@@ -38,7 +37,8 @@ impl Wake {
         self.work.notify_one();
     }
 
-    /// Signals that a run has ended, so that the next run of its thread may be claimed now.
+    /// Signals that a run has ended, so that the next run of its thread may be claimed now. Has no effect if no run
+    /// waits.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();
@@ -61,7 +61,8 @@ impl Wake {
         self.stops.is_empty()
     }
 
-    /// Waits until a run was queued or has ended. Returns at once if a run was queued or ended since the last wait.
+    /// Waits for the next signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns at once if a signal has
+    /// arrived since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
     }

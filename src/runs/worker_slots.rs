@@ -21,7 +21,7 @@ pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
 }
 
-/// The slots that a worker offers.
+/// The offer of a worker, from [`WorkerSlots::open`] to [`WorkerSlots::close`].
 #[derive(Clone)]
 struct Open {
     worker_id: Uuid,
@@ -63,12 +63,12 @@ impl WorkerSlots {
         arrivals
     }
 
-    /// Stops offering slots.
+    /// Stops offering slots. The slots that requests already hold stay valid.
     pub fn close(&self) {
         *self.lock() = None;
     }
 
-    /// Reserves a slot; returns `None` if no slot is free.
+    /// Reserves a slot. Returns `None` if no slot is free or no worker offers slots.
     pub fn take(&self) -> Option<WorkerSlot> {
         let open = self.lock().clone()?;
         Some(WorkerSlot {

@@ -30,7 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Divisor: a search closes 1/128 of the connections, because a search for every new connection would be expensive.
+/// Divisor: a server without free slots closes 1/128 of its connections at once, because selecting one connection for
+/// every new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -82,7 +83,8 @@ impl ConnectionSlots {
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
     }
 
-    /// Assigns a slot to an accepted connection.
+    /// Assigns a slot to an accepted connection. If the address then has too many unrecognized idle connections, this
+    /// method closes the excess.
     pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> ConnectionSlot {
         let mut book = self.book();
         let number = book.next;

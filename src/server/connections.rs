@@ -44,7 +44,7 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const MAX_SEND_BUFFER: usize = 32 * 1024;
 /// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Maximum time that a connection may stay open without an accepted credential.
+/// Time after which the server stops accepting requests on a connection without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
 /// Interval at which, after [`UNRECOGNIZED`], the server checks a connection without an accepted credential. The server
 /// closes the connection if no request is open.

@@ -109,7 +109,8 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            // The health protocol requires that this call stays open, because the server may add the service later.
+            // The health protocol requires that a `Watch` call for an unknown service stays open, because the server
+            // may add the service later.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
             return Ok(Response::new(

@@ -1,8 +1,8 @@
 //! Times out connections that do not start a protocol.
 //!
 //! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes.
-//! The timeouts of hyper start only after these bytes. Without this timeout, a connection would stay open forever if
-//! its peer sent nothing or only a part of the HTTP/2 preface.
+//! The timeouts of hyper start only after these bytes. Without the timeout of this module, a connection would stay open
+//! forever if its peer sent nothing or only a part of the HTTP/2 preface.
 
 use std::{
     io,

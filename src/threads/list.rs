@@ -1,4 +1,4 @@
-//! Queries for threads.
+//! Queries for threads. Each query reads only the rows of its scope.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Finds a thread in the scope.
+/// Returns `None` if the thread does not exist or is outside the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -21,7 +21,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
     Ok(of::<Entity>(scope).filter(Column::Id.eq(thread_id)).one(db).await?)
 }
 
-/// Loads one thread.
+/// Loads a thread that must exist in the scope.
 ///
 /// # Errors
 /// `THREAD_NOT_FOUND`, with the wording fixed by the API documentation.

@@ -19,7 +19,7 @@ use crate::{
 /// Maximum size of a message in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
-/// Adds a message with the role of the user or of the assistant.
+/// Adds a message. The role must be user, assistant or unspecified, which means user.
 ///
 /// # Errors
 /// `INVALID_REQUEST`, with the name of the invalid field; `THREAD_NOT_FOUND`.

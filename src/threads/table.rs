@@ -16,7 +16,8 @@ pub mod thread {
         pub project_id: Uuid,
         pub name: String,
         pub created_at: DateTime<Utc>,
-        /// Time of the last activity.
+        /// Time of the last activity: the start of a run, a call of `AddMessage`, or a new name. Lists of threads are
+        /// sorted by this time.
         pub updated_at: DateTime<Utc>,
     }
 

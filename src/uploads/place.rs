@@ -2,9 +2,9 @@
 //! before it responds. The worker places the remaining files before the first step, because a crash may have
 //! interrupted `StartRun`. `StartRun` and the worker may place files at the same time.
 //!
-//! `StartRun` chooses and stores each file's name. If another file in the workspace has this name when the file is
-//! placed, the file gets the next free name. The new name is first stored in the upload and in the message that names
-//! the file. Only then is the file moved, so that it can be found after a crash.
+//! `StartRun` chooses and stores a name for each upload. If another file in the workspace has this name when the upload
+//! is placed, the upload gets the next free name. The new name is first stored in the row of the upload and in the
+//! message that names the file. Only then is the file moved, so that it can be found after a crash.
 
 use std::collections::BTreeSet;
 

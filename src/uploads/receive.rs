@@ -138,8 +138,8 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
 /// Receives a whole file as a stream. If the file is too large or the stream fails, the received bytes are removed.
 ///
 /// # Errors
-/// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if the account has too many unused or arriving files;
-/// errors of the stream.
+/// `TOO_LARGE` as soon as the file exceeds the maximum file size; THROTTLED if the account has too many unused or
+/// arriving files; errors of the stream.
 pub async fn stream(
     app: &App,
     caller: &Caller,
@@ -245,7 +245,7 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
     Ok(())
 }
 
-/// Loads one upload.
+/// Loads an upload, even if it is incomplete or a run already uses it.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND`.

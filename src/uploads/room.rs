@@ -1,10 +1,10 @@
 //! Checks whether new files fit into a workspace. The check counts the workspace's current content and the uploads that
 //! are not placed yet.
 //!
-//! In each process, a queue per project ([`crate::app::Handles::placement_queues`]) runs operations that write files
-//! one after another. An operation leaves the queue only after its files are in the workspace, so that two operations
-//! cannot both use the last free space. The check also counts the uploads of all unfinished runs, which include runs of
-//! other processes and runs from before a crash.
+//! Each process has one queue per project ([`crate::app::Handles::placement_queues`]). An operation that writes files
+//! waits in the queue for the earlier operations, and leaves the queue only after its files are in the workspace. Two
+//! operations can therefore not both use the last free space. The check also counts the uploads of all unfinished runs,
+//! which include runs of other processes and runs from before a crash.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,9 @@ use crate::{
 /// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
-// Finds the uploads of a project's unfinished runs (`status = 1`). The partial index of unfinished runs finds these few
-// runs. The module `runs` depends on this module, and modules must not form a dependency cycle. The query is therefore
-// raw SQL and does not use the entity of `runs`.
+// Finds the uploads of a project's unfinished runs (`status = 1`). The database finds these few runs through the
+// partial index of unfinished runs. The module `runs` depends on this module, and modules must not form a dependency
+// cycle. The query is therefore raw SQL and does not use the entity of `runs`.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
@@ -32,7 +32,7 @@ pub struct Coming {
     pub id: Uuid,
     /// Size of the upload in bytes.
     pub size: i64,
-    /// True if the file is in the workspace.
+    /// True if no file needs to be moved into the workspace: it was moved before, or it was removed (see `name`).
     pub placed: bool,
     /// Name in the workspace. `None` if the upload belongs to a retried `StartRun` request: the run already has a file
     /// with the same content, so the upload's file was removed.
@@ -59,7 +59,7 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
         .collect()
 }
 
-/// The measured size of a workspace.
+/// The size of a workspace, and the uploads that it already includes.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     pub usage: Usage,
@@ -68,7 +68,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Measures a workspace.
+    /// Measures a workspace, and records the uploads that were already in it.
     ///
     /// # Errors
     /// Database and file system errors.

@@ -16,7 +16,7 @@ pub struct Model {
     pub name: String,
     /// Size of the file in bytes.
     pub size: i64,
-    /// Number of bytes received.
+    /// Number of bytes received, from the start of the file without a gap.
     pub received: i64,
     /// BLAKE3 hash of the content; `None` until the upload is complete.
     pub digest: Option<String>,
@@ -24,13 +24,13 @@ pub struct Model {
     pub run_id: Option<Uuid>,
     /// Name in the workspace, set when the upload is bound to a run.
     pub placed_as: Option<String>,
-    /// True if the file is in the workspace.
+    /// True if the file is in the workspace, or if the file was removed because the run already has the same content.
     pub placed: bool,
     pub created_at: DateTime<Utc>,
 }
 
 impl Model {
-    /// Returns whether the upload is complete.
+    /// Returns whether all bytes were received and the hash was stored.
     pub fn is_complete(&self) -> bool {
         self.digest.is_some()
     }

@@ -18,7 +18,6 @@ use crate::{
     v1,
 };
 
-/// Implements `AccountService`.
 #[derive(Clone)]
 pub struct Accounts {
     pub(super) app: App,

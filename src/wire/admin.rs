@@ -14,7 +14,6 @@ use crate::{
     id, ledger, v1,
 };
 
-/// Implements `AdminService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) app: App,

@@ -18,7 +18,6 @@ use crate::{
     id, runs, v1,
 };
 
-/// Implements `AgentService`.
 #[derive(Clone)]
 pub struct Agents {
     pub(super) app: App,

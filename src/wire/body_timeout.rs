@@ -53,7 +53,8 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Applies the body timeout to a request.
+/// Limits the time for the body of a request, and adds `Connection: close` to the response if the body was not read to
+/// its end and the connection must close.
 pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
         return run(next, request).await;

@@ -86,7 +86,7 @@ where
     }
 }
 
-/// The decoder of [`PlainText`].
+/// Decodes a protobuf message, and refuses NUL in its strings.
 #[derive(Clone, Debug)]
 pub struct PlainTextDecoder<U> {
     of: PhantomData<U>,

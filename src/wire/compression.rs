@@ -1,4 +1,4 @@
-//! Compresses the messages of gRPC responses with gzip or zstd if the client accepts it.
+//! Compresses the messages of gRPC responses with gzip or zstd if the client accepts one of these encodings.
 //!
 //! Called by `wire/stack.rs`. This layer replaces tonic's compression of responses. Many client libraries always accept
 //! compression, and tonic would then compress every message. Compressing small messages, such as most events, costs
@@ -33,7 +33,7 @@ const HEADER_BYTES: usize = 5;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// Wraps a gRPC service in a layer that compresses its responses.
+/// Wraps a gRPC service in a layer that compresses its responses, except file contents.
 pub(super) fn compress_answers<S: Answers<Body>>(grpc: S, pool: &DescriptorPool) -> impl Answers<Body> + use<S> {
     let files = Arc::new(methods_of_files(pool));
     service_fn(move |request: Request<Body>| {

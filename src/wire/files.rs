@@ -17,7 +17,6 @@ use crate::{
     v1,
 };
 
-/// Implements `FileService`.
 #[derive(Clone)]
 pub struct Files {
     pub(super) app: App,

@@ -77,7 +77,7 @@ pub struct PublishedKeys {
 enum Refusal {
     /// No loaded key verifies the token, but the issuer may have published a new key.
     UnknownKey(String),
-    /// The token is invalid.
+    /// The token would stay invalid if the keys were reloaded.
     Invalid(String),
 }
 

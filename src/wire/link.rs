@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// The address of the peer.
+    /// The address of the peer; `None` if it is unknown. An IPv4-mapped IPv6 address is returned as an IPv4 address.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }

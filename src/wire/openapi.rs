@@ -15,7 +15,7 @@ const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods
     this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
     header `X-Error-Code`.";
 
-/// The `OpenAPI` document of the contract.
+/// Builds the `OpenAPI` document of the HTTP methods in `router`.
 pub fn document(router: &Router) -> Value {
     let pool = router.rules().first().map(|rule| rule.method.descriptor.parent_pool());
     let refusal = pool.and_then(|pool| pool.get_message_by_name("runyard.v1.Refusal"));

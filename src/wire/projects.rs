@@ -14,7 +14,6 @@ use crate::{
     v1,
 };
 
-/// Implements `ProjectService`.
 #[derive(Clone)]
 pub struct Projects {
     pub(super) app: App,

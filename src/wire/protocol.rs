@@ -18,7 +18,7 @@ pub enum Protocol {
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2. The value is the content type of the response.
     GrpcWeb(&'static str),
-    /// The Connect protocol, over HTTP/1.1 or HTTP/2.
+    /// The Connect protocol, over HTTP/1.1 or HTTP/2. The value distinguishes unary calls from streams.
     Connect(CallKind),
     /// Plain HTTP: JSON, forms, event streams and pages.
     Http,

@@ -2,11 +2,8 @@
 
 /// The conditional and range headers of a request. A missing header is an empty string.
 pub(super) struct Asked<'a> {
-    /// The `Range` header.
     pub(super) range: &'a str,
-    /// The `If-Range` header.
     pub(super) if_range: &'a str,
-    /// The `If-None-Match` header.
     pub(super) if_none_match: &'a str,
 }
 
@@ -24,7 +21,7 @@ pub(super) enum Part {
 }
 
 impl Asked<'_> {
-    /// Decides which part of a file to send. `size` is the size of the file in bytes.
+    /// Decides which part of a file to send. `size` is the size of the file in bytes, `etag` its entity tag.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match

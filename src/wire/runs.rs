@@ -38,7 +38,6 @@ const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
 
-/// Implements `RunService`.
 #[derive(Clone)]
 pub struct Runs {
     pub(super) app: App,

@@ -29,7 +29,6 @@ enum Content {
     Folder(Box<Archive>),
 }
 
-/// Implements `SandboxService`.
 #[derive(Clone)]
 pub struct Sandboxes {
     pub(super) app: App,

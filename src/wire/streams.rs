@@ -159,7 +159,7 @@ pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Ans
     })
 }
 
-/// The body of a counted stream.
+/// A response body that keeps its stream counted as open until the body is dropped.
 struct CountedBody {
     body: Body,
     _ticket: Ticket,

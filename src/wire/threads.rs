@@ -22,7 +22,6 @@ use crate::{
 /// size stay below the message limits of common clients, in JSON and in gRPC.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Implements `ThreadService`.
 #[derive(Clone)]
 pub struct Threads {
     pub(super) app: App,

@@ -90,7 +90,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records how many bytes of a response are in memory.
+    /// Records how many bytes of a response are in memory. If the total grows above the limit, aborts responses.
     fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -135,7 +135,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response in the ledger.
+/// The body of a response in the ledger. Dropping the body removes the response from the ledger.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,

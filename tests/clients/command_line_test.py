@@ -99,7 +99,7 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, "once per account and hour")
         for words in (account, "AGENT_LIMIT_EXCEEDED", "runyard tier TIER --account ID", "RUNYARD_LIMITS=off"):
             self.assertIn(words, lines[0])
-        # The printed command works as it is, and also with an account id.
+        # `runyard tier` changes the plan of the local account, or of the account that `--account` names.
         self.assertIn("pro", self.server.call_local("tier", "pro").stdout)
         self.assertEqual(self.server.call_local("agents", "create", "Dan").returncode, 0)
         by_id = self.server.call_local("tier", "enterprise", "--account", account)

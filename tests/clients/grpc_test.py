@@ -266,7 +266,7 @@ class CrashTest(unittest.TestCase):
 
 
 def subject_of(caller):
-    """Returns the subject of a caller's token."""
+    """Decodes the claim `sub` of a caller's token. Does not verify the signature."""
     import base64
     import json
 

@@ -18,7 +18,7 @@ class GrpcWebTest(unittest.TestCase):
         cls.token = cls.server.token()
 
     def call(self, method, request, token=None, content_type="application/grpc-web+proto"):
-        """Returns the messages and the trailers."""
+        """Sends a call. Returns the messages, and the trailers with lower-case names."""
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=DEADLINE)
         self.addCleanup(connection.close)
         message = request.SerializeToString()

@@ -104,7 +104,7 @@ class Server:
         return made.stdout.strip()
 
     def caller(self, tier=None):
-        """Returns the token of a new account."""
+        """Returns the token of a new account, in the given tier or in the default tier."""
         subject = str(uuid.uuid4())
         if tier:
             self.set_tier(subject, tier)

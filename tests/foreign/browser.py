@@ -1,8 +1,8 @@
 """Runs a bundled script in headless Chromium and prints the lines that the script reports.
 
-browser.py SCRIPT [VARIANT]. The page gets the RUNYARD_ variables of the environment as `window.RUNYARD`. It sends each
-line to /say and ends with /end. The page has another origin than the server, as in a real web application. PAGE_PORT is the
-port of the page; the server must permit that origin.
+browser.py SCRIPT [VARIANT]. The page gets the RUNYARD_ variables of the environment as `window.RUNYARD`. The script posts
+each line to /say, and posts to /end when it has ended. PAGE_PORT is the port of the page. As in a real web application, the
+origin of the page differs from the origin of the Runyard server, which must permit it.
 """
 
 import http.server
@@ -20,7 +20,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>A foreign client</title>
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """Serves the page and its script, and receives its lines."""
+    """Serves the page and its script. Prints the lines that the script posts."""
 
     protocol_version = "HTTP/1.1"
 

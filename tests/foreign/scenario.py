@@ -112,7 +112,7 @@ CLIENTS = (
 
 
 def version(package):
-    """Returns the installed version of a package."""
+    """Returns the installed version of a package, which is written as REGISTRY:NAME."""
     registry, name = package.split(":")
     if registry == "pypi":
         return importlib.metadata.version(name)

@@ -195,7 +195,7 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
-    // The result does not depend on whether a console was built before the tests.
+    // These checks also pass if a console was built into the program before the tests.
     on_every_database_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},

@@ -175,7 +175,7 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
                     "no recorded statement contains {part}"
                 );
             }
-            // When the server closes, after this block, its database explains the recorded statements.
+            // When the server closes, after this block, `check` runs EXPLAIN on the recorded statements.
         },
     )
     .await;
@@ -193,7 +193,8 @@ async fn a_plan_that_grows_with_history_is_reported() {
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
-            // While its index exists, the plan of each statement has no fault.
+            // Each entry is an index and a part of the statements that need it. The plans of these statements have a
+            // fault only without the index.
             for (index, part) in [
                 ("runs_completed", "\"runs\".\"status\" = (2)"),
                 ("runs_unfinished", "UPDATE runs SET lease_owner"),

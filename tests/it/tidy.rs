@@ -11,8 +11,8 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may exceed the limit. Each entry is the path, the maximum number of lines, and the reason not to split
-/// the file.
+/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason not to
+/// split the file.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.

@@ -95,7 +95,7 @@ class Watch:
         self.events = []
 
     def next(self):
-        """Reads one event; None at the end."""
+        """Reads the next event and returns (kind, data), or None at the end of the stream."""
         kind = None
         for line in self.stream:
             line = line.decode().rstrip("\r\n")
@@ -109,7 +109,7 @@ class Watch:
         return None
 
     def until(self, kind):
-        """Reads until an event of this kind."""
+        """Reads up to the next event of this kind and returns its data. Fails if the stream ends first."""
         while event := self.next():
             if event[0] == kind:
                 return event[1]
@@ -139,7 +139,7 @@ class Watch:
 
 
 def with_each_provider(test):
-    """Runs a test with each provider."""
+    """Decorates a test so that it runs once for each of PROVIDERS."""
 
     @functools.wraps(test)
     def run(self):

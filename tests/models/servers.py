@@ -14,7 +14,7 @@ import urllib.request
 
 PYTHON = os.environ["RUNYARD_MODELS_PYTHON"]
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Timeout in seconds. It is long enough for a busy machine.
+# Timeout in seconds for the start of a server. It is long enough for a busy machine.
 DEADLINE = 300
 
 
@@ -51,7 +51,7 @@ class Process:
         )
 
     def wait(self):
-        """Waits until the server is ready."""
+        """Waits until the health check succeeds, and returns this object. Fails if the process ends."""
         until = time.monotonic() + DEADLINE
         while True:
             try:
@@ -114,7 +114,7 @@ class LiteLLM(Process):
         super().__init__()
 
     def environment(self):
-        # With these settings, the proxy does not download its price table.
+        # The first setting prevents the download of the price table, the second turns off telemetry.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",

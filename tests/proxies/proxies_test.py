@@ -115,7 +115,7 @@ class Behind(unittest.TestCase):
         return json.loads(text)["agent_run_id"]
 
     def watches(self, proxy, run_id):
-        """Starts a reader for each protocol."""
+        """Starts to read the events of a run over each protocol. Returns the readers by the name of the protocol."""
         web = {**self.signed(WEB), "x-grpc-web": "1"}
         events = {**self.signed("text/plain"), "accept": "text/event-stream"}
         lines = {**self.signed("text/plain"), "accept": "application/x-ndjson"}

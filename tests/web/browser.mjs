@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-/** Root of the repository. */
+/** Path of the repository, without a slash at the end. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -152,7 +152,7 @@ export class Visit {
     }, place);
   }
 
-  /** Enters a task and starts the run. */
+  /** Attaches the files with these paths, enters a task, and starts the run. */
   async start(prompt, { files = [] } = {}) {
     const { page } = this;
     if (files.length > 0) {

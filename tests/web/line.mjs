@@ -9,7 +9,7 @@ export class Line {
   #sockets = new Set();
   #isCut = false;
 
-  /** Starts a proxy to a server. */
+  /** Starts a proxy to the server with this base URL. */
   static async to(url) {
     const { hostname, port } = new URL(url);
     const line = new Line();

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 export class Site {
-  /** Base URL of the Runyard server. */
+  /** Base URL of the Runyard server. A test sets it after the server has started. */
   server = "";
   /** The token that the page's backend returns. */
   token = "";

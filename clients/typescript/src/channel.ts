@@ -22,7 +22,7 @@ export interface CallOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Options of the transport. */
+/** The options of `Runyard` that apply to calls, with defaults applied. */
 export interface ChannelOptions {
   baseUrl: string;
   token: Token | undefined;

@@ -13,7 +13,7 @@ import { Sandboxes } from "./sandboxes.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
 
-/** Options of a client. */
+/** Options for `new Runyard()`. */
 export interface RunyardOptions {
   /** URL of the server. Default in a browser: the page's origin. Required outside browsers. */
   baseUrl?: string | undefined;
@@ -38,7 +38,7 @@ export interface RunyardOptions {
   fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** A client of a Runyard server. */
+/** A client for one server and one credential. */
 export class Runyard {
   readonly agents: Agents;
   readonly threads: Threads;
@@ -87,7 +87,7 @@ export class Runyard {
     return this.#channel.ask(method, create(method.input, request), options);
   }
 
-  /** Closes all streams of this client. */
+  /** Closes all streams of this client. Their readers get an error. */
   close(): void {
     this.#feed.close();
   }

@@ -24,9 +24,9 @@ export type ErrorKind =
   | "over_plan"
   /** The plan does not include the model. */
   | "not_in_plan"
-  /** Too many requests. */
+  /** The caller has exceeded a rate limit. A later retry may succeed. */
   | "throttled"
-  /** The request is too large. */
+  /** The request, a file or a message exceeds its size limit. */
   | "too_large"
   /** The server or one of its dependencies is temporarily unavailable. */
   | "unavailable"
@@ -36,7 +36,7 @@ export type ErrorKind =
   | "cancelled"
   /** The server does not implement the method. */
   | "unimplemented"
-  /** An internal server error. */
+  /** The server failed unexpectedly. Its log has the cause under `requestId`. */
   | "internal";
 
 /** Typed details of an error. Fields that do not apply to the error are missing. */

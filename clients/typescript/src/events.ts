@@ -25,13 +25,13 @@ import {
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
 
-/** The fields of all events. */
+/** The fields that events of every type have. */
 export interface EventBase {
   /** The run's UUID. */
   agentRunId: string;
   /** The position of the event in the run, counted from 1 without gaps. A stream can resume after this position. */
   sequence: number;
-  /** Time of the event. */
+  /** Time at which the event was created. */
   createdAt: Date;
 }
 

@@ -21,7 +21,7 @@ export interface RunInfo {
 export interface RunFile extends FileEntry {
   /** Returns the content. */
   read(options?: CallOptions): Promise<Uint8Array>;
-  /** Returns the content as text. */
+  /** Returns the content, decoded as UTF-8. */
   text(options?: CallOptions): Promise<string>;
   /** Returns the content as a Blob with its content type. */
   blob(options?: CallOptions): Promise<Blob>;

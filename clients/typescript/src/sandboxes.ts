@@ -55,7 +55,7 @@ export class Sandboxes {
     return this.#channel.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }
 
-  /** Lists the files of a folder, ordered by path. */
+  /** Lists the files and subfolders of a folder, ordered by path. */
   list(sandboxId: string, options: ListFilesOptions = {}): Listing<FileEntry> {
     const { path, recursive, pageSize, pageToken: first, ...call } = options;
     return new Listing(async (pageToken = first) => {
@@ -85,7 +85,7 @@ export class Sandboxes {
     return joined(chunks);
   }
 
-  /** Returns the whole content of a file as text. */
+  /** Returns the whole content of a file, decoded as UTF-8. */
   async readText(sandboxId: string, path: string, options?: CallOptions): Promise<string> {
     return new TextDecoder().decode(await this.read(sandboxId, path, options));
   }

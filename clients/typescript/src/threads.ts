@@ -46,7 +46,7 @@ export class Threads {
     });
   }
 
-  /** Renames a thread. */
+  /** Renames a thread. Null clears the name. */
   update(threadId: string, changes: { name?: string | null }, options?: CallOptions): Promise<Thread> {
     const request = { ...changes, threadId, updateMask: maskOf(UpdateThreadRequestSchema, changes) };
     return this.#channel.call(ThreadService.method.updateThread, request, options);

@@ -44,7 +44,7 @@ export class Uploads {
     this.#channel = channel;
   }
 
-  /** Uploads a file. Use the `uploadId` of the result to attach it to a run or write it to a workspace. */
+  /** Uploads a file. Use the `uploadId` of the result to attach the file to a run or write it to a workspace. */
   async create(file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     const source = sourceOf(file);
     const upload = await this.#channel.callSafely(

@@ -1,8 +1,8 @@
 // The session: the sign-in token and where it is stored.
 //
 // A token comes from the form or from the URL fragment (`/#token=…`). The console removes the fragment from the address
-// bar immediately. It stores the token in session storage, or in local storage if the user ticks the box. Only the API
-// client receives the token; the console never shows it.
+// bar immediately. It stores the token in session storage, or in local storage if the user selects "Keep me signed in
+// on this device". Only the API client receives the token; the console never shows it.
 import { signal } from "@preact/signals";
 
 const KEY = "runyard.token";

@@ -67,12 +67,12 @@ impl Error {
         self.inner.code
     }
 
-    /// Returns the category of the error code.
+    /// Returns the category of the error code. Each category maps to one gRPC code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// Returns the human-readable message.
+    /// Returns the message for people. Programs should use [`Error::code`], because the text may change.
     pub fn message(&self) -> &str {
         &self.inner.message
     }

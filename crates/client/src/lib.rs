@@ -1,9 +1,10 @@
 //! A Rust client for the gRPC API. The `runyard` command-line tool uses this client.
 //!
 //! [`Client::task`] prepares a run. [`Running`] is a started run and gives access to its events, its result and its
-//! files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. A watched
-//! run reconnects after a broken connection or a server restart. For methods that this client does not wrap, use
-//! [`Client::channel`] with the generated clients in [`v1`], and convert their errors with [`from_status`].
+//! files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. After a
+//! broken connection or a server restart, the client reopens the event stream of a run. For methods that this client
+//! does not wrap, use [`Client::channel`] with the generated clients in [`v1`], and convert their errors with
+//! [`from_status`].
 //!
 //! A failed call returns an [`Error`]. [`Error::code`] is stable, and [`Error::message`] is for people. If the request
 //! exceeded a limit of the account's plan, [`Error::details`] has the limit. [`Error::retry_after_hint`] is the time to

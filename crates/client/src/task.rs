@@ -60,7 +60,7 @@ impl Task {
         self
     }
 
-    /// Changes any field of the request, for example a field that has no method here.
+    /// Changes any field of the request, such as a field that no other method of [`Task`] sets.
     pub fn with(mut self, change: impl FnOnce(&mut StartRunRequest)) -> Self {
         change(&mut self.request);
         self

@@ -23,7 +23,7 @@ pub enum Kind {
     NotInPlan,
     /// The caller has exceeded a rate limit; retry later.
     Throttled,
-    /// The request is too large.
+    /// The request, a file or a message exceeds its size limit.
     TooLarge,
     /// A dependency is temporarily unavailable.
     Unavailable,
@@ -143,7 +143,7 @@ pub struct ErrorDetails {
     pub running_count: Option<i32>,
     /// Current number of items that count towards the limit, such as threads.
     pub current_count: Option<i32>,
-    /// Maximum number of these items that the plan allows.
+    /// Maximum of `running_count` or `current_count` that the plan allows.
     pub limit: Option<i32>,
     /// Name of the caller's tier.
     pub tier_name: Option<String>,

@@ -20,9 +20,9 @@ pub struct StatusDetails {
     pub kind: Kind,
     /// The stable error code, such as `AGENT_NOT_FOUND`.
     pub reason: Cow<'static, str>,
-    /// The human-readable message.
+    /// The message for people, or the standard text for the gRPC code if the Status has no message.
     pub message: String,
-    /// The typed details, if the request exceeded a limit of the account's plan.
+    /// The typed details of the exceeded limit; `None` unless the request exceeded a limit of the account's plan.
     pub refusal: Option<Refusal>,
     /// The time to wait before a retry, if the server suggests one.
     pub retry_after: Option<Duration>,

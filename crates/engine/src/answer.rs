@@ -61,7 +61,7 @@ pub(super) struct ReceivedCall {
     pub(super) refusal: Option<String>,
 }
 
-/// One answer of the model.
+/// One answer of the model, complete or not.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// Id of the thread message that stores the answer.

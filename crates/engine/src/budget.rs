@@ -50,7 +50,7 @@ impl Meter {
         self.steps < self.max_steps
     }
 
-    /// Returns the number of tokens left in the budget.
+    /// Returns the number of tokens left in the budget; 0 if the last model call exceeded the budget.
     pub(super) fn tokens_left(&self) -> u64 {
         self.max_tokens.saturating_sub(self.tokens)
     }

@@ -2,7 +2,8 @@
 //!
 //! The main loop (`turn`) plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in
 //! parallel. Calls that may change the workspace run one at a time, in order. Invariants: every call gets exactly one
-//! recorded result, and no tool starts after the run was stopped or its tools were turned off.
+//! recorded result, and no tool starts after the run was stopped. After tools were turned off, only the remaining calls
+//! of the same parallel group are run.
 
 mod failures;
 mod plan;
@@ -45,7 +46,7 @@ pub const MAX_SHOWN_BYTES: usize = 512 << 10;
 /// Time that cancelled tools have to end. Tools that still run after this time are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A finished call and its result.
+/// A call and its result. A call that was not run also has a result.
 struct Done {
     call: Planned,
     answer: ToolAnswer,
@@ -75,7 +76,7 @@ pub(super) struct Worked {
     pub(super) end: Option<WorkEnd>,
 }
 
-/// Runs the tool calls of a run.
+/// Runs tool calls with the tools, the sandbox and the limits of one run.
 pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn SandboxSource>,

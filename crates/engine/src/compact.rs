@@ -74,7 +74,7 @@ pub fn estimate_bytes(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
-/// Estimates the number of tokens of the messages.
+/// Estimates the number of tokens of the messages, including their tool calls and provider data.
 pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
     messages.iter().map(estimate).sum()
 }
@@ -267,7 +267,8 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Returns the text of the note that replaces dropped turns.
+/// Returns the text of the note that replaces dropped turns: the number of messages, the called tools and the newest
+/// user messages.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();

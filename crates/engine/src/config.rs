@@ -37,11 +37,11 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// Name of the provider. [`DEMO_PROVIDER`] selects the built-in demo model.
     pub provider: String,
-    /// The provider's name for the model.
+    /// Name under which the provider offers the model.
     pub upstream: String,
     /// Reasoning effort for requests that set none; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields added to the body of every request for this model.
+    /// Fields added to the body of every request for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,
 }
 
@@ -51,15 +51,15 @@ pub struct Model {
 pub enum ProviderKind {
     /// OpenAI Chat Completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
     OpenAi,
-    /// Anthropic Messages.
+    /// Anthropic Messages (`POST messages`), of Anthropic and of compatible servers.
     Anthropic,
-    /// Google Gemini.
+    /// Gemini `generateContent`, of the Gemini API and of Vertex AI.
     Gemini,
-    /// OpenAI Responses.
+    /// OpenAI Responses (`POST responses`), of OpenAI and of compatible servers.
     Responses,
 }
 
-/// A provider of models.
+/// Settings of a model provider.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
@@ -82,13 +82,14 @@ pub struct Provider {
     pub query: BTreeMap<String, String>,
     /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Name of the request field that limits the number of output tokens.
+    /// Name of the request field that limits the number of output tokens; `None` for the value of the built-in provider
+    /// table.
     pub max_tokens_field: Option<MaxTokensField>,
     /// If false, requests omit `stream_options`, the field that requests token usage.
     pub stream_options: Option<bool>,
     /// If false, answers are requested as one JSON document instead of a stream.
     pub stream: Option<bool>,
-    /// Fields added to the body of every request. They replace fields of the same name.
+    /// Fields added to the body of every request. They replace fields of the same name that the protocol sets.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
     /// Default reasoning effort for all models of this provider. A model or a run can override the default.
@@ -109,7 +110,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Creates a provider with default settings.
+    /// Creates settings for a provider at the vendor's URL, without an API key and with default values.
     pub fn new(kind: ProviderKind) -> Self {
         Self {
             kind,

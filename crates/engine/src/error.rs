@@ -1,4 +1,4 @@
-//! The error type of the engine.
+//! The error type of the engine, which sinks and sandbox sources also return.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -23,7 +23,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error with a code and a message for people.
+    /// Creates an error without a cause. If the error ends a run, clients receive the code and the message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -34,7 +34,7 @@ impl Error {
         }
     }
 
-    /// Creates an `INVALID_REQUEST` error.
+    /// Creates an `INVALID_REQUEST` error, for example for an invalid setting of a model provider.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }

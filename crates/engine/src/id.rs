@@ -1,4 +1,4 @@
-//! Ids and random numbers.
+//! Random values: the ids of stored messages, and the jitter of retry pauses.
 
 use uuid::Uuid;
 

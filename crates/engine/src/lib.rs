@@ -37,10 +37,11 @@ use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
-/// Provides the sandbox of a run, which may be created on first use.
+/// Source of a run's sandbox. The engine opens the sandbox only for tool calls, so a run without calls needs none.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox. The first call may create it.
+    /// Returns the sandbox. The engine calls this function before each tool call. The first call may create the
+    /// sandbox.
     ///
     /// # Errors
     /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.
@@ -72,9 +73,9 @@ pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
 /// The model returned two empty answers in a row, or spent all output tokens on reasoning.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
-/// The run exceeded its time limit.
+/// The run exceeded [`Budget::max_duration`].
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
-/// The run exceeded its token budget.
+/// The run used [`Budget::max_tokens`] tokens or more and needed another model call.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
 /// Error codes that the engine sets on failed runs, each with its description for the documentation.
@@ -123,20 +124,20 @@ pub const CODES: &[(&str, &str)] = &[
 pub struct Job {
     /// Id of the run, used in log lines.
     pub run_id: Uuid,
-    /// The model and its limits.
+    /// Public name of the model, and its token limits.
     pub model: ModelLimits,
     /// The complete system prompt, assembled by [`prompt::Prompt`].
     pub system_prompt: String,
-    /// Reasoning effort of the model; `None` for the model's default.
+    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Messages of the thread, oldest first, including those of earlier steps of this run. Incomplete answers of this
     /// run are excluded.
     pub history: Vec<ChatMessage>,
-    /// Tools that the model may call.
+    /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
     /// Provides the sandbox in which the tools run. The first tool call opens the sandbox.
     pub workplace: Arc<dyn SandboxSource>,
-    /// Limits of the run.
+    /// Limits on steps, time, tokens and parallel tool calls.
     pub budget: Budget,
     /// Tool calls of the last assistant message that the previous worker did not finish. Their outcome is unknown.
     pub interrupted: Vec<ToolRequest>,
@@ -213,7 +214,7 @@ pub struct Recorded {
 /// A message to store in the thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// Id of the message; events contain the same id.
+    /// Id of the message. The delta events and the `MessageFinished` event of an answer contain the same id.
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
@@ -221,19 +222,19 @@ pub struct StoredMessage {
     pub partial: bool,
 }
 
-/// How a run ended.
+/// How a run ended. The caller records the run's final state, except after `Abandoned`.
 #[derive(Debug)]
 pub enum Outcome {
     /// The model gave its final answer.
     Completed,
-    /// The run failed with an error.
+    /// The run failed. Clients receive the code and the message.
     Failed {
         /// One of [`CODES`], `INSUFFICIENT_CREDITS`, or the code of a tool's fatal error.
         code: String,
         /// Error text for the user.
         message: String,
     },
-    /// The run was cancelled.
+    /// The cancel token that the caller passed to [`run`] was cancelled.
     Stopped,
     /// The sink failed to record events or to reserve credits. This worker must not write anything more about the run.
     Abandoned(Error),

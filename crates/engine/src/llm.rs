@@ -16,13 +16,13 @@ pub use demo::Demo;
 pub use models::Models;
 pub use upstream::{Retries, Timeouts, Upstream};
 
-/// A request to a model.
+/// A request to a model, independent of the provider's protocol.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model. The engine sets the public name, and `Models` replaces it with the provider's name for the
-    /// model.
+    /// Name of the model. The engine sets the public name, and `Models` replaces it with the name under which the
+    /// provider offers the model.
     pub model: String,
-    /// The system prompt.
+    /// The system prompt; empty for none.
     pub system: String,
     /// The conversation so far, oldest first.
     pub messages: Vec<ChatMessage>,
@@ -30,9 +30,10 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
-    /// Reasoning effort of the model; `None` for the provider's default.
+    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields added to the request body. They replace fields of the same name.
+    /// Fields added to the request body. They replace fields of the same name that the protocol or the provider's
+    /// configuration sets.
     pub extra_body: serde_json::Map<String, Value>,
 }
 
@@ -67,7 +68,7 @@ impl ReasoningEffort {
         }
     }
 
-    /// Finds an effort by its name.
+    /// Returns the effort with this lower-case name; `None` if the name is unknown.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|effort| effort.as_str() == name)
     }
@@ -88,17 +89,17 @@ pub struct Carried {
     pub value: Value,
 }
 
-/// A message of the conversation.
+/// A message of the conversation. The system prompt is not a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChatMessage {
-    /// A message from the user.
+    /// A message from the user, or a note of the engine (`history.rs`).
     User {
         /// Text of the message.
         text: String,
     },
     /// A message from the model.
     Assistant {
-        /// Text of the message.
+        /// Text of the message; empty if the model only called tools.
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
@@ -107,9 +108,9 @@ pub enum ChatMessage {
     },
     /// The result of a tool call.
     Tool {
-        /// Id of the call.
+        /// Id of the call, the same as [`ToolRequest::id`].
         tool_call_id: String,
-        /// Name of the tool.
+        /// Name of the called tool. Some protocols require the name in the result.
         name: String,
         /// Text of the result.
         text: String,
@@ -123,7 +124,7 @@ pub enum ChatMessage {
 pub struct ToolRequest {
     /// Id of the call. The engine makes the id unique within the run.
     pub id: String,
-    /// Name of the tool.
+    /// Name of the tool; the tool may not exist.
     pub name: String,
     /// Arguments as the model sent them; they may not be valid JSON.
     pub arguments: String,
@@ -132,7 +133,7 @@ pub struct ToolRequest {
 /// Description of a tool for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSpec {
-    /// Name of the tool.
+    /// Name of the tool, unique among the tools of a request.
     pub name: String,
     /// Explains to the model what the tool does.
     pub description: String,
@@ -148,9 +149,9 @@ pub enum ModelEvent {
         /// Text for the user.
         message: String,
     },
-    /// A chunk of text.
+    /// A chunk of the answer's text.
     Text(String),
-    /// A chunk of reasoning.
+    /// A chunk of reasoning, which is not part of the answer's text.
     Reasoning(String),
     /// A complete tool call.
     ToolCall(ToolRequest),
@@ -176,17 +177,17 @@ pub enum EndReason {
 /// Number of tokens that one call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenUsage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, including `cached_input`.
     pub input: u64,
-    /// Tokens of the answer.
+    /// Tokens of the answer, including reasoning.
     pub output: u64,
     /// Tokens of the prompt that the provider read from its cache.
     pub cached_input: u64,
 }
 
 /// Reason why a model call failed. The error fails the run, with two exceptions. After `TooLong`, the engine shortens
-/// the conversation and calls the model again. After `Broken`, the engine calls the model again if the incomplete
-/// answer contains no tool calls.
+/// the conversation and calls the model again. After `Broken`, the engine calls the model again if retries are left and
+/// the incomplete answer contains no tool calls.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key with status 401 or 403. A retry does not help.
@@ -241,7 +242,7 @@ impl LlmError {
 /// Stream of the events of one answer. A failure is the last item of the stream.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 
-/// A provider of models.
+/// Access to models: the built-in demo model, one provider, or all configured models.
 #[async_trait]
 pub trait Llm: Send + Sync {
     /// Starts a model call and returns at once. The call and its retries run while the stream is polled, and each retry

@@ -40,7 +40,8 @@ const CHAT_RULES: &str =
     "You have no tools in this conversation: answer from your own knowledge and from the conversation.";
 
 impl Prompt<'_> {
-    /// Assembles the system prompt.
+    /// Returns the agent's own prompt or the default, then the rules for files or for chat, the sandbox's description
+    /// and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

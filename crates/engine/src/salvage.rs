@@ -16,7 +16,7 @@ const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Other keys that the JSON object of a call may contain.
+/// Keys that the JSON object of a call may contain besides [`NAME_KEYS`] and [`ARGUMENT_KEYS`].
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
 /// Extracts the calls that a text consists of or ends with. Returns an empty list for ordinary text. The calls have

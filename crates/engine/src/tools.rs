@@ -32,14 +32,14 @@ pub use toolbox::{Toolbox, core, none};
 pub enum Effect {
     /// The tool only reads. Its calls may run in parallel with other read-only calls, and may be repeated.
     ReadOnly,
-    /// The tool may change the workspace.
+    /// The tool may change the workspace. Its calls run one at a time, and are not repeated after an interruption.
     Changes,
 }
 
 /// Callback for the output of a running tool, called once per chunk. The callback must not block.
 pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
-/// Context of a tool call.
+/// Resources that the engine passes to a tool call.
 pub struct ToolContext {
     /// Sandbox of the run.
     pub sandbox: Arc<dyn Sandbox>,
@@ -75,7 +75,7 @@ pub trait Tool: Send + Sync {
     /// Returns the name, the description and the JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns the effect of the tool on the workspace.
+    /// Returns the effect of the tool on the workspace, which is the same for all arguments.
     fn effect(&self) -> Effect;
 
     /// Runs the tool. The caller has validated the arguments against the schema.

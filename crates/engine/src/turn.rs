@@ -33,7 +33,7 @@ pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &Cancella
     }
 }
 
-/// The next step after an answer.
+/// Decision after an answer: call the model again, or end the run as completed.
 enum Next {
     AskAgain,
     Finish,
@@ -231,7 +231,8 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Reserves credits for the next model call. Returns the maximum number of output tokens.
+    /// Reserves credits for the next model call. Returns the maximum number of output tokens, which may be lower than
+    /// `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -243,7 +244,8 @@ impl<'a> RunLoop<'a> {
             })
     }
 
-    /// Runs tool calls and adds their results to the conversation.
+    /// Runs tool calls and adds their results to the conversation. Turns tools off if calls keep failing. Returns an
+    /// error with the outcome if the run must end.
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
         let worked = self.bench.run(calls, &mut self.failures).await?;
         self.messages.extend(worked.messages);

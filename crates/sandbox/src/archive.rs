@@ -33,7 +33,7 @@ const LIMITS: WalkLimits = WalkLimits {
     names: 16_384,
 };
 
-/// A tar archive that is being created.
+/// State of an archive: the walk over the folder, the file that is being copied, and the chunk that is being filled.
 pub struct Archive {
     walk: Walk,
     name: String,

@@ -1,8 +1,8 @@
 //! Opens files inside a workspace and nowhere else.
 //!
-//! `workspace` and `walk` use this module. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and
-//! `NO_MAGICLINKS`. Checking a path first and opening it afterwards would be a race: a command could replace a folder
-//! with a link in between.
+//! Every module that accesses files of a workspace uses this module. The kernel resolves every path with
+//! `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`. Checking a path first and opening it afterwards would be a
+//! race: a command could replace a folder with a link in between.
 
 use std::{
     fs::File,
@@ -73,7 +73,7 @@ pub fn relative(path: &str) -> Result<String> {
     Ok(joined)
 }
 
-/// An open workspace folder.
+/// An open workspace folder. All paths are resolved from this folder.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
@@ -90,7 +90,6 @@ impl Root {
         }
     }
 
-    /// Descriptor of the workspace folder.
     pub fn folder(&self) -> &OwnedFd {
         &self.folder
     }
@@ -175,7 +174,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Converts the kernel's file status to metadata.
+/// Converts the kernel's file status. A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -201,7 +200,7 @@ pub fn metadata(stat: &Stat) -> Metadata {
     }
 }
 
-/// Formats a path for an error text.
+/// Formats a path for an error text: in quotes, or `/workspace` without quotes for the empty path.
 pub fn shown(path: &[u8]) -> String {
     let text = spelling::text_of(path);
     if text.is_empty() {
@@ -215,7 +214,8 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts a kernel error for a path to an error of the sandbox.
+/// Converts the error of a system call on a path. The message names the path. An error that says nothing about the
+/// path, such as a full disk, is converted by [`disk::fault`].
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

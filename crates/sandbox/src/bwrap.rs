@@ -39,7 +39,7 @@ const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// File-system layout and limits of one command.
 pub struct Layout<'a> {
-    /// The bubblewrap program.
+    /// Path of the bubblewrap program on the host.
     pub bwrap: &'a Path,
     /// Root file system whose programs are bound read-only.
     pub root: &'a Path,
@@ -50,28 +50,26 @@ pub struct Layout<'a> {
     pub carry_over: Option<&'a Path>,
     /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
-    /// Write access to the workspace.
     pub room: Room,
-    /// Standard input of the command.
     pub input: Input,
     /// Maximum number of processes; `None` if the first process sets no such limit.
     pub max_processes: Option<u64>,
     /// Process name of bubblewrap on the host; the command cannot read it.
     pub mark: &'a str,
-    /// Seccomp filters.
+    /// Seccomp filters that bubblewrap installs.
     pub filters: &'a Filters,
 }
 
 /// Write access of the command to its workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// The command may write.
+    /// The workspace is within its limit, so the command may write.
     Free,
-    /// The workspace exceeds its limit, so the command can only remove files.
+    /// The workspace exceeds its limit. The command can remove files, but cannot write content to any file.
     Full,
 }
 
-/// Standard input of a command.
+/// Source of a command's standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The command reads nothing.
@@ -82,7 +80,7 @@ pub enum Input {
 
 /// A command that is ready to be spawned, with the files that must stay open until then.
 pub struct Prepared {
-    /// The bubblewrap command.
+    /// bubblewrap with its arguments, not spawned yet.
     pub command: Command,
     /// Reading end of the pipe on which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
@@ -93,7 +91,8 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// Builds the bubblewrap command line for a script.
+    /// Builds the bubblewrap command that runs a script. `output` and `errors` become its standard output and standard
+    /// error.
     pub fn prepare(
         &self,
         script: &str,

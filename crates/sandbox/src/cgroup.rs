@@ -27,7 +27,7 @@ const REMOVAL_TRIES: u32 = 200;
 /// Pause between two attempts to remove a group.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Control groups of this host.
+/// Creates the control groups of commands. Dropping this value removes the service's folders.
 #[derive(Debug)]
 pub struct Cgroups {
     kind: Kind,
@@ -49,7 +49,7 @@ pub(super) enum Kind {
     None(String),
 }
 
-/// Limits of a group.
+/// Limits of a group, which the kernel enforces.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Maximum memory in bytes of all processes of the group, including their share of the page cache and of /tmp.
@@ -58,7 +58,7 @@ pub struct Bounds {
     pub processes: u64,
 }
 
-/// Control group of one command.
+/// Control group of one command: one folder in version 2, one folder per controller in version 1.
 #[derive(Debug)]
 pub struct Group {
     folders: Vec<PathBuf>,
@@ -169,7 +169,8 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // If the folder still contains a group, this fails, and the next start of the service removes the folder.
+            // If the folder still contains a group, the removal fails, and the next start of the service removes the
+            // folder.
             let _ = fs::remove_dir(folder);
         }
     }
@@ -181,7 +182,6 @@ impl Group {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
 
-    /// File that lists the processes of the group.
     pub fn list(&self) -> &Path {
         &self.list
     }
@@ -251,7 +251,7 @@ impl Drop for Unfinished {
 
 /// Kills all processes of a group. The group contains only processes of a sandbox.
 pub(super) fn kill_all(folder: &Path) {
-    // In version 2, a write to this file kills all processes at once. In version 1, the file does not exist.
+    // In version 2, a write to `cgroup.kill` kills all processes at once. In version 1, `cgroup.kill` does not exist.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

@@ -54,7 +54,7 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL.
+    /// Sends SIGKILL. Does nothing if the child has already ended.
     pub fn kill(&mut self) {
         // An error means that the child has already ended.
         let _ = self.child.kill();
@@ -81,7 +81,7 @@ impl Watched {
         Ok(Self { exit })
     }
 
-    /// Sends SIGKILL.
+    /// Sends SIGKILL through the pidfd, so that the signal cannot reach another process with the same pid.
     pub fn kill(&self) {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }

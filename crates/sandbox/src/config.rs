@@ -1,4 +1,4 @@
-//! The configuration of the sandbox.
+//! The section `sandbox` of the server's configuration.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ pub struct Config {
     pub uid_base: u32,
     /// Root file system whose programs the sandbox uses; `None` for the programs of the host.
     pub rootfs: Option<PathBuf>,
-    /// Path of the bubblewrap program.
+    /// Path of the bubblewrap program; a bare name is looked up in PATH.
     pub bwrap: PathBuf,
     /// Timeout in seconds of a command for which the model sets none.
     pub default_timeout_seconds: u64,
-    /// Maximum timeout of a command in seconds.
+    /// Maximum timeout of a command in seconds; a longer timeout is reduced to this value.
     pub max_timeout_seconds: u64,
     /// Maximum size in bytes of a command's output for the model. If the output is longer, the model receives its
     /// beginning and its end.

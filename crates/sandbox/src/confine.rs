@@ -1,8 +1,8 @@
 //! Sets up the child process between fork and exec, so that bubblewrap starts with only the access that it needs.
 //!
-//! `bwrap` uses this module for every command. The setup runs in the child process. It joins the control groups,
-//! switches to the project's uid, sets the resource limits and closes all descriptors that bubblewrap should not
-//! inherit. `bwrap` itself clears the environment.
+//! The modules `bwrap` and `host` apply this setup to every bubblewrap process. In the setup, the child joins the
+//! control groups, switches to the project's uid, sets the resource limits and closes all descriptors that bubblewrap
+//! should not inherit. The calling module clears the environment.
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
@@ -16,7 +16,7 @@ pub struct Confinement {
     /// Bind mount in the child's own mount namespace. It is needed when the project's uid cannot traverse the path to
     /// the workspace. `None` if nothing is mounted.
     pub carry: Option<Carry>,
-    /// Resource limits and their values.
+    /// Resources, each with the value of its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
     /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
     pub keep: Vec<RawFd>,

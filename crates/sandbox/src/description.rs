@@ -14,7 +14,8 @@ use crate::{config, error::Error};
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
-    /// Describes the sandbox, for the system prompt.
+    /// Returns the limits and the installed programs as text for the system prompt. If commands cannot run on this
+    /// host, the text says so instead.
     pub async fn describe_for_model(&self) -> String {
         let programs = self.programs().await;
         // `programs` has already run the probe, so `layout` does not block.

@@ -1,11 +1,11 @@
-//! Errors of the sandbox.
+//! The error type of this crate. The server converts it to the error type of the API.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The category of an error.
+/// The category of an error. The service translates each category to an error code of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// An argument is invalid; [`Error::field`] names the argument, if it is known.
@@ -22,11 +22,11 @@ pub enum ErrorKind {
     TooLarge,
     /// The disk, bubblewrap or the host cannot be used now.
     Unavailable,
-    /// An unexpected failure.
+    /// An unexpected failure, such as a failed system call.
     Internal,
 }
 
-/// An error of the sandbox.
+/// An error with its category, its message and, if known, its cause.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -75,7 +75,7 @@ impl Error {
         self
     }
 
-    /// Returns the category of the error.
+    /// Returns the category. Callers compare this value, never the message.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }

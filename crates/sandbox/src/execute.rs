@@ -81,12 +81,13 @@ pub struct Running {
     /// Task that opens the gate. Its result is the record of the command; `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
-    /// Stops the pump before the end of the output.
+    /// Cancelled to stop the pump before the end of the output.
     enough: CancellationToken,
 }
 
 impl Running {
-    /// Starts the tasks of a started command. `opened` receives the socket of the gate when the command begins to run.
+    /// Starts the tasks that read the output, read the report and open the gate. `opened` receives the socket of the
+    /// gate when the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,
@@ -136,10 +137,10 @@ impl Running {
             ),
         };
         let exit_code = self.exit_code().await;
-        // The kernel or a user of the host has killed bubblewrap itself. Kill the rest of the sandbox, and wait until
-        // it has ended.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
+                // The kernel or a user of the host has killed bubblewrap itself. Kill the rest of the sandbox, and wait
+                // until it has ended.
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
             }
             status => status,
@@ -188,8 +189,8 @@ impl Running {
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // Check this only after the pidfd was opened. If the first process is still in the sandbox, the pidfd refers to
-        // the first process, and not to a later process with the same pid.
+        // Use the pidfd only if the first process is still in the sandbox after the pidfd was opened. The pidfd then
+        // refers to the first process, and not to a later process with the same pid.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,

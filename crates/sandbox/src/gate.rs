@@ -1,9 +1,10 @@
 //! The gate at which each command waits until the service is ready for it.
 //!
-//! bubblewrap requests that the kernel kill the sandbox when the service dies. The sandbox's first process makes this
-//! request shortly after its creation. If the service were killed before the request, the sandbox would keep running.
-//! The first process therefore reports that it is ready and waits for an answer from the service. If the service has
-//! ended, the first process reads end-of-file from the socket instead, and exits without running the command.
+//! When the service is killed, the kernel kills bubblewrap, and then the sandbox's first process. The first process
+//! requests this from the kernel shortly after its creation. If the service were killed before the request, the sandbox
+//! would keep running. The first process therefore reports that it is ready and waits for an answer from the service.
+//! If the service has ended, the first process reads end-of-file from the socket instead, and exits without running the
+//! command.
 
 use std::{
     io::{self, Write},

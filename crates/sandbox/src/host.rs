@@ -45,11 +45,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// first existing folder is used. The mount is visible only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
-/// The host and its sandbox configuration.
+/// The sandbox features of this host, and the configured limits.
 pub struct Host {
     /// Limits and paths from the configuration.
     pub config: config::Config,
-    /// Control groups of the host.
     pub cgroups: Cgroups,
     /// Handle to the thread that starts commands.
     pub spawner: Spawner,
@@ -65,7 +64,7 @@ pub struct Host {
     works: OnceLock<Result<(), String>>,
 }
 
-/// The bubblewrap program of this host.
+/// A bubblewrap program that can be run and is not older than [`OLDEST`].
 struct Bwrap {
     path: PathBuf,
     version: String,
@@ -224,7 +223,8 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // Run `bwrap --version` with a project's uid and after a bind mount. If this succeeds, the service can mount.
+        // Run `bwrap --version` with a project's uid and after a bind mount. If the program runs, the service can
+        // mount.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target

@@ -20,7 +20,7 @@ pub trait Sandbox: Send + Sync {
     /// Time limit of a command for which the model sets none.
     fn default_timeout(&self) -> Duration;
 
-    /// Maximum time limit of a command.
+    /// Maximum time limit of a command that `execute` runs; `spawn` has no maximum.
     fn max_timeout(&self) -> Duration;
 
     /// Runs a command until it ends. While the command runs, `output` receives chunks of the command's output; their
@@ -46,7 +46,7 @@ pub trait Sandbox: Send + Sync {
     /// `execute`.
     async fn spawn(&self, command: Command) -> Result<Spawned>;
 
-    /// Returns access to the files of the sandbox.
+    /// Returns access to the sandbox's files. The access runs no command.
     fn files(&self) -> Arc<dyn Files>;
 }
 
@@ -71,7 +71,7 @@ pub trait Files: Send + Sync {
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
     fn write(&self, path: &str, content: &[u8]) -> Result<()>;
 
-    /// Returns the metadata of a path.
+    /// Returns the metadata of a path. If the path names a link, the metadata describes the link itself.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.
@@ -97,7 +97,7 @@ pub trait Files: Send + Sync {
     fn remove(&self, path: &str) -> Result<()>;
 }
 
-/// A walk over the files of a sandbox.
+/// A walk over the files of a sandbox. It returns each file and folder once, and a folder before its content.
 pub trait FileWalk: Iterator<Item = Found> {
     /// Opens a file that the walk returned.
     ///
@@ -111,7 +111,7 @@ pub trait FileWalk: Iterator<Item = Found> {
 
 /// A file that is open for reading.
 pub struct OpenFile {
-    /// The content of the file.
+    /// Reads the content from the start of the file.
     pub content: Box<dyn Read + Send>,
     /// Size in bytes when the file was opened.
     pub size: u64,

@@ -83,7 +83,7 @@ pub struct Command {
     pub timeout: Duration,
 }
 
-/// Result of a command.
+/// Output of a command, and how the command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     /// The output as UTF-8, without escape sequences. If the output is too long, only its head and tail are kept.
@@ -91,7 +91,7 @@ pub struct Execution {
     pub text: String,
     /// True if the middle of the output was left out.
     pub truncated: bool,
-    /// How the command ended.
+    /// How the command ended. A non-zero exit status is not an error.
     pub ending: CommandEnd,
 }
 

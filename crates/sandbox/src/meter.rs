@@ -60,8 +60,8 @@ impl Meter {
                 let start = Instant::now();
                 (check(&meter, &scope), start.elapsed())
             });
-            // The runtime is shutting down, which also ends this command.
             let Ok((ending, took)) = measured.await else {
+                // The runtime is shutting down, which also ends this command.
                 return CommandEnd::Cancelled;
             };
             if let Some(ending) = ending {

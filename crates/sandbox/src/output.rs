@@ -27,7 +27,7 @@ impl Clip {
         }
     }
 
-    /// Adds text.
+    /// Appends text. The head is filled up to half of the limit; further text replaces the oldest text of the tail.
     pub fn push(&mut self, text: &str) {
         let room = (self.max_bytes / 2).saturating_sub(self.head.len());
         let into_head = if self.tail.is_empty() {
@@ -106,12 +106,12 @@ impl Live {
         }
     }
 
-    /// Returns whether a chunk is ready.
+    /// Returns whether text was collected since the last call of `take`.
     pub fn is_waiting(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Returns the next chunk.
+    /// Returns the text collected since the last call. A notice follows the text if some output was left out.
     pub fn take(&mut self) -> String {
         let mut piece = mem::take(&mut self.pending);
         self.left -= piece.len().min(self.left);

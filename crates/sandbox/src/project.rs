@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// Maximum number of live-output chunks queued for the reader.
 const LIVE_PIECES: usize = 16;
 
-/// The sandbox of one project, in bubblewrap. Cheap to clone.
+/// The sandbox of one project. Cheap to clone; all clones share the long-lived processes.
 #[derive(Clone)]
 pub struct ProjectSandbox {
     place: Place,

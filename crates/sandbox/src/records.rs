@@ -67,7 +67,7 @@ impl CommandRecords {
         &self.mark
     }
 
-    /// Records a running process.
+    /// Records a command by the host pid of its sandbox's first process.
     ///
     /// # Errors
     /// File-system errors, and `NotFound` when the process does not exist.

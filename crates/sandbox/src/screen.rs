@@ -44,7 +44,8 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// Applies one step.
+    /// Applies one step. In a line longer than [`COLUMNS`], control sequences are ignored, and a carriage return starts
+    /// a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) if self.is_spilled => self.done.push_str(text),

@@ -28,7 +28,7 @@ struct Job {
 }
 
 impl Spawner {
-    /// Starts the thread.
+    /// Starts the thread, which runs until the returned handle is dropped.
     ///
     /// # Errors
     /// INTERNAL when the thread cannot be created.

@@ -32,7 +32,7 @@ const MAX_MESSAGE_BYTES: u64 = 819_200;
 /// The host, workspace and uid of a command.
 #[derive(Clone)]
 pub struct Cell {
-    /// Host on which the command runs.
+    /// Configuration and detected features of this host.
     pub host: Arc<Host>,
     /// Workspace of the command; `None` for the command that lists the installed programs.
     pub workspace: Option<Workspace>,
@@ -49,7 +49,7 @@ pub enum Streams {
     Separate,
 }
 
-/// A started command and its pipes.
+/// A command that was started but still waits at its gate, and its pipes.
 pub struct Started {
     /// The bubblewrap process.
     pub process: Process,

@@ -55,7 +55,7 @@ enum State {
 }
 
 impl Decoder {
-    /// Decodes the next bytes.
+    /// Decodes the next bytes. The first bytes of an incomplete character are kept for the next call.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let mut bytes = match mem::take(&mut self.partial) {
             partial if partial.is_empty() => bytes.to_vec(),

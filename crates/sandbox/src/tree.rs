@@ -79,7 +79,8 @@ pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<
     bin.burn(1)
 }
 
-/// Removes everything in a workspace.
+/// Removes everything in a workspace, but keeps the workspace folder. Fails with `ENOTEMPTY` if a command keeps adding
+/// files.
 pub fn empty(root: &Root) -> rustix::io::Result<()> {
     rustix::fs::fchmod(root.folder(), Mode::RWXU)?;
     for _ in 0..ROUNDS {

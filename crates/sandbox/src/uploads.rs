@@ -34,8 +34,8 @@ impl Workspace {
                 ErrorKind::Conflict,
                 format!("a file named {name:?} already exists"),
             )),
-            // The upload was already moved, either before a crash or by a concurrent call.
             Err(Errno::NOENT) => {
+                // If the name exists, the upload was already moved: before a crash or by a concurrent call.
                 let found = look(root.folder(), name.as_bytes());
                 found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno))
             }

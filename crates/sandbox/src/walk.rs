@@ -29,7 +29,7 @@ const UNREADABLE: &str = "a folder could not be read";
 /// Number of names read between two checks of the time limit.
 const NAMES_A_LOOK: usize = 1024;
 
-/// Limits of a walk.
+/// Limits on the time, memory and result of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkLimits {
     /// Maximum number of files and folders that a walk returns.
@@ -69,7 +69,7 @@ pub struct Walk {
     cut: Option<&'static str>,
 }
 
-/// A folder on the current path.
+/// A folder on the path from the start of the walk to its current position.
 struct Level {
     path: Vec<u8>,
     /// The names that were read but not returned yet, in reverse order.
@@ -216,7 +216,8 @@ impl Walk {
         }
     }
 
-    // Records an error. A file or folder that was removed after its name was read is silently skipped.
+    // Marks the walk as incomplete, unless the error means that a file or folder was removed or replaced after its name
+    // was read.
     fn note(&mut self, errno: Errno) {
         if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
             self.cut = Some(UNREADABLE);
@@ -256,7 +257,7 @@ impl Walk {
 }
 
 impl Found {
-    /// The path as raw bytes.
+    /// The path in bytes, without percent-encoding.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
@@ -305,7 +306,7 @@ fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-// Returns the part of a path below a folder.
+// Returns the part of a path below a folder; `None` if the path is not below the folder.
 fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     if folder.is_empty() {
         return Some(path);

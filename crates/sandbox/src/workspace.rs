@@ -59,13 +59,13 @@ pub enum FileKind {
 /// Metadata of a file, read without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// File type.
+    /// File type; [`FileKind::Link`] for a link, whatever its target is.
     pub kind: FileKind,
     /// Size in bytes.
     pub size: u64,
     /// Time of the last change of the content.
     pub modified: SystemTime,
-    /// Permission bits.
+    /// Permission bits, including setuid, setgid and sticky.
     pub mode: u32,
 }
 
@@ -75,7 +75,7 @@ pub struct Entry {
     /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded (see
     /// `spelling.rs`).
     pub path: String,
-    /// True for a folder.
+    /// True for a folder; false for a regular file, a link, a pipe, a socket or a device.
     pub is_dir: bool,
     /// Size in bytes.
     pub size: u64,
@@ -318,7 +318,6 @@ impl Workspace {
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
     }
 
-    /// Folder of the workspace on the host.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

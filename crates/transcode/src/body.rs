@@ -83,8 +83,7 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Appends a `google.api.HttpBody`. With a field number, it is the value of that field. Without a number, it is the
-/// whole message.
+/// Appends a `google.api.HttpBody`: as the value of the field `number`, or as the whole message if `number` is `None`.
 pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
     // In `HttpBody`, field 1 is `content_type` and field 2 is `data`. A content type that is not UTF-8 is omitted,
@@ -103,7 +102,7 @@ pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut
     }
 }
 
-/// Appends a length-delimited field.
+/// Appends a length-delimited field: the tag, the length of the bytes, and the bytes.
 pub fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, wire);
     encode_varint(bytes.len() as u64, wire);

@@ -27,7 +27,7 @@ pub enum Encoding {
 /// Reason why a message cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// The output exceeds the limit.
+    /// The decompressed message is larger than this number of bytes, the limit of the caller.
     #[error("the decompressed message is larger than {0} bytes")]
     TooLarge(usize),
     /// The input is not valid for the algorithm.
@@ -44,7 +44,7 @@ impl Encoding {
     /// The names of all supported algorithms, in the format of the header `Accept-Encoding`.
     pub const NAMES: &str = "gzip, zstd";
 
-    /// Returns the name of the algorithm.
+    /// Returns the name of the algorithm in HTTP headers, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -85,7 +85,7 @@ impl Encoding {
         wanted.find_map(|name| Self::from_name(name.split(';').next().unwrap_or_default().trim()))
     }
 
-    /// Compresses a message.
+    /// Returns the compressed message. For incompressible input, the result is larger than `message`.
     ///
     /// # Errors
     /// The compression fails, for example because memory is exhausted.
@@ -103,7 +103,7 @@ impl Encoding {
         Ok(output)
     }
 
-    /// Decompresses a message.
+    /// Decompresses a message. Stops as soon as the output exceeds `max_bytes`.
     ///
     /// # Errors
     /// The output is larger than `max_bytes`, or the input is invalid.

@@ -39,7 +39,7 @@ pub struct Connect {
     shared: Arc<Shared>,
 }
 
-/// State shared by all calls.
+/// State that all clones of a server share.
 struct Shared {
     codec: Arc<Codec>,
     /// The methods that accept JSON messages. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
@@ -206,7 +206,7 @@ fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderVa
     })
 }
 
-/// Returns the 415 response to a call whose method does not accept its content type.
+/// Returns the 415 response to a call whose content type is unknown or does not fit the method.
 fn unsupported() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;

@@ -26,7 +26,8 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// An error of the transcoder.
+/// An error of the transcoder: a category, a message for clients, the request field that caused it, and a cause for
+/// logs.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -73,18 +74,18 @@ impl Error {
         Self::new(ErrorKind::Internal, message).caused_by(cause)
     }
 
-    /// Adds the cause of the error.
+    /// Adds the cause of the error, which is for logs and never sent to clients.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self
     }
 
-    /// Returns the category of the error.
+    /// Returns the category of the error, which determines the HTTP status.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// Returns the human-readable message, which clients may receive.
+    /// Returns the message for people, which clients may receive.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
@@ -100,7 +101,7 @@ impl Error {
         self.inner.cause.as_deref()
     }
 
-    /// Removes the cause and returns it.
+    /// Removes the cause and returns it; `None` if the error has no cause.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

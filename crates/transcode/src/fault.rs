@@ -1,4 +1,5 @@
-//! Renders errors as HTTP responses. The options may contain a custom [`Faults`]; the default is [`StandardFaults`].
+//! Renders errors as HTTP responses. `Options::faults` may contain a custom [`Faults`]; the default is
+//! [`StandardFaults`].
 
 use std::sync::Arc;
 

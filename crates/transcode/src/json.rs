@@ -48,7 +48,7 @@ pub struct MessageId(u32);
 /// The number of values that a field can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
-    /// One value.
+    /// A singular field: one value or none.
     Single,
     /// A repeated field: any number of values.
     List,
@@ -68,7 +68,7 @@ pub enum FieldKind {
     String,
     /// `bytes`.
     Bytes,
-    /// An enum.
+    /// An enum. The dialect determines the names of its values.
     Enum,
     /// `google.protobuf.FieldMask`.
     FieldMask,
@@ -83,7 +83,7 @@ pub enum FieldKind {
 pub struct FieldInfo<'c> {
     /// The name in the proto file.
     pub name: &'c str,
-    /// The field number.
+    /// The number in the proto file, which identifies the field in wire bytes.
     pub number: u32,
     /// The number of values that the field can have.
     pub cardinality: Cardinality,
@@ -105,8 +105,8 @@ impl Codec {
         Self::with_options_of(options::PACKAGE, pool)
     }
 
-    /// Compiles a codec for a descriptor pool that declares the options in another package. The declarations must have
-    /// the names and types of `transcode/v1/options.proto`.
+    /// Compiles a codec for a descriptor pool that declares the options in the given package instead of `transcode.v1`.
+    /// The declarations must have the names and types of `transcode/v1/options.proto`.
     pub fn with_options_of(package: impl Into<Cow<'static, str>>, pool: &DescriptorPool) -> Self {
         let package = Package::new(package);
         Self {
@@ -191,7 +191,8 @@ impl Codec {
     }
 
     /// Decodes JSON text as [`Codec::decode`] does. Returns the proto names of the fields that are keys of the
-    /// outermost object, even if their value is null. A PUT or PATCH updates these fields.
+    /// outermost object, even if their value is null. The transcoder infers the update mask of a PUT or PATCH
+    /// request from these names.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -249,8 +250,8 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// Returns the value of a top-level scalar field, as text without quotes. For an unset field, this is the default
-    /// value. Returns `None` for lists, maps and messages, and for unset enums and unset optional fields.
+    /// Returns the value of a top-level scalar field, as text without quotes. An unset field has its default value.
+    /// Returns `None` for lists, maps and messages, and for unset enums and unset optional fields.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),

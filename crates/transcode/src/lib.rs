@@ -53,7 +53,7 @@ use self::{
     stream::Format,
 };
 
-/// Settings of a transcoder.
+/// Settings of a [`Transcoder`] and of a [`connect::Connect`] server.
 #[derive(Clone)]
 pub struct Options {
     /// Maximum size of a JSON body, of a Connect message, and of all text fields of a form together, in bytes.
@@ -87,7 +87,7 @@ pub struct Transcoder {
     shared: Arc<Shared>,
 }
 
-/// State shared by all requests.
+/// State that all clones of a transcoder share.
 struct Shared {
     codec: Arc<Codec>,
     router: Router,
@@ -96,12 +96,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// Returns the response for an error Status.
+    /// Renders an error Status with the configured [`Faults`].
     fn fail(&self, status: &Status) -> Response<Body> {
         self.faults.status(status).map(Body::from)
     }
 
-    /// Returns the response for an error of the transcoder.
+    /// Renders an error of the transcoder with the configured [`Faults`].
     fn refuse(&self, error: Error) -> Response<Body> {
         self.faults.error(error).map(Body::from)
     }
@@ -179,7 +179,7 @@ impl Transcoder {
     }
 }
 
-/// A request that matches a rule.
+/// A request that matches the router's rule with the index `rule`. `captures` are the fields from the path.
 struct Call<'r> {
     shared: &'r Arc<Shared>,
     rule: usize,

@@ -246,8 +246,8 @@ impl Form {
         if name == files_field {
             return wrong("a file needs a file name");
         }
-        // A text part may have a file name, because browsers send a file name with each Blob in a form.
         match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
+            // The part may have a file name, because browsers send a file name with each Blob in a form.
             Some(text) => draft.form_text(name, &text),
             None if is_file => wrong("must be text, not a file"),
             None => match charset {
@@ -258,9 +258,9 @@ impl Form {
     }
 }
 
-/// A stream of the chunks of a body that returns `Pending` once after each chunk. Without this pause, multer would
-/// buffer all available chunks before it parses the first one. The stream fails if the headers of a part exceed their
-/// size limit.
+/// A stream of the chunks of a body. The stream returns `Pending` once after each chunk. Without this pause, multer
+/// would buffer all available chunks before it parses the first one. The stream fails if the headers of a part exceed
+/// `MAX_PART_HEADER_BYTES`.
 struct Paced {
     inner: BodyDataStream,
     /// True if the next poll must return `Pending`, because the previous poll returned a chunk.
@@ -269,7 +269,7 @@ struct Paced {
     allowance: Arc<AtomicUsize>,
 }
 
-/// The error for a part whose headers exceed their size limit.
+/// The error for a part whose headers exceed `MAX_PART_HEADER_BYTES`.
 #[derive(Debug, thiserror::Error)]
 #[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
 struct EndlessHeaders;

@@ -11,13 +11,13 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDe
 
 use crate::{Error, Result};
 
-/// The default package of the options.
+/// The package of `transcode/v1/options.proto`, which declares the options by default.
 pub(crate) const PACKAGE: &str = "transcode.v1";
 
-/// The number of `JSON_DIALECT_PLAIN` in the options file.
+/// The number of the enum value `JSON_DIALECT_PLAIN` in `transcode/v1/options.proto`.
 pub(crate) const PLAIN: i32 = 1;
 
-/// The package that declares the options.
+/// The proto package that declares the options `http_service`, `http` and `omit_unset`.
 #[derive(Clone, Debug)]
 pub(crate) struct Package(Cow<'static, str>);
 
@@ -26,12 +26,12 @@ impl Package {
         Self(name.into())
     }
 
-    /// Returns the options of a service.
+    /// Returns the option `http_service` of a service, with all fields unset if the service does not have the option.
     pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
         Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns the options of a method.
+    /// Returns the option `http` of a method, with all fields unset if the method does not have the option.
     pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }

@@ -23,7 +23,7 @@ impl<S> Grpc for S where
 {
 }
 
-/// Calls the gRPC service.
+/// Waits until the gRPC service is ready, and then calls it.
 ///
 /// # Errors
 /// The tower service failed before it returned a response. An error of the called method is part of the response.

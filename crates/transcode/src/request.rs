@@ -34,7 +34,8 @@ pub struct Draft<'r> {
     wire: Vec<u8>,
     /// The paths of the fields that the request has set under their own names. The paths consist of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The keys of the body. They become the update mask, unless the request has an update mask.
+    /// The keys of the JSON body, or the fields of the form. They become the update mask, unless the request has an
+    /// update mask.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -179,7 +180,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Writes the keys of the body as the update mask, unless the request has an update mask.
+    /// Writes `mask` as the update mask, unless the request has an update mask.
     fn update_mask(&mut self) {
         let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
             return;

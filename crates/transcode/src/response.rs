@@ -46,7 +46,7 @@ pub static CARRIED: [HeaderName; 8] = [
     header::CACHE_CONTROL,
 ];
 
-/// Renders the response of a unary method.
+/// Renders the response of a unary method: an `HttpBody` as its raw bytes, any other message as JSON.
 pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
     let Single { metadata, message, .. } = match frames::single(answer).await {
         Ok(single) => single,
@@ -72,10 +72,10 @@ pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) ->
         return shared.fail(&status);
     }
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
-    // The first message contains the content type. If the service fails before the first message, the failure becomes
-    // an ordinary HTTP error.
+    // The first message contains the content type.
     let first = match frames.next().await.transpose() {
         Ok(first) => first.unwrap_or_default(),
+        // No HTTP header has been sent yet, so the failure becomes an ordinary HTTP error.
         Err(status) => return shared.fail(&status),
     };
     match HttpBody::decode(first) {

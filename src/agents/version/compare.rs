@@ -1,4 +1,4 @@
-//! Comparing two versions of an agent.
+//! Comparing two versions of an agent, field by field.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Executes one claimed run until it ends or is handed over.
 //!
 //! `worker` spawns [`drive`] for each claimed run. At shutdown, the run is handed over: its model call is cancelled,
-//! its running tool calls have [`TOOL_GRACE`] to finish, no new call starts, and the lease is released for the next
-//! process.
+//! its running tool calls have [`TOOL_GRACE`] to finish, no new model call or tool call starts, and the lease is
+//! released for the next process.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -42,7 +42,8 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
             }
             Ok(()) => {}
         }
-        // Releases the lease of an unfinished run for the next claim. A finished run has no lease.
+        // If this worker has given up the run, release the lease, so that another worker can claim the run at once. If
+        // this worker has finished the run, the journal has already removed the lease.
         if tokens.lost.is_cancelled()
             && let Err(fault) = claim::release(app, worker_id, run_id).await
         {

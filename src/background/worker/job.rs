@@ -8,7 +8,8 @@
 //! | tools | `tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
-//! | price and reservations of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
+//! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
+//! | reservations for model calls | `runs::reserve`, through the sink |
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::{
     uploads::place,
 };
 
-/// Loads all parts of a run's job.
+/// Assembles the job of a claimed run. First places the run's files that are not in the workspace yet.
 pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
@@ -77,7 +78,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// The tools of a run, and the description of their sandbox for the model.
+/// The tools of a run, and the description of their sandbox for the model; no tools and `None` in chat mode.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,

@@ -1,5 +1,5 @@
-//! The sink for the engine's output. It writes the output to the journal, reserves credits before each model call and
-//! calculates the cost of each call.
+//! The sink for the engine's output. It writes the output to the journal, reserves credits before a model call that
+//! the account pays for, and calculates the cost of each call.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,8 @@ use crate::{
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
-/// Sink for the engine's output of one run.
+/// The sink of one claimed run. `steps` and `held` start with the values in the run's row, so that they continue where
+/// an earlier worker stopped.
 pub(super) struct JournalSink {
     app: App,
     run: Run,

@@ -15,7 +15,7 @@ use crate::{
 };
 use text::TextView;
 
-/// Output format of a run.
+/// Output format of a run. The JSON format contains only the events of the run.
 pub(super) enum View {
     TextView(TextView),
     Json(Box<Json>),

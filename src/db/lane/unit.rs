@@ -70,6 +70,17 @@ impl Writer {
         self.direct(|direct| direct.execute(sql, &[])).await?.map(drop)
     }
 
+    /// Begins the transaction of the batch if none is open, and sets the savepoint of a unit.
+    pub(super) async fn begin_unit(&self, savepoint: Savepoint) -> Result<(), DbErr> {
+        if self.is_autocommit().await? {
+            self.execute("BEGIN IMMEDIATE").await?;
+        }
+        match savepoint {
+            Savepoint::Set => self.execute("SAVEPOINT unit").await,
+            Savepoint::Skip => Ok(()),
+        }
+    }
+
     /// Commits the open transaction, if there is one.
     pub(super) async fn commit(&self) -> Result<(), DbErr> {
         if self.is_autocommit().await? {
@@ -141,11 +152,16 @@ impl Unit {
         }
     }
 
-    /// Creates a unit that returns its connection through the channel.
+    /// Creates a unit that returns its connection through the channel. [`Writer::begin_unit`] has begun the unit, because
+    /// that call may wait for a lock, and a lent unit must not block a thread of the runtime.
     pub(super) fn lent(writer: Writer) -> (Self, oneshot::Receiver<Ended>) {
         let (back, ended) = oneshot::channel();
-        let mut unit = Self::new(writer, Savepoint::Set);
-        unit.back = Some(back);
+        let unit = Self {
+            writer: Some(writer),
+            savepoint: Savepoint::Set,
+            has_written: AtomicBool::new(true),
+            back: Some(back),
+        };
         (unit, ended)
     }
 
@@ -184,12 +200,7 @@ impl Unit {
     async fn before_write(&self) -> Result<&Writer, DbErr> {
         let writer = self.writer()?;
         if !self.has_written.swap(true, Ordering::Relaxed) {
-            if writer.is_autocommit().await? {
-                writer.execute("BEGIN IMMEDIATE").await?;
-            }
-            if self.savepoint == Savepoint::Set {
-                writer.execute("SAVEPOINT unit").await?;
-            }
+            writer.begin_unit(self.savepoint).await?;
         }
         Ok(writer)
     }

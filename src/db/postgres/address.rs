@@ -31,7 +31,7 @@ pub(super) struct Address {
 #[derive(Default)]
 struct Tls {
     mode: Option<String>,
-    /// True if `sslrootcert` is the name of a file.
+    /// True if `sslrootcert` names a file of CA certificates.
     has_authority: bool,
     /// True if `sslrootcert` selects the public certificate authorities.
     is_public: bool,
@@ -86,7 +86,7 @@ fn mode(value: &str) -> Result<String> {
 }
 
 /// Checks that the certificate or key file in a parameter can be read, because sqlx would report a missing file as a
-/// failed connection. Returns true if the parameter names a file with certificate authorities.
+/// failed connection. Returns true if the parameter names a file of CA certificates.
 fn check_file(key: &str, path: &str) -> Result<bool> {
     let is_authority = matches!(key, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
     let is_file = is_authority || matches!(key, "sslcert" | "ssl-cert" | "sslkey" | "ssl-key");
@@ -113,9 +113,9 @@ fn bare(options: PgConnectOptions) -> PgConnectOptions {
     options.host(&host).extra_float_digits(None).disable_statement_logging()
 }
 
-/// Sets the TLS mode as libpq does: if `sslrootcert` is set, `require` also checks the authority, and a connection to a
-/// Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. Both modes allow
-/// connections with and without TLS; only the order of the attempts differs.
+/// Sets the TLS mode as libpq does: if `sslrootcert` is set, `require` also verifies the certificate chain, and a
+/// connection to a Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. `allow`
+/// and `prefer` both permit connections with and without TLS; only the order of the attempts differs.
 fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
     let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
     let mode = match (tls.mode.as_deref(), tls.is_public) {

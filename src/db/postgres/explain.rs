@@ -17,7 +17,7 @@ const POOL_MODE: &str = "set pool_mode = transaction in pgbouncer.ini, or connec
 const COLLISION: &str = "PostgreSQL is behind a connection pooler in transaction mode: add pgbouncer=true to the parameters of \
                          RUNYARD_DATABASE_URL";
 
-/// Explains why a connection failed.
+/// Returns the reason for a failed connection, the address of the server, and advice.
 pub(super) fn connection(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = place(options);
     match error {
@@ -45,7 +45,7 @@ pub(super) fn connection(error: &sqlx::Error, options: &PgConnectOptions) -> Str
     }
 }
 
-/// Explains that the server is too old.
+/// Returns the error text for a server of the unsupported version `version`.
 pub(super) fn too_old(version: &str, options: &PgConnectOptions) -> String {
     let place = place(options);
     format!("PostgreSQL at {place} is version {version}; runyard needs PostgreSQL 15 or newer: upgrade the server")
@@ -79,7 +79,7 @@ pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
         || message.contains("unrecognized configuration parameter")
 }
 
-/// Returns true if the connection failed because of TLS.
+/// Returns true if the server refused a connection with TLS, or if the TLS handshake failed.
 pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(fault) => is_without_tls(fault.message()),
@@ -89,7 +89,8 @@ pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-// PostgreSQL 14 changed the wording of this message. Both wordings are recognised.
+// Returns true if the message says that no entry of `pg_hba.conf` permits a connection with TLS. PostgreSQL 14 changed
+// the wording of this message; both wordings are recognised.
 fn is_without_tls(message: &str) -> bool {
     message.contains("SSL encryption") || message.contains("SSL on")
 }

@@ -48,7 +48,7 @@ impl Pool {
         }
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction. Behind a pooler, the settings are set for this transaction only.
     pub(in crate::db) async fn begin(&self) -> Result<Transaction, DbErr> {
         let begin = AssertSqlSafe(Arc::clone(&self.begin));
         let open = self.connections.begin_with(begin).await.map_err(lost)?;
@@ -64,7 +64,6 @@ impl Pool {
 }
 
 impl Transaction {
-    /// Commits the transaction.
     pub(in crate::db) async fn commit(self) -> Result<(), DbErr> {
         self.open.into_inner().commit().await.map_err(failed)
     }

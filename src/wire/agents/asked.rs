@@ -79,7 +79,7 @@ impl Mask {
     }
 }
 
-/// Converts an update request.
+/// Converts an update request. Refuses a mask with a field that an update cannot change.
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
@@ -137,7 +137,6 @@ fn settings(asked: BTreeMap<String, v1::ToolSetting>) -> tools::Settings {
     asked.into_iter().map(|(name, asked)| (name, setting(asked))).collect()
 }
 
-/// Converts a request for a new agent.
 pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
     Ok(NewAgent {
         name: asked.name,

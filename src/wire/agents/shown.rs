@@ -71,7 +71,6 @@ pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference 
     }
 }
 
-/// Converts a tool that agents can use.
 pub(super) fn tool(tool: Offered) -> v1::AgentTool {
     v1::AgentTool {
         name: tool.spec.name,

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::signature::{self, VerificationAlgorithm};
 
-/// A signature algorithm.
+/// A signature algorithm and its names in JSON Web Tokens.
 #[derive(Debug)]
 pub(super) struct Algorithm {
     /// The values of `alg` that select the algorithm. Both token headers and JWKs contain `alg`.

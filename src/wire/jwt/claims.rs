@@ -26,7 +26,7 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 /// `client_id`, and version 1 of Microsoft Entra uses `appid`.
 const CLIENT_CLAIMS: [&str; 3] = ["azp", "client_id", "appid"];
 
-/// The claims of a token.
+/// The claims that Runyard uses, from a token that passed all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `iss`: the issuer; empty if the token has no issuer.

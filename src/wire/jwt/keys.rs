@@ -57,7 +57,7 @@ impl Key {
     }
 }
 
-/// The keys of a JWKS.
+/// The usable keys of a JWKS, and a description of each skipped or ambiguous key.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,

@@ -16,11 +16,11 @@ use crate::{
 /// The claims and the lifetime of a new token.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The subject of the token.
+    /// `sub`; together with the issuer, the subject selects the account.
     pub subject: String,
-    /// The role, such as `super_admin`.
+    /// The role, such as `super_admin`; `None` for a token without a role claim.
     pub role: Option<String>,
-    /// The lifetime of the token.
+    /// Time from the call of [`mint`] to the expiry of the token.
     pub lifetime: Duration,
 }
 

@@ -87,7 +87,7 @@ impl Source {
         }
     }
 
-    /// Loads the keys.
+    /// Reads or fetches the keys. For an issuer, the discovery document is fetched first.
     ///
     /// # Errors
     /// The reason why no keys could be loaded, with the file or URL.
@@ -112,7 +112,7 @@ fn refused(setting: &'static str) -> impl Fn(String) -> Error {
     move |why| Error::invalid(format!("{setting}: {why}"))
 }
 
-/// Reads a JWKS file.
+/// Reads a JWKS file of up to [`MAX_DOCUMENT_BYTES`] bytes.
 ///
 /// # Errors
 /// INVALID_REQUEST with the path, if the file cannot be read or contains no usable key.

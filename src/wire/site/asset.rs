@@ -50,7 +50,7 @@ struct Content {
 }
 
 impl Asset {
-    /// Creates a file. `name` is relative to the folder of the site.
+    /// Creates a file. `name`, relative to the folder of the site, determines the content type and the caching rules.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -71,7 +71,8 @@ impl Asset {
         }))
     }
 
-    /// Returns the response to GET.
+    /// Returns the response to GET: status 304 if the client's copy is current, otherwise the content, with gzip if the
+    /// client accepts it.
     pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {

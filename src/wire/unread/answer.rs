@@ -88,7 +88,7 @@ impl Content {
         body.saturating_add(self.rest.len())
     }
 
-    /// Returns the next chunk.
+    /// Returns the next chunk of up to [`PIECE`] bytes; `None` at the end of the response.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.cut {
@@ -102,7 +102,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The connection has accepted all data so far.
+                // The connection requests more data, so it has accepted the previous frame completely.
                 self.frame = 0;
                 return Poll::Pending;
             };

@@ -75,7 +75,7 @@ func (run *Progress) follow(ctx context.Context, runs v1.RunServiceClient) {
 	}
 }
 
-// codeOf returns the status code of an error.
+// codeOf returns OK if err is nil, and Unknown if err is not a gRPC error.
 func codeOf(err error) codes.Code {
 	return status.Code(err)
 }

@@ -97,7 +97,7 @@ class Progress {
   }
 }
 
-/** Returns the details of an error that have one message type. */
+/** Decodes the details of an error that are messages of `Type`, and skips all other details. */
 function detailsOf(error, Type, name) {
   const status = Status.deserializeBinary(error.metadata["grpc-status-details-bin"]);
   return status

@@ -51,7 +51,7 @@ class Progress {
   }
 }
 
-/** Returns the details of an error that have one message type. protobuf-ts passes the trailer as base64. */
+/** Decodes the details that are messages of `type`, and skips all others. protobuf-ts passes the trailer as base64. */
 function detailsOf<T extends object>(error: RpcError, type: IMessageType<T>): T[] {
   const { details } = Status.fromBinary(base64decode(String(error.meta["grpc-status-details-bin"])));
   return details.filter((detail) => Any.contains(detail, type)).map((detail) => Any.unpack(detail, type));

@@ -1,4 +1,4 @@
-//! Keys of an issuer that publishes a discovery document.
+//! The verifier finds the JWKS URL of an issuer in the discovery document of this issuer.
 
 use runyard::{config::Auth, error::Code, wire::jwt::Verifier};
 use serde_json::{Value, json};

@@ -66,7 +66,7 @@ impl Issuer {
         *self.state.keys.lock().unwrap() = says;
     }
 
-    /// Replaces the discovery document.
+    /// Sets the discovery document that the issuer serves from now on.
     pub fn say_document(&self, document: Value) {
         *self.state.document.lock().unwrap() = document;
     }

@@ -80,12 +80,13 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
         }
         assert_eq!(issuer.asked(), fetches, "after {seconds} seconds");
     }
-    // Despite this rate limit, a new key is accepted within five seconds.
+    // Despite the limit of one fetch in five seconds, a new key is accepted within five seconds.
     issuer.say(Says::Keys(vec![known.jwk(), new.jwk()]));
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // These tokens cannot become valid with any key, so they cause no fetch.
+    // An expired token, a token with a wrong signature, and an HS256 token: no fetched key could make them valid, so
+    // they cause no fetch.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),

@@ -82,7 +82,7 @@ impl Signer {
         Self::rsa_with("RS256")
     }
 
-    /// Generates an RSA key for this algorithm.
+    /// Generates an RSA key of 2048 bits that signs with this algorithm.
     pub fn rsa_with(alg: &'static str) -> Self {
         let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         Self::new(Key::Rsa(Box::new(key), alg))

@@ -270,7 +270,7 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
         found == "bad" && code == Some(1) && message.contains("exactly that issuer"),
         "{message}"
     );
-    // Without a configured identity provider, this check is omitted.
+    // Without a configured identity provider, the check `identity provider` is omitted.
     let (checks, _) = auth("").await;
     assert!(
         checks.iter().all(|[name, ..]| name != "identity provider"),

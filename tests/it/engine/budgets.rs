@@ -1,4 +1,4 @@
-//! Run budgets: steps, time and tokens.
+//! Run budgets: the end of a run that has used up its steps, its time or its tokens.
 
 use std::time::Duration;
 

@@ -382,7 +382,7 @@ impl Stage {
         }
     }
 
-    /// Adds a tool with an asynchronous action.
+    /// Adds a tool. `act` receives the arguments of each call.
     pub fn tool<F>(mut self, name: &'static str, effect: Effect, act: F) -> Self
     where
         F: Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync + 'static,
@@ -464,7 +464,7 @@ impl Played {
         assert_eq!(self.left, 0, "the model has unused turns: {:#?}", self.lines());
     }
 
-    /// Returns the messages of the last request.
+    /// Returns the messages of the run's last request to the model.
     pub fn last_sent(&self) -> &[ChatMessage] {
         &self.sent.last().expect("the model received no request").messages
     }

@@ -298,7 +298,7 @@ fn an_invalid_request_error_names_its_field() {
     assert_eq!(error.message(), "custom_mcps[0].nmae: unknown field");
 }
 
-/// Generates text that is almost valid JSON for the message.
+/// Generates text that is almost valid JSON for [`MESSAGE`].
 fn nearly_json() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "{",

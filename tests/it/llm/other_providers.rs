@@ -23,7 +23,7 @@ const KINDS: [(ProviderKind, &str); 3] = [
     (ProviderKind::Responses, "gpt-5.1"),
 ];
 
-/// The answer "fine" in each protocol.
+/// Returns the answer "fine" in this protocol.
 fn fine(kind: ProviderKind) -> Turn {
     let events = match kind {
         ProviderKind::Anthropic => vec![

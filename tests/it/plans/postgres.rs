@@ -13,7 +13,7 @@ pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("enable_seqscan", "off"),
 ];
 
-/// Returns the faults in the plan of a statement.
+/// Explains a statement. Returns a description of each fault in its plan; empty if the plan is good.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let plan = explain(db, sql).await;
     let mut found = Vec::new();

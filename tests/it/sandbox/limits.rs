@@ -269,7 +269,7 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The service of the next test. It runs as a separate process, and the test kills this process.
+/// The service of the next two tests. Each test starts it as a separate process and kills this process.
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
@@ -308,7 +308,6 @@ async fn s16_no_sandbox_survives_the_service() {
     eventually("the command is gone", || with_marker(&mark(9717)).is_empty()).await;
 }
 
-/// No sandbox survives if the service is killed while the sandbox is still starting.
 #[tokio::test]
 async fn s16_no_sandbox_survives_a_kill_during_its_start() {
     let folder = super::closed_folder();

@@ -98,7 +98,7 @@ async fn installing_fails_at_once_and_says_why() {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(say(&sandbox, "ls -A; ls -A n").await, "n\noutput\n");
     }
-    // Debian's python3 has pip only if this package is installed.
+    // Debian's python3 has pip only if the package `python3-pip` is installed.
     if has("pip3", "python3-pip") {
         let start = Instant::now();
         let execution = run(&sandbox, "/usr/bin/pip3 install --break-system-packages left-pad").await;

@@ -16,7 +16,8 @@ fn all_sandbox_tests_pass_without_root() {
         // Without root privileges, the first run of the tests was already unprivileged.
         return;
     }
-    // The unprivileged user may be unable to reach the build folder, so the program is copied to this folder.
+    // The unprivileged user may be unable to reach the build folder, so the test copies its program to a temporary
+    // folder that every user can read.
     let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();

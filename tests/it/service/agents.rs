@@ -1,4 +1,4 @@
-//! Creating, reading and listing agents.
+//! Agents: creation and its validation, reads, and lists with their search.
 
 use futures::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

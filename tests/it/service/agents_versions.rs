@@ -1,4 +1,4 @@
-//! Versions, tools and icons of agents.
+//! Agent versions, the tools and MCP servers that a version configures, and generated icons.
 
 use futures::future::join_all;
 use runyard::v1;

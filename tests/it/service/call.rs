@@ -52,24 +52,24 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Returns every HTTP binding of a method.
+/// Returns the HTTP bindings of a method. The number in [`Way::Http`] is an index into this list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
 }
 
-/// The protocol of a call.
+/// The protocol over which [`call`] sends a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     Grpc,
     GrpcWeb,
-    /// The Connect protocol.
+    /// The Connect protocol, with messages in this format.
     Connect(Format),
     /// HTTP/JSON, through the binding with this index.
     Http(usize),
 }
 
-/// Returns every protocol and HTTP binding of a method.
+/// Returns all ways to call a method: every protocol, and every HTTP binding.
 pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     let bindings = rules(method).len();
     assert!(bindings > 0, "{} has no HTTP binding", method.full_name());
@@ -204,7 +204,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// Wraps a message in a frame of gRPC and gRPC-Web.
+/// Wraps a message in an uncompressed frame. gRPC and gRPC-Web use the same format.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);

@@ -56,7 +56,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         text(&made, "secret").clone_into(&mut using.token);
         let run = ann.start("x").await;
         server.upstream.wait_for(1).await;
-        // This stream stays open, because it was opened with a different credential of the same account.
+        // The gRPC stream uses the token of the account instead of the API key, so it stays open after the revocation.
         let mut grpc = ann.runs().await;
         let request = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),

@@ -214,7 +214,7 @@ async fn statements_that_other_clients_of_a_pooler_named_do_no_harm() {
     let collision = other.query_one_raw(value("SELECT 2")).await.unwrap_err();
     assert!(collision.to_string().contains("already exists"), "{collision}");
     work(&server).await;
-    // The migrations also use named prepared statements.
+    // The migrations use named prepared statements, too, but do not collide with the statements of the two clients.
     Db::open(&server.config).await.unwrap();
     server.stop().await;
 }

@@ -43,7 +43,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Reads the stream over gRPC-Web; returns the number of messages, and the trailers.
+/// Reads the event stream of a run over gRPC-Web; returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),

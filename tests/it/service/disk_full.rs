@@ -32,7 +32,7 @@ async fn ready(program: &Program) -> u16 {
     program.http.get(url).send().await.unwrap().status().as_u16()
 }
 
-/// The state that `grpc.health.v1` reports.
+/// Returns the state of the whole server that `grpc.health.v1` reports.
 async fn health(program: &Program) -> ServingStatus {
     let endpoint = Endpoint::from_shared(program.url.clone()).unwrap();
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());

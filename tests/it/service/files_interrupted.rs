@@ -1,4 +1,5 @@
-//! If a full disk or a crash interrupts an upload, the server keeps no part of it, and the next upload succeeds.
+//! A full disk or a crash interrupts an upload. The server keeps no part of a form, and a client can resume a chunked
+//! upload. The next upload succeeds.
 
 use std::time::Duration;
 

@@ -71,7 +71,7 @@ pub(super) const POST: u8 = 3;
 /// Opens an HTTP/2 connection and sends the client's preface and settings.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
-    // Without this option, each small frame would wait about 40 ms for the acknowledgement of the previous frame.
+    // Without TCP_NODELAY, each small frame would wait about 40 ms for the acknowledgement of the previous frame.
     stream.set_nodelay(true).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();

@@ -162,7 +162,8 @@ async fn a_refusal_message_is_readable_without_decoding() {
     .await;
 }
 
-/// connect-go refuses a response with another content type without reading the status of the response.
+/// If the content type of a response is not one of gRPC-Web, connect-go refuses the response and does not read its
+/// gRPC status.
 #[tokio::test]
 async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
     on_every_database(

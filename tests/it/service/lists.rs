@@ -186,7 +186,7 @@ async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
         |_| Turn::text("x"),
         async |server| {
             let is_postgres = server.config.database_url.is_some();
-            // Without this setting, PostgreSQL would scan the tables, because they are small in a test.
+            // Without `enable_seqscan = off`, PostgreSQL would scan the tables, because they are small in a test.
             let tx = server.outside().await.begin().await.unwrap();
             if is_postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();

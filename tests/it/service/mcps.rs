@@ -10,7 +10,7 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// Adds a key to an entry.
+/// Returns the entry with this value for the key. An existing value is replaced.
 fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry

@@ -56,7 +56,7 @@ impl Program {
         program
     }
 
-    /// Creates a token for a subject.
+    /// Creates a token for a subject with `runyard token`.
     pub async fn mint(&self, subject: &str) -> String {
         let mut command = command(&self.folder, self.address, "exec \"$@\"");
         let minted = command.args(["token", "--sub", subject]).output().await.unwrap();
@@ -76,7 +76,7 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM to the program.
+    /// Sends SIGTERM to the program, and does not wait for its end.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -140,7 +140,7 @@ impl Program {
         assert!(ready.is_ok(), "the server did not start: {}", self.log());
     }
 
-    /// Returns the path under which the test can open a path of the program's own mount namespace.
+    /// Converts a path in the program's mount namespace to a path that the test can open.
     pub fn sees(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
         root.join(path.strip_prefix("/").unwrap())

@@ -13,7 +13,7 @@ async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
         .into_iter()
         .find(|database| matches!(database, Database::Postgres(_)));
     let Some(database) = database else { return };
-    // The run takes about a second, so that its reader first reads the stored events and then waits for new events.
+    // The run takes about a second, so that the stream first returns stored events and then waits for new events.
     let slow = Turn::words(40).delay(Duration::from_millis(25));
     let mut server = TestServer::open(&database, vec![slow], |_| {}).await;
     // The second server shares the database and the data folder, and executes no runs.

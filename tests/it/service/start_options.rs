@@ -181,8 +181,8 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     .await;
 }
 
-/// Without the super admin role, the header has no effect, whatever its value. A super admin gets an error for an
-/// invalid value.
+/// Without the super admin role, the header `X-Emit-Timing` has no effect, whatever its value. A super admin gets an
+/// error for an invalid value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     on_every_database(
@@ -204,7 +204,7 @@ async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     .await;
 }
 
-/// Only a super admin gets timings, over every protocol.
+/// The test requests timings over HTTP with the header `X-Emit-Timing`, and over gRPC with the field `emit_timing`.
 #[tokio::test]
 async fn i11_only_a_super_admin_gets_timings() {
     on_every_database(
@@ -453,7 +453,7 @@ async fn i04_client_supplied_ids_are_uuids() {
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
-        // The script runs with the uid of a project, so it needs a folder that this uid can write to.
+        // The fake `bwrap` runs with the uid of a project, so it needs a folder that this uid can write to.
         let folder = config.data_dir.parent().unwrap().join("held");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -485,7 +485,7 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
                 }
             });
             started.await.unwrap();
-            // The script still blocks the creation of the sandbox, but the server answers a second request.
+            // The fake `bwrap` still blocks the creation of the sandbox, but the server answers a second request.
             let second = caller.start("x").await;
             for run in [&first, &second] {
                 assert_eq!(run["status"], "running");

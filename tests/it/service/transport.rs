@@ -495,7 +495,7 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
                 open.push(stream);
             }
             assert_served(server, &caller).await;
-            // A connection serves a thousand streams.
+            // One HTTP/2 connection serves a thousand streams.
             let client = grpc();
             let request = (0..1000).map(|_| client.get(server.url("/healthz")).send());
             for answer in futures::future::join_all(request).await {

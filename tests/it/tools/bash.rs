@@ -33,7 +33,7 @@ async fn bash_streams_while_it_runs() {
             assert!(started.elapsed() < Duration::from_secs(5), "no output was streamed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The command waits for this file. At this point, it is still running.
+        // The command waits for this file, so it was still running when its first line arrived.
         shop.put("go", "");
     };
     let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";

@@ -13,7 +13,7 @@ async fn links_made_by_bash_do_not_lead_out_of_the_workspace() {
          mkdir inner; ln -s /etc inner/etc; echo control > real; ln -s real inside",
     )
     .await;
-    // Control: the same file can be read under its own name.
+    // Control: `real`, the target of the link `inside`, can be read under its own name.
     assert_eq!(shop.text("read", json!({"path": "real"})).await, "     1\tcontrol\n");
     let ways = [
         "passwd",

@@ -96,7 +96,7 @@ fn enveloped(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags][..], &length, message].concat()
 }
 
-/// A request message with a single string field.
+/// `GetBookRequest` of `library.proto`, with only the field `book_id`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ById {
     #[prost(string, tag = "2")]
@@ -355,7 +355,8 @@ fn turned(sequence: i64, text: &str) -> Value {
     json!({"sequence": sequence.to_string(), "pageTurned": {"number": 1, "text": text}})
 }
 
-/// Starts a server whose stream sends a small event, a large event, and then this failure, if any.
+/// Starts a server whose stream sends a small event and a large event, and then fails if `failure` returns a status.
+/// Also returns the events.
 async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static) -> (TranscoderServer, Vec<Value>) {
     let events = vec![turned(1, "short"), turned(2, &"long ".repeat(MIN_BYTES))];
     let pool = library();

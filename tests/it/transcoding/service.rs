@@ -32,12 +32,12 @@ use tonic::{
 };
 use tower::ServiceExt;
 
-/// Returns the API definition for these tests.
+/// Returns the descriptors of `library.proto`, the API of these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
 
-/// Compiles the proto files of a folder.
+/// Compiles proto files in a folder. They may import files in `proto/`.
 pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
     let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
     compiler.include_imports(true).open_files(files).unwrap();
@@ -55,7 +55,7 @@ pub struct Asked {
     pub caller: Option<Caller>,
 }
 
-/// Represents the authenticated caller. A layer in front of the transcoder adds it to a request.
+/// Represents the authenticated caller. A layer in front of the transcoder adds it to the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -156,7 +156,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 /// A running server with the transcoder in front of a scripted service.
 pub struct TranscoderServer {
     pub address: SocketAddr,
-    /// The transcoder in front of the scripted service, as one HTTP service.
+    /// The transcoder in front of the scripted service. A test can call it without a socket.
     pub door: TranscoderService<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -194,7 +194,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// Starts a test server whose service always fails.
+    /// Starts a test server whose service answers every request with this error status.
     pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |_| {
             let status = status();
@@ -260,7 +260,7 @@ impl TranscoderServer {
         }
     }
 
-    /// Builds a request to a path.
+    /// Builds a request to this server. `path` starts with a slash and may contain a query.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))

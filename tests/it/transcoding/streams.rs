@@ -1,4 +1,4 @@
-//! Streams: server-sent events and newline-delimited JSON.
+//! Streamed responses, as server-sent events or as newline-delimited JSON: heartbeats, errors and back-pressure.
 
 use std::{
     sync::{Arc, Mutex},
@@ -195,7 +195,7 @@ async fn a_cursor_at_the_end_is_answered_with_no_content() {
         (told.status, told.body.as_str(), told.header("content-type")),
         (204, "", "")
     );
-    // Control: without this status, an empty stream is a valid stream.
+    // Control: if the service does not set the status 204, an empty stream is a valid stream.
     let server = saying(&[], vec![]).await;
     let told = server.get("/reading/r/stream").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));

@@ -91,7 +91,7 @@ pub struct Fixed {
 pub struct Received {
     /// The request's number, counted from 0.
     pub number: usize,
-    /// The request's path.
+    /// The path of the request's URL, such as `/v1/chat/completions`.
     pub path: String,
     /// The request's query, without the question mark; empty if there is none.
     pub query: String,
@@ -100,7 +100,7 @@ pub struct Received {
     /// The value of the header `x-api-key` or `x-goog-api-key`. Some protocols use these headers instead of
     /// `Authorization`.
     pub api_key: Option<String>,
-    /// The value of the `Authorization` header.
+    /// The value of the `Authorization` header, such as `Bearer KEY`; `None` if the header is missing.
     pub authorization: Option<String>,
     /// The body as JSON. A body that is not JSON becomes a string.
     pub body: Value,
@@ -121,7 +121,7 @@ impl Received {
             .collect()
     }
 
-    /// The text of the last message.
+    /// The text of the last message; empty if there is none.
     pub fn last_text(&self) -> &str {
         self.messages()
             .last()

@@ -1,4 +1,4 @@
-//! The HTTP routes of the server: one route answers from the script, the other lists the model.
+//! The HTTP routes of the server: `/v1/models` lists the model, and every other path answers from the script.
 
 use std::{
     io,

@@ -38,9 +38,9 @@ impl Gate {
 pub enum Step {
     /// Sends a JSON value as one SSE event.
     Event(Value),
-    /// Sends raw bytes.
+    /// Sends these bytes without SSE framing.
     Bytes(Bytes),
-    /// Waits for this duration.
+    /// Sends nothing for this duration.
     Pause(Duration),
     /// Waits until the test opens the gate.
     Wait(Gate),
@@ -89,7 +89,7 @@ impl Call {
         }
     }
 
-    /// Sets the id of the call.
+    /// Replaces the default id of the call.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
@@ -114,12 +114,12 @@ pub struct Answer {
 }
 
 impl Turn {
-    /// A response with one delta.
+    /// A response with this text in a single delta.
     pub fn text(text: &str) -> Self {
         Self::deltas([text])
     }
 
-    /// A response with these deltas.
+    /// A response with one delta for each of these texts.
     pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Self {
         Self::answer(Answer {
             text: deltas.into_iter().map(str::to_owned).collect(),
@@ -184,7 +184,7 @@ impl Turn {
         self
     }
 
-    /// Replaces the body.
+    /// Replaces the body with this text. The server sends it as `application/json`, not as an event stream.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.body = Body::Plain(body.to_owned());

@@ -24,7 +24,6 @@ export interface Started {
   agentRunId: string;
 }
 
-/** Properties of the composer. */
 export interface ComposerProperties {
   /** The thread to continue. If it is missing, the composer starts a new thread. */
   threadId?: string;

@@ -18,7 +18,7 @@ const SWITCHES: [number, number][] = [
   [9, 380],
   [10, 160],
 ];
-/** The height of a switch. */
+/** The vertical distance between the two ends of a switch. */
 const RISE = 150;
 
 export function Yard() {

@@ -37,7 +37,7 @@ export function Board() {
     document.title = "Runs · Runyard";
     void loadActive();
   }, []);
-  // Reloads whenever the set of active runs changes.
+  // Reloads the newest runs and the account whenever the set of active runs changes.
   useEffect(() => {
     void load();
     void loadAccount();

@@ -8,13 +8,13 @@ const MAX_FILES = 2_000;
 /** Maximum number of bytes that a preview loads. A larger text is truncated, and a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
 
-/** The kinds of previews. */
+/** The kind of preview that the console shows for a file. A file of kind "other" has no preview. */
 export type FileKind = "image" | "table" | "markdown" | "text" | "other";
 
 /** The files of the current sandbox, ordered by path. */
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
-/** Loads the files of a sandbox. */
+/** Loads the files of a sandbox. First clears the list if it shows the files of another sandbox. */
 export function loadFiles(sandboxId: string): Promise<void> {
   if (files.state.peek().value?.sandboxId !== sandboxId) files.clear();
   return files.load(async () => ({
@@ -85,7 +85,7 @@ export async function save(sandboxId: string, file: FileEntry): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** Deletes a file from a sandbox. */
+/** Deletes a file from a sandbox, and reloads the list of files. */
 export async function deleteFile(sandboxId: string, path: string): Promise<void> {
   await runyard().sandboxes.delete(sandboxId, path);
   await loadFiles(sandboxId);

@@ -43,7 +43,7 @@ export class Loadable<T> {
     }
   }
 
-  /** Sets the value without a request. */
+  /** Sets the value without a request, and discards loads in progress. */
   set(value: T): void {
     this.#generation += 1;
     this.state.value = { value, refused: null, loading: false };

@@ -34,7 +34,7 @@ export function difference(before: string, after: string): DiffLine[] {
   return shorten([...left.slice(0, start).map(same), ...middle, ...left.slice(left.length - end).map(same)]);
 }
 
-/** Parses a unified diff. */
+/** Parses a unified diff. A hunk header becomes a line of kind "place". */
 export function unified(text: string): DiffLine[] {
   return text.split("\n").map((line) => {
     if (line.startsWith("@@")) return { kind: "place", text: line };

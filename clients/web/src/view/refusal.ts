@@ -42,7 +42,7 @@ export const CHANGE_PLAN: Code[] = [
 ];
 const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
 
-/** Returns the message for an error. */
+/** Returns the message for an error. If a plan limit caused the error, adds advice for the operator. */
 export function explain(refused: Refused): Explained {
   return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }

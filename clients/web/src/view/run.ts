@@ -98,7 +98,7 @@ export function emptyView(runId: string): RunView {
   };
 }
 
-/** Whether the run has ended. */
+/** Whether the run is completed, failed or stopped. */
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
 }

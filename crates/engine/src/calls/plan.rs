@@ -25,7 +25,8 @@ pub(crate) enum Decision {
 }
 
 impl CallRunner<'_> {
-    /// Decides whether a call is run.
+    /// Validates the arguments of a call against the tool's schema, and decides whether the call is run. Arguments that
+    /// are not a JSON object are kept as a string.
     pub(crate) fn plan(&self, heard: ReceivedCall) -> Planned {
         let ReceivedCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {

@@ -115,7 +115,7 @@ pub enum MaxTokensField {
 }
 
 impl MaxTokensField {
-    /// Returns the name of the field.
+    /// Returns the name of the field in the request body, such as `max_tokens`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",

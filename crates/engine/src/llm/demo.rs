@@ -46,7 +46,7 @@ else kind=text; fi
 printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "${f#./}"
 [ $kind != text ] || head -n 5 <"$f" | head -c 1000"#;
 
-/// The built-in model.
+/// The built-in model. It has no state, so one value serves all runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
@@ -229,7 +229,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// Quotes a text for the shell.
+/// Quotes a text for the shell. NUL, which a shell argument cannot contain, is removed.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

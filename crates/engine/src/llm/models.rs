@@ -111,7 +111,7 @@ impl Models {
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
-    /// Returns the provider's name for a public model.
+    /// Returns the name under which the provider offers a public model; `None` if no such model is configured.
     pub fn upstream(&self, name: &str) -> Option<&str> {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }

@@ -68,7 +68,7 @@ const MAX_LESSONS: u32 = 6;
 /// Maximum number of retries per call after answers that broke off in the middle of a tool call.
 const MAX_BROKEN: u32 = 2;
 
-/// A model provider.
+/// Client of one model provider.
 pub struct Upstream {
     inner: Arc<Inner>,
 }

@@ -64,7 +64,7 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
     (!calls.is_empty()).then_some(calls)
 }
 
-/// Arguments of a call.
+/// Arguments of a call: a JSON object, or text without types.
 enum Arguments<'t> {
     Json(Map<String, Value>),
     /// Pairs of names and values, both as text.
@@ -168,7 +168,8 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     Some(texts)
 }
 
-/// Converts each argument from text to the type that the tool's schema defines.
+/// Converts each argument from text to the type that the tool's schema defines. A value that is not valid JSON stays a
+/// string.
 fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
     let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
     texts

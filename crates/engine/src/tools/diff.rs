@@ -19,7 +19,7 @@ pub(super) struct Change<'a> {
     pub(super) start: usize,
     /// Length of the replaced text in bytes.
     pub(super) old_bytes: usize,
-    /// The new text.
+    /// Text that replaces the old text.
     pub(super) new: &'a str,
 }
 

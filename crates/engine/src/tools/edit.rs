@@ -147,7 +147,8 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Checks whether the text contains the same lines with different white space. Returns a hint for the model.
+/// Returns a hint for the model after `wanted` was not found. The hint names the first line of a passage that differs
+/// from `wanted` only in white space. If there is no such passage, the hint tells the model to read the file.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text

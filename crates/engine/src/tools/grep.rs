@@ -160,7 +160,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     Ok(search.answer())
 }
 
-/// A search in progress.
+/// A search in progress: its settings, its result so far and the limits that it has reached.
 struct Search<'a> {
     files: &'a Files,
     regex: Regex,

@@ -15,7 +15,7 @@ pub(super) struct Lines<R> {
     bytes_read: u64,
 }
 
-/// A line that was read into the buffer.
+/// Properties of a line whose text [`Lines::next`] wrote to the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     /// Length of the whole line in bytes, without its line ending.
@@ -32,7 +32,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Returns the number of bytes read so far.
+    /// Returns the number of bytes of the file read so far, including the parts of lines that were cut.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }

@@ -27,7 +27,7 @@ pub struct Toolbox {
 
 /// One tool of a set, with its spec and schema.
 pub struct Slot {
-    /// The tool itself.
+    /// The tool. Call it only with arguments that [`Slot::check`] accepts.
     pub tool: Arc<dyn Tool>,
     /// Spec of the tool, created once.
     pub spec: ToolSpec,
@@ -75,12 +75,12 @@ impl Toolbox {
         self.spec_bytes
     }
 
-    /// Returns the names of the tools, in order.
+    /// Returns the names of the tools, in the order of [`Toolbox::specs`].
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| slot.spec.name.as_str())
     }
 
-    /// Finds a tool by name.
+    /// Returns the tool with this name; `None` if the run has no such tool.
     pub fn find(&self, name: &str) -> Option<&Slot> {
         self.slots
             .iter()
@@ -88,7 +88,7 @@ impl Toolbox {
             .find(|slot| slot.spec.name == name)
     }
 
-    /// Returns whether the set has no tools.
+    /// Returns whether the set has no tools, as in the mode "chat".
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

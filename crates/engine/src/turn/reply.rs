@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// Records an answer, then runs its tool calls or ends the run.
+    /// Records an answer and runs its tool calls. An answer without calls completes the run. After an answer that broke
+    /// off or was empty, the model may be called again.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {

@@ -72,6 +72,6 @@ pub fn put_end(codec: &Codec, outcome: Result<&http::HeaderMap, &Status>, out: &
         end.insert("metadata".to_owned(), named.into());
     }
     let text = Value::from(end).to_string();
-    // This cannot fail: the size of the headers is bounded, so the text is far shorter than 4 GiB.
+    // `put` cannot fail here: the size of the headers is bounded, so the text is far shorter than 4 GiB.
     let _ = put(END, text.as_bytes(), out);
 }

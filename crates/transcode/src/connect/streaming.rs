@@ -34,7 +34,7 @@ use crate::{
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Answers a streaming call.
+/// Answers a streaming call. `method` is `None` if the descriptor pool does not contain the method.
 ///
 /// # Errors
 /// The request is invalid, or the call failed before its stream began.

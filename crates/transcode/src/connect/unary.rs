@@ -16,7 +16,7 @@ use crate::{
     over_grpc, request,
 };
 
-/// Answers a unary call.
+/// Answers a unary call. `method` is `None` if the descriptor pool does not contain the method.
 ///
 /// # Errors
 /// The request is invalid, or the call failed.
@@ -63,7 +63,7 @@ where
     Ok(render(format, accepted, &single, body))
 }
 
-/// Creates the response to a successful call.
+/// Creates the response to a successful call. Trailing metadata becomes headers with the prefix `trailer-`.
 fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Bytes) -> Response<Body> {
     let packed = accepted
         .filter(|_| body.len() >= compression::MIN_BYTES)
@@ -128,7 +128,7 @@ pub fn no_method(path: &str) -> Status {
     Status::unimplemented(format!("no method has the path {short}"))
 }
 
-/// Returns the error for a call with an unsupported compression algorithm.
+/// Returns the error for an unsupported compression algorithm. Its metadata `accept-encoding` lists the supported ones.
 pub fn unknown_encoding(error: UnknownEncoding) -> Status {
     let mut status = Status::unimplemented(error.to_string());
     let names = tonic::metadata::MetadataValue::from_static(Encoding::NAMES);

@@ -22,7 +22,8 @@ pub(super) struct Decoder<'c, 'j> {
     depth: u32,
 }
 
-/// The fields and oneofs that have occurred so far in a message.
+/// The fields and oneofs that have occurred so far in a message. Each index below 128 is a bit in `first`; `others`
+/// contains the higher indices.
 #[derive(Debug, Default)]
 struct Seen {
     first: [u128; 2],
@@ -71,7 +72,7 @@ impl<'j> Keys<'j> {
 }
 
 impl<'c, 'j> Decoder<'c, 'j> {
-    /// Creates a decoder at the start of a JSON text.
+    /// Creates a decoder at the start of a JSON text. Fails if the text begins with a byte order mark.
     pub fn new(tables: &'c Tables, dialect: Dialect, json: &'j [u8]) -> Result<Self, CodecError> {
         Ok(Self {
             tables,

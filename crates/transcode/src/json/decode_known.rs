@@ -21,7 +21,7 @@ mod value {
 }
 
 impl<'c> Decoder<'c, '_> {
-    /// Decodes a message of a well-known type.
+    /// Decodes a message of a well-known type from its special JSON form, and appends its fields.
     pub(super) fn known(&mut self, known: Known, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match known {
             Known::Timestamp | Known::Duration | Known::FieldMask => {

@@ -32,7 +32,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints a message.
+    /// Prints a message as a JSON object, or a well-known type in its special JSON form.
     pub fn message(&mut self, id: MessageId, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         let tables = self.tables;
         let table = tables.message(id);

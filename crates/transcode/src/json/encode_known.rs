@@ -14,7 +14,7 @@ use super::{
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
-    /// Prints a message of a well-known type.
+    /// Prints a message of a well-known type in its special JSON form.
     pub(super) fn known(
         &mut self,
         known: Known,

@@ -71,7 +71,7 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Enters the object or array that `peek` returned.
+    /// Enters an object or array. Call this method after `peek` has returned `Object` or `Array`.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -125,12 +125,12 @@ impl<'j> Parser<'j> {
         Ok(more)
     }
 
-    /// Reads the string that `peek` returned.
+    /// Reads a string. Call this method after `peek` has returned `String`.
     pub fn string(&mut self) -> Result<&str, CodecError> {
         self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads the number that `peek` returned, as text.
+    /// Reads a number as text. Call this method after `peek` has returned `Number`.
     pub fn number(&mut self) -> Result<&str, CodecError> {
         let start = self.jiter.current_index();
         let number = self
@@ -143,12 +143,12 @@ impl<'j> Parser<'j> {
         std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
-    /// Reads the boolean that `peek` returned.
+    /// Reads a boolean. Call this method after `peek` has returned `Bool`.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads the null that `peek` returned.
+    /// Consumes a null. Call this method after `peek` has returned `Null`.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }

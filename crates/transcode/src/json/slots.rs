@@ -32,7 +32,6 @@ pub(super) struct Slot {
 pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// Creates an empty stack.
     pub fn new() -> Self {
         Self(Vec::with_capacity(64))
     }

@@ -39,7 +39,8 @@ pub(super) enum Known {
     Wrapper,
 }
 
-/// A message type. Its fields are in the order of the proto file.
+/// A message type. Its fields are in the order of the proto file. `names` maps proto and camelCase names to indices of
+/// fields; `dense` and `sparse` map field numbers to these indices.
 #[derive(Debug)]
 pub(super) struct Message {
     pub known: Option<Known>,

@@ -159,7 +159,7 @@ fn truncated() -> CodecError {
     CodecError::wire("the message ends in the middle of a field")
 }
 
-/// The error for bytes that are nested too deeply.
+/// Returns the error for wire bytes in which messages are nested deeper than [`MAX_DEPTH`].
 pub(super) fn too_deep() -> CodecError {
     CodecError::wire("nested too deeply")
 }
@@ -221,7 +221,7 @@ pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
 
-/// Appends a varint.
+/// Appends an integer as a varint: seven bits per byte, the lowest bits first.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
 pub(super) fn put_varint(wire: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -231,7 +231,7 @@ pub(super) fn put_varint(wire: &mut Vec<u8>, mut value: u64) {
     wire.push(value as u8);
 }
 
-/// Appends a tag.
+/// Appends the tag of a record: the field number and the wire type.
 pub(super) fn put_tag(wire: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(wire, u64::from(number) << 3 | wire_type as u64);
 }

@@ -49,7 +49,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// Creates an empty collection of components.
+    /// Creates an empty collection of components. `omit_unset` is the option that omits the key of an unset field.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,
@@ -182,7 +182,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// Returns the schema of one value.
+    /// Returns the schema of one value of this kind, such as one element of a list.
     pub fn value(&mut self, kind: &Kind, shape: &Shape) -> Value {
         let wide = |format: &str| match shape.dialect {
             Dialect::Canonical => json!({"type": "string", "format": format}),
@@ -257,7 +257,8 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// Returns an unused component name.
+    /// Returns an unused component name, such as `Agent`, `AgentInput` for the variant in requests, or `Agent2` if
+    /// another message has the name `Agent`.
     fn free_name(&self, full_name: &str, package: &str, way: Way) -> String {
         let short = full_name
             .strip_prefix(package)

@@ -1,8 +1,8 @@
 //! Reads and checks rules: the `google.api.http` annotations and the options of every method.
 //!
 //! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
-//! If a rule names a field that does not exist or is not allowed in this place, building the router fails with an error
-//! that names the method.
+//! If a rule names a field that does not exist or has an unsuitable type, building the router fails with an error that
+//! names the method.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const HTTP_BODY: &str = "google.api.HttpBody";
 /// A gRPC method that the transcoder can call.
 #[derive(Debug)]
 pub struct Method {
-    /// The method's descriptor.
+    /// The method in the descriptor pool.
     pub descriptor: MethodDescriptor,
     /// The gRPC path, such as `/greeter.v1.Greeter/SayHello`.
     pub path: PathAndQuery,
@@ -83,11 +83,11 @@ pub enum BodyRule {
 pub struct Rule {
     /// The gRPC method to call.
     pub method: Arc<Method>,
-    /// The HTTP method.
+    /// The HTTP methods to which the rule applies.
     pub verb: Verb,
-    /// The path of the rule, as text.
+    /// The path template as written in the annotation, without the prefix of the service.
     pub path: String,
-    /// The path of the rule, parsed.
+    /// The parsed form of `path`.
     pub template: Template,
     /// The part of the request message that the body sets.
     pub body: BodyRule,

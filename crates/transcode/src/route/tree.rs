@@ -1,7 +1,7 @@
 //! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! The router builds the tree once, and searches it for every request. A search visits each node once or not at all, so
-//! its cost is bounded for every path. Paths that exceed the limits match no rule.
+//! The router builds the tree once, and searches it for every request. A search walks the tree up to six times, and a
+//! walk visits each node once or not at all, so the cost of a search is bounded for every path.
 
 use std::borrow::Cow;
 

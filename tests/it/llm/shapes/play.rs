@@ -16,7 +16,8 @@ pub enum Writes {
     Bytes(usize),
 }
 
-/// Returns the response that the scripted server sends.
+/// Returns the response that the scripted server sends: `json` or `html` as one body, or the lines of `body` as a
+/// stream.
 pub fn response(kind: ProviderKind, answer: &Answer, writes: Writes) -> Turn {
     let status = answer.status.unwrap_or(200);
     let whole = answer.json.as_ref().or(answer.html.as_ref());

@@ -16,7 +16,7 @@ pub struct Shape {
     pub source: String,
     pub kind: ProviderKind,
     pub model: String,
-    /// Settings of the provider.
+    /// Members of the `[providers.NAME]` table in the configuration, without `kind`.
     pub provider: Table,
     pub key: String,
     /// Path and query of the provider's base URL.
@@ -56,7 +56,7 @@ pub struct Turn {
     pub prefix: bool,
 }
 
-/// One answer of the provider.
+/// One answer of the provider. `body` has the lines of a stream; `json` and `html` are complete bodies.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {
@@ -67,7 +67,7 @@ pub struct Answer {
     pub headers: BTreeMap<String, String>,
 }
 
-/// Reads the shapes in a file.
+/// Parses the content of a file of shapes. Panics if a shape is invalid.
 pub fn read(text: &str) -> Vec<Shape> {
     let mut file: Table = text.parse().unwrap();
     let kind: ProviderKind = file.remove("kind").unwrap().try_into().unwrap();
@@ -136,7 +136,7 @@ impl Turn {
     }
 }
 
-/// Returns the text answer "fine" in each protocol.
+/// Returns the lines of the text answer "fine" in this protocol.
 fn plain(kind: ProviderKind) -> &'static str {
     match kind {
         ProviderKind::OpenAi => "delta {\"content\":\"fine\"}\nfinish stop\n[DONE]",

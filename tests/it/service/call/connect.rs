@@ -1,4 +1,4 @@
-//! Calls over the Connect protocol.
+//! Calls any method over the Connect protocol. `call.rs` uses this module for [`Way::Connect`](super::Way::Connect).
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Buf, Bytes};
@@ -28,7 +28,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, f
     }
 }
 
-/// Converts a request to canonical JSON.
+/// Converts a binary request to canonical JSON, the JSON dialect of Connect.
 fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     let id = CONTRACT.codec.message(method.input().full_name()).unwrap();
     let mut json = Vec::new();
@@ -36,7 +36,7 @@ fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     json
 }
 
-/// Converts a response to binary protobuf.
+/// Converts a response in this format to binary protobuf.
 fn to_wire(method: &MethodDescriptor, message: &Bytes, format: Format) -> Bytes {
     let id = CONTRACT.codec.message(method.output().full_name()).unwrap();
     match format {
@@ -99,7 +99,7 @@ async fn stream(caller: &Caller, method: &MethodDescriptor, body: &[u8], format:
     }
 }
 
-/// Converts an error object to a Status.
+/// Converts the error object of a Connect answer to a gRPC status.
 pub fn status(error: &Value) -> Status {
     let name = error["code"].as_str().unwrap();
     let code = (1..=16)

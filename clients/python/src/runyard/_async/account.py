@@ -73,7 +73,7 @@ class AsyncApiKeys:
         return await self._transport.load(methods.CREATE_API_KEY, request, NewApiKey)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[ApiKey]:
-        """Returns one page of the keys."""
+        """Returns one page of the caller's keys, without their secrets."""
         request = to_message(methods.LIST_API_KEYS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_API_KEYS, request)
         return pages(answer.api_keys, ApiKey, answer.next_page_token)

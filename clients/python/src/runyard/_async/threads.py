@@ -39,7 +39,7 @@ class AsyncThreads:
         return pages(answer.threads, Thread, answer.next_page_token)
 
     async def update(self, thread_id: str, *, name: str | Unset | None = UNSET) -> Thread:
-        """Renames a thread."""
+        """Renames a thread. None clears the name."""
         request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
         return await self._transport.load(methods.UPDATE_THREAD, request, Thread)
 

@@ -60,7 +60,7 @@ class AsyncStream:
         self.call.cancel()
 
     async def metadata(self) -> dict[str, str]:
-        """Returns the initial metadata."""
+        """Waits for the initial metadata of the response, and returns it."""
         try:
             return {str(key): str(value) for key, value in await self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:

@@ -59,7 +59,7 @@ class Stream:
         self.call.cancel()
 
     def metadata(self) -> dict[str, str]:
-        """Returns the initial metadata."""
+        """Waits for the initial metadata of the response, and returns it."""
         try:
             return {str(key): str(value) for key, value in self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:

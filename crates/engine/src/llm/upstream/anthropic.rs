@@ -19,7 +19,6 @@ use crate::llm::ModelRequest;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// Anthropic Messages.
 pub(super) struct Anthropic;
 
 impl Protocol for Anthropic {

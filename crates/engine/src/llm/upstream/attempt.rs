@@ -46,7 +46,7 @@ pub(super) struct Terms {
     /// Name of the provider, which is stored with the provider data of the answer.
     pub(super) provider: String,
     pub(super) family: String,
-    /// Counter of answer parts that could not be parsed.
+    /// Counter of answer parts that were skipped or repaired.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -121,7 +121,8 @@ impl Attempt {
         }
     }
 
-    /// Removes the next event from the queue and returns the event.
+    /// Returns the next event of the answer; `None` if the queue is empty. If the text and the reasoning exceed
+    /// `max_bytes`, ends the answer with [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -294,7 +295,8 @@ impl Attempt {
         self.check_end()
     }
 
-    /// Checks whether the answer has ended. Fails if a tool call was cut off.
+    /// Ends the attempt if the end of the answer has arrived. If only late events are missing, such as the token usage,
+    /// shortens the time limit to [`LINGER`]. Fails if a tool call was cut off.
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;

@@ -50,7 +50,7 @@ impl Calls {
         self.list.is_empty()
     }
 
-    /// Reads a chunk of a call.
+    /// Adds a chunk of a call, which is one element of `tool_calls`. A chunk that is not a JSON object is ignored.
     ///
     /// # Errors
     /// A temporary failure if the number or the total size of the calls exceeds its limit.
@@ -114,9 +114,9 @@ impl Calls {
         }
     }
 
-    /// Returns whether a chunk starts a new call although its index matches `call`. Some servers send the index 0 or no
-    /// index for every call. In this case, a new call is recognized by a different id, a different name, or new
-    /// arguments after complete ones.
+    /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index 0
+    /// or no index for every call. Their new calls are recognized by a different id, a different name, or new arguments
+    /// after complete ones.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;

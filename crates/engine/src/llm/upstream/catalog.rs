@@ -7,8 +7,8 @@ use super::{http::Endpoint, profile::Profile, protocol::Protocol};
 /// Maximum number of models that an error lists.
 const MAX_MODELS: usize = 20;
 
-/// JSON pointers to the size of the context window in a model list of vLLM, OpenRouter, LM Studio, Mistral, Groq,
-/// Gemini or Anthropic.
+/// JSON pointers to the size of the context window, in an entry of the model list of vLLM, OpenRouter, LM Studio,
+/// Mistral, Groq, Gemini or Anthropic.
 const WINDOWS: &[&str] = &[
     "/max_model_len",
     "/loaded_context_length",

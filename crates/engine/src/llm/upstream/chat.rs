@@ -16,7 +16,6 @@ use super::{
 };
 use crate::llm::ModelRequest;
 
-/// OpenAI Chat Completions.
 pub(super) struct Chat;
 
 impl Protocol for Chat {

@@ -79,7 +79,7 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Creates the failure for a connection error.
+    /// Creates the failure for an error of the HTTP client: permanent if the request is invalid, otherwise temporary.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {
@@ -98,7 +98,7 @@ impl Fault {
         })
     }
 
-    /// Returns the failure's message.
+    /// Returns the failure's message, without the text that [`LlmError`] puts before it.
     pub(super) fn message(self) -> String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -106,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Returns a mutable reference to the failure's message.
+    /// Returns the failure's message, so that [`Scrubber::clean`] can replace it.
     fn text(&mut self) -> &mut String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,

@@ -22,7 +22,6 @@ const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// Prefixes of model names that already contain a resource path.
 const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projects/", "endpoints/"];
 
-/// Gemini generateContent.
 pub(super) struct Gemini;
 
 impl Protocol for Gemini {

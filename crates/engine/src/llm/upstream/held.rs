@@ -63,7 +63,8 @@ impl Arguments {
         }
     }
 
-    /// Replaces the chunks with the complete arguments, unless `text` is empty.
+    /// Replaces the chunks with the complete arguments `text`. If chunks have arrived, an empty text and `{}` are
+    /// ignored.
     pub(super) fn replace(&mut self, text: String) {
         if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
             self.text = text;

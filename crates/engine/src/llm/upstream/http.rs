@@ -35,7 +35,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates the endpoint of a provider.
+    /// Creates the endpoint of a provider. Fails if the proxy, the base URL or a header is invalid.
     pub(super) fn new(provider: &Provider, connect_time: Duration) -> Result<Self> {
         let mut client = Client::builder()
             .connect_timeout(connect_time)
@@ -147,7 +147,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL for a path relative to the base URL. The query of the base URL is kept.
+    /// Returns the URL for a path relative to the base URL. The query of the base URL is kept, and configured query
+    /// parameters override `query`.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();

@@ -146,7 +146,7 @@ pub(super) struct Profile {
     pub(super) cache_markers: bool,
     /// Whether requests to Gemini declare tools with JSON Schema instead of OpenAPI schemas.
     pub(super) json_schema: bool,
-    /// Header for the API key, instead of the protocol's default header.
+    /// Header for the API key; `None` for the protocol's default header.
     pub(super) key_header: Option<KeyHeader>,
 }
 
@@ -208,7 +208,8 @@ pub(super) fn is_local(base_url: &Url) -> bool {
         Ok(std::net::IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-        // A name without a dot belongs to a container or to a host in the local network.
+        // A name without a dot, or with one of the endings below, belongs to a container or to a host in the local
+        // network.
         Err(_) => {
             !host.contains('.')
                 || [".local", ".internal", ".lan", ".localhost"]

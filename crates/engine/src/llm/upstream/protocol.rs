@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{fault::Fault, profile::Profile};
 use crate::llm::{EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest};
 
-/// Maximum number of tool calls in one answer.
+/// Maximum number of tool calls in one answer. If an answer has more calls, the attempt fails.
 pub(super) const MAX_CALLS: usize = 128;
 
 /// Maximum total size in bytes of the ids, names and arguments of all tool calls of one answer.
@@ -29,7 +29,7 @@ pub(super) trait Protocol: Send + Sync {
     /// work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
 
-    /// Creates the reader of one answer.
+    /// Creates the reader for the answer to `request`.
     fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader>;
 }
 
@@ -45,7 +45,7 @@ pub(super) struct WireRequest {
     pub(super) body: Value,
 }
 
-/// Reads one answer.
+/// Reads one answer and converts it to [`ModelEvent`]s.
 pub(super) trait Reader: Send {
     /// Reads one server-sent event. `name` is the event's name, or `message` if the event has none. Unknown events are
     /// counted with [`Pieces::skip`]. At the last event of an answer, such as `[DONE]`, the implementation calls
@@ -68,7 +68,8 @@ pub(super) trait Reader: Send {
     /// A temporary failure if the answer is incomplete.
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Returns whether a part of a tool call has arrived.
+    /// Returns whether a part of a tool call has arrived. A failure then counts as [`Fault::Broken`], which is retried
+    /// only a few times. Only the Chat Completions reader implements this check.
     fn has_calls(&self) -> bool {
         false
     }
@@ -118,7 +119,6 @@ impl Pieces {
         Ok(())
     }
 
-    /// Adds the token usage.
     pub(super) fn usage(&mut self, usage: TokenUsage) {
         self.events.push_back(ModelEvent::Usage(usage));
     }
@@ -133,7 +133,7 @@ impl Pieces {
         }
     }
 
-    /// Adds the end of the answer.
+    /// Adds the end of the answer. No event may follow it.
     pub(super) fn end(&mut self, reason: EndReason) {
         self.events.push_back(ModelEvent::End(reason));
     }

@@ -75,7 +75,7 @@ pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer
     Ok(answer)
 }
 
-/// Returns a request for `model`, with one tool.
+/// Returns a request for `model`, with the tool `bash`.
 pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
     ModelRequest {
         model: model.to_owned(),
@@ -92,18 +92,17 @@ pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
     }
 }
 
-/// Returns the profile of a model of the provider `p`.
+/// Returns the default profile of a model of the provider `p`.
 pub(super) fn profile(model: &str) -> Profile {
     Profile::new("p", model, Overlay::default())
 }
 
-/// Returns a user message.
 pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns an assistant message that calls the tool once for each id. `carried` is a model of the provider `p`, and the
-/// provider data that the model returned.
+/// Returns an assistant message that calls the tool `bash` once for each id. `carried` is a model of the provider `p`,
+/// and the provider data that the model returned.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),

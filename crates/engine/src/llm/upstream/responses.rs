@@ -15,7 +15,6 @@ use super::{
 };
 use crate::llm::ModelRequest;
 
-/// OpenAI Responses.
 pub(super) struct Responses;
 
 impl Protocol for Responses {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// After up to this number of attempts, the pause requested by the provider is used without backoff. After more
+/// Maximum number of attempts for which the pause that the provider requested is used without backoff. After more
 /// attempts, half of the exponential backoff is added to the requested pause.
 const TRUSTED: u32 = 3;
 

@@ -52,7 +52,7 @@ pub(super) struct Event<'e> {
 pub(super) struct TooLarge;
 
 impl Events {
-    /// Adds received bytes.
+    /// Adds received bytes. Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -65,7 +65,7 @@ impl Events {
         Ok(())
     }
 
-    /// Returns the next complete event.
+    /// Returns the next complete event; `None` if more bytes are needed.
     pub(super) fn next(&mut self) -> Option<Event<'_>> {
         if self.state == State::Returned {
             self.state = State::Empty;
@@ -90,7 +90,7 @@ impl Events {
         (self.state == State::Reading).then(|| self.event())
     }
 
-    /// Returns the position of the next line ending.
+    /// Returns the position of the next line ending; `None` if the line is incomplete.
     fn find_line(&mut self) -> Option<usize> {
         if self.after_return {
             match self.buffer.get(self.start) {

@@ -48,7 +48,7 @@ const CALL_KEYS: &[&str] = &[
     "function",
 ];
 
-/// Separates text, reasoning and calls.
+/// Separates the text of one answer from the reasoning and the calls in it.
 pub(super) struct Splitter {
     state: State,
     held: String,
@@ -63,7 +63,7 @@ pub(super) struct Splitter {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Only white space has arrived.
+    /// Only white space has arrived since the beginning of the answer or since the last closing tag.
     Start,
     /// Reasoning, up to this closing tag.
     Think(&'static str),
@@ -74,7 +74,7 @@ enum State {
 }
 
 impl Splitter {
-    /// Creates a splitter. Calls are recognized only if there are tools.
+    /// Creates a splitter. Calls are recognized only if `tools` is not empty.
     pub(super) fn new(tags: ThinkTags, tools: &[ToolSpec]) -> Self {
         Self {
             state: match tags {
@@ -90,7 +90,8 @@ impl Splitter {
         }
     }
 
-    /// Reads a chunk of text.
+    /// Adds a chunk of text to `out`, as text or as reasoning. The part that may belong to a tag or to a call is
+    /// buffered.
     pub(super) fn push(&mut self, chunk: &str, out: &mut Pieces) {
         let is_plain = |chunk: &str| !chunk.contains(['<', '[', '`', '{']);
         if self.state == State::Text && self.held.is_empty() && is_plain(chunk) {
@@ -105,7 +106,8 @@ impl Splitter {
         while self.step(out) {}
     }
 
-    /// Handles the end of the text. Returns the calls found in the buffered text.
+    /// Handles the end of the text. If the buffered text consists of calls, returns the calls. Otherwise adds the
+    /// buffered text to `out`.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Vec<ToolRequest> {
         let held = std::mem::take(&mut self.held);
         match self.state {

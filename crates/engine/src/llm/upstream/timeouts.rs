@@ -1,4 +1,4 @@
-//! Time limits of a model call. `attempt.rs` and `upstream.rs` enforce them.
+//! Time limits of a model call. `http.rs`, `attempt.rs` and `upstream.rs` enforce them.
 
 use std::time::Duration;
 

@@ -107,13 +107,14 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 const MIN_WINDOW: u64 = 256;
 
 /// Returns whether an error message reports that the conversation exceeds the context window. `words` is the message in
-/// lower case.
+/// lower case, and `is_rate_limited` is true for the HTTP status 429.
 pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
     if is_rate_limited {
         // A single request that is larger than the per-minute limit can never succeed, so it counts as too long.
         return words.contains("request too large");
     }
-    // Every error of LiteLLM contains the name of this setting.
+    // Every error of LiteLLM contains the name of its setting `context_window_fallbacks`, which would match the phrase
+    // `context_window`.
     let words = words.replace("context_window_fallbacks", "");
     TOO_LONG.iter().any(|phrase| words.contains(phrase)) && !RATE.iter().any(|phrase| words.contains(phrase))
         || words.contains("request too large for model")

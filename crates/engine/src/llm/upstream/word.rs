@@ -1,4 +1,4 @@
-//! A short string in an event.
+//! A short string in an event, such as a type name. The Anthropic, Gemini and Responses readers use it to avoid copies.
 
 use std::{borrow::Cow, ops::Deref};
 

@@ -36,15 +36,15 @@ impl Kind {
     }
 }
 
-/// A content block.
+/// A content block of the answer, with the data that has arrived so far.
 pub(super) struct Block {
     /// Index that the provider gave the block; `None` if the event had no index.
     pub(super) index: Option<u64>,
-    /// Type of the block.
+    /// Kind of the block; never changes.
     pub(super) kind: Kind,
     /// Text or reasoning received so far.
     pub(super) text: String,
-    /// Signature of the reasoning.
+    /// Signature of the reasoning; empty if none has arrived.
     pub(super) signature: String,
     /// Arguments of a tool call or a server tool call.
     pub(super) arguments: Arguments,

@@ -60,7 +60,6 @@ const KNOWN_DELTAS: &[&str] = &[
     "citations_delta",
 ];
 
-/// Reads one answer.
 #[derive(Default)]
 pub(super) struct MessageReader {
     blocks: Vec<Block>,

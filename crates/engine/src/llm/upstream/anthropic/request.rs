@@ -22,7 +22,7 @@ use crate::{
 /// tools and the system prompt also have markers, so a request has four markers, which is the provider's maximum.
 const MARKED_TURNS: usize = 2;
 
-/// Builds the body of a request.
+/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut messages = messages(request, profile);
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);

@@ -62,12 +62,12 @@ pub(super) fn add(request: &ModelRequest, profile: &Profile, body: &mut Map<Stri
                 body.insert("thinking".to_owned(), thinking);
             }
         }
-        // Some of these models cannot disable thinking, so the request sets a low effort.
+        // Some models of version 5 or later cannot disable thinking, so the request sets a low effort.
         (Control::Always, Some(ReasoningEffort::None)) => {
             body.insert("output_config".to_owned(), json!({"effort": "low"}));
         }
         (Control::Always, None) => {
-            // Without this field, the answer omits the text of the thinking.
+            // Without the field `thinking`, the answer omits the text of the thinking.
             body.insert("thinking".to_owned(), shown);
         }
         (Control::Adaptive | Control::Always, Some(effort)) => {

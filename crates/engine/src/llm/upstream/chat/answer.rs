@@ -22,7 +22,6 @@ use crate::llm::{
     },
 };
 
-/// Reader of one answer.
 pub(super) struct ChatReader {
     splitter: Splitter,
     calls: Calls,

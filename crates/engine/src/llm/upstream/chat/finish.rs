@@ -7,9 +7,9 @@ use crate::llm::{EndReason, TokenUsage};
 /// Meaning of a finish reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
-    /// The answer ended.
+    /// The answer ended normally, at its length limit or with a refusal.
     Ended(EndReason),
-    /// The answer failed.
+    /// The answer failed. A retry may succeed.
     Failed,
     /// The reason is unknown. It ends the answer only if `[DONE]` follows. Otherwise, an unknown failure could be
     /// mistaken for a complete answer.

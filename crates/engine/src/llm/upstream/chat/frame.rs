@@ -41,7 +41,7 @@ pub(super) struct Frame<'a> {
     pub(super) detail: Loose<'a>,
 }
 
-/// One of the alternative answers in a chunk.
+/// One of the alternative answers in a chunk. The reader uses only the answer with the index 0.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choice<'a> {
@@ -107,7 +107,7 @@ pub(super) enum Loose<'a> {
     /// Missing or null.
     #[default]
     Missing,
-    /// Text.
+    /// A JSON string.
     Text(Cow<'a, str>),
     /// Any other value.
     Other(Value),

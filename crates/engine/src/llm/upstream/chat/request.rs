@@ -29,7 +29,7 @@ const BETWEEN: &str = "Understood.";
 /// `returns_reasoning` allows it.
 const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
 
-/// Builds the body of a request.
+/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = json!({
         "model": request.model,

@@ -140,7 +140,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("server is busy", Kind::Busy),
     ("try again later", Kind::Busy),
     ("temporarily unavailable", Kind::Busy),
-    // Invalid requests.
+    // General error codes. They decide only if no phrase above occurs.
     ("unexpected endpoint", Kind::Refused),
     ("permission_error", Kind::Credentials),
     ("permission_denied", Kind::Credentials),

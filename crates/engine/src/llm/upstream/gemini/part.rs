@@ -19,7 +19,7 @@ pub(super) struct Part {
     pub(super) is_thought: bool,
     /// Signature that must be sent back to the provider.
     pub(super) signature: Option<String>,
-    /// A tool call.
+    /// A tool call, as the provider sent it (`functionCall`).
     pub(super) call: Option<Value>,
     /// All other fields, as they arrived.
     pub(super) rest: Map<String, Value>,

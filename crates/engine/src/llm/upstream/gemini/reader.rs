@@ -18,7 +18,7 @@ use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
-/// One event.
+/// One event. Some gateways use snake case instead of camel case for field names.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
@@ -93,7 +93,6 @@ impl Counts {
     }
 }
 
-/// Reads one answer.
 #[derive(Default)]
 pub(super) struct ContentReader {
     /// Parts of the answer. Adjacent texts without signatures are merged.
@@ -266,9 +265,9 @@ fn check_prompt(feedback: &Value) -> Result<(), Fault> {
 enum Ending {
     /// The answer ended normally, at a limit or with a refusal. A retry would not help.
     Good(EndReason),
-    /// The model made a mistake. A retry may succeed.
+    /// The model or the provider made a mistake. A retry may succeed.
     Bad,
-    /// The reason is unknown.
+    /// The reason is unknown, so the answer may be incomplete. A retry may succeed.
     Unknown,
 }
 

@@ -20,7 +20,7 @@ use crate::{
 /// this value.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// Builds the body of a request.
+/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
     let mut body = Map::new();

@@ -14,7 +14,7 @@ pub(super) struct Entry {
     pub(super) overlay: Overlay,
 }
 
-/// The table. Later entries override earlier ones.
+/// The table. All entries that match both the host and the model are applied; later entries override earlier ones.
 pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],

@@ -42,9 +42,9 @@ impl Kind {
     }
 }
 
-/// An output item.
+/// An output item of the answer, with the data that has arrived so far.
 pub(super) struct Item {
-    /// Type of the item.
+    /// Kind of the item; never changes.
     pub(super) kind: Kind,
     /// Index that the provider gave the item; `None` if no event had one.
     pub(super) index: Option<u64>,
@@ -52,7 +52,7 @@ pub(super) struct Item {
     pub(super) id: String,
     /// Indexes of the content parts whose text has been passed on.
     pub(super) shown: Vec<u64>,
-    /// Arguments of a call.
+    /// Arguments of a call; empty for items of other kinds.
     pub(super) arguments: Arguments,
     /// Fields of the item from the latest event that contains the whole item; empty if no such event has arrived.
     value: Map<String, Value>,
@@ -162,7 +162,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that have not been passed on. The flag of each text is true for a refusal.
+    /// Returns the texts of the item that have not been passed on, each with `true` if the text is a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)

@@ -63,7 +63,6 @@ const SILENT: &[&str] = &[
 /// Known final statuses of a response.
 const STATUSES: &[&str] = &["completed", "incomplete", "failed", "cancelled"];
 
-/// Reads one answer.
 #[derive(Default)]
 pub(super) struct ResponseReader {
     items: Vec<Item>,
@@ -274,7 +273,7 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event that has no delta.
+    /// Reads an event that repeats or separates content. An unknown event is counted as skipped.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {

@@ -17,7 +17,7 @@ use crate::{
 /// Substrings of the names of models without reasoning. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
-/// Builds the body of a request.
+/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(request.model));

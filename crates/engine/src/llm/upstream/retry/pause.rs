@@ -31,7 +31,7 @@ const FIRST_TIME: f64 = 1e9;
 /// Unix times below this limit are in seconds; all others are in milliseconds.
 const FIRST_TIME_IN_MILLISECONDS: f64 = 1e11;
 
-/// Returns the pause requested in the headers of a response.
+/// Returns the pause requested in the headers of a response; `None` if no header requests one.
 pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     ["", LITELLM].iter().find_map(|prefix| {
         let text = |name: &str| {
@@ -46,7 +46,8 @@ pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Returns the time until all exhausted rate limits are reset.
+/// Returns the time until all exhausted rate limits are reset; `None` if no limit is exhausted. `text` returns the
+/// value of a header.
 fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),

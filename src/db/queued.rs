@@ -1,0 +1,88 @@
+//! A unit of work in the queue of SQLite's writer (`db/lane.rs`).
+
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{runtime::Handle, sync::oneshot};
+use tracing::error;
+
+use super::{
+    Tx,
+    health::Health,
+    lane::{self, Job, Lane, Outcome, Unit},
+    tx::{Work, commit_failed},
+};
+use crate::error::{Error, Result};
+
+/// Runs a unit of work on the writer's thread. Returns after the commit of its batch.
+///
+/// # Errors
+/// The errors of the unit; UNAVAILABLE if the commit fails or the thread has stopped.
+pub(super) async fn run<T, F>(lane: &Lane, name: &'static str, unit: F, health: Health) -> Result<T>
+where
+    T: Send + 'static,
+    F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
+{
+    let (done, outcome) = oneshot::channel();
+    let queued = QueuedUnit {
+        name,
+        unit,
+        health,
+        result: None,
+        has_changed: false,
+        done,
+    };
+    lane.run(Box::new(queued)).await?;
+    outcome.await.unwrap_or_else(|_| Err(lane::stopped()))
+}
+
+/// A unit of work that waits for the writer's thread, and its result after it has run.
+struct QueuedUnit<T, F> {
+    name: &'static str,
+    unit: F,
+    health: Health,
+    result: Option<Result<T>>,
+    has_changed: bool,
+    done: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for QueuedUnit<T, F>
+where
+    T: Send,
+    F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send,
+{
+    fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool) {
+        // The result of an earlier attempt may hold resources that this attempt needs.
+        self.result = None;
+        let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
+        let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
+        let result = runtime.block_on(work).unwrap_or_else(|_| {
+            error!(unit = self.name, "a unit of work panicked");
+            Err(Error::internal(
+                "the request failed because of an internal error; see the server's log",
+                "a unit of work panicked",
+            ))
+        });
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        let (unit, has_changed) = tx.into_unit();
+        self.has_changed = has_changed;
+        (unit, succeeded)
+    }
+
+    fn finish(self: Box<Self>, outcome: &Outcome) {
+        let result = match (self.result, outcome) {
+            (Some(Ok(result)), Ok(())) => {
+                if self.has_changed {
+                    self.health.written();
+                }
+                Ok(result)
+            }
+            (Some(Ok(_)), Err(fault)) => Err(commit_failed(self.name, &self.health, fault)),
+            (Some(Err(error)), _) => Err(error),
+            (None, _) => Err(lane::stopped()),
+        };
+        // The caller may have been cancelled.
+        drop(self.done.send(result));
+    }
+}

@@ -1,0 +1,270 @@
+//! A unit of work in progress, and the statements that it can execute.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{
+    fault,
+    health::Health,
+    lane::Unit,
+    postgres,
+    statement::{Bound, ById, ReadRow, Row},
+    text,
+};
+use crate::error::{Error, Result};
+
+// The statements of every unit of the batch have succeeded, so only the disk can make the commit fail.
+pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
+    health.failed();
+    fault::unavailable(format!("{name}: {fault}"))
+}
+
+/// A unit of work in progress.
+pub struct Tx {
+    name: &'static str,
+    work: Work,
+    health: Health,
+    /// True if the unit changed anything. A commit without changes does not prove that the disk can be written.
+    changed: AtomicBool,
+    // This field is declared after `work`, so that it is dropped after `work`.
+    kept: Option<Box<dyn Send + Sync>>,
+}
+
+pub(super) enum Work {
+    Unit(Unit),
+    Transaction(postgres::Transaction),
+}
+
+impl Tx {
+    pub(super) fn new(name: &'static str, work: Work, health: Health) -> Self {
+        Self {
+            name,
+            work,
+            health,
+            changed: AtomicBool::new(false),
+            kept: None,
+        }
+    }
+
+    /// Takes back the unit of SQLite's writer, and whether it changed anything. Returns no unit on PostgreSQL.
+    pub(super) fn into_unit(self) -> (Option<Unit>, bool) {
+        let unit = match self.work {
+            Work::Unit(unit) => Some(unit),
+            Work::Transaction(_) => None,
+        };
+        (unit, self.changed.into_inner())
+    }
+
+    /// Holds a value, such as the guard of a queue, until the unit of work ends.
+    #[must_use]
+    pub fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
+        self.kept = Some(Box::new(kept));
+        self
+    }
+
+    /// Makes the unit of work durable. Returns after the commit of the batch or transaction that contains the unit.
+    ///
+    /// # Errors
+    /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise
+    /// INTERNAL. The unit has been rolled back, except if the connection or the disk failed during the commit. In that
+    /// case, it is unknown whether the unit was committed.
+    pub async fn commit(self) -> Result<()> {
+        let (name, health) = (self.name, self.health);
+        let has_changed = self.changed.into_inner();
+        match self.work {
+            Work::Unit(unit) => {
+                let outcome = unit.commit().await;
+                outcome.map_err(|fault| commit_failed(name, &health, &fault))?;
+            }
+            Work::Transaction(tx) => tx.commit().await.map_err(|error| {
+                if fault::is_unavailable(&error) {
+                    health.failed();
+                }
+                let error = Error::from(error);
+                warn!(unit = name, %error, "a unit of work failed to commit");
+                error
+            })?,
+        }
+        if has_changed {
+            health.written();
+        }
+        Ok(())
+    }
+
+    fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    fn noting<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
+        if let Err(error) = &outcome
+            && fault::is_unavailable(error)
+        {
+            self.health.failed();
+        }
+        outcome
+    }
+
+    /// Executes a hand-written statement and returns the number of changed rows.
+    ///
+    /// # Errors
+    /// The error of the statement.
+    pub async fn change(&self, Bound { sql, values }: Bound) -> Result<u64, DbErr> {
+        let changed = match &self.work {
+            Work::Unit(unit) => self.noting(unit_execute(unit, sql.sqlite(), &values).await)?,
+            Work::Transaction(_) => self.execute_raw(sql.for_postgres(values)).await?.rows_affected(),
+        };
+        if changed > 0 {
+            self.note_change();
+        }
+        Ok(changed)
+    }
+
+    /// Executes a hand-written query and reads each row with `read`.
+    ///
+    /// # Errors
+    /// The error of the query, or the first error of `read`.
+    pub async fn rows<T: Send>(
+        &self,
+        Bound { sql, values }: Bound,
+        read: ReadRow<T>,
+    ) -> Result<Vec<T>, DbErr> {
+        match &self.work {
+            Work::Unit(unit) => {
+                text::say(DbBackend::Sqlite, sql.sqlite());
+                self.noting(unit.query(sql.sqlite(), &values, read).await)
+            }
+            Work::Transaction(_) => {
+                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
+                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
+            }
+        }
+    }
+
+    /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
+    ///
+    /// # Errors
+    /// The errors of [`Tx::rows`].
+    pub async fn row<T: Send>(
+        &self,
+        query: Bound,
+        read: ReadRow<T>,
+    ) -> Result<Option<T>, DbErr> {
+        Ok(self.rows(query, read).await?.into_iter().next())
+    }
+
+    /// Executes a query by id for each id. On PostgreSQL, one statement finds many rows, in the order of the query.
+    ///
+    /// # Errors
+    /// The errors of [`Tx::rows`].
+    pub async fn rows_by_id<T: Send>(
+        &self,
+        query: ById,
+        ids: &[Uuid],
+        read: ReadRow<T>,
+    ) -> Result<Vec<T>, DbErr> {
+        let mut found = Vec::with_capacity(ids.len());
+        match &self.work {
+            Work::Unit(unit) => {
+                for id in ids {
+                    text::say(DbBackend::Sqlite, query.one);
+                    found.extend(self.noting(unit.query(query.one, &[(*id).into()], read).await)?);
+                }
+            }
+            Work::Transaction(_) => {
+                for statement in query.for_postgres(ids) {
+                    for row in self.query_all_raw(statement).await? {
+                        found.push(read(&mut Row::of_postgres(&row))?);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Executes changes one after another.
+    ///
+    /// # Errors
+    /// The error of the first change that fails. The changes before it have been executed.
+    pub async fn change_all(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
+        for change in changes {
+            self.change(change).await?;
+        }
+        Ok(())
+    }
+
+    /// Executes changes. PostgreSQL executes them in one round trip, as a single statement on one snapshot. No change
+    /// may therefore read or change rows that another change writes. A foreign key may refer to a row that another
+    /// change writes, because foreign keys are checked after all changes.
+    ///
+    /// # Errors
+    /// The errors of the changes.
+    pub async fn change_together(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
+        match &self.work {
+            Work::Unit(_) => self.change_all(changes).await,
+            Work::Transaction(_) => {
+                let statements = changes.into_iter().map(|change| change.sql.for_postgres(change.values));
+                match text::as_one(statements) {
+                    Some(statement) => self.execute_raw(statement).await.map(drop),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+async fn unit_execute(unit: &Unit, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
+    text::say(DbBackend::Sqlite, sql);
+    unit.execute(sql, values).await
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.work {
+            Work::Unit(_) => DbBackend::Sqlite,
+            Work::Transaction(tx) => tx.get_database_backend(),
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
+        let outcome = match &self.work {
+            Work::Unit(unit) => unit.execute_raw(statement).await,
+            Work::Transaction(tx) => tx.execute_raw(statement).await,
+        };
+        let done = self.noting(outcome)?;
+        if done.rows_affected() > 0 {
+            self.note_change();
+        }
+        Ok(done)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let outcome = match &self.work {
+            Work::Unit(unit) => unit.execute_unprepared(sql).await,
+            Work::Transaction(tx) => tx.execute_unprepared(sql).await,
+        };
+        self.noting(outcome)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
+        let outcome = match &self.work {
+            Work::Unit(unit) => unit.query_one_raw(statement).await,
+            Work::Transaction(tx) => tx.query_one_raw(statement).await,
+        };
+        self.noting(outcome)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
+        let outcome = match &self.work {
+            Work::Unit(unit) => unit.query_all_raw(statement).await,
+            Work::Transaction(tx) => tx.query_all_raw(statement).await,
+        };
+        self.noting(outcome)
+    }
+}
