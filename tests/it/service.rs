@@ -68,5 +68,6 @@ mod stream;
 mod tenancy;
 mod threads;
 mod transport;
+mod units_of_work;
 mod worker_slots;
 mod workspace_limits;
