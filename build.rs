@@ -79,7 +79,7 @@ fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Appends the names of all files below a folder, relative to the folder.
+/// Appends the paths of all files below a folder, each with `prefix` in front of the path relative to the folder.
 fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

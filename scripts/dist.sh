@@ -28,7 +28,8 @@ name=runyard-$version-$machine-linux
 rm -rf "$dist"
 mkdir -p "$tree" "$dist/$name"
 
-# All files are owned by root and have the time of the last commit, so that the same sources give the same package.
+# All files are owned by root, and their modification time is the time of the last commit, so that the same sources give
+# the same package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 

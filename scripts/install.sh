@@ -6,7 +6,7 @@
 # installed. Each NEED is checked separately, and only packages of unmet needs are installed.
 set -euo pipefail
 
-# Maximum time in seconds to wait while another apt process holds the locks.
+# Maximum time in seconds to wait while another process holds apt's locks.
 LOCK_TIMEOUT=600
 
 is_installed() {

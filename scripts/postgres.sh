@@ -8,8 +8,9 @@
 # With CERTIFICATES, the cluster accepts only TLS. CERTIFICATES is a folder with server.pem, server.key, and
 # clients.pem, the CA certificate for the client certificates of the role `certified`.
 #
-# RUNYARD_POSTGRES_BIN is the folder of the server's programs. PostgreSQL refuses to run as root. If you run the script
-# as root, it uses the user postgres of the Debian package, or else another unprivileged user.
+# RUNYARD_POSTGRES_BIN is the folder of the server's programs [default: the newest installed version]. PostgreSQL
+# refuses to run as root. If you run the script as root, the server runs as the user postgres or, if no such user
+# exists, as nobody.
 set -euo pipefail
 
 find_bin() {

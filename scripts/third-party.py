@@ -47,7 +47,7 @@ WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 
 class Failure(Exception):
-    """A licence is missing; the message says what to do."""
+    """The licences cannot be determined, or the arguments are wrong. The message describes the problem."""
 
 
 class Package:

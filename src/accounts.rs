@@ -20,7 +20,7 @@ pub use table::Model as Account;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: Uuid,
-    /// Role that the token states; always `User` for an API key.
+    /// Role from the token; always `User` for an API key.
     pub role: Role,
     /// Access within the account. A token has full access; an API key has the access that its creator chose.
     pub access: Access,

@@ -31,8 +31,8 @@ pub struct Known {
     pub microcredits: i64,
 }
 
-/// Creates an account in the first tier for a subject of an issuer. Returns the existing account if the subject has
-/// one.
+/// Creates an account in the first configured tier for a subject of an issuer. If the subject already has an account,
+/// returns that account.
 ///
 /// # Errors
 /// Database errors.
@@ -45,7 +45,7 @@ pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> 
     finish(app, tx, caller, account_id, ("account.create", "")).await
 }
 
-/// Loads an account with its balance. If the monthly credits are due, grants them first.
+/// Loads an account and its balance. If the monthly credits are due, they are granted first.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`.

@@ -22,7 +22,7 @@ use crate::{
     uploads::Arriving,
 };
 
-/// Maximum number of operations that wait to write files to the same project.
+/// Maximum number of waiting operations in a project's queue of operations that write files.
 const MAX_PLACING: usize = 100;
 
 /// A reference to the shared handles; cheap to clone.
@@ -36,7 +36,7 @@ pub struct Handles {
     pub config: Config,
     pub clock: Clock,
     pub db: Db,
-    /// Tells whether this process may use the database.
+    /// The data folder of this process, and whether this process is on standby.
     pub installation: Installation,
     pub tiers: TierTable,
     pub models: ModelTable,

@@ -8,7 +8,7 @@
 //! | `events::relay` | on a shared database, fetches events that other processes write |
 //! | `installation::keep` | on a shared database, reports that the data folder is in use |
 //!
-//! The worker and the sweeper start their work only when this process may work on the database (see `installation`).
+//! The worker and the sweeper start their work only when this process is not on standby (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -65,7 +65,7 @@ impl Background {
     }
 }
 
-/// Waits until this process may work on the database (see `installation`), then executes runs.
+/// Waits until this process is not on standby (see `installation`), then executes runs.
 async fn work(app: App) -> Result<()> {
     tokio::select! {
         () = app.stopping.cancelled() => return Ok(()),
@@ -74,7 +74,7 @@ async fn work(app: App) -> Result<()> {
     worker::work(app).await
 }
 
-/// Waits until this process may work on the database (see `installation`), then removes unused data.
+/// Waits until this process is not on standby (see `installation`), then removes unused data.
 async fn sweep(app: App) {
     app.installation.member().await;
     sweeper::sweep(app).await;

@@ -21,7 +21,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Returns the current time, truncated to microseconds, because the databases store no finer time.
+    /// Returns the current time, truncated to microseconds, the resolution of the databases.
     pub fn now(&self) -> DateTime<Utc> {
         let now = Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed));
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)

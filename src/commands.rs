@@ -109,12 +109,12 @@ fn execute(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Creates the runtime of client commands, which run on a single thread.
+/// Creates a single-threaded runtime, for commands other than `serve` and `migrate`.
 fn client_runtime() -> Result<Runtime> {
     started(Builder::new_current_thread().enable_all().build())
 }
 
-/// Creates the runtime of servers, which use all cores.
+/// Creates a multi-threaded runtime, for `serve` and `migrate`.
 fn server_runtime() -> Result<Runtime> {
     started(Builder::new_multi_thread().enable_all().build())
 }

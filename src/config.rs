@@ -56,7 +56,7 @@ pub struct Config {
     pub http: Http,
     /// Limits of the worker, which executes runs.
     pub worker: Worker,
-    /// Settings of the sandboxes in which tools work.
+    /// Settings of the sandboxes in which tools run.
     pub sandbox: runyard_sandbox::Config,
     /// Model providers by name.
     #[serde(default)]
@@ -89,8 +89,8 @@ pub struct Auth {
     /// URL of a JWKS, as an alternative to a file. It must use https, except on loopback and as `allow_private_http`
     /// permits.
     pub jwks_url: Option<String>,
-    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. The
-    /// `iss` of tokens must be this issuer.
+    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. If
+    /// `issuer` is absent, the `iss` of tokens must be this issuer.
     pub issuer_url: Option<String>,
     /// If true, `jwks_url` and `issuer_url` may use http to addresses in private networks.
     pub allow_private_http: bool,
@@ -98,8 +98,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued. If the list is not empty, a token must have `azp`, `client_id` or
-    /// `appid`, and each of these claims must be in the list.
+    /// Clients to which tokens may be issued. If the list is not empty, a token must have at least one of the claims
+    /// `azp`, `client_id` and `appid`, and the value of each of these claims must be in the list.
     pub client_ids: Vec<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,
@@ -172,15 +172,15 @@ impl Auth {
         self.issuer.as_deref().or(self.issuer_url.as_deref())
     }
 
-    /// Returns true if public keys verify tokens.
+    /// Returns true if a source of public keys for the verification of tokens is configured.
     pub fn has_public_keys(&self) -> bool {
         self.jwks_file.is_some() || self.jwks_url.is_some() || self.issuer_url.is_some()
     }
 }
 
 impl Config {
-    /// Parses a configuration file and merges it over the defaults key by key. Arrays of tables are not merged: an
-    /// array in the file replaces the default array.
+    /// Parses a configuration file and merges it over the defaults key by key. Arrays are not merged: an array in the
+    /// file replaces the default array.
     ///
     /// # Errors
     /// INVALID_REQUEST with the file's name, the line and the problem.

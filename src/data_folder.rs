@@ -1,9 +1,9 @@
 //! The data folder and its access rights.
 //!
 //! `server` and `runyard migrate` prepare the folder before any module stores files in it. The folder contains the
-//! database and the secret that signs tokens. A process that can read one of them can act as any account of the
-//! service. A process that escapes from a sandbox is an ordinary user of the host and must not be able to read them.
-//! Files therefore have mode 0600 and folders have mode 0700, whatever the umask is.
+//! database and the secret that signs tokens. A process that can read the database or the secret can act as any account
+//! of the service. A process that escapes from a sandbox has the rights of an ordinary user of the host and must not be
+//! able to read either of them. Files therefore have mode 0600 and folders have mode 0700, whatever the umask is.
 //!
 //! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
 //! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
@@ -32,7 +32,7 @@ pub const DATABASE: &str = "runyard.db";
 /// Name of the lock file in the data folder. Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
 
-/// A folder that contains one of these names is a data folder.
+/// A folder that contains a file or folder with one of these names counts as a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", WORKSPACES, UPLOADS];
 /// Files that earlier versions may have created with read access for other users. The secret is not in this list: if
 /// other users can read the secret, the server refuses to start.

@@ -1,10 +1,10 @@
 //! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of work
-//! is an ordinary transaction. On SQLite, it is a part of a batch, and the writer's thread (`db/lane.rs`) commits the
-//! whole batch at once (group commit). A unit of work must not wait for a model, a sandbox, the network or a file.
-//! Frequent units use [`Db::write`], which costs fewer thread switches on SQLite, and the hand-written statements of
-//! `db/statement.rs`.
+//! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of
+//! work is an ordinary transaction. On SQLite, a unit of work is a part of a batch, and the writer's thread
+//! (`db/lane.rs`) commits the whole batch at once (group commit). A unit of work must not wait for a model, a sandbox,
+//! the network or a file. Frequent units use [`Db::write`], which costs fewer thread switches on SQLite, and the
+//! hand-written statements of `db/statement.rs`.
 
 mod direct;
 mod fault;
@@ -116,7 +116,7 @@ impl Db {
         matches!(self.writer, Writer::Lane(_))
     }
 
-    /// Returns the name of the database for people: `sqlite` or `postgres`.
+    /// Returns the name of the database system for log lines: `sqlite` or `postgres`.
     pub fn name(&self) -> &'static str {
         match self.writer {
             Writer::Lane(_) => "sqlite",
@@ -141,8 +141,9 @@ impl Db {
 
     /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
     ///
-    /// The unit may run more than once: on SQLite, it runs again if another unit of its batch fails. Only the last result
-    /// counts, so the unit must not change anything outside the database. It must not await anything but SQL.
+    /// The unit may run more than once, so it must not change anything outside the database: on SQLite, it runs again
+    /// if another unit of its batch fails. Only the result of the last run counts. The unit must not await anything but
+    /// SQL.
     ///
     /// # Errors
     /// The errors of the unit and of [`Tx::commit`].

@@ -1,8 +1,8 @@
 //! The events of runs: one journal that is both stored and streamed.
 //!
-//! An event is durable before any follower sees it. `events/table.rs` holds the rows, `events/hub.rs` keeps a bounded
-//! ring buffer with the newest events of each live run, and `events/follow.rs` reads from any cursor. Memory is only a
-//! cache of committed events.
+//! An event is durable before any follower sees it. `events/table.rs` reads and writes the rows, `events/hub.rs` keeps
+//! a bounded ring buffer with the newest events of each live run, and `events/follow.rs` reads from any cursor. Memory
+//! is only a cache of committed events.
 
 pub mod encoded;
 pub mod follow;
@@ -61,7 +61,7 @@ pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     })
 }
 
-/// Converts a time to the contract's type.
+/// Converts a time to the protobuf type.
 pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: at.timestamp(),

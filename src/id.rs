@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// Maximum time by which an id's timestamp is later than the creation time of its row. For ids from
+/// Maximum time by which the timestamp of an id may be later than the creation time of its row. For ids from
 /// [`crate::clock::Clock::stamp`], both times are equal. Earlier versions of Runyard read the clock for the row first
 /// and created the id slightly later.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub fn jitter() -> f64 {
 /// Parses an id from a request.
 ///
 /// # Errors
-/// INVALID_REQUEST with the name of the field, if the text is not a UUID or is the nil UUID.
+/// INVALID_REQUEST with the name of the field, if `text` is not a UUID or is the nil UUID.
 pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     match Uuid::try_parse(text) {
         Ok(id) if !id.is_nil() => Ok(id),
@@ -86,7 +86,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Parses an optional id from a request. Returns `None` for an empty text.
+/// Parses an optional id from a request. Returns `None` if `text` is empty.
 ///
 /// # Errors
 /// The same errors as [`parse`].

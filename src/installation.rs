@@ -1,4 +1,4 @@
-//! The data folder that belongs to a PostgreSQL database.
+//! Assigns a PostgreSQL database to one data folder.
 //!
 //! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
 //! another folder would not find the files of the workspaces and would run agents in empty workspaces. Each data folder
@@ -6,7 +6,7 @@
 //! database writes that id.
 //!
 //! If a workspace exists, a process with a different folder refuses to start. If no workspace exists, no files can be
-//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. Once the
+//! missing, so such a process goes on standby. On standby, it answers no requests and claims no runs. Once the
 //! folder that the database names has been unused for 30 seconds, the process assigns the database to its own folder
 //! and starts to work. A SQLite database is stored in the data folder itself, so none of this applies to SQLite.
 
@@ -60,7 +60,7 @@ impl Installation {
     /// folder yet, it is assigned to this process's folder.
     ///
     /// # Errors
-    /// CONFLICT if the database belongs to another data folder that has workspaces; database and file system errors.
+    /// CONFLICT if the database belongs to another data folder and a workspace exists; database and file system errors.
     pub async fn open(config: &Config, db: &Db) -> Result<Self> {
         if db.is_private() {
             return Ok(Self::of(None, Membership::Member));
@@ -158,7 +158,8 @@ pub enum Belongs {
     ToNone,
     /// The database belongs to the configured data folder.
     ToThis,
-    /// The database belongs to another data folder, which the text describes.
+    /// The database belongs to another data folder. The string describes that folder; it is empty if no description
+    /// could be read.
     ToOther(String),
 }
 

@@ -1,5 +1,5 @@
-//! Plan limits. All functions are pure: they take counts and return an admission or a refusal. The API documentation
-//! fixes the wording of the refusals.
+//! Plan limits. All functions are pure. The `admit` functions take the account's counts, and fail if the plan
+//! does not allow the request. The API documentation fixes the wording of these errors.
 //!
 //! The calling function must have locked the account in its transaction, so that the counts are current.
 

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// The allocator of glibc spends more time per request, and returns less memory to the system.
+/// mimalloc instead of the allocator of glibc, which spends more time per request and returns less memory to the
+/// operating system.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

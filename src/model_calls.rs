@@ -149,7 +149,7 @@ impl PartialAnswer {
                 }
                 Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_) | ModelEvent::Carried(_)) => {}
                 Err(fault) => {
-                    // The provider's own text is not logged, because it may quote the request.
+                    // The error text of the provider is not logged, because it may quote the request.
                     tracing::warn!(purpose, kind = fault.kind(), "a one-off model call failed");
                     return false;
                 }

@@ -2,8 +2,8 @@
 //! to the journal and finishes the run exactly once.
 //!
 //! A run counts towards the plan's limit on concurrent runs while it is unfinished. The unfinished rows are counted, so
-//! the count is always exact. A worker writes the output of a run only through `runs/journal.rs`, which compares the
-//! epoch of the lease before each write.
+//! the count is always exact. A worker writes the output of a run only through `runs/journal.rs`, which checks before
+//! each write that the epoch of the worker's lease is still current.
 
 pub mod budget;
 pub mod claim;

@@ -65,8 +65,8 @@ pub fn start_logging(filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads a log filter. `EnvFilter` supports filters that name spans, but takes a lock whenever any span is entered or
-/// left. Filters that name only targets and levels need no locks.
+/// Parses a log filter. [`EnvFilter`] supports filters that name spans, but takes a lock whenever any span is entered
+/// or left. Filters that name only targets and levels therefore become [`Targets`], which takes no locks.
 fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     let complete = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -81,8 +81,8 @@ fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     }
 }
 
-/// Formats the fields of spans as JSON. A field that is recorded later is appended to the text. [`JsonFields`] would
-/// parse the text and write it again, for every request.
+/// Formats the fields of spans as JSON. A field that is recorded later is appended to the existing JSON text.
+/// [`JsonFields`] alone would parse and rewrite that text for every request.
 #[derive(Default)]
 struct AppendedFields {
     json: JsonFields,

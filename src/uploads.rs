@@ -60,8 +60,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Lists the uploads that belong to a run and whose files are not in the workspace yet. `of_run` builds a further
-/// condition from the column with the run's id.
+/// Lists the ids of the uploads that belong to a run and whose files are not in the workspace yet. `of_run` builds a
+/// further condition from the column with the run's id.
 ///
 /// # Errors
 /// Database errors.

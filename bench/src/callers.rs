@@ -1,4 +1,4 @@
-//! Clients that call a server as accounts with tokens, over gRPC or JSON.
+//! Clients that start runs on a server, over gRPC or JSON. Each client authenticates with the token of an account.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -51,7 +51,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Creates a token for a subject. The server creates the account when it receives the first request.
+    /// Creates a token for a subject. The server creates the account when it receives the first request with this
+    /// token.
     pub(crate) fn new(subject: &str) -> Result<Self> {
         let text = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
         let config = Config::parse("the benchmark's configuration", &text)?;

@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the floor, the scripted models and the echo. A child is killed when its
-//! handle is dropped.
+//! Child processes of the benchmark: the server, the floor, the scripted models and the echo. A child is killed when
+//! its handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -21,10 +21,11 @@ use crate::{Result, paced, report, sandbox};
 
 /// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// The secret of the benchmark's tokens.
+/// The secret that signs the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// The model for live streams: the number of its deltas, and the pause before each delta.
+/// The answer of the model `bench/slow`, which is used for live streams: the number of deltas, and the pause before
+/// each delta.
 pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
 /// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
 pub(crate) const TOKENS: usize = 200;
@@ -54,7 +55,7 @@ impl Drop for Folder {
     }
 }
 
-/// A child that prints one line when it is ready and exits when its input is closed.
+/// A child that prints one line when it is ready and exits when its standard input is closed.
 pub(crate) struct Helper {
     child: Child,
     /// The line that the child printed.
@@ -88,7 +89,7 @@ impl Helper {
 /// The names of the scripted models.
 const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
 
-/// Returns the name and the base URL of each scripted model, from the line that their process printed.
+/// Parses the line that the process of the scripted models printed. Returns the name and the base URL of each model.
 pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
     if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {
@@ -97,8 +98,8 @@ pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     Ok(models)
 }
 
-/// Serves the scripted models and prints their addresses. The models answer with one token, with many tokens, with slow
-/// tokens, with a command, with tokens on a schedule, and with many commands.
+/// Serves the scripted models and prints their base URLs in the order of `MODELS`. In this order, the models answer
+/// with one token, many tokens, slow tokens, a command, tokens on a schedule, and many commands.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -117,23 +118,23 @@ pub(crate) async fn play_model() -> Result<()> {
     until_input_ends().await
 }
 
-/// Returns when the parent has closed this process's input or has exited.
+/// Returns when the parent has closed this process's standard input or has exited.
 pub(crate) async fn until_input_ends() -> Result<()> {
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
     Ok(())
 }
 
-/// A running server.
+/// A running server or floor.
 pub(crate) struct Server {
     child: Child,
-    /// The address on which it listens.
+    /// The address on which the process listens.
     pub(crate) address: SocketAddr,
-    /// Time from the start of the process until the server was ready.
+    /// Time from the start of the process until it was ready.
     pub(crate) start_up: Duration,
 }
 
-/// The program, the folder and the configuration of a server.
+/// The program, the folder, the configuration and the database URL of a server. Without a URL, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,

@@ -1,5 +1,6 @@
-//! Measures how many transactions with the rows of a start PostgreSQL commits, without a server in between. It does what
-//! pgbench would do with a script of these statements and prepared statements.
+//! Measures how many transactions per second PostgreSQL commits without a server in between. Each transaction inserts
+//! the rows of a started run. The measurement is equivalent to pgbench with a script of these statements and
+//! `--protocol=prepared`.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ const INSERTS: [&str; 5] = [
     "INSERT INTO run_events VALUES ($1, 1, '\\x0a2430313233343536373839616263646566')",
 ];
 
-/// The database with the rows.
+/// The connections to the database in which the rows are inserted.
 pub(crate) struct Rows(DatabaseConnection);
 
 impl Rows {

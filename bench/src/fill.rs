@@ -12,7 +12,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The column that selects a table's rows to copy, and a function that returns the column's value.
+/// The column by which the rows to copy are selected, and a function that returns the column's value for a template.
 type Key = (&'static str, fn(Template) -> Uuid);
 /// The tables that contain rows of a run, each with its key.
 const TABLES: [(&str, Key); 6] = [
@@ -25,7 +25,7 @@ const TABLES: [(&str, Key); 6] = [
 ];
 /// Maximum number of rows per statement. SQLite allows 32,766 bound values per statement.
 const AT_ONCE: usize = 1_000;
-/// Time between the start times of two copied runs, in milliseconds.
+/// Time between the start times of two consecutive copies, in milliseconds.
 const BETWEEN: u64 = 500;
 
 /// Adds `runs` finished runs, divided evenly among the accounts that have a run.
@@ -172,8 +172,8 @@ fn value(table: &str, column: &str) -> String {
 }
 
 /// Returns the database URL for a server's configuration, and the URL at which the benchmark opens the same database.
-/// On SQLite, the first value is `None`, and the database is in the server's folder. If a PostgreSQL URL is given, both
-/// values are the URL of a new database on that PostgreSQL server.
+/// On SQLite, the first value is `None`, and the database is in the server's folder. If a PostgreSQL URL is given,
+/// creates a new database on that PostgreSQL server; both values are the URL of this database.
 pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");

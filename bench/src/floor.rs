@@ -1,9 +1,9 @@
-//! The floor: the least that a service of this kind must do. The benchmark compares the server with it. It is never
-//! shipped.
+//! The floor: a minimal service that does only the work that every service of this kind must do. The benchmark compares
+//! the server with the floor. The floor is never shipped.
 //!
-//! The floor starts runs over JSON and gRPC, calls the model, and streams the events of the runs. All rows are durable in
-//! SQLite, and an event is sent only after its commit. There is no sign-in, no limit, no secondary index and no sandbox.
-//! The bytes of a token tell the callers apart.
+//! The floor starts runs over JSON and gRPC, calls the model, and streams the events of the runs. All rows are durable
+//! in SQLite, and an event is sent only after its commit. There is no sign-in, no limit, no secondary index and no
+//! sandbox. The floor distinguishes callers by the bytes of their tokens.
 
 mod rpc;
 mod store;
@@ -51,7 +51,7 @@ use upstream::Models;
 pub(crate) struct Setup {
     /// The address on which the floor listens.
     pub(crate) address: SocketAddr,
-    /// The folder of its database.
+    /// The folder of the floor's database.
     pub(crate) folder: PathBuf,
     /// The line that the process of the scripted models printed.
     pub(crate) models: String,
@@ -83,7 +83,7 @@ struct Floor {
     models: Models,
 }
 
-/// Serves until the parent exits.
+/// Serves the floor until the parent exits.
 pub(crate) async fn serve(setup: &Setup) -> Result<()> {
     let runs = Runs::default();
     let floor = Floor {
@@ -134,7 +134,7 @@ async fn start_over_json(
     }
 }
 
-/// Returns a number that stands for the caller with this token.
+/// Returns a hash of the token, which identifies the caller.
 fn account(token: Option<&[u8]>) -> u64 {
     let mut hasher = DefaultHasher::new();
     token.hash(&mut hasher);
@@ -142,7 +142,7 @@ fn account(token: Option<&[u8]>) -> u64 {
 }
 
 impl Floor {
-    /// Commits a new run and its first event, and lets the model answer in the background.
+    /// Commits a new run and its first event. The run is then executed in the background.
     async fn start(&self, account: u64, model: &str, prompt: String) -> Result<StartRunResponse> {
         let url = self.models.url(model)?;
         let (thread, project) = (Uuid::now_v7(), Uuid::now_v7());
@@ -200,7 +200,8 @@ impl Floor {
         }
     }
 
-    /// Calls the model, and stores each piece of its answer. Returns the whole answer.
+    /// Calls the model, and queues each chunk of its answer for storage. Returns the whole answer, and never `None`:
+    /// `execute` uses `None` for a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();
@@ -225,7 +226,7 @@ impl Floor {
 }
 
 impl Log {
-    /// Returns the events after a position, and whether the run has ended.
+    /// Returns the events after the first `position` events, and whether the run has ended.
     fn after(&self, position: usize) -> (Vec<RunEvent>, bool) {
         (self.events.get(position..).unwrap_or_default().to_vec(), self.has_ended)
     }

@@ -1,7 +1,7 @@
 //! Measures the cost of history: how the number of finished runs affects `StartRun` calls, lists, deletions and the
 //! processor time of an idle server. The measured servers differ only in this number.
 //!
-//! All servers run at the same time. The benchmark changes to the next server after each list request, after each
+//! All servers run at the same time. The benchmark changes to the next server after each GET request, after each
 //! deletion and after each batch of `StartRun` calls. Other load on the machine therefore affects all servers equally.
 
 use std::{
@@ -35,21 +35,21 @@ const CALLERS: usize = 16;
 const STARTS: usize = 2_000;
 /// Number of batches per round.
 const BATCHES: usize = 2;
-/// Number of requests per list and round.
+/// Number of GET requests per path, server and round.
 const LISTS: usize = 40;
 /// The lists from which each round deletes rows, each with the field that contains a row's id.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
-/// Number of deletions per list and round.
+/// Number of deletions per list, server and round.
 const DELETES: usize = 8;
 /// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// Pause between the `StartRun` calls and the lists, and before the idle measurement.
+/// Pause between the `StartRun` calls and the GET requests, and before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
 /// Maximum processor time per run with the longest history, relative to the server without history.
 const MAX_COST: f64 = 1.05;
-/// Maximum latency of a list with the longest history, relative to the server without history.
+/// Maximum latency of a GET request or a deletion with the longest history, relative to the server without history.
 const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
@@ -215,7 +215,8 @@ impl Grown {
     }
 }
 
-/// Requests each path as the first account, and records the median latencies in milliseconds.
+/// Requests each path from each server as the first account. Records the median latency per server and path, in
+/// milliseconds.
 async fn read_lists(all: &mut [Grown]) -> Result<()> {
     for position in 0..PATHS.len() {
         let mut times = vec![Vec::with_capacity(LISTS); all.len()];

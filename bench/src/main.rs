@@ -1,7 +1,7 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! It starts the real server, the floor, the scripted models and a bare gRPC echo as child processes. All measurements
-//! are interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
+//! It starts the real server, the floor, the scripted models and a bare gRPC echo as child processes. Most measurements
+//! are interleaved in rounds, so that other load on the machine affects all servers equally. A run counts only if its
 //! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence number must
 //! occur exactly once, and the last event must be the only terminal event.
 

@@ -1,5 +1,5 @@
-//! Measures many concurrent streams whose model sends tokens at a fixed rate. A server that keeps up delivers the tokens
-//! at the offered rate, and a run takes as long as its model.
+//! Measures many concurrent streams whose model sends tokens at a fixed rate. A server that keeps up delivers the
+//! tokens at the offered rate, and a run takes as long as the answer of its model.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(crate) struct Found {
     pub(crate) delivered: f64,
     /// 99th percentile of the duration of a run, as a multiple of the duration of its model's answer.
     pub(crate) slowest: f64,
-    /// Number of runs whose events were not complete.
+    /// Number of runs that failed or whose events were incomplete.
     pub(crate) lost: usize,
     /// Processor time of the server per token, in microseconds.
     pub(crate) cpu: f64,
@@ -95,7 +95,7 @@ fn summary(followed: &[Followed], load: Load) -> Result<Found> {
     })
 }
 
-/// Starts a run and follows it. All tokens must arrive once.
+/// Starts a run and follows it. Each token must arrive exactly once.
 async fn follow(mut client: RunServiceClient<Channel>, account: &Account, load: Load) -> Result<Followed> {
     let began = Instant::now();
     let request = account.signed(start_on("bench/paced"));

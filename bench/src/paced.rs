@@ -1,5 +1,5 @@
-//! A scripted model that sends its tokens on a schedule. A token that is late does not delay the tokens after it, so the
-//! offered rate is exact.
+//! A scripted model that sends its tokens on a schedule. A token that is late does not delay the tokens after it, so
+//! the offered rate is exact.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{Result, report};
 
 /// Duration of an answer.
 const DURATION: Duration = Duration::from_secs(8);
-/// Number of processor cores from which the large load is used.
+/// Minimum number of processor cores for the large load.
 pub(crate) const LARGE: usize = 16;
 
 /// A number of concurrent streams, and the rate of each.
@@ -51,7 +51,7 @@ impl Load {
         Duration::from_secs(1) / self.rate
     }
 
-    /// Returns the time from a request to the end of its answer.
+    /// Returns the time from a request to the end of its answer if every token is on schedule.
     pub(crate) fn ideal(self) -> Duration {
         self.pace() * self.tokens()
     }

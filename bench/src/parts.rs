@@ -1,4 +1,4 @@
-//! The parts of a round. Each part measures one server and adds its figures.
+//! The parts of a round. Each part measures one server and adds the results to the server's figures.
 
 use std::{path::Path, time::Duration};
 
@@ -27,14 +27,14 @@ const LIVE: usize = 100;
 const PACED: Duration = Duration::from_secs(8);
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
-/// Number of measurements of the time to the first token per round.
+/// Number of time-to-first-token measurements per round.
 const FIRSTS: usize = 60;
 /// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of calls per measurement of small calls.
+/// Number of calls in each measurement of the bare echo and of `GetRun`.
 const CALLS: usize = 10_000;
 
-/// The surroundings of a round.
+/// The options, processes and paths that all parts of a round use.
 pub(crate) struct Round<'a> {
     pub(crate) options: &'a Options,
     pub(crate) stage: &'a Stage,
@@ -45,7 +45,7 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Measures all parts that suit the server.
+    /// Measures all selected parts that apply to the server.
     pub(crate) async fn measure(&self, measured: &mut Measured) -> Result<()> {
         let (is_floor, has_limits) = (measured.subject.is_floor(), measured.subject.has_limits());
         let wants = |part: &str| self.options.wants(part);

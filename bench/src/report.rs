@@ -1,5 +1,5 @@
-//! Collects the figures of the servers, and prints them as a table: the median, the minimum and the maximum of each figure,
-//! the median of the floor, and the median of a server without limits.
+//! Collects the figures of the servers, and prints them as a table. Each figure has a median, a minimum and a maximum,
+//! and is shown beside the medians of the floor and of a server without limits.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -12,7 +12,7 @@ pub(crate) struct Figures {
     values: HashMap<String, Vec<f64>>,
 }
 
-/// The middle and the range of the values of a figure.
+/// The median, the minimum and the maximum of a figure's values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stats {
     pub(crate) median: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Returns `None` if there are no values.
+    /// Computes the statistics of the values. Returns `None` if there are no values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -44,7 +44,8 @@ impl Figures {
         values.push(value);
     }
 
-    /// Returns the values of a figure in the order in which they were added, or nothing if the figure is missing.
+    /// Returns the values of a figure in the order in which they were added. The slice is empty if the figure is
+    /// missing.
     pub(crate) fn values(&self, name: &str) -> &[f64] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }
@@ -90,7 +91,7 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// Formats a value with a suitable number of decimals.
+/// Formats a value without decimals from 1,000, with one decimal from 10, and otherwise with three decimals.
 pub(crate) fn shown(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => format!("{value:.0}"),
@@ -111,7 +112,7 @@ pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
-/// Prints an error.
+/// Prints an error to standard error.
 pub(crate) fn complain(fault: &Fault) {
     note(&format!("runyard-bench: {fault}"));
 }

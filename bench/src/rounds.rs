@@ -1,4 +1,4 @@
-//! The order of a benchmark. It starts the servers and the floor, measures all parts one after another in each round, and
+//! Performs a benchmark: starts the servers and the floor, measures all parts one after another in each round, and
 //! finally measures the parts that need a server with many runs.
 
 use std::path::Path;
@@ -95,7 +95,8 @@ async fn stage(options: &Options, folder: &Path) -> Result<Stage> {
     })
 }
 
-/// Starts two servers of each program, one with limits and one without, and the floor.
+/// Starts two servers of each program, one with limits and one without. If the servers use SQLite, also starts the
+/// floor.
 async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for (number, program) in options.servers.iter().enumerate() {
@@ -132,7 +133,7 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
     Ok(finished)
 }
 
-/// Prints the figures of each program, and then the targets of the first one.
+/// Prints the figures of each program, and then the table of targets for the first program.
 fn report(all: &[Measured], options: &Options) {
     let floor = all
         .iter()

@@ -1,4 +1,5 @@
-//! Measures the time of a sandboxed command that does nothing. The scripted model calls bash with `true` many times.
+//! Measures the duration of a sandboxed command that does nothing. The scripted model calls bash with `true` several
+//! times.
 
 use std::{collections::HashMap, net::SocketAddr, time::SystemTime};
 
@@ -22,7 +23,7 @@ pub(crate) fn is_available() -> bool {
     std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file())
 }
 
-/// Returns the model's next turn: a command, or the end after the last command.
+/// Returns the model's next turn: a call of bash, or the final text after the last call.
 pub(crate) fn answer(received: &Received) -> Turn {
     let done = received
         .messages()
@@ -39,13 +40,13 @@ pub(crate) fn answer(received: &Received) -> Turn {
 
 /// The times of the commands in milliseconds.
 pub(crate) struct Found {
-    /// From the event of the call to the event of its result. This includes the commit of the call's event.
+    /// Times from the event of the call to the event of its result, including the commit of the call's event.
     pub(crate) between: Vec<f64>,
-    /// As reported in the results, in whole milliseconds.
+    /// Times that the results report, in whole milliseconds.
     pub(crate) reported: Vec<f64>,
 }
 
-/// Runs the commands, and returns their times in order.
+/// Runs the commands, and returns their times in ascending order.
 pub(crate) async fn measure(address: SocketAddr, account: &Account) -> Result<Found> {
     let mut client = connect(address).await?;
     let mut start = start_on("bench/shell");

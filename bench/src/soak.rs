@@ -187,7 +187,7 @@ fn table(samples: &[Sample]) -> String {
     table
 }
 
-/// Returns the slope of the least-squares line through the samples.
+/// Returns the slope of the least-squares line through the samples' memory, in MiB per hour.
 fn slope(samples: &[&Sample]) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;

@@ -59,7 +59,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // This call opens the connection and creates the account before the measurement begins.
+        // Before the measurement begins, this call creates the account and, for JSON, opens the connection.
         line.start("bench/one").await?;
     }
     for account in accounts {

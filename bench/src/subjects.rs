@@ -30,9 +30,9 @@ pub(crate) struct Stage {
     pub(crate) echo: Helper,
     /// The accounts of the callers.
     pub(crate) accounts: Vec<Account>,
-    /// The account of the streams.
+    /// The account for the live streams, and for other measurements with a single account.
     pub(crate) watcher: Account,
-    /// The rows that are inserted without a server, if PostgreSQL is measured.
+    /// The database in which rows are inserted without a server. `None` if PostgreSQL is not measured.
     pub(crate) rows: Option<Rows>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// Describes a server of this program.
+    /// Creates the settings of a server with this program. If the servers use PostgreSQL, also creates its database.
     pub(crate) async fn server(
         options: &Options,
         stage: &Stage,
@@ -130,7 +130,7 @@ impl Subject {
     }
 }
 
-/// A running subject, and what was measured.
+/// A running subject and its figures.
 pub(crate) struct Measured {
     /// The program.
     pub(crate) subject: Subject,
@@ -191,7 +191,7 @@ impl Measured {
         })
     }
 
-    /// Returns what the measurements need to know of this server.
+    /// Returns this server as a target of measurements, with the helpers and the accounts of the callers.
     pub(crate) fn target<'a>(&self, stage: &'a Stage, helpers: &'a [u32]) -> Target<'a> {
         Target {
             address: self.server.address,

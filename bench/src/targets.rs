@@ -1,5 +1,6 @@
-//! The targets of the service, as a table: what each figure must reach, what it aims for, and what the floor reaches. The
-//! figures come from servers that were measured in turn, so their ratios do not depend on other load on the machine.
+//! The targets of the service, as a table. Each row compares a figure with a bound that it must meet and with a bound
+//! that is only an aim, and shows the floor's value. The servers were measured in turn, so other load on the machine
+//! affects all of them equally and hardly changes the ratios.
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ use crate::{
 
 /// Name of the figure for one durable write.
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";
-/// Names of the figures that have a target.
+// Names of the figures from which the rows are computed.
 pub(crate) const EXISTING: &str = "start-up, data of many runs";
 pub(crate) const NEW_FOLDER: &str = "start-up, new data folder";
 pub(crate) const IDLE: &str = "memory, idle";
@@ -31,7 +32,7 @@ pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// At most a time plus a number of durable writes.
+    /// An upper bound: a time in milliseconds, plus the duration of a number of durable writes.
     Writes(f64, f64),
     /// No value of any round may differ from zero.
     Zero,
@@ -46,7 +47,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// A requirement of a row besides its figures.
+/// A precondition for computing a row, besides its figures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -160,7 +161,8 @@ impl Compared<'_> {
         table
     }
 
-    /// Formats a row. Returns also whether the row meets what it must, if it has a figure.
+    /// Formats a row. Also returns whether the row meets its required bound, or `None` if the figure or the bound is
+    /// missing.
     fn line(&self, row: &Row) -> (String, Option<bool>) {
         let Row(name, unit, value, must, aim, _) = row;
         let Some(stats) = self.stats(row) else {
@@ -206,7 +208,7 @@ impl Compared<'_> {
         }
     }
 
-    /// Says why a row has no figure.
+    /// Returns the reason why a row has no figure.
     fn reason(&self, row: &Row) -> &'static str {
         match (row.5, row.2) {
             (ManyCores, _) if self.cores < LARGE => "needs 16 cores",
@@ -219,7 +221,8 @@ impl Compared<'_> {
     }
 }
 
-/// Returns the floor's own median for a row, in the unit of its figure.
+/// Returns the floor's median of the figure from which a row is computed. For a ratio of two figures of one server,
+/// returns the floor's median ratio.
 fn raw(floor: &Figures, value: Value) -> Option<f64> {
     match value {
         Of(name) | ToFloor(name) | ToPrevious(name) => floor.median(name),
@@ -227,8 +230,8 @@ fn raw(floor: &Figures, value: Value) -> Option<f64> {
     }
 }
 
-/// Returns the ratios of two figures: one for each round if both have a value in each round, and otherwise the ratio of
-/// the medians. Returns `None` if a figure is missing or the divisor is zero.
+/// Returns the ratios of two figures: one ratio per round if both figures have the same number of values, and otherwise
+/// the ratio of the medians. Returns `None` if a figure is missing or a divisor is zero.
 fn ratios(figure: &[f64], to: &[f64]) -> Option<Vec<f64>> {
     if to.iter().any(|value| *value <= 0.0) {
         return None;

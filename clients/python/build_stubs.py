@@ -1,6 +1,6 @@
-"""Generates the protobuf messages into runyard/_proto. Runs as a build hook, or as a script during development.
+"""Generates the Python code of the protobuf messages in runyard/_proto. Runs as a build hook, or as a script.
 
-The messages are in a private package, so that they do not clash with other stubs of the same API.
+The code is in a private package, so that it does not clash with other stubs of the same API.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ function firstPageSize(): Plugin {
   };
 }
 
-// The content security policy that the server sends with the console. Vite's preview server also sends the policy, so
-// that the browser blocks the same content.
+// The content security policy that the server sends with the console. Vite's preview server sends the same policy, so
+// that the browser blocks the same content in a preview.
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
   "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
@@ -48,7 +48,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",
-    // Vite would inline small assets as scripts and data: URLs, which the content security policy forbids.
+    // By default, Vite inlines small assets as data: URLs, which the content security policy forbids for most assets.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,

@@ -86,7 +86,7 @@ fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     }
 }
 
-/// Checks that no text except the empty text is a valid token for two callers.
+/// Checks that no string except the empty string is a valid page token for two callers.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(
@@ -95,7 +95,7 @@ fn foreign_token(text: &str) {
     );
 }
 
-/// Checks a text as an event id. If the id is accepted, it must be decoded to the correct number.
+/// Decodes a string as an event id, and compares the result with the number that the standard library parses.
 fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();
@@ -122,7 +122,7 @@ fn event_id(text: &str) {
     assert!(same, "{text:?} was read as {number}");
 }
 
-/// Returns true if a text has leading zeros, such as 007, which JSON numbers must not have.
+/// Returns true if the number in a string has leading zeros, such as `007`, which JSON does not allow.
 fn has_leading_zero(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     digits.len() > 1 && digits.starts_with('0')

@@ -32,7 +32,7 @@ const MAX_TEXT: usize = 64 * 1024;
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
 /// The files that the store received, the number of uploads that were not discarded, and the request that the service
-/// received; `None` if the service received no request.
+/// received. `asked` is `None` if the service received no request.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -180,7 +180,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let answer = service.oneshot(request).await.unwrap();
         let status = answer.status();
         let text = answer.into_body().collect().await.unwrap().to_bytes();
-        // Another task discards the uploads of an incomplete form. Yielding lets this task run.
+        // Yields once, so that a task that discards uploads can finish before the records are read.
         tokio::task::yield_now().await;
         let seen = store.0.lock().unwrap().clone();
         (status, text, seen)

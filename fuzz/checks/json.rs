@@ -1,8 +1,9 @@
-//! Compares the JSON codec with prost-reflect. prost-reflect must accept every text that the codec accepts, and the two
-//! must produce the same messages and texts.
+//! Compares the JSON codec with prost-reflect in the canonical dialect. prost-reflect must accept every text that the
+//! codec accepts, and both must produce the same messages and texts. In both dialects, a second round trip must not
+//! change a message.
 //!
-//! The first byte of the input selects a message type and a dialect. The remaining bytes are decoded as JSON text and
-//! as wire bytes.
+//! The first byte of the input selects a message type and a dialect. The remaining bytes are decoded as JSON text and,
+//! in the canonical dialect, also as wire bytes.
 
 use std::sync::LazyLock;
 

@@ -97,7 +97,8 @@ fn signed_header(header: &[u8]) {
     }
 }
 
-/// Checks that a valid token is refused after any change of one letter. `data` determines the position of the letter.
+/// Replaces one character of a valid token with several others, and checks that each changed token is refused. `data`
+/// determines the position of the character.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     let mut letters = token.as_bytes().to_vec();

@@ -2,8 +2,8 @@
 //!
 //! The ledger is double-entry: each entry moves an amount from one book to another, so all books together always sum to
 //! zero. The enum `Book` in `src/ledger/table.rs` lists the books. The balance of an account is the sum of the entries
-//! of its book `Wallet`. The balance is stored in its own row, so that the row can be locked and the balance cannot
-//! become negative.
+//! of its book `Wallet`. The balance is also stored in a row of the table `balances`: this row can be locked, and
+//! a check constraint prevents a negative balance.
 
 use sea_orm_migration::{
     prelude::*,

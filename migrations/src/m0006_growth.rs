@@ -1,9 +1,9 @@
-//! Adds indexes that keep every statement fast even with many finished runs. Also sets the times by which threads and
-//! projects are sorted from this migration on.
+//! Adds indexes that keep every statement fast even with many finished runs. Also advances `updated_at` of
+//! threads and projects, because their lists are sorted by `updated_at` from this migration on.
 //!
 //! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
-//! worker, use a partial index without finished runs. Unused indexes are dropped, because each new run must update
-//! every index.
+//! worker, use a partial index without finished runs. Unused indexes are dropped, because every new row must be
+//! added to all indexes of its table.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,8 +12,8 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that this migration drops. Each entry contains the table and the name. [`partial`] creates two of the names
-/// again, with other columns.
+/// Indexes that this migration drops. Each entry contains the table and the name. [`partial`] creates two of them again
+/// under the same names, with other columns.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -105,7 +105,7 @@ fn partial() -> Vec<IndexCreateStatement> {
 
 // Sets `updated_at` of each thread to the time of its latest run, and `updated_at` of each project to that of its
 // latest thread, if these times are later. Before this migration, a new run did not change `updated_at`. SQLite
-// compares the times as text, which sorts in the same order.
+// compares the times as text, and the order of the texts is chronological.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

@@ -68,9 +68,10 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
     triggers
 }
 
-/// Returns the statements that create one trigger, with its function, per kind of statement (insert, delete, update). A
-/// single statement can delete many rows. A trigger for each row would update the account's row once per deleted row,
-/// and every update leaves a dead row version that PostgreSQL must vacuum.
+/// Returns the statements that create one trigger, with its function, for each kind of statement: insert, delete and,
+/// if `condition` depends on `deleted_at`, update. The triggers fire once per statement. A single statement can delete
+/// many rows, and a trigger for each row would update the account's row once per deleted row. Every update leaves a
+/// dead row version that PostgreSQL must vacuum.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

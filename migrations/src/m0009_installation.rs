@@ -1,5 +1,5 @@
-//! The table `installation` and its only row. The row names the data folder that belongs to the database. The health
-//! check (`src/db/health.rs`) writes `probes` or `probe` to test that the database accepts writes.
+//! The table `installation` and its only row. The row contains the id of the data folder that belongs to the database.
+//! The health check (`src/db/health.rs`) writes `probes` or `probe` to test that the database accepts writes.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Helpers with which the migrations define columns, tables and indexes. Released migrations use these helpers, so a
-//! change here must not change their result.
+//! Helpers with which the migrations define columns, tables and indexes. Released migrations use these helpers, so
+//! a change of a helper must not change the schema that a migration creates.
 
 use sea_orm_migration::prelude::*;
 

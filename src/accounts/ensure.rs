@@ -1,8 +1,8 @@
 //! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether the first request of a subject
 //! may create an account.
 //!
-//! `wire/caller.rs` calls this module whenever it has verified a token, so known subjects are cached in memory. The cache
-//! cannot go stale: an account is never deleted and its id never changes.
+//! `wire/caller.rs` calls this module after each verification of a token, so known subjects are cached in memory. The
+//! cache cannot go stale: an account is never deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// Locks account creation in this process, so that only one of several concurrent first requests creates the
+    /// Locks account creation in this process, so that only one of a subject's concurrent first requests creates the
     /// account.
     pub async fn registering(&self) -> MutexGuard<'_, ()> {
         self.registering.lock().await

@@ -1,4 +1,4 @@
-//! Reading the row of an account. `account_state` and `admin` call [`find`].
+//! Reads the row of an account. `account_state`, `admin` and `accounts::ensure` call [`find`].
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;

@@ -4,6 +4,8 @@
 //! queue lets only two writers of an account use connections at a time. The other writers wait here without a
 //! connection, in order of arrival. SQLite needs no queue: all writers share one writer task (`db/lane.rs`), which
 //! commits concurrent writes together.
+//!
+//! Other operations of an account, such as model calls, wait in other [`AccountQueues`].
 
 use std::{
     collections::HashMap,
@@ -46,7 +48,7 @@ struct Line {
     length: usize,
 }
 
-/// The place of one operation in an account's queue. Dropping the value frees the place.
+/// The position of one operation in an account's queue. Dropping the value removes the operation from the queue.
 pub struct QueueTurn {
     account_id: Uuid,
     turns: AccountQueues,

@@ -1,4 +1,4 @@
-//! Writing the tier of an account. `admin::set_tier` calls [`set`] and records the change in the audit log.
+//! Sets the tier of an account. `admin::set_tier` calls [`set`] and records the change in the audit log.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

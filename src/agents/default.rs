@@ -1,5 +1,5 @@
-//! The default agent of an account. A run uses the default agent if its request names no agent. The database allows
-//! only one default agent per account.
+//! The default agent of an account. A run uses the default agent if the `StartRun` request names no agent. The database
+//! allows only one default agent per account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -14,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// Builds the condition that an agent is its account's default. The condition compares with a literal, because a
-/// database does not use a partial index for a bound parameter.
+/// Builds the condition that an agent is its account's default. The condition contains the literal `TRUE`, because
+/// databases do not use the partial index `agents_one_default` for a bound parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }

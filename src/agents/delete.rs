@@ -1,6 +1,6 @@
 //! Deleting an agent. The agent's runs and threads stay readable. An unfinished run still needs the version that it is
-//! pinned to. A deletion therefore only hides the agent. The sweeper removes the row after the agent's last run has
-//! ended.
+//! pinned to. A deletion therefore only hides the agent. After the agent's last run has ended, the sweeper removes the
+//! agent's row.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -34,8 +34,8 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     tx.commit().await
 }
 
-/// Removes up to `limit` deleted agents with their versions. Keeps each agent that has an unfinished run. Returns the
-/// number of removed agents.
+/// Removes up to `limit` deleted agents with their versions. Keeps deleted agents that have an unfinished run. Returns
+/// the number of removed agents.
 ///
 /// # Errors
 /// Database errors.

@@ -16,9 +16,9 @@ use crate::{
 
 /// Maximum time for the model's answer. Also the maximum time to wait for the account's earlier suggestions.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of output tokens. The maximum also covers the reasoning of a model that reasons before it answers.
+/// Maximum number of output tokens, including reasoning tokens.
 const MAX_TOKENS: u32 = 1_000;
-/// Maximum size of the answer in bytes; a longer answer is cut off and not used.
+/// Maximum size of the answer in bytes; a longer answer is not used.
 const MAX_ANSWER: usize = 4_096;
 
 /// Names of the icons in the library: the Lucide icons that suit an agent.
@@ -190,7 +190,7 @@ pub struct Icon {
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
-/// UNAVAILABLE if too many suggestions wait. A failed model call is not an error.
+/// UNAVAILABLE if too many suggestions of the account are waiting. A failed model call is not an error.
 pub async fn generate(
     app: &App,
     caller: &Caller,
@@ -203,7 +203,7 @@ pub async fn generate(
     Ok(answer.as_deref().and_then(understood).unwrap_or_else(|| by_hash(name)))
 }
 
-/// Returns whether a text is a colour like `#6366F1`.
+/// Returns whether `text` is a colour such as `#6366F1`.
 pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }

@@ -38,11 +38,11 @@ pub enum Order {
 /// Filters, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Text that the listed agents contain in name or description, ignoring case; empty for all agents.
+    /// If not empty, lists only agents whose name or description contains this text, ignoring case.
     pub search: String,
     /// If set, lists only default agents (`true`) or only the other agents (`false`).
     pub is_default: Option<bool>,
-    /// Tag that the listed agents have; empty for all agents.
+    /// If not empty, lists only agents with this tag.
     pub tag: String,
     pub order: Order,
     /// Number of rows to skip.
@@ -51,7 +51,7 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Starts a query for the undeleted agents in the scope.
+/// Starts a query for the agents in the scope that are not deleted.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }

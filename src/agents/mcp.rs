@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const MAX_SERVERS: usize = 50;
 /// Maximum length of a server's name in characters.
 const MAX_NAME: usize = 64;
-/// Maximum size of a URL, command, argument, header or tool name in bytes.
+/// Maximum size in bytes of a URL, command, argument, header name, header value or tool name.
 const MAX_TEXT: usize = 4096;
 /// Maximum total number of a server's values: arguments, header names, header values, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
@@ -50,10 +50,10 @@ pub struct Server {
     pub enabled_tools: Vec<String>,
 }
 
-/// Validates each server of the list in the API field `field`.
+/// Validates the length of a server list and each server in it. `field` is the API field that contains the list.
 ///
 /// # Errors
-/// INVALID_REQUEST; its message names the entry and the rule.
+/// INVALID_REQUEST; its message names the field or entry, and the rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
@@ -73,7 +73,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
 /// server's name is the prefix of its tools' names.
 ///
 /// # Errors
-/// INVALID_REQUEST; its message names the entry and the rule.
+/// INVALID_REQUEST; its message names the field or entry, and the rule.
 pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut bytes = 0;

@@ -205,7 +205,7 @@ impl ContentChange {
     /// Returns the current content with the change applied.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the new values conflict with values that do not change.
+    /// INVALID_REQUEST if two MCP servers have the same name, or if the MCP servers are too large together.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();

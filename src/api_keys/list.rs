@@ -12,8 +12,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys, newest first, including revoked keys. The list continues after `before`, the id of the last key of the
-/// previous page.
+/// Lists keys, newest first, including revoked keys. `before` is the id of the last key on the previous page; `None`
+/// for the first page.
 ///
 /// # Errors
 /// Database errors.

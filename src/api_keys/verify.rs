@@ -1,6 +1,6 @@
-//! Checks the API keys of requests. `wire::caller` calls [`verify`] for each request with a key, and
-//! `wire::credential_expiry` calls [`is_good`] while a stream is open. Every check reads the key's row from the
-//! database.
+//! Verifies API keys. `wire::caller` calls [`verify`] for each request with a key. While a stream is open,
+//! `wire::credential_expiry` calls [`is_good`] to detect that its key is no longer valid. Every check reads the key's
+//! row from the database.
 
 use std::time::Duration;
 

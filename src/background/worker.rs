@@ -54,7 +54,7 @@ pub(crate) struct Held {
 /// Cancellation tokens that end the execution of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// Cancelled when a caller has stopped the run.
+    /// Cancelled when a caller has requested that the run be stopped.
     pub(crate) stop: CancellationToken,
     /// Cancelled when this worker gives up the run: another worker owns the run, the journal cannot be written, or this
     /// process shuts down. This worker may then write nothing more for the run.

@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     Bad,
 }
 
-/// A completed check. With `--json`, the command prints this struct.
+/// A completed check. With `--json`, the command prints this struct as a JSON object.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,

@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Signs a token for the local account. Fails if the server is on another machine, because that machine could then
-    /// use the token on the server of this machine.
+    /// authenticate to this machine's server with the token.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {

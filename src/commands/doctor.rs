@@ -1,4 +1,4 @@
-//! `runyard doctor`: checks an installation, and says what to change before other machines can reach the server.
+//! `runyard doctor`: checks an installation, and says what to change before you let other machines reach the server.
 //!
 //! The command changes nothing: it creates no secret, database or folder. The server may be running or stopped. Run the
 //! command as the server's user, because the results depend on that user's environment, permissions and limits.
@@ -30,11 +30,11 @@ use crate::{
     telemetry,
 };
 
-/// Recommended minimum for the limit on open files. Connections and running commands use open files.
+/// Recommended minimum for the limit on open files. Each connection and each running command uses file descriptors.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free disk space below which commands that write are killed, in bytes; the default of `sandbox.min_free_bytes`.
+/// Free disk space in bytes below which the server kills commands that write; the default of `sandbox.min_free_bytes`.
 const FULL_DISK: u64 = 256 << 20;
-/// Free disk space below which `doctor` prints a warning, in bytes.
+/// Free disk space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before other machines may reach it.

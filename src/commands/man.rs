@@ -34,7 +34,7 @@ impl Manual {
     }
 }
 
-/// Returns the command line without the `help` subcommand, which has no manual page.
+/// Returns the clap definition of `runyard` without the `help` subcommand, which has no manual page.
 fn command() -> Command {
     Cli::command().disable_help_subcommand(true)
 }

@@ -28,8 +28,8 @@ pub(super) struct Migrate {
 impl Migrate {
     /// Applies the migrations that `serve` would apply, and exits.
     ///
-    /// On SQLite, the database must exist. Otherwise, a command in the wrong folder would create an empty database and
-    /// report success.
+    /// On SQLite, fails if the folder contains no server data. Without this check, a command in the wrong folder would
+    /// create an empty database and report success.
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config()?;

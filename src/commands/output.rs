@@ -1,7 +1,7 @@
 //! Prints the output of all commands. No other module writes to standard output.
 //!
-//! Text from a server, a model or a tool is cleaned before it is printed. Otherwise, the text could move the cursor,
-//! change the title of the terminal window or hide other output.
+//! Text from a server, a model or a tool is cleaned before it is printed. Control characters in the text could move the
+//! cursor, change the title of the terminal window or hide other output.
 
 use std::io::{self, Write};
 
@@ -55,7 +55,7 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Cleans text and joins its lines to one line.
+/// Cleans text and joins its lines into one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -70,7 +70,8 @@ pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Returns true for characters that control the text direction. A terminal could reorder text with such characters.
+/// Returns true if a character controls the text direction. Such characters could make a terminal display text in
+/// another order.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
 };
 
-/// The environment variables, printed below the help.
+/// The environment variables, printed below the help text.
 pub(super) const VARIABLES: &str = "\
 Environment:
   RUNYARD_CONFIG            configuration file (TOML)

@@ -62,8 +62,7 @@ impl Signer {
     /// nor other server data, this method retries for up to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the folder contains no server data, if only an identity provider can sign tokens, or if the
-    /// secret is invalid. The message names the folder and says what to do.
+    /// INVALID_REQUEST if no secret is found, or if the secret is invalid. The message says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
         let mut attempt = 1;

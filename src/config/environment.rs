@@ -161,7 +161,8 @@ fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // If the file has a value here that is not a table, nothing is set, and the parser reports the error later.
+    // If the file has a value other than a table for this key, the variable is ignored. `Config::read` reports the
+    // error.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

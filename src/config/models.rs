@@ -71,7 +71,7 @@ pub struct ModelTable {
 }
 
 impl ModelTable {
-    /// Creates a table. The names of the models must have been checked.
+    /// Creates a table. `check` must have accepted the models.
     pub fn new(models: Vec<Model>) -> Self {
         Self { models }
     }

@@ -85,7 +85,8 @@ impl<'t> File<'t> {
     }
 
     /// Returns the error for a failed validation. If the file does not set the value, the error names the line of the
-    /// nearest enclosing value in the file.
+    /// nearest enclosing value in the file. If the file contains no enclosing value, the error says that the default
+    /// value is invalid.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()
@@ -122,7 +123,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Returns the line that contains a byte offset. Lines count from 1.
+/// Returns the line that contains a byte offset. Lines are numbered from 1.
 fn line(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
@@ -143,7 +144,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// Appends to `path` the keys that lead to the value at a position.
+/// Appends to `path` the keys and array indices that lead to the value at a position.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Model, place::Mistake};
 
-/// The limits of a plan. `None` means no limit.
+/// The limits of a plan. `None` means no limit, except for `run_timeout_seconds`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
@@ -30,7 +30,7 @@ pub struct Tier {
     pub downgrades: BTreeMap<String, String>,
     /// Maximum size of an uploaded file, in bytes.
     pub max_upload_bytes: u64,
-    /// Maximum duration of a run, in seconds. Overrides the worker's `run_timeout_seconds`.
+    /// Maximum duration of a run, in seconds; `None` for the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
     /// Credits granted per calendar month; 100 credits are worth one US dollar. The grant is booked when the account
     /// first uses its balance in the month.
@@ -51,7 +51,7 @@ pub struct TierTable {
 }
 
 impl TierTable {
-    /// Creates a table. The names of the tiers must have been checked.
+    /// Creates a table. `check` must have accepted the tiers.
     pub fn new(tiers: Vec<Tier>) -> Self {
         Self { tiers }
     }
@@ -82,7 +82,8 @@ impl TierTable {
     }
 }
 
-/// Refuses an empty table, empty and duplicate names, negative limits, zero timeouts and unknown models.
+/// Refuses an empty table, empty and duplicate names, negative limits, zero timeouts, unknown models, and a default
+/// model that its tier neither includes nor downgrades.
 pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mistake<'c>> {
     if tiers.is_empty() {
         return Err(Mistake::at(["tiers"], "at least one tier is required"));

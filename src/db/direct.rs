@@ -1,8 +1,8 @@
 //! Executes statements on the write connection of SQLite in the calling thread.
 //!
-//! sqlx gives each SQLite connection its own thread, so each of its statements costs two thread switches, which take
-//! longer than most statements. [`Direct`] executes statements on the same connection without sqlx. Both can be mixed
-//! in one transaction, because they use the same database handle.
+//! sqlx gives each SQLite connection its own thread, so each statement through sqlx costs two thread switches, which
+//! take longer than most statements. [`Direct`] executes statements on the same connection without sqlx. A transaction
+//! can mix statements of [`Direct`] and of sqlx, because both use the same database handle.
 
 use std::{ptr::NonNull, sync::Arc};
 
@@ -16,19 +16,19 @@ use sqlx::SqliteConnection;
 
 use super::{fault::SqliteFailure, statement::{ReadRow, Row}};
 
-/// Maximum number of prepared statements.
+/// Maximum number of prepared statements in the cache.
 const PREPARED: usize = 128;
 
-/// A second access to the database handle of a sqlx connection.
+/// A rusqlite connection that shares the database handle of a sqlx connection.
 ///
-/// The owner must drop this value before the connection, and must never execute a statement on the connection while
-/// this value executes one.
+/// The owner must drop this value before the sqlx connection, and must never execute a statement on the sqlx connection
+/// while this value executes one.
 pub(super) struct Direct {
     connection: Connection,
 }
 
 impl Direct {
-    /// Opens the second access.
+    /// Creates a rusqlite connection from the database handle of `connection`.
     ///
     /// # Errors
     /// Database errors.
@@ -37,10 +37,10 @@ impl Direct {
             let mut locked = connection.lock_handle().await.map_err(driver)?;
             locked.as_raw_handle()
         };
-        // SAFETY: The handle is open, because the connection is. `lane::Writer` owns both values. It drops this value
-        // first, and a unit of work uses one of them at a time: sqlx executes a statement only while a future of the
-        // unit awaits it, and the unit executes no other statement in that time. SQLite allows the use of a handle by
-        // several threads as long as they do not use it at the same time.
+        // SAFETY: The handle is open, because the sqlx connection is open. `lane::Writer` owns both connections and
+        // drops this one first. The connections never use the handle at the same time: a unit of work executes one
+        // statement at a time, and `Writer::direct` waits until sqlx's thread no longer uses the handle. SQLite allows
+        // several threads to use a handle, but not at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Self { connection })

@@ -27,7 +27,8 @@ pub fn is_duplicate(error: &DbErr) -> bool {
 /// Extended result codes of SQLite for a violated primary key and a violated unique constraint.
 const SQLITE_DUPLICATE: [i32; 2] = [1555, 2067];
 
-/// An error of SQLite from a statement that was executed without sqlx. It has the same meaning as sqlx's own error.
+/// An error of SQLite from a statement that was executed without sqlx. It implements [`DatabaseError`], so that it is
+/// classified like an error from sqlx.
 #[derive(Debug)]
 pub(super) struct SqliteFailure {
     code: i32,

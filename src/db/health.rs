@@ -33,7 +33,7 @@ const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 /// write on a full disk, the log may still have room for a small change, so a smaller probe could succeed.
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
-/// The known health of the database. Cheap to clone.
+/// The results of the last write and the last probe. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Health {
     known: Arc<Known>,

@@ -1,8 +1,8 @@
 //! SQLite connections that are never returned to their pool.
 //!
 //! When a connection returns to its pool, the pool checks that the connection is alive. This check costs a thread hop,
-//! which takes as long as a statement. A connection to a file does not break, so the writer and the readers keep their
-//! connections until the process ends.
+//! which takes as long as a statement. A connection to a file does not break, so the readers keep their connections
+//! until the process ends.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,8 +14,8 @@ use sea_orm::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A connection that is never returned to its pool. SeaORM provides a single connection only as a transaction. This
-/// type is therefore a transaction that was committed immediately. The code that uses the connection sends its own
-/// `BEGIN` and `COMMIT`.
+/// type is therefore a transaction that was committed immediately. Each later statement on the connection is its own
+/// transaction.
 pub(super) type Held = DatabaseTransaction;
 
 /// Takes a connection out of a pool permanently.

@@ -1,17 +1,16 @@
 //! The writer of SQLite: one thread that executes all units of work, with group commit.
 //!
 //! Every durable commit costs an fsync, so units of work share commits. A batch consists of the units that queued while
-//! the previous commit ran; there is no timer. Units run one after another. If a unit fails, only that unit is rolled
-//! back. If a commit fails, every unit of its batch fails.
+//! the previous commit ran; there is no timer. Units run one after another. If a unit fails, its batch is committed
+//! without the unit's changes. If a commit fails, every unit of its batch fails.
 //!
-//! A unit is a closure that the thread runs ([`Lane::run`]), or a caller borrows the connection for the unit
-//! ([`Lane::lend`]). A closure costs two thread switches in all, a loan costs two more for itself and two for each
-//! statement, so frequent units are closures.
+//! A unit is either a closure that the thread runs ([`Lane::run`]), or a loan: a caller borrows the connection
+//! ([`Lane::lend`]). A closure costs two thread switches and a loan costs four, so frequent units are closures.
 //!
 //! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit fails
-//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. A closure must
-//! therefore give the same result when it runs again. A loan cannot run again, so a loan and all later units of its
-//! batch get savepoints.
+//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. It must
+//! therefore be safe to run a closure again. A loan cannot run again, so a loan and all later units of its batch get
+//! savepoints.
 
 mod unit;
 
@@ -29,7 +28,7 @@ use unit::{Ended, Savepoint};
 
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of units that queue for the thread; further units wait for a place in the queue.
+/// Maximum number of units that queue for the thread; further units wait for a free slot in the queue.
 const QUEUE: usize = 4096;
 /// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
 const BATCH: usize = 1024;
@@ -39,8 +38,8 @@ pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A unit of work that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the unit and keeps its result. Returns the unit unless it was lost, and whether it succeeded. May be called again after
-    /// a rollback.
+    /// Runs the job on `unit` and keeps the result. Returns `unit`, or `None` if it was lost, and whether the job
+    /// succeeded. May be called again after a rollback.
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
     /// Sends the result of the last run, or the error of the commit, to the caller.
@@ -102,7 +101,7 @@ impl Lane {
     }
 }
 
-/// The error of a unit that can no longer run.
+/// Creates the error for a unit that can no longer run.
 pub(super) fn stopped() -> Error {
     Error::new(Code::Unavailable, "the database is shutting down")
 }
@@ -168,7 +167,8 @@ impl<'a> Batch<'a> {
         Some(writer)
     }
 
-    /// Runs a unit once. Returns the unit if it failed after a write without a savepoint.
+    /// Runs a unit once. Returns its job if the unit failed after a write without a savepoint and must run again.
+    /// Returns `None` if the connection was lost.
     fn attempt(&mut self, writer: Writer, mut job: Box<dyn Job>) -> Option<(Writer, Option<Box<dyn Job>>)> {
         let (unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
         let Ended { writer, has_written, .. } = unit?.take(None)?;
@@ -202,7 +202,7 @@ impl<'a> Batch<'a> {
         Some(writer)
     }
 
-    /// Commits the batch and answers its units.
+    /// Commits the batch and reports the outcome to its units.
     fn end(self, writer: &Writer) {
         let outcome = self.runtime.block_on(async {
             if self.is_broken {

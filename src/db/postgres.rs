@@ -36,8 +36,8 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// Queries the version of the server, and the value of the setting `plan_cache_mode`. Servers before version 12 do not
-/// have this setting. With the argument `true`, `current_setting` then returns NULL instead of an error.
+/// Queries the server version and the setting `plan_cache_mode`, which servers before version 12 do not have. For a
+/// missing setting, the argument `true` makes `current_setting` return NULL instead of an error.
 const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
                      current_setting('plan_cache_mode', true) AS plan_cache_mode";
 /// Oldest supported version of PostgreSQL, in the format of `server_version_num`.

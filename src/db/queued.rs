@@ -52,7 +52,7 @@ where
     F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send,
 {
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool) {
-        // The result of an earlier attempt may hold resources that this attempt needs.
+        // Drop the result of an earlier attempt, which may hold resources that this attempt needs.
         self.result = None;
         let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
         let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
@@ -82,7 +82,7 @@ where
             (Some(Err(error)), _) => Err(error),
             (None, _) => Err(lane::stopped()),
         };
-        // The caller may have been cancelled.
+        // Sending fails if the caller has been cancelled.
         drop(self.done.send(result));
     }
 }

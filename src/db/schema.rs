@@ -14,8 +14,8 @@ const LOCK: i64 = 0x0072_756e_7961_7264;
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
 /// SQL that removes all named prepared statements of a server connection. Behind a pooler, statements of other clients
-/// may exist on the connection, and their names could collide with those of SeaORM. SeaORM's statements must also be
-/// removed.
+/// may exist on the connection, and their names could collide with those of SeaORM. After the migrations, SeaORM's
+/// statements are removed, so that they cannot collide with those of other clients.
 const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.
@@ -41,7 +41,7 @@ pub(super) async fn bring_postgres_up_to_date(db: DatabaseConnection) -> Result<
 
 async fn migrate_alone(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
-    // The lock belongs to the transaction, not to the connection, so it also works behind a pooler that shares
+    // The advisory lock belongs to the transaction, not to the connection, so it also works behind a pooler that shares
     // connections.
     let bounds = format!(
         "{NO_STATEMENTS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; \

@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Size of the write-ahead log, in pages, from which a commit starts a checkpoint.
+/// Size of the write-ahead log, in pages, at which a commit starts a checkpoint.
 const WAL_PAGES: &str = "4000";
 /// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
@@ -32,7 +32,7 @@ const READER_CACHE: &str = "-512";
 const WRITER_CACHE: &str = "-2000";
 
 /// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
-/// files that SQLite creates beside it. The umask cannot change that.
+/// files that SQLite creates beside it, regardless of the umask.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -91,15 +91,15 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         // A smaller buffer would interrupt the query for a page of events after every few rows.
         .row_buffer_size(512)
         .pragma("cache_size", cache)
-        // Savepoints and sorts would otherwise write to temporary files.
+        // Keep the data of savepoints and sorts in memory, not in temporary files.
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", WAL_PAGES)
         // The log grows during a long read. After the read, the next write truncates the log to this size.
         .pragma("journal_size_limit", WAL_BYTES)
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise, SQLite would create
-/// log files beside it.
+/// Opens a read-only connection. A database that is not in use is opened as immutable, so that SQLite creates no log
+/// files beside it.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file.

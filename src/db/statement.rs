@@ -1,15 +1,16 @@
 //! Statements that are written by hand, once for both databases. The run path uses them, because building a statement
 //! with SeaORM costs more than executing it on SQLite.
 //!
-//! A statement is a constant text with the parameters `$1`, `$2` and so on, each of which first occurs in this order
-//! (SQLite numbers them by their first occurrence). Rows are read column by column, in the order of the text.
+//! A statement is constant SQL with the parameters `$1`, `$2` and so on. The parameters must first occur in this order,
+//! because SQLite numbers them by their first occurrence. The columns of a row are read in the order in which the
+//! statement returns them.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, ValueRef};
 use sea_orm::{DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
 use uuid::Uuid;
 
-/// The text of a statement.
+/// The SQL of a statement on each database.
 #[derive(Clone, Copy, Debug)]
 pub struct Sql {
     sqlite: &'static str,
@@ -17,7 +18,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// A statement with the same text on both databases.
+    /// Creates a statement with the same SQL on both databases.
     pub const fn new(text: &'static str) -> Self {
         Self {
             sqlite: text,
@@ -25,8 +26,8 @@ impl Sql {
         }
     }
 
-    /// A statement with a different text on each database, for example with a row lock on PostgreSQL. SQLite needs no
-    /// row lock, because only one writer works at a time.
+    /// Creates a statement with different SQL on each database, for example with a row lock on PostgreSQL. SQLite needs
+    /// no row lock, because only one writer works at a time.
     pub const fn different(sqlite: &'static str, postgres: &'static str) -> Self {
         Self { sqlite, postgres }
     }
@@ -55,23 +56,23 @@ pub struct Bound {
     pub(super) values: Vec<Value>,
 }
 
-/// A query for the rows with an id, which finds several rows at once on PostgreSQL.
+/// A query that finds rows by id. On PostgreSQL, one statement finds the rows of several ids.
 #[derive(Clone, Copy, Debug)]
 pub struct ById {
     /// The query up to the id, such as `SELECT … WHERE id`.
     pub before: &'static str,
-    /// The query for one row: `before` with ` = $1`.
+    /// The query for one id: `before` followed by ` = $1`. Used on SQLite.
     pub one: &'static str,
     /// The end of the query on PostgreSQL, with the order and the lock of the rows.
     pub after: &'static str,
 }
 
-/// Numbers of ids that a query by id may have on PostgreSQL. Only these numbers are used, so that the database keeps the
-/// statements prepared. The last id is repeated.
+/// Numbers of ids in one PostgreSQL query by id. A shorter list of ids is extended to the next of these sizes by
+/// repeating its last id, so that few different statements have to be prepared.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
 impl ById {
-    /// Builds the queries for a list of ids.
+    /// Builds the PostgreSQL statements for a list of ids. Each statement finds the rows of up to 256 ids.
     pub(super) fn for_postgres(self, ids: &[Uuid]) -> impl Iterator<Item = Statement> {
         ids.chunks(SIZES[SIZES.len() - 1]).map(move |ids| {
             let size = SIZES.into_iter().find(|size| ids.len() <= *size).unwrap_or(ids.len());
@@ -158,7 +159,7 @@ pub trait Cell: TryGetable {
     /// Converts a value of SQLite.
     ///
     /// # Errors
-    /// A type error.
+    /// A type error if the value cannot be converted.
     fn of_sqlite(value: ValueRef<'_>) -> Result<Self, rusqlite::types::FromSqlError>;
 }
 

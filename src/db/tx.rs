@@ -49,7 +49,7 @@ impl Tx {
         }
     }
 
-    /// Takes back the unit of SQLite's writer, and whether it changed anything. Returns no unit on PostgreSQL.
+    /// Returns the unit of SQLite's writer (`None` on PostgreSQL), and whether the unit of work changed anything.
     pub(super) fn into_unit(self) -> (Option<Unit>, bool) {
         let unit = match self.work {
             Work::Unit(unit) => Some(unit),
@@ -155,7 +155,8 @@ impl Tx {
         Ok(self.rows(query, read).await?.into_iter().next())
     }
 
-    /// Executes a query by id for each id. On PostgreSQL, one statement finds many rows, in the order of the query.
+    /// Finds rows by id. On SQLite, executes the query once per id, in the order of `ids`. On PostgreSQL, one statement
+    /// finds the rows of many ids, in the order that the query specifies.
     ///
     /// # Errors
     /// The errors of [`Tx::rows`].

@@ -41,8 +41,8 @@ struct Follower {
     ended: bool,
 }
 
-/// Streams the events of a run after a cursor; ends after the terminal event. The calling code has checked that the
-/// client may read the run.
+/// Streams the events of a run after a cursor; ends after the terminal event. The calling code must have checked that
+/// the client may read the run.
 pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<Stored>> + Send + use<> {
     let ring = app.hub.ring(run_id);
     let follower = Follower {
@@ -80,8 +80,8 @@ impl Follower {
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Mark both values as read before the ring and the table are read, so that an event that is pushed during the
-        // read wakes this follower.
+        // Mark the current values of both channels as seen before reading the ring and the table. An event that is
+        // pushed during the read then wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
@@ -98,8 +98,8 @@ impl Follower {
                     return Ok(());
                 }
                 match newest {
-                    // The first event of a run is stored with the run, so a run without events was deleted with its
-                    // thread.
+                    // A run and its first event are inserted together. A run without events therefore no longer exists:
+                    // it was deleted with its thread.
                     None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
                     Some((sequence, true)) if sequence <= self.cursor => {
                         self.ended = true;
@@ -125,11 +125,12 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads the next page, and the run's newest event if the page is empty.
+    /// Reads the next page of events from the table. If the page is empty, also reads the sequence number of the run's
+    /// newest event, and whether this event is terminal.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
-        // The query runs in a separate task, so that it completes and returns the database connection even if the
-        // reader stops reading during the query.
+        // The stream is polled only while its client reads. The query runs in a separate task, so that it completes and
+        // returns the database connection even if the client stops reading. A disconnect aborts the query.
         let reading = tokio::spawn(async move {
             let events = table::page(app.db.read(), run_id, cursor, budget).await?;
             let newest = if events.is_empty() {

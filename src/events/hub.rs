@@ -99,7 +99,7 @@ impl Hub {
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
         // Collect all rings before filtering them. The iteration holds a lock of the map, and dropping the last
-        // reference to a ring needs the same lock, so dropping a ring during the iteration would be a deadlock.
+        // reference to a ring needs the same lock, so dropping a ring during the iteration would deadlock.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();

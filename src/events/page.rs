@@ -1,4 +1,5 @@
-//! A page contains events that a follower has read from the ring or the table, but has not yet passed to its client.
+//! Pages of events. A page holds the events that a follower has read, from the ring in memory or from the table, but
+//! has not yet passed to its client.
 //!
 //! `events/follow.rs` uses this module. If a client stops reading, its page stays in memory, so pages are small. The
 //! process also counts the bytes of all pages; above a limit, each new page holds only one event.
@@ -42,7 +43,7 @@ impl Pages {
 }
 
 impl Page {
-    /// Maximum size of the next page in bytes; 0 for a page with one event.
+    /// Maximum size of the next page in bytes; 0 if the page may hold only one event.
     pub fn budget(&self) -> usize {
         if self.all.bytes.load(Relaxed) < ALL_PAGES {
             PAGE
@@ -76,7 +77,8 @@ impl Drop for Page {
     }
 }
 
-/// Counts how many of the sizes fit into the budget. The count is at least 1 unless there are no sizes.
+/// Counts the sizes, from the first one on, whose sum fits into the budget. The first size always counts, even if it
+/// alone exceeds the budget.
 pub fn fitting(sizes: impl IntoIterator<Item = usize>, budget: usize) -> usize {
     let mut sum: usize = 0;
     let fits = sizes.into_iter().enumerate().take_while(|(position, size)| {

@@ -36,7 +36,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // Events have no account column, so this returns the column of the run. The calling code has already checked access
+    // Events have no account column, so this method returns the run column. The calling code has already checked access
     // to the run.
     fn owner() -> Column {
         Column::RunId

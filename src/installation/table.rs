@@ -10,8 +10,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// The row is locked until the commit. If several processes start at the same time, they perform this check one after
-// another.
+// Locks the row until the commit, so that processes that start at the same time claim the database one after another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -29,9 +28,9 @@ pub(super) enum Claim {
         /// True if any workspace exists.
         is_used: bool,
     },
-    /// The database belongs to another folder, which the text describes, but no workspace exists yet.
+    /// The database belongs to another folder, which the string describes, but no workspace exists yet.
     Unused(String),
-    /// The database belongs to another folder, which the text describes, and workspaces exist.
+    /// The database belongs to another folder, which the string describes, and workspaces exist.
     Used(String),
 }
 

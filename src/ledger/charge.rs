@@ -1,8 +1,8 @@
 //! Charges for model calls, written in the transaction that records their usage.
 //!
-//! The entry is inserted first, and the balance changes only if the entry is new, so a repeated write never charges
-//! twice. A charge never exceeds the balance. A call that costs the account nothing also has an entry, which debits
-//! [`Book::Free`].
+//! The ledger entry of a charge is inserted first. The balance changes only if the entry is new, so a repeated write
+//! never charges twice. A charge never exceeds the balance. A call that costs the account nothing also has an entry,
+//! which debits [`Book::Free`].
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 

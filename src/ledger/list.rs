@@ -78,7 +78,7 @@ async fn of_run(
         query = query.filter(Expr::col((Entity, Column::Step)).lt(Expr::from(step)));
     }
     let mut rows = query.order_by_desc(Column::Step).limit(listing.limit).all(db).await?;
-    // All charges of a run have the same thread.
+    // All charges of a run have the same thread, so this filter keeps either all rows or none.
     if let Some(thread_id) = listing.thread_id {
         rows.retain(|row| row.thread_id == Some(thread_id));
     }

@@ -65,7 +65,7 @@ impl Price {
         })
     }
 
-    /// Maximum number of output tokens that an amount covers after the prompt is paid.
+    /// Maximum number of output tokens that an amount in millionths of a credit covers after the prompt is paid.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -46,8 +46,8 @@ pub mod entry {
         Granted = 2,
         /// Destination of the cost of model calls.
         Used = 3,
-        /// Source of the cost of model calls that are not charged to the account. An entry that debits this book does
-        /// not change the balance.
+        /// Source of credits for model calls that are not charged to the account. An entry that debits this book does
+        /// not change the account's balance.
         Free = 4,
     }
 

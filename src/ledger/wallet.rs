@@ -91,7 +91,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
         return Ok(wallet.microcredits);
     }
     let tx = queue::begin(app, account_id, "ledger.load").await?;
-    // Lock the account's row first, because a balance may be created here. `StartRun` acquires the same lock.
+    // Lock the account's row first, as `StartRun` does, because this transaction may create the balance.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;
@@ -140,7 +140,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
     Ok(microcredits)
 }
 
-/// Finds the amount that was granted under a key; `None` if the key was not used.
+/// Finds the amount that was granted under a key, in millionths of a credit; `None` if the key was not used.
 ///
 /// # Errors
 /// Database errors.

@@ -33,7 +33,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Returns the ids for which a project exists.
+/// Returns the subset of `ids` for which a project exists in the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -69,8 +69,8 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects, most recently active first. The list continues after `before`: the last-activity time and the id of
-/// the last project of the previous page.
+/// Lists projects, most recently active first. `before` is the page cursor: the last-activity time and the id of the
+/// last project of the previous page, or `None` for the first page.
 ///
 /// # Errors
 /// Database errors.

@@ -33,7 +33,7 @@ const USAGE_FOR: Duration = Duration::from_secs(1);
 /// Maximum number of workspaces with a cached size.
 const REMEMBERED: u64 = 10_000;
 
-/// Queues of walks, and the cached sizes of workspaces. Cheap to clone.
+/// Queues of walks and archives, and the cached sizes of workspaces. Cheap to clone.
 #[derive(Clone)]
 pub struct Walks {
     turns: AccountQueues,
@@ -58,8 +58,8 @@ impl Default for Walks {
 }
 
 impl Walks {
-    /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues and keeps its
-    /// place in the queue until it ends.
+    /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues, and the
+    /// account's next walk starts only after its end.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
@@ -79,7 +79,7 @@ impl Walks {
         .await
     }
 
-    /// Reserves a place for one more archive of the account. Dropping the returned value frees the place.
+    /// Reserves one of the account's slots for concurrent archives. Dropping the returned value frees the slot.
     ///
     /// # Errors
     /// UNAVAILABLE if the account already reads the maximum number of archives.

@@ -51,7 +51,8 @@ pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event; 0 if the run has no events.
     pub newest_event: i64,
-    /// Data that the start of the run has passed to the worker, so that the worker need not read it.
+    /// Data that `StartRun` has passed to the worker, so that the worker need not read it; `None` if the worker found
+    /// the run in the database.
     pub fresh: Option<Fresh>,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
@@ -98,8 +99,8 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Returns whether any run waits to be claimed. Runs that wait for an earlier run of their thread count; runs with an
-/// expired lease do not count.
+/// Returns whether any run without a lease waits to be claimed. This includes a run that must wait for an earlier run
+/// of its thread, but not a run with an expired lease.
 ///
 /// # Errors
 /// Database errors.
@@ -117,9 +118,9 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 }
 
 /// Renews a worker's leases on the given runs. Returns the runs whose lease the worker still holds, including runs that
-/// a request has ended. If a run is missing from the result, its lease was released or another worker has it. Only the
-/// given leases are renewed. If the worker never received the response to a claim, the lease of the claimed run
-/// therefore expires.
+/// a request has ended. If a run is missing from the result, its lease was released or another worker now holds the
+/// lease. Only the given leases are renewed. If the worker never received the response to a claim, the lease of the
+/// claimed run therefore expires.
 ///
 /// # Errors
 /// Database errors.

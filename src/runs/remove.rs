@@ -85,8 +85,8 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     Err(Error::new(Code::Conflict, message))
 }
 
-// Finds the staged files of the runs that will be deleted. Call this before the rows of the uploads are deleted. The
-// query starts with the account's unplaced uploads, because there are fewer unplaced uploads than runs.
+// Finds the staged files of the runs that will be deleted. Call this function before the rows of the uploads are
+// deleted. The query starts with the account's unplaced uploads, because an account has fewer of them than runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let is_deleted = |run_id: Expr| {
         let run = of::<Entity>(scope)

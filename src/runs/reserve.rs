@@ -5,14 +5,14 @@
 //! run is unfinished. The charge for the call or the end of the run releases the reservation.
 //!
 //! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
-//! reservations. This order is safe on PostgreSQL too:
+//! reservations. This order is safe even on PostgreSQL, where transactions run concurrently:
 //!
-//! - The transaction that makes a reservation holds the lock of the balance until it commits.
+//! - The transaction that makes a reservation holds the lock on the balance until it commits.
 //! - A charge releases its reservation, then locks and lowers the balance. The commit of the charge makes the release
 //!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation needs the
 //!   lock too, so it reads either both changes or neither.
 //! - The end of a run without a charge releases the reservation without the lock. The balance does not change. A new
-//!   reservation that still counts the released reservation only finds fewer credits than are available.
+//!   reservation may still count the released one. It then finds fewer credits than are available, never more.
 //!
 //! A request can end a run during a model call. The reservation is then released before the call is charged. If the
 //! balance is then lower than the cost, only the balance is charged.

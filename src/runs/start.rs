@@ -7,16 +7,16 @@
 //! |---|---|---|
 //! | [`NewRun`] | the request was received | `prepare` |
 //! | `Prepared` | the request is valid; its files are loaded | `lock` |
-//! | `Locked` | the account is locked; the key is new | `resolve` |
+//! | `Locked` | the account is locked; the idempotency key is new | `resolve` |
 //! | `Resolved` | the thread, the project and the agent are known | `admit` |
 //! | `Admitted` | the plan allows the run | `write` |
-//! | `Written` | all rows are written | `commit` |
+//! | `Written` | all rows are written | `finish` |
 //! | [`Started`] | the run exists | |
 //!
-//! One transaction spans `lock` to `commit`. The transaction checks that the thread belongs to the account and that the
-//! plan allows one more run. It also inserts the run's row and first event. A worker can claim the run only after the
-//! commit. Files are moved into the workspace before the response; if the process crashes before the files are moved, a
-//! worker moves them.
+//! One transaction spans `lock` to `write` and is committed before `finish`. The transaction checks that the thread
+//! belongs to the account and that the plan allows one more run. It also inserts the run's row and first event. A
+//! worker can claim the run only after the commit. `finish` moves the files into the workspace before the response. If
+//! the process crashes before the files are moved, a worker moves them.
 
 mod account;
 mod admitted;

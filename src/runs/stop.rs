@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
-    // Refuse a run of another account before the account is locked.
+    // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;

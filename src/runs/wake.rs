@@ -20,7 +20,8 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Runs of an earlier process may still wait. `waits` is therefore true until the worker has read the database.
+    // Runs that an earlier process queued may still wait to be claimed, so `waits` is true until the worker has queried
+    // the database.
     fn default() -> Self {
         Self {
             work: Arc::default(),

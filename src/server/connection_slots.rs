@@ -1,5 +1,5 @@
-//! Connection slots. They limit the number of open connections. If all slots are in use, they select a connection to
-//! close.
+//! Connection slots, which limit the number of open connections. If all slots are in use, this module closes some
+//! connections.
 //!
 //! Called by `server/connections.rs`. A connection is recognized as soon as one of its requests has an accepted
 //! credential. Connections are closed in this order:
@@ -30,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Divisor: a server without free slots closes 1/128 of its connections at once, because selecting one connection for
-/// every new connection would be expensive.
+/// To free slots, the server closes 1/128 of its connections at once. Selecting a single connection for every new
+/// connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -126,7 +126,8 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections until `count` connections are closing. The count includes connections that were already closing.
+/// Closes connections of one rank, the lowest that exists, until `count` connections are closing. The count includes
+/// connections that were already closing.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

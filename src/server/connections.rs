@@ -156,7 +156,7 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A failed connection is logged only at debug, because it is not an error of the server.
+            // A failed connection is logged only at the debug level, because it is not an error of the server.
             if let Err(fault) = outcome {
                 debug!(error = %fault, "a connection failed");
             }

@@ -28,7 +28,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct Health {
     app: App,
-    /// The names of the services in the contract. The empty name stands for the whole server.
+    /// The names of the services in the contract, and the empty name, which means the whole server.
     names: Arc<HashSet<String>>,
     known: watch::Sender<ServingStatus>,
 }
@@ -82,8 +82,8 @@ impl Health {
             .chain(later)
             .take_until(until)
             .chain(stream::iter([ServingStatus::NotServing]));
-        // If the state changes between the check and the subscription, the stream receives the new state twice. The
-        // duplicate is removed.
+        // Do not report the same state twice in a row, for example if the server was already not serving when it began
+        // to stop.
         all.scan(None, |last, status| {
             let is_new = last.replace(status) != Some(status);
             std::future::ready(Some(is_new.then_some(status)))

@@ -104,8 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
-            // An HTTP/2 connection closes immediately: HTTP/2 reports the reason in a frame before it closes, and the
-            // peer may be flooding the server.
+            // An HTTP/2 connection closes immediately: the server has already sent the reason in a frame, and the peer
+            // may be flooding the server.
             let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
             this.closing = lingers.then(|| Closing {
                 is_shut: false,

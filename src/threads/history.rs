@@ -29,7 +29,8 @@ const MAX_BYTES: u64 = 32 * 1024 * 1024;
 pub struct Past {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Tool calls of the run's last message that have no result, because the worker that executed them stopped.
+    /// Tool calls of the run's last assistant message that have no result, because the worker that executed the calls
+    /// has stopped.
     pub interrupted: Vec<ToolRequest>,
 }
 
@@ -75,7 +76,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // If the provider data cannot be parsed, the message is sent without it.
+                    // If the provider data cannot be parsed, the message is sent without the data.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Returns `None` if the thread does not exist or is outside the scope.
+/// Returns the row of a thread; `None` if the thread does not exist or is outside the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -34,8 +34,8 @@ pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists the threads of one project or of all projects, most recently active first. The list continues after `before`:
-/// the last-activity time and the id of the final thread of the previous page.
+/// Lists the threads of one project or of all projects, most recently active first. `before` is the page cursor: the
+/// last-activity time and the id of the last thread of the previous page, or `None` for the first page.
 ///
 /// # Errors
 /// Database errors.

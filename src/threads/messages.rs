@@ -21,12 +21,12 @@ use crate::{
 
 /// Maximum number of messages that PostgreSQL inserts with one statement.
 const ROWS_AT_ONCE: usize = 128;
-/// Number of messages that the first query reads.
+/// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// If the messages of a query have fewer bytes than this, the next query reads twice as many messages, up to
-/// [`LARGEST_PORTION`].
+/// If the messages of one query have fewer bytes in total than this number, the next query reads twice as many
+/// messages, up to [`LARGEST_PORTION`].
 const SMALL_PORTION: usize = 256 * 1024;
 
 /// A tool call in the form that is stored with its message.
@@ -41,14 +41,13 @@ pub struct StoredCall {
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     pub id: Uuid,
-    /// Role of the author.
     pub role: MessageRole,
     pub content: String,
     /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
     /// Provider data that later requests must send back with this message.
     pub carried: Option<Carried>,
-    /// Id of the call that a tool message answers.
+    /// Id of the tool call that the message answers; `None` if the message is not a tool message.
     pub tool_call_id: Option<String>,
     /// Names of the message's files in the workspace.
     pub files: Vec<String>,

@@ -60,7 +60,7 @@ pub mod message {
         /// Provider data that later requests must send back with this message: JSON as text. Only the engine reads it;
         /// no API returns it.
         pub carried: Option<String>,
-        /// Id of the call that a tool message answers.
+        /// Id of the tool call that the message answers; `None` if the message is not a tool message.
         pub tool_call_id: Option<String>,
         /// Names of the message's files in the workspace: a JSON list.
         pub files: Option<Json>,

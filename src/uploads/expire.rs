@@ -15,7 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// Removes up to `limit` expired uploads with their files; returns the number of expired uploads.
+/// Removes up to `limit` expired uploads with their files; returns the number of expired uploads that it found.
 ///
 /// # Errors
 /// Database errors.
@@ -37,7 +37,7 @@ pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
     Ok(expired.len())
 }
 
-/// Returns the ids for which an upload exists.
+/// Returns the subset of `ids` for which an upload exists in the scope.
 ///
 /// # Errors
 /// Database errors.

@@ -1,7 +1,7 @@
 //! The file name of an upload in the workspace. Such a name never contains a path, whatever name the client sent.
 //!
-//! Names are normalised to Unicode NFC. Otherwise, two names with different code points could look the same, and an
-//! upload could imitate another file.
+//! Names are normalised to Unicode NFC. Without normalisation, two names with different code points could look the
+//! same, and an upload could imitate another file.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Maximum length of a name in bytes. File systems allow 255 bytes; the rest is for a suffix such as `-2`.
 const MAX_BYTES: usize = 200;
 
-/// Converts a name from a client to a plain file name: the last part of the path, without control characters.
+/// Returns a plain file name for the name that a client sent: the last part of the path, without control characters.
 /// Characters that Windows forbids in file names are replaced by `_`. The result is never empty, never names a hidden
 /// file and never looks like a command-line option.
 pub fn sanitise(given: &str) -> String {
@@ -59,10 +59,11 @@ pub fn canonical(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Normalises a path from a client to NFC.
+/// Returns the NFC form of a path from a request.
 ///
 /// # Errors
-/// INVALID_REQUEST for invisible or control characters. The workspace validates the rest of the path.
+/// INVALID_REQUEST if the path contains invisible or control characters. The workspace makes all other checks of the
+/// path.
 pub fn path(given: &str) -> Result<String> {
     if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
         let message = "path must not contain control characters or invisible characters";

@@ -111,8 +111,8 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
                 Err(fault) => return Err(fault),
             }
         }
-        // Sync before the uploads are marked as placed. Otherwise, a power failure could remove a file from both
-        // folders.
+        // Sync before the uploads are marked as placed. Without the sync, a file could be missing from both folders
+        // after a power failure.
         workspace.sync()?;
         Ok(left)
     })
@@ -131,7 +131,7 @@ async fn rename(
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // `names` contains up to `MAX_NAMES` names, so also check the folder itself.
+        // `names` contains only the first `MAX_NAMES` names of the folder, so also check the folder itself.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))

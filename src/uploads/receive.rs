@@ -1,5 +1,5 @@
 //! Receiving files. A client sends a file in one of two ways: its name and size first and then its chunks
-//! (`FileService`), or the whole file as one stream (a part of a form).
+//! (`FileService`), or the whole file as one stream (a part of a multipart form).
 
 use std::{
     io::SeekFrom,
@@ -40,8 +40,8 @@ const MAX_NAME: usize = 4096;
 /// Creates an upload from the name and size that the client states before it sends the chunks.
 ///
 /// # Errors
-/// INVALID_REQUEST, `TOO_LARGE`; THROTTLED if the account has too many unused or arriving files; UNAVAILABLE if the
-/// disk is almost full.
+/// INVALID_REQUEST if the name is invalid or the size is negative; `TOO_LARGE` if the size exceeds the maximum file
+/// size; THROTTLED if the account has too many unused uploads; UNAVAILABLE if the disk is almost full.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -78,8 +78,8 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
 /// changes.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if the chunk would leave a gap; `TOO_LARGE` if the chunk ends beyond the
-/// stated size.
+/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if the chunk would leave a gap; `TOO_LARGE` if the chunk is larger than
+/// [`MAX_CHUNK`] or ends beyond the stated size.
 pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, data: Bytes) -> Result<Model> {
     if data.len() > MAX_CHUNK {
         return Err(Error::new(Code::TooLarge, "a chunk may have up to 1 MiB"));

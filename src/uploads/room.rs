@@ -1,10 +1,10 @@
 //! Checks whether new files fit into a workspace. The check counts the workspace's current content and the uploads that
-//! are not placed yet.
+//! will be moved into the workspace.
 //!
 //! Each process has one queue per project ([`crate::app::Handles::placement_queues`]). An operation that writes files
 //! waits in the queue for the earlier operations, and leaves the queue only after its files are in the workspace. Two
-//! operations can therefore not both use the last free space. The check also counts the uploads of all unfinished runs,
-//! which include runs of other processes and runs from before a crash.
+//! operations can therefore not both use the last free space. The check counts the uploads of all unfinished runs of
+//! the project, including runs of other processes and runs from before a crash.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub struct Coming {
     pub id: Uuid,
     /// Size of the upload in bytes.
     pub size: i64,
-    /// True if no file needs to be moved into the workspace: it was moved before, or it was removed (see `name`).
+    /// True if the upload's file was moved into the workspace, or if the file was removed (see `name`).
     pub placed: bool,
     /// Name in the workspace. `None` if the upload belongs to a retried `StartRun` request: the run already has a file
     /// with the same content, so the upload's file was removed.
@@ -59,7 +59,7 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
         .collect()
 }
 
-/// The size of a workspace, and the uploads that it already includes.
+/// The size of a workspace, and the uploads that are included in this size.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     pub usage: Usage,
@@ -90,7 +90,8 @@ impl Measured {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Checks that files fit into the workspace, together with its content and the uploads that are not placed yet.
+    /// Checks that new files fit into the workspace, together with its content and the uploads that are not in it yet.
+    /// `sizes` contains the size of each new file in bytes.
     ///
     /// # Errors
     /// `TOO_LARGE` if the workspace would exceed its limit.

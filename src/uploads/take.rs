@@ -26,8 +26,8 @@ pub const MAX_FILES: usize = 100;
 ///
 /// # Errors
 /// INVALID_REQUEST for too many or repeated uploads; `UPLOAD_NOT_FOUND` for an upload that does not exist or belongs to
-/// another account; `UPLOAD_INCOMPLETE`. An upload that a run already uses is not an error here; [`bind`] refuses such
-/// an upload.
+/// another account; `UPLOAD_INCOMPLETE` if bytes are missing. An upload that a run already uses is not an error here;
+/// [`bind`] refuses such an upload.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -58,10 +58,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     Ok(ordered)
 }
 
-/// Binds uploads to a run. Chooses a name outside `taken` for each file and returns the names.
+/// Binds uploads to a run. Chooses a name that is not in `taken` for each file, and returns the names.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` if another run already uses an upload.
+/// `UPLOAD_NOT_FOUND` if a run already uses one of the uploads.
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {

@@ -24,9 +24,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files per account. It is larger than the maximum number of parts in a form.
+/// Maximum number of unused files per account. It is larger than the maximum number of parts in a form, so that an
+/// account without unused files can send the largest form.
 const MAX_FILES: i64 = 300;
-/// Maximum size of all unused files of an account, as a multiple of the plan's maximum file size.
+/// Maximum total size of an account's unused files, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
 /// Number and size of the files that are being received as streams, per account. These files have no rows yet. Cheap to

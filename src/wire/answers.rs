@@ -1,4 +1,4 @@
-//! The trait of the services in `wire/stack.rs`, and the layers around them.
+//! Defines the trait of the services in `wire/stack.rs`, and wraps these services in layers.
 
 use std::{
     convert::Infallible,
@@ -22,10 +22,10 @@ impl<B, S> Answers<B> for S where
 {
 }
 
-/// The future of a response.
+/// The boxed future that [`Layered`] returns.
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// A service in a layer. Its type does not depend on the service, and a clone is cheap.
+/// A service that is wrapped in a layer. This type is the same for every wrapped service. Cheap to clone.
 #[derive(Clone)]
 pub struct Layered {
     serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,

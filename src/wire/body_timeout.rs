@@ -165,7 +165,8 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. HTTP reports a body that ended early. gRPC reports `status`.
+/// The error of a body that timed out. The transcoder reports this error to HTTP clients as a body that ended early.
+/// tonic reports `status`, the source of this error, to gRPC clients.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

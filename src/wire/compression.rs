@@ -115,7 +115,7 @@ impl CompressedBody {
     }
 }
 
-/// Returns the length of the first message in bytes, without its header; `None` if the message is incomplete.
+/// Returns the length in bytes of the first message, without its header; `None` if the message is incomplete.
 fn first_length(received: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = received.first_chunk::<HEADER_BYTES>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;

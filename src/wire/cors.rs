@@ -1,9 +1,9 @@
 //! CORS: lets pages of the configured origins call the API from a browser. The pages may send a fixed list of headers
 //! and the headers in the configuration.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call. A request that cannot
-//! come from a page of another origin gets no CORS headers: browsers send `Origin` with each of these requests. GET and
-//! HEAD are exceptions, because a cache may return their responses to a page.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call. Browsers send
+//! `Origin` with every request of a page to another origin, so the response to a request without `Origin` gets no CORS
+//! headers. GET and HEAD are exceptions, because a cache may return their responses to a page.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +18,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. Tracing libraries in a page add the headers from
-/// `traceparent` on to every request.
+/// Request headers that pages of the configured origins may send. Tracing libraries in a page may add `traceparent` and
+/// the headers after it.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",

@@ -1,7 +1,7 @@
 //! Ends an open stream when the credential of its request expires or is revoked.
 //!
 //! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. The
-//! server checks an API key every 30 seconds, and immediately after this process has revoked any key. When the
+//! API key of a stream is checked every 30 seconds, and immediately after this process has revoked any key. When the
 //! credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect with a new
 //! credential and its last cursor, so no event is lost.
 
@@ -79,8 +79,8 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // The query runs in a separate task. Otherwise, if the client stopped reading during the query, the
-            // suspended stream would keep a database connection.
+            // The query runs in a separate task. In the task of the stream, a client that stops reading would suspend
+            // the query, and the suspended query would keep a database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
             // A failed query does not end the stream, because the database may be unavailable only for a short time.

@@ -1,5 +1,5 @@
-//! The deadline of a call and its stream, for every protocol. The client sends the timeout in the header `grpc-timeout`
-//! or, with the Connect protocol, in `connect-timeout-ms`.
+//! Ends calls and their streams at the deadline, for every protocol. The client sends the timeout in the header
+//! `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
 //!
 //! [`end_call`] runs before `wire/stack.rs` selects the protocol. It stores the deadline in the request, and ends a
 //! call that has no response at its deadline. [`end_streams`] runs directly before the services. If a stream is still
@@ -71,7 +71,7 @@ struct Expiring {
     /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// The timer for the deadline; `None` unless a frame is awaited.
+    /// The timer for the deadline; `None` until the first wait for a frame.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -94,7 +94,7 @@ impl http_body::Body for Expiring {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        // The deadline is checked before the body is polled. Otherwise, a stream that always has data would never end.
+        // The deadline is checked before the body is polled, so that a stream that always has data also ends.
         if Instant::now() < this.until {
             if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                 return Poll::Ready(frame);

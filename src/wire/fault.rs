@@ -80,7 +80,8 @@ pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// Returns a response with status 405. The path exists, but not for the HTTP method. `allow` lists the allowed methods.
+/// Returns the response (status 405) to a request whose path does not support its HTTP method. `allow` lists the
+/// supported methods.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {

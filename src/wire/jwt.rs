@@ -1,7 +1,7 @@
 //! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
-//! Called by `wire::caller` for every request with a token, and by the commands that mint tokens. A verified token is
-//! remembered until it expires or the keys are reloaded (`jwt/verified.rs`). Invariant: the key determines the
+//! Called by `wire::caller` for every request with a token. Commands mint tokens with `jwt/mint.rs`. A verified token
+//! is remembered until it expires or the keys are reloaded (`jwt/verified.rs`). Invariant: the key determines the
 //! algorithms that may verify a token. HS256 tokens are verified only with the configured secret, and all other tokens
 //! only with public keys. The header of a token can only select one of these keys. For every invalid token, the client
 //! receives the same text ("Not authenticated"). The reason appears only in the debug log.

@@ -1,4 +1,5 @@
-//! The owner of a request. Limits count a request for its account or, if it has no credential, for its client address.
+//! The owner of a request: its account or, if it has no credential, its client address. Limits count the requests of
+//! each owner.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Selects one of the four protocols for a request. The content type determines the protocol. A JSON request uses the
-//! Connect protocol if its path is the path of a gRPC method.
+//! Selects one of the four protocols for a request. The content type determines the protocol. A POST request with
+//! `application/json` or `application/proto` uses the Connect protocol if its path is the path of a gRPC method.
 
 use http::{
     Request,
@@ -45,7 +45,7 @@ impl Protocol {
         };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // tonic-web also selects the encoding of a response by the `Accept` header.
+            // Like tonic-web, selects the encoding of the response by the `Accept` header.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

@@ -161,8 +161,8 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because the stream could
-    // never return an event.
+    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because no client can have
+    // received such an event.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {

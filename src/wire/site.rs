@@ -66,7 +66,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A console folder may lack the API reference.
+        // A folder from `http.console_dir` may contain no API reference, and a build may contain no site at all.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -93,8 +93,8 @@ impl Site {
         self.assets.contains_key(path)
     }
 
-    /// Returns true if a path needs no credential. A client without a credential may read the files of the site, and
-    /// may find out whether a file exists.
+    /// Returns true if a request for this path needs no credential. This holds for every file of the site. It also
+    /// holds for missing icons and missing files below `/assets/`, so that the response is 404 instead of 401.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }

@@ -72,7 +72,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let connect = Connect::new(&callable, Arc::clone(&json), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
-    // Adds the error code to the errors that tonic itself creates, and makes the messages of all errors readable.
+    // Adds the error code to the errors that tonic itself creates, and undoes needless percent-encoding in the messages
+    // of all errors.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());

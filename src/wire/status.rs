@@ -190,7 +190,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// Returns the details as text, for clients that can decode google.rpc messages but not Runyard's detail type.
+/// Returns the details as strings, for clients that can decode google.rpc messages but not Runyard's detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();

@@ -125,8 +125,8 @@ impl ThreadService for Threads {
     }
 }
 
-// Returns the new name of the thread. If the mask contains `name`, the name changes; an unset name is cleared. Without
-// a mask, an unset name means no change.
+// Returns the new name of the thread; `None` if the name does not change. If the mask contains `name` and the request
+// does not set a name, the new name is empty. Without a mask, an unset name means no change.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

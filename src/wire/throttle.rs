@@ -1,7 +1,7 @@
 //! Rate limits for requests per account, requests per address, and new accounts per address.
 //!
-//! Called by `wire::caller` for every path that needs a credential. Memory use is bounded: keys that were not used
-//! recently are removed. If too many keys remain, all counts are reset.
+//! Called by `wire::caller` for every path that needs a credential. Memory use is bounded: keys (account ids and
+//! addresses) that were not used recently are removed. If too many keys remain, all counts are reset.
 
 use std::{
     hash::Hash,
@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of keys after a clean-up. The number may be exceeded between two clean-ups.
+/// Maximum number of accounts or addresses that a limiter tracks. The limiter enforces the maximum only at a clean-up.
 const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
@@ -50,7 +50,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a request from an address.
+    /// Counts a request from an address. Does nothing if the address is unknown (`None`).
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
@@ -63,7 +63,8 @@ impl Throttle {
         }
     }
 
-    /// Counts a new account. `address` is the client address of the request that creates the account.
+    /// Counts a new account. `address` is the client address of the request that creates the account. Does nothing if
+    /// the address is unknown (`None`).
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.

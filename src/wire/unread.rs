@@ -3,9 +3,9 @@
 //! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
 //! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
 //! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
-//! use the most memory, and aborts the responses of that owner. The response that has waited longest is aborted first.
-//! The client of an aborted response can send its request again. An event stream resumes from its cursor, so no event
-//! is lost.
+//! use the most memory, and aborts the response of that owner that has waited longest. This selection is repeated until
+//! the total is clearly below the limit. The client of an aborted response can send its request again. An event stream
+//! resumes from its cursor, so no event is lost.
 
 mod answer;
 
@@ -34,8 +34,8 @@ use super::{
     owner::Owner,
 };
 
-/// Adds the response to a request to the ledger. If all unread responses together exceed the limit of the ledger, some
-/// of these responses are aborted.
+/// Passes a request to the next layer, and adds the response to the ledger. If all unread responses together exceed the
+/// limit of the ledger, some of these responses are aborted.
 pub(super) async fn limit(ledger: Arc<Ledger>, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
     let answer = run(next, request).await;

@@ -1,8 +1,8 @@
 //! Runs a write to its end, even if the client disconnects or the deadline of its call passes.
 //!
 //! Called by the wire methods that change something, and by read methods that may grant credits. hyper drops the future
-//! of a request when the client disconnects. The write of such a request continues in its own task. All other writes run
-//! within their request and need no task.
+//! of a request when the client disconnects. The write of such a request continues in its own task. All other writes
+//! run within their request and need no task.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,10 +20,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Runs a verb that writes.
+/// Runs `verb`, an operation that writes.
 ///
 /// # Errors
-/// The error of the verb; INTERNAL if the verb panics.
+/// The error of the operation; INTERNAL if the operation panics.
 pub(super) async fn write<T, F>(app: &App, caller: Caller, verb: F) -> Result<T>
 where
     T: Send + 'static,
@@ -45,7 +45,7 @@ async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
     })
 }
 
-/// A future that runs to its end. If it is dropped before, the rest runs in its own task.
+/// A future that runs to its end. If it is dropped before its end, the rest runs in a separate task.
 struct Uninterrupted<T: Send + 'static> {
     /// The rest of the work; `None` after its end.
     rest: Option<BoxFuture<'static, T>>,
@@ -73,7 +73,7 @@ impl<T: Send + 'static> Future for Uninterrupted<T> {
 impl<T: Send + 'static> Drop for Uninterrupted<T> {
     fn drop(&mut self) {
         let Some(rest) = self.rest.take() else { return };
-        // Without a runtime, the process is ending.
+        // A missing runtime means that the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };
         // The task runs in the span of the request, so that log lines of the write contain the id of the request.
         runtime.spawn(rest.in_current_span());

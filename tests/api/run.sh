@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make test-api: schemathesis reads /openapi.json of a real server and sends valid and invalid requests. The test fails
-# on a 5xx response, and on a response that violates the document. It takes up to three minutes, without the
-# installation of the tools.
+# Run by `make test-api`. Schemathesis reads /openapi.json of a real server and sends valid and invalid requests. The
+# test fails if a response has a 5xx status or violates the OpenAPI document. It takes up to three minutes, plus the
+# time to install the tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -118,7 +118,7 @@ class Player:
             self.match({"$has": expected} if key == "has" else expected, seen[key], key)
 
     def filled(self, value):
-        """Returns a value in which saved values replace the references."""
+        """Returns the value with each reference replaced by the saved value."""
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -1,9 +1,9 @@
 """A scripted model for tests in all languages: a server with OpenAI's streaming chat API that follows a script in the
 prompt.
 
-Each line of the last user message is one step; lines that are not steps are skipped. The steps of one response form a
-turn. A turn ends with a tool call, with `fail` or with the last line. The number of assistant messages after the user's
-message selects the turn, so the server keeps no state. After the last turn the model says `Done.`
+Each line of the last user message that has one of the forms below is a step; other lines are skipped. The steps of one
+response form a turn. A turn ends with a tool call, with `fail` or with the last line. The number of assistant messages
+after the user's message selects the turn, so the server keeps no state. After the last turn the model says `Done.`
 
     say: TEXT                 streams TEXT, word by word
     stream: N                 streams N chunks, "word-0 word-1 …"

@@ -1,7 +1,7 @@
 """Starts a real server for a test, in a temporary data folder, and stops it.
 
 Python tests use `Server` directly. Tests in other languages use it through `serve.py`. The server uses the given
-`Model`. If none is given, it uses the built-in demo model.
+`Model` or, without a `Model`, the built-in demo model.
 """
 
 import json

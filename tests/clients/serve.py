@@ -1,7 +1,8 @@
-"""A real server with the scripted model, for tests in languages other than Python.
+"""Starts a real server with the scripted model, for tests in languages other than Python.
 
-It prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard input, one JSON object
-per line, and prints one JSON object per command. If a command fails, the object is {"error": …}. The commands are:
+First, this program prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard
+input, one JSON object per line, and prints one JSON object per command. If a command fails, the object is
+{"error": …}. The commands are:
 
     {"do": "token", "sub": …, "role": …, "tier": …}   → {"token": …, "sub": …}   sub, role and tier are optional
     {"do": "credits", "sub": …, "credits": N}         → {}            grants credits

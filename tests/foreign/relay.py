@@ -1,7 +1,7 @@
 """A TCP relay between a client and the server. The scenario uses it to break connections.
 
 `cut` closes the open connections, like a proxy that restarts. `freeze` keeps the open connections but drops all their
-bytes, like a network that has lost a route. After both, new connections work.
+bytes, like a network that has lost a route. After either, new connections still work.
 """
 
 import contextlib

@@ -6,7 +6,7 @@ the environment, and prints one line per step:
     refused CODE REASON …    three refused calls, with their typed details
     started STATUS           the first run
     event N                  each event of the first run
-    tool NAME PATH           its tool call
+    tool NAME PATH           the tool call of the first run
     broken CODE              the stream ended without a terminal event; the client resumes
     text TEXT                all text of the first run
     ended STATUS             the end of the first run

@@ -16,8 +16,7 @@ pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected
     );
 }
 
-/// Checks that two lists contain the same entries in any order. An entry that occurs twice must occur twice in both
-/// lists.
+/// Checks that two lists contain the same entries in any order. Each entry must occur equally often in both lists.
 #[track_caller]
 pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     if let Some(difference) = difference(found, expected) {

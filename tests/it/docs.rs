@@ -63,7 +63,7 @@ fn the_page_of_errors_is_up_to_date() {
     check("errors.md", &page);
 }
 
-/// Converts `InvalidArgument` to `INVALID_ARGUMENT`.
+/// Converts a name such as `InvalidArgument` to `INVALID_ARGUMENT`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {

@@ -59,7 +59,7 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
         .expect("an answer within 20 s")
 }
 
-/// A request with one sentence and without tools.
+/// A request with one user message and without tools.
 pub fn question(text: &str) -> ModelRequest {
     ModelRequest {
         model: "scripted".to_owned(),

@@ -1,5 +1,5 @@
-//! The `OpenAPI` document matches the router. The document contains every HTTP rule of the contract, and all its
-//! references resolve.
+//! Tests that the `OpenAPI` document matches the router, contains every HTTP rule of the contract, and has no
+//! unresolved references.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

@@ -1,8 +1,8 @@
 //! Query plans: the cost of a statement must not grow with the number of finished runs or with other history.
 //!
-//! `plans/record.rs` records every SQL statement of every test. When a test server closes, its database explains each
-//! statement that was not explained before. The test fails if a plan scans a table, sorts without a bound or reads all
-//! rows of an account. This file lists the exceptions, each with the reason why its rows are bounded.
+//! `plans/record.rs` records every SQL statement of every test. When a test server closes, [`check`] runs EXPLAIN on
+//! each statement that was not explained before. The test fails if a plan scans a table, sorts without a bound or reads
+//! all rows of an account. This file lists the exceptions, each with the reason why its rows are bounded.
 
 mod history;
 mod postgres;
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
-/// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and its rows.
+/// Partial indexes that stay small, no matter how long the service runs. Each entry is the name of the index and a note
+/// on its rows.
 const SMALL: &[(&str, &str)] = &[
     ("runs_unfinished", "unfinished runs"),
     ("runs_running", "unfinished runs"),
@@ -29,7 +30,7 @@ const SMALL: &[(&str, &str)] = &[
     ("agents_one_default", "one per account"),
 ];
 
-/// Partial indexes from which pages are read. Each entry is the index and the SQL condition that selects its rows.
+/// Partial indexes that are read page by page. Each entry is the name of the index and the SQL condition of its rows.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
     ("runs_completed", "\"status\" = (2)"),

@@ -23,7 +23,7 @@ use runyard::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A host with its own data folder. Like every temporary folder, the data folder has mode 0700.
+/// Sandboxes with a new data folder. Like every temporary folder, the data folder has mode 0700.
 struct Yard {
     folder: TempDir,
     sandboxes: Sandboxes,

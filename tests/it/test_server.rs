@@ -60,8 +60,8 @@ pub struct TestServer {
     /// The state of the running server; `None` while the server is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
-    /// Whether query plans are checked when the server closes. A test that changes indexes turns the check off, because
-    /// SQLite chooses between two equally good indexes by their order of creation.
+    /// True if closing the server checks the query plans. A test that drops and recreates indexes disables the check,
+    /// because SQLite chooses between two equally good indexes by their order of creation.
     pub explains: bool,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<Made>,

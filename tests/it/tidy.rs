@@ -1,4 +1,5 @@
-//! Tests of the rules for source code: where code belongs, how long files are, and which modules may use each other.
+//! Tests of the rules for source code: where code belongs, how long files are, and which other modules a module may
+//! use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -365,8 +366,8 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
-/// A noun exports its row types under its own names, but its `table` modules are private. A query needs these modules,
-/// so the compiler refuses a query for the rows of another noun.
+/// A noun exports its row types, but keeps its `table` modules private. A query needs these modules, so the compiler
+/// refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -429,7 +430,7 @@ fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     owners
 }
 
-/// Returns the tables that SQL texts and query builders name.
+/// Returns the tables that SQL strings and query builders name.
 fn named_tables(code: &str) -> BTreeSet<String> {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"\b(?:FROM|JOIN|INTO|UPDATE)[\s\\]+([a-z_]+)|(?:from|join|into_table|table|col)\(\(?"([a-z_]+)""#)
@@ -459,7 +460,7 @@ fn restricted_code_stays_in_its_files() {
     assert_none("code outside its allowed files", &broken);
 }
 
-/// Control: the search functions find known texts, so the rules can fail.
+/// Control: the search functions find their targets in sample code, so the tests above can detect violations.
 #[test]
 fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// Each test uses its own project number, and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
-/// The sandbox of a project with an empty workspace, and the state of the tool calls.
+/// The sandbox of a project whose workspace is empty at first. Also collects the output that the tool calls stream.
 pub struct Shop {
     pub sandbox: Arc<ProjectSandbox>,
     pub workspace: PathBuf,

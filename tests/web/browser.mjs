@@ -38,7 +38,7 @@ export function startBrowser() {
   });
 }
 
-/** Runs `doing`. Returns the CPU time of the longest main-thread task of the page during this time, in milliseconds. */
+/** Runs `doing`. Returns the CPU time of the page's longest main-thread task during `doing`, in milliseconds. */
 export async function longestWork(browser, page, doing) {
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
   let trace;

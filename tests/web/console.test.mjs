@@ -67,7 +67,7 @@ async function download(page, click) {
   return { name: saved.suggestedFilename(), content: readFileSync(path) };
 }
 
-/** Extracts the scripted model's words from a text. */
+/** Extracts the scripted model's words from a string. */
 const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
 
 /** Returns the words in the events of the newest run. */

@@ -1,4 +1,4 @@
-//! The floor's database. One thread writes. Work that is queued while a commit runs shares the next commit.
+//! The floor's database. One thread writes. Jobs that are queued during a commit share the next transaction.
 
 use std::{
     path::Path,
@@ -37,7 +37,7 @@ pub(super) struct Row {
 
 /// A job of the writer.
 pub(super) enum Work {
-    /// Inserts the rows of a new run, and reports the commit.
+    /// Inserts the rows of a new run, and reports the commit through `committed`.
     Start {
         run: Arc<Run>,
         of: (Uuid, Uuid),
@@ -87,7 +87,7 @@ impl Store {
         self.jobs.send(work).map_err(|_| "the floor's writer has ended".into())
     }
 
-    /// Inserts the rows of a new run in its thread and project, and waits for the commit.
+    /// Inserts a new run with its thread, its project, its prompt and its first event, and waits for the commit.
     pub(super) async fn start(&self, run: &Arc<Run>, of: (Uuid, Uuid), prompt: String, first: Row) -> Result<()> {
         let (committed, done) = oneshot::channel();
         self.send(Work::Start {
@@ -176,7 +176,7 @@ impl Work {
         Ok(())
     }
 
-    /// Publishes the events, and reports the commit of a start.
+    /// Called after the commit. Publishes the events to the run's readers and, for a start, reports the commit.
     fn committed(self, runs: &Runs) {
         let (run, rows, has_ended, starting) = match self {
             Self::Start {
@@ -190,7 +190,7 @@ impl Work {
             log.has_ended = has_ended;
         });
         if let Some(starting) = starting {
-            // The caller may have gone; the run continues.
+            // Sending fails only if the call was cancelled. In this case, no task waits for the commit.
             let _ = starting.send(());
         }
         if has_ended {

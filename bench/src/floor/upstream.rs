@@ -1,4 +1,5 @@
-//! The floor's client of the scripted models: a pool of plain HTTP connections, and the text of a streamed answer.
+//! The floor's client for the scripted models. It uses a pool of plain HTTP connections, and extracts the text from
+//! streamed answers.
 
 use bytes::Bytes;
 use http::{Request, Uri, header::CONTENT_TYPE};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::{Result, children};
 
-/// The models, by name.
+/// The HTTP client, and the URL of each model by name.
 #[derive(Clone)]
 pub(super) struct Models {
     http: Client<HttpConnector, Full<Bytes>>,
@@ -43,7 +44,7 @@ struct Delta {
 }
 
 impl Models {
-    /// Reads the line that the process of the models printed.
+    /// Parses the line that the process of the models printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -61,7 +62,7 @@ impl Models {
         Ok(found.ok_or("an unknown model")?.1.clone())
     }
 
-    /// Sends a prompt.
+    /// Sends a prompt to a model. Returns as soon as the headers of the response have arrived.
     pub(super) async fn call(&self, url: Uri, prompt: &str) -> Result<Answer> {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let request = Request::post(url)
@@ -76,7 +77,7 @@ impl Models {
 }
 
 impl Answer {
-    /// Returns the next pieces of text, or `None` at the end.
+    /// Returns the next chunks of text, or `None` at the end. The list is empty if no whole line with text has arrived.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<String>>> {
         let Some(frame) = self.body.frame().await else {
             return Ok(None);
@@ -89,7 +90,7 @@ impl Answer {
     }
 }
 
-/// Takes the whole lines out of the bytes, and returns their text.
+/// Removes the complete lines from `unread`, and returns the text of their deltas.
 fn take_text(unread: &mut Vec<u8>) -> Result<Vec<String>> {
     let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut found = Vec::new();

@@ -160,7 +160,7 @@ export class Group {
     let quiet: ReturnType<typeof setTimeout> | undefined;
     let heardAt = Date.now();
     let isHeldBack = false;
-    // Use one interval instead of a timer per event, because a fast stream delivers thousands of events.
+    // Use one interval instead of a timer per event, because a fast stream delivers thousands of events per second.
     const { silenceMs } = this.#options;
     const silence = setInterval(() => {
       if (!isHeldBack && Date.now() - heardAt >= silenceMs) {

@@ -1,5 +1,5 @@
-// A queue of events between a stream and its reader. It is bounded: the stream (group.ts) adds no events while `isFull`
-// is true.
+// A queue of events between a stream and its reader. The queue is bounded: while `isFull` is true, the stream
+// (group.ts) adds no more than one event per run.
 
 import type { RunEvent } from "./events.js";
 

@@ -118,7 +118,7 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   }
 }
 
-/** Returns the lower-case name of an enum value, or "unspecified" if this package does not know the value. */
+/** Returns the lower-case name of an enum value, or "unspecified" if this package does not support the value. */
 export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }

@@ -34,7 +34,7 @@ export interface UploadOptions extends CallOptions {
 
 /** Chunk size in bytes. The server accepts up to 1 MiB. */
 const CHUNK = 512 * 1024;
-/** Maximum attempts per chunk. */
+/** Maximum number of attempts per chunk. */
 const ATTEMPTS = 6;
 
 export class Uploads {

@@ -328,7 +328,7 @@ for (const exchange of exchanges) {
 }
 
 /**
- * Maps each service or method that the client does not wrap to the reason. Programs call such methods with
+ * Services and methods that the client does not wrap, each with the reason. Programs call such methods with
  * `client.call`.
  */
 const NOT_WRAPPED = {

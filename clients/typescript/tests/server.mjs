@@ -13,7 +13,7 @@ export class Server {
   #lines;
   #last = Promise.resolve();
 
-  /** Starts a server with the arguments of serve.py. */
+  /** Starts a server. The arguments are those of serve.py. */
   static async start(...args) {
     const server = new Server();
     server.#child = spawn("python3", [SERVE, ...args], {
@@ -37,7 +37,7 @@ export class Server {
     return answer;
   }
 
-  // Commands run one after another, because a response does not tell to which command it belongs.
+  // Sends the next command only after the response to the previous one, because a response does not name its command.
   ask(command) {
     this.#last = this.#last
       .catch(() => {})

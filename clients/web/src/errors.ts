@@ -1,4 +1,4 @@
-// Turns errors into messages for people. If the server rejected the token, it also ends the session.
+// Converts errors to messages for the user. If the server rejected the token, also signs the user out.
 import { isRunyardError } from "@runyard/client";
 import { signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";

@@ -1,4 +1,5 @@
-// Tests incremental markdown. Every split of a text must give the same blocks, and finished blocks must stay the same objects.
+// Tests incremental markdown. Every split of a text must give the same blocks, and finished blocks must stay the same
+// objects.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Block, Growing, isSafeLink } from "../src/view/markdown";

@@ -1,4 +1,4 @@
-//! Calls about accounts: the caller's account, and the administration of all accounts.
+//! Client methods for the caller's account and for the administration of all accounts.
 
 use tonic::Response;
 

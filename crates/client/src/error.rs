@@ -77,7 +77,7 @@ impl Error {
         &self.inner.message
     }
 
-    /// Returns the name of the invalid request field; `None` if the error does not concern a single field.
+    /// Returns the name of the first invalid request field; `None` if the error names no field.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }

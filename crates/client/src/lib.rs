@@ -1,8 +1,8 @@
 //! A Rust client for the gRPC API. The `runyard` command-line tool uses this client.
 //!
-//! [`Client::task`] prepares a run. [`Running`] is a started run and gives access to its events, its result and its
-//! files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. After a
-//! broken connection or a server restart, the client reopens the event stream of a run. For methods that this client
+//! [`Client::task`] prepares a run. Starting the task returns a [`Running`], which provides the run's events, result
+//! and files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. After
+//! a broken connection or a server restart, the client reopens the event stream of a run. For methods that this client
 //! does not wrap, use [`Client::channel`] with the generated clients in [`v1`], and convert their errors with
 //! [`from_status`].
 //!
@@ -151,7 +151,7 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Asks the server to stop a run. The run has stopped when its last event is received.
+    /// Requests that a run stops. The run has stopped when its last event is received.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.

@@ -16,8 +16,8 @@ pub(super) fn is_passing(status: &Status) -> bool {
     }
 }
 
-/// Converts a Status to an error. A newer server may send an error code that this client does not know. The error then
-/// has a known code of the same kind.
+/// Converts a Status to an error. A newer server may send an error code that this client does not define. In this case,
+/// the error has a defined code of the same kind.
 pub fn from_status(status: Status) -> Error {
     let grpc = status.code();
     let read = StatusDetails::read(grpc as i32, status.message(), grpc.description(), status.details());

@@ -111,7 +111,7 @@ impl Running {
         &self.started.project_id
     }
 
-    /// Returns the sequence number of the last received event. To continue after this event, pass it to
+    /// Returns the sequence number of the last received event. To continue after this event, pass the number to
     /// [`Client::attach`].
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
@@ -136,7 +136,7 @@ impl Running {
         self.client.load_run(&self.started.agent_run_id).await
     }
 
-    /// Asks the server to stop the run. The run has stopped when its last event is received.
+    /// Requests that the run stops. The run has stopped when its last event is received.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -144,8 +144,8 @@ impl Running {
         self.client.stop_run(&self.started.agent_run_id).await
     }
 
-    /// Lists all files and folders below a folder of the run's workspace, ordered by path. A missing folder has no
-    /// files. Agents write their results to the folder `output`.
+    /// Lists all files and folders below `folder` in the run's workspace, ordered by path. If the folder does not
+    /// exist, the list is empty. Agents write their results to the folder `output`.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -154,7 +154,7 @@ impl Running {
             return Ok(Vec::new());
         };
         match self.client.list_files(&sandbox_id, folder).await {
-            // A missing folder has no files.
+            // A missing folder counts as an empty folder.
             Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
             listed => listed,
         }

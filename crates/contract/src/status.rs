@@ -26,7 +26,7 @@ pub struct StatusDetails {
     pub refusal: Option<Refusal>,
     /// The time to wait before a retry, if the server suggests one.
     pub retry_after: Option<Duration>,
-    /// The invalid field of the request, if the error concerns a single field.
+    /// The name of the first invalid field of the request; `None` if the error names no field.
     pub field: Option<String>,
 }
 

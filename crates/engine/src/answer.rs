@@ -142,7 +142,7 @@ impl Answer {
 
 /// Receives an answer, and ends it early when the run is cancelled or times out.
 pub(super) struct Listener<'a> {
-    /// Receives the text and the reasoning.
+    /// Receives the text, the reasoning and the notices of the answer.
     pub(super) sink: &'a dyn Sink,
     /// Token that cancels the run.
     pub(super) cancel: &'a CancellationToken,
@@ -167,7 +167,7 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // Yield to the runtime regularly. Otherwise, a stream that is always ready would block the checks of the
+            // Yield to the runtime regularly, because a stream that is always ready would prevent the checks of the
             // cancel token and the deadline.
             tokio::task::coop::consume_budget().await;
             match item {

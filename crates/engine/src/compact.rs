@@ -187,7 +187,7 @@ fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
         } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
-                // Providers require valid JSON, so only the strings in the arguments are cut, not the text as a whole.
+                // Providers require valid JSON, so only the strings in the arguments are cut, not the JSON text itself.
                 let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
                 shorten_strings(&mut arguments, max_bytes);
                 let shorter = arguments.to_string();
@@ -267,8 +267,8 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Returns the text of the note that replaces dropped turns: the number of messages, the called tools and the newest
-/// user messages.
+/// Returns the text of the note that replaces dropped turns: the number of dropped messages, the called tools, and the
+/// newest of the dropped user messages.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();

@@ -146,7 +146,7 @@ pub struct ToolSpec {
 pub enum ModelEvent {
     /// An attempt failed before the first token, and another attempt follows.
     Retried {
-        /// Text for the user.
+        /// Text that tells the user about the failure and the next attempt.
         message: String,
     },
     /// A chunk of the answer's text.
@@ -190,7 +190,7 @@ pub struct TokenUsage {
 /// the incomplete answer contains no tool calls.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
-    /// The provider refused the API key with status 401 or 403. A retry does not help.
+    /// The provider refused the API key, for example with status 401 or 403. A retry does not help.
     #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
     Credentials(String),
     /// The provider refused the request, for example with status 400, 404 or 413. A retry does not help.
@@ -210,7 +210,7 @@ pub enum LlmError {
         "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
     )]
     TooLong {
-        /// Text for the user.
+        /// Text that tells the user which error the provider reported.
         message: String,
         /// Size of the window in tokens; `None` if the provider does not report it.
         window: Option<u64>,
@@ -218,7 +218,8 @@ pub enum LlmError {
     /// The provider was unreachable, kept failing or sent invalid answers, and no retries are left.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
-    /// The stream broke off after the first token.
+    /// The answer broke off: the stream failed after the first token, or several attempts ended in the middle of a tool
+    /// call.
     #[error("the model's answer broke off: {0}")]
     Broken(String),
 }

@@ -88,7 +88,7 @@ pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     Recorded { event, message: None }
 }
 
-/// Builds the event for a tool result, and returns the result also as a message for the model.
+/// Builds the event for a tool result, and the message that passes the result to the model.
 pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
     let message = ChatMessage::Tool {
         tool_call_id: request.id.clone(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::llm::ToolRequest;
 
-/// Maximum number of calls that are extracted from one text.
+/// Maximum number of calls that are extracted from one answer.
 const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];

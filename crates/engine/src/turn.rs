@@ -61,8 +61,8 @@ struct RunLoop<'a> {
     is_taken_up: bool,
     /// Number of answers that broke off in the current step.
     broken: u32,
-    /// Raised output token limit for the next answer, set after an answer reached the limit without any text; otherwise
-    /// `None`.
+    /// Raised output token limit for the next answer, set after an answer reached the limit without any text. `None`
+    /// while the model's normal limit applies.
     larger_answer: Option<u32>,
     /// Maximum size of the conversation in estimated tokens. The value is lowered when the provider rejects a
     /// conversation as too long although its estimate fits the context window.

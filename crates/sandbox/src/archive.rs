@@ -80,7 +80,7 @@ impl Archive {
     /// Returns the next chunk; `None` after the last chunk. Blocks on file reads.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails;
+    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; `INTERNAL` when reading fails;
     /// `TOO_LARGE` when the folder exceeds the limits of an archive.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         while self.chunk.len() < CHUNK_BYTES && !self.ended {

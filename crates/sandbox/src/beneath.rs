@@ -133,7 +133,7 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
 }
 
 /// Opens a folder below another folder. If the folder's mode denies access to its owner, the owner's permissions are
-/// restored first. Otherwise a command could use `chmod 000` to hide files from the measurement of disk usage (`tree`),
+/// restored first, so that a command cannot use `chmod 000` to hide files from the measurement of disk usage (`tree`)
 /// or to prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
@@ -214,7 +214,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts the error of a system call on a path. The message names the path. An error that says nothing about the
+/// Converts the error of a system call on a path. The message names the path. An error that does not depend on the
 /// path, such as a full disk, is converted by [`disk::fault`].
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);

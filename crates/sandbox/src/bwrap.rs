@@ -29,8 +29,8 @@ use super::{
 
 /// Uid and gid of a command inside the sandbox; `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// Folders of the root file system that contain programs. If the root file system has a link in place of a folder
-/// (merged /usr), the sandbox gets the same link.
+/// Folders of the root file system that contain programs. If the root file system has a symbolic link instead of such a
+/// folder (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate (`gate`),
 /// sets the last limits, runs the command's shell and reaps orphaned processes. bubblewrap's own pid 1 would only wait,
@@ -41,7 +41,7 @@ const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 pub struct Layout<'a> {
     /// Path of the bubblewrap program on the host.
     pub bwrap: &'a Path,
-    /// Root file system whose programs are bound read-only.
+    /// Root file system whose programs are bind-mounted read-only into the sandbox.
     pub root: &'a Path,
     /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
@@ -72,7 +72,7 @@ pub enum Room {
 /// Source of a command's standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The command reads nothing.
+    /// Standard input is empty (`/dev/null`).
     Empty,
     /// The command reads from the socket of its gate.
     Gate,
@@ -82,7 +82,7 @@ pub enum Input {
 pub struct Prepared {
     /// bubblewrap with its arguments, not spawned yet.
     pub command: Command,
-    /// Reading end of the pipe on which bubblewrap reports the first process and the exit status.
+    /// Read end of the pipe on which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,
@@ -91,8 +91,8 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// Builds the bubblewrap command that runs a script. `output` and `errors` become its standard output and standard
-    /// error.
+    /// Builds the bubblewrap command that runs a script. `output` and `errors` become the script's standard output and
+    /// standard error.
     pub fn prepare(
         &self,
         script: &str,

@@ -1,4 +1,4 @@
-//! A child process whose end can be awaited without a blocked thread.
+//! A child process whose end can be awaited without blocking a thread.
 
 use std::{
     io,

@@ -16,7 +16,7 @@ pub struct Confinement {
     /// Bind mount in the child's own mount namespace. It is needed when the project's uid cannot traverse the path to
     /// the workspace. `None` if nothing is mounted.
     pub carry: Option<Carry>,
-    /// Resources, each with the value of its soft and its hard limit.
+    /// Resources, each with the value that becomes both its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
     /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
@@ -38,7 +38,7 @@ const OOM_SCORE: &[u8] = b"600";
 const NICENESS: i32 = 5;
 
 impl Confinement {
-    /// Makes the child process of the command run this setup before exec.
+    /// Registers this setup with the command. The command's child process runs the setup between fork and exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
         // Pid of the service. The child exits if its parent has another pid, because the child must not outlive the

@@ -77,8 +77,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that gives a whole number. If no unit does, a size from 10 MiB is rounded
-/// down to megabytes, and a smaller size is shown in bytes.
+/// Formats a size in the largest binary unit that gives a whole number. If no unit does, a size of 10 MiB or more is
+/// rounded down to megabytes, and a smaller size is shown in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

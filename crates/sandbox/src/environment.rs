@@ -65,7 +65,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // A git program that was built for /usr/local would otherwise read the system configuration from another folder.
+    // Without this variable, a git program that was built for /usr/local reads its system configuration from another
+    // folder.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

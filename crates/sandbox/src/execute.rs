@@ -40,8 +40,8 @@ const CANCEL_GRACE: Duration = Duration::from_millis(500);
 const DEATH: Duration = Duration::from_secs(10);
 /// Maximum time to wait, before killing a command, for bubblewrap to report the sandbox's first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the reported exit status after all processes have ended. The wait for the rest of the
-/// output has the same limit.
+/// Maximum time to wait for bubblewrap's report of the exit status after all processes have ended. The wait for the
+/// rest of the output has the same limit.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Maximum size of bubblewrap's report in bytes. A report normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
@@ -76,7 +76,7 @@ pub struct Running {
     process: Process,
     group: Option<Group>,
     at_start: Usage,
-    /// The part of bubblewrap's report that was received so far.
+    /// The part of bubblewrap's report that has been received so far.
     report: watch::Receiver<String>,
     /// Task that opens the gate. Its result is the record of the command; `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
@@ -86,8 +86,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the tasks that read the output, read the report and open the gate. `opened` receives the socket of the
-    /// gate when the command begins to run.
+    /// Starts the tasks that read the output, read the report and open the gate. `opened` is called with the gate's
+    /// socket when the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,
@@ -139,8 +139,8 @@ impl Running {
         let exit_code = self.exit_code().await;
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
-                // The kernel or a user of the host has killed bubblewrap itself. Kill the rest of the sandbox, and wait
-                // until it has ended.
+                // Bubblewrap itself was killed, by the kernel or by a user of the host. Kill the remaining processes of
+                // the sandbox, and wait until they have ended.
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
             }
             status => status,
@@ -189,8 +189,8 @@ impl Running {
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // Use the pidfd only if the first process is still in the sandbox after the pidfd was opened. The pidfd then
-        // refers to the first process, and not to a later process with the same pid.
+        // A later process may have reused the pid before the pidfd was opened. If the first process is still in the
+        // sandbox now, the pidfd certainly refers to it; if not, the pidfd is discarded.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,
@@ -239,8 +239,7 @@ impl Running {
             .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
-    /// Removes the control group. Returns whether the kernel killed a process of the group because it was out of
-    /// memory.
+    /// Removes the control group. Returns whether the kernel killed a process of the group because memory had run out.
     async fn clear_away(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let removed = spawn_blocking(move || {
@@ -261,8 +260,8 @@ impl Drop for Running {
     }
 }
 
-/// Records the sandbox, so that the next start of the service can kill it, and then opens the gate. If bubblewrap does
-/// not report the sandbox, the command does not run.
+/// Records the sandbox, and then opens the gate. If the service is killed, it uses the record at its next start to kill
+/// the sandbox. If bubblewrap does not report the sandbox, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,

@@ -1,10 +1,10 @@
 //! The gate at which each command waits until the service is ready for it.
 //!
-//! When the service is killed, the kernel kills bubblewrap, and then the sandbox's first process. The first process
-//! requests this from the kernel shortly after its creation. If the service were killed before the request, the sandbox
-//! would keep running. The first process therefore reports that it is ready and waits for an answer from the service.
-//! If the service has ended, the first process reads end-of-file from the socket instead, and exits without running the
-//! command.
+//! When the service is killed, the kernel kills bubblewrap. When bubblewrap ends, the kernel kills the sandbox's first
+//! process, which requests this signal shortly after its creation. If the service were killed before the request, the
+//! sandbox would keep running. After the request, the first process therefore reports that it is ready, and waits for
+//! an answer from the service. If the service has ended, the first process reads end-of-file from the socket instead,
+//! and exits without running the command.
 
 use std::{
     io::{self, Write},

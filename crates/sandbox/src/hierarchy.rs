@@ -19,8 +19,8 @@ use super::{
 /// and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
-/// `/proc/self/cgroup`.
+/// Returns the control group version to use with its folders, or the reason why the service cannot use control groups.
+/// `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();

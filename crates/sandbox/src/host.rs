@@ -1,7 +1,7 @@
 //! Detects once which sandbox features this host supports.
 //!
-//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, every command fails with the
-//! stored explanation. The service refuses to start only for a problem that would make commands unsafe or files
+//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, every command fails, and the
+//! error explains the problem. The service refuses to start only for a problem that would make commands unsafe or files
 //! unreachable.
 
 use std::{
@@ -54,7 +54,7 @@ pub struct Host {
     pub spawner: Spawner,
     /// Records of running commands. If the service is killed, it kills the recorded commands at its next start.
     pub remains: CommandRecords,
-    /// Uid of the first project; `None` when the service is not root. All projects then share the service's uid.
+    /// Uid of the first project. `None` when the service is not root: all projects then share the service's uid.
     uid_base: Option<u32>,
     filters: Filters,
     /// The host's bubblewrap, or the reason why it cannot be used. It is detected on first use, so that the service
@@ -127,7 +127,7 @@ impl Host {
         }
     }
 
-    /// Maximum size and number of files of a workspace.
+    /// Maximum disk usage of a workspace, in bytes and in number of files.
     pub fn workspace_limit(&self) -> Usage {
         Usage {
             bytes: self.config.max_workspace_bytes,
@@ -146,8 +146,9 @@ impl Host {
         self.untried_layout(workspace).map_err(broken)
     }
 
-    /// Maximum number of processes of a command, as a resource limit. `None` if a control group limits the processes,
-    /// or if the kernel is older than 5.14, because older kernels would also count the service's own processes.
+    /// Value of RLIMIT_NPROC for a command: the maximum number of its processes. `None` if a control group limits the
+    /// processes, or if the kernel is older than 5.14, because older kernels would also count the service's own
+    /// processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -336,7 +337,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// Returns the program's full path. A bare name is looked up in the service's PATH.
+/// Returns the path of a program; `None` if the program was not found. A bare name is looked up in the service's PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());

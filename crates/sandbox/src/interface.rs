@@ -42,11 +42,10 @@ pub trait Sandbox: Send + Sync {
     /// the sandbox is dropped, whichever comes first.
     ///
     /// # Errors
-    /// CONFLICT when the sandbox already runs the maximum number of long-lived processes; otherwise the errors of
-    /// `execute`.
+    /// The errors of `execute`, and CONFLICT when the sandbox already runs the maximum number of long-lived processes.
     async fn spawn(&self, command: Command) -> Result<Spawned>;
 
-    /// Returns access to the sandbox's files. The access runs no command.
+    /// Returns a handle to the sandbox's files. The handle accesses the files without running a command.
     fn files(&self) -> Arc<dyn Files>;
 }
 

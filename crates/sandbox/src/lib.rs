@@ -86,8 +86,9 @@ pub struct Command {
 /// Output of a command, and how the command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// The output as UTF-8, without escape sequences. If the output is too long, only its head and tail are kept.
-    /// Standard output and standard error are interleaved.
+    /// The output as UTF-8, without escape sequences. If the output exceeds the configured maximum, only its head and
+    /// tail are kept. [`Sandbox::execute`] interleaves standard output and standard error. For a [`Spawned`] process,
+    /// the text contains only standard error.
     pub text: String,
     /// True if the middle of the output was left out.
     pub truncated: bool,

@@ -1,7 +1,8 @@
 //! Measures the memory use of a command on hosts without a memory control group.
 //!
-//! The meter (`meter`) measures the memory four times a second. The sum may be too high, but it must not leave out
-//! memory. The seccomp filter (`seccomp`) refuses system calls that create memory which this module cannot count.
+//! The meter (`meter`) measures the memory four times a second. The result may be too high, but it must include all
+//! memory of the command. The seccomp filter (`seccomp`) refuses system calls that create memory which this module
+//! cannot count.
 
 use std::{
     collections::HashSet,
@@ -18,8 +19,8 @@ const INODE_BYTES: u64 = 2 * 1024;
 /// Maximum unread data in a socket, in bytes. By default, a program can request a send buffer of up to 208 KiB
 /// (`net.core.wmem_max`), and the kernel doubles the request.
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// Maximum data in a pipe, in bytes, after the user's pipes have reached the kernel's soft limit
-/// (`pipe-user-pages-soft`).
+/// Capacity in bytes that is counted for each pipe. New pipes have this capacity after the user's pipes have reached
+/// the kernel's soft limit (`pipe-user-pages-soft`).
 const PIPE_BYTES: u64 = 8 * 1024;
 /// Number of sockets that are not counted. Ordinary programs have up to a few hundred sockets, and most of these are
 /// empty.

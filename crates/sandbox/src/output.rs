@@ -7,7 +7,7 @@ use std::mem;
 
 use super::terminal::Step;
 
-/// Keeps the head and the tail of a text.
+/// Keeps the head and the tail of a command's output.
 #[derive(Debug)]
 pub struct Clip {
     max_bytes: usize,
@@ -17,7 +17,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Creates a clip that keeps up to `max_bytes` of text, plus a line that says how much was left out.
+    /// Creates a clip that keeps up to `max_bytes` of text, plus a line with the number of omitted bytes.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -27,7 +27,7 @@ impl Clip {
         }
     }
 
-    /// Appends text. The head is filled up to half of the limit; further text replaces the oldest text of the tail.
+    /// Appends text. The head is filled up to half of the limit. All further text is added to the tail.
     pub fn push(&mut self, text: &str) {
         let room = (self.max_bytes / 2).saturating_sub(self.head.len());
         let into_head = if self.tail.is_empty() {
@@ -135,7 +135,8 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the text of a live view. One chunk is read from the view after each piece of input.
+    /// Writes each piece of input to a live view, and reads one chunk from the view after each piece. Returns the
+    /// joined chunks.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

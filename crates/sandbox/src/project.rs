@@ -1,4 +1,4 @@
-//! The sandbox of one project, in bubblewrap.
+//! The sandbox of one project, implemented with bubblewrap.
 //!
 //! Every command and every long-lived process runs in its own bubblewrap sandbox, with the project's workspace.
 //! Invariant: the long-lived processes are killed when the last clone of their sandbox is dropped.

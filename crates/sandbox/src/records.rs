@@ -5,8 +5,8 @@
 //! after the command has ended. On start, the service kills the commands that earlier services with the same data
 //! folder left behind. Usually the kernel has already killed these commands; this module is a second safeguard.
 //!
-//! A pid may be reused by another process. A file name therefore also contains the start time of the process, and the
-//! boot and pid namespace in which the pid is valid. No part of the name comes from the command.
+//! A pid may be reused by another process. A file name therefore also contains the start time of the process, the
+//! boot id, and the inode of the pid namespace in which the pid is valid. No part of the name comes from the command.
 
 use std::{
     fs::{self, DirBuilder},
@@ -41,7 +41,7 @@ impl CommandRecords {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             // Processes of another boot have ended, so their files are removed. Processes of another pid namespace are
-            // not visible from here, so their files are kept.
+            // not visible to this service, so their files are kept.
             let is_over = match name.strip_prefix(&place) {
                 Some(rest) => end_remains(rest),
                 None => name.split('-').next() != place.split('-').next(),
@@ -180,7 +180,7 @@ pub fn start_time(process: u32) -> Option<u64> {
     // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A zombie has ended but was not reaped yet. It counts as ended.
+    // A zombie has ended but has not been reaped yet. It counts as ended.
     if fields.next()? == "Z" {
         return None;
     }
@@ -206,7 +206,8 @@ mod tests {
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // Name prefix of a service that has ended: its pid exists, but the process has another start time.
+        // Prefix of the records of a dead service: the start time in the prefix is 1, so the running process with this
+        // pid is not the service.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();

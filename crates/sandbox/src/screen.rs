@@ -27,7 +27,7 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Line {
     characters: Vec<char>,
-    /// True if any character was overwritten. Trailing spaces then only cover older text and are removed.
+    /// True if any character was overwritten or erased. Trailing spaces then only cover older text and are removed.
     is_rewritten: bool,
 }
 
@@ -125,7 +125,7 @@ impl Screen {
         }
     }
 
-    /// Makes all lines final, without a line end after the last line.
+    /// Makes all lines final, without a newline after the last line.
     fn settle(&mut self) {
         for (index, line) in self.lines.iter().enumerate() {
             if index > 0 {
@@ -236,7 +236,8 @@ mod tests {
             shown(format!("before\n{bar}\nafter\n").as_bytes()),
             "before\n100%|##########|\nafter\n"
         );
-        // The ways in which programs redraw a line: carriage return first or last, erase, move back, backspace.
+        // The ways in which programs redraw a line: a carriage return after or before the text, erase sequences, cursor
+        // movements, backspaces, and new text over old text.
         assert_eq!(shown(b"10%\r20%\r30%\r"), "30%");
         assert_eq!(shown(b"10% of much\r\x1b[K20%\r\x1b[2Kdone\n"), "done\n");
         assert_eq!(shown(b"10% \x1b[4D20% \x1b[1G30%"), "30%");

@@ -117,7 +117,7 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         rules.insert(call, vec![when(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
     }
     if memory == Memory::Metered {
-        // A memory file can contain data without being open or mapped in any process, so the meter cannot find it.
+        // A memfd can contain data without being open or mapped in any process, so the meter cannot find it.
         // Programs fall back to files in /dev/shm or /tmp.
         rules.insert(libc::SYS_memfd_create, Vec::new());
     }
@@ -227,12 +227,13 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(1, SeccompCmpOp::Eq, request)])?);
     }
 
-    // Other address families bypass the network namespace (vsock) or expose kernel interfaces (netlink, packet, alg).
+    // The allowed address families. Other families bypass the network namespace (vsock) or expose kernel interfaces
+    // (netlink, packet, alg).
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
     let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
     rules.insert(libc::SYS_socket, vec![when(&others)?]);
 
-    // Personalities that ordinary programs use. Other personalities disable protections.
+    // Personalities that ordinary programs use. Other personalities disable protections such as ASLR.
     let usual = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|persona| (0, SeccompCmpOp::Ne, persona));
     rules.insert(libc::SYS_personality, vec![when(&usual)?]);
 

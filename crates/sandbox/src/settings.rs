@@ -115,7 +115,7 @@ const SHARED: &[&str] = &[
     "etc/vulkan",
 ];
 
-/// Folders in which the target of a shared link may be. A link to any other folder is skipped.
+/// Folders that may contain the target of a shared link. A link to any other folder is skipped.
 const HOMES: &[&str] = &["etc", "usr", "var"];
 
 /// Path and content of the small files that the service creates in every sandbox.
@@ -142,8 +142,8 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Path and content of a settings file for Debian's Chromium launcher. Chromium cannot create its own sandbox inside
-/// the service's sandbox.
+/// Path and content of a settings file for Debian's Chromium launcher. The file disables Chromium's own sandbox, which
+/// Chromium cannot create inside the service's sandbox.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",

@@ -1,8 +1,9 @@
 //! The thread that starts bubblewrap.
 //!
-//! With `--die-with-parent`, the kernel kills bubblewrap when the thread that started it ends, not when the process
-//! ends. A sandbox that a pool thread started would die when the pool ends that thread. The thread of this module runs
-//! until the [`Spawner`] is dropped. When the service is killed, the thread ends and all sandboxes die.
+//! With `--die-with-parent`, the kernel kills bubblewrap when the thread that started it ends, even if the service is
+//! still running. A sandbox that a pool thread started would therefore die when the pool ends that thread. The thread
+//! of this module runs until the [`Spawner`] is dropped. When the service is killed, the thread ends and all sandboxes
+//! die.
 
 use std::{
     io,

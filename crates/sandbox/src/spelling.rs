@@ -1,8 +1,8 @@
-//! Converts paths that are not UTF-8 to text, so that lists and requests can contain such paths.
+//! Represents file paths that are not UTF-8 as text, so that file lists and requests can contain them.
 //!
 //! A command can create a file whose name is not UTF-8. The text of a UTF-8 path is the path itself. In any other path,
-//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. If a text could mean two
-//! files, the file whose path is exactly the text takes precedence over the file whose encoded path is the text.
+//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. If a string could name two
+//! files, the file whose path is exactly this string takes precedence over the file whose encoded path is this string.
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ pub fn text_of(path: &[u8]) -> String {
     text
 }
 
-/// Decodes a text to a path that is not UTF-8; `None` if the text is not the encoded form of such a path.
+/// Decodes a string to a path that is not UTF-8; `None` if the string is not the encoded form of such a path.
 ///
 /// Only percent signs and bytes outside ASCII are decoded, so decoding adds no separator and no `..` to the path.
 fn raw_of(text: &str) -> Option<Vec<u8>> {
@@ -77,8 +77,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace. Returns the path relative to the workspace. If no file has this path, and the path is the
-    /// encoded form of a path that is not UTF-8, the decoded path is returned.
+    /// Opens the workspace. Returns the open workspace, and the given path relative to it. If no file has this path,
+    /// and the path is the encoded form of a path that is not UTF-8, the decoded path is returned.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.

@@ -53,15 +53,15 @@ pub enum Streams {
 pub struct Started {
     /// The bubblewrap process.
     pub process: Process,
-    /// Reading end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.
+    /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.
     pub output: OwnedFd,
-    /// Reading end of the pipe for standard output; `None` with [`Streams::Merged`].
+    /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,
-    /// Reading end of the pipe for bubblewrap's report.
+    /// Read end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,
-    /// Control group of the command; `None` if the host has no control groups.
+    /// Control group of the command; `None` if the service cannot use control groups.
     pub group: Option<Group>,
     /// Disk usage of the workspace before the start of the command.
     pub at_start: Usage,

@@ -1,4 +1,4 @@
-//! Interprets a program's output as a terminal does: text, line ends, cursor movements.
+//! Interprets a program's output as a terminal does: text, newlines, cursor movements.
 //!
 //! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s. The parser drops
 //! control strings, such as window titles. Every control sequence becomes a step, even if it only changes colours.
@@ -6,7 +6,7 @@
 
 use std::mem;
 
-/// Maximum value of a number in an escape sequence; a larger number is reduced to this value.
+/// Maximum value of a parameter of a control sequence; a larger parameter is reduced to this value.
 const MAX_NUMBER: usize = 9_999;
 
 /// Decodes UTF-8 that arrives in chunks. Invalid bytes are replaced by U+FFFD.
@@ -25,7 +25,7 @@ pub enum Step<'a> {
     NewLine,
     /// Go to the start of the current line.
     Return,
-    /// Run a control sequence, given as its final character and its first number.
+    /// Execute a control sequence, given as its final character and its first parameter (ECMA-48).
     Control(char, Option<usize>),
 }
 
@@ -33,7 +33,7 @@ pub enum Step<'a> {
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
-    /// First number of the current control sequence; `None` if the sequence has no number.
+    /// First parameter of the current control sequence; `None` if it is missing.
     number: Option<usize>,
     number_is_complete: bool,
 }
@@ -48,9 +48,9 @@ enum State {
     Escape,
     /// In a control sequence, which ends with a character from `@` to `~`.
     Sequence,
-    /// In a string (title, hyperlink), which ends with BEL or ESC `\`.
+    /// In a control string (title, hyperlink), which ends with BEL or ESC `\`.
     Title,
-    /// After ESC in a string.
+    /// After ESC in a control string.
     TitleEscape,
 }
 
@@ -117,7 +117,7 @@ impl Parser {
                 State::Text | State::Return | State::Escape | State::Sequence | State::Title | State::TitleEscape,
                 '\n',
             ) => {
-                // A line feed ends an unfinished sequence; otherwise one stray byte would hide all following text.
+                // A line feed ends an unfinished sequence, so that one stray byte cannot hide all following text.
                 sink(Step::NewLine);
                 State::Text
             }

@@ -117,7 +117,7 @@ impl<'a> Bin<'a> {
     fn take(&self, folder: &OwnedFd, name: &[u8], number: u64) -> rustix::io::Result<()> {
         let into = number.to_string();
         match rustix::fs::renameat(folder, name, &self.folder, into.as_str()) {
-            // A folder cannot be moved to another parent unless it is writable.
+            // A folder cannot be moved to another parent unless the folder itself is writable.
             Err(Errno::ACCESS) => {
                 open_up(folder, name)?;
                 rustix::fs::renameat(folder, name, &self.folder, into.as_str())
@@ -131,7 +131,7 @@ impl<'a> Bin<'a> {
         let mut pending: Vec<u64> = (0..taken).collect();
         while let Some(number) = pending.pop() {
             let name = number.to_string();
-            // Entries cannot be removed from a folder unless it is writable.
+            // Entries cannot be removed from a folder unless the folder is writable.
             open_up(&self.folder, name.as_bytes())?;
             let folder = open_folder(&self.folder, name.as_bytes())?;
             for _ in 0..ROUNDS {

@@ -21,7 +21,8 @@ impl Workspace {
     /// after a crash. The call therefore also succeeds if the upload was already moved.
     ///
     /// # Errors
-    /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor the file exists.
+    /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor a file with the name
+    /// exists.
     pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
         let name = relative(final_name)?;
         if name.is_empty() || name.contains('/') {
@@ -71,7 +72,7 @@ impl Workspace {
         rustix::fs::fchmod(&file, mode).map_err(failed)?;
         self.hand_over(&file).map_err(failed)?;
         rustix::fs::renameat(CWD, host_file, &folder, name).map_err(|errno| match errno {
-            // A folder was created at the path meanwhile.
+            // A folder was created at the path after the check above.
             Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => refusal(path.as_bytes(), Errno::ISDIR),
             errno => failed(errno),
         })?;

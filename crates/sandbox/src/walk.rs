@@ -3,7 +3,7 @@
 //!
 //! A folder may contain hundreds of thousands of files. A walk therefore reads the names of a folder in portions of
 //! limited size, in name order, and reads the folder again for each portion. A walk can start after any path, so that a
-//! page of a list can continue after the previous page.
+//! page of a list can start where the previous page ended.
 
 use std::{
     collections::BinaryHeap,
@@ -72,9 +72,9 @@ pub struct Walk {
 /// A folder on the path from the start of the walk to its current position.
 struct Level {
     path: Vec<u8>,
-    /// The names that were read but not returned yet, in reverse order.
+    /// The names that have been read but not returned yet, in reverse order.
     names: Vec<Vec<u8>>,
-    /// The name after which the next read of the folder continues.
+    /// The next read of the folder returns only names after this name; `None` if the read starts at the first name.
     behind: Option<Vec<u8>>,
     /// True if the folder may have more names than those in memory.
     has_more: bool,
@@ -109,7 +109,7 @@ impl Walk {
                 .map(|level| level.path.as_slice())
                 .unwrap_or_default();
             let path = joined(above, &name);
-            // A file, a link or a removed folder has no entries to continue with.
+            // A file, a link or a removed folder has no entries, so the walk continues in the parent folder.
             if walk.enter(path, next.clone()).is_err() {
                 break;
             }
@@ -159,7 +159,7 @@ impl Walk {
         level.has_more = false;
         for (count, entry) in rustix::fs::Dir::read_from(folder)?.enumerate() {
             if count % NAMES_A_LOOK == 0 && Instant::now() > self.until {
-                // Until all names were read, it is unknown which names come first, so no name is used.
+                // Until all names have been read, it is unknown which names come first, so no name is used.
                 self.cut = Some(TOO_LONG);
                 return Ok(());
             }
@@ -208,7 +208,7 @@ impl Walk {
         None
     }
 
-    /// Returns the open folder of a level. If the walk has opened another folder meanwhile, the folder is opened again.
+    /// Returns the open folder of a level. If another folder is open, the folder of the level is opened again.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -257,7 +257,7 @@ impl Walk {
 }
 
 impl Found {
-    /// The path in bytes, without percent-encoding.
+    /// The path as bytes, without percent-encoding.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }

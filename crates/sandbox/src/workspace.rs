@@ -113,7 +113,7 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// Creates the handle of the workspace in a folder. If `owner` is set, the files and folders that the service
+    /// Creates a handle to the workspace in the given folder. If `owner` is set, the files and folders that the service
     /// creates in the workspace get this uid.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
@@ -201,7 +201,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // If this fails too, the temporary file remains until the workspace is removed.
+            // If the removal fails too, the temporary file remains until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use flate2::read::{GzEncoder, MultiGzDecoder};
 use http::{HeaderMap, HeaderName};
 
-/// Minimum size of a message that is compressed, in bytes. Compression hardly shrinks smaller messages.
+/// Minimum message size for compression, in bytes. Compression hardly shrinks smaller messages.
 pub const MIN_BYTES: usize = 1024;
 /// Base-2 logarithm of the maximum window size of a zstd frame. The maximum is 8 MiB, which RFC 8878 recommends.
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;

@@ -42,7 +42,7 @@ pub struct Connect {
 /// State that all clones of a server share.
 struct Shared {
     codec: Arc<Codec>,
-    /// The methods that accept JSON messages. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
+    /// The methods of the descriptor pool. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
     methods: HashMap<String, Method>,
     max_body_bytes: usize,
     faults: Arc<dyn Faults>,

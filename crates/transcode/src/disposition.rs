@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 /// The names in a `Content-Disposition` header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// The name of the form field.
+    /// The name of the form field; `None` if the header has no such name.
     pub name: Option<String>,
     /// The name of the file; `None` if the header has no file name. The part is then text.
     pub file_name: Option<String>,

@@ -20,7 +20,7 @@ pub enum ErrorKind {
     NoSuchPath,
     /// A rule matches the path, but no rule for this path has the HTTP method of the request.
     MethodNotAllowed,
-    /// The method does not accept a body of this media type or encoding.
+    /// The gRPC method does not accept a body of this media type or content encoding.
     UnsupportedMedia,
     /// The service sent an invalid response, or the call failed.
     Internal,
@@ -85,7 +85,7 @@ impl Error {
         self.inner.kind
     }
 
-    /// Returns the message for people, which clients may receive.
+    /// Returns the human-readable message, which clients may receive.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
@@ -129,7 +129,7 @@ impl StdError for Error {
 pub enum Refused {
     /// The transcoder refused the request.
     Error(Error),
-    /// A Status, for example from the store of [`FormFiles`](crate::FormFiles) that refused a file.
+    /// A gRPC Status, for example from a [`FormFiles`](crate::FormFiles) store that refused a file.
     Status(Status),
 }
 

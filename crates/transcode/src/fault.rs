@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a renderer whose codec knows the detail types of `google.rpc`.
+    /// Returns a renderer whose codec supports the detail types of `google.rpc`.
     fn faults() -> StandardFaults {
         let mut compiler = protox::Compiler::new(["../../proto"]).unwrap();
         compiler.include_imports(true);

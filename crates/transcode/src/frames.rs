@@ -169,8 +169,8 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // A copy is needed only if a message spans several body frames. This is rare, because tonic writes whole
-        // messages to a body in the same process.
+        // The buffer contains an incomplete message, so its bytes and the new bytes are copied into one buffer. This is
+        // rare, because tonic usually writes a whole message as one body frame.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);

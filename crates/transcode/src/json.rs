@@ -223,7 +223,7 @@ impl Codec {
     /// Decodes plain text as a value of a field, and appends the field to `wire`. The text comes from a path variable,
     /// a query parameter, a header or a form part. The path of the field consists of proto or camelCase names,
     /// separated by dots. For a repeated field, each call appends one value. For a singular field, the last call wins.
-    /// Messages along the path are merged.
+    /// If several calls set fields of the same nested message, the results are merged.
     ///
     /// # Errors
     /// The path leads to no field, or the text is not a valid value of the field.

@@ -1,9 +1,10 @@
-//! HTTP/JSON for any tonic service. The transcoder converts HTTP requests to gRPC calls at run time, as the proto
-//! descriptors define.
+//! HTTP/JSON for any tonic service. The transcoder uses the proto descriptors to convert HTTP requests to gRPC calls at
+//! run time.
 //!
 //! A [`TranscoderService`] answers HTTP requests by calling the gRPC services in the same process. Methods need no
-//! handwritten code: the `google.api.http` annotations define all routes. The service receives the headers and the
-//! extensions of the HTTP request, so a layer in front of the transcoder can authenticate the caller.
+//! handwritten code: the `google.api.http` annotations define all routes. The called gRPC service receives the headers
+//! and the extensions of the HTTP request. A layer in front of the transcoder can therefore authenticate the caller and
+//! pass the caller to the gRPC service in an extension.
 //!
 //! The module [`connect`] serves the Connect protocol.
 
@@ -179,7 +180,8 @@ impl Transcoder {
     }
 }
 
-/// A request that matches the router's rule with the index `rule`. `captures` are the fields from the path.
+/// A request that matches the router's rule with the index `rule`. `captures` contains the names of the fields that the
+/// path sets, and their values.
 struct Call<'r> {
     shared: &'r Arc<Shared>,
     rule: usize,

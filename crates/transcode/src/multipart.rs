@@ -3,7 +3,8 @@
 //!
 //! The transcoder calls this module for methods with the option `multipart_files`. Memory use does not grow with the
 //! size of the form: the body is read one chunk at a time, and the text size, the header size and the number of parts
-//! are bounded. If the request is refused or incomplete, or if the client disconnects, the stored files are discarded.
+//! are bounded. The stored files are discarded if the request is refused or incomplete, or if the client disconnects
+//! before the gRPC service is called.
 
 use std::{
     pin::Pin,
@@ -90,7 +91,8 @@ impl Drop for Uploads {
         if ids.is_empty() {
             return;
         }
-        // The future was dropped, because the client has disconnected. The removal therefore runs in its own task.
+        // The future that handles the request was dropped, usually because the client disconnected. `drop` cannot wait
+        // for the removal, so the removal runs in its own task.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
             runtime.spawn(async move { store.discard(&extensions, ids).await });
@@ -265,7 +267,8 @@ struct Paced {
     inner: BodyDataStream,
     /// True if the next poll must return `Pending`, because the previous poll returned a chunk.
     rests: bool,
-    /// Number of bytes that may still be read before the headers of the current part must end.
+    /// Number of bytes that may still be read before the headers of the current part must end; `usize::MAX` while the
+    /// content of a part is read.
     allowance: Arc<AtomicUsize>,
 }
 

@@ -1,7 +1,7 @@
 //! Generates the `OpenAPI` document of the HTTP API from the rules that the router uses.
 //!
-//! The document contains every method that has a rule. Each path is listed once, without its prefix. If paths are also
-//! served under a prefix, such as `/v1`, the document lists the prefix as a second server.
+//! The document contains every method that has a rule. Each path is listed once, without the prefix of its service. If
+//! paths are also served under a prefix, such as `/v1`, the document lists the prefix as a second server.
 
 mod comments;
 mod operation;

@@ -1,9 +1,9 @@
 //! Converts the path, the query, the body, the headers and the form of an HTTP request to a gRPC request.
 //!
-//! The transcoder calls this module for every request that matches a rule. The message is written as wire bytes, field
-//! by field. If a field occurs several times in wire bytes, its last value wins. The fields from the path are therefore
-//! written last, so that no other value can replace the values that determined the route. A request may set each field
-//! in only one place.
+//! The transcoder calls this module for every request that matches a rule. The message is written in the protobuf wire
+//! format, field by field. If the wire format contains a field several times, the last value wins. The fields from the
+//! path are therefore written last, so that no other value can replace the values that determined the route. A request
+//! may set each field in only one place.
 
 mod form;
 mod query;
@@ -35,7 +35,7 @@ pub struct Draft<'r> {
     /// The paths of the fields that the request has set under their own names. The paths consist of proto names.
     given: Vec<Cow<'r, str>>,
     /// The keys of the JSON body, or the fields of the form. They become the update mask, unless the request has an
-    /// update mask.
+    /// update mask. `None` if no update mask is inferred.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -98,7 +98,7 @@ impl<'r> Draft<'r> {
     /// Sets fields from the query, then from aliases (headers and query parameters), and then from the path.
     ///
     /// # Errors
-    /// 400 if a parameter is unknown, sets a field that is already set, or is not a valid value of its field.
+    /// 400 if a query parameter is unknown or sets a field that is already set, or if a value is invalid for its field.
     pub fn rest(&mut self, parts: &Parts) -> Result<()> {
         let renamed = match parts.uri.query() {
             Some(query) => self.query(query)?,

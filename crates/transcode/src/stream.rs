@@ -2,8 +2,8 @@
 //!
 //! The transcoder calls this module. The headers are sent immediately, so that the client can see that it is connected.
 //! If the call fails before the headers are sent, the failure becomes an ordinary HTTP error. A later failure becomes
-//! an event named `fault`, because browsers reserve the name `error`. If the client disconnects, the body is dropped,
-//! and with it the service's stream.
+//! the last event, named `fault` because browsers reserve the name `error`, or the last JSON value, an object whose
+//! only key is `fault`. If the client disconnects, the body is dropped, and with it the service's stream.
 
 use std::{
     future::poll_fn,
@@ -181,7 +181,7 @@ impl StreamBody {
     fn write_fault(&mut self, body: &[u8], out: &mut Vec<u8>) {
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // A failure is an object whose only key is `fault`.
+            // The body of the failure becomes the value of the key `fault`.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);

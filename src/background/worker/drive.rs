@@ -25,8 +25,8 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Time that running tool calls have to finish at shutdown. The time is short, because the next process cannot serve
-/// requests before this process has ended. If a call does not finish in this time, the next worker reports to the model
+/// Grace period for running tool calls at shutdown. The period is short, because the next process cannot serve requests
+/// before this process has ended. If a call does not finish within this period, the next worker reports to the model
 /// that the call's outcome is unknown.
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 

@@ -68,7 +68,7 @@ fn limits_of(model: &Model) -> ModelLimits {
     }
 }
 
-/// Returns the sandbox of the run's project. If files of the run are not in the workspace yet, they are placed first.
+/// Returns the sandbox of the run's project. First places the run's files that are not in the workspace yet.
 async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));

@@ -25,7 +25,7 @@ fn secret(config: &Config) -> Check {
     }
 }
 
-/// Checks that the server refuses tokens that were issued for other services.
+/// Checks that the server refuses tokens from other issuers and tokens for other services.
 fn rules(auth: &Auth) -> Check {
     let name = "token claims";
     if auth.expected_issuer().is_none() {

@@ -1,4 +1,4 @@
-//! `runyard models test`: asks a model a question, makes the model call a tool, and reports the results.
+//! `runyard models test`: tests whether a model answers a question and calls a tool, and reports the results.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Name of the tool that the model calls.
+/// Name of the tool that the model is instructed to call.
 const TOOL: &str = "lookup";
 /// The result of the tool. The model's last answer must contain this word.
 const VALUE: &str = "teal";
@@ -103,7 +103,7 @@ impl Heard {
         }
     }
 
-    /// Returns the reason why the answer failed or is incomplete; `None` if it is complete.
+    /// Returns the reason why the answer failed; `None` if it ended normally or at the token limit.
     fn failure(&self) -> Option<String> {
         match (&self.error, self.end) {
             (Some(error), _) => Some(error.to_string()),
@@ -147,7 +147,7 @@ impl Trial<'_> {
         heard
     }
 
-    /// Makes the model call the tool, and sends the tool's result to the model.
+    /// Asks the model to call the tool, and sends the tool's result back to the model.
     async fn tool_checks(&self) -> Vec<Check> {
         let text = format!("Call the tool {TOOL} with the key \"colour\". Then tell me the value in one word.");
         let mut messages = vec![ChatMessage::User { text }];

@@ -13,7 +13,8 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists the files in `/workspace/output`. If `folder` is set, saves them there; otherwise, prints how to save them.
+/// Lists the files in `/workspace/output`. If `folder` is set, downloads the files to that folder; otherwise, prints
+/// how to save them.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,
@@ -67,7 +68,8 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path relative to the output folder. Refuses a path outside that folder, because servers are not trusted.
+/// Returns the path relative to the output folder. Refuses a path outside that folder, because the command does not
+/// trust the server.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

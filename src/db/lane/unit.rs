@@ -45,11 +45,12 @@ impl Writer {
         })
     }
 
-    /// Waits until sqlx's thread no longer uses the database handle, and uses the handle.
+    /// Waits until sqlx's thread no longer uses the database handle, then calls `use_it`.
     async fn direct<T>(&self, use_it: impl FnOnce(&Direct) -> T) -> Result<T, DbErr> {
         if self.is_in_sqlx.load(Ordering::Relaxed) {
             let mut connection = self.connection.lock().await;
-            // While the lock is held, sqlx's thread makes no calls. Afterwards it waits for the next statement.
+            // sqlx's thread grants this lock after it has finished all earlier statements. When the lock is released,
+            // the thread waits for the next statement.
             drop(connection.lock_handle().await.map_err(failed)?);
             self.is_in_sqlx.store(false, Ordering::Relaxed);
         }
@@ -70,7 +71,8 @@ impl Writer {
         self.direct(|direct| direct.execute(sql, &[])).await?.map(drop)
     }
 
-    /// Begins the transaction of the batch if none is open, and sets the savepoint of a unit.
+    /// Begins the transaction of the batch if none is open. Then sets the savepoint of the unit, unless `savepoint` is
+    /// `Skip`.
     pub(super) async fn begin_unit(&self, savepoint: Savepoint) -> Result<(), DbErr> {
         if self.is_autocommit().await? {
             self.execute("BEGIN IMMEDIATE").await?;
@@ -81,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Commits the open transaction, if there is one.
+    /// Commits the open transaction, if there is one. Rolls it back if the commit fails.
     pub(super) async fn commit(&self) -> Result<(), DbErr> {
         if self.is_autocommit().await? {
             return Ok(());
@@ -93,7 +95,8 @@ impl Writer {
         outcome
     }
 
-    /// Rolls back the open transaction. SQLite has already ended the transaction after some errors.
+    /// Rolls back the open transaction. Does nothing if no transaction is open: after some errors, SQLite has already
+    /// ended the transaction.
     pub(super) async fn roll_back(&self) {
         if matches!(self.is_autocommit().await, Ok(true)) {
             return;
@@ -124,7 +127,7 @@ impl Writer {
     }
 }
 
-/// The write connection after a unit.
+/// The write connection that a unit returns when it ends.
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
@@ -138,7 +141,7 @@ pub(in crate::db) struct Unit {
     writer: Option<Writer>,
     savepoint: Savepoint,
     has_written: AtomicBool,
-    /// The channel that returns the connection of a lent unit to the writer's thread.
+    /// The channel that returns the connection of a lent unit to the writer's thread; `None` for a closure.
     back: Option<oneshot::Sender<Ended>>,
 }
 
@@ -152,8 +155,8 @@ impl Unit {
         }
     }
 
-    /// Creates a unit that returns its connection through the channel. [`Writer::begin_unit`] has begun the unit, because
-    /// that call may wait for a lock, and a lent unit must not block a thread of the runtime.
+    /// Creates a unit that returns its connection through the channel. [`Writer::begin_unit`] must have been called
+    /// before: that call may wait for a lock, and a lent unit must not block a thread of the runtime.
     pub(super) fn lent(writer: Writer) -> (Self, oneshot::Receiver<Ended>) {
         let (back, ended) = oneshot::channel();
         let unit = Self {
@@ -205,7 +208,8 @@ impl Unit {
         Ok(writer)
     }
 
-    /// Prepares for a statement. A unit that only reads needs no transaction, because there is no other writer.
+    /// Prepares for a statement, as [`Self::before_write`] does if the statement may write. A unit that only reads
+    /// needs no transaction, because there is no other writer.
     async fn before(&self, sql: &str) -> Result<&Writer, DbErr> {
         if sql.starts_with("SELECT ") {
             self.writer()
@@ -220,7 +224,7 @@ impl Unit {
         writer.direct(|direct| direct.execute(sql, values)).await?
     }
 
-    /// Executes a statement that returns rows without sqlx.
+    /// Executes a query without sqlx and reads each row with `read`.
     pub(in crate::db) async fn query<T>(
         &self,
         sql: &str,

@@ -89,8 +89,8 @@ pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-// Returns true if the message says that no entry of `pg_hba.conf` permits a connection with TLS. PostgreSQL 14 changed
-// the wording of this message; both wordings are recognised.
+// Returns true if the server refused the connection because no entry of `pg_hba.conf` permits it with TLS. PostgreSQL
+// 14 changed the wording of this message; both wordings are recognised.
 fn is_without_tls(message: &str) -> bool {
     message.contains("SSL encryption") || message.contains("SSL on")
 }

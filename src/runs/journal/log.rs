@@ -78,7 +78,7 @@ pub(super) struct Gathered {
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
-/// The log of one claimed run.
+/// Collects the output of one claimed run until the journal writes it.
 pub struct RunLog {
     pub(super) run_id: Uuid,
     pub(super) epoch: i64,
@@ -128,7 +128,7 @@ impl RunLog {
         })
     }
 
-    /// Adds an event without waiting for it to be durable.
+    /// Adds an event without waiting for its commit.
     pub fn say(self: &Arc<Self>, event: Event) {
         {
             let mut state = self.lock();

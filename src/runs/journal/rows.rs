@@ -10,13 +10,13 @@ use crate::{
     runs::Status,
 };
 
-/// The state of the lease of a run. The rows are locked in the order of their ids.
+/// Reads the lease states of several runs, and locks the rows of the runs in the order of their ids.
 pub(super) const LEASE: ById = by_id!(
     "SELECT id, lease_epoch, status, lease_owner FROM runs WHERE id",
     "ORDER BY id FOR UPDATE"
 );
 
-/// Adds usage to a run. The charge releases the credits that were reserved for the call.
+/// Adds usage to a run, and releases the credits that were reserved for the model call.
 const SPEND: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0 WHERE id = $5",
@@ -45,7 +45,6 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Usage for an id that no run has. An update with this value changes no row.
 /// Builds the change that adds usage to a run's row.
 pub(super) fn spend(Spending { run_id, spent }: Spending) -> Bound {
     let mut values = usage(spent);

@@ -42,7 +42,7 @@ pub(super) struct Admitted<'a> {
 }
 
 impl Admitted<'_> {
-    /// Writes the rows of the run. If a worker slot is free, the run is written as already claimed.
+    /// Writes the rows of the run. If the run gets a worker slot, it is written as already claimed.
     pub(super) async fn write(self) -> Result<Written> {
         let mut run = self.run();
         let slot = self.worker_slot();
@@ -134,8 +134,8 @@ impl Admitted<'_> {
         first
     }
 
-    // Inserts the rows of the run. If the request has no files, all statements are executed together. Returns the row
-    // of the sandbox, if it exists.
+    // Inserts the rows of the run. If the request has no files, all changes are executed together. Returns the row of
+    // the sandbox, if it exists.
     async fn insert(&self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (self.tx, &self.target);
         let Prepared {
@@ -144,8 +144,8 @@ impl Admitted<'_> {
         let mut changes = target.inserts(run, new);
         changes.push(table::insertion(run));
         changes.extend(first.iter().map(|event| events::insertion(run.id, event)));
-        // Without files, the message with the prompt is already complete. On PostgreSQL, it needs no round trip of its
-        // own when it is inserted together with the other rows.
+        // Without files, the message with the prompt is already complete, so it is inserted together with the other
+        // rows. On PostgreSQL, this saves a round trip.
         let early = files.is_empty();
         if early {
             changes.extend(message(run, new.prompt.as_deref(), Vec::new())?);

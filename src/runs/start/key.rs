@@ -90,8 +90,8 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
-    // Leave out an absent effort. The hash of such a request must be the same as in earlier versions, which did not
-    // have this field.
+    // Leave out an absent reasoning effort. The hash of a request without one must be the same as in earlier versions,
+    // which did not have this field.
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }

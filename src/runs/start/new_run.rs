@@ -36,7 +36,7 @@ pub enum Mode {
     /// All tools.
     #[default]
     Code,
-    /// No tools that need a sandbox.
+    /// Only the tools that need no sandbox.
     Chat,
 }
 

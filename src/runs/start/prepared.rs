@@ -12,7 +12,7 @@ use crate::{
     uploads::{self, Upload},
 };
 
-/// A valid request. The later stages contain this value until the commit.
+/// A valid request. The stages `Locked`, `Resolved` and `Admitted` contain a reference to this value.
 pub(super) struct Prepared {
     pub(super) app: App,
     pub(super) caller: Caller,

@@ -145,8 +145,8 @@ impl Target {
     }
 }
 
-/// Converts the error of an insert. If an id from the client already exists, the existing row belongs to another
-/// account, because [`Target::find`] would have found a row of the caller's account.
+/// Converts the error of an insert. If an id from the client already exists, the result is `THREAD_NOT_FOUND`: the
+/// existing row belongs to another account, because [`Target::find`] would have found a row of the caller's account.
 pub(super) fn lost_race(error: DbErr) -> Error {
     if is_duplicate(&error) {
         threads::list::not_found().caused_by(error)

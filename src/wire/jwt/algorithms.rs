@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{self, VerificationAlgorithm};
 /// A signature algorithm and its names in JSON Web Tokens.
 #[derive(Debug)]
 pub(super) struct Algorithm {
-    /// The values of `alg` that select the algorithm. Both token headers and JWKs contain `alg`.
+    /// The values of `alg`, in a token header or a JWK, that select the algorithm.
     pub(super) names: &'static [&'static str],
     pub(super) verification: &'static dyn VerificationAlgorithm,
 }

@@ -117,7 +117,7 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// Returns true if a text can be the subject or the issuer of an account: 1 to [`MAX_NAME_BYTES`] bytes without control
+/// Returns true if a string can be the subject or issuer of an account: 1 to [`MAX_NAME_BYTES`] bytes without control
 /// characters. PostgreSQL cannot store NUL, and a line break would split a log line.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)

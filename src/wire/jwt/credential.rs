@@ -1,8 +1,8 @@
 //! Finds the credential of a request.
 //!
-//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. A credential is accepted in
-//! `Authorization` or in `X-API-Key`. Some generated clients send the same credential in both headers, which is also
-//! accepted. Two different credentials are refused as ambiguous.
+//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. A token is accepted in
+//! `Authorization`, and an API key in `Authorization` or `X-API-Key`. Some generated clients send the same API key in
+//! both headers, which is also accepted. Two different credentials are refused as ambiguous.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -11,10 +11,9 @@ use crate::{api_keys, error::Result};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The credential of a request.
+/// The credential of a request: an encoded JSON Web Token or an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// A JSON Web Token.
     Jwt(&'a str),
     ApiKey(&'a str),
 }
@@ -23,8 +22,8 @@ pub enum Credential<'a> {
 /// headers are present, they must contain the same credential.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED if the request has no credential or two different credentials, if the scheme is not Bearer, or if
-/// the credential contains spaces or other characters that are not visible ASCII.
+/// NOT_AUTHENTICATED if the request has no credential or two different credentials, if one of the headers occurs twice,
+/// if the scheme is not Bearer, or if the credential contains spaces or other characters that are not visible ASCII.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }

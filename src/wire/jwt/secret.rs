@@ -23,8 +23,8 @@ const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// Returns the secret from the configuration or from the data folder. If neither contains a secret, this function
-/// creates a secret in the data folder. Returns `None` if the configuration has public keys but no secret.
+/// Returns the secret from the configuration. If the configuration has public keys but no secret, returns `None`. If it
+/// has neither, returns the secret in the data folder, and creates that secret first if it is missing.
 ///
 /// # Errors
 /// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.

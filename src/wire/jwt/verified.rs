@@ -1,8 +1,9 @@
 //! The tokens that were verified before, so that a token is not verified again with every request.
 //!
-//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of this set, or
-//! with the configured secret. Loaded keys are a new set without remembered tokens, so the removal of a key takes effect
-//! at once. The tokens themselves are not stored, only their hashes. Refused tokens are not remembered.
+//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of this set,
+//! or with the configured secret. Each load of the keys creates a new set without remembered tokens, so the removal of
+//! a key takes effect at once. The tokens themselves are not stored, only their hashes. Refused tokens are not
+//! remembered.
 
 use std::{
     fmt,
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::{Claims, LEEWAY_SECONDS, MAX_TOKEN_BYTES};
 use crate::id;
 
-/// Maximum number of remembered tokens. Concurrent requests may exceed the number slightly.
+/// Maximum number of remembered tokens. Concurrent requests may slightly exceed this number.
 const REMEMBERED: usize = 10_000;
 
 /// A verified token.
@@ -31,8 +32,9 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// Returns true if the token would be accepted again. The times of a token were checked at `verified_at`, so only
-    /// its expiry can end its validity, unless the clock is set back.
+    /// Returns true if the token would be accepted again. The times of the token were checked at `verified_at`, so
+    /// later only its expiry can make the token invalid. If the clock was set back to a time before `verified_at`, this
+    /// method returns false.
     fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
     }
@@ -40,7 +42,7 @@ impl VerifiedToken {
 
 /// The tokens that one key set has verified, by the hash of each token.
 pub(super) struct VerifiedTokens {
-    /// A random key of the hash, so that no one can choose tokens by their hashes.
+    /// A random key for the hash function, so that a client cannot construct tokens with chosen hashes.
     key: [u8; 32],
     tokens: DashMap<Hash, Arc<VerifiedToken>>,
 }
@@ -71,8 +73,8 @@ impl VerifiedTokens {
         found.is_valid(now).then(|| Arc::clone(&found))
     }
 
-    /// Remembers a token that was verified at `now`. If too many tokens are remembered, the expired tokens are forgotten
-    /// or, if too many remain, all tokens.
+    /// Remembers a token that was verified at `now`. If too many tokens are remembered, the expired tokens are
+    /// forgotten or, if too many remain, all tokens.
     pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
         if self.tokens.len() >= REMEMBERED {
             self.tokens.retain(|_, known| known.is_valid(now));

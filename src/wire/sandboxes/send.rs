@@ -98,8 +98,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// Sends a folder as a tar stream of unknown length. `place` limits the number of concurrent archives of the account.
-/// The place is released when the stream ends.
+/// Sends a folder as a tar stream of unknown length. `place` is one of the account's slots for concurrent archives, and
+/// is released when the stream ends.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());

@@ -14,8 +14,8 @@ use tokio::sync::OnceCell;
 
 /// `Cache-Control` of files whose names contain a hash. The content of such a file never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use, usually with a 304
-/// response.
+/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use. If the file has not
+/// changed, the response is 304.
 const ASK_AGAIN: &str = "no-cache";
 /// Minimum size of a file to compress, in bytes. Compressing a smaller file saves little.
 const MIN_COMPRESSED: usize = 1024;
@@ -50,7 +50,7 @@ struct Content {
 }
 
 impl Asset {
-    /// Creates a file. `name`, relative to the folder of the site, determines the content type and the caching rules.
+    /// Creates an asset. `name`, relative to the folder of the site, determines the content type and the caching rules.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),

@@ -24,7 +24,7 @@ OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
-# Maps the document and section of a script to the texts that its output must contain.
+# Maps the document and section of a script to the strings that the output of the script must contain.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],

@@ -66,8 +66,9 @@ refused() {
         else empty end] | join(" ")')"
 }
 
-# stream RUN [OPTION...]: streams the events after $sequence, and updates $sequence, $text and $end. Each event becomes
-# one line with its sequence number, its kind and a text. A heartbeat has no kind.
+# stream RUN [OPTION...]: streams the events after $sequence, and updates $sequence, $text and $end. jq converts
+# each event to one line: the sequence number, the kind of the event, and a value that depends on the kind. Heartbeats
+# have no kind and are skipped.
 stream() {
     local run=$1 number kind value
     shift

@@ -6,7 +6,10 @@
  */
 const SILENCE_MS = 15_000;
 
-/** Starts a timer that calls `onSilence` unless `heard` is called at least every `SILENCE_MS`. */
+/**
+ * Starts a timer that calls `onSilence` after `SILENCE_MS`. Returns `heard`, which restarts the timer, and `stop`,
+ * which stops the timer.
+ */
 export function listen(onSilence) {
   let timer;
   const heard = () => {

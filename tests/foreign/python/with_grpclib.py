@@ -11,7 +11,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from runyard.v1 import agents_grpc, agents_pb2, errors_pb2, events_pb2, runs_grpc, runs_pb2
 
 # Without keepalive, a client does not notice that the network drops all packets. grpclib stops pinging after two pings
-# if it sends no data. The value 0 removes this limit for a client that only reads a stream.
+# if it sends no data. `_http2_max_pings_without_data` 0 removes this limit for a client that only reads a stream.
 KEEPALIVE = Configuration(_keepalive_time=10, _keepalive_timeout=5, _http2_max_pings_without_data=0)
 TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, events_pb2.RUN_STATUS_STOPPED)
 

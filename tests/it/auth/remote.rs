@@ -221,7 +221,7 @@ async fn an_inspection_names_the_cause_of_a_failure_and_the_unusable_keys() {
     assert!(why.contains("refused"), "{why}");
 }
 
-/// Tries to create a verifier with these settings; returns the error.
+/// Returns the error of creating a verifier with these settings; `None` if the settings are accepted.
 fn refusal(auth: &Auth) -> Option<String> {
     Verifier::new(auth, None).err().map(|error| error.message().to_owned())
 }

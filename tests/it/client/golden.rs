@@ -338,7 +338,8 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a method. The request is canonical JSON with proto field names.
+/// Calls a unary method. `request` is canonical JSON with proto field names. If the request has an update mask, the
+/// mask is set to the given fields.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -400,7 +401,7 @@ fn refusal(error: &Error) -> Value {
     })
 }
 
-/// Converts `NotFound` to `NOT_FOUND`.
+/// Converts a name such as `NotFound` to `NOT_FOUND`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {

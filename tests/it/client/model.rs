@@ -1,6 +1,6 @@
 //! A model that follows a script in the prompt, like `tests/clients/model.py`. Each line of the last user message is
-//! one step. A turn is one answer of the model. The number of assistant messages after the last user message selects
-//! the turn.
+//! one step; lines in other formats are skipped. A turn is one answer of the model. The number of assistant messages
+//! after the last user message selects the turn.
 
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups the lines of a text into turns. A turn ends after a tool call, after the step `fail`, or at the end of the
-/// text. Lines that are not steps are skipped.
+/// Groups the steps of a prompt into turns. A turn ends after a tool call, after the step `fail`, or at the end of the
+/// prompt. Lines that are not steps are skipped.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

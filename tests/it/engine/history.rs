@@ -70,7 +70,8 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// An error of the provider because the conversation is too long. The error may contain the size of the context window.
+/// An answer that fails because the conversation is too long. `window` is the size of the context window in the
+/// provider's error; `None` if the error does not contain this size.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),
@@ -307,8 +308,8 @@ fn assert_paired(messages: &[ChatMessage]) {
     assert!(open.is_empty(), "calls without results: {open:?}");
 }
 
-/// A random conversation. Each turn is a user message, or an answer with up to three calls and their results. The texts
-/// of a turn have a random length.
+/// A random conversation. Each turn is a user message, or an answer with up to three calls and their results. User
+/// messages, arguments and results have random lengths.
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let turn = (0_usize..4, 0_usize..6_000);
     proptest::collection::vec(turn, 1..30).prop_map(|turns| {

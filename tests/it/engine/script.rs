@@ -168,7 +168,8 @@ pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// The number of the first `record` call that the sink refuses. The sink also refuses all later calls.
+    /// The number, from 1, of the first `record` call that the sink refuses. The sink also refuses all later calls.
+    /// `None` if the sink refuses no call.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
     /// The results of the next reservations, each a number of output tokens or an error. If the queue is empty,
     /// reservations are unlimited.

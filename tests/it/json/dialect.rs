@@ -346,7 +346,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in our dialect; prints each field that occurs in the JSON as `name=value`.
+/// Reads JSON in Runyard's own dialect; prints each field that occurs in the JSON as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {

@@ -1,5 +1,5 @@
-//! The results of the codec equal those of prost-reflect, for every message of the contract and for every type, with
-//! random values and in both directions.
+//! Property tests of the JSON codec. With random values, the codec and prost-reflect must give equal results in both
+//! directions, for every message of the contract and of `everything.proto`, which uses every field type.
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use prost::Message as _;

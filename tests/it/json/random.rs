@@ -8,8 +8,8 @@ use rand::{Rng, seq::IndexedRandom};
 /// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// The fields that a random message omits. In our dialect, null means unset, so a round trip loses fields that are
-/// printed as null.
+/// The fields that a random message omits. In Runyard's dialect, null means unset, so a round trip loses fields that
+/// are printed as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
     /// No field is omitted.

@@ -47,7 +47,7 @@ fn refusal(words: &str) -> Turn {
     Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
 }
 
-/// Signed reasoning and a tool call, in the form that each provider expects in the next request.
+/// Returns signed reasoning and a tool call, in the form in which the next request must send them back to the provider.
 fn signed(kind: ProviderKind) -> Value {
     match kind {
         ProviderKind::Anthropic => json!([

@@ -1,6 +1,6 @@
-//! Tests the parsing of model answers. A shape is an answer from a provider's documentation or from a bug report. A
-//! scripted server sends it to the real adapter over a socket. `shapes/README.md` describes the format of the shapes,
-//! which are in `shapes/*.toml`.
+//! Tests the parsing of model answers. A shape is a test case: one or more answers from a provider's documentation or
+//! from a bug report, and the expected results. A scripted server sends the answers to the real adapter over a socket.
+//! `shapes/README.md` describes the format of the shapes, which are in `shapes/*.toml`.
 
 mod play;
 mod table;
@@ -202,7 +202,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
-        // A shape that is expected to fail is retried only for a short time.
+        // If the shape expects an error, the adapter retries only for a short time.
         total: if is_hopeless {
             Duration::from_millis(100)
         } else {
@@ -232,7 +232,7 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     messages.extend(results);
 }
 
-/// The reply and the requests of a turn, and the turn with the expected values.
+/// Compares the reply and the requests of a turn with the expected values in `turn`.
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
@@ -385,7 +385,7 @@ impl Check<'_> {
     }
 }
 
-/// Compares a text with an expected text. An expected text that starts with `~` is a regular expression.
+/// Compares a string with the expected string. An expected string that starts with `~` is a regular expression.
 fn is_like(expected: &str, seen: &str) -> bool {
     match expected.strip_prefix('~') {
         Some(pattern) => Regex::new(pattern).unwrap().is_match(seen),
@@ -401,7 +401,8 @@ fn is_same_call(expected: &str, seen: &str) -> bool {
     is_id && expected[1] == seen[1] && arguments(expected[2]) == arguments(seen[2])
 }
 
-/// Returns the parts of the earlier request that the later request does not repeat.
+/// Describes the parts of the earlier request that the later request does not repeat. The later request may add
+/// messages.
 fn differences(before: &Received, after: &Received) -> Vec<String> {
     let mut wrong = Vec::new();
     for field in ["system", "instructions", "systemInstruction", "tools"] {

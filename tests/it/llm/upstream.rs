@@ -1,4 +1,4 @@
-//! Tests of the chat completions adapter with correct and faulty providers: its requests, answers and retries.
+//! Tests of the chat completions adapter: its requests, its handling of correct and faulty answers, and its retries.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Fills the tables with 20 accounts and 2,400 runs. Each statement derives the rows of one table from tables that an
-/// earlier statement filled.
+/// Fills the tables with 20 accounts and 2,400 runs. Each later statement fills one table with rows that refer to the
+/// tables filled before.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",

@@ -1,4 +1,4 @@
-//! PostgreSQL plans: generic plans, which are independent of parameter values, over tables with a long history.
+//! Finds faults in the plans of PostgreSQL. The plans are generic: they do not depend on parameter values.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! Properties of the schema that no query plan shows: foreign keys to deletable rows are indexed, and triggers count
-//! the rows of each account.
+//! Checks properties of the schema that no query plan shows: foreign keys that refer to deletable rows are indexed, and
+//! triggers count the rows of each account.
 
 use std::collections::BTreeSet;
 

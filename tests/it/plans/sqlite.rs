@@ -1,4 +1,5 @@
-//! SQLite plans: the lines of `EXPLAIN QUERY PLAN`. The plans depend neither on values nor on row counts.
+//! Finds faults in the plans of SQLite, which `EXPLAIN QUERY PLAN` prints. The plans depend neither on parameter values
+//! nor on row counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes the text of each explained statement unique. Otherwise, a connection could return a cached explanation from
+/// Makes the text of each explained statement unique. For a repeated text, a connection could return a cached plan from
 /// before an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 

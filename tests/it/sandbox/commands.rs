@@ -62,7 +62,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
             .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
-    // File names may contain any characters and are not interpreted.
+    // File names may contain any characters. No shell interprets the names.
     let files = sandbox.workspace();
     for name in ["; rm -rf x", "$(touch hit)", "-rf", "two\nlines", "sub/quote'\"", "*"] {
         files.write(name, b"content").unwrap();

@@ -109,7 +109,7 @@ async fn uploads_are_placed_only_under_unused_names() {
     files.place_as(&upload, "data.csv").unwrap();
     assert!(!upload.exists());
     assert_eq!(files.read("data.csv", 100).unwrap(), b"data.csv");
-    // An existing entry is not replaced, and a link is not followed.
+    // Placing an upload replaces no existing entry and follows no link.
     for name in ["data.csv", "trap.csv", "taken"] {
         let upload = yard.host_file("uploads/one", name);
         assert_eq!(

@@ -178,7 +178,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A daemon is killed together with the call that started it, and does not delay the end of the call.
+    // A daemon is killed when the command that started it ends. The daemon does not delay this end.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(
@@ -218,7 +218,7 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     eventually("it runs", || !with_marker(&mark(9716)).is_empty()).await;
     running.abort();
     eventually("it is gone", || with_marker(&mark(9716)).is_empty()).await;
-    // Each call has its own cancellation token, so other calls still work.
+    // Each call has its own cancellation token, so later calls still work.
     assert_eq!(say(&sandbox, "echo on").await, "on\n");
 }
 
@@ -269,7 +269,7 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The service of the next two tests. Each test starts it as a separate process and kills this process.
+/// The service of the next two tests. Each of them starts this function as a separate process and kills the process.
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {

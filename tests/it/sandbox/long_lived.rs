@@ -61,8 +61,7 @@ async fn large_messages_pass_in_both_directions() {
     writing.await.unwrap();
     assert!(received == sent, "{} bytes", received.len());
     assert_eq!(process.close().await.unwrap().ending, CommandEnd::Exited(0));
-    // A process blocks while its output is not read. Therefore, it does not end, and the service does not buffer its
-    // output.
+    // The service does not buffer unread output. A process whose output is not read therefore blocks and does not end.
     let unread = spawn(&sandbox, "head -c 100000000 /dev/zero; touch done").await;
     assert!(say(&sandbox, "sleep 0.2; ls").await.lines().all(|name| name != "done"));
     assert_eq!(unread.stop().await.unwrap().ending, CommandEnd::Cancelled);

@@ -1,4 +1,4 @@
-//! Memory that is not part of the resident set of a process is limited, too, with and without control groups.
+//! Memory outside the resident set of a process is also limited, with and without control groups.
 
 use runyard::sandbox::CommandEnd;
 

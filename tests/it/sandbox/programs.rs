@@ -1,8 +1,8 @@
 //! Common programs work in the sandbox without setup. The model receives the list of available programs.
 //!
 //! A program that the host lacks cannot be tested. `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`,
-//! which turns a missing program into a failure. Without this variable, a test of a missing program is skipped, and
-//! prints this on standard error.
+//! which turns a missing program into a failure. Without this variable, a test of a missing program is skipped and
+//! prints a notice on standard error.
 
 use std::{
     io::Write,

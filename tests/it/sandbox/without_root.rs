@@ -1,4 +1,4 @@
-//! Runs all sandbox tests a second time as an unprivileged service. This service has one uid for all projects and no
+//! Runs all sandbox tests a second time as an unprivileged user. The service then has one uid for all projects and no
 //! control groups.
 
 use std::{

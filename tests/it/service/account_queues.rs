@@ -203,8 +203,8 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     .await;
 }
 
-/// A lease renewal and a batch of the event journal lock several runs. They use the same order, so they cannot
-/// deadlock.
+/// A lease renewal and a batch of the event journal each lock several runs. Both lock the runs in the same order, so
+/// they cannot deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
     on_every_database_with(

@@ -42,7 +42,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             );
             let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
             assert_eq!(granted["credits"], 325.0);
-            // Repeating a grant with the same key grants no more credits.
+            // The first request grants 10 credits. The repeated requests have the same key and grant nothing.
             for _ in 0..3 {
                 let request = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(

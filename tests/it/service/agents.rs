@@ -1,4 +1,4 @@
-//! Agents: creation and its validation, reads, and lists with their search.
+//! Agents: creation, validation, reads, lists and search.
 
 use futures::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

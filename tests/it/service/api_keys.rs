@@ -37,8 +37,7 @@ async fn a_key_is_shown_once_and_authenticates_its_own_account() {
                 .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
                 .await;
             assert_eq!(text, 1);
-            // The key works as a bearer token and in the header for API keys. It identifies the same account in either
-            // place.
+            // The key works as a bearer token and in the header `X-API-Key`, and identifies the same account both ways.
             let state = with(server, &secret).get("/billing/account-state").await.ok();
             assert_eq!(
                 state["account_id"],

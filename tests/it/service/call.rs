@@ -41,7 +41,7 @@ pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     Contract { pool, codec, router }
 });
 
-/// Returns every method of the contract, in the order of the contract.
+/// Returns every method of the contract, in the order of declaration.
 pub fn methods() -> Vec<MethodDescriptor> {
     let services = CONTRACT
         .pool

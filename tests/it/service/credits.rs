@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-/// Price of a call of kortix/minimax with this many input and output tokens, in millionths of a credit.
+/// Price of a call to the model kortix/minimax with this many input and output tokens, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
@@ -271,8 +271,8 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The server limited the answer to the number of tokens that the balance could pay for, and sent no second
-            // request.
+            // The server limited the answer to the number of tokens that the balance could pay for, and sent the
+            // provider no second request.
             let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]

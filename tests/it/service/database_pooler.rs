@@ -26,8 +26,7 @@ use url::Url;
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, databases, with_name};
 
-/// PgBouncer setting that ignores these start-up options. Without this setting, PgBouncer refuses clients that send
-/// them.
+/// Makes PgBouncer ignore two start-up parameters. By default, PgBouncer refuses clients that send these parameters.
 const DROPPED: &str = "ignore_startup_parameters = extra_float_digits,options\n";
 
 /// A running PgBouncer in front of the PostgreSQL server of the tests.

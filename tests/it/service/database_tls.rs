@@ -1,6 +1,6 @@
 //! PostgreSQL over TLS. The PostgreSQL server accepts only TLS and uses the certificate in `tests/it/client/tls`. The
-//! client key in `tests/it/service/tls` is used only here. The private key of the CA that signed the client certificate
-//! was deleted.
+//! client key in `tests/it/service/tls` is used only in these tests. The private key of the CA that signed the client
+//! certificate was deleted.
 
 use std::{
     path::Path,

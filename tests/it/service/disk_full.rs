@@ -15,7 +15,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// A shell line that mounts a small disk as the data folder, in a private mount namespace, and starts the program.
+/// A shell command that mounts a small disk as the data folder, in a private mount namespace, and starts the program.
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 

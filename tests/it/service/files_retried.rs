@@ -148,8 +148,8 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Restores the state directly after the commit: both files are in the folder for uploads, and one name is
-            // in use.
+            // Recreates the state directly after the commit of the run: both files are in the folder for uploads, and
+            // one name is in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");

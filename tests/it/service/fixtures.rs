@@ -14,7 +14,7 @@ use crate::test_server::{Answer, Caller};
 /// Methods of the contract that are not implemented yet. The tests fail if the server implements a method in this list.
 pub const LATER: &[&str] = &[];
 
-/// Fields with names like ids that do not identify an object, each with its meaning.
+/// Fields that are named like ids but do not identify an object, each with its meaning.
 const NOT_IDS: &[(&str, &str)] = &[(
     "request_id",
     "an idempotency key that the client chooses, valid within its own account",

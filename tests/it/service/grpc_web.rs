@@ -162,8 +162,7 @@ async fn a_refusal_message_is_readable_without_decoding() {
     .await;
 }
 
-/// If the content type of a response is not one of gRPC-Web, connect-go refuses the response and does not read its
-/// gRPC status.
+/// connect-go reads the gRPC status of a response only if the response has a gRPC-Web content type.
 #[tokio::test]
 async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
     on_every_database(

@@ -1,5 +1,5 @@
-//! Texts that other programs could interpret, such as SQL, HTML and templates. The server stores these texts verbatim
-//! or refuses them, over every protocol and on every database.
+//! Strings that other programs could interpret, such as SQL, HTML and templates. The server stores these strings
+//! verbatim or refuses them, over every protocol and on every database.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -148,7 +148,7 @@ async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
     .await;
 }
 
-/// A text with `\u0000` is refused in every field of a request, and never reaches the database.
+/// A string with `\u0000` is refused in every field of a request, and never reaches the database.
 #[tokio::test]
 async fn h09_text_with_a_nul_is_refused() {
     without_limits(async |server| {
@@ -247,7 +247,7 @@ async fn h09_malformed_json_is_refused() {
     .await;
 }
 
-/// The subject of a token may be any printable text. Different subjects always have different accounts.
+/// The subject of a token may be any printable string. Different subjects always have different accounts.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
     without_limits(async |server| {

@@ -1,5 +1,6 @@
-//! Servers that share a PostgreSQL database must share one data folder. A server with a different data folder does no
-//! work.
+//! Servers that share a PostgreSQL database must share one data folder. While workspaces exist, a server with a
+//! different data folder refuses to start. Before any workspace exists, such a server starts, but refuses requests and
+//! executes no runs.
 
 use std::path::Path;
 

@@ -131,7 +131,7 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
             // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB, and 17 entries do not,
-            // regardless of how the two lists divide them.
+            // regardless of their distribution over the two lists.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

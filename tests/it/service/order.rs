@@ -214,8 +214,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // The last activity of the first thread is a run on day 9, and of the second thread a message on day 7. The third
-    // thread has no activity.
+    // The first thread's newest run is from day 9. The second thread changed on day 7, after its only run. The third
+    // thread has no runs.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \

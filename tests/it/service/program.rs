@@ -38,7 +38,7 @@ impl Program {
         Self::start_in(folder, config, "exec \"$@\"").await
     }
 
-    /// Starts the program through a shell line, which must end by executing `"$@"`. Otherwise like [`Program::start`].
+    /// Like [`Program::start`], but runs the shell command `line`, which must end by executing the program as `"$@"`.
     pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.join("runyard.toml"), config).unwrap();

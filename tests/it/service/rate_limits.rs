@@ -29,8 +29,8 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             let ann = server.caller("ann");
             let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
             let good = answers.iter().filter(|answer| answer.status == 200).count();
-            // The limit admits the burst. On a slow machine, it admits a few more requests, because the token bucket
-            // refills during the test.
+            // The limit admits a burst of five requests. On a slow machine, the token bucket refills during the test
+            // and admits more requests.
             assert!((5..40).contains(&good), "{good}");
             let refused = answers.into_iter().find(|answer| answer.status != 200).unwrap();
             assert_eq!(refused.header("retry-after"), "1");

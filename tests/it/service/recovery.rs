@@ -1,5 +1,4 @@
-//! Recovery after a crash. After the server has answered StartRun, the run is durable: it resumes and ends exactly
-//! once.
+//! Recovery after a crash. Every run whose StartRun request was answered resumes and ends exactly once.
 
 use std::{fs::File, time::Duration};
 

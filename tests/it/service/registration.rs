@@ -37,8 +37,8 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address; retry later");
-            // The limit admits the burst. On a slow machine, it admits a few more requests, because the token bucket
-            // refills during the test.
+            // The limit admits a burst of 100 accounts. On a slow machine, the token bucket refills during the test and
+            // admits more accounts.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
             // Requests of an existing account are not limited.

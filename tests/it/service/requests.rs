@@ -20,7 +20,7 @@ pub async fn delete(caller: &Caller, path: &str) -> Answer {
     Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
 }
 
-/// Returns a text field of an answer. Panics if the field is missing or not a string.
+/// Returns a string field of an answer. Panics if the field is missing or not a string.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field]
         .as_str()

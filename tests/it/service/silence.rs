@@ -42,7 +42,7 @@ async fn i12_the_log_holds_no_user_content() {
     let theirs: Value = theirs.json().await.unwrap();
     program.token = ann.clone();
 
-    // The model refuses this run. Every field of the request contains a text that must not appear in the log.
+    // The model refuses this run. Every field of the request contains a string that must not appear in the log.
     let form = Form::new()
         .text("prompt", "CANARY-PROMPT")
         .part("files", Part::text("CANARY-CONTENT").file_name("CANARY-NAME.txt"));

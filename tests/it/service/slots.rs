@@ -119,7 +119,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
                     (&ended["status"], &ended["error"]["error_code"]),
                     (&json!(status), &code)
                 );
-                // Exactly one slot is free. Therefore, the ended run released its slot exactly once.
+                // If exactly one slot is free now, the ended run has released its slot exactly once.
                 let next = assert_one_slot(&caller).await;
                 stop(&caller, &next).await;
             }

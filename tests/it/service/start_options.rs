@@ -357,7 +357,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
             let mut owned = [0, 0];
             for round in 0..100 {
                 let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
-                // The two accounts send the same ids, only the same thread id, or only the same project id.
+                // The requests of the two accounts share both ids, only the thread id, or only the project id.
                 let (their_thread, their_project) = match round % 3 {
                     0 => (thread_id, project_id),
                     1 => (thread_id, Uuid::new_v4()),

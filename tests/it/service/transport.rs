@@ -32,7 +32,7 @@ async fn status(response: Response) -> i32 {
     status.unwrap_or_default()
 }
 
-/// A malformed frame causes an error of the client, never an internal error.
+/// A malformed frame is reported as a client error, never as an internal error.
 #[tokio::test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
 async fn h07_malformed_frames_are_refused() {

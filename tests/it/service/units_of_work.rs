@@ -1,5 +1,5 @@
-//! Units of work: a failed unit leaves nothing behind and does not affect the units of its batch, and statements of both
-//! kinds can be mixed in one unit.
+//! Units of work: a failed unit leaves nothing behind and does not affect the other units of its batch. One unit can
+//! mix statements of both kinds: [`Sql`] and those of SeaORM.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn numbers(db: &Db) -> Vec<i32> {
     read.await.unwrap()
 }
 
-/// Inserts a row, and then fails or panics if the number says so.
+/// Inserts a row. Then fails if the last digit of `number` is 3, and panics if it is 7.
 async fn insert_or_fail(tx: &Tx, number: i32) -> Result<i32> {
     tx.change(insertion(number)).await?;
     match number % 10 {
@@ -172,7 +172,7 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// Rows must not depend on how they were written, because conditions compare the stored values.
+/// Both kinds must store a value in the same form, because SQL conditions compare the stored forms.
 #[tokio::test]
 async fn both_kinds_of_statements_store_the_same_values() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;

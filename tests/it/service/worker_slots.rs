@@ -1,4 +1,4 @@
-//! Worker slots. When StartRun commits, the new run claims a free slot. Queued runs start in order.
+//! Worker slots. If a worker slot is free, StartRun stores the new run as already claimed. Queued runs start in order.
 
 use runyard::{accounts::Scope, runs::list};
 use runyard_upstream::{Script, Turn};

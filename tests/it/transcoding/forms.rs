@@ -148,7 +148,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // If the form lacks a field, the server takes the field from the header that is its alias.
+    // If the form lacks a field, the server reads the value from the header that is the field's alias.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")

@@ -98,7 +98,7 @@ pub struct Received {
     /// The request's headers; their names are in lower case.
     pub headers: BTreeMap<String, String>,
     /// The value of the header `x-api-key` or `x-goog-api-key`. Some protocols use these headers instead of
-    /// `Authorization`.
+    /// `Authorization`. `None` if the request has neither header.
     pub api_key: Option<String>,
     /// The value of the `Authorization` header, such as `Bearer KEY`; `None` if the header is missing.
     pub authorization: Option<String>,

@@ -1,4 +1,5 @@
-//! The HTTP routes of the server: `/v1/models` lists the model, and every other path answers from the script.
+//! The HTTP routes of the server: `/v1/models` lists the model, and requests to all other paths are answered from the
+//! script.
 
 use std::{
     io,

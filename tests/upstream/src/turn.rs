@@ -119,7 +119,7 @@ impl Turn {
         Self::deltas([text])
     }
 
-    /// A response with one delta for each of these texts.
+    /// A response with one delta for each of these strings.
     pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Self {
         Self::answer(Answer {
             text: deltas.into_iter().map(str::to_owned).collect(),
@@ -428,7 +428,7 @@ fn chunk(delta: &Value, finish: &Value) -> Value {
     })
 }
 
-/// Splits a text at character boundaries into up to `pieces` chunks of similar length.
+/// Splits a string at character boundaries into up to `pieces` chunks of similar length.
 fn cut(text: &str, pieces: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

@@ -15,7 +15,7 @@ from runyard.models import NoticeKind, RunStatus, value_of
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """One event of a run. An event of a kind that this client does not know is an instance of this class."""
+    """One event of a run. An event of a kind that this client does not support is an instance of this class itself."""
 
     kind: ClassVar[str] = "unknown"
     agent_run_id: str
@@ -140,7 +140,7 @@ EVENTS: dict[str, type[RunEvent]] = {
 
 
 def to_event(message: events_pb2.RunEvent) -> RunEvent:
-    """Converts a protobuf event to its class."""
+    """Converts a protobuf event to an instance of the class for its kind."""
     values: dict[str, Any] = {
         "agent_run_id": message.agent_run_id,
         "sequence": message.sequence,

@@ -365,13 +365,13 @@ _NAMED: dict[str, type] = {
 
 
 def model_class(message_name: str) -> type | None:
-    """Returns the class for a protobuf message name, or None."""
+    """Returns the class for a protobuf message name, or None if the message has no class."""
     found = _NAMED.get(message_name, globals().get(message_name))
     return found if isinstance(found, type) and is_dataclass(found) else None
 
 
 def to_model(message: ProtoMessage, wanted: type[T]) -> T:
-    """Converts a protobuf message to its class. Fields that do not exist in the class are dropped."""
+    """Converts a protobuf message to an instance of `wanted`. Fields that do not exist in this class are dropped."""
     known = wanted.__dataclass_fields__  # type: ignore[attr-defined]
     values = {each.name: value_of(message, each) for each in message.DESCRIPTOR.fields if each.name in known}
     return wanted(**values)
@@ -411,7 +411,7 @@ def _enum_prefix(kind: Enum) -> str:
 
 
 def enum_word(kind: Enum, number: int) -> str:
-    """Returns the short name of an enum value, or its number as text if this client does not know it."""
+    """Returns the short name of an enum value, or its number as text if this client does not support the value."""
     value = kind.values_by_number.get(number)
     return str(value.name).removeprefix(_enum_prefix(kind)).lower() if value else str(number)
 
@@ -437,7 +437,7 @@ def to_message(wanted: type[M], **values: Any) -> M:
 
 
 def fill(message: ProtoMessage, values: Mapping[str, Any]) -> None:
-    """Sets fields from plain values: classes of this module, mappings, lists, enum names and datetimes."""
+    """Sets fields from plain values: instances of this module's classes, mappings, lists, enum names and datetimes."""
     fields = message.DESCRIPTOR.fields_by_name
     for name, value in values.items():
         if value is None:

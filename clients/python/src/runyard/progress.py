@@ -90,7 +90,7 @@ class View(Protocol):
         """Displays the change caused by an event."""
 
     def close(self, progress: Progress) -> None:
-        """Completes the display. It is also called after an exception."""
+        """Completes the display. Also called after an exception."""
 
 
 class TextView:

@@ -79,7 +79,7 @@ export function nameOf(reference: string): string {
   return reference.slice(reference.lastIndexOf("/") + 1);
 }
 
-/** Removes `null` from the types of a schema and returns whether the schema was nullable. */
+/** Returns a schema without the type `null`, and whether the original schema was nullable. */
 export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean } {
   const choices = schema.anyOf ?? schema.oneOf;
   const others = choices?.filter((choice) => choice.type !== "null");

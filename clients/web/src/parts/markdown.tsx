@@ -1,5 +1,5 @@
-// Renders markdown as elements. The text comes from a model or a file and is not trusted. HTML is shown as text. Links
-// may only have http, https or mailto addresses, or targets in the page. Images are never fetched from other servers.
+// Renders markdown as elements. The text comes from a model or a file and is not trusted. HTML is shown as text. A link
+// is clickable only if its URL is an http, https or mailto URL. Images are never fetched from other servers.
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";
 import { useRef } from "preact/hooks";

@@ -103,8 +103,8 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Parses tool names, one per line, when the field loses the focus. Removes empty and duplicate names, because the
-// server refuses them.
+// Parses tool names, one per line. Called when the field loses the focus. Removes empty and duplicate names, because
+// the server refuses them.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

@@ -57,7 +57,8 @@ function ModelText({ step, live, ended, stopped }: { step: TextStep; live: boole
 }
 
 // Returns the text to render. Rendering a long text can block the page, so a streamed text is not rendered after every
-// chunk. The pause before the next rendering is five times the duration of the previous rendering, up to one second.
+// chunk. If the previous rendering took 4 ms or longer, the next rendering waits for five times that duration, up to
+// one second.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });

@@ -162,7 +162,8 @@ function summary(step: ToolStep): string {
   }
 }
 
-// Returns the first line of a command that is not a comment. The body of the card shows the whole command.
+// Returns the first line of a shell command, without blank lines and comments before it. The body of the card shows the
+// whole command.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();

@@ -133,7 +133,7 @@ function LiveRun({
   );
 }
 
-// Lists the files that the run wrote. Images come first.
+// Lists files that the run wrote: first up to 6 images, then up to 12 other files.
 function Output({
   runId,
   sandboxId,

@@ -81,8 +81,8 @@ function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // Without an error, render a placeholder of the same height, so that the content below does not move when the account
-    // is loaded.
+    // Without an error, render a placeholder of the same height, so that the content below does not move when the
+    // account has been loaded.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;

@@ -20,7 +20,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
-    // Reload after a lost connection, because runs may have ended meanwhile.
+    // Reload when a lost connection is restored, because runs may have ended in the meantime.
     const reload = () => void loadThread(threadId);
     addEventListener("online", reload);
     let wasReconnecting = false;
@@ -110,7 +110,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
     }, POLL_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
-  // Once a tool call has ended, the workspace exists.
+  // Reload when a tool call or a run ends, because the workspace may exist by then.
   useSignalEffect(() => {
     if (changes.value > 0 && waiting) void loadThread(threadId);
   });

@@ -8,7 +8,7 @@ export const announcement = signal("");
 let even = false;
 
 /**
- * Makes screen readers announce a text. Screen readers ignore an unchanged text, so every second announcement ends with
+ * Makes screen readers announce `text`. Screen readers ignore unchanged content, so every second announcement ends with
  * a zero-width space.
  */
 export function announce(text: string): void {

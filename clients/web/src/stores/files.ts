@@ -5,7 +5,7 @@ import { Loadable } from "./loaded";
 
 /** Maximum number of files that are listed. */
 const MAX_FILES = 2_000;
-/** Maximum number of bytes that a preview loads. A larger text is truncated, and a larger image is not shown. */
+/** Maximum number of bytes that a preview loads. A larger text file is truncated, and a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
 
 /** The kind of preview that the console shows for a file. A file of kind "other" has no preview. */
@@ -66,7 +66,7 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads the first `MAX_PREVIEW` bytes of a text. `whole` is true if the text is the entire file. */
+/** Reads up to `MAX_PREVIEW` bytes from the start of a text file. `whole` is true if these are all its bytes. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };

@@ -44,7 +44,7 @@ export function unified(text: string): DiffLine[] {
   });
 }
 
-// Computes the longest common subsequence with a table of lengths.
+// Compares two lists of lines by their longest common subsequence, which is computed with a table of lengths.
 function compare(left: string[], right: string[]): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: "removed", text });
   const added = (text: string): DiffLine => ({ kind: "added", text });

@@ -1,7 +1,7 @@
 // Incremental markdown: splits a growing text into blocks, so that finished blocks are parsed and rendered once.
 //
-// When text arrives, only the unfinished blocks at the end are parsed again. A block is finished when another block
-// follows it. Until then, later text can change the meaning of the block: a line of dashes turns the line above it into
+// When text arrives, only the unfinished blocks at the end are parsed again. A block is finished when two more blocks
+// follow it. Until then, later text can change the meaning of the block: a line of dashes turns the line above it into
 // a heading.
 import { type Token, Lexer } from "marked";
 
@@ -40,7 +40,7 @@ export class Growing {
       at += token.raw.length;
     }
     // The lexer may change the source of the last blocks of a text. A block counts as finished only if its source
-    // occurs unchanged in the text. Otherwise, the offsets of the following blocks would be wrong.
+    // occurs unchanged in the text. Without this condition, the offsets of the following blocks could be wrong.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);

@@ -50,7 +50,8 @@ printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "$
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: a text and a tool call. If the call is `None`, the text is the final answer.
+/// Next step of the model: the text of its message and an optional tool call. If the call is `None`, the text is the
+/// final answer.
 type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
@@ -73,8 +74,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. For a task about files that names none, the file that the user named last. `None`
-    /// if there is no such file.
+    /// The file that the task names. If the task is about files but names none, this is the file that the user named
+    /// last. `None` if the user named no file.
     file: Option<&'a str>,
     /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
@@ -186,7 +187,7 @@ fn say(text: impl Into<String>) -> Step {
     (text.into(), None)
 }
 
-/// Selects the script for a task. Returns its name, its content and its purpose.
+/// Selects the script for a task. Returns the name, the content and the purpose of the script.
 fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
     let task = task.to_lowercase();
     if has_extension(file, TABLES) {
@@ -204,8 +205,8 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message refers to, by name or as an upload; `None` if there is none. Among several files,
-/// the first table is preferred.
+/// Returns the file that a message refers to, by name or as an upload; `None` if the message refers to no file. Among
+/// several files, the first table is preferred.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();
@@ -229,7 +230,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// Quotes a text for the shell. NUL, which a shell argument cannot contain, is removed.
+/// Quotes a string as one shell word. NUL characters are removed, because a shell script cannot contain them.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

@@ -87,7 +87,7 @@ struct Inner {
 }
 
 impl Upstream {
-    /// Creates a provider with the timeouts and retries of its configuration.
+    /// Creates the client of a provider, with the timeouts and retries of the provider's configuration.
     ///
     /// # Errors
     /// `INVALID_REQUEST` if a setting is invalid; `INTERNAL` if the TLS library cannot start.
@@ -105,7 +105,7 @@ impl Upstream {
         Self::with_limits(name, provider, Timeouts::of(provider, is_local), retries)
     }
 
-    /// Creates a provider with the given timeouts and retries.
+    /// Creates the client of a provider, with the given timeouts and retries.
     ///
     /// # Errors
     /// The same errors as [`Upstream::new`].

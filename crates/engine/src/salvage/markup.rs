@@ -73,7 +73,8 @@ enum Arguments<'t> {
 
 type Found<'t> = (&'t str, Arguments<'t>, &'t str);
 
-/// Parses the call at the beginning of a text. Returns the tool's name, the arguments and the rest of the text.
+/// Parses the call at the beginning of `text`. Returns the tool's name, the arguments and the text after the call;
+/// `None` if `text` does not begin with a call.
 fn one(text: &str) -> Option<Found<'_>> {
     if let Some(rest) = text.strip_prefix("<function=") {
         let (name, rest) = rest.split_once('>')?;
@@ -98,7 +99,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Parses the formats that begin with the tool's name: `NAME[ARGS]{…}` and `NAME <arg_key>…`.
+/// Parses the formats that begin with the tool's name: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -145,7 +146,8 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
     ))
 }
 
-/// Parses the JSON object at the beginning of a text. Returns the object and its length in bytes.
+/// Parses the JSON object at the beginning of `text`. Returns the object and its length in bytes; `None` if `text` does
+/// not begin with an object.
 fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;

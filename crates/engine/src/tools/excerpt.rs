@@ -1,4 +1,4 @@
-//! Shortens a text: keeps its head and its tail, and states how many bytes were left out.
+//! Shortens long strings. The result states how many bytes were left out.
 //!
 //! The engine uses this module for tool results and for old messages of a conversation.
 

@@ -68,8 +68,8 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts a file or sandbox error to a text for the model. Internal errors are logged here, because the text does not
-/// contain their cause.
+/// Converts a file or sandbox error to an error text for the model. Internal errors are logged here, because the error
+/// text does not contain their cause.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         ErrorKind::FileNotFound => format!("there is no file {path}"),
@@ -81,7 +81,7 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     })
 }
 
-/// Converts a read error to a text for the model.
+/// Converts a read error to an error text for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }

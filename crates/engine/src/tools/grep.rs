@@ -142,7 +142,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         while let Some(found) = walk.next() {
             let is_wanted = found.metadata.kind == FileKind::File
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
-            // Skip files that were removed or cannot be opened, like `grep -s`.
+            // As `grep -s` does, skip files that were removed or cannot be opened.
             if is_wanted && let Ok(file) = walk.open(&found) {
                 search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }

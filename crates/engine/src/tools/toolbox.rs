@@ -111,7 +111,7 @@ impl Slot {
     /// Validates arguments against the schema.
     ///
     /// # Errors
-    /// The first schema errors, as a text for the model.
+    /// An error text for the model that contains the first schema errors.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
         // If the schema does not compile, skip the validation. The tool then still checks the types when it
         // deserializes the arguments.

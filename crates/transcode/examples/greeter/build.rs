@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_file("greeter.proto")?;
     let descriptors = compiler.encode_file_descriptor_set();
-    // Writes the descriptors that the compiler encoded. Decoding them with prost drops the options.
+    // Write the bytes from the compiler unchanged. If prost decoded and re-encoded them, the options would be lost.
     fs::write(
         PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"),
         &descriptors,

@@ -40,8 +40,8 @@ pub fn json(codec: &Codec, status: &Status) -> Value {
     error
 }
 
-/// Returns the JSON of one error detail: its type and its encoded message. If the codec knows the type, the key `debug`
-/// contains the message as JSON.
+/// Returns the JSON of one error detail: its type and its encoded message. If the codec supports the type, the key
+/// `debug` contains the message as JSON.
 fn describe(codec: &Codec, detail: &Any) -> Value {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
     let mut described = object!({"type": name, "value": STANDARD_NO_PAD.encode(&detail.value)});

@@ -88,7 +88,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.json.end()
     }
 
-    /// Decodes the text as one message. Returns the proto names of the fields that are keys of the outermost object.
+    /// Decodes the text as one message. Returns the proto names of the fields that are keys of the outermost object;
+    /// empty for a well-known type.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -331,7 +332,7 @@ fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError>
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
-        // Only one notation of each number is accepted. Otherwise, two different texts could be the same key.
+        // Only one notation of each number is accepted, so that two different strings never mean the same key.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
             put_number(kind, text, wire)
                 .map_err(|_| CodecError::text("the key is out of range for its integer type"))?;

@@ -62,7 +62,8 @@ impl<'c> Decoder<'c, '_> {
     }
 
     /// Decodes a `google.protobuf.Any`: an object in which the key `@type` names a message type. If the type has a
-    /// special JSON form, the key `value` contains this form. Otherwise, the other keys are the fields of the message.
+    /// special JSON form, the key `value` contains this form. For any other type, the keys besides `@type` are the
+    /// fields of the message.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
             // Only an empty object may lack the key `@type`.
@@ -166,7 +167,7 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                 _ => return Err("must be comma-separated field names"),
             }
         }
-        // A letter must follow each `_`. Otherwise, the path has no camelCase form and could not be encoded again.
+        // A lower-case letter must follow each `_`, so that the path has a camelCase form and can be encoded again.
         let has_camel_case = proto
             .split('_')
             .skip(1)

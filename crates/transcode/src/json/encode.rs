@@ -1,8 +1,9 @@
 //! Encodes wire bytes as JSON text.
 //!
 //! The encoder reads a message in two passes. The first pass locates the value of each field. If a singular field
-//! occurs several times, the last value wins, as the wire format requires. The second pass prints the fields in the
-//! order of the proto file. Whether unset fields are printed depends on the dialect.
+//! occurs several times, the last value wins, and messages are merged, as the wire format requires. The second pass
+//! prints the fields in the order of the proto file. Whether unset fields are printed depends on the dialect and on the
+//! field option `omit_unset`.
 
 use super::{
     CodecError, Dialect, MessageId,
@@ -225,7 +226,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of one field of a message. An unset field without a default value is printed as null.
+    /// Prints the value of one field of a message. An unset singular field with explicit presence is printed as null.
     pub fn one_field(
         &mut self,
         id: MessageId,

@@ -33,7 +33,7 @@ struct EnumValue {
 pub(super) enum Spelling<'e> {
     Name(&'e str),
     Null,
-    /// The enum has no value with this number.
+    /// The number itself, because the enum has no value with this number.
     Number,
 }
 
@@ -81,7 +81,7 @@ impl Enum {
         }
     }
 
-    /// Returns the first names of the enum in this dialect, ordered by number, for an error text.
+    /// Returns up to [`MAX_NAMES`] names of the enum in this dialect, ordered by number, for an error text.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();

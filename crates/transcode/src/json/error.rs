@@ -105,7 +105,7 @@ impl CodecError {
     }
 }
 
-/// Truncates a text from a client to [`MAX_QUOTED_CHARS`] characters.
+/// Truncates a string from a client to [`MAX_QUOTED_CHARS`] characters.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => Cow::Borrowed(text),

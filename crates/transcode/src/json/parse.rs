@@ -1,4 +1,4 @@
-//! Reads JSON text with jiter. Accepts exactly the JSON of RFC 8259.
+//! Reads JSON text with jiter. Accepts only the JSON of RFC 8259, without extensions.
 //!
 //! The decoder uses this parser. The parser builds no tree of values. A number stays text until the type of its field
 //! is known, so 64-bit integers and exponents lose no precision. The nesting depth and the length of numbers are

@@ -40,8 +40,8 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints a float with the digits of its own precision. `wide` is the float as an `f64`. NaN and the infinities are
-/// printed as strings, because JSON numbers cannot represent them.
+/// Prints an `f32` or `f64` with the digits that its precision needs. `wide` is the same number as an `f64`. NaN and
+/// the infinities are printed as strings, because JSON numbers cannot represent them.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)

@@ -109,8 +109,8 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// Compiles the tables of all messages and enums of a pool. `omit_unset` is the option that omits the key of an
-    /// unset field.
+    /// Compiles the tables of all messages and enums of a pool. `omit_unset` is the field option that omits the key of
+    /// an unset field; `None` if the pool does not declare the option.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {

@@ -31,7 +31,7 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Decodes a text as the value of the field at the end of a path, and appends the field.
+/// Decodes a string as the value of the field at the end of a path, and appends the field.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),
@@ -174,8 +174,8 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Parses a number, and appends it. Integer fields also accept JSON numbers such as `1e3` and `5.0`, whose value is
-/// whole.
+/// Parses a number, and appends it. Integer fields also accept JSON numbers such as `1e3` and `5.0`, which equal a
+/// whole number.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),
@@ -238,7 +238,7 @@ fn exact(text: &str) -> Result<i128, Refusal> {
         .ok_or(OUT_OF_RANGE)
 }
 
-/// Returns true if a text is a JSON number.
+/// Returns true if a string is a JSON number.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

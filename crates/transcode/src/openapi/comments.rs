@@ -33,7 +33,8 @@ impl Comments {
         Self { by_place }
     }
 
-    /// Returns the comment above the item at this path in a file; empty if the item has no comment.
+    /// Returns the comment above an item of a proto file; empty if the item has no comment. `path` is the item's path
+    /// in the `SourceCodeInfo` of the file.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))

@@ -129,7 +129,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         let text = description(&field, schemas);
         let text = format!("Sets the field `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
-            // Header names are case-insensitive. The document lists them with the usual capitals.
+            // Header names are case-insensitive. The document lists them with the usual capitalization.
             let name = capitals(header.as_str());
             parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
@@ -152,7 +152,7 @@ pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> Str
         .to_owned()
 }
 
-/// Converts a header name to the usual capitals: `last-event-id` becomes `Last-Event-ID`.
+/// Converts a header name to the usual capitalization: `last-event-id` becomes `Last-Event-ID`.
 fn capitals(header: &str) -> String {
     let words = header.split('-').map(|word| {
         if word == "id" {

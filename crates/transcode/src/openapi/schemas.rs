@@ -203,7 +203,8 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns a reference to the component of an enum. The component omits the value that is printed as null.
+    /// Returns a reference to the component of an enum. In the plain dialect, the component omits the `UNSPECIFIED`
+    /// value, which is printed as null, and the returned schema also allows null.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// Reads a urlencoded form. It accepts the same fields as a multipart form, except files.
+    /// Reads a urlencoded form. The form has the same fields as a multipart form, but cannot contain files.
     ///
     /// # Errors
     /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON, 400 if the form is invalid.
@@ -82,10 +82,10 @@ impl Draft<'_> {
         }
     }
 
-    /// Adds an upload id to the request field for files.
+    /// Sets the request field `field` to the id of an uploaded file. If the field is a list, appends the id.
     ///
     /// # Errors
-    /// The id is not a valid value of the field, which is a defect of the store.
+    /// The id is not a valid value of the field. This is a bug in the store that created the id.
     pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
         let method = self.method();
         Ok(self

@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl<'r> Draft<'r> {
-    /// Sets fields from the query. Returns the parameters that are aliases and their values; the caller applies them.
+    /// Sets fields from the query. Returns the aliases in the query with their values, which the calling function
+    /// applies.
     pub(super) fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();

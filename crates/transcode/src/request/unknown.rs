@@ -40,7 +40,7 @@ impl Draft<'_> {
         Error::invalid_field(short, message)
     }
 
-    /// Returns the known names in a part of the request.
+    /// Returns the names that a part of the request may contain.
     fn names(&self, place: Place) -> impl Iterator<Item = &str> {
         let method = self.method();
         let aliases = method.aliases.iter().filter_map(|alias| alias.query.as_deref());
@@ -52,7 +52,7 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if a text in this part of the request can set the field.
+    /// Returns true if a query parameter or form field, as `place` selects, can set this field of the message.
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,

@@ -31,7 +31,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Returns true if the variable covers exactly one segment. Its text then contains no slash.
+    /// Returns true if the variable covers exactly one segment. `%2F` is decoded only in the value of such a variable.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }

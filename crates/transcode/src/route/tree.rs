@@ -20,7 +20,7 @@ pub const MAX_SEGMENTS: usize = 256;
 pub enum Verb {
     /// The rule applies to this HTTP method only.
     Only(Method),
-    /// The rule has `custom: {kind: "*"}`. It applies to all HTTP methods for which no other rule has the same path.
+    /// The rule has `custom: {kind: "*"}`. It applies to every HTTP method for which no other rule matches the path.
     Any,
 }
 

@@ -33,14 +33,14 @@ pub(in crate::commands::run) struct TextView {
     spinner: Option<ProgressBar>,
     /// True if the last printed text did not end with a newline.
     open_line: bool,
-    /// Id of the message whose text deltas have been printed; empty before the first delta.
+    /// Id of the message whose text delta was printed last; empty before the first delta.
     streamed: String,
     calls: HashMap<String, Shown>,
     usage: Usage,
 }
 
-/// The output of a running tool call: the number of printed lines, the number of hidden lines, and the last line if it
-/// is incomplete.
+/// The output of a running tool call: the total number of lines, the number of lines that were not printed, and the
+/// last line if it is incomplete.
 #[derive(Default)]
 struct Shown {
     lines: usize,

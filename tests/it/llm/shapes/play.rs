@@ -16,8 +16,8 @@ pub enum Writes {
     Bytes(usize),
 }
 
-/// Returns the response that the scripted server sends: `json` or `html` as one body, or the lines of `body` as a
-/// stream.
+/// Returns the response that the scripted server sends: the answer's `json` or `html` as a complete body, or the lines
+/// of its `body` as a stream.
 pub fn response(kind: ProviderKind, answer: &Answer, writes: Writes) -> Turn {
     let status = answer.status.unwrap_or(200);
     let whole = answer.json.as_ref().or(answer.html.as_ref());
@@ -57,8 +57,8 @@ fn steps(kind: ProviderKind, lines: &str, writes: Writes) -> Vec<Step> {
     steps
 }
 
-/// Encodes one line of a body. JSON is not parsed, because it may contain text that `Value` cannot represent, such as a
-/// lone surrogate.
+/// Converts one line of a shape to the bytes of an event. JSON in the line is copied without parsing, because it may
+/// contain text that `Value` cannot represent, such as a lone surrogate.
 fn event(kind: ProviderKind, line: &str) -> Vec<u8> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = match word {
@@ -104,7 +104,7 @@ fn usage(kind: ProviderKind, rest: &str) -> String {
     usage.to_string()
 }
 
-/// Returns the name of an event, which equals the `type` in its data. Some protocols have no event names.
+/// Returns the name of an event, which equals the `type` in its data; `None` for a protocol without event names.
 fn name(kind: ProviderKind, line: &str) -> Option<String> {
     if !matches!(kind, ProviderKind::Anthropic | ProviderKind::Responses) {
         return None;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
 
-/// A shape: the answers of a provider, and the expected results.
+/// A shape: a test case with the scripted answers of a provider and the expected results.
 pub struct Shape {
     pub id: String,
     pub source: String,
@@ -117,7 +117,8 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
 }
 
 impl Turn {
-    /// Moves a single answer into the list `answers`. A turn without an answer gets the text answer "fine".
+    /// If the turn itself has the fields of a single answer, moves this answer into the list `answers`. A turn without
+    /// an answer gets the text answer "fine".
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());

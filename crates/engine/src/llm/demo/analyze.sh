@@ -7,7 +7,8 @@ mkdir -p output && exec awk '
 # ---- Values
 function trim(s) { gsub(/^[ \t\r]+|[ \t\r]+$/, "", s); return s }
 function is_missing(s) { return s == "" || tolower(s) ~ /^(-|na|n\/a|nan|null|none)$/ }
-# Parses a number and sets is_number. Accepts currency and percent signs, and thousands in groups of three digits.
+# Parses a number and sets is_number to 1, or to 0 if s is not a number. Accepts currency signs, percent signs and
+# thousands separators.
 function number(s) {
     gsub(/\302\240|\342\202\254|\302\243|\302\245|[$% \047]/, "", s)
     if (decimal == ",") { gsub(/[.]/, "_", s); gsub(/,/, ".", s); gsub(/_/, ",", s) }
@@ -32,7 +33,7 @@ function show(v,   s, end) {
 function xml(s) { gsub(/[\001-\037]/, "", s); gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
 function markdown(s) { gsub(/[ \t\r\n]+/, " ", s); gsub(/[|]/, "\\|", s); gsub(/</, "\\&lt;", s); return trim(s) }
 function has_word(s, words) { return tolower(s) ~ "(^|[^a-z])(" words ")([^a-z]|$)" }
-# Shortens a text to about 34 bytes, without splitting a UTF-8 character.
+# Shortens a string of more than 36 bytes to up to 34 bytes and an ellipsis, without splitting a UTF-8 character.
 function shorten(s) {
     if (length(s) <= 36) return s
     s = substr(s, 1, 34)
@@ -41,7 +42,7 @@ function shorten(s) {
 }
 
 # ---- Records
-# Replaces bytes that are not UTF-8, so that the report and the chart are valid.
+# If a record is not valid UTF-8, replaces its non-ASCII bytes, so that the report and the chart are valid UTF-8.
 function repair(s,   copy) {
     copy = s
     gsub(/[\300-\337][\200-\277]|[\340-\357][\200-\277][\200-\277]|[\360-\367][\200-\277][\200-\277][\200-\277]/, "", copy)
@@ -83,7 +84,7 @@ function split_record(s,   i, parts, part, text, quotes) {
 }
 
 # ---- Plan
-# Reads up to 500 records to determine the header, the decimal sign and the kind of each column.
+# Reads up to 500 records to determine the header, the decimal separator and the kind of each column.
 function inspect(   r, c, s, values, kinds) {
     while (rows < 500 && next_record()) {
         rows++
@@ -118,7 +119,7 @@ function is_named(c,   name) {
     name = trim(plain(heading[c]))
     return length(name) > 2 && (index(plain(ENVIRON["TASK"]), " " name " ") || index(plain(ENVIRON["TASK"]), " " name "s "))
 }
-# Rates a column as the value of the chart; 0 if the column is unsuitable.
+# Returns a score for a column as the source of the values in the chart; 0 if the column is unsuitable.
 function rate_value(c,   i, n, known) {
     if (kind[c] != "number") return 0
     if (is_named(c)) return 1000
@@ -127,7 +128,7 @@ function rate_value(c,   i, n, known) {
     for (i = 1; i <= n; i++) if (has_word(heading[c], known[i])) return 100 - i
     return 1
 }
-# Rates a column as the grouping of the chart; 0 if the column is unsuitable.
+# Returns a score for a column as the source of the groups in the chart; 0 if the column is unsuitable.
 function rate_group(c,   rate) {
     if (kind[c] == "number" || !different[c]) return 0
     rate = kind[c] == "date" ? (different[c] > 2 ? 300 : 20) : has_word(heading[c], "u?u?id") ? 1 : repeats[c] ? 200 : 10
@@ -169,7 +170,8 @@ function add_cell(c, s,   v) {
     }
     filled[c]++
 }
-# Adds a row to its group. Dates are grouped by day, month and year: the first 10, 7 and 4 characters of the date.
+# Adds a row to its group. A row with a date is added to three groups: the day, the month and the year. They are the
+# first 10, 7 and 4 characters of the date.
 function add_to_group(key, s,   v, size) {
     v = value ? number(s) : 1
     if (value && !is_number) return
@@ -207,7 +209,7 @@ function comes_before(size, a, b) {
     if (is_calendar[group] || group_value(size, a) < group_value(size, b)) return 0
     return group_value(size, a) > group_value(size, b) || a "" < b ""
 }
-# For a table without groups, counts the values in ten ranges of equal size.
+# Makes a histogram for a table without groups: counts the values in ten ranges of equal size.
 function make_bins(   i, low, size) {
     if (!plain_values) return
     low = minimum[value]; size = (maximum[value] - low) / 10
@@ -227,7 +229,8 @@ function rule(x1, y1, x2, y2, color) {
     printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, color > svg
 }
 function tip(i) { return "<title>" xml(name[i]) ": " show(point[i]) "</title>" }
-# Sets low, high and step so that the axis has up to seven round values and includes zero.
+# Sets the limits of the value axis (low, high) and the distance of its ticks (step). The axis includes zero and has
+# round ticks.
 function set_scale(   i, range) {
     for (i = 1; i <= points; i++) { if (point[i] < low) low = point[i]; if (point[i] > high) high = point[i] }
     if (low == high) high = low + 1

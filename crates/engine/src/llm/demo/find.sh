@@ -4,7 +4,7 @@
 # 500 or more, or if it has no status and a word such as "error". The script needs only sh and awk.
 export LC_ALL=C FILE="$1" SCRIPT="$0"
 mkdir -p output && exec awk '
-# Returns the duration in a line in milliseconds; -1 if the line contains none.
+# Returns the first duration in a line, converted to milliseconds; -1 if the line contains no duration.
 function duration(s,   value) {
     if (!match(s, /[0-9]+([.][0-9]+)? ?(ms|s)([^a-zA-Z]|$)/)) return -1
     value = substr(s, RSTART, RLENGTH)
@@ -13,7 +13,7 @@ function duration(s,   value) {
 function clock(s) { return match(s, /[0-9][0-9]:[0-9][0-9](:[0-9][0-9])?/) ? substr(s, RSTART, RLENGTH) : "" }
 function quote(s) { gsub(/`/, "\047", s); gsub(/[\001-\037]/, " ", s); return "`" substr(s, 1, 200) "`" }
 function tell(s) { print s; print s > md }
-# Keeps the current line if it is one of the five slowest lines.
+# Keeps the current line if it is one of the five slowest lines so far.
 function keep(took,   i) {
     for (i = 5; i > 0 && (!(i in slow) || took > slow_ms[i]); i--) { slow[i + 1] = slow[i]; slow_ms[i + 1] = slow_ms[i] }
     if (i < 5) { slow[i + 1] = $0; slow_ms[i + 1] = took }

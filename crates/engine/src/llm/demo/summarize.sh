@@ -12,7 +12,7 @@ function end_sentence() {
     }
     sentence = ""; is_lead = 0
 }
-# Splits a text into words[1..n] of four letters or more.
+# Stores the words of s that have four or more characters in words[1..n], and returns n.
 function split_words(s, words,   all, i, n, parts) {
     parts = split(tolower(s), all, /[^a-z0-9\200-\377\047]+/)
     for (i = 1; i <= parts; i++) if (length(all[i]) > 3) words[++n] = all[i]

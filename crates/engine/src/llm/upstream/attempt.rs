@@ -31,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Maximum size in bytes of an answer that is a JSON document instead of an event stream.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Next item of an attempt.
+/// Result of [`Attempt::next`]: an event of the answer, the end of the answer, or the failure of the attempt.
 pub(super) enum Step {
     Event(ModelEvent),
     End,
@@ -153,8 +153,8 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is still set to the time limit for the first token, which can be longer than the limit that
-            // applies now.
+            // The alarm is still set to the time limit for the first token, which can be longer than `gap`, the limit
+            // after the first token.
             self.alarm.as_mut().reset(Instant::now() + self.terms.timeouts.gap);
         }
     }
@@ -217,8 +217,9 @@ impl Attempt {
         }
     }
 
-    /// Handles the alarm: fails if the provider has sent nothing for too long. If bytes have arrived since the alarm
-    /// was set, sets the alarm to a later time instead. Resetting the alarm for every chunk would be slower.
+    /// Handles the alarm. If bytes have arrived since the alarm was set, sets the alarm to a later time; resetting it
+    /// for every chunk would be slower. If the provider has sent nothing for too long, ends an answer that is already
+    /// complete, and fails for an incomplete one.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {

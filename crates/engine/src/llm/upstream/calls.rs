@@ -106,8 +106,8 @@ impl Calls {
             None => id.is_empty() || call.id == id,
         });
         match known {
-            // Only a chunk with an id or a name starts a call. Any other chunk with an unknown index continues the
-            // newest call.
+            // A chunk with an unknown index starts a new call only if the chunk has an id or a name. Without both, it
+            // continues the newest call.
             None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
             Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
             _ => self.list.len(),
@@ -193,7 +193,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds the name in a chunk. The chunk contains the next part of the name, or the whole name so far.
+    /// Adds the name from a chunk, which is the next part of the call's name or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;

@@ -19,7 +19,7 @@ const WINDOWS: &[&str] = &[
     "/max_input_tokens",
 ];
 
-/// Connection data for requests about a provider's models.
+/// Requests information about a provider's models.
 #[derive(Clone, Copy)]
 pub(super) struct Catalog<'a> {
     pub(super) endpoint: &'a Endpoint,

@@ -28,7 +28,7 @@ const MIN_SECRET: usize = 8;
 pub(super) enum Fault {
     /// Temporary: a retry may succeed.
     Passing {
-        /// Text for the user.
+        /// Text that tells the user about the failure.
         message: String,
         /// Pause that the provider requested; `None` if the provider requested none.
         retry_after: Option<Duration>,

@@ -63,7 +63,7 @@ impl Arguments {
         }
     }
 
-    /// Replaces the chunks with the complete arguments `text`. If chunks have arrived, an empty text and `{}` are
+    /// Replaces the chunks with the complete arguments `text`. If chunks have arrived, an empty `text` and `{}` are
     /// ignored.
     pub(super) fn replace(&mut self, text: String) {
         if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {

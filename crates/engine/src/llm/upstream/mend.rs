@@ -76,8 +76,8 @@ fn escape(rest: &str, mended: &mut String) -> usize {
     }
 }
 
-/// Returns the code unit of the escape sequence `\uXXXX` at the beginning of a text; `None` if there is no such
-/// sequence.
+/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the beginning of a string; `None` if there is no
+/// such sequence.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

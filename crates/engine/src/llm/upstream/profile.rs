@@ -16,8 +16,8 @@ use crate::{
     llm::Carried,
 };
 
-/// Properties from one source: the table, the configuration or refused requests. `None` means that the source does not
-/// set the property.
+/// Properties from one source (the table, the configuration or refused requests) or from several sources combined.
+/// `None` means that no source sets the property.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
     /// Name of the request field that limits the number of output tokens.

@@ -28,10 +28,10 @@ const FENCE: &str = "```";
 /// Language names of fenced blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum size in bytes of buffered text. A longer text is treated as ordinary text.
+/// Maximum size in bytes of buffered text. If the buffer grows beyond this size, its text is treated as ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// Size in bytes up to which reasoning is kept, so that it can be sent back.
+/// Approximate maximum size in bytes of the reasoning that is kept, so that it can be sent back to the provider.
 const MAX_THOUGHT_BYTES: usize = 512 * 1024;
 
 /// Keys that may be the first key in the JSON of a call.
@@ -279,7 +279,7 @@ fn may_be_call(text: &str) -> bool {
     ends_here && may_be_json(json)
 }
 
-/// Returns whether a text may be the beginning of a call in JSON.
+/// Returns whether `text` may be the beginning of a call in JSON.
 fn may_be_json(text: &str) -> bool {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']);
     let Some(key) = inner.strip_prefix('"') else {

@@ -10,7 +10,7 @@ use crate::{
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
-/// Placeholder for an empty user message, because providers refuse empty texts.
+/// Placeholder for the text of an empty user message, because providers refuse messages without text.
 const NO_TEXT: &str = "(no text)";
 
 /// Maximum length of a call id in bytes.
@@ -92,7 +92,7 @@ fn plain_id(id: &str) -> String {
     format!("{kept}_{:016x}", hash(id))
 }
 
-/// Returns the FNV-1a hash of a text, which is the same in every process.
+/// Returns the FNV-1a hash of a string, which is the same in every process.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

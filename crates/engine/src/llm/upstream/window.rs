@@ -73,7 +73,7 @@ const RATE: &[&str] = &[
     "too many requests",
 ];
 
-/// Patterns of error messages. The first group of each pattern is the window size in tokens.
+/// Patterns of error messages. The first capture group of each pattern is the window size in tokens.
 static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,

@@ -1,4 +1,5 @@
-//! A short string in an event, such as a type name. The Anthropic, Gemini and Responses readers use it to avoid copies.
+//! A type for short strings in events, such as type names. The Anthropic, Gemini and Responses readers use the type to
+//! avoid copies.
 
 use std::{borrow::Cow, ops::Deref};
 

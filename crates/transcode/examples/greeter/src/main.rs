@@ -73,7 +73,7 @@ impl Greeter for Friendly {
 }
 
 /// Creates a router that serves the service over all protocols. gRPC and Connect clients use the gRPC paths. The
-/// transcoder answers all other paths.
+/// transcoder handles all other paths except `/openapi.json`.
 fn app() -> Result<Router, Box<dyn Error>> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let codec = Arc::new(Codec::new(&pool));

@@ -38,7 +38,7 @@ impl Kind {
 
 /// A content block of the answer, with the data that has arrived so far.
 pub(super) struct Block {
-    /// Index that the provider gave the block; `None` if the event had no index.
+    /// Index that the provider gave the block; `None` if the first event of the block had no index.
     pub(super) index: Option<u64>,
     /// Kind of the block; never changes.
     pub(super) kind: Kind,

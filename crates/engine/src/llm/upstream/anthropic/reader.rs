@@ -51,7 +51,7 @@ struct Delta<'a> {
     citation: Option<Value>,
 }
 
-/// Known delta types. A known delta without content is ignored.
+/// Known delta types. A known delta without content is ignored; a delta of any other type is counted as skipped.
 const KNOWN_DELTAS: &[&str] = &[
     "text_delta",
     "thinking_delta",

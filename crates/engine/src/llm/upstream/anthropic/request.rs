@@ -17,9 +17,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of newest user turns that get a cache marker. The second-newest turn was the newest one in the previous
-/// request. Its marker finds the cache entry of that request, even if more than 20 blocks were added since then. The
-/// tools and the system prompt also have markers, so a request has four markers, which is the provider's maximum.
+/// Number of newest user turns that get a cache marker. From each marker, the provider searches up to 20 blocks back
+/// for a cache entry. The second-newest turn was the newest one in the previous request, so its marker finds the cache
+/// entry of that request even if more blocks were added since then. The tools and the system prompt also have markers,
+/// so a request has four markers, which is the provider's maximum.
 const MARKED_TURNS: usize = 2;
 
 /// Builds the body of a request, without `extra_body`, which `http.rs` adds.

@@ -99,9 +99,9 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-/// Returns whether an assistant message with calls since the user's last message has no thinking because another model
-/// wrote the message. In this case, the API refuses a budget: "a final assistant message must start with a thinking
-/// block".
+/// Returns whether the user's last message is followed by an assistant message that has tool calls but no thinking, for
+/// example because another model wrote the message. The API then refuses a budget: "a final assistant message must
+/// start with a thinking block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

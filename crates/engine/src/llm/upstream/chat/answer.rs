@@ -1,7 +1,7 @@
 //! Reads the answer of a Chat Completions request, as a stream or as a whole.
 //!
 //! Invariants: an answer counts as complete only after a known finish reason, or after an unknown one followed by
-//! `[DONE]`. An error in any field fails the answer. A chunk that cannot be parsed is skipped.
+//! `[DONE]`. A provider error that any field reports fails the answer. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -128,7 +128,7 @@ impl ChatReader {
         Ok(())
     }
 
-    /// Reads a part of a message whose content is a list.
+    /// Reads one element of the content of a message, if the content is a list instead of a string.
     fn part(&mut self, part: &Value, out: &mut Pieces) {
         let kind = part["type"].as_str().unwrap_or("text");
         match kind {

@@ -11,8 +11,8 @@ pub(super) enum Finish {
     Ended(EndReason),
     /// The answer failed. A retry may succeed.
     Failed,
-    /// The reason is unknown. It ends the answer only if `[DONE]` follows. Otherwise, an unknown failure could be
-    /// mistaken for a complete answer.
+    /// The reason is unknown. It ends the answer only if `[DONE]` follows. Without this rule, an unknown failure could
+    /// be mistaken for a complete answer.
     Unknown,
 }
 
@@ -105,7 +105,8 @@ impl Finish {
     }
 }
 
-/// Parses token counts. The provider may send any JSON, so invalid values are ignored.
+/// Parses the token counts in a `usage` object; `None` if it has neither an input count nor an output count. The
+/// provider may send any JSON, so invalid values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));

@@ -51,7 +51,7 @@ pub(super) struct Choice<'a> {
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
     pub(super) message: Option<Delta<'a>>,
-    /// Text in the older completions protocol.
+    /// Text of the answer in the older Completions protocol.
     #[serde(borrow)]
     pub(super) text: Loose<'a>,
     #[serde(borrow)]

@@ -1,12 +1,12 @@
 //! Collects the provider data of an answer: fields that must be sent back to the provider with the answer.
 //!
-//! Reasoning arrives in chunks, which are joined to the fields that a response without streaming would contain.
+//! Reasoning arrives in chunks. The chunks are joined into the fields that a response without streaming would contain.
 
 use serde_json::{Map, Value, json};
 
 use super::frame::Delta;
 
-/// Fields of list items whose text arrives in chunks.
+/// Text fields of list items. The text of such a field arrives in chunks, which are joined.
 const PIECES: &[&str] = &["text", "summary", "data", "thinking"];
 
 /// Maximum total size in bytes of the texts and list items that are collected from one answer.
@@ -22,7 +22,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    /// Collects the fields of a chunk. Returns the text of its reasoning.
+    /// Collects the fields of a chunk. Returns the reasoning in the chunk; empty if the chunk contains none.
     pub(super) fn take<'d>(&mut self, delta: &'d Delta<'_>) -> &'d str {
         let texts = [
             ("reasoning_content", delta.reasoning_content.text()),

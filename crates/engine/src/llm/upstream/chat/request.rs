@@ -22,7 +22,8 @@ use crate::{
 /// message with tool calls.
 const SUBSTITUTE: &str = "(not recorded)";
 
-/// Assistant message between a tool result and the next user message. Some chat templates require such a message.
+/// Text of the assistant message that is inserted between a tool result and the next user message. Some chat templates
+/// require an assistant message there.
 const BETWEEN: &str = "Understood.";
 
 /// Provider data fields that are always sent back. All other fields contain reasoning, which is sent back only if

@@ -12,7 +12,7 @@ pub(super) enum Kind {
     Place,
     /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up. With a retry delay from the provider, the failure is only a rate limit.
+    /// Credit or quota is used up. If the provider also sends a retry delay, the failure is only a rate limit.
     Plan,
     /// The model does not exist.
     UnknownModel,

@@ -95,7 +95,7 @@ impl Counts {
 
 #[derive(Default)]
 pub(super) struct ContentReader {
-    /// Parts of the answer. Adjacent texts without signatures are merged.
+    /// Parts of the answer. Adjacent text parts without signatures are merged.
     parts: Vec<Part>,
     calls: Vec<ToolRequest>,
     usage: Counts,

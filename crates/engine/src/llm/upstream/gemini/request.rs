@@ -93,8 +93,8 @@ fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     Some(json!({"thinkingLevel": level, "includeThoughts": true}))
 }
 
-/// Returns whether the model refuses calls without signatures. A name without a version, such as `gemini-flash-latest`,
-/// is treated as a new version.
+/// Returns whether the model refuses calls without signatures. A model whose name contains no version, such as
+/// `gemini-flash-latest`, is treated as a new model.
 fn needs_signatures(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))

@@ -131,8 +131,8 @@ impl Item {
         }
     }
 
-    /// Returns whether the provider can read the item without a stored copy. A reasoning item must contain its content,
-    /// encrypted or not.
+    /// Returns true if the provider can read the item from a later request, without having stored the answer. A
+    /// reasoning item must then contain its content, plain or encrypted.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -143,7 +143,7 @@ impl Item {
     }
 
     /// Returns the item to send back to the provider; `None` if the item is incomplete. If reasoning of the answer is
-    /// missing, `keeps_id` must be false: the provider would otherwise search for the reasoning by the item's id.
+    /// missing, `keeps_id` must be false, because the provider uses an item's id to search for the missing reasoning.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {

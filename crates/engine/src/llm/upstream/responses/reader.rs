@@ -273,7 +273,8 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event that repeats or separates content. An unknown event is counted as skipped.
+    /// Reads an event that completes a text or the arguments of a call, or that starts a part of a reasoning summary.
+    /// An unknown event is counted as skipped.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {

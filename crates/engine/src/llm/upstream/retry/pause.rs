@@ -12,7 +12,7 @@ use crate::clock;
 /// Prefix that LiteLLM adds to header names of the upstream provider.
 const LITELLM: &str = "llm_provider-";
 
-/// Names of body fields that contain a pause. The second value is the unit in seconds for plain numbers.
+/// Names of body fields that contain a pause, each with the unit of a plain number, expressed in seconds.
 const FIELDS: &[(&str, f64)] = &[
     ("retryDelay", 1.0),
     ("retry_delay", 1.0),
@@ -78,8 +78,8 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// Returns the pause requested in the body of a response: in a field such as Google's `RetryInfo`, or in the text of
-/// the error message.
+/// Returns the pause requested in the body of a response: in a field such as Google's `RetryInfo`, or in `words`, the
+/// text of the error message. Returns `None` if neither requests a pause.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }
