@@ -63,11 +63,12 @@ impl Confinement {
         for (resource, limit) in &self.limits {
             set_limit(*resource, *limit)?;
         }
-        // SAFETY: neither call touches memory. With SIGXFSZ ignored, a write beyond the file size limit returns an
+        // SAFETY: no call touches memory. Commands may use huge pages, even if the service does not. With SIGXFSZ ignored, a write beyond the file size limit returns an
         // error instead of killing the program.
         unsafe {
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::umask(0o022);
+            libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0);
         }
         if let Some(id) = self.become_user {
             // SAFETY: plain system calls of this single-threaded child; the group list is empty, so its pointer is not

@@ -1,6 +1,6 @@
 //! The pending output of one claimed run.
 //!
-//! [`RunLog::say`] never waits: while many events are pending, adjacent chunks of one message are merged into one
+//! [`RunLog::say`] never waits: adjacent chunks of one message that wait for the next write are merged into one
 //! event. [`RunLog::record`] and [`RunLog::finish`] return after the commit.
 
 use std::{
@@ -22,8 +22,6 @@ use crate::{
     v1::run_event::Event,
 };
 
-/// Adjacent chunks are merged if at least this number of events is pending.
-const MERGE_FROM: usize = 64;
 /// Maximum size of a merged chunk in bytes.
 const MERGED_BYTES: usize = 16 * 1024;
 
@@ -133,7 +131,7 @@ impl RunLog {
         {
             let mut state = self.lock();
             let events = &mut state.gathered.entry.events;
-            let merged = events.len() >= MERGE_FROM && events.last_mut().is_some_and(|last| merge(last, &event));
+            let merged = events.last_mut().is_some_and(|last| merge(last, &event));
             if !merged {
                 events.push(event);
             }
