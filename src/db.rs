@@ -3,8 +3,8 @@
 //! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of
 //! work is an ordinary transaction. On SQLite, a unit of work is a part of a batch, and the writer's thread
 //! (`db/lane.rs`) commits the whole batch at once (group commit). A unit of work must not wait for a model, a sandbox,
-//! the network or a file. Frequent units use [`Db::write`], which costs fewer thread switches on SQLite, and the
-//! hand-written statements of `db/statement.rs`.
+//! the network or a file. Units of work that run often use [`Db::write`]
+//! and the hand-written statements of `db/statement.rs`. On SQLite, both save thread switches.
 
 mod direct;
 mod fault;

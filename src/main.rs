@@ -11,6 +11,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // With huge pages, an idle server takes twice the memory. The server works without this setting, too.
-    drop(rustix::thread::disable_transparent_huge_pages(true));
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     runyard::commands::main()
 }

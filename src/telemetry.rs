@@ -201,8 +201,8 @@ mod tests {
     fn fields(first: Option<&str>, later: &[(&'static str, &str)]) -> serde_json::Value {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer = fmt::layer().json().fmt_fields(AppendedFields::default());
-        let registry = tracing_subscriber::registry().with(layer.with_writer(move || writer.clone()));
+        let output = fmt::layer().json().fmt_fields(AppendedFields::default());
+        let registry = tracing_subscriber::registry().with(output.with_writer(move || writer.clone()));
         with_default(registry, || {
             let span = info_span!("request", first, second = Empty, third = Empty);
             for (name, value) in later {

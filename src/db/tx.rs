@@ -201,7 +201,7 @@ impl Tx {
     /// change writes, because foreign keys are checked after all changes.
     ///
     /// # Errors
-    /// The errors of the changes.
+    /// The error of the first change that fails. On SQLite, the changes before it have been executed.
     pub async fn change_together(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(_) => self.change_all(changes).await,

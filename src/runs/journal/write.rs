@@ -184,7 +184,7 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<
 
 async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
     let lease_states = lease_states(tx, taken).await?;
-    let (mut events, mut messages, mut changes, mut charges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut messages, mut updates, mut charges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let now = clock.now();
     for (run, state) in taken.iter().zip(&lease_states) {
         if *state == LeaseState::Lost {
@@ -201,19 +201,19 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             spent: run.spent,
         };
         match run.ending.as_ref().filter(|_| is_current) {
-            Some(ending) => changes.push(rows::end(Last {
+            Some(ending) => updates.push(rows::end(Last {
                 spending,
                 ending,
                 sequence: run.events.last().map(|event| event.sequence),
                 at: now,
             })),
-            None if run.spent != Spent::default() => changes.push(rows::spend(spending)),
+            None if run.spent != Spent::default() => updates.push(rows::spend(spending)),
             None => {}
         }
     }
     events::insert(tx, &events).await?;
     messages::insert(tx, &messages).await?;
-    tx.change_all(changes).await?;
+    tx.change_all(updates).await?;
     ledger::charge::write(tx, &charges, clock).await?;
     Ok(lease_states)
 }

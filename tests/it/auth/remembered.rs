@@ -59,8 +59,8 @@ async fn only_exactly_the_verified_token_is_remembered() {
     let first = verify(&verifier, &ann, 0).await;
     let other = verify(&verifier, &bob, 0).await.unwrap();
     assert_eq!(other.claims.subject, "bob");
-    let ((signed, _), (_, signature)) = (ann.rsplit_once('.').unwrap(), bob.rsplit_once('.').unwrap());
-    let forged = format!("{signed}.{signature}");
+    let ((claims, _), (_, signature)) = (ann.rsplit_once('.').unwrap(), bob.rsplit_once('.').unwrap());
+    let forged = format!("{claims}.{signature}");
     for _ in 0..2 {
         assert!(verify(&verifier, &forged, 0).await.is_none(), "a refusal is final");
     }

@@ -32,8 +32,8 @@ pub fn token(signer: &Signer) -> String {
 /// Authenticates a token `seconds` after the start of the test.
 pub async fn authenticate(verifier: &Verifier, token: &str, seconds: i64) -> runyard::error::Result<Claims> {
     let now = DateTime::from_timestamp(NOW + seconds, 0).unwrap();
-    let verified = verifier.authenticate(token, now).await?;
-    Ok(verified.claims.clone())
+    let accepted = verifier.authenticate(token, now).await?;
+    Ok(accepted.claims.clone())
 }
 
 /// Returns true if the token is accepted `seconds` after the start of the test.

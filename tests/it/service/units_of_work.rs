@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::join_all};
 use runyard::{
-    db::{Bound, Db, Sql, Tx},
+    db::{Bound, Db, Row, Sql, Tx},
     error::{Code, Error, Result},
 };
 use runyard_upstream::Turn;
@@ -33,7 +33,7 @@ async fn make_table(db: &Db) {
 
 async fn numbers(db: &Db) -> Vec<i32> {
     let read = db.write("test.read", |tx| {
-        async { Ok(tx.rows(NUMBERS.with([]), |row| row.take()).await?) }.boxed()
+        async { Ok(tx.rows(NUMBERS.with([]), Row::take).await?) }.boxed()
     });
     read.await.unwrap()
 }
@@ -209,7 +209,7 @@ async fn both_kinds_of_statements_store_the_same_values() {
         .map(|column| format!("typeof({column}) || quote({column})"))
         .collect();
     let query = format!("SELECT {} FROM mirror", quoted.join(" || ' ' || "));
-    let rows = tx.rows(Sql::new(query.leak()).with([]), |row| row.take::<String>());
+    let rows = tx.rows(Sql::new(query.leak()).with([]), Row::take::<String>);
     let rows = rows.await.unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0], rows[1]);
