@@ -10,7 +10,7 @@
 #
 # RUNYARD_POSTGRES_BIN is the folder of the server's programs [default: the newest installed version]. PostgreSQL
 # refuses to run as root. If you run the script as root, the server runs as the user postgres or, if no such user
-# exists, as nobody.
+# exists, as an unprivileged user.
 set -euo pipefail
 
 find_bin() {

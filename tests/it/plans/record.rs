@@ -23,6 +23,9 @@ use tracing_subscriber::{
 /// The recorded statements by shape. Each value also stores whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
+/// Start of the names of tables that only tests create. Statements on these tables are not recorded.
+const TEST_TABLES: &str = " test_";
+
 /// A kind of database, and the text of a statement without the lengths of its value lists.
 type Shape = (&'static str, String);
 
@@ -70,6 +73,9 @@ impl<S: Subscriber> Layer<S> for Notes {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if fields.sql.contains(TEST_TABLES) {
+            return;
+        }
         let backend = if fields.database == "postgres" {
             "postgres"
         } else {

@@ -67,9 +67,8 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
-            // The stream is live: the client receives the first half while the gate blocks the rest of the model's
-            // answer.
-            while seen.matches("event: message_delta").count() < 10 {
+            // The stream is live: the client receives text while the gate blocks the rest of the model's answer.
+            while !seen.contains("event: message_delta") {
                 let piece = tokio::time::timeout(TEST_TIMEOUT, body.next())
                     .await
                     .unwrap()

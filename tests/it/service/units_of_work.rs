@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::test_server::{Database, TestServer, on_every_database};
 
-const INSERT: Sql = Sql::new("INSERT INTO units (id, note) VALUES ($1, $2)");
-const NUMBERS: Sql = Sql::new("SELECT id FROM units ORDER BY id");
+const INSERT: Sql = Sql::new("INSERT INTO test_units (id, note) VALUES ($1, $2)");
+const NUMBERS: Sql = Sql::new("SELECT id FROM test_units ORDER BY id");
 
 fn insertion(number: i32) -> Bound {
     INSERT.with([number.into(), format!("unit {number}").into()])
@@ -25,7 +25,7 @@ fn insertion(number: i32) -> Bound {
 
 async fn make_table(db: &Db) {
     let tx = db.begin("test").await.unwrap();
-    tx.execute_unprepared("CREATE TABLE units (id INTEGER PRIMARY KEY, note TEXT)")
+    tx.execute_unprepared("CREATE TABLE test_units (id INTEGER PRIMARY KEY, note TEXT)")
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -121,14 +121,14 @@ async fn statements_of_both_kinds_see_each_other_in_one_unit() {
             make_table(db).await;
             let mixed = |tx: &Tx| {
                 let backend = tx.get_database_backend();
-                Statement::from_string(backend, "INSERT INTO units (id, note) VALUES (2, 'two')")
+                Statement::from_string(backend, "INSERT INTO test_units (id, note) VALUES (2, 'two')")
             };
             let unit = db.write("test.mixed", move |tx| {
                 async move {
                     tx.change(insertion(1)).await?;
                     assert_eq!(tx.execute_raw(mixed(tx)).await?.rows_affected(), 1);
                     tx.change(insertion(3)).await?;
-                    let count = Statement::from_string(tx.get_database_backend(), "SELECT COUNT(*) AS n FROM units");
+                    let count = Statement::from_string(tx.get_database_backend(), "SELECT COUNT(*) AS n FROM test_units");
                     let row = tx.query_one_raw(count).await?.unwrap();
                     Ok(row.try_get::<i64>("", "n")?)
                 }
@@ -172,7 +172,7 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// Both kinds must store a value in the same form, because SQL conditions compare the stored forms.
+/// An `Sql` statement and a SeaORM statement must store a value in the same form, because SQL conditions compare the stored forms.
 #[tokio::test]
 async fn both_kinds_of_statements_store_the_same_values() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -196,9 +196,9 @@ async fn both_kinds_of_statements_store_the_same_values() {
     ];
     let columns: Vec<String> = (0..values.len()).map(|column| format!("c{column}")).collect();
     let places: Vec<String> = (1..=values.len()).map(|place| format!("${place}")).collect();
-    let insert = format!("INSERT INTO mirror VALUES ({})", places.join(", "));
+    let insert = format!("INSERT INTO test_mirror VALUES ({})", places.join(", "));
     let tx = db.begin("test").await.unwrap();
-    tx.execute_unprepared(&format!("CREATE TABLE mirror ({})", columns.join(", ")))
+    tx.execute_unprepared(&format!("CREATE TABLE test_mirror ({})", columns.join(", ")))
         .await
         .unwrap();
     let by_orm = Statement::from_sql_and_values(DbBackend::Sqlite, insert.clone(), values.clone());
@@ -208,7 +208,7 @@ async fn both_kinds_of_statements_store_the_same_values() {
         .iter()
         .map(|column| format!("typeof({column}) || quote({column})"))
         .collect();
-    let query = format!("SELECT {} FROM mirror", quoted.join(" || ' ' || "));
+    let query = format!("SELECT {} FROM test_mirror", quoted.join(" || ' ' || "));
     let rows = tx.rows(Sql::new(query.leak()).with([]), Row::take::<String>);
     let rows = rows.await.unwrap();
     assert_eq!(rows.len(), 2);

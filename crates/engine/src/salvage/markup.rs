@@ -160,7 +160,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     let mut rest = body.trim();
     while !rest.is_empty() {
         let (name, after) = rest.strip_prefix(open)?.split_once('>')?;
-        // If the closing tag is missing, the value ends at the next parameter.
+        // If no closing tag follows, the value ends at the next parameter.
         let end = after.find(close).or_else(|| after.find(open)).unwrap_or(after.len());
         let value = &after[..end];
         let value = value.strip_prefix('\n').unwrap_or(value);
