@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::join_all};
 use runyard::{
-    db::{Bound, Db, Row, Sql, Tx},
+    db::{Bound, Cell, Db, Row, Sql, Tx},
     error::{Code, Error, Result},
 };
 use runyard_upstream::Turn;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -23,6 +23,11 @@ fn insertion(number: i32) -> Bound {
     INSERT.with([number.into(), format!("unit {number}").into()])
 }
 
+/// Reads the first column of a row.
+fn first<T: Cell>(row: &mut Row<'_>) -> std::result::Result<T, DbErr> {
+    row.take()
+}
+
 async fn make_table(db: &Db) {
     let tx = db.begin("test").await.unwrap();
     tx.execute_unprepared("CREATE TABLE test_units (id INTEGER PRIMARY KEY, note TEXT)")
@@ -33,7 +38,7 @@ async fn make_table(db: &Db) {
 
 async fn numbers(db: &Db) -> Vec<i32> {
     let read = db.write("test.read", |tx| {
-        async { Ok(tx.rows(NUMBERS.with([]), Row::take).await?) }.boxed()
+        async { Ok(tx.rows(NUMBERS.with([]), first).await?) }.boxed()
     });
     read.await.unwrap()
 }
@@ -172,7 +177,8 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// An `Sql` statement and a SeaORM statement must store a value in the same form, because SQL conditions compare the stored forms.
+/// An `Sql` statement and a SeaORM statement must store a value in the same form, because SQL conditions compare the
+/// stored forms.
 #[tokio::test]
 async fn both_kinds_of_statements_store_the_same_values() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -209,7 +215,7 @@ async fn both_kinds_of_statements_store_the_same_values() {
         .map(|column| format!("typeof({column}) || quote({column})"))
         .collect();
     let query = format!("SELECT {} FROM test_mirror", quoted.join(" || ' ' || "));
-    let rows = tx.rows(Sql::new(query.leak()).with([]), Row::take::<String>);
+    let rows = tx.rows(Sql::new(query.leak()).with([]), first::<String>);
     let rows = rows.await.unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0], rows[1]);
