@@ -95,7 +95,7 @@ impl Direct {
     }
 }
 
-/// Converts a value in the same way as sqlx, so that a row does not depend on how it was written.
+/// Converts a value in the same way as sqlx, so that rows written with and without sqlx have the same format.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),

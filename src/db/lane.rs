@@ -134,7 +134,7 @@ struct Batch<'a> {
     savepoint: Savepoint,
     ran: Vec<Box<dyn Job>>,
     lent: Vec<oneshot::Sender<Outcome>>,
-    /// True if changes of earlier units were lost, so that the commit must fail.
+    /// True if changes of earlier units were lost. The commit must then fail.
     is_broken: bool,
 }
 
@@ -193,7 +193,7 @@ impl<'a> Batch<'a> {
         }
         self.savepoint = Savepoint::Set;
         let (unit, ended) = Unit::lent(writer);
-        // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection at once.
+        // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection.
         drop(borrower.send(Ok(unit)));
         let Ended { writer, durable, .. } = ended.blocking_recv().ok()?;
         let is_intact = self.runtime.block_on(writer.end_unit(Savepoint::Set, durable.is_some()));

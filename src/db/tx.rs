@@ -16,7 +16,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-// The statements of every unit of the batch have succeeded, so only the disk can make the commit fail.
+// Creates the error for a batch of SQLite's writer that could not be committed. A failed statement makes only its own
+// unit fail, so the cause of a failed commit is the disk.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))

@@ -131,7 +131,8 @@ impl Writer {
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
-    /// The channel for the outcome of the commit; `None` if the unit must be rolled back.
+    /// The channel for the outcome of a lent unit's commit; `None` for a closure, and for a lent unit that must be
+    /// rolled back.
     pub(super) durable: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -208,8 +209,8 @@ impl Unit {
         Ok(writer)
     }
 
-    /// Prepares for a statement, as [`Self::before_write`] does if the statement may write. A unit that only reads
-    /// needs no transaction, because there is no other writer.
+    /// Prepares for a statement: calls [`Self::before_write`] if the statement may write. A unit that only reads needs
+    /// no transaction, because there is no other writer.
     async fn before(&self, sql: &str) -> Result<&Writer, DbErr> {
         if sql.starts_with("SELECT ") {
             self.writer()

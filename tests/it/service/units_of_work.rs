@@ -172,7 +172,7 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// Both kinds must store a value in the same form, because SQL conditions compare the stored forms.
+/// [`Sql`] and SeaORM must store a value in the same form, because SQL conditions compare the stored forms.
 #[tokio::test]
 async fn both_kinds_of_statements_store_the_same_values() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;
