@@ -25,7 +25,8 @@ fi
 scripts/install.sh cc:build-essential bwrap:bubblewrap npm:npm /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_ONLY_POSTGRES=1
 
-# PostgreSQL does not run as root, so its programs are copied to a folder that every user can read.
+# If this script runs as root, PostgreSQL runs as another user, so its programs are copied to a folder that every user
+# can read.
 work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-databases.XXXXXX")
 chmod 755 "$work"
 cluster=

@@ -2,7 +2,7 @@
 # install.sh NEED...: installs missing Debian packages.
 #
 # A NEED is PACKAGE or PLACE:PACKAGE. PLACE is a command on the PATH or an absolute path. A NEED with a PLACE is met if
-# the place exists, even if you installed the software by other means. A NEED without a PLACE is met if the package is
+# PLACE exists, even if you installed the software by other means. A NEED without a PLACE is met if the package is
 # installed. Each NEED is checked separately, and only packages of unmet needs are installed.
 set -euo pipefail
 
@@ -50,7 +50,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     local until=$((SECONDS + LOCK_TIMEOUT))
-    # apt does not apply the timeout to all of its locks, so the installation is repeated.
+    # apt does not apply the lock timeout to all of its locks, so the command is repeated until it gets them.
     while ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --yes --quiet -o "DPkg::Lock::Timeout=$LOCK_TIMEOUT" \
         -o Acquire::Retries=3 "$@" >"$log" 2>&1; do
         if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -gt $until ]; then

@@ -17,8 +17,8 @@ pub use verify::verify;
 
 /// Prefix of every key, which distinguishes keys from tokens.
 pub const PREFIX: &str = "ry_";
-/// Length of the visible first part of a key, in characters. The server uses this part to find the key's row; the owner
-/// uses it to recognise the key.
+/// Number of characters at the start of a key that are stored as plain text. The server uses them to find the key's
+/// row; the owner uses them to recognise the key.
 const SHOWN: usize = PREFIX.len() + 11;
 
 /// BLAKE3 hash of a key, keyed with the salt of its row.

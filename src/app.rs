@@ -22,7 +22,7 @@ use crate::{
     uploads::Arriving,
 };
 
-/// Maximum number of waiting operations in a project's queue of operations that write files.
+/// Maximum number of operations that wait in a project's queue for writing files (`placement_queues`).
 const MAX_PLACING: usize = 100;
 
 /// A reference to the shared handles; cheap to clone.

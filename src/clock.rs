@@ -27,7 +27,7 @@ impl Clock {
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
-    /// Returns a new version 7 id and its timestamp. Ids ascend even if the system clock is set back. In that case, the
+    /// Returns a new UUIDv7 and its timestamp. Ids ascend even if the system clock is set back. In that case, the
     /// timestamps continue from the latest timestamp.
     pub fn stamp(&self) -> (Uuid, DateTime<Utc>) {
         let now = self.now();

@@ -50,9 +50,9 @@ pub struct Config {
     pub database_connections: u32,
     /// Enforcement of tiers and credits.
     pub limits: Limits,
-    /// Accepted tokens, and the accounts that these tokens create.
+    /// Settings of authentication and of account creation.
     pub auth: Auth,
-    /// Limits, timeouts and origins of the HTTP and gRPC server.
+    /// Settings of the HTTP and gRPC server, such as size limits and CORS origins.
     pub http: Http,
     /// Limits of the worker, which executes runs.
     pub worker: Worker,
@@ -73,11 +73,11 @@ pub struct Config {
 pub enum Limits {
     /// Tiers and credits are enforced.
     On,
-    /// Tiers and credits are not enforced. This is meant for private installations.
+    /// Tiers and credits are not enforced. This value is for private installations.
     Off,
 }
 
-/// Authentication: which tokens are accepted, and which accounts they create.
+/// Settings of authentication and of account creation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
@@ -86,8 +86,8 @@ pub struct Auth {
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, as an alternative to a file. It must use https, except on loopback and as `allow_private_http`
-    /// permits.
+    /// URL of a JWKS, as an alternative to a file. It must use https, unless the host is a loopback address or
+    /// `allow_private_http` permits http.
     pub jwks_url: Option<String>,
     /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. If
     /// `issuer` is absent, the `iss` of tokens must be this issuer.

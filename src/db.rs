@@ -2,9 +2,9 @@
 //!
 //! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of
 //! work is an ordinary transaction. On SQLite, a unit of work is a part of a batch, and the writer's thread
-//! (`db/lane.rs`) commits the whole batch at once (group commit). A unit of work must not wait for a model, a sandbox,
-//! the network or a file. Units of work that run often use [`Db::write`]
-//! and the hand-written statements of `db/statement.rs`. On SQLite, both save thread switches.
+//! (`db/lane.rs`) commits the whole batch in one transaction (group commit). A unit of work must not wait for a model,
+//! a sandbox, the network or a file. Units of work that run often use [`Db::write`] and the hand-written statements of
+//! `db/statement.rs`. On SQLite, both save thread switches.
 
 mod direct;
 mod fault;
@@ -164,8 +164,8 @@ impl Db {
         queued::run(lane, name, unit, self.health.clone()).await
     }
 
-    /// Checks that the database can be read and written. If no recent commit proves that it can be written, the check
-    /// writes one row.
+    /// Checks that the database can be read and written. If no recent commit proves that the database can be written,
+    /// the check writes one row.
     ///
     /// # Errors
     /// UNAVAILABLE if the database cannot be read or written.

@@ -32,7 +32,7 @@ use table::Claim;
 /// the same interval.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Tells whether this process may work on the database. Cheap to clone.
+/// The state that determines whether this process may work on the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Installation {
     /// `None` on SQLite, whose database is stored in the data folder.

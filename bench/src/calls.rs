@@ -1,4 +1,4 @@
-//! Measures small gRPC calls: `StartRun` and `GetRun` of the bare echo, and `GetRun` of a server.
+//! Measures small gRPC calls: `StartRun` and `GetRun` of the bare echo (`echo.rs`), and `GetRun` of a Runyard server.
 
 use std::{
     future::Future,

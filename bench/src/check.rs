@@ -14,7 +14,7 @@ use crate::{
     callers::{Account, connect, ends_with},
 };
 
-/// Maximum number of runs that one stream reads.
+/// Maximum number of runs whose events are read over one stream.
 const AT_ONCE: usize = 100;
 /// Maximum time to wait until runs have ended, and maximum time to read one stream.
 const TIMEOUT: Duration = Duration::from_mins(1);

@@ -63,7 +63,7 @@ pub(crate) struct Helper {
 }
 
 impl Helper {
-    /// Starts this program again in another role.
+    /// Starts this program as a child process with `role` as its argument, and reads the line that the child prints.
     pub(crate) async fn start(role: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -89,7 +89,7 @@ impl Helper {
 /// The names of the scripted models.
 const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
 
-/// Parses the line that the process of the scripted models printed. Returns the name and the base URL of each model.
+/// Parses the line that [`play_model`] printed in a child process. Returns the name and the base URL of each model.
 pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
     if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {

@@ -53,7 +53,7 @@ pub(crate) struct Setup {
     pub(crate) address: SocketAddr,
     /// The folder of the floor's database.
     pub(crate) folder: PathBuf,
-    /// The line that the process of the scripted models printed.
+    /// The base URLs of the scripted models, in one line, as `children::play_model` prints them.
     pub(crate) models: String,
 }
 
@@ -200,8 +200,8 @@ impl Floor {
         }
     }
 
-    /// Calls the model, and queues each chunk of its answer for storage. Returns the whole answer, and never `None`:
-    /// `execute` uses `None` for a stopped run.
+    /// Calls the model, and queues each chunk of its answer for storage. Returns the whole answer, always as `Some`.
+    /// The return type is an option only because `execute` uses `None` for a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();

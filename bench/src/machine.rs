@@ -112,7 +112,7 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Measures resource usage since this value was created.
+/// Baseline of the resource usage of a server, of the benchmark's processes and of the machine.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -147,7 +147,7 @@ impl Usage {
         })
     }
 
-    /// Returns the usage since the creation of this value.
+    /// Returns the resource usage since [`Usage::begin`].
     pub(crate) fn so_far(&self) -> Result<Used> {
         let now = Self::read(self.server, &self.family)?;
         let family = now.1.saturating_sub(self.at_start.1);

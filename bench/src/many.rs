@@ -27,7 +27,7 @@ const RAMP: Duration = Duration::from_secs(1);
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The results.
+/// Results of [`measure`].
 pub(crate) struct Found {
     /// Delivered tokens per second, as a fraction of the offered rate.
     pub(crate) delivered: f64,

@@ -37,13 +37,13 @@ pub(crate) struct Options {
     pub(crate) divisor: usize,
     /// Number of runs that the server has executed when its memory is measured for the last time.
     pub(crate) many_runs: usize,
-    /// Duration of the soak.
+    /// Duration of the soak test.
     pub(crate) soak: Duration,
     /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
     pub(crate) database: Option<String>,
     /// Parent of the temporary folder.
     pub(crate) folder: PathBuf,
-    /// Programs of the servers to measure. A second one is the previous build.
+    /// Paths of the server programs to measure: the current build and, optionally, the previous build.
     pub(crate) servers: Vec<PathBuf>,
     only: Vec<String>,
 }
@@ -106,7 +106,7 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Returns true if the options name the soak. The soak takes long, so it is off by default.
+    /// Returns true if the options name the soak test. The soak test takes long, so it is off by default.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
@@ -120,7 +120,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if a part is selected.
+    /// Returns true if the part is selected. If the options name no part, all parts are selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

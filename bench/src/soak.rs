@@ -70,7 +70,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
         ticks.tick().await;
         if under_way.len() < UNDER_WAY {
             number += 1;
-            // A token is valid for an hour, so each step creates a new token.
+            // A token expires after an hour, which a longer soak test would exceed, so each step creates a new token.
             let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
             under_way.spawn(timeout(TIMEOUT, step(server.address, account, number)));
         }

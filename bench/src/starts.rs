@@ -31,7 +31,7 @@ pub(crate) struct Target<'a> {
     pub(crate) accounts: &'a [Account],
 }
 
-/// The results.
+/// Results of [`measure`].
 #[derive(Debug)]
 pub(crate) struct Found {
     /// Executed runs per second, measured until the last terminal event.

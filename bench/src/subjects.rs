@@ -130,7 +130,7 @@ impl Subject {
     }
 }
 
-/// A running subject and its figures.
+/// A subject from its start to its last measurement. The rounds of the benchmark add figures.
 pub(crate) struct Measured {
     /// The program.
     pub(crate) subject: Subject,

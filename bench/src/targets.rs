@@ -96,13 +96,13 @@ const ROWS: &[Row] = &[
 
 /// The figures that the table compares.
 pub(crate) struct Compared<'a> {
-    /// The server with limits.
+    /// Figures of the server with limits.
     pub(crate) on: &'a Figures,
-    /// The server without limits.
+    /// Figures of the server without limits.
     pub(crate) off: &'a Figures,
-    /// The floor. It uses SQLite only.
+    /// Figures of the floor, which uses SQLite only. `None` if the floor was not measured.
     pub(crate) floor: Option<&'a Figures>,
-    /// The previous build with limits.
+    /// Figures of the previous build of the server, with limits. `None` if only one build was measured.
     pub(crate) previous: Option<&'a Figures>,
     /// Number of processor cores.
     pub(crate) cores: usize,

@@ -26,7 +26,7 @@ const RUNS_PER_CONNECTION: usize = 50;
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The results.
+/// Results of [`measure`].
 pub(crate) struct Found {
     /// Model tokens per second that reached the followers.
     pub(crate) tokens: f64,
@@ -38,7 +38,7 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Starts `runs` runs of 200 tokens at the same time, and follows each run from its start. Repeats this `waves` times.
+/// Starts `runs` runs of 200 tokens at the same time in each of `waves` waves, and follows each run from its start.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {

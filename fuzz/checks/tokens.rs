@@ -44,7 +44,8 @@ fn unsigned(token: &[u8]) {
     }
 }
 
-/// Checks that an accepted credential is exactly the text after the scheme `Bearer` and a space.
+/// Checks that an accepted credential is exactly the text after the scheme `Bearer` and a space. Also checks that an
+/// unsigned token and a second Authorization header are refused.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;

@@ -1,5 +1,6 @@
 //! Adds the column `agents.search_text`: the name and the description in lower case. The server and this migration
-//! convert the text, because databases convert only ASCII letters or the letters of their locale.
+//! convert the text themselves, because the SQL function `lower` converts only ASCII letters or the letters of the
+//! database's locale.
 
 use sea_orm_migration::{
     prelude::*,

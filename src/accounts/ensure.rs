@@ -27,7 +27,7 @@ use crate::{
 /// Maximum number of subjects in the cache.
 const REMEMBERED: u64 = 100_000;
 
-/// Cache of the accounts of known subjects.
+/// Cache of the account ids of known subjects, and the lock that serialises account creation.
 #[derive(Clone)]
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
@@ -51,7 +51,7 @@ impl Accounts {
     }
 }
 
-/// Finds the account of a subject within its issuer.
+/// Returns the id of the account of an issuer's subject; `None` if the subject has no account.
 ///
 /// # Errors
 /// Database errors.

@@ -18,8 +18,8 @@ impl Scope {
         }
     }
 
-    /// Creates a scope with the rows of all accounts, for work that no caller requested, such as claiming runs. The
-    /// reason documents why the query needs all accounts; the program does not use it.
+    /// Creates a scope with the rows of all accounts, for queries that cannot be limited to one account, such as the
+    /// query that claims runs. The reason documents why the query needs all accounts; the program does not use it.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }

@@ -40,7 +40,7 @@ pub enum Order {
 pub struct Listing {
     /// If not empty, lists only agents whose name or description contains this text, ignoring case.
     pub search: String,
-    /// If set, lists only default agents (`true`) or only the other agents (`false`).
+    /// If set, lists only the default agent (`true`) or only the other agents (`false`).
     pub is_default: Option<bool>,
     /// If not empty, lists only agents with this tag.
     pub tag: String,
@@ -101,8 +101,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .limit(listing.limit)
         .all(db)
         .await?;
-    // For an empty list, SeaORM would build a condition that is always false, and a database may still scan the table
-    // to evaluate the condition.
+    // For an empty list of ids, SeaORM would build a condition that is always false, and a database may still scan the
+    // table to evaluate the condition.
     if rows.is_empty() {
         return Ok(Vec::new());
     }

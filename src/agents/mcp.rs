@@ -31,7 +31,7 @@ pub enum Transport {
     Stdio,
 }
 
-/// Settings of one MCP server, in the form that a version stores as JSON.
+/// Settings of one MCP server. A version stores them as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
     /// Name, unique within the version.
@@ -53,7 +53,7 @@ pub struct Server {
 /// Validates the length of a server list and each server in it. `field` is the API field that contains the list.
 ///
 /// # Errors
-/// INVALID_REQUEST; its message names the field or entry, and the rule.
+/// INVALID_REQUEST; its message names the field or entry, and the violated rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
@@ -73,7 +73,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
 /// server's name is the prefix of its tools' names.
 ///
 /// # Errors
-/// INVALID_REQUEST; its message names the field or entry, and the rule.
+/// INVALID_REQUEST; its message names the field or entry, and the violated rule.
 pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut bytes = 0;

@@ -57,7 +57,7 @@ pub struct AgentChange {
     pub name: Change<String>,
     /// Description of the agent's purpose.
     pub description: Change<String>,
-    /// `true` makes the agent the account's default agent.
+    /// True if the agent becomes the account's default agent, false if it stops being the default.
     pub is_default: Change<bool>,
     /// True if the agent is labelled as public. The label grants no access.
     pub is_public: Change<bool>,
@@ -205,7 +205,7 @@ impl ContentChange {
     /// Returns the current content with the change applied.
     ///
     /// # Errors
-    /// INVALID_REQUEST if two MCP servers have the same name, or if the MCP servers are too large together.
+    /// INVALID_REQUEST if two MCP servers have the same name, or if the MCP servers together are too large.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();

@@ -1,6 +1,6 @@
 //! Verifies API keys. `wire::caller` calls [`verify`] for each request with a key. While a stream is open,
-//! `wire::credential_expiry` calls [`is_good`] to detect that its key is no longer valid. Every check reads the key's
-//! row from the database.
+//! `wire::credential_expiry` calls [`is_good`] to detect that the stream's key is no longer valid. Every check reads
+//! the key's row from the database.
 
 use std::time::Duration;
 

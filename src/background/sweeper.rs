@@ -23,7 +23,8 @@ const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
 
-/// Sweeps at once and then at intervals of [`EVERY`], or sooner after a failed sweep. Returns when the app is stopping.
+/// Sweeps immediately and then at intervals of [`EVERY`], or sooner after a failed sweep. Returns when the app is
+/// stopping.
 pub async fn sweep(app: App) {
     let began = SystemTime::now();
     let mut failures = 0;

@@ -1,8 +1,8 @@
 //! The worker claims runs and executes them.
 //!
-//! Each process has one worker. It renews the leases of all its runs in one transaction. If another worker owns a run,
-//! this worker cannot renew the run's lease. This worker then stops executing the run and writes nothing more for the
-//! run.
+//! Each process has one worker. The worker renews the leases of all its runs in one transaction. If another worker owns
+//! a run, this worker cannot renew the run's lease. This worker then stops executing the run and writes nothing more
+//! for the run.
 
 mod drive;
 mod job;

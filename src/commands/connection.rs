@@ -74,8 +74,8 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. Fails if the server is on another machine, because that machine could then
-    /// authenticate to this machine's server with the token.
+    /// Signs a token for the local account. Fails if the server is on another machine, because that machine would
+    /// receive the token and could use it at this machine's server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {

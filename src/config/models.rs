@@ -37,7 +37,7 @@ pub struct Model {
     pub output_price: f64,
     /// Default reasoning effort of runs with this model; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// JSON fields that are added to each request body.
+    /// JSON fields that are added to the body of each request to the provider.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }

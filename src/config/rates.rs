@@ -21,7 +21,7 @@ const PER_ADDRESS: (u32, u32) = (100, 400);
 pub struct Rate {
     /// Sustained number of requests per second.
     pub per_second: NonZeroU32,
-    /// Number of requests that are allowed at once after a pause.
+    /// Number of requests that are allowed in quick succession after a pause.
     pub burst: NonZeroU32,
 }
 
@@ -31,7 +31,7 @@ pub struct Rate {
 pub struct SlowRate {
     /// Sustained number of accounts per minute.
     pub per_minute: NonZeroU32,
-    /// Number of accounts that may be created at once after a pause.
+    /// Number of accounts that may be created in quick succession after a pause.
     pub burst: NonZeroU32,
 }
 

@@ -14,7 +14,10 @@ use rusqlite::{
 use sea_orm::{DbErr, RuntimeErr, Value};
 use sqlx::SqliteConnection;
 
-use super::{fault::SqliteFailure, statement::{ReadRow, Row}};
+use super::{
+    fault::SqliteFailure,
+    statement::{ReadRow, Row},
+};
 
 /// Maximum number of prepared statements in the cache.
 const PREPARED: usize = 128;
@@ -37,10 +40,10 @@ impl Direct {
             let mut locked = connection.lock_handle().await.map_err(driver)?;
             locked.as_raw_handle()
         };
-        // SAFETY: The handle is open, because the sqlx connection is open. `lane::Writer` owns both connections and
-        // drops this one first. The connections never use the handle at the same time: a unit of work executes one
-        // statement at a time, and `Writer::direct` waits until sqlx's thread no longer uses the handle. SQLite allows
-        // several threads to use a handle, but not at the same time.
+        // SAFETY: The handle is open, because the connection is. `lane::Writer` owns both values and drops this value
+        // first. It holds the lock of the connection while either of them uses the handle, and before it uses this value,
+        // it waits until sqlx's thread has finished all statements. SQLite allows several threads to use a handle as long
+        // as they do not use it at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Self { connection })
@@ -87,15 +90,13 @@ impl Direct {
     ) -> Result<CachedStatement<'_>, DbErr> {
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         for (index, value) in values.into_iter().enumerate() {
-            statement
-                .raw_bind_parameter(index + 1, bound(value)?)
-                .map_err(failed)?;
+            statement.raw_bind_parameter(index + 1, bound(value)?).map_err(failed)?;
         }
         Ok(statement)
     }
 }
 
-/// Converts a value in the same way as sqlx, so that a row does not depend on how it was written.
+/// Converts a value in the same way as sqlx, so that rows written with and without sqlx have the same format.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),
@@ -104,7 +105,10 @@ fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
         Value::BigInt(value) => owned(*value, Owned::Integer),
         Value::BigUnsigned(value) => {
             let value = value.map(i64::try_from).transpose();
-            owned(value.map_err(|_| unknown("an integer that is too large"))?, Owned::Integer)
+            owned(
+                value.map_err(|_| unknown("an integer that is too large"))?,
+                Owned::Integer,
+            )
         }
         Value::Double(value) => owned(*value, Owned::Real),
         Value::String(value) => borrowed(value.as_ref().map(|text| ValueRef::Text(text.as_bytes()))),

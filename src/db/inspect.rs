@@ -1,4 +1,4 @@
-//! Read-only access to a database, for `runyard doctor`.
+//! Inspects a database without changing it, for `runyard doctor`.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +17,13 @@ pub enum Schema {
     New,
     /// The database has exactly the migrations of this version.
     Current,
-    /// The number of migrations that the database lacks.
+    /// The database lacks this number of migrations.
     Behind(usize),
-    /// The name of a migration that this version does not have. A newer version of Runyard has applied it.
+    /// A newer version of Runyard has applied the migration with this name, which this version does not have.
     Newer(String),
 }
 
-/// A read-only connection to a database.
+/// A connection to the inspected database.
 pub struct Inspected {
     connection: Connection,
 }
@@ -78,7 +78,8 @@ impl Inspected {
         self.read("SELECT clock_timestamp() AS value").await
     }
 
-    /// Returns the single value of a PostgreSQL query; `None` on SQLite, or if the query returns no row.
+    /// Returns the column `value` of the first row of a PostgreSQL query; `None` on SQLite, if there is no row, or if
+    /// the value is NULL.
     ///
     /// # Errors
     /// An error if the query fails.

@@ -23,8 +23,8 @@ use tokio::{
 };
 use tracing::error;
 
-pub(super) use unit::{Unit, Writer};
 use unit::{Ended, Savepoint};
+pub(super) use unit::{Unit, Writer};
 
 use crate::error::{Code, Error, Result};
 
@@ -74,7 +74,11 @@ impl Lane {
             drop(lock);
         });
         started.map_err(|fault| {
-            Error::new(Code::Unavailable, "the thread that writes to the database cannot be started").caused_by(fault)
+            Error::new(
+                Code::Unavailable,
+                "the thread that writes to the database cannot be started",
+            )
+            .caused_by(fault)
         })?;
         Ok(Self { requests })
     }
@@ -124,7 +128,10 @@ fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Request>, runtime: &Handl
                 next = queue.try_recv().ok();
             }
         }
-        batch.end(&writer);
+        if !batch.end(&writer) {
+            error!("the write connection cannot be used any further");
+            return;
+        }
     }
 }
 
@@ -134,7 +141,7 @@ struct Batch<'a> {
     savepoint: Savepoint,
     ran: Vec<Box<dyn Job>>,
     lent: Vec<oneshot::Sender<Outcome>>,
-    /// True if changes of earlier units were lost, so that the commit must fail.
+    /// True if changes of earlier units were lost. The commit must then fail.
     is_broken: bool,
 }
 
@@ -158,7 +165,9 @@ impl<'a> Batch<'a> {
         let (mut writer, failed) = self.attempt(writer, job)?;
         let Some(failed) = failed else { return Some(writer) };
         // The rollback also removes the changes of the earlier units, so these run again.
-        self.runtime.block_on(writer.roll_back());
+        if !self.runtime.block_on(writer.roll_back()) {
+            return None;
+        }
         self.savepoint = Savepoint::Set;
         let earlier = std::mem::take(&mut self.ran);
         for job in earlier.into_iter().chain([failed]) {
@@ -171,8 +180,16 @@ impl<'a> Batch<'a> {
     /// Returns `None` if the connection was lost.
     fn attempt(&mut self, writer: Writer, mut job: Box<dyn Job>) -> Option<(Writer, Option<Box<dyn Job>>)> {
         let (unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
-        let Ended { writer, has_written, .. } = unit?.take(None)?;
-        let is_intact = !has_written || self.runtime.block_on(writer.end_unit(self.savepoint, succeeded));
+        let Ended {
+            writer, has_written, ..
+        } = unit?.take(None)?;
+        let is_intact = self.runtime.block_on(async {
+            if has_written {
+                writer.end_unit(self.savepoint, succeeded).await
+            } else {
+                writer.is_intact().await
+            }
+        });
         if !is_intact && self.savepoint == Savepoint::Skip {
             return Some((writer, Some(job)));
         }
@@ -193,24 +210,30 @@ impl<'a> Batch<'a> {
         }
         self.savepoint = Savepoint::Set;
         let (unit, ended) = Unit::lent(writer);
-        // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection at once.
+        // If the caller has been cancelled, `send` fails and drops the unit, which returns the connection.
         drop(borrower.send(Ok(unit)));
         let Ended { writer, durable, .. } = ended.blocking_recv().ok()?;
-        let is_intact = self.runtime.block_on(writer.end_unit(Savepoint::Set, durable.is_some()));
+        let is_intact = self
+            .runtime
+            .block_on(writer.end_unit(Savepoint::Set, durable.is_some()));
         self.is_broken |= !is_intact;
         self.lent.extend(durable);
         Some(writer)
     }
 
     /// Commits the batch and reports the outcome to its units.
-    fn end(self, writer: &Writer) {
-        let outcome = self.runtime.block_on(async {
-            if self.is_broken {
-                writer.roll_back().await;
-                return Err("the transaction of the batch was rolled back".into());
-            }
-            writer.commit().await.map_err(|fault| fault.to_string().into())
+    /// Commits the batch and answers its units. Returns false if the connection must not be used any further.
+    fn end(self, writer: &Writer) -> bool {
+        let (outcome, is_usable) = self.runtime.block_on(async {
+            let committed = if self.is_broken {
+                Err("the transaction of the batch was rolled back".into())
+            } else {
+                writer.commit().await.map_err(|fault| fault.to_string().into())
+            };
+            let is_usable = committed.is_ok() || writer.roll_back().await;
+            (committed, is_usable)
         });
+        let outcome: Outcome = outcome;
         if let Err(fault) = &outcome {
             error!(error = %fault, units = self.len(), "a batch could not be committed");
         }
@@ -220,5 +243,6 @@ impl<'a> Batch<'a> {
         for durable in self.lent {
             drop(durable.send(outcome.clone()));
         }
+        is_usable
     }
 }

@@ -152,7 +152,7 @@ impl Server {
             self.route = Route::Pooler;
             return true;
         }
-        // `sslmode=prefer`, the default, permits connections without TLS, so the next attempt uses none.
+        // `sslmode=prefer`, the default, permits connections without TLS, so the next attempt uses no TLS.
         let may_fall_back = matches!(self.options.get_ssl_mode(), PgSslMode::Prefer);
         if may_fall_back && explain::refuses_tls(error) {
             self.options = self.options.clone().ssl_mode(PgSslMode::Disable);

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{runtime::Handle, sync::oneshot};
-use tracing::error;
+use tracing::{Span, error};
 
 use super::{
     Tx,
@@ -25,6 +25,7 @@ where
 {
     let (done, outcome) = oneshot::channel();
     let queued = QueuedUnit {
+        span: Span::current(),
         name,
         unit,
         health,
@@ -38,6 +39,8 @@ where
 
 /// A unit of work that waits for the writer's thread, and its result after it has run.
 struct QueuedUnit<T, F> {
+    /// The span of the caller, so that log lines contain the id of its request.
+    span: Span,
     name: &'static str,
     unit: F,
     health: Health,
@@ -54,6 +57,7 @@ where
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool) {
         // Drop the result of an earlier attempt, which may hold resources that this attempt needs.
         self.result = None;
+        let _entered = self.span.clone().entered();
         let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
         let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
         let result = runtime.block_on(work).unwrap_or_else(|_| {

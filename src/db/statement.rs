@@ -1,5 +1,5 @@
-//! Statements that are written by hand, once for both databases. The run path uses them, because building a statement
-//! with SeaORM costs more than executing it on SQLite.
+//! Statements that are written by hand, once for both databases. The code that starts and executes runs uses them,
+//! because building a statement with SeaORM costs more than executing it on SQLite.
 //!
 //! A statement is constant SQL with the parameters `$1`, `$2` and so on. The parameters must first occur in this order,
 //! because SQLite numbers them by their first occurrence. The columns of a row are read in the order in which the

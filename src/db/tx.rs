@@ -16,7 +16,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-// The statements of every unit of the batch have succeeded, so only the disk can make the commit fail.
+// Creates the error for a batch of SQLite's writer that could not be committed. A failed statement makes only its own
+// unit fail, so the cause of a failed commit is the disk.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))
@@ -126,11 +127,7 @@ impl Tx {
     ///
     /// # Errors
     /// The error of the query, or the first error of `read`.
-    pub async fn rows<T: Send>(
-        &self,
-        Bound { sql, values }: Bound,
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, DbErr> {
+    pub async fn rows<T: Send>(&self, Bound { sql, values }: Bound, read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         match &self.work {
             Work::Unit(unit) => {
                 text::say(DbBackend::Sqlite, sql.sqlite());
@@ -147,11 +144,7 @@ impl Tx {
     ///
     /// # Errors
     /// The errors of [`Tx::rows`].
-    pub async fn row<T: Send>(
-        &self,
-        query: Bound,
-        read: ReadRow<T>,
-    ) -> Result<Option<T>, DbErr> {
+    pub async fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> Result<Option<T>, DbErr> {
         Ok(self.rows(query, read).await?.into_iter().next())
     }
 
@@ -160,22 +153,21 @@ impl Tx {
     ///
     /// # Errors
     /// The errors of [`Tx::rows`].
-    pub async fn rows_by_id<T: Send>(
-        &self,
-        query: ById,
-        ids: &[Uuid],
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, DbErr> {
+    pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
+        // PostgreSQL locks the rows of several statements in the order of the ids, too.
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
         let mut found = Vec::with_capacity(ids.len());
         match &self.work {
             Work::Unit(unit) => {
-                for id in ids {
+                for id in &ids {
                     text::say(DbBackend::Sqlite, query.one);
                     found.extend(self.noting(unit.query(query.one, &[(*id).into()], read).await)?);
                 }
             }
             Work::Transaction(_) => {
-                for statement in query.for_postgres(ids) {
+                for statement in query.for_postgres(&ids) {
                     for row in self.query_all_raw(statement).await? {
                         found.push(read(&mut Row::of_postgres(&row))?);
                     }

@@ -107,8 +107,8 @@ impl Hub {
         rings
     }
 
-    /// Waits until a follower needs events that another process writes. Returns at once if a follower has needed events
-    /// since the last call.
+    /// Waits until a follower needs events that another process writes. Returns immediately if a follower has needed
+    /// events since the last call.
     pub(super) async fn followed(&self) {
         self.follower.notified().await;
     }

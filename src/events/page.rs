@@ -77,8 +77,8 @@ impl Drop for Page {
     }
 }
 
-/// Counts the sizes, from the first one on, whose sum fits into the budget. The first size always counts, even if it
-/// alone exceeds the budget.
+/// Counts the leading sizes whose sum fits into the budget. The first size always counts, even if it alone exceeds the
+/// budget.
 pub fn fitting(sizes: impl IntoIterator<Item = usize>, budget: usize) -> usize {
     let mut sum: usize = 0;
     let fits = sizes.into_iter().enumerate().take_while(|(position, size)| {

@@ -86,7 +86,10 @@ fn values(run_id: Uuid, event: &Stored) -> [Value; 4] {
 
 // The last event is repeated until the number of rows is one of the `SIZES`. The duplicates are ignored.
 fn insert_statement(position: usize, chunk: &[(Uuid, &Stored)]) -> Statement {
-    let padded = chunk.iter().chain(chunk.last().into_iter().cycle()).take(SIZES[position]);
+    let padded = chunk
+        .iter()
+        .chain(chunk.last().into_iter().cycle())
+        .take(SIZES[position]);
     let values = padded.flat_map(|(run_id, event)| values(*run_id, event));
     Statement::from_sql_and_values(DbBackend::Postgres, insert_text(position), values)
 }

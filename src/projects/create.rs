@@ -1,4 +1,4 @@
-//! Creating a project, and updating its time of last activity.
+//! Inserts projects, and updates their time of last activity.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, IntoActiveModel};

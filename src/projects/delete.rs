@@ -1,4 +1,4 @@
-//! Deleting a project. `runs/remove.rs` first checks that no run needs the project.
+//! Deletes projects. `runs/remove.rs` first checks that the project has no active run.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;

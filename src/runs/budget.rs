@@ -22,7 +22,7 @@ pub async fn of(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Budget> {
     })
 }
 
-// Time limit of the account's current tier. The tier is read only if some tier sets a time limit.
+// Time limit of the account's tier. If `fresh` is `None`, the tier is loaded, but only if some tier sets a time limit.
 async fn time(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Duration> {
     let tier = match fresh {
         Some(fresh) => app.tiers.load(&fresh.tier),

@@ -1,4 +1,4 @@
-//! Stops runs. A run without a worker ends at once. If a worker holds the run, the worker ends it.
+//! Stops runs. A run that no worker holds ends immediately. If a worker holds the run, that worker ends it.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

@@ -52,7 +52,7 @@ impl Wake {
     }
 
     /// Records whether runs wait to be claimed, as the worker has just read from the database. If a run was queued
-    /// meanwhile, the next [`Wake::work`] returns at once and the worker checks again.
+    /// meanwhile, the next [`Wake::work`] returns immediately and the worker checks again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
@@ -62,8 +62,8 @@ impl Wake {
         self.stops.is_empty()
     }
 
-    /// Waits for the next signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns at once if a signal has
-    /// arrived since the last wait.
+    /// Waits for the next signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if a
+    /// signal has arrived since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
     }

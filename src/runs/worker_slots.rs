@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::claim::Claimed;
 
-/// The slots that the worker offers; cheap to clone. No slots are offered until a worker opens them.
+/// The slots that the worker offers; cheap to clone. No slots are offered before [`WorkerSlots::open`] is called.
 #[derive(Clone, Default)]
 pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,

@@ -30,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// To free slots, the server closes 1/128 of its connections at once. Selecting a single connection for every new
-/// connection would be expensive.
+/// Divisor: to free slots, one search selects 1/128 of the connections and closes all of them. A separate search for
+/// each new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -126,8 +126,9 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections of one rank, the lowest that exists, until `count` connections are closing. The count includes
-/// connections that were already closing.
+/// Closes connections until `count` connections are closing, including those that were already closing. Each connection
+/// has a rank: 0 for unrecognized and idle, 1 for unrecognized and busy, 2 for recognized and idle. Only connections of
+/// the lowest rank found are closed. Recognized connections with an open request are never closed.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

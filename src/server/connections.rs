@@ -184,8 +184,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Raises the soft limit of file descriptors, and returns the maximum number of connections under the new limit. The
-/// soft limit is often only 1024, for compatibility with programs that use `select`.
+/// Raises the soft limit of file descriptors if possible, and returns the maximum number of connections under the
+/// resulting limit. The soft limit is often only 1024, for compatibility with programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

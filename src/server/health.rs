@@ -74,7 +74,8 @@ impl Health {
         now
     }
 
-    /// Returns a stream of the current state and of every new state. The stream ends when the server stops.
+    /// Returns a stream of the current state and of every new state. When the server begins to stop, the stream reports
+    /// NOT_SERVING and ends.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();

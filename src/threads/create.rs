@@ -42,8 +42,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     };
     limits::admit_thread(&plan, &load, project_id.is_none())?;
     let project_id = if let Some(project_id) = project_id {
-        tx.change(projects::moved(caller.account_id, project_id, now))
-            .await?;
+        tx.change(projects::moved(caller.account_id, project_id, now)).await?;
         project_id
     } else {
         let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
@@ -96,8 +95,7 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     }
     row.name.clone_from(&name);
     row.updated_at = now;
-    tx.change_together(moved(&row, Some(name), now))
-        .await?;
+    tx.change_together(moved(&row, Some(name), now)).await?;
     tx.commit().await?;
     Ok(row)
 }

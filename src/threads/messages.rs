@@ -19,8 +19,9 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Maximum number of messages that PostgreSQL inserts with one statement.
-const ROWS_AT_ONCE: usize = 128;
+/// Numbers of messages that PostgreSQL inserts with one statement. Only these numbers are used, so that the database keeps
+/// the statements prepared. The last message is repeated; its duplicates are ignored.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
@@ -152,8 +153,13 @@ pub fn insertion(row: Model) -> db::Bound {
 /// Database errors.
 pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     if tx.get_database_backend() == DbBackend::Postgres {
-        for rows in rows.chunks(ROWS_AT_ONCE) {
-            let rows = rows.iter().map(|row| (*row).clone().into_active_model());
+        for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
+            let size = SIZES
+                .into_iter()
+                .find(|size| chunk.len() <= *size)
+                .unwrap_or(chunk.len());
+            let padded = chunk.iter().chain(chunk.last().into_iter().cycle()).take(size);
+            let rows = padded.map(|row| (*row).clone().into_active_model());
             let insert = Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
             tx.execute_raw(insert.build(DbBackend::Postgres)).await?;
         }

@@ -1,4 +1,4 @@
-//! Removing uploads that no run used in time. Called by the sweeper (`background/sweeper.rs`).
+//! Removes uploads that were not used within [`KEPT`]. Called by the sweeper (`background/sweeper.rs`).
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Receiving files. A client sends a file in one of two ways: its name and size first and then its chunks
+//! Receives files. A client sends a file in one of two ways: its name and size first and then its chunks
 //! (`FileService`), or the whole file as one stream (a part of a multipart form).
 
 use std::{

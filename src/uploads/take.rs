@@ -1,4 +1,4 @@
-//! Binding uploads to a run. The transaction of `StartRun` chooses the names of the files and binds the uploads to the
+//! Binds uploads to a run. The transaction of `StartRun` chooses the names of the files and binds the uploads to the
 //! run.
 
 use std::collections::BTreeSet;

@@ -24,7 +24,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files per account. It is larger than the maximum number of parts in a form, so that an
+/// Maximum number of unused files per account. This number exceeds the maximum number of parts in a form, so that an
 /// account without unused files can send the largest form.
 const MAX_FILES: i64 = 300;
 /// Maximum total size of an account's unused files, as a multiple of the plan's maximum file size.

@@ -1,4 +1,4 @@
-//! Placing a complete upload at a path in a workspace. The move is atomic and replaces any file at that path.
+//! Places a complete upload at a path in a workspace. The move is atomic and replaces any file at that path.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;

@@ -70,8 +70,8 @@ impl Link {
         self.recognized.load(Relaxed)
     }
 
-    /// The time since which no request has been open: the end of the most recent response or, if there was no response,
-    /// the time at which the connection was accepted. `None` while a request is open.
+    /// The moment at which the connection became idle: the end of its most recent response or, before the first
+    /// request, the moment at which it was accepted. `None` while a request is open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;

@@ -22,7 +22,8 @@ use self::asset::Asset;
 use super::fault;
 use crate::error::{Error, Result};
 
-/// The files that `build.rs` has found: the name of each file, relative to its folder, and its content.
+/// The files that `build.rs` has embedded. Each entry is the file's path in the build folder of the console, and its
+/// content.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/console.rs"));
 }

@@ -179,7 +179,7 @@ fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
         .with_state(state))
 }
 
-/// Serves a file of the site if a file has the path of the request. Passes all other requests to `contract`.
+/// Serves the file of the site at the request's path. Passes requests for all other paths to `contract`.
 fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());

@@ -119,7 +119,7 @@ fn log(error: &Error) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
         (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
-        // Any client can cause errors such as invalid tokens, so these errors are logged only at debug.
+        // Any client can cause errors such as invalid tokens, so these errors are logged only at debug level.
         (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }

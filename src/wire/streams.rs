@@ -1,4 +1,5 @@
-//! Limits the number of open streams: per account, per address without a credential, and for the whole process.
+//! Limits the number of open streams: per account, per address for requests without a credential, and for the whole
+//! process.
 //!
 //! Called by `wire/stack.rs` for every protocol. A stream counts as open until its response is dropped.
 
@@ -20,7 +21,7 @@ use tower::{ServiceExt, service_fn};
 use super::{answers::Answers, owner::Owner};
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of open streams per address without a credential.
+/// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
 /// Divisor: all requests without a credential together may use one tenth of the streams of the process.
 const OPEN_PART: usize = 10;

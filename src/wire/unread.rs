@@ -3,7 +3,7 @@
 //! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
 //! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
 //! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
-//! use the most memory, and aborts the response of that owner that has waited longest. This selection is repeated until
+//! use the most memory. Of these responses, it aborts the one that has waited longest. This selection is repeated until
 //! the total is clearly below the limit. The client of an aborted response can send its request again. An event stream
 //! resumes from its cursor, so no event is lost.
 

@@ -347,7 +347,7 @@ fn j13_only_the_compact_form_is_accepted() {
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
     // The first payload is URL-safe base64 and is accepted. The second payload is standard base64 and is refused. The
-    // text contains both characters in which the two encodings differ.
+    // encoded payload contains both characters in which the two encodings differ.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");

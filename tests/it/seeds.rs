@@ -1,4 +1,5 @@
-//! Checks docs/seeds.md: every test that the page names exists, and the number of sentences without a test never grows.
+//! Checks docs/seeds.md, which lists sentences of the API documentation and their tests. Every listed test exists, and
+//! the number of sentences without a test never grows.
 
 use std::{fs, path::Path};
 

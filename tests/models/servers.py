@@ -67,7 +67,7 @@ class Process:
             return log.read()[-4000:]
 
     def kill(self):
-        """Kills the process and its children at once."""
+        """Kills the process and its children with SIGKILL."""
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

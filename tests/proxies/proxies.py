@@ -116,7 +116,7 @@ class Nginx(Proxy):
 
 
 class HAProxy(Proxy):
-    """HAProxy with the timeouts of Debian's configuration."""
+    """HAProxy. The default timeout of 50 seconds is the one in Debian's configuration."""
 
     def command(self, path):
         return ["haproxy", "-db", "-f", path]

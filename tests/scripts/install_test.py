@@ -94,7 +94,7 @@ class InstallTest(unittest.TestCase):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # Without a program or path before a colon, only the package counts, not a program of the same name.
+        # An argument without a colon names only a package. A program of the same name does not count as installed.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 

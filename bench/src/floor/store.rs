@@ -35,7 +35,7 @@ pub(super) struct Row {
     pub(super) bytes: Vec<u8>,
 }
 
-/// A job of the writer.
+/// A job for the writer thread.
 pub(super) enum Work {
     /// Inserts the rows of a new run, and reports the commit through `committed`.
     Start {

@@ -44,7 +44,7 @@ struct Delta {
 }
 
 impl Models {
-    /// Parses the line that the process of the models printed.
+    /// Creates the client from the line of model URLs that `children::play_model` printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);

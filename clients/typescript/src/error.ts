@@ -79,7 +79,7 @@ export class RunyardError extends Error {
   readonly details: ErrorDetails;
   /** The id of the request in the server's log; undefined if the client received no id. */
   readonly requestId: string | undefined;
-  /** The server's retry delay in seconds, if it sent one. */
+  /** The server's retry delay in seconds; undefined if the server sent none. */
   readonly retryAfter: number | undefined;
 
   static {

@@ -20,7 +20,7 @@ const RUNS_PER_STREAM = 100;
 // Delay before a stream is reopened to add a run. Other runs that are added during the delay need no further reopening.
 const GATHER_MS = 15;
 // A run may already have ended at the cursor from which a reader resumes. If the run has no event for this time, the
-// client checks whether it has ended.
+// client checks whether the run has ended.
 const QUIET_MS = 500;
 // A stream that stays open for this time resets the number of failures, even if it delivers no events.
 const STEADY_MS = 5_000;

@@ -37,7 +37,7 @@ const CALLS = {
       files: sent,
       idempotencyKey: requestId,
     });
-    // The client omits the status of a started run, which is always running.
+    // The client's run handle has no status. A started run always has the status "running".
     return { agentRunId, threadId, projectId, sandboxId, status: "running" };
   },
   "RunService.GetRun": (client, { agentRunId }) => client.runs.get(agentRunId),

@@ -60,7 +60,7 @@ impl Task {
         self
     }
 
-    /// Changes any field of the request, such as a field that no other method of [`Task`] sets.
+    /// Calls `change` with the request, to set fields for which [`Task`] has no method.
     pub fn with(mut self, change: impl FnOnce(&mut StartRunRequest)) -> Self {
         change(&mut self.request);
         self

@@ -119,7 +119,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // Start of the messages of the gRPC-Web decoder, for example for invalid base64 or for an incomplete body.
+        // Prefix of the gRPC-Web decoder's messages, for example for invalid base64 or for an incomplete body.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))

@@ -1,7 +1,7 @@
 //! Receives one answer from the model.
 //!
 //! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning are forwarded to the sink as they arrive.
-//! Invariants: the size of an answer is bounded, and cancellation or the deadline ends an answer at once.
+//! Invariants: the size of an answer is bounded, and cancellation or the deadline ends an answer immediately.
 
 use futures::StreamExt;
 use runyard_contract::{

@@ -43,7 +43,7 @@ pub const MAX_RESULT_BYTES: usize = 256 << 10;
 /// Maximum size in bytes of a call's live output, which is sent to clients while the tool runs. The limit does not
 /// apply to the result.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Time that cancelled tools have to end. Tools that still run after this time are dropped.
+/// Grace period in which cancelled tools can finish. Tools that still run after this period are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A call and its result. A call that was not run also has a result.
@@ -117,8 +117,8 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Removes the next group of calls from `rest` and returns it. The group contains all read-only calls at the front.
-    /// If the first call may change the workspace, the group contains only that call.
+    /// Removes the next group of calls from `rest` and returns it. The group contains the leading calls that cannot
+    /// change the workspace. If the first call may change the workspace, the group contains only that call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()

@@ -49,7 +49,7 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// OpenAI Chat Completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    /// OpenAI Chat Completions, of OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
     OpenAi,
     /// Anthropic Messages (`POST messages`), of Anthropic and of compatible servers.
     Anthropic,
@@ -65,8 +65,8 @@ pub enum ProviderKind {
 pub struct Provider {
     /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Its path and query are part of
-    /// every request URL.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. The path and the query of
+    /// the base URL are part of every request URL.
     pub base_url: Option<String>,
     /// API key; `None` for a provider without authentication, such as a local server.
     pub api_key: Option<SecretString>,

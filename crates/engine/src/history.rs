@@ -27,8 +27,8 @@ pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Moves each result directly after the message with its call, and adds missing results. Drops results without a call
-/// and empty assistant messages.
+/// Moves each result directly after the message with its call, and adds missing results. Drops empty assistant messages
+/// and results without a call.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());
     let mut open: Vec<ToolRequest> = Vec::new();

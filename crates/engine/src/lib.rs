@@ -37,11 +37,12 @@ use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
-/// Source of a run's sandbox. The engine opens the sandbox only for tool calls, so a run without calls needs none.
+/// Source of a run's sandbox. The engine opens the sandbox only for tool calls, so a run without tool calls
+/// needs no sandbox.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox. The engine calls this function before each tool call. The first call may create the
-    /// sandbox.
+    /// Returns the sandbox. The engine calls this function before each tool call. The first invocation may create
+    /// the sandbox.
     ///
     /// # Errors
     /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.
@@ -139,7 +140,8 @@ pub struct Job {
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits on steps, time, tokens and parallel tool calls.
     pub budget: Budget,
-    /// Tool calls of the last assistant message that the previous worker did not finish. Their outcome is unknown.
+    /// Tool calls that the last assistant message requested and the previous worker did not finish. Their outcome is
+    /// unknown.
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,

@@ -246,7 +246,7 @@ pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 /// Access to models: the built-in demo model, one provider, or all configured models.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Starts a model call and returns at once. The call and its retries run while the stream is polled, and each retry
-    /// appears as [`ModelEvent::Retried`]. An error is the last item of the stream.
+    /// Starts a model call and returns immediately. The call and its retries run while the stream is polled, and each
+    /// retry appears as [`ModelEvent::Retried`]. An error is the last item of the stream.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

@@ -19,8 +19,8 @@ const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
 /// Keys that the JSON object of a call may contain besides [`NAME_KEYS`] and [`ARGUMENT_KEYS`].
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
-/// Extracts the calls that a text consists of or ends with. Returns an empty list for ordinary text. The calls have
-/// empty ids.
+/// Extracts the calls from `text`, which must consist of calls or end with them. Returns an empty list for any other
+/// text. The calls have empty ids.
 pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     let text = text.trim();
     let blocks = if text.starts_with(['{', '[']) {
@@ -48,7 +48,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// Returns the fenced or tagged blocks at the end of a text, in order. Other text may precede the blocks, but must not
+/// Returns the fenced or tagged blocks at the end of `text`, in order. Other text may precede the blocks, but must not
 /// follow them.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();

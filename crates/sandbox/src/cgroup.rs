@@ -2,7 +2,7 @@
 //!
 //! `host` detects the cgroup version at start: version 2 if its memory and pids controllers are available, otherwise
 //! version 1. If neither version is available, only resource limits (`start`) and the meter (`meter`) limit a command.
-//! Each command gets its own group, which is removed after the command.
+//! Each command gets its own group, which is removed after the command ends.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -177,7 +177,7 @@ impl Drop for Cgroups {
 }
 
 impl Group {
-    /// Descriptors of the group's `cgroup.procs` files. A process joins the group by writing to them.
+    /// Descriptors of the group's `cgroup.procs` files. A process joins the group by writing `0` to each of them.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
@@ -251,7 +251,8 @@ impl Drop for Unfinished {
 
 /// Kills all processes of a group. The group contains only processes of a sandbox.
 pub(super) fn kill_all(folder: &Path) {
-    // In version 2, a write to `cgroup.kill` kills all processes at once. In version 1, `cgroup.kill` does not exist.
+    // In version 2, one write to `cgroup.kill` kills all processes of the group. In version 1, `cgroup.kill` does not
+    // exist.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

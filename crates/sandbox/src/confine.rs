@@ -63,8 +63,8 @@ impl Confinement {
         for (resource, limit) in &self.limits {
             set_limit(*resource, *limit)?;
         }
-        // SAFETY: no call touches memory. Commands may use huge pages, even if the service does not. With SIGXFSZ ignored, a write beyond the file size limit returns an
-        // error instead of killing the program.
+        // SAFETY: no call touches memory. With SIGXFSZ ignored, a write beyond the file size limit returns an error
+        // instead of killing the program. Commands may use huge pages, even if the service does not.
         unsafe {
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::umask(0o022);

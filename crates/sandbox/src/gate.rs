@@ -17,7 +17,7 @@ pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; "
 /// Variant of [`WAIT`] for a command that keeps the gate's socket as its standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 
-/// The service's end of the gate. If this value is dropped before the gate was opened, the command does not run.
+/// The service's end of the gate. If this value is dropped before the gate is opened, the command does not run.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
@@ -29,8 +29,8 @@ impl Gate {
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Lets the command run as soon as the first process is ready. Use this for a command that needs no record
-    /// (`records`), such as the probe in `host`.
+    /// Lets the command run as soon as the first process is ready. Use this method for a command that needs no record
+    /// (module `records`), such as the probe in `host`.
     pub fn open_ahead(&self) -> io::Result<()> {
         (&self.0).write_all(b"\n")
     }

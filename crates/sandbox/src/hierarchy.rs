@@ -19,8 +19,8 @@ use super::{
 /// and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the control group version to use with its folders, or the reason why the service cannot use control groups.
-/// `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
+/// Returns the usable version of control groups and the service's folders, or the reason why the service cannot use
+/// control groups. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -92,8 +92,8 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Removes the folders of service processes that have ended, then creates the service's folder
-/// `runyard.<process>.<instance>`.
+/// Creates the service's folder `runyard.<process>.<instance>`. First, for service processes that have ended, kills the
+/// processes in their groups and removes their folders.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -138,8 +138,8 @@ fn is_over(name: &str) -> bool {
     }
 }
 
-/// Returns the mount point of a hierarchy, and the folder of the service's own group in it. `controller` is empty for
-/// version 2. Returns `None` if the hierarchy is not mounted.
+/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group in that
+/// hierarchy. `controller` is empty for version 2. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -57,8 +57,8 @@ pub struct Host {
     /// Uid of the first project. `None` when the service is not root: all projects then share the service's uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// The host's bubblewrap, or the reason why it cannot be used. It is detected on first use, so that the service
-    /// starts without waiting for it.
+    /// The host's bubblewrap, or the reason why it cannot be used. Bubblewrap is detected on first use, so that the
+    /// detection does not delay the start of the service.
     bwrap: OnceLock<Result<Bwrap, String>>,
     /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
@@ -77,7 +77,7 @@ impl Host {
     ///
     /// # Errors
     /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the service from starting; INTERNAL when the
-    /// thread that starts commands or the seccomp filters cannot be created.
+    /// seccomp filters cannot be compiled or the thread that starts commands cannot be created.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -139,7 +139,7 @@ impl Host {
     /// milliseconds.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work. The message names the problem and how to fix it.
+    /// UNAVAILABLE when bubblewrap does not work. The message describes the problem and its solution.
     pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
         let broken = |why: &String| Error::new(ErrorKind::Unavailable, format!("commands cannot be run: {why}"));
         self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;

@@ -61,7 +61,7 @@ pub trait Files: Send + Sync {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// The errors of `open`, and `TOO_LARGE` when the file has more than `max_bytes`.
+    /// The errors of `open`, and `TOO_LARGE` when the file is larger than `max_bytes`.
     fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
 
     /// Writes a whole file atomically. Missing parent folders are created.

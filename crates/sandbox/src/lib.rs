@@ -137,7 +137,7 @@ impl Sandboxes {
     /// Checks that commands can run on this host. The first call probes bubblewrap and blocks for some milliseconds.
     ///
     /// # Errors
-    /// UNAVAILABLE when commands cannot run. The message names the problem and how to fix it.
+    /// UNAVAILABLE when commands cannot run. The message describes the problem and its solution.
     pub fn check(&self) -> Result<()> {
         self.host.layout(None).map(drop)
     }

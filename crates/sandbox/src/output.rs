@@ -38,7 +38,7 @@ impl Clip {
         let (first, rest) = text.split_at(into_head);
         self.head.push_str(first);
         self.tail.push_str(rest);
-        // Cut only after the tail has doubled, so that each byte is moved about once.
+        // Cut only when the tail is twice as long as the part to keep, so that each byte is moved about once.
         if self.tail.len() > self.max_bytes {
             self.cut();
         }

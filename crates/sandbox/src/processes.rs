@@ -70,7 +70,7 @@ impl Scope {
         if let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
             && self.holds(process)
         {
-            // An error means that the process has ended meanwhile.
+            // An error means that the process has already ended.
             let _ = rustix::process::pidfd_send_signal(descriptor, signal);
         }
     }

@@ -16,14 +16,15 @@ use super::{
     workspace::Usage,
 };
 
-/// Number of names read from a folder at once.
+/// Maximum number of names that are read from a folder before the entries with these names are removed.
 const BATCH: usize = 1000;
 /// Maximum number of times that a folder is listed while it is being emptied. The limit is needed because a running
 /// command may keep adding files.
 const ROUNDS: usize = 100_000;
 
-/// Measures a workspace. Stops as soon as one of the limits is exceeded. If folders are nested deeper than the maximum
-/// path length, the file count is `u64::MAX`, so that a tree that cannot be measured exceeds every limit.
+/// Measures a workspace. Stops as soon as one of the limits is exceeded, and returns the usage counted so far. If the
+/// path of a folder exceeds the maximum path length, the file count is `u64::MAX`, so that a tree that cannot be
+/// measured exceeds every limit.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,

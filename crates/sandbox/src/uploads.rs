@@ -22,7 +22,7 @@ impl Workspace {
     ///
     /// # Errors
     /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor a file with the name
-    /// exists.
+    /// exists; `INVALID_REQUEST` when `final_name` is not a plain file name.
     pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
         let name = relative(final_name)?;
         if name.is_empty() || name.contains('/') {

@@ -152,7 +152,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the next names of a folder, in name order and up to the limit.
+    /// Reads up to `limits.names` further names of a folder, in name order.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
@@ -208,7 +208,7 @@ impl Walk {
         None
     }
 
-    /// Returns the open folder of a level. If another folder is open, the folder of the level is opened again.
+    /// Returns the open folder of a level. Opens the folder at `path` unless the level's folder is already open.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),

@@ -150,7 +150,7 @@ impl Workspace {
     }
 
     /// Opens a regular file for reading. The paths `/workspace/x`, `./x` and `x` name the same file. A path that is not
-    /// UTF-8 must be percent-encoded, in the form that lists and walks return.
+    /// UTF-8 must be percent-encoded, as in the results of `list` and `walk`.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
@@ -163,7 +163,7 @@ impl Workspace {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// The errors of `open_file`, and `TOO_LARGE` when the file has more than `max_bytes`.
+    /// The errors of `open_file`, and `TOO_LARGE` when the file is larger than `max_bytes`.
     pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let read = self
@@ -312,7 +312,8 @@ impl Workspace {
         })
     }
 
-    /// Measures the disk usage of the workspace. Stops as soon as one of the limits is exceeded.
+    /// Measures the disk usage of the workspace. Stops as soon as one of the limits is exceeded, and returns the usage
+    /// counted so far.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))

@@ -16,7 +16,7 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the text of the alias that sets a field; empty if the request uses no alias of the field.
+/// Returns the value of a field from its aliases, as text; empty if the request uses none of these aliases.
 ///
 /// A header takes precedence over query parameters: when an EventSource reconnects, it sends the new value in the
 /// header `Last-Event-ID`, but repeats the query of its first request. If several query parameters set the field, the

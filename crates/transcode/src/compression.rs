@@ -27,7 +27,7 @@ pub enum Encoding {
 /// Reason why a message cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// The decompressed message is larger than this number of bytes, the limit of the caller.
+    /// The decompressed message is larger than the caller's limit, which is this number of bytes.
     #[error("the decompressed message is larger than {0} bytes")]
     TooLarge(usize),
     /// The input is not valid for the algorithm.

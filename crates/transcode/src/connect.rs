@@ -39,7 +39,7 @@ pub struct Connect {
     shared: Arc<Shared>,
 }
 
-/// State that all clones of a server share.
+/// State that all clones of a [`Connect`] share.
 struct Shared {
     codec: Arc<Codec>,
     /// The methods of the descriptor pool. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.

@@ -103,7 +103,7 @@ impl Faults for StandardFaults {
     }
 }
 
-/// The part of `google.rpc.Status` that this crate reads.
+/// The part of `google.rpc.Status` that this crate reads and writes: the error details.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct RpcStatus {
     #[prost(message, repeated, tag = "3")]

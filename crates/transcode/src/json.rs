@@ -163,7 +163,7 @@ impl Codec {
     }
 
     /// Encodes the value of one field as JSON, for a rule with `response_body`. If the field is unset, its default
-    /// value or null is appended to `json`.
+    /// value is appended to `json`, or null if the field has presence.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -190,7 +190,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text as [`Codec::decode`] does. Returns the proto names of the fields that are keys of the
+    /// Decodes JSON text as [`Codec::decode`] does. Returns the proto names of the fields that occur as keys in the
     /// outermost object, even if their value is null. The transcoder infers the update mask of a PUT or PATCH
     /// request from these names.
     pub fn decode_keys(
@@ -250,8 +250,9 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// Returns the value of a top-level scalar field, as text without quotes. An unset field has its default value.
-    /// Returns `None` for lists, maps and messages, and for unset enums and unset optional fields.
+    /// Returns the value of a top-level scalar field, as text without quotes. If a field without presence is unset,
+    /// returns its default value. Returns `None` for lists, maps and messages, for unset fields with presence, and for
+    /// enum values that the dialect writes as null.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),

@@ -126,7 +126,7 @@ impl Transcoder {
     /// from a larger pool that contains it.
     ///
     /// # Errors
-    /// `Invalid` if a rule is wrong or if two rules conflict. The message names the methods.
+    /// `Invalid` if a rule is invalid or if two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: Options) -> Result<Self> {
         let router = Router::new(pool, &codec)?;
         let standard = || Arc::new(StandardFaults::new(Arc::clone(&codec))) as Arc<dyn Faults>;

@@ -113,7 +113,7 @@ pub struct FormLimits {
 /// are removed before this function returns.
 ///
 /// # Errors
-/// 413 if a limit is exceeded, 400 if the form is invalid, and the errors of the store.
+/// 413 if a limit is exceeded, 415 if the body is compressed, 400 if the form is invalid, and the errors of the store.
 pub async fn read(
     draft: &mut Draft<'_>,
     files_field: &str,

@@ -55,7 +55,8 @@ impl<'r> Draft<'r> {
     /// Reads the body. The rule determines which fields the body sets.
     ///
     /// # Errors
-    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its media type, 400 if it is invalid.
+    /// 413 if the body exceeds `max_bytes`, 415 if its media type or content encoding is not accepted, 400 if the body
+    /// is invalid.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -224,7 +225,8 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// Returns another member of the same oneof that the request has already set; `None` if no other member is set.
+    /// Returns the member that the request has already set in the oneof of the field at `path`. Returns `None` if the
+    /// field is in no oneof, or if no other member of the oneof is set.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self

@@ -52,7 +52,7 @@ impl Router {
     /// Reads the rules in a descriptor pool, and builds the router.
     ///
     /// # Errors
-    /// `Invalid` if a rule is wrong or if two rules conflict. The message names the methods.
+    /// `Invalid` if a rule is invalid or if two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,

@@ -181,7 +181,7 @@ impl StreamBody {
     fn write_fault(&mut self, body: &[u8], out: &mut Vec<u8>) {
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // The body of the failure becomes the value of the key `fault`.
+            // The rendered error, `body`, becomes the value of the key `fault`.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);
@@ -260,7 +260,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // Reports the buffered bytes as the lower bound, so that a server can limit them.
+        // The lower bound is the number of buffered bytes. A server can read it to limit its memory use.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

@@ -42,8 +42,8 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
             }
             Ok(()) => {}
         }
-        // If this worker has given up the run, release the lease, so that another worker can claim the run at once. If
-        // this worker has finished the run, the journal has already removed the lease.
+        // If this worker has given up the run, release the lease, so that another worker can claim the run immediately.
+        // If this worker has finished the run, the journal has already removed the lease.
         if tokens.lost.is_cancelled()
             && let Err(fault) = claim::release(app, worker_id, run_id).await
         {
@@ -143,7 +143,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
 }
 
 /// Waits until this worker must release a run, because the worker has lost the lease or the process shuts down. At
-/// shutdown, running tool calls first get a short time to end. Then all output so far is committed.
+/// shutdown, first waits up to [`TOOL_GRACE`] for running tool calls to end, and then commits all output so far.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,

@@ -23,7 +23,7 @@ use crate::{
 
 /// Name of the tool that the model is instructed to call.
 const TOOL: &str = "lookup";
-/// The result of the tool. The model's last answer must contain this word.
+/// The result of the tool. The test warns if the model's last answer does not contain this word.
 const VALUE: &str = "teal";
 /// Maximum width of a quoted answer, in terminal columns.
 const QUOTED: usize = 60;

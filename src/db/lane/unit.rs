@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, query::Query};
 use tokio::sync::{MutexGuard, oneshot};
 use tracing::error;
 
@@ -30,6 +30,9 @@ pub(in crate::db) struct Writer {
     /// True if sqlx's thread may still use the database handle. sqlx returns the rows of a statement before its thread
     /// has finished the statement.
     is_in_sqlx: AtomicBool,
+    /// True from the `BEGIN` of a batch to its end. SQLite itself ends a transaction after some errors, even of a query,
+    /// and the changes of all earlier units are then lost.
+    has_begun: AtomicBool,
 }
 
 impl Writer {
@@ -42,19 +45,21 @@ impl Writer {
             direct: Mutex::new(Direct::open(&mut connection).await?),
             connection: tokio::sync::Mutex::new(connection),
             is_in_sqlx: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
         })
     }
 
-    /// Waits until sqlx's thread no longer uses the database handle, then calls `use_it`.
+    /// Waits until sqlx's thread no longer uses the database handle, then calls `use_it`. The lock of the connection is
+    /// held until `use_it` returns, so sqlx cannot use the handle in the meantime.
     async fn direct<T>(&self, use_it: impl FnOnce(&Direct) -> T) -> Result<T, DbErr> {
+        let mut connection = self.connection.lock().await;
         if self.is_in_sqlx.load(Ordering::Relaxed) {
-            let mut connection = self.connection.lock().await;
-            // sqlx's thread grants this lock after it has finished all earlier statements. When the lock is released,
-            // the thread waits for the next statement.
-            drop(connection.lock_handle().await.map_err(failed)?);
+            // sqlx's thread processes its commands in order, so it has finished all earlier statements when it answers.
+            connection.ping().await.map_err(failed)?;
             self.is_in_sqlx.store(false, Ordering::Relaxed);
         }
-        Ok(use_it(&self.direct.lock().unwrap_or_else(PoisonError::into_inner)))
+        let direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(use_it(&direct))
     }
 
     async fn sqlx(&self) -> MutexGuard<'_, SqliteConnection> {
@@ -63,19 +68,24 @@ impl Writer {
         connection
     }
 
-    async fn is_autocommit(&self) -> Result<bool, DbErr> {
-        self.direct(Direct::is_autocommit).await
-    }
-
     async fn execute(&self, sql: &str) -> Result<(), DbErr> {
         self.direct(|direct| direct.execute(sql, &[])).await?.map(drop)
     }
 
-    /// Begins the transaction of the batch if none is open. Then sets the savepoint of the unit, unless `savepoint` is
-    /// `Skip`.
+    /// Returns false if SQLite has ended the transaction of the batch, or if that cannot be determined.
+    pub(super) async fn is_intact(&self) -> bool {
+        !self.has_begun.load(Ordering::Relaxed) || matches!(self.direct(Direct::is_autocommit).await, Ok(false))
+    }
+
+    /// Begins the transaction of the batch unless it has begun. Then sets the savepoint of the unit, unless `savepoint`
+    /// is `Skip`.
     pub(super) async fn begin_unit(&self, savepoint: Savepoint) -> Result<(), DbErr> {
-        if self.is_autocommit().await? {
+        if !self.is_intact().await {
+            return Err(lost());
+        }
+        if !self.has_begun.load(Ordering::Relaxed) {
             self.execute("BEGIN IMMEDIATE").await?;
+            self.has_begun.store(true, Ordering::Relaxed);
         }
         match savepoint {
             Savepoint::Set => self.execute("SAVEPOINT unit").await,
@@ -83,33 +93,38 @@ impl Writer {
         }
     }
 
-    /// Commits the open transaction, if there is one. Rolls it back if the commit fails.
+    /// Commits the transaction of the batch, if it has begun. If the commit fails, [`Writer::roll_back`] must follow.
     pub(super) async fn commit(&self) -> Result<(), DbErr> {
-        if self.is_autocommit().await? {
+        if !self.has_begun.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let outcome = self.execute("COMMIT").await;
-        if outcome.is_err() {
-            self.roll_back().await;
+        if !self.is_intact().await {
+            return Err(lost());
         }
-        outcome
+        self.execute("COMMIT").await?;
+        self.has_begun.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Rolls back the open transaction. Does nothing if no transaction is open: after some errors, SQLite has already
-    /// ended the transaction.
-    pub(super) async fn roll_back(&self) {
-        if matches!(self.is_autocommit().await, Ok(true)) {
-            return;
+    /// Rolls back the transaction of the batch, if it has begun and SQLite has not ended it. Returns false if the
+    /// transaction may still be open; the connection must then not be used any further.
+    pub(super) async fn roll_back(&self) -> bool {
+        let is_open = self.has_begun.swap(false, Ordering::Relaxed)
+            && !matches!(self.direct(Direct::is_autocommit).await, Ok(true));
+        if !is_open {
+            return true;
         }
-        if let Err(fault) = self.execute("ROLLBACK").await {
+        let rolled_back = self.execute("ROLLBACK").await;
+        if let Err(fault) = &rolled_back {
             error!(error = %fault, "rolling back a batch failed");
         }
+        rolled_back.is_ok()
     }
 
     /// Ends a unit that has written: releases its savepoint, or rolls back to it. Returns false if the changes of the
     /// earlier units of the batch cannot be kept.
     pub(super) async fn end_unit(&self, savepoint: Savepoint, succeeded: bool) -> bool {
-        if !matches!(self.is_autocommit().await, Ok(false)) {
+        if !self.is_intact().await {
             return false;
         }
         let ended = match (savepoint, succeeded) {
@@ -131,7 +146,8 @@ impl Writer {
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
-    /// The channel for the outcome of the commit; `None` if the unit must be rolled back.
+    /// The channel for the outcome of a lent unit's commit; `None` for a closure, and for a lent unit that must be
+    /// rolled back.
     pub(super) durable: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -202,14 +218,15 @@ impl Unit {
     /// Begins the transaction and sets the savepoint, if this is the unit's first write.
     async fn before_write(&self) -> Result<&Writer, DbErr> {
         let writer = self.writer()?;
-        if !self.has_written.swap(true, Ordering::Relaxed) {
+        if !self.has_written.load(Ordering::Relaxed) {
             writer.begin_unit(self.savepoint).await?;
+            self.has_written.store(true, Ordering::Relaxed);
         }
         Ok(writer)
     }
 
-    /// Prepares for a statement, as [`Self::before_write`] does if the statement may write. A unit that only reads
-    /// needs no transaction, because there is no other writer.
+    /// Prepares for a statement: calls [`Self::before_write`] if the statement may write. A unit that only reads needs
+    /// no transaction, because there is no other writer.
     async fn before(&self, sql: &str) -> Result<&Writer, DbErr> {
         if sql.starts_with("SELECT ") {
             self.writer()
@@ -221,16 +238,18 @@ impl Unit {
     /// Executes a statement without sqlx. Returns the number of changed rows.
     pub(in crate::db) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
         let writer = self.before_write().await?;
-        writer.direct(|direct| direct.execute(sql, values)).await?
+        let outcome = writer.direct(|direct| {
+            // Without a transaction, the statement would be committed at once.
+            if direct.is_autocommit() {
+                return Err(lost());
+            }
+            direct.execute(sql, values)
+        });
+        outcome.await?
     }
 
     /// Executes a query without sqlx and reads each row with `read`.
-    pub(in crate::db) async fn query<T>(
-        &self,
-        sql: &str,
-        values: &[Value],
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, DbErr> {
+    pub(in crate::db) async fn query<T>(&self, sql: &str, values: &[Value], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         let writer = self.before(sql).await?;
         writer.direct(|direct| direct.query(sql, values, read)).await?
     }
@@ -271,6 +290,11 @@ impl ConnectionTrait for Unit {
         let rows = query(statement).fetch_all(&mut *connection).await;
         Ok(rows.map_err(failed)?.into_iter().map(QueryResult::from).collect())
     }
+}
+
+/// The error after SQLite has ended the transaction of a batch.
+fn lost() -> DbErr {
+    DbErr::Custom("SQLite has rolled back the transaction after an error".to_owned())
 }
 
 fn query(statement: Statement) -> Query<'static, Sqlite, SqlxValues> {

@@ -1,4 +1,5 @@
-//! Explains why a connection failed. Each text contains the message of the server or pooler, and advice.
+//! Explains why a connection or a migration failed. The texts contain the message of the server or pooler and, for
+//! known errors, advice.
 
 use std::io::ErrorKind;
 

@@ -1,9 +1,9 @@
 //! The connections to PostgreSQL, and their transactions.
 //!
 //! Behind a pooler in transaction mode, such as PgBouncer, each transaction may use a different server connection.
-//! Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single
-//! statement runs in a transaction: sqlx parses and executes a statement in two steps, and both steps must use the same
-//! server connection.
+//! Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single prepared
+//! statement runs in a transaction: sqlx parses and executes it in two steps, and both steps must use the same server
+//! connection.
 
 use std::sync::Arc;
 

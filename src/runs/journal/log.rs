@@ -200,7 +200,8 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // The queue is full or the journal has stopped: wait in a new task, so that this method returns at once.
+            // The queue is full or the journal has stopped. Wait in a new task, so that this method returns
+            // immediately.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });

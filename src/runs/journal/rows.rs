@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::log::{RunEnd, Spent};
 use crate::{
-    db::{ById, Bound, Row, Sql, by_id},
+    db::{Bound, ById, Row, Sql, by_id},
     runs::Status,
 };
 

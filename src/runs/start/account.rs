@@ -54,7 +54,10 @@ async fn lock_with_agent(tx: &Tx, account_id: Uuid) -> Result<StartAccount> {
             format!("the account {account_id} does not exist"),
         )
     };
-    let row = tx.row(FIND.with([account_id.into()]), read).await?.ok_or_else(missing)?;
+    let row = tx
+        .row(FIND.with([account_id.into()]), read)
+        .await?
+        .ok_or_else(missing)?;
     let default_agent = match row.agent {
         None => None,
         Some((agent_id, Some((version_id, model)))) => Some(Pinned {

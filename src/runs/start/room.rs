@@ -15,8 +15,8 @@ use crate::{
     uploads::{self, Upload, room::Measured},
 };
 
-/// Size and file names of the project's workspace, read before the transaction. While this value exists, this process
-/// places no other files in the workspace.
+/// Size and file names of the project's workspace, read before the transaction; empty if no measurement was needed.
+/// While the value of a measured workspace exists, this process places no other files in that workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,

@@ -2,7 +2,7 @@
 //!
 //! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of this set,
 //! or with the configured secret. Each load of the keys creates a new set without remembered tokens, so the removal of
-//! a key takes effect at once. The tokens themselves are not stored, only their hashes. Refused tokens are not
+//! a key takes effect immediately. The tokens themselves are not stored, only their hashes. Refused tokens are not
 //! remembered.
 
 use std::{

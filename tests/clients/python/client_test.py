@@ -544,7 +544,7 @@ class AwayTest(unittest.TestCase):
         test = self
 
         class Breaking(io.BytesIO):
-            """A file that crashes the server once while it is read."""
+            """A file object that crashes the server once while the client reads the file."""
 
             crash = None
 

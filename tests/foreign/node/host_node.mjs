@@ -7,7 +7,7 @@ export function say(...words) {
   console.log(words.join(" "));
 }
 
-/** Runs a client's `main` and then ends the process. Otherwise, Node would wait until all connections are closed. */
+/** Runs a client's `main`, then exits. Without an explicit exit, Node would wait until all connections are closed. */
 export async function run(main) {
   await main();
   process.exit();

@@ -1,5 +1,5 @@
-//! An identity provider for tests. It serves keys and a discovery document, rotates keys, fails, sends too much, is
-//! slow, or redirects.
+//! An identity provider for tests. It serves keys and a discovery document. Tests can make it rotate keys, fail, send
+//! oversized responses, respond slowly, or redirect.
 
 use std::sync::{
     Arc, Mutex,

@@ -1,4 +1,4 @@
-//! Keys from a JWKS URL. The server at this URL rotates keys, fails, sends too much, is slow, or redirects.
+//! Keys from a JWKS URL. The server at this URL rotates keys, fails, sends oversized responses, is slow, or redirects.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ async fn j11_rotated_keys_are_picked_up_and_removed_keys_refused() {
     assert!(gets_in(&verifier, &token(&old), 0).await);
     assert!(!gets_in(&verifier, &token(&new), 1).await);
     assert_eq!(issuer.asked(), 2);
-    // A new key is accepted at once, even if the verifier fetched the keys just before the key was added.
+    // A new key is accepted immediately, even if the verifier fetched the keys just before the key was added.
     issuer.say(Says::Keys(vec![old.jwk(), new.jwk()]));
     assert!(gets_in(&verifier, &token(&new), 1).await);
     assert!(gets_in(&verifier, &token(&old), 2).await);

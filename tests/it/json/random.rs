@@ -8,13 +8,13 @@ use rand::{Rng, seq::IndexedRandom};
 /// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// The fields that a random message omits. In Runyard's dialect, null means unset, so a round trip loses fields that
+/// The permitted content of a random message. In Runyard's dialect, null means unset, so a round trip loses fields that
 /// are printed as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
-    /// No field is omitted.
+    /// Every valid message.
     Full,
-    /// Omits fields that are set but would be printed as null.
+    /// Only messages that a round trip leaves unchanged.
     NoNulls,
 }
 

@@ -1,5 +1,6 @@
-//! gRPC messages may be compressed with gzip or zstd, in requests and in responses. Small messages and file contents
-//! are not compressed, because compression would hardly make them smaller.
+//! gRPC messages may be compressed with gzip or zstd, in requests and in responses. The server does not compress small
+//! messages, because compression hardly shrinks them. It does not compress file contents, because most large files are
+//! already compressed.
 
 use bytes::Bytes;
 use prost::Message;

@@ -149,8 +149,8 @@ fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     [[kind].as_slice(), &length, content].concat()
 }
 
-/// Reads the length and the content of a client's message. If the message starts with a kind byte, the caller has
-/// already read this byte.
+/// Reads the length and the content of a client's message. If the message starts with a kind byte, the caller must
+/// read this byte first.
 async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     let length = client.read_u32().await.unwrap();
     let mut content = vec![0; usize::try_from(length).unwrap() - 4];

@@ -91,8 +91,8 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     .await;
 }
 
-/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed since then, the client
-/// gets the whole file.
+/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed since the interruption,
+/// the client gets the whole file.
 #[tokio::test]
 async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
     on_every_database(

@@ -73,7 +73,7 @@ impl Belongings {
         Self { ids }
     }
 
-    /// Returns the id that a request contains in this field. Panics if no object has such an id.
+    /// Returns the id for this request field. Panics if there is no object for the field.
     pub fn id(&self, field: &str) -> &str {
         let id = self.ids.get(field);
         id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))

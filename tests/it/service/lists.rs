@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::requests::{each, patch, text};
 use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
-/// Time between two rows, so that their order is unambiguous.
+/// Time between the creation of two rows, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 async fn listed(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {

@@ -43,7 +43,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     request
 }
 
-/// Returns a value for a field that differs from the value in the first request.
+/// Returns a value for a field. The value differs from the one in the request for the first page.
 fn other_value(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),

@@ -72,7 +72,7 @@ async fn j01_requests_without_a_valid_token_are_refused() {
     .await;
 }
 
-/// The endpoints without authentication, and `/metrics`, contain no text and no id of an account.
+/// The responses of `/metrics` and of the endpoints without authentication contain no text and no id of an account.
 #[tokio::test]
 async fn j18_public_endpoints_reveal_no_account() {
     on_every_database_with(

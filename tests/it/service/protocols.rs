@@ -253,8 +253,8 @@ async fn wait_until_idle(caller: &crate::test_server::Caller) {
     }
 }
 
-/// Every protocol refuses an invalid request with the same error text. Each request contains an invalid id, an invalid
-/// page or a NUL character.
+/// Every protocol refuses an invalid request with the same error text. Each request contains an invalid id, page
+/// token or page size, or a NUL character.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
     on_every_database_with(

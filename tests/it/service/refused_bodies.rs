@@ -236,8 +236,8 @@ async fn oversized_headers_are_refused_with_status_431() {
     .await;
 }
 
-/// After a refusal, the server discards the rest of the body only for a limited time. Then it closes the connection of
-/// a client that no longer sends.
+/// After a refusal, the server waits only for a limited time for the rest of the body. Then it closes the connection,
+/// even if the body is incomplete.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;

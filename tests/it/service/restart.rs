@@ -1,5 +1,5 @@
-//! SIGTERM and restart of the real program with its default grace period. The program hands over its running runs at
-//! once. No event that a client has received is lost.
+//! SIGTERM and restart of the real program with its default grace period. The program hands over its running runs
+//! immediately. No event that a client has received is lost.
 
 use std::{path::Path, time::Duration};
 

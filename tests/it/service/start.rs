@@ -225,7 +225,7 @@ async fn a_second_start_with_the_same_key_returns_the_first_run() {
             assert_eq!(first, again);
             send(json!({"prompt": "y"})).await.refused(409, "REQUEST_KEY_REUSED");
             caller.ended(&first).await;
-            // Another account may use the same key, because keys belong to an account.
+            // Another account may use the same idempotency key, because each account has its own keys.
             let other = server.caller("bob");
             let request = other
                 .request("POST", "/agent/start")

@@ -1,5 +1,5 @@
-//! For every method, every id field and every protocol, the server answers an id of another account in the same way as
-//! a random id, and changes nothing. The test reads the methods and fields from the contract.
+//! For every method, every id field and every protocol, the server answers the id of another account's object in the
+//! same way as a random id, and changes nothing. The test reads the methods and fields from the contract.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -90,7 +90,7 @@ async fn i01_an_id_of_another_account_answers_like_a_random_id() {
                         assert_eq!(redacted(&foreign, &theirs), redacted(&unknown, &random), "{what}");
                         let later = LATER.contains(&method.name());
                         assert_eq!(foreign.code() == "UNIMPLEMENTED", later, "{what}: {foreign:?}");
-                        // If the id of another account is the filter of a list, the answer may be an empty list.
+                        // If the id is the filter of a list, the answer may be an empty list instead of an error.
                         let empty = matches!(&foreign, Reply::Good(answers) if answers.iter().all(is_empty));
                         assert!(!foreign.is_good() || empty, "{what}: {foreign:?}");
                         tried += 1;

@@ -133,7 +133,8 @@ async fn statements_of_both_kinds_see_each_other_in_one_unit() {
                     tx.change(insertion(1)).await?;
                     assert_eq!(tx.execute_raw(mixed(tx)).await?.rows_affected(), 1);
                     tx.change(insertion(3)).await?;
-                    let count = Statement::from_string(tx.get_database_backend(), "SELECT COUNT(*) AS n FROM test_units");
+                    let count =
+                        Statement::from_string(tx.get_database_backend(), "SELECT COUNT(*) AS n FROM test_units");
                     let row = tx.query_one_raw(count).await?.unwrap();
                     Ok(row.try_get::<i64>("", "n")?)
                 }
@@ -160,8 +161,8 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
             for number in 0..5 {
                 let tx = db.begin("test.cancelled").await.unwrap();
                 tx.change(insertion(number)).await.unwrap();
-                let slow = "WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < 300000) \
-                            SELECT COUNT(*) AS n FROM n";
+                let slow = "WITH RECURSIVE test_n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM test_n WHERE v < 300000) \
+                            SELECT COUNT(*) AS n FROM test_n";
                 let slow = Statement::from_string(tx.get_database_backend(), slow);
                 let cancelled = tokio::time::timeout(Duration::from_millis(1), tx.query_one_raw(slow)).await;
                 drop(tx);
@@ -175,6 +176,32 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
         },
     )
     .await;
+}
+
+/// SQLite itself ends a transaction after some errors. No unit of the batch may then be reported as committed.
+#[tokio::test]
+async fn a_unit_is_not_reported_as_committed_if_its_transaction_was_ended() {
+    let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;
+    let db = &server.app().db;
+    make_table(db).await;
+    let units = (0..40).map(|number| {
+        db.write("test.unit", move |tx| {
+            async move {
+                if number == 20 {
+                    tx.execute_unprepared("ROLLBACK").await?;
+                } else {
+                    tx.change(insertion(number)).await?;
+                }
+                Ok(number)
+            }
+            .boxed()
+        })
+    });
+    let committed: Vec<i32> = join_all(units).await.into_iter().flatten().collect();
+    assert!(!committed.contains(&20), "the unit has ended its own transaction");
+    assert_eq!(numbers(db).await, committed);
+    let next = db.write("test.next", |tx| async { Ok(tx.change(insertion(100)).await?) }.boxed());
+    assert_eq!(next.await.unwrap(), 1, "the next batch is not affected");
 }
 
 /// An `Sql` statement and a SeaORM statement must store a value in the same form, because SQL conditions compare the

@@ -265,7 +265,7 @@ async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::ser
     server.send(request.body(body)).await
 }
 
-/// Libraries encode file names that are not ASCII in different ways.
+/// HTTP libraries use different encodings for file names that are not ASCII.
 #[tokio::test]
 async fn file_names_of_other_libraries_are_understood() {
     let store = Arc::new(Store::default());

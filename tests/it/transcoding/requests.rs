@@ -300,7 +300,7 @@ async fn a_body_over_the_size_limit_is_refused() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // Bodies with a size of `MAX_BODY` and one byte more, in chunked encoding without Content-Length.
+    // One body of `MAX_BODY` bytes and one that is a byte larger, both in chunked encoding without Content-Length.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text

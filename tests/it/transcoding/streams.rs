@@ -35,7 +35,7 @@ async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     (server, tell)
 }
 
-/// Starts a test server whose stream sends all these events at once.
+/// Starts a test server whose stream sends these events without pauses.
 async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();

@@ -11,7 +11,7 @@ LONGEST_PAUSE = 5.0
 # A stream that stays open for this time, in seconds, resets the number of failures, even if it delivers no messages.
 STEADY = 5.0
 
-# gRPC codes that mean a broken connection if the gRPC library of the client set them, not the server.
+# gRPC codes that mean a broken connection if they were set by the client's gRPC library and not by the server.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
 # Part of gRPC's error message for a request that was never sent.
 _NEVER_SENT = "failed to connect to all addresses"

@@ -211,5 +211,5 @@ def _call_in_words(call: ToolCall) -> str:
 
 
 def plain(text: str) -> str:
-    """Removes control characters, which could manipulate a terminal."""
+    """Removes unprintable characters except newline and tab. Control characters could manipulate a terminal."""
     return "".join(character for character in text if character in "\n\t" or character.isprintable())

@@ -13,9 +13,9 @@ import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 
-/** Maximum lines of text in a preview. */
+/** Maximum number of text lines in a preview. */
 const MAX_LINES = 3_000;
-/** Maximum rows of a table in a preview. */
+/** Maximum number of table rows in a preview. */
 const MAX_ROWS = 500;
 
 /** A file's name and size, a download button and the preview. */

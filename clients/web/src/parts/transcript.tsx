@@ -83,7 +83,7 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
     };
     let before = element.scrollTop;
     // New content also moves the end out of view, so the distance to the end does not show whether the user scrolled.
-    // Only an upward scroll does, because the page itself never scrolls up.
+    // An upward scroll is always the user's, because the page itself never scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

@@ -1,4 +1,4 @@
-// Polite announcements for screen readers: the end of a run, a saved form, a copied text. Streamed text is not
+// Polite announcements for screen readers: the end of a run, a saved form, copied text. Streamed text is not
 // announced.
 import { signal } from "@preact/signals";
 

@@ -10,7 +10,7 @@ export interface Loaded<T> {
   loading: boolean;
 }
 
-// All instances, cleared on sign-out. Instances are created once per module, so the list does not grow.
+// All instances, cleared on sign-out. Instances are created only while modules load, so the list does not grow later.
 const all: Loadable<unknown>[] = [];
 
 /** Clears all loaded values. Called on sign-out. */

@@ -3,7 +3,7 @@ import type { RunRecord, Thread, ThreadMessage } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Maximum number of messages that are loaded per thread, and maximum number of runs. */
+/** Maximum number of messages that are loaded for a thread. The same maximum applies to its runs. */
 const MAX_ITEMS = 2_000;
 
 /** A thread with its messages and runs. */

@@ -2,8 +2,8 @@
 import type { FileEntry } from "@runyard/client";
 
 /**
- * Maximum time by which a file's modification time is behind the clock, in milliseconds. Linux sets it to the time of
- * the last timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
+ * Maximum difference in milliseconds by which a file's modification time is behind the system clock. Linux sets the
+ * modification time to the time of the last timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
  */
 const TICK = 10;
 

@@ -13,8 +13,8 @@ pub struct Capabilities {
     pub system_role: Option<SystemRole>,
     /// If true, consecutive user messages are sent as one message.
     pub merges_turns: Option<bool>,
-    /// If true, the provider refuses a user message directly after a tool result, so requests insert a short assistant
-    /// message between the two.
+    /// If true, the provider refuses a user message directly after a tool result, so the engine inserts a short
+    /// assistant message between the two.
     pub assistant_after_tool: Option<bool>,
     /// Required format of tool call ids. Ids in other formats are converted.
     pub tool_call_ids: Option<CallIds>,
@@ -50,7 +50,7 @@ pub enum SystemRole {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum CallIds {
-    /// Any id of up to 40 characters.
+    /// Any id of up to 40 bytes.
     Any,
     /// Exactly nine ASCII letters or digits. Ids that the provider generated in another format are also converted.
     Mistral,

@@ -232,7 +232,7 @@ impl Asking {
     }
 
     /// Handles a failure before the first token: schedules another attempt or ends the stream. Returns the retry notice
-    /// or the final error, or `None` if an adapted request is sent at once.
+    /// or the final error, or `None` if an adapted request is sent immediately.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)

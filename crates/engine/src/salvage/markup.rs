@@ -35,7 +35,7 @@ const WRAPPERS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Parses a text that consists only of calls of known tools; returns `None` for any other text. The calls have empty
+/// Parses `text` if it consists only of calls of known tools; returns `None` for any other text. The calls have empty
 /// ids.
 pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
@@ -64,7 +64,7 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
     (!calls.is_empty()).then_some(calls)
 }
 
-/// Arguments of a call: a JSON object, or text without types.
+/// Arguments of a call: a JSON object, or untyped strings.
 enum Arguments<'t> {
     Json(Map<String, Value>),
     /// Pairs of names and values, both as text.

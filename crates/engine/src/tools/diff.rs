@@ -19,7 +19,7 @@ pub(super) struct Change<'a> {
     pub(super) start: usize,
     /// Length of the replaced text in bytes.
     pub(super) old_bytes: usize,
-    /// Text that replaces the old text.
+    /// Text that replaces this part.
     pub(super) new: &'a str,
 }
 

@@ -1,6 +1,6 @@
 //! Shared code of the tools `read`, `write`, `edit`, `glob` and `grep`: blocking file access, paths and error texts.
 //!
-//! Invariants: arguments never pass through a shell, and a cancelled call returns at once. The blocking work of a
+//! Invariants: arguments never pass through a shell, and a cancelled call returns immediately. The blocking work of a
 //! cancelled call stops at its next check of [`Files::is_over`].
 
 use std::{
@@ -34,9 +34,9 @@ impl Files {
     }
 }
 
-/// Runs file work on a blocking thread. When the call is cancelled, this function returns at once, and the work stops
-/// at its next check of [`Files::is_over`]. If the future is dropped without cancellation, the work continues until it
-/// ends or reaches [`MAX_TIME`].
+/// Runs file work on a blocking thread. When the call is cancelled, this function returns immediately, and the work
+/// stops at its next check of [`Files::is_over`]. If the future is dropped without cancellation, the work continues
+/// until it ends or reaches [`MAX_TIME`].
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -96,8 +96,8 @@ pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the path relative to the workspace, in the form of the paths that a directory walk returns. The workspace
-/// itself becomes the empty path.
+/// Returns the path relative to the workspace, without a leading slash, as a directory walk returns paths. The
+/// workspace itself becomes the empty path.
 pub(super) fn beneath(path: &str) -> String {
     let inside = path
         .strip_prefix("/workspace")

@@ -16,7 +16,7 @@ use crate::{
     llm::ToolSpec,
 };
 
-/// Maximum number of schema errors reported to the model at once.
+/// Maximum number of schema errors reported to the model per call.
 const MAX_MISTAKES: usize = 5;
 
 /// A set of tools with unique names.

@@ -22,8 +22,8 @@ const MAX_BROKEN: u32 = 2;
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
-    /// Returns whether to call the model again: the answer broke off, contains text or reasoning but no tool calls, and
-    /// the step has retries left.
+    /// Returns whether to call the model again: true if the answer broke off and contains text or reasoning but no tool
+    /// calls, and the step has retries left.
     pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
         matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
             && answer.has_begun()

@@ -270,7 +270,7 @@ impl http_body::Body for JsonBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // Reports the buffered bytes as the lower bound, so that a server can limit them.
+        // The lower bound is the number of buffered bytes. A server can read it to limit its memory use.
         hint.set_lower(self.frames.held() as u64);
         hint
     }

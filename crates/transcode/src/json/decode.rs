@@ -88,8 +88,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.json.end()
     }
 
-    /// Decodes the text as one message. Returns the proto names of the fields that are keys of the outermost object;
-    /// empty for a well-known type.
+    /// Decodes the text as one message. Returns the proto names of the fields that occur as keys in the outermost
+    /// object; empty for a well-known type.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);

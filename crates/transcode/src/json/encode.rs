@@ -271,8 +271,8 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.member(table, base, 0).map(|(field, _)| &*field.name))
     }
 
-    /// Returns the value of a scalar field as text without quotes. Returns `None` for lists, maps and messages, and for
-    /// unset enums and unset optional fields.
+    /// Returns the value of a scalar field as text without quotes. Returns `None` for lists, maps and messages, for
+    /// unset fields with presence, and for enum values that the dialect writes as null.
     pub fn read_text(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<Option<String>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);

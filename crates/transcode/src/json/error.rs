@@ -51,7 +51,7 @@ impl CodecError {
         }
     }
 
-    /// Adds the name of the field that contains the error to the start of the location.
+    /// Prepends a field name to the location: the name of the field that contains the error.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -64,14 +64,14 @@ impl CodecError {
         self
     }
 
-    /// Adds the index of the list element that contains the error to the start of the location.
+    /// Prepends an index to the location: the index of the list element that contains the error.
     #[must_use]
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.bracket(&index.to_string());
         self
     }
 
-    /// Adds the key of the map entry that contains the error to the start of the location.
+    /// Prepends a key to the location: the key of the map entry that contains the error.
     #[must_use]
     pub(super) fn at_key(mut self, key: &str) -> Self {
         self.bracket(&format!("{:?}", shortened(key)));
@@ -133,7 +133,7 @@ impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // A sentence that begins with "must" has no path, so its subject is missing. The subject is the body.
+            // If the path is empty, a message such as "must be an object" lacks a subject. The subject is the body.
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

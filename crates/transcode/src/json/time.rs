@@ -74,7 +74,8 @@ fn put_two(number: u32, out: &mut Vec<u8>) {
     out.extend([digit(number / 10), digit(number)]);
 }
 
-/// Prints a fraction of a second with three, six or nine digits, as its precision requires.
+/// Prints a fraction of a second with three, six or nine digits, as its precision requires. A fraction of zero is
+/// omitted if `fraction` is `Optional`.
 fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let printed = if nanos == 0 && fraction == Fraction::Optional {
         Ok(())

@@ -17,7 +17,7 @@ impl Draft<'_> {
     /// Reads a urlencoded form. The form has the same fields as a multipart form, but cannot contain files.
     ///
     /// # Errors
-    /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON, 400 if the form is invalid.
+    /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON or compressed, 400 if the form is invalid.
     pub async fn urlencoded(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
         body::check_encoding(&parts.headers)?;
         let bytes = body::collect(content, max_bytes).await?;

@@ -52,7 +52,8 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if a query parameter or form field, as `place` selects, can set this field of the message.
+    /// Returns true if this field of the message can be set by a query parameter (if `place` is `Query`) or by a form
+    /// field (if `place` is `Form`).
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,

@@ -12,7 +12,7 @@ use super::template::{Capture, Segment, Template};
 
 /// Maximum length of a path, in bytes. Longer paths match no rule.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
-/// Maximum number of segments of a path. Longer paths match no rule.
+/// Maximum number of segments of a path. Paths with more segments match no rule.
 pub const MAX_SEGMENTS: usize = 256;
 
 /// The HTTP method of a rule.

@@ -170,8 +170,8 @@ function add_cell(c, s,   v) {
     }
     filled[c]++
 }
-# Adds a row to its group. A row with a date is added to three groups: the day, the month and the year. They are the
-# first 10, 7 and 4 characters of the date.
+# Adds a row to its group. A row with a date is added to three groups: the day, the month and the year. Their keys are
+# the first 10, 7 and 4 characters of the date.
 function add_to_group(key, s,   v, size) {
     v = value ? number(s) : 1
     if (value && !is_number) return
@@ -229,8 +229,8 @@ function rule(x1, y1, x2, y2, color) {
     printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, color > svg
 }
 function tip(i) { return "<title>" xml(name[i]) ": " show(point[i]) "</title>" }
-# Sets the limits of the value axis (low, high) and the distance of its ticks (step). The axis includes zero and has
-# round ticks.
+# Sets the limits of the value axis (low, high) and the distance between its ticks (step). The axis includes zero, and
+# its ticks are at round values.
 function set_scale(   i, range) {
     for (i = 1; i <= points; i++) { if (point[i] < low) low = point[i]; if (point[i] > high) high = point[i] }
     if (low == high) high = low + 1

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: sh find.sh FILE
 # Finds the slowest requests and the errors in a log, and writes output/report.md. A line is an error if its status is
-# 500 or more, or if it has no status and a word such as "error". The script needs only sh and awk.
+# 500 or more, or if it has no status but contains a word such as "error". The script needs only sh and awk.
 export LC_ALL=C FILE="$1" SCRIPT="$0"
 mkdir -p output && exec awk '
 # Returns the first duration in a line, converted to milliseconds; -1 if the line contains no duration.

@@ -93,7 +93,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether any part of the answer has been passed on. If so, a retry would repeat that part.
+    /// Returns whether [`Attempt::next`] has returned any part of the answer. If so, a retry would repeat that part.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -109,7 +109,7 @@ impl Attempt {
             if self.is_over {
                 return Step::End;
             }
-            // Events that arrived before the failure are passed on first.
+            // Events that arrived before the failure are returned first.
             self.fault = match self.advance().await {
                 Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
                 result => result.err(),

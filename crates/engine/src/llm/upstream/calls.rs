@@ -106,8 +106,8 @@ impl Calls {
             None => id.is_empty() || call.id == id,
         });
         match known {
-            // A chunk with an unknown index starts a new call only if the chunk has an id or a name. Without both, it
-            // continues the newest call.
+            // A chunk with an unknown index starts a new call only if the chunk has an id or a name. A chunk with
+            // neither continues the newest call.
             None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
             Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
             _ => self.list.len(),

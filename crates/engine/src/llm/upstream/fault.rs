@@ -33,8 +33,8 @@ pub(super) enum Fault {
         /// Pause that the provider requested; `None` if the provider requested none.
         retry_after: Option<Duration>,
     },
-    /// The answer broke off in the middle of a tool call, before any part of the answer was passed on. Such a failure
-    /// is retried only a few times.
+    /// The answer broke off in the middle of a tool call, before the engine received any part of the answer. Such a
+    /// failure is retried only a few times.
     Broken(String),
     /// Permanent: a retry does not help.
     Final(LlmError),

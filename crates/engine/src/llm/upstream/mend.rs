@@ -51,8 +51,8 @@ fn rewrite(text: &str) -> String {
     mended
 }
 
-/// Copies the escape sequence at the beginning of `rest`, and replaces a lone surrogate. Returns the length of the
-/// sequence in bytes.
+/// Copies the escape sequence at the beginning of `rest` to `mended`. A lone surrogate becomes U+FFFD. Returns the
+/// length of the sequence in bytes.
 fn escape(rest: &str, mended: &mut String) -> usize {
     let Some(first) = unit(rest) else {
         let length = 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
@@ -76,8 +76,8 @@ fn escape(rest: &str, mended: &mut String) -> usize {
     }
 }
 
-/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the beginning of a string; `None` if there is no
-/// such sequence.
+/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the beginning of `text`; `None` if there is no such
+/// sequence.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

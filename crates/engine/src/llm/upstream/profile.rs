@@ -183,8 +183,8 @@ impl Profile {
     }
 }
 
-/// Returns the family of a model: the name up to its first number, without the vendor, such as `gemini-3` for
-/// `google/gemini-3-pro-preview`. Models of one family accept each other's reasoning and signatures.
+/// Returns the family of a model: the name up to and including its first number, without the vendor, such as `gemini-3`
+/// for `google/gemini-3-pro-preview`. Models of one family accept each other's reasoning and signatures.
 pub(super) fn family(model: &str) -> String {
     let name = model.to_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();

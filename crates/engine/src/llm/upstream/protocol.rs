@@ -74,7 +74,7 @@ pub(super) trait Reader: Send {
         false
     }
 
-    /// Returns whether the answer is complete. After that, the caller ignores a broken connection.
+    /// Returns whether the answer is complete. If it is, the caller ignores a broken connection.
     fn is_complete(&self) -> bool;
 }
 

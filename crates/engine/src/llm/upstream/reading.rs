@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-/// Reads a stream of events. Each event consists of a name and its data.
+/// Reads a stream of events. Each event consists of a name and a JSON value.
 pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     for (name, data) in events {
@@ -101,8 +101,8 @@ pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns an assistant message that calls the tool `bash` once for each id. `carried` is a model of the provider `p`,
-/// and the provider data that the model returned.
+/// Returns an assistant message that calls the tool `bash` once for each id. `carried` contains the name of a model of
+/// the provider `p` and the provider data that this model returned.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),

@@ -3,8 +3,8 @@
 //! If a server has no parser for a model's output format, the text contains reasoning between tags such as `<think>`,
 //! and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized
 //! only if they start at the beginning of a line and end the answer. Text that may be part of a call is buffered until
-//! the splitter can decide. Invariant: all other text is passed on in order, and without delay unless the text may be
-//! the start of a tag or call.
+//! the splitter can decide. Invariant: all other text reaches the output in order, and without delay unless the text
+//! may be the start of a tag or call.
 
 use super::protocol::Pieces;
 use crate::{
@@ -52,9 +52,9 @@ const CALL_KEYS: &[&str] = &[
 pub(super) struct Splitter {
     state: State,
     held: String,
-    /// True if only white space has been passed on since the last line feed.
+    /// True if only white space has been added to the output since the last line feed.
     at_line_start: bool,
-    /// True if text other than white space has been passed on.
+    /// True if text other than white space has been added to the output.
     has_spoken: bool,
     /// Reasoning that was found in the text, with its tags.
     thought: String,
@@ -203,7 +203,8 @@ impl Splitter {
         out.reasoning(reasoning);
     }
 
-    /// Passes on the text before the first position at which a call may begin.
+    /// Outputs the text before the first position at which a call may begin. The rest stays in the buffer. Returns true
+    /// if the rest starts with the complete opening of a call.
     fn text(&mut self, out: &mut Pieces) -> bool {
         if self.tools.is_empty() {
             let held = std::mem::take(&mut self.held);

@@ -31,7 +31,7 @@ impl Default for Timeouts {
 
 impl Timeouts {
     /// Returns the time limits from a provider's configuration. `is_local` is true if the provider has a private
-    /// address; such a provider gets more time for the first token.
+    /// address. By default, providers that are local or do not stream get more time for the first token.
     pub(super) fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);

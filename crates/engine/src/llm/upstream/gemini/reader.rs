@@ -100,7 +100,7 @@ pub(super) struct ContentReader {
     calls: Vec<ToolRequest>,
     usage: Counts,
     held: Held,
-    /// The finish reason and the provider's explanation.
+    /// The finish reason and the provider's explanation; `None` until the finish reason arrives.
     finish: Option<(String, String)>,
 }
 

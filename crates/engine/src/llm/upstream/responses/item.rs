@@ -50,7 +50,8 @@ pub(super) struct Item {
     pub(super) index: Option<u64>,
     /// Id of the item; empty if no event had one.
     pub(super) id: String,
-    /// Indexes of the content parts whose text has been passed on.
+    /// Indexes of the content parts whose text was added to the output. For reasoning, the list contains only 0 after
+    /// the first text was added.
     pub(super) shown: Vec<u64>,
     /// Arguments of a call; empty for items of other kinds.
     pub(super) arguments: Arguments,
@@ -131,8 +132,8 @@ impl Item {
         }
     }
 
-    /// Returns true if the provider can read the item from a later request, without having stored the answer. A
-    /// reasoning item must then contain its content, plain or encrypted.
+    /// Returns whether a later request can contain the item although the provider did not store the answer. A reasoning
+    /// item must then contain its content, plain or encrypted.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -162,7 +163,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that have not been passed on, each with `true` if the text is a refusal.
+    /// Returns the texts of the item that were not yet added to the output, each with `true` if the text is a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)
@@ -176,7 +177,7 @@ impl Item {
             .collect()
     }
 
-    /// Returns the readable reasoning of the item: the summary, or the content if there is no summary.
+    /// Returns the reasoning of the item as plain text: the summary, or the content if there is no summary.
     pub(super) fn reasoning(&self) -> String {
         let texts = |key: &str| -> Vec<&str> {
             let parts = self.value.get(key).and_then(Value::as_array);

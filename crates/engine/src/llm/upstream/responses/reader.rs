@@ -208,7 +208,8 @@ impl ResponseReader {
             .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
     }
 
-    /// Marks a content part as passed on. Returns true if the part was not marked before.
+    /// Records that text of the event's content part was added to the output. Returns false if an earlier event already
+    /// added text of this part.
     fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
         let item = self.item(Kind::Message, frame)?;
@@ -273,8 +274,8 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event that completes a text or the arguments of a call, or that starts a part of a reasoning summary.
-    /// An unknown event is counted as skipped.
+    /// Reads an event that completes a text part or the arguments of a call, or that starts a part of a reasoning
+    /// summary. An unknown event is counted as skipped.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {

@@ -12,7 +12,7 @@ use crate::clock;
 /// Prefix that LiteLLM adds to header names of the upstream provider.
 const LITELLM: &str = "llm_provider-";
 
-/// Names of body fields that contain a pause, each with the unit of a plain number, expressed in seconds.
+/// Names of body fields that contain a pause, each with the factor that converts a number without unit to seconds.
 const FIELDS: &[(&str, f64)] = &[
     ("retryDelay", 1.0),
     ("retry_delay", 1.0),
