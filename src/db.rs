@@ -156,7 +156,7 @@ impl Db {
             Writer::Lane(lane) => lane,
             Writer::Pool(_) => {
                 let tx = self.begin(name).await?;
-                let done = unit(&tx).await?;
+                let done = queued::caught(name, unit(&tx)).await?;
                 tx.commit().await?;
                 return Ok(done);
             }

@@ -37,6 +37,17 @@ where
     outcome.await.unwrap_or_else(|_| Err(lane::stopped()))
 }
 
+/// Runs a unit of work and converts a panic to an error.
+pub(super) async fn caught<T>(name: &str, unit: BoxFuture<'_, Result<T>>) -> Result<T> {
+    AssertUnwindSafe(unit).catch_unwind().await.unwrap_or_else(|_| {
+        error!(unit = name, "a unit of work panicked");
+        Err(Error::internal(
+            "the request failed because of an internal error; see the server's log",
+            "a unit of work panicked",
+        ))
+    })
+}
+
 /// A unit of work that waits for the writer's thread, and its result after it has run.
 struct QueuedUnit<T, F> {
     /// The span of the caller, so that log lines contain the id of its request.
@@ -59,14 +70,7 @@ where
         self.result = None;
         let _entered = self.span.clone().entered();
         let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());
-        let work = AssertUnwindSafe((self.unit)(&tx)).catch_unwind();
-        let result = runtime.block_on(work).unwrap_or_else(|_| {
-            error!(unit = self.name, "a unit of work panicked");
-            Err(Error::internal(
-                "the request failed because of an internal error; see the server's log",
-                "a unit of work panicked",
-            ))
-        });
+        let result = runtime.block_on(caught(self.name, (self.unit)(&tx)));
         let succeeded = result.is_ok();
         self.result = Some(result);
         let (unit, has_changed) = tx.into_unit();
