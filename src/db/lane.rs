@@ -124,7 +124,8 @@ fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Request>, runtime: &Handl
                 return;
             };
             writer = back;
-            if batch.len() < BATCH {
+            // A broken batch cannot be committed, so the next units belong to the next batch.
+            if batch.len() < BATCH && !batch.is_broken {
                 next = queue.try_recv().ok();
             }
         }

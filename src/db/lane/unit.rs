@@ -292,9 +292,11 @@ impl ConnectionTrait for Unit {
     }
 }
 
-/// The error after SQLite has ended the transaction of a batch.
+/// The error after SQLite has ended the transaction of a batch. A later batch may succeed, so the error means that the
+/// database is unavailable.
 fn lost() -> DbErr {
-    DbErr::Custom("SQLite has rolled back the transaction after an error".to_owned())
+    let message = "SQLite has rolled back the transaction after an error";
+    DbErr::Conn(RuntimeErr::Internal(message.to_owned()))
 }
 
 fn query(statement: Statement) -> Query<'static, Sqlite, SqlxValues> {
