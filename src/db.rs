@@ -94,9 +94,13 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        let pool = sqlite::readers(&file, SQLITE_READERS).await?;
-        schema::bring_sqlite_up_to_date(&pool).await?;
+        // Only one connection is open until the database is in WAL mode. SQLite refuses this change at once if another
+        // connection makes it at the same time.
+        let migrating = sqlite::readers(&file, 1).await?;
+        schema::bring_sqlite_up_to_date(&migrating).await?;
         let writer = sqlite::writer(&file).await?;
+        migrating.close().await?;
+        let pool = sqlite::readers(&file, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         Ok(Self {
             read: Read::from_held(readers),
