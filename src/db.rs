@@ -38,7 +38,7 @@ use held::Readers;
 pub use inspect::{Inspected, Schema};
 use lane::Lane;
 pub use read::Read;
-pub use statement::{Bound, ById, Cell, ReadRow, Row, Sql};
+pub use statement::{Bound, ById, Cell, ReadRow, Row, Sql, padded};
 pub(crate) use statement::{by_id, locking};
 pub use tx::Tx;
 use tx::Work;

@@ -59,6 +59,12 @@ impl Error {
         Self::new(Code::Internal, message).caused_by(cause)
     }
 
+    /// Creates the `INTERNAL` error for a request that panicked. The log describes the panic.
+    pub fn panicked() -> Self {
+        let message = "the request failed because of an internal error; see the server's log";
+        Self::new(Code::Internal, message)
+    }
+
     /// Sets the typed details, such as the limit that the account has reached.
     #[must_use]
     pub fn with_details(mut self, details: ErrorDetails) -> Self {

@@ -4,18 +4,18 @@
 //! take longer than most statements. [`Direct`] executes statements on the same connection without sqlx. A transaction
 //! can mix statements of [`Direct`] and of sqlx, because both use the same database handle.
 
-use std::{ptr::NonNull, sync::Arc};
+use std::ptr::NonNull;
 
 use chrono::SecondsFormat;
 use rusqlite::{
     CachedStatement, Connection, ffi,
     types::{ToSqlOutput, Value as Owned, ValueRef},
 };
-use sea_orm::{DbErr, RuntimeErr, Value};
+use sea_orm::{DbErr, Value};
 use sqlx::SqliteConnection;
 
 use super::{
-    fault::SqliteFailure,
+    fault::{SqliteFailure, of_statement},
     statement::{ReadRow, Row},
 };
 
@@ -37,7 +37,7 @@ impl Direct {
     /// Database errors.
     pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, DbErr> {
         let handle: NonNull<ffi::sqlite3> = {
-            let mut locked = connection.lock_handle().await.map_err(driver)?;
+            let mut locked = connection.lock_handle().await.map_err(of_statement)?;
             locked.as_raw_handle()
         };
         // SAFETY: The handle is open, because the connection is. `lane::Writer` owns both values and drops this value
@@ -53,7 +53,7 @@ impl Direct {
     ///
     /// # Errors
     /// The error of the statement.
-    pub(super) fn execute<'v>(&self, sql: &str, values: impl IntoIterator<Item = &'v Value>) -> Result<u64, DbErr> {
+    pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         statement.raw_execute().map(|rows| rows as u64).map_err(failed)
     }
@@ -62,12 +62,7 @@ impl Direct {
     ///
     /// # Errors
     /// The error of the statement, or the first error of `read`.
-    pub(super) fn query<'v, T>(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = &'v Value>,
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, DbErr> {
+    pub(super) fn query<T>(&self, sql: &str, values: &[Value], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         let mut rows = statement.raw_query();
         let mut found = Vec::new();
@@ -83,13 +78,9 @@ impl Direct {
         self.connection.is_autocommit()
     }
 
-    fn prepare<'v>(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = &'v Value>,
-    ) -> Result<CachedStatement<'_>, DbErr> {
+    fn prepare(&self, sql: &str, values: &[Value]) -> Result<CachedStatement<'_>, DbErr> {
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        for (index, value) in values.into_iter().enumerate() {
+        for (index, value) in values.iter().enumerate() {
             statement.raw_bind_parameter(index + 1, bound(value)?).map_err(failed)?;
         }
         Ok(statement)
@@ -138,15 +129,11 @@ fn failed(error: rusqlite::Error) -> DbErr {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => {
             let message = message.unwrap_or_else(|| failure.to_string());
-            driver(sqlx::Error::Database(Box::new(SqliteFailure::new(
+            of_statement(sqlx::Error::Database(Box::new(SqliteFailure::new(
                 failure.extended_code,
                 message,
             ))))
         }
         other => DbErr::Custom(other.to_string()),
     }
-}
-
-fn driver(error: sqlx::Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -1,6 +1,6 @@
 //! Classifies database errors: unavailable (retry later), contended (retry immediately) or internal.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -78,6 +78,11 @@ impl DatabaseError for SqliteFailure {
             ErrorKind::Other
         }
     }
+}
+
+/// Converts the error of a statement.
+pub(super) fn of_statement(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
 /// Returns the sqlx error inside a database error.

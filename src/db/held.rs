@@ -16,10 +16,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// A connection that is never returned to its pool. SeaORM provides a single connection only as a transaction. This
 /// type is therefore a transaction that was committed immediately. Each later statement on the connection is its own
 /// transaction.
-pub(super) type Held = DatabaseTransaction;
+type Held = DatabaseTransaction;
 
 /// Takes a connection out of a pool permanently.
-pub(super) async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
+async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     let held = pool.begin().await?;
     held.execute_unprepared("COMMIT").await?;
     Ok(held)

@@ -222,19 +222,16 @@ impl<'a> Batch<'a> {
         Some(writer)
     }
 
-    /// Commits the batch and reports the outcome to its units.
-    /// Commits the batch and answers its units. Returns false if the connection must not be used any further.
+    /// Commits the batch and reports the outcome to its units. Returns false if the connection must not be used any
+    /// further.
     fn end(self, writer: &Writer) -> bool {
-        let (outcome, is_usable) = self.runtime.block_on(async {
-            let committed = if self.is_broken {
-                Err("the transaction of the batch was rolled back".into())
-            } else {
-                writer.commit().await.map_err(|fault| fault.to_string().into())
-            };
-            let is_usable = committed.is_ok() || writer.roll_back().await;
-            (committed, is_usable)
-        });
-        let outcome: Outcome = outcome;
+        let outcome: Outcome = if self.is_broken {
+            Err("the transaction of the batch was rolled back".into())
+        } else {
+            let committed = self.runtime.block_on(writer.commit());
+            committed.map_err(|fault| fault.to_string().into())
+        };
+        let is_usable = outcome.is_ok() || self.runtime.block_on(writer.roll_back());
         if let Err(fault) = &outcome {
             error!(error = %fault, units = self.len(), "a batch could not be committed");
         }

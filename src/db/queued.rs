@@ -41,10 +41,7 @@ where
 pub(super) async fn caught<T>(name: &str, unit: BoxFuture<'_, Result<T>>) -> Result<T> {
     AssertUnwindSafe(unit).catch_unwind().await.unwrap_or_else(|_| {
         error!(unit = name, "a unit of work panicked");
-        Err(Error::internal(
-            "the request failed because of an internal error; see the server's log",
-            "a unit of work panicked",
-        ))
+        Err(Error::panicked().caused_by("a unit of work panicked"))
     })
 }
 

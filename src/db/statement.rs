@@ -71,14 +71,21 @@ pub struct ById {
 /// repeating its last id, so that few different statements have to be prepared.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
+/// Repeats the last item of a list until the length of the list is one of `sizes`, which ascend. PostgreSQL then prepares
+/// few different statements. The statement must ignore repeated items.
+pub fn padded<'a, T>(items: &'a [T], sizes: &[usize]) -> impl Iterator<Item = &'a T> + use<'a, T> {
+    let size = sizes.iter().copied().find(|size| items.len() <= *size);
+    let last = items.last().into_iter().cycle();
+    items.iter().chain(last).take(size.unwrap_or(items.len()))
+}
+
 impl ById {
     /// Builds the PostgreSQL statements for a list of ids. Each statement finds the rows of up to 256 ids.
     pub(super) fn for_postgres(self, ids: &[Uuid]) -> impl Iterator<Item = Statement> {
         ids.chunks(SIZES[SIZES.len() - 1]).map(move |ids| {
-            let size = SIZES.into_iter().find(|size| ids.len() <= *size).unwrap_or(ids.len());
-            let places: Vec<String> = (1..=size).map(|place| format!("${place}")).collect();
+            let values: Vec<Value> = padded(ids, &SIZES).map(|id| Value::from(*id)).collect();
+            let places: Vec<String> = (1..=values.len()).map(|place| format!("${place}")).collect();
             let text = format!("{} IN ({}) {}", self.before, places.join(","), self.after);
-            let values = (0..size).map(|place| Value::from(ids[place.min(ids.len() - 1)]));
             Statement::from_sql_and_values(DbBackend::Postgres, text, values)
         })
     }

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-// Creates the error for a batch of SQLite's writer that could not be committed. A failed statement makes only its own
-// unit fail, so the cause of a failed commit is the disk.
+/// Creates the error for a unit of SQLite's writer whose batch could not be committed, and records the failure in
+/// `health`. A failed statement makes only its own unit fail, so the cause of a failed commit is the disk.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))
@@ -148,13 +148,13 @@ impl Tx {
         Ok(self.rows(query, read).await?.into_iter().next())
     }
 
-    /// Finds rows by id. On SQLite, executes the query once per id, in the order of `ids`. On PostgreSQL, one statement
-    /// finds the rows of many ids, in the order that the query specifies.
+    /// Finds rows by id, in the order of the ids. On SQLite, executes the query once per id. On PostgreSQL, one statement
+    /// finds the rows of many ids.
     ///
     /// # Errors
     /// The errors of [`Tx::rows`].
     pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
-        // PostgreSQL locks the rows of several statements in the order of the ids, too.
+        // The rows of all statements are then locked in one order, so that two transactions cannot deadlock.
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();

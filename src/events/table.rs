@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{Stored, page::fitting};
 use crate::{
     accounts::{Owned, Scope, of},
-    db::{Bound, Sql, Tx},
+    db::{Bound, Sql, Tx, padded},
     error::Result,
 };
 
@@ -86,11 +86,7 @@ fn values(run_id: Uuid, event: &Stored) -> [Value; 4] {
 
 // The last event is repeated until the number of rows is one of the `SIZES`. The duplicates are ignored.
 fn insert_statement(position: usize, chunk: &[(Uuid, &Stored)]) -> Statement {
-    let padded = chunk
-        .iter()
-        .chain(chunk.last().into_iter().cycle())
-        .take(SIZES[position]);
-    let values = padded.flat_map(|(run_id, event)| values(*run_id, event));
+    let values = padded(chunk, &SIZES).flat_map(|(run_id, event)| values(*run_id, event));
     Statement::from_sql_and_values(DbBackend::Postgres, insert_text(position), values)
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::table::message::{Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
-    db::{self, Sql, Tx},
+    db::{self, Sql, Tx, padded},
     error::{Error, Result},
     llm::Carried,
     v1::MessageRole,
@@ -154,12 +154,7 @@ pub fn insertion(row: Model) -> db::Bound {
 pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     if tx.get_database_backend() == DbBackend::Postgres {
         for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
-            let size = SIZES
-                .into_iter()
-                .find(|size| chunk.len() <= *size)
-                .unwrap_or(chunk.len());
-            let padded = chunk.iter().chain(chunk.last().into_iter().cycle()).take(size);
-            let rows = padded.map(|row| (*row).clone().into_active_model());
+            let rows = padded(chunk, &SIZES).map(|row| (*row).clone().into_active_model());
             let insert = Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
             tx.execute_raw(insert.build(DbBackend::Postgres)).await?;
         }

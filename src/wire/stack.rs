@@ -137,12 +137,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
 
 async fn catch_panics((): (), request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let answer = AssertUnwindSafe(run(next, request)).catch_unwind().await;
-    answer.unwrap_or_else(|_| {
-        fault::refuse(Error::new(
-            Code::Internal,
-            "the request failed because of an internal error; see the server's log",
-        ))
-    })
+    answer.unwrap_or_else(|_| fault::refuse(Error::panicked()))
 }
 
 // Tells nginx not to buffer the messages of a stream.

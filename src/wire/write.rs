@@ -37,12 +37,7 @@ where
 async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = Uninterrupted::new(work.boxed()).await;
-    outcome.unwrap_or_else(|_| {
-        Err(Error::internal(
-            "the request failed because of an internal error; see the server's log",
-            "a panic, which the log describes",
-        ))
-    })
+    outcome.unwrap_or_else(|_| Err(Error::panicked().caused_by("a panic, which the log describes")))
 }
 
 /// A future that runs to its end. If it is dropped before its end, the rest runs in a separate task.

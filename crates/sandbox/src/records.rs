@@ -112,8 +112,8 @@ fn family(data_dir: &Path, place: &str) -> String {
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. A command could give such a
-/// name to one of its own processes, but then only that process is killed.
+/// parent forever and has not started a command. The processes are found by their name. A command can give such a
+/// name to one of its own processes. This function then kills only that process.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();

@@ -6,14 +6,14 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, query::Query};
 use tokio::sync::{MutexGuard, oneshot};
 use tracing::error;
 
 use super::Outcome;
-use crate::db::{direct::Direct, statement::ReadRow};
+use crate::db::{direct::Direct, fault::of_statement, statement::ReadRow};
 
 /// Whether a unit sets a savepoint before its first write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Writer {
         let mut connection = self.connection.lock().await;
         if self.is_in_sqlx.load(Ordering::Relaxed) {
             // sqlx's thread processes its commands in order, so it has finished all earlier statements when it answers.
-            connection.ping().await.map_err(failed)?;
+            connection.ping().await.map_err(of_statement)?;
             self.is_in_sqlx.store(false, Ordering::Relaxed);
         }
         let direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,25 +270,25 @@ impl ConnectionTrait for Unit {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut connection = self.before_write().await?.sqlx().await;
         let done = query(statement).execute(&mut *connection).await;
-        done.map(ExecResult::from).map_err(failed)
+        done.map(ExecResult::from).map_err(of_statement)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut connection = self.before_write().await?.sqlx().await;
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
-        done.map(ExecResult::from).map_err(failed)
+        done.map(ExecResult::from).map_err(of_statement)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut connection = self.before(&statement.sql).await?.sqlx().await;
         let row = query(statement).fetch_optional(&mut *connection).await;
-        row.map(|row| row.map(QueryResult::from)).map_err(failed)
+        row.map(|row| row.map(QueryResult::from)).map_err(of_statement)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut connection = self.before(&statement.sql).await?.sqlx().await;
         let rows = query(statement).fetch_all(&mut *connection).await;
-        Ok(rows.map_err(failed)?.into_iter().map(QueryResult::from).collect())
+        Ok(rows.map_err(of_statement)?.into_iter().map(QueryResult::from).collect())
     }
 }
 
@@ -300,10 +300,6 @@ fn lost() -> DbErr {
 }
 
 fn query(statement: Statement) -> Query<'static, Sqlite, SqlxValues> {
-    let values = statement.values.map_or_else(Vec::new, |values| values.0);
-    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(sea_orm::Values(values)))
-}
-
-fn failed(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(std::sync::Arc::new(error)))
+    let values = statement.values.unwrap_or_else(|| Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
 }

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection, 
 use tokio::sync::Mutex;
 
 use super::{Route, SETTINGS};
+use crate::db::fault::of_statement;
 
 /// A pool of connections. Cheap to clone.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl Pool {
 
 impl Transaction {
     pub(in crate::db) async fn commit(self) -> Result<(), DbErr> {
-        self.open.into_inner().commit().await.map_err(failed)
+        self.open.into_inner().commit().await.map_err(of_statement)
     }
 }
 
@@ -141,7 +142,7 @@ impl Route {
 
     async fn execute(self, connection: &mut PgConnection, statement: Statement) -> Result<ExecResult, DbErr> {
         let done = self.query(statement).execute(connection).await;
-        done.map(ExecResult::from).map_err(failed)
+        done.map(ExecResult::from).map_err(of_statement)
     }
 
     async fn query_one(
@@ -150,23 +151,18 @@ impl Route {
         statement: Statement,
     ) -> Result<Option<QueryResult>, DbErr> {
         let row = self.query(statement).fetch_optional(connection).await;
-        row.map(|row| row.map(QueryResult::from)).map_err(failed)
+        row.map(|row| row.map(QueryResult::from)).map_err(of_statement)
     }
 
     async fn query_all(self, connection: &mut PgConnection, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let rows = self.query(statement).fetch_all(connection).await;
-        Ok(rows.map_err(failed)?.into_iter().map(QueryResult::from).collect())
+        Ok(rows.map_err(of_statement)?.into_iter().map(QueryResult::from).collect())
     }
 }
 
 async fn execute_unprepared(connection: &mut PgConnection, sql: &str) -> Result<ExecResult, DbErr> {
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    done.map(ExecResult::from).map_err(failed)
-}
-
-/// Converts the error of a statement.
-fn failed(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+    done.map(ExecResult::from).map_err(of_statement)
 }
 
 /// Converts the error of a connection that could not be opened or was lost.
