@@ -87,6 +87,8 @@ impl Follower {
         match self.ring.after(self.cursor, self.page.budget()) {
             RingRead::Events(events) => {
                 self.page.extend(events);
+                // Later events also arrive in the ring.
+                self.look_in_table = false;
                 return Ok(());
             }
             RingRead::UpToDate if !self.look_in_table => {}

@@ -4,7 +4,7 @@
 //! has no lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that a
 //! worker with an earlier lease can no longer change the run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -21,6 +21,7 @@ use crate::{
     accounts::{Scope, of},
     app::App,
     error::Result,
+    events::Ring,
 };
 
 // A run waits for other runs of its thread in two cases: while an earlier run is unfinished, and while a worker has not
@@ -37,16 +38,17 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
 
 /// Data of a run that is the first run of its thread and has no files.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fresh {
     /// The prompt, which is the only message of the thread.
     pub prompt: String,
     /// Name of the account's tier.
     pub tier: String,
+    /// The ring with the run's first events. While it exists, a client that follows the run need not read these events
+    /// from the table.
+    pub ring: Arc<Ring>,
 }
 
 /// A claimed run, with the other data that its worker needs to start work.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event; 0 if the run has no events.

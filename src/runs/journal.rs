@@ -2,17 +2,24 @@
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
 //! logs and writes it in one transaction: events, messages, usage and the ends of runs. A batch is the output that was
-//! collected while the previous batch was written; there is no timer. The task first compares the epoch of each log
-//! with the epoch in the run's row. If the lease of a run was lost, the task drops the output of the run and notifies
-//! its worker. Events are published to followers only after the commit.
+//! collected while the previous batch was written. The task first compares the epoch of each log with the
+//! epoch in the run's row. If the lease of a run was lost, the task drops the output of the run and notifies its
+//! worker. Events are published to followers only after the commit.
+//!
+//! Most output of a busy server continues a message of which followers already see the beginning. Such output alone is
+//! written at most once per [`PAUSE`], because otherwise almost every token costs a commit. All other output is urgent:
+//! it is written immediately, and with it everything else that is pending.
 
 mod log;
 mod rows;
 mod write;
 
-use std::sync::Arc;
+use std::{iter, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, timeout_at},
+};
 
 use crate::{clock::Clock, db::Db};
 pub use log::{Entry, RunEnd, RunLog, Spent};
@@ -21,28 +28,57 @@ pub use log::{Entry, RunEnd, RunLog, Spent};
 const QUEUE: usize = 16_384;
 /// Maximum number of logs written in one transaction.
 const BATCH: usize = 512;
+/// Minimum time between the starts of two batches without urgent output.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Handle of the journal; cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     dirty: mpsc::Sender<Arc<RunLog>>,
+    urgent: Arc<Notify>,
 }
 
 impl Journal {
     /// Starts the journal's task. The task ends when the last handle and the last log have been dropped.
     pub fn start(db: Db, clock: Clock) -> Self {
-        let (dirty, mut queue) = mpsc::channel::<Arc<RunLog>>(QUEUE);
+        let (dirty, mut queue) = mpsc::channel(QUEUE);
+        let urgent = Arc::<Notify>::default();
+        let hurried = Arc::clone(&urgent);
         tokio::spawn(async move {
             let mut logs = Vec::with_capacity(BATCH);
+            let mut earliest = Instant::now();
             while queue.recv_many(&mut logs, BATCH).await > 0 {
+                // The pause ends early if output becomes urgent.
+                drop(timeout_at(earliest, gather(&mut queue, &mut logs, &hurried)).await);
+                add_queued(&mut queue, &mut logs);
+                earliest = Instant::now() + PAUSE;
                 write::write(&db, &clock, &logs).await;
                 logs.clear();
             }
         });
-        Self { dirty }
+        Self { dirty, urgent }
     }
 
     pub(super) fn dirty(&self) -> &mpsc::Sender<Arc<RunLog>> {
         &self.dirty
     }
+
+    /// Ends the pause before the next batch, if the journal waits for it.
+    pub(super) fn hurry(&self) {
+        self.urgent.notify_one();
+    }
+}
+
+/// Returns when a log has urgent output.
+async fn gather(queue: &mut mpsc::Receiver<Arc<RunLog>>, logs: &mut Vec<Arc<RunLog>>, hurried: &Notify) {
+    while !logs.iter().any(|log| log.is_urgent()) {
+        hurried.notified().await;
+        add_queued(queue, logs);
+    }
+}
+
+/// Moves queued logs to the batch, up to its maximum size.
+fn add_queued(queue: &mut mpsc::Receiver<Arc<RunLog>>, logs: &mut Vec<Arc<RunLog>>) {
+    let queued = iter::from_fn(|| queue.try_recv().ok());
+    logs.extend(queued.take(BATCH.saturating_sub(logs.len())));
 }

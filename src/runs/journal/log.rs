@@ -92,6 +92,10 @@ struct State {
     gathered: Gathered,
     next_sequence: i64,
     queued: bool,
+    /// True if the pending output must be written without a pause.
+    is_urgent: bool,
+    /// Id of the message or tool call that the newest chunk belongs to.
+    streaming: String,
     used: Spent,
 }
 
@@ -121,6 +125,8 @@ impl RunLog {
                 gathered: Gathered::default(),
                 next_sequence: last_sequence + 1,
                 queued: false,
+                is_urgent: false,
+                streaming: String::new(),
                 used: Spent::of(run),
             }),
         })
@@ -128,15 +134,21 @@ impl RunLog {
 
     /// Adds an event without waiting for its commit.
     pub fn say(self: &Arc<Self>, event: Event) {
-        {
+        let is_urgent = {
             let mut state = self.lock();
+            let is_urgent = !state.continues(&event);
+            state.is_urgent |= is_urgent;
             let events = &mut state.gathered.entry.events;
             let merged = events.last_mut().is_some_and(|last| merge(last, &event));
             if !merged {
                 events.push(event);
             }
-        }
+            is_urgent
+        };
         self.queue();
+        if is_urgent {
+            self.journal.hurry();
+        }
     }
 
     /// Adds an entry after all earlier output; returns after the commit.
@@ -188,8 +200,10 @@ impl RunLog {
             let mut state = self.lock();
             add(&mut state.gathered);
             state.gathered.waiting.push(done);
+            state.is_urgent = true;
         }
         self.queue();
+        self.journal.hurry();
         written
             .await
             .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "the journal has stopped")))
@@ -212,7 +226,13 @@ impl RunLog {
     pub(super) fn take(&self) -> (Gathered, i64) {
         let mut state = self.lock();
         state.queued = false;
+        state.is_urgent = false;
         (mem::take(&mut state.gathered), state.next_sequence)
+    }
+
+    /// Returns whether the pending output must be written without a pause.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.lock().is_urgent
     }
 
     /// Sets the sequence number of the next event.
@@ -232,6 +252,23 @@ impl RunLog {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Returns true if the event is a further chunk of the message or tool call that the previous chunk belongs to.
+    fn continues(&mut self, event: &Event) -> bool {
+        let id = match event {
+            Event::MessageDelta(chunk) => &chunk.message_id,
+            Event::ReasoningDelta(chunk) => &chunk.message_id,
+            Event::ToolOutput(chunk) => &chunk.tool_call_id,
+            _ => return false,
+        };
+        let continues = self.streaming == *id;
+        if !continues {
+            self.streaming.clone_from(id);
+        }
+        continues
     }
 }
 

@@ -50,7 +50,8 @@ impl Written {
             report::ended(&ended, Status::Stopped, None, Spent::of(&ended), run.created_at);
         }
         report::started(&run);
-        app.hub.publish(run.id, &self.first);
+        let ring = app.hub.ring(run.id);
+        ring.push(&self.first);
         if !files.is_empty() {
             place_files(app, &run).await;
         }
@@ -59,6 +60,7 @@ impl Written {
                 let fresh = Fresh {
                     prompt: prepared.new.prompt.clone().unwrap_or_default(),
                     tier: self.tier,
+                    ring,
                 };
                 hand_over(app, slot, &run, &self.first, fresh).await;
             }

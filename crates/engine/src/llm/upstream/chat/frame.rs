@@ -109,8 +109,8 @@ pub(super) enum Loose<'a> {
     Missing,
     /// A JSON string.
     Text(Cow<'a, str>),
-    /// Any other value.
-    Other(Value),
+    /// Any other value. Boxed, because a frame has many fields and is moved several times while it is parsed.
+    Other(Box<Value>),
 }
 
 impl Loose<'_> {
@@ -137,7 +137,7 @@ impl Loose<'_> {
             Self::Missing => None,
             Self::Text(text) if text.trim().is_empty() => None,
             Self::Text(text) => Some(Value::String(text.clone().into_owned())),
-            Self::Other(value) => (!is_nothing(value)).then(|| value.clone()),
+            Self::Other(value) => (!is_nothing(value)).then(|| (**value).clone()),
         }
     }
 }
@@ -189,26 +189,26 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Loose::Other(Value::Bool(value)))
+        Ok(Loose::Other(Box::new(Value::Bool(value))))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(value.into()))
+        Ok(Loose::Other(Box::new(value.into())))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(value.into()))
+        Ok(Loose::Other(Box::new(value.into())))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(value.into()))
+        Ok(Loose::Other(Box::new(value.into())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(SeqAccessDeserializer::new(items)).map(Loose::Other)
+        Value::deserialize(SeqAccessDeserializer::new(items)).map(|value| Loose::Other(Box::new(value)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(MapAccessDeserializer::new(fields)).map(Loose::Other)
+        Value::deserialize(MapAccessDeserializer::new(fields)).map(|value| Loose::Other(Box::new(value)))
     }
 }
