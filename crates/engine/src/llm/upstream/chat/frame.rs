@@ -107,14 +107,11 @@ pub(super) enum Loose<'a> {
     /// Missing or null.
     #[default]
     Missing,
-    /// A JSON string.
     Text(Cow<'a, str>),
-    /// Any other value.
     Other(Value),
 }
 
 impl Loose<'_> {
-    /// Returns the text; empty if the field is not text.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -122,7 +119,6 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the value; `None` if the field is missing or text.
     pub(super) fn other(&self) -> Option<&Value> {
         match self {
             Self::Other(value) => Some(value),
