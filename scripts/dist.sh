@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
-# If RUNYARD_BIN is set, the script packs that program instead of building one. The packages then contain the console
-# that the program was built with, and the script uses fast compression instead of the best compression.
+# If RUNYARD_BIN is set, the script packs that program, with fast compression, instead of building one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,8 +37,7 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
-# The licences of all included packages. The licences of the console's packages are left out if no console has been
-# built, which is possible if RUNYARD_BIN is set.
+# With RUNYARD_BIN, the console may not have been built. THIRD-PARTY then omits the licences of the console's packages.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
@@ -79,7 +77,7 @@ gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIR
 install -d "$tree/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
 echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
-# The checksums for `dpkg --verify`.
+# `dpkg --verify` reads these checksums.
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort --zero-terminated | xargs --null md5sum) >"$tree/DEBIAN/md5sums"
 chmod 644 "$tree"/DEBIAN/{conffiles,md5sums}
 # The package depends on the version of the newest glibc symbol that the program uses.

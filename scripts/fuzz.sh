@@ -2,16 +2,14 @@
 # make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS seconds [default: 30], with its seeds and the inputs
 # that earlier runs found.
 #
-# The script needs this repository's toolchain, a C++ compiler and cargo-fuzz. If the compiler or cargo-fuzz is missing,
-# the script installs it. The script does not use the address sanitizer, because the sanitizer needs a nightly
-# toolchain. This repository's parsers contain no unsafe code, and assertions check their properties.
+# The script installs a C++ compiler and cargo-fuzz if they are missing. It does not use the address sanitizer, which
+# needs a nightly toolchain: the parsers under test contain no unsafe code, and assertions check their properties.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=0.13.2
 seconds=${RUNYARD_FUZZ_SECONDS:-30}
 build=${CARGO_TARGET_DIR:-$PWD/target}
-# Keep the output of cargo-fuzz in its own folder below the build output.
 export CARGO_TARGET_DIR="$build/fuzz"
 unset CARGO_BUILD_BUILD_DIR
 export PATH="$build/tools/bin:$PATH"
@@ -21,7 +19,7 @@ if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
     echo "── installing cargo-fuzz $version into $build/tools"
     cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"
 fi
-# Use the lock file of the program, so that the targets have the same dependency versions as the program.
+# The targets must have the same dependency versions as the program.
 cp Cargo.lock fuzz/Cargo.lock
 echo "── building the targets"
 cargo fuzz build --sanitizer none
@@ -30,7 +28,7 @@ for target in $(cargo fuzz list); do
     echo "── $target, $seconds s"
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     log=$(mktemp)
-    # libFuzzer is verbose, so show only the last line of its output. If the target failed, show the end of the output.
+    # libFuzzer is verbose, so show only the last line of its output, or the last 60 lines if the target failed.
     if "$CARGO_TARGET_DIR/$host/release/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
         -artifact_prefix="fuzz/artifacts/$target/" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
         -rss_limit_mb=2048 >"$log" 2>&1; then

@@ -21,7 +21,6 @@ is_met() {
     *) is_installed "$package" ;;
     esac
 }
-# Prints the packages of unmet needs, without duplicates.
 missing() {
     local need
     for need in "$@"; do

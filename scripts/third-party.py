@@ -64,7 +64,7 @@ class Package:
 
 
 def tidy(text):
-    """Normalises invisible differences such as trailing blanks."""
+    """Removes invisible differences such as trailing blanks."""
     lines = [line.rstrip() for line in text.lstrip("\ufeff").replace("\f", "\n").splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
@@ -74,7 +74,6 @@ def run(*command):
 
 
 def texts_in(folder, name):
-    """The licence texts of an unpacked package."""
     found = []
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()

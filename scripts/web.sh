@@ -19,7 +19,7 @@ if [ -z "${RUNYARD_BIN:-}" ]; then
 fi
 export RUNYARD_BIN
 
-# Build the console. The tested program serves the console from the build folder instead of the embedded console.
+# The tested program serves this build instead of the console that is embedded in the program.
 scripts/console.sh
 (cd clients/web && npm test --silent)
 cd tests/web

@@ -1,7 +1,7 @@
 //! Balance, tier and usage of an account.
 //!
 //! Called by `wire::accounts`. Database triggers maintain the counts of agents, threads and projects. Unfinished runs
-//! are counted on each call. All numbers therefore include every committed change.
+//! are counted on each call.
 
 use crate::{
     accounts::{self, Account, Caller},
@@ -11,10 +11,8 @@ use crate::{
     runs,
 };
 
-/// An account with its balance and its number of unfinished runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountState {
-    /// The account's row, which holds the tier and the counts.
     pub account: Account,
     /// Balance in millionths of a credit.
     pub microcredits: i64,

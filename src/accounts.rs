@@ -16,13 +16,13 @@ pub use queue::AccountQueues;
 pub use scope::{Owned, Scope, of};
 pub use table::Model as Account;
 
-/// The authenticated party behind a request: its account, its role and the access level of its credential.
+/// The authenticated party behind a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: Uuid,
     /// Role from the token; always `User` for an API key.
     pub role: Role,
-    /// Access within the account. A token has full access; an API key has the access that its creator chose.
+    /// A token has full access; an API key has the access that its creator chose.
     pub access: Access,
 }
 
@@ -30,16 +30,13 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, Eq, Ord, PartialEq, PartialOrd)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Access {
-    /// May read.
     Read = 1,
     /// May do everything except manage API keys and change the account itself.
     Run = 2,
-    /// May do everything.
     Admin = 3,
 }
 
 impl Access {
-    /// Name of the level in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -52,14 +49,12 @@ impl Access {
 /// Rights of a caller beyond its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Has no rights beyond its own account.
     User,
     /// May request the timings of `StartRun` calls, read metrics and administer accounts.
     SuperAdmin,
 }
 
 impl Caller {
-    /// Scope of the caller's own account.
     pub fn scope(&self) -> Scope {
         Scope::account(self.account_id)
     }

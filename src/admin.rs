@@ -55,8 +55,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Moves an account to another tier. The balance does not change. The next monthly grant uses the amount of the new
-/// tier.
+/// Moves an account to another tier. The balance stays unchanged. The next monthly grant uses the new tier's amount.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
@@ -77,14 +76,13 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
-/// The input of [`grant`].
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Number of whole credits, from 1 to `MAX_GRANT`.
     pub credits: i64,
     /// Idempotency key: a second grant with the same key adds no credits. Empty if the grant has no key.
     pub request_key: String,
-    /// Reason, recorded in the audit log.
+    /// Recorded in the audit log.
     pub reason: String,
 }
 

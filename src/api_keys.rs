@@ -21,7 +21,6 @@ pub const PREFIX: &str = "ry_";
 /// row; the owner uses them to recognise the key.
 const SHOWN: usize = PREFIX.len() + 11;
 
-/// BLAKE3 hash of a key, keyed with the salt of its row.
 fn hash(salt: &[u8; 32], key: &str) -> blake3::Hash {
     blake3::keyed_hash(salt, key.as_bytes())
 }

@@ -31,7 +31,7 @@ pub struct App {
     handles: Arc<Handles>,
 }
 
-/// The shared handles. An [`App`] dereferences to this struct.
+/// An [`App`] dereferences to this struct.
 pub struct Handles {
     pub config: Config,
     pub clock: Clock,
@@ -40,7 +40,6 @@ pub struct Handles {
     pub installation: Installation,
     pub tiers: TierTable,
     pub models: ModelTable,
-    /// Cache of known subjects and their accounts.
     pub accounts: Accounts,
     /// Queues of database writers, one per account.
     pub account_queues: AccountQueues,
@@ -56,17 +55,14 @@ pub struct Handles {
     pub disk: Disk,
     /// Recent events of live runs, for streams.
     pub hub: Hub,
-    /// The journal, which writes the events of runs to the database.
+    /// Writes the events of runs to the database.
     pub journal: Journal,
     /// Signal that wakes the worker for new runs and stop requests.
     pub wake: Wake,
-    /// Free worker slots.
     pub worker_slots: WorkerSlots,
-    /// Sandboxes for commands and tools.
     pub sandboxes: Sandboxes,
     /// Notifies open streams when this process has revoked an API key.
     pub key_revoked: watch::Sender<()>,
-    /// The configured model providers.
     pub llm: Models,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,

@@ -5,8 +5,8 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
-//! | `events::relay` | on a shared database, fetches events that other processes write |
-//! | `installation::keep` | on a shared database, reports that the data folder is in use |
+//! | `events::relay` | on PostgreSQL, fetches events that other processes write |
+//! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
 //! The worker and the sweeper start their work only when this process is not on standby (see `installation`).
 
@@ -65,7 +65,6 @@ impl Background {
     }
 }
 
-/// Waits until this process is not on standby (see `installation`), then executes runs.
 async fn work(app: App) -> Result<()> {
     tokio::select! {
         () = app.stopping.cancelled() => return Ok(()),
@@ -74,7 +73,6 @@ async fn work(app: App) -> Result<()> {
     worker::work(app).await
 }
 
-/// Waits until this process is not on standby (see `installation`), then removes unused data.
 async fn sweep(app: App) {
     app.installation.member().await;
     sweeper::sweep(app).await;

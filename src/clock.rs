@@ -1,4 +1,4 @@
-//! The clock. All decisions that depend on time use this clock, so that tests can advance the time.
+//! All decisions that depend on time use this clock, so that tests can advance the time.
 
 use std::{
     sync::{

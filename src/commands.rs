@@ -66,7 +66,6 @@ enum Outcome {
     Interrupted,
 }
 
-/// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(cli) {

@@ -27,8 +27,7 @@ pub use tiers::{Tier, TierTable};
 
 /// Maximum configurable heartbeat interval in seconds. The API promises that the interval is never longer.
 const MAX_HEARTBEAT: u64 = 10;
-/// Maximum configurable lease in seconds. If a worker dies, other workers resume its runs only after the leases of
-/// these runs have expired.
+/// Maximum configurable lease in seconds. The runs of a dead worker resume only after their leases expire.
 const MAX_LEASE: u64 = 3_600;
 
 /// Maximum configurable number of database connections. The limit exists only to catch mistakes.
@@ -36,11 +35,9 @@ const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
 
-/// All settings of a deployment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Folder of the SQLite database, workspaces, uploads and generated secrets.
     pub data_dir: PathBuf,
@@ -48,32 +45,24 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     /// Maximum number of connections to PostgreSQL.
     pub database_connections: u32,
-    /// Enforcement of tiers and credits.
     pub limits: Limits,
-    /// Settings of authentication and of account creation.
     pub auth: Auth,
-    /// Settings of the HTTP and gRPC server, such as size limits and CORS origins.
     pub http: Http,
-    /// Limits of the worker, which executes runs.
     pub worker: Worker,
-    /// Settings of the sandboxes in which tools run.
     pub sandbox: runyard_sandbox::Config,
-    /// Model providers by name.
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
-    /// The models that the API offers.
     pub models: Vec<Model>,
-    /// The plans. New accounts get the first plan.
+    /// New accounts get the first tier.
     pub tiers: Vec<Tier>,
 }
 
-/// Enforcement of tiers and credits.
+/// Whether tiers and credits are enforced.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
-    /// Tiers and credits are enforced.
     On,
-    /// Tiers and credits are not enforced. This value is for private installations.
+    /// For private installations.
     Off,
 }
 
@@ -98,8 +87,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued. If the list is not empty, a token must have at least one of the claims
-    /// `azp`, `client_id` and `appid`, and the value of each of these claims must be in the list.
+    /// Clients to which tokens may be issued. If the list is not empty, a token must have `azp`, `client_id` or
+    /// `appid`. Each of these claims that the token has must name a client in the list.
     pub client_ids: Vec<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,
@@ -107,48 +96,42 @@ pub struct Auth {
     pub metrics_token: Option<SecretString>,
     /// If true, a valid token with a new subject creates an account. If false, administrators create accounts.
     pub self_registration: bool,
-    /// Maximum rate of new accounts per client address.
     pub new_accounts_per_address: SlowRateLimit,
 }
 
-/// Settings of the HTTP and gRPC server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Exact origins from which browsers may call the API. The default is an empty list.
+    /// Exact origins from which browsers may call the API.
     pub cors_origins: Vec<String>,
-    /// Request headers that pages of the origins in `cors_origins` may send in addition to the standard headers.
+    /// Request headers that pages from `cors_origins` may send in addition to the standard headers.
     pub cors_headers: Vec<String>,
-    /// Folder that contains a web console. If it is set, this console is served instead of the embedded console.
+    /// Folder of a web console, which is served instead of the embedded console.
     pub console_dir: Option<PathBuf>,
     /// Maximum size of a JSON body or gRPC message in bytes.
     pub max_message_bytes: usize,
     /// Maximum size of a multipart body in bytes.
     pub max_form_bytes: u64,
-    /// Time in seconds that open requests get to finish at shutdown. During that time, the server accepts no new
-    /// connections.
+    /// Time in seconds for open requests to finish at shutdown.
     pub shutdown_grace_seconds: u64,
     /// Interval between heartbeats on an idle event stream, in seconds.
     pub heartbeat_seconds: u64,
-    /// Maximum number of open connections.
     pub max_connections: usize,
     /// Maximum number of idle connections per client address. Only connections without an accepted credential count.
     pub max_idle_per_address: usize,
     /// Maximum number of open streams: events, file contents, health and reflection.
     pub max_streams: usize,
-    /// Maximum number of open streams per account.
     pub max_streams_per_account: usize,
     /// Maximum total size in bytes of responses that clients have not read yet.
     pub max_unread_bytes: usize,
     /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Maximum request rate per account; `None` for the default in `config/rates.rs`.
+    /// `None` for the default in `config/rates.rs`.
     pub rate_per_account: Option<RateLimit>,
-    /// Maximum request rate per client address; `None` for the default in `config/rates.rs`.
+    /// `None` for the default in `config/rates.rs`.
     pub rate_per_address: Option<RateLimit>,
 }
 
-/// Settings of the worker, which executes runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
@@ -156,13 +139,12 @@ pub struct Worker {
     pub max_runs: usize,
     /// Time in seconds after which an unrenewed lease expires.
     pub lease_seconds: u64,
-    /// Maximum duration of a run in seconds.
     pub run_timeout_seconds: u64,
     /// Maximum number of model calls per run.
     pub max_steps: u32,
     /// Maximum number of tokens per run, input and output together.
     pub max_tokens: u64,
-    /// Maximum number of tool calls of a run that execute in parallel.
+    /// Maximum number of tool calls that a run executes in parallel.
     pub max_parallel_calls: usize,
 }
 
@@ -172,7 +154,6 @@ impl Auth {
         self.issuer.as_deref().or(self.issuer_url.as_deref())
     }
 
-    /// Returns true if a source of public keys for the verification of tokens is configured.
     pub fn has_public_keys(&self) -> bool {
         self.jwks_file.is_some() || self.jwks_url.is_some() || self.issuer_url.is_some()
     }
@@ -200,12 +181,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the models as a table for lookup by name.
     pub fn model_table(&self) -> ModelTable {
         ModelTable::new(self.models.clone())
     }
 
-    /// Returns the tiers as a table for lookup by name.
     pub fn tier_table(&self) -> TierTable {
         TierTable::new(self.tiers.clone())
     }

@@ -1,9 +1,9 @@
 //! The data folder and its access rights.
 //!
 //! `server` and `runyard migrate` prepare the folder before any module stores files in it. The folder contains the
-//! database and the secret that signs tokens. A process that can read the database or the secret can act as any account
-//! of the service. A process that escapes from a sandbox has the rights of an ordinary user of the host and must not be
-//! able to read either of them. Files therefore have mode 0600 and folders have mode 0700, whatever the umask is.
+//! database and the secret that signs tokens. A process that reads the database or the secret can act as any account. A
+//! process that escapes from a sandbox has the rights of an ordinary user of the host. Files therefore have mode 0600
+//! and folders have mode 0700, whatever the umask is.
 //!
 //! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
 //! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
@@ -23,13 +23,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Name of the folder for workspaces in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Name of the folder for unused uploads in the data folder.
 pub const UPLOADS: &str = "uploads";
-/// Name of the SQLite database file in the data folder.
 pub const DATABASE: &str = "runyard.db";
-/// Name of the lock file in the data folder. Only one process at a time can lock this file.
+/// Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
 
 /// A folder that contains a file or folder with one of these names counts as a data folder.
@@ -42,9 +39,6 @@ const READ_OR_WRITE: u32 = 0o066;
 
 /// Creates the data folder with its subfolders. Restricts access to files that an earlier version created with read
 /// access for other users.
-///
-/// # Errors
-/// File system errors.
 pub fn prepare(folder: &Path) -> io::Result<()> {
     let mode = if rustix::process::geteuid().is_root() {
         0o711
@@ -73,10 +67,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Prepares the data folder of a configuration, as [`prepare`] does.
-///
-/// # Errors
-/// UNAVAILABLE; the message names the folder.
+/// Fails with UNAVAILABLE; the message names the folder.
 pub fn prepare_for(config: &Config) -> Result<()> {
     prepare(&config.data_dir).map_err(|error| {
         let message = format!("cannot use the data folder {}: {error}", config.data_dir.display());
@@ -92,8 +83,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes all permissions of the group and of other users, except the permissions in `mode`. A symbolic link, and a
-/// file that belongs to another user, stay unchanged.
+/// Removes all permissions of the group and of other users, except the permissions in `mode`. Does not change symbolic
+/// links and files of other users.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

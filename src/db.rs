@@ -94,8 +94,8 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        // Only one connection is open until the database is in WAL mode. SQLite refuses this change at once if another
-        // connection makes it at the same time.
+        // SQLite refuses the switch to WAL mode if two connections make it at the same time. Only one connection is
+        // open until the switch is complete.
         let migrating = sqlite::readers(&file, 1).await?;
         schema::bring_sqlite_up_to_date(&migrating).await?;
         let writer = sqlite::writer(&file).await?;
@@ -145,9 +145,8 @@ impl Db {
 
     /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
     ///
-    /// The unit may run more than once, so it must not change anything outside the database: on SQLite, it runs again
-    /// if another unit of its batch fails. Only the result of the last run counts. The unit must not await anything but
-    /// SQL.
+    /// On SQLite, the unit runs again if another unit of its batch fails. It must not change anything outside the
+    /// database, and must await only SQL. Only the result of the last run counts.
     ///
     /// # Errors
     /// The errors of the unit and of [`Tx::commit`].
@@ -177,7 +176,6 @@ impl Db {
         self.health.check(self).await
     }
 
-    /// Checks that the database answers a query.
     async fn ping(&self) -> Result<()> {
         self.read
             .execute_unprepared("SELECT 1")

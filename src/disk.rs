@@ -17,7 +17,6 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Creates a handle to the disk that contains `folder`. `min_free_bytes` is the size of the reserve.
     pub fn new(folder: &Path, min_free_bytes: u64) -> Self {
         Self {
             folder: folder.to_owned(),

@@ -8,10 +8,8 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 
-/// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error with a stable code, a message for people and optional details.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -28,7 +26,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error without details or a cause. Clients may see the message.
+    /// Clients may see the message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -47,25 +45,22 @@ impl Error {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// Creates an `INVALID_REQUEST` error about one field.
     pub fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::new(Code::InvalidRequest, message);
         error.inner.field = Some(field.into());
         error
     }
 
-    /// Creates an `INTERNAL` error. Clients may see the message; the cause is only logged.
+    /// Clients may see the message; the cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }
 
-    /// Creates the `INTERNAL` error for a request that panicked. The log describes the panic.
     pub fn panicked() -> Self {
         let message = "the request failed because of an internal error; see the server's log";
         Self::new(Code::Internal, message)
     }
 
-    /// Sets the typed details, such as the limit that the account has reached.
     #[must_use]
     pub fn with_details(mut self, details: ErrorDetails) -> Self {
         self.inner.details = Some(details);
@@ -105,7 +100,6 @@ impl Error {
         self.inner.code.kind()
     }
 
-    /// Returns the message, which clients may see.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
@@ -115,17 +109,14 @@ impl Error {
         self.inner.field.as_deref()
     }
 
-    /// Returns the typed details; `None` if the error has none.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// Returns the time that the caller should wait before a retry; `None` if no time was set.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// Returns the cause, which is logged and never sent to the client.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }

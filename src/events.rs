@@ -23,7 +23,6 @@ use uuid::Uuid;
 
 use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
 
-/// An event as it is stored and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Sequence number in the run, from 1.
@@ -35,7 +34,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Encodes an event. It is terminal if it changes the run's status to any status except `Running`.
+    /// Encodes an event. The event is terminal if it changes the run's status to any status except `Running`.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
         let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
         let event = RunEvent {
@@ -61,7 +60,6 @@ pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     })
 }
 
-/// Converts a time to the protobuf type.
 pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: at.timestamp(),

@@ -86,10 +86,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Parses an optional id from a request. Returns `None` if `text` is empty.
-///
-/// # Errors
-/// The same errors as [`parse`].
+/// Returns `None` if `text` is empty.
 pub fn parse_optional(field: &'static str, text: &str) -> Result<Option<Uuid>> {
     if text.is_empty() {
         Ok(None)

@@ -1,14 +1,13 @@
 //! Assigns a PostgreSQL database to one data folder.
 //!
-//! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
-//! another folder would not find the files of the workspaces and would run agents in empty workspaces. Each data folder
-//! therefore has a random id in a file, and the database stores the id of its data folder. The first process on a new
-//! database writes that id.
+//! Processes that share a PostgreSQL database must also share one data folder. A process with another folder would run
+//! agents in empty workspaces. Each data folder therefore has a random id in a file, and the database stores the id of
+//! its data folder. The first process on a new database writes that id.
 //!
 //! If a workspace exists, a process with a different folder refuses to start. If no workspace exists, no files can be
-//! missing, so such a process goes on standby. On standby, it answers no requests and claims no runs. Once the
-//! folder that the database names has been unused for 30 seconds, the process assigns the database to its own folder
-//! and starts to work. A SQLite database is stored in the data folder itself, so none of this applies to SQLite.
+//! missing, so such a process goes on standby. On standby, it answers no requests and claims no runs. Once the folder
+//! that the database names has been unused for 30 seconds, the process assigns the database to its own folder and
+//! starts to work. A SQLite database is stored in the data folder itself, so none of this applies to SQLite.
 
 mod marker;
 mod table;
@@ -40,7 +39,6 @@ pub struct Installation {
     membership: Arc<watch::Sender<Membership>>,
 }
 
-/// The data folder of this process.
 struct Folder {
     id: Uuid,
     /// Path and host, for log and error texts.
@@ -151,15 +149,12 @@ pub async fn keep(app: App, stopping: CancellationToken) {
     }
 }
 
-/// The data folder that a database belongs to.
+/// Whether a database belongs to the configured data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Belongs {
-    /// The database does not belong to a data folder yet.
     ToNone,
-    /// The database belongs to the configured data folder.
     ToThis,
-    /// The database belongs to another data folder. The string describes that folder; it is empty if no description
-    /// could be read.
+    /// The string describes the other folder; it is empty if no description could be read.
     ToOther(String),
 }
 
@@ -177,9 +172,6 @@ pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
 }
 
 /// Assigns the database to the configured data folder, even if it belongs to another folder.
-///
-/// # Errors
-/// Database and file system errors.
 pub async fn adopt(config: &Config, db: &Db) -> Result<()> {
     if db.is_private() {
         return Ok(());

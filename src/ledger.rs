@@ -3,8 +3,8 @@
 //! Accounting is double-entry: every entry debits one book and credits another, so all books together sum to zero. The
 //! balance of each account has its own row, which is locked before any decision about credits. A balance cannot go
 //! below zero. Locks are acquired in the order account, run, balance. An unfinished run reserves credits for its next
-//! model call (`runs/reserve.rs`). The charge is written once per step of a run, in the same transaction as the usage
-//! event (`runs/journal/write.rs`).
+//! model call (`runs/reserve.rs`). The charge is written once per model call of a run, in the same transaction as the
+//! usage event (`runs/journal/write.rs`).
 
 pub mod billing;
 pub mod charge;

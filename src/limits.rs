@@ -12,14 +12,13 @@ use crate::{
     error::{Code, Error, ErrorDetails, Result},
 };
 
-/// Error text for an account without credits. The API documentation fixes the wording.
+/// The API documentation fixes this wording.
 pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credits";
 
 /// The caller's tier, and whether limits are enforced.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     pub tier: &'a Tier,
-    /// The setting `limits`, which determines whether the limits of tiers are enforced.
     pub limits: Limits,
 }
 
@@ -28,9 +27,7 @@ pub struct Plan<'a> {
 pub struct StartRequest<'a> {
     /// Model that the request names, or else the model of the agent; `None` for the tier's default model.
     pub model: Option<&'a str>,
-    /// True if the run needs a new thread.
     pub makes_thread: bool,
-    /// True if the run needs a new project.
     pub makes_project: bool,
 }
 
@@ -39,9 +36,7 @@ pub struct StartRequest<'a> {
 pub struct Load {
     /// Threads of the unfinished runs, one entry per run.
     pub running_threads: Vec<Uuid>,
-    /// Number of threads.
     pub threads: i64,
-    /// Number of projects.
     pub projects: i64,
     /// Credits that can still be reserved, in millionths; `None` if the model costs nothing.
     pub microcredits: Option<i64>,
@@ -55,7 +50,6 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Public name of the model to run.
     pub fn model(&self) -> &str {
         &self.model
     }
@@ -67,7 +61,6 @@ impl Admission {
 }
 
 impl Plan<'_> {
-    /// Returns `limit` if the limits of tiers are on, or `None` if they are off.
     pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,

@@ -25,7 +25,6 @@ use crate::{
 /// Maximum number of waiting calls per account.
 const MAX_WAITING: usize = 100;
 
-/// A one-off call and its limits.
 #[derive(Clone, Debug)]
 pub struct OneOffCall<'a> {
     /// Purpose of the call, for log lines.
@@ -33,9 +32,7 @@ pub struct OneOffCall<'a> {
     /// Public name of the model.
     pub model: &'a str,
     pub system: String,
-    /// The user's message.
     pub message: String,
-    /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
     /// Maximum size of the answer in bytes; a longer answer is not used.
     pub max_answer_bytes: usize,
@@ -106,7 +103,6 @@ fn request(call: OneOffCall<'_>) -> ModelRequest {
     }
 }
 
-/// The part of the model's answer that has arrived.
 struct PartialAnswer {
     has_begun: bool,
     text: String,
@@ -135,7 +131,7 @@ impl PartialAnswer {
         (self.reported.unwrap_or(estimate), self.reported.is_none())
     }
 
-    /// Receives the answer; returns whether the answer is complete.
+    /// Returns whether the answer is complete.
     async fn receive(&mut self, llm: &impl Llm, request: ModelRequest, purpose: &'static str) -> bool {
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {

@@ -37,7 +37,6 @@ use crate::{
 
 /// Maximum number of attempts to bind a port that is in use.
 const BIND_ATTEMPTS: u32 = 20;
-/// Pause between two attempts to bind a port.
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
@@ -46,7 +45,7 @@ const MAX_QUESTION: usize = 16 * 1024;
 /// Maximum time for which the server waits for the sandbox check at start. The check usually takes milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 
-/// The way in which a server ended, if it ended without an error.
+/// The way in which a server ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The server ended after one signal. It completed open requests and handed over its runs.
@@ -101,15 +100,11 @@ impl Server {
         })
     }
 
-    /// The application of the server, for tests.
+    /// For tests.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// The address that the server listens on.
-    ///
-    /// # Errors
-    /// UNAVAILABLE if the operating system does not report the address.
     pub fn address(&self) -> Result<SocketAddr> {
         self.listener.local_addr().map_err(|error| {
             Error::new(Code::Unavailable, "the address of the listening socket is unknown").caused_by(error)
@@ -246,7 +241,6 @@ fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// The listeners for SIGTERM and SIGINT. Both signals stop the server.
 struct Signals {
     term: Signal,
     int: Signal,

@@ -107,21 +107,13 @@ impl<'w> FormatFields<'w> for AppendedFields {
     }
 }
 
-/// Counter of requests by protocol and HTTP status.
 pub const REQUESTS: &str = "runyard_requests_total";
-/// Histogram of the time in seconds until the response head, by protocol.
 pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
-/// Counter of started runs.
 pub const RUNS_STARTED: &str = "runyard_runs_started_total";
-/// Counter of ended runs, by status.
 pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
-/// Counter of events that were written to the database.
 pub const EVENTS: &str = "runyard_events_total";
-/// Counter of retried model calls, by provider.
 pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
-/// Counter of parts of model answers that were skipped or repaired, by provider.
 pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
-/// Gauge of runs that this process executes or streams to clients.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
 /// Installs the metrics recorder and describes the metrics. Does nothing if another recorder was installed first.
@@ -197,7 +189,6 @@ mod tests {
         }
     }
 
-    /// Logs in a span whose fields are recorded one after the other. Returns the fields of the span.
     fn fields(first: Option<&str>, later: &[(&'static str, &str)]) -> serde_json::Value {
         let lines = Lines::default();
         let writer = lines.clone();

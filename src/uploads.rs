@@ -37,7 +37,6 @@ pub use waiting::Arriving;
 /// Time for which an unused upload is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// Path of an upload's file in the staging folder.
 pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
@@ -61,7 +60,7 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
 }
 
 /// Lists the ids of the uploads that belong to a run and whose files are not in the workspace yet. `of_run` builds a
-/// further condition from the column with the run's id.
+/// condition on the run's id.
 ///
 /// # Errors
 /// Database errors.

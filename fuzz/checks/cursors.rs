@@ -19,7 +19,6 @@ use uuid::Uuid;
 
 static CODEC: LazyLock<Codec> = LazyLock::new(|| codec::json(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
 
-/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     page_token(data);
     if let Ok(text) = std::str::from_utf8(data) {
@@ -28,7 +27,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Reads a request that lists agents, with a search text and a page token. Returns `None` if the token is refused.
+/// Returns `None` if the token is refused.
 fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> {
     let caller = Caller {
         account_id: Uuid::from_u128(account),

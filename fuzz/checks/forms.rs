@@ -28,7 +28,6 @@ use tower::{ServiceExt, service_fn};
 /// Maximum size of a JSON body, and of all text in a form, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// The upload id that the store returns for every file.
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
 /// The files that the store received, the number of uploads that were not discarded, and the request that the service
@@ -66,7 +65,6 @@ impl FormFiles for Store {
     }
 }
 
-/// The transcoder for all checks, and its store, which records the uploads and the request.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(codec::json(&pool));
@@ -88,7 +86,6 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
         .unwrap()
 });
 
-/// Runs the selected check on a fuzzer input. Panics if the check fails.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, body)) => as_it_is("application/json", body),

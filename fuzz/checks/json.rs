@@ -29,7 +29,6 @@ static CONTRACT: LazyLock<(DescriptorPool, Codec)> = LazyLock::new(|| {
     (pool, codec)
 });
 
-/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else {
         return;

@@ -26,7 +26,6 @@ const METHODS: [Method; 6] = [
     Method::DELETE,
 ];
 
-/// Runs the checks on a fuzzer input. Panics if a check fails.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -167,7 +166,7 @@ fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<V
     Some(values)
 }
 
-/// Decodes the percent-encoding of a segment; `None` if an escape is invalid or the result is not UTF-8.
+/// Returns `None` if an escape is invalid or the result is not UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     let mut bytes = Vec::new();
     let mut rest = segment.bytes();

@@ -27,7 +27,6 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap()
 });
 
-/// Runs the selected check on a fuzzer input. Panics if the check fails.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, token)) => unsigned(token),

@@ -1,4 +1,3 @@
-//! Fuzz target for `checks/cursors.rs`.
 #![no_main]
 
 #[path = "../checks/cursors.rs"]

@@ -1,4 +1,3 @@
-//! Fuzz target for `checks/forms.rs`.
 #![no_main]
 
 #[path = "../checks/forms.rs"]

@@ -1,4 +1,3 @@
-//! Fuzz target for `checks/json.rs`.
 #![no_main]
 
 #[path = "../checks/json.rs"]

@@ -1,4 +1,3 @@
-//! Fuzz target for `checks/paths.rs`.
 #![no_main]
 
 #[path = "../checks/paths.rs"]

@@ -1,4 +1,3 @@
-//! Fuzz target for `checks/tokens.rs`.
 #![no_main]
 
 #[path = "../checks/tokens.rs"]

@@ -51,7 +51,7 @@ impl Accounts {
     }
 }
 
-/// Returns the id of the account of an issuer's subject; `None` if the subject has no account.
+/// Returns the account id of a token's subject; `None` if the subject has no account.
 ///
 /// # Errors
 /// Database errors.
@@ -76,8 +76,8 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
     Ok(found.map(|found| found.id))
 }
 
-/// Creates an account in the first tier for a subject. Returns the existing account's id if another request has created
-/// the account in the meantime.
+/// Creates an account in the first configured tier. If another request has created the subject's account in the
+/// meantime, returns the id of that account.
 ///
 /// # Errors
 /// Database errors.

@@ -31,7 +31,6 @@ use crate::{
 const AT_ONCE: usize = 2;
 /// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
-/// Maximum time that a writer waits in the queue.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// The queues, one per account. Empty queues are removed.

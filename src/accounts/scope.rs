@@ -11,15 +11,14 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Creates a scope with the rows of one account.
     pub fn account(account_id: Uuid) -> Self {
         Self {
             account_id: Some(account_id),
         }
     }
 
-    /// Creates a scope with the rows of all accounts, for queries that cannot be limited to one account, such as the
-    /// query that claims runs. The reason documents why the query needs all accounts; the program does not use it.
+    /// Creates a scope with the rows of all accounts, for queries such as the one that claims runs. `_reason` only
+    /// documents why the query needs all accounts.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }

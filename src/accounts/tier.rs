@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::table::{Column, Entity};
 use crate::{config::Tier, db::Tx, error::Result};
 
-/// Sets the tier of an account. The calling function must have locked the account.
+/// The calling function must have locked the account.
 ///
 /// # Errors
 /// Database errors.

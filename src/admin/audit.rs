@@ -12,7 +12,6 @@ use crate::{
     id,
 };
 
-/// One action of an administrator.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_entries")]
 pub struct Model {

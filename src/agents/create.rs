@@ -18,35 +18,26 @@ use crate::{
     limits::{self, Plan},
 };
 
-/// Name of the default icon.
+// Defaults of the icon fields.
 pub(super) const ICON_NAME: &str = "bot";
-/// Colour of the default icon.
 pub(super) const ICON_COLOR: &str = "#000000";
-/// Background colour of the default icon.
 pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 
 #[derive(Clone, Debug, Default)]
 pub struct NewAgent {
     pub name: String,
-    /// Description of the agent's purpose.
     pub description: Option<String>,
-    /// True if the agent becomes the account's default agent.
     pub is_default: bool,
     /// True if the agent is labelled as public. The label grants no access.
     pub is_public: bool,
-    /// Icon name; "bot" if absent.
     pub icon_name: Option<String>,
-    /// Icon colour; black if absent.
     pub icon_color: Option<String>,
-    /// Icon background; light grey if absent.
     pub icon_background: Option<String>,
-    /// System prompt; the built-in prompt if absent.
+    /// `None` for the built-in prompt.
     pub system_prompt: Option<String>,
-    /// Model; the tier's default model if absent.
+    /// Public name of the model; `None` for the tier's default model.
     pub model: Option<String>,
-    /// MCP servers in the API field `configured_mcps`.
     pub configured_mcps: Vec<Server>,
-    /// MCP servers in the API field `custom_mcps`.
     pub custom_mcps: Vec<Server>,
     pub tools: Settings,
     pub tags: Vec<String>,

@@ -14,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// Builds the condition that an agent is its account's default. The condition contains the literal `TRUE`, because
-/// databases do not use the partial index `agents_one_default` for a bound parameter.
+/// The condition contains the literal `TRUE`, because databases do not use the partial index `agents_one_default` for a
+/// bound parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }

@@ -1,6 +1,5 @@
-//! Deleting an agent. The agent's runs and threads stay readable. An unfinished run still needs the version that it is
-//! pinned to. A deletion therefore only hides the agent. After the agent's last run has ended, the sweeper removes the
-//! agent's row.
+//! Deleting an agent. The agent's runs and threads stay readable. A deletion only hides the agent, because unfinished
+//! runs still need its versions. After the agent's last run has ended, the sweeper removes the agent's row.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,

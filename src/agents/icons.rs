@@ -21,7 +21,7 @@ const MAX_TOKENS: u32 = 1_000;
 /// Maximum size of the answer in bytes; a longer answer is not used.
 const MAX_ANSWER: usize = 4_096;
 
-/// Names of the icons in the library: the Lucide icons that suit an agent.
+/// Names of the Lucide icons that suit an agent.
 pub const LIBRARY: &[&str] = &[
     "bot",
     "code",
@@ -170,7 +170,6 @@ const PALETTE: &[(&str, &str)] = &[
     ("#334155", "#F1F5F9"),
 ];
 
-/// An icon with its colours.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Icon {
     /// Name of the icon in [`LIBRARY`].
@@ -179,7 +178,6 @@ pub struct Icon {
     /// Colour, such as `#6366F1`.
     #[serde(rename = "icon_color")]
     pub color: String,
-    /// Background colour.
     #[serde(rename = "icon_background")]
     pub background: String,
 }

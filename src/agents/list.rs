@@ -1,4 +1,4 @@
-//! Queries for agents.
+//! Queries for agents that are not deleted.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,6 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Sort order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     #[default]
@@ -29,13 +28,10 @@ pub enum Order {
     ChangedFirst,
     /// Most recently changed last.
     ChangedLast,
-    /// By name, ascending.
     Name,
-    /// By name, descending.
     NameBackwards,
 }
 
-/// Filters, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// If not empty, lists only agents whose name or description contains this text, ignoring case.
@@ -45,13 +41,10 @@ pub struct Listing {
     /// If not empty, lists only agents with this tag.
     pub tag: String,
     pub order: Order,
-    /// Number of rows to skip.
     pub offset: u64,
-    /// Maximum number of rows.
     pub limit: u64,
 }
 
-/// Starts a query for the agents in the scope that are not deleted.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
@@ -62,7 +55,7 @@ pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
 
-/// Lists the agents that are not deleted, with their current versions.
+/// Lists agents with their current versions.
 ///
 /// # Errors
 /// Database errors.
@@ -124,8 +117,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Builds the condition that an agent has a tag. Tags are stored as a JSON list, and the databases use different
-// operators and placeholders. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would
+// Tags are stored as a JSON list. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would
 // parse a placeholder inside `[]` as part of a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
@@ -144,7 +136,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
     Ok(Agent { row, version })
 }
 
-/// Loads the row of an agent. Fails with `AGENT_NOT_FOUND` if the agent is deleted.
+/// Fails with `AGENT_NOT_FOUND` if the agent does not exist or is deleted.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
     let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))

@@ -19,7 +19,6 @@ const MAX_ENTRIES: usize = 200;
 /// the servers of many versions.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Transport of an MCP server.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
@@ -42,7 +41,6 @@ pub struct Server {
     pub url: String,
     /// Command of a stdio server.
     pub command: String,
-    /// Arguments of the command.
     pub args: Vec<String>,
     /// Request headers for an http or sse server.
     pub headers: BTreeMap<String, String>,

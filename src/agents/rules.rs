@@ -15,10 +15,7 @@ const MAX_PROMPT: usize = 100_000;
 /// Maximum number of tags, and maximum length of a tag in characters.
 const MAX_TAGS: (usize, usize) = (20, 50);
 
-/// Validates the name of an agent.
-///
-/// # Errors
-/// INVALID_REQUEST. The API documentation fixes the message for an empty name.
+/// The API documentation fixes the message for an empty name.
 pub(super) fn name(name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid_field("name", "Agent name is required"));
@@ -37,8 +34,7 @@ pub(super) fn system_prompt(text: &str) -> Result<()> {
     at_most("system_prompt", text, MAX_PROMPT)
 }
 
-/// Validates the name of an icon. Names outside [`icons::LIBRARY`] are accepted, so that clients can use a larger
-/// library.
+/// Accepts names outside [`icons::LIBRARY`], so that clients can use a larger library.
 pub(super) fn icon_name(name: &str) -> Result<()> {
     if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Error::invalid_field(
@@ -59,7 +55,6 @@ pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     ))
 }
 
-/// Checks that the model table contains the named model.
 pub(super) fn model(app: &App, name: &str) -> Result<()> {
     app.models.load(name).map(drop)
 }
@@ -76,7 +71,6 @@ pub(super) fn tags(tags: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Converts a value to the JSON that the database stores.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| Error::internal("a field of the agent could not be encoded", error))
 }

@@ -11,21 +11,18 @@ pub mod agent {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         pub name: String,
-        /// Description of the agent's purpose.
         pub description: Option<String>,
         pub icon_name: String,
         pub icon_color: String,
         pub icon_background: String,
-        /// True for the account's default agent.
         pub is_default: bool,
         /// True if the agent is labelled as public. The label grants no access.
         pub is_public: bool,
         /// Searchable text, built by `list::folded`.
         pub search_text: String,
-        /// Tags: a JSON list of strings.
+        /// JSON list of strings.
         pub tags: Json,
         pub current_version_id: Uuid,
         pub version_count: i32,
@@ -62,18 +59,17 @@ pub mod version {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub agent_id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         /// Version number. Numbers start at 1 and have no gaps.
         pub number: i32,
         pub system_prompt: String,
         /// Public name of the model.
         pub model: String,
-        /// MCP servers in the API field `configured_mcps`: a JSON list.
+        /// JSON list of MCP servers.
         pub configured_mcps: Json,
-        /// MCP servers in the API field `custom_mcps`: a JSON list.
+        /// JSON list of MCP servers.
         pub custom_mcps: Json,
-        /// Tool settings: a JSON object whose keys are tool names.
+        /// JSON object whose keys are tool names.
         pub tools: Json,
         pub created_at: DateTime<Utc>,
         /// Time of creation or of the last activation.

@@ -18,14 +18,13 @@ const MAX_NAME: usize = 64;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// True if the agent may use the tool.
     pub enabled: bool,
 }
 
 /// Tool settings by tool name.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// Adds the core tools, which are always enabled, to the requested settings.
+/// Adds the core tools to the requested settings.
 ///
 /// # Errors
 /// INVALID_REQUEST for an invalid tool name or too many tools.
@@ -59,11 +58,8 @@ pub fn merged(requested: Settings) -> Result<Settings> {
 /// A tool with its setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
-    /// Description of the tool for the model.
     pub spec: ToolSpec,
-    /// True if the tool is a core tool, which is always enabled.
     pub is_core: bool,
-    /// True if the agent may use the tool.
     pub enabled: bool,
 }
 

@@ -21,15 +21,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// A change of one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Keeps the current value.
     #[default]
     Keep,
     /// Resets the field to its default.
     Clear,
-    /// Sets a new value.
     Set(T),
 }
 
@@ -53,9 +50,8 @@ impl<T> Change<T> {
 
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// The name, which cannot be reset.
+    /// `Clear` is refused.
     pub name: Change<String>,
-    /// Description of the agent's purpose.
     pub description: Change<String>,
     /// True if the agent becomes the account's default agent, false if it stops being the default.
     pub is_default: Change<bool>,
@@ -65,7 +61,7 @@ pub struct AgentChange {
     pub icon_color: Change<String>,
     pub icon_background: Change<String>,
     pub tags: Change<Vec<String>>,
-    /// The changes that create a new version.
+    /// Creates a new version if a value changes.
     pub content: ContentChange,
     /// Version that the caller expects to be current; `None` skips the check.
     pub expected_version_id: Option<Uuid>,
@@ -76,9 +72,7 @@ pub struct AgentChange {
 pub struct ContentChange {
     pub system_prompt: Change<String>,
     pub model: Change<String>,
-    /// MCP servers in the API field `configured_mcps`.
     pub configured_mcps: Change<Vec<Server>>,
-    /// MCP servers in the API field `custom_mcps`.
     pub custom_mcps: Change<Vec<Server>>,
     pub tools: Change<Settings>,
 }
@@ -190,9 +184,6 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 
 impl ContentChange {
     /// Validates each new value by itself. [`Self::over`] checks the values together.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
@@ -202,10 +193,8 @@ impl ContentChange {
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
-    /// Returns the current content with the change applied.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST if two MCP servers have the same name, or if the MCP servers together are too large.
+    /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, or if
+    /// the MCP servers together are too large.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();

@@ -44,7 +44,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Reads the content of a version. Fails with INTERNAL if a stored JSON field cannot be decoded.
+    /// Fails with INTERNAL if a stored JSON field cannot be decoded.
     pub(super) fn of(row: &version::Model) -> Result<Self> {
         Ok(Self {
             system_prompt: row.system_prompt.clone(),
@@ -75,7 +75,6 @@ pub async fn pin(db: &impl ConnectionTrait, scope: Scope, agent_id: Option<Uuid>
     }))
 }
 
-/// Loads the current version of an agent. Fails with INTERNAL if the row of the version is missing.
 pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent::Model) -> Result<version::Model> {
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(row.current_version_id))

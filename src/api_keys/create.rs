@@ -23,10 +23,8 @@ const MAX_KEYS: u64 = 100;
 
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// Name chosen by the owner.
     pub name: String,
     pub access: Access,
-    /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -1,4 +1,4 @@
-//! Queries for API keys.
+//! Queries for API keys, including revoked and expired keys.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -12,8 +12,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys, newest first, including revoked keys. `before` is the id of the last key on the previous page; `None`
-/// for the first page.
+/// Lists keys, newest first. `before` is the id of the last key on the previous page; `None` for the first page.
 ///
 /// # Errors
 /// Database errors.
@@ -25,7 +24,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>,
     Ok(query.order_by_desc(Column::Id).limit(limit).all(db).await?)
 }
 
-/// Loads the row of a key, even if the key is revoked or has expired.
+/// Loads the row of a key.
 ///
 /// # Errors
 /// `API_KEY_NOT_FOUND`.

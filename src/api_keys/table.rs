@@ -11,9 +11,7 @@ use crate::accounts::{Access, Owned};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Account that owns the row.
     pub account_id: Uuid,
-    /// Name chosen by the owner.
     pub name: String,
     /// First characters of the key. The server finds the row by these characters.
     #[sea_orm(unique)]
@@ -26,11 +24,9 @@ pub struct Model {
     pub hash: Vec<u8>,
     pub scope: Access,
     pub created_at: DateTime<Utc>,
-    /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
     /// Time of the last use, accurate to the minute; `None` if the key was never used.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Time of revocation; `None` if the key is not revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 

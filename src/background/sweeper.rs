@@ -98,15 +98,14 @@ fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
     entries.iter().map(|(id, _)| *id)
 }
 
-// Removes expired uploads, and files in the upload folder without an upload row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
     if expired > 0 {
         info!(uploads = expired, "removed uploads that no run used");
     }
     // A process that crashes while it receives a file leaves a file without a row. Such a file is a leftover if it is
-    // older than `ON_ITS_WAY`. On a private database, no other process receives files, so a file that is older than
-    // this process is also a leftover.
+    // older than `ON_ITS_WAY`. On SQLite, no other process receives files, so a file that is older than this process is
+    // also a leftover.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };

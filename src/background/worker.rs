@@ -33,11 +33,11 @@ use crate::{
     },
 };
 
-/// Maximum time to wait for a hint (a notification of new work) before the worker polls a shared database. Other
-/// processes on that database send no hints to this process.
+/// Maximum time that the worker waits for a notification of new work (`runs::Wake`) before it polls PostgreSQL. Other
+/// processes on the database do not notify this process.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Maximum time to wait for a hint before the worker polls a private database. This process queues and ends all runs of
-/// such a database and sends the hints itself, so the worker rarely needs to poll.
+/// Maximum time that the worker waits before it polls SQLite. Polls rarely find work there, because this process itself
+/// queues and ends all runs and notifies the worker.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
@@ -51,7 +51,6 @@ pub(crate) struct Held {
     runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
 }
 
-/// Cancellation tokens that end the execution of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
     /// Cancelled when a caller has requested that the run be stopped.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// The result of a check. If a check is bad, the command exits with status 1.
+/// If a check is bad, the command exits with status 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -80,7 +80,6 @@ impl Report {
         self.out.line(&line)
     }
 
-    /// Returns the outcome of the command: a failure if any check is bad.
     pub(super) fn outcome(&self) -> Outcome {
         if self.has_failed {
             Outcome::Failure

@@ -34,7 +34,6 @@ struct Credential {
     advice: String,
 }
 
-/// A connected client, and the advice to print if the server refuses its token.
 pub(super) struct Connected {
     pub(super) client: Client,
     advice: String,
@@ -138,7 +137,6 @@ fn local_server(config: &Config) -> String {
     format!("http://{address}")
 }
 
-/// Signs a token for the local account.
 async fn local(config: &Config, role: Option<&str>) -> Result<Credential> {
     let signer = Signer::find(config)
         .await

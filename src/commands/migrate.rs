@@ -26,8 +26,6 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    /// Applies the migrations that `serve` would apply, and exits.
-    ///
     /// On SQLite, fails if the folder contains no server data. Without this check, a command in the wrong folder would
     /// create an empty database and report success.
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {

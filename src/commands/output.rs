@@ -36,7 +36,6 @@ impl Output {
     }
 }
 
-/// Prints an error to standard error, after the program's name.
 pub(super) fn complain(message: &str) {
     remark(message);
 }
@@ -60,7 +59,7 @@ pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates text to a width in terminal columns. Truncated text ends with an ellipsis.
+/// Truncates text to a width in terminal columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }

@@ -42,12 +42,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Loads the configuration and applies the options of the command line.
     pub(super) fn config(&self) -> Result<Config> {
         self.config_listening(None)
     }
 
-    /// Loads the configuration. If `listen` is set, it overrides the configured listen address.
+    /// If `listen` is set, it overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
         let lookup = |name: &str| match (name, &self.data_dir, listen) {
             ("RUNYARD_DATA_DIR", Some(folder), _) => Some(folder.to_string_lossy().into_owned()),
@@ -58,7 +57,6 @@ impl Settings {
         Config::load(file, &lookup)
     }
 
-    /// Returns the value of `RUNYARD_LOG`, or the default filter of the command.
     #[expect(clippy::unused_self, reason = "commands read all settings from `Settings`")]
     pub(super) fn log_filter(&self, default: &str) -> String {
         variable("RUNYARD_LOG").unwrap_or_else(|| default.to_owned())

@@ -27,17 +27,14 @@ pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
-/// Pause between two attempts to read the secret.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Signs tokens with the secret that the server uses.
 pub(super) struct Signer {
     auth: Auth,
     secret: SecretString,
     source: Source,
 }
 
-/// The source of a secret.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The configuration file or the environment.
@@ -92,10 +89,6 @@ impl Signer {
         &self.source
     }
 
-    /// Signs a token for the local account.
-    ///
-    /// # Errors
-    /// The same errors as [`Signer::sign`].
     pub(super) fn sign_local(&self, role: Option<&str>) -> Result<SecretString> {
         let grant = Grant {
             subject: LOCAL_SUBJECT.to_owned(),
@@ -105,16 +98,12 @@ impl Signer {
         self.sign(&grant).map(SecretString::from)
     }
 
-    /// Signs a token for the subject and role of `grant`.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST if the lifetime is too long.
+    /// Fails with INVALID_REQUEST if the lifetime is too long.
     pub(super) fn sign(&self, grant: &Grant) -> Result<String> {
         jwt::mint(&self.auth, &self.secret, grant, Clock::default().now())
     }
 }
 
-/// Explains why no secret was found, and what to do.
 fn advice(config: &Config, folder: &Path) -> String {
     let shown = folder.display();
     if config.auth.has_public_keys() {

@@ -62,7 +62,6 @@ fn parse_subject(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Parses a duration such as 90s, 15m, 12h or 30d.
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
     let invalid = || format!("{text} is not a duration such as 90s, 15m, 12h or 30d");
     let unit = match text.chars().next_back() {

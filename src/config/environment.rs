@@ -1,8 +1,7 @@
 //! Reads the environment variables of the configuration. Other modules read environment variables only through
 //! [`variable`] or clap.
 //!
-//! Called once at start by `commands`. Variables override the configuration file, and the file overrides the defaults.
-//! An empty variable counts as unset.
+//! `commands` calls this module once at start. An empty variable counts as unset.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -14,7 +13,6 @@ use toml::{
 use super::{Config, models::DEFAULT_PROVIDER, place::File};
 use crate::error::{Error, Result};
 
-/// A function that returns the value of an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The only variable with a numeric value.
@@ -59,7 +57,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Loads the configuration. Environment variables override the file, if a file is given.
+    /// Environment variables override the file.
     ///
     /// # Errors
     /// INVALID_REQUEST; the message names the file or the variable, and the problem.

@@ -64,14 +64,13 @@ impl Config {
     }
 }
 
-/// The public models, for lookup by name or alias.
 #[derive(Clone, Debug)]
 pub struct ModelTable {
     models: Vec<Model>,
 }
 
 impl ModelTable {
-    /// Creates a table. `check` must have accepted the models.
+    /// `check` must have accepted the models.
     pub fn new(models: Vec<Model>) -> Self {
         Self { models }
     }
@@ -85,14 +84,12 @@ impl ModelTable {
             .ok_or_else(|| Error::new(Code::UnknownModel, format!("Unknown model: {name}")))
     }
 
-    /// Returns the model with this name or alias; `None` if no model has it.
     pub fn find(&self, name: &str) -> Option<&Model> {
         self.models
             .iter()
             .find(|model| model.name == name || model.aliases.iter().any(|alias| alias == name))
     }
 
-    /// Returns all models, in configuration order.
     pub fn iter(&self) -> impl Iterator<Item = &Model> {
         self.models.iter()
     }

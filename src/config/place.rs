@@ -14,9 +14,7 @@ use crate::error::{Error, Result};
 /// One step of the path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
-    /// A key of a table.
     Key(&'a str),
-    /// An index of an array.
     Item(usize),
 }
 
@@ -36,7 +34,7 @@ impl<'a> Mistake<'a> {
         }
     }
 
-    /// Creates an error for a value. `keys` is the path to the value from the root of the configuration.
+    /// `keys` is the path to the invalid value from the root of the configuration.
     pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
         Self {
             path: keys.into_iter().map(Step::Key).collect(),
@@ -45,7 +43,6 @@ impl<'a> Mistake<'a> {
     }
 }
 
-/// A configuration file: its name, its text and its parsed values with positions.
 pub(super) struct File<'t> {
     name: &'t str,
     text: &'t str,
@@ -53,10 +50,7 @@ pub(super) struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    /// Parses the text of a configuration file. Errors contain `name`.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST; the message names the file, the line and the problem.
+    /// Fails with INVALID_REQUEST; the message contains `name`, the line and the problem.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { name, text, root }),
@@ -68,7 +62,6 @@ impl<'t> File<'t> {
         }
     }
 
-    /// Returns the values that the file sets.
     pub(super) fn table(&self) -> &DeTable<'t> {
         self.root.get_ref()
     }

@@ -19,7 +19,6 @@ const PER_ADDRESS: (u32, u32) = (100, 400);
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Sustained number of requests per second.
     pub per_second: NonZeroU32,
     /// Number of requests that are allowed in quick succession after a pause.
     pub burst: NonZeroU32,
@@ -29,7 +28,6 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SlowRate {
-    /// Sustained number of accounts per minute.
     pub per_minute: NonZeroU32,
     /// Number of accounts that may be created in quick succession after a pause.
     pub burst: NonZeroU32,
@@ -42,29 +40,23 @@ pub enum Off {
     Off,
 }
 
-/// A request rate limit, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(
     untagged,
     expecting = "must be a rate such as { per_second = 20, burst = 40 }, or \"off\""
 )]
 pub enum RateLimit {
-    /// Requests are limited to this rate.
     Rate(Rate),
-    /// Requests are not limited.
     Off(Off),
 }
 
-/// A rate limit for new accounts, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(
     untagged,
     expecting = "must be a rate such as { per_minute = 20, burst = 100 }, or \"off\""
 )]
 pub enum SlowRateLimit {
-    /// New accounts are limited to this rate.
     Rate(SlowRate),
-    /// New accounts are not limited.
     Off(Off),
 }
 
@@ -74,7 +66,6 @@ pub enum SlowRateLimit {
 pub struct Network(IpNet);
 
 impl Network {
-    /// Returns true if the network contains an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }

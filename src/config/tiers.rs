@@ -10,25 +10,19 @@ use super::{Model, place::Mistake};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
-    /// The name, such as `free`.
     pub name: String,
-    /// Maximum number of concurrently active runs.
     pub concurrent_runs: Option<i32>,
-    /// Maximum number of agents.
     pub agents: Option<i32>,
-    /// Maximum number of threads.
     pub threads: Option<i32>,
-    /// Maximum number of projects.
     pub projects: Option<i32>,
     /// Public names of the models in the plan. `*` stands for all models.
     pub models: Vec<String>,
     /// The model for new agents without a model, and for runs that have neither an agent nor a model.
     pub default_model: String,
-    /// Replacements for models that the plan does not include. Each key is a model. Its value is the model that the run
-    /// uses instead.
+    /// Replacements for models that the plan does not include. Each key is a requested model; its value is the model
+    /// that the run uses instead.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
-    /// Maximum size of an uploaded file, in bytes.
     pub max_upload_bytes: u64,
     /// Maximum duration of a run, in seconds; `None` for the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
@@ -38,45 +32,41 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// Returns true if the plan includes a model. `model` is the public name, not an alias.
+    /// `model` is the public name, not an alias.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
 }
 
-/// The tiers, for lookup by name.
 #[derive(Clone, Debug)]
 pub struct TierTable {
     tiers: Vec<Tier>,
 }
 
 impl TierTable {
-    /// Creates a table. `check` must have accepted the tiers.
+    /// `check` must have accepted the tiers.
     pub fn new(tiers: Vec<Tier>) -> Self {
         Self { tiers }
     }
 
-    /// Returns the first tier, which is the tier of new accounts.
+    /// The tier of new accounts.
     pub fn first(&self) -> &Tier {
         &self.tiers[0]
     }
 
-    /// Returns the tier with this name; `None` if no tier has it.
     pub fn find(&self, name: &str) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.name == name)
     }
 
-    /// Returns the names of all tiers, in configuration order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
 
-    /// Returns true if any tier sets `run_timeout_seconds`.
     pub fn limits_time(&self) -> bool {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// Returns the tier with this name. Returns the first tier if no tier has this name.
+    /// Returns the first tier if no tier has this name.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }

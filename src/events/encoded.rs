@@ -15,14 +15,12 @@ pub struct EncodedEvent {
 }
 
 impl EncodedEvent {
-    /// Encodes an event.
     pub fn encode(event: &RunEvent) -> Self {
         Self {
             bytes: event.encode_to_vec().into(),
         }
     }
 
-    /// Wraps the bytes of an event that was encoded earlier.
     pub fn from_stored(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into() }
     }

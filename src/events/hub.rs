@@ -25,7 +25,6 @@ const RING_EVENTS: usize = 1024;
 /// Maximum size of the events in a ring, in bytes.
 const RING_BYTES: usize = 512 * 1024;
 
-/// The rings of the runs that this process executes or follows.
 #[derive(Clone, Default)]
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
@@ -39,11 +38,10 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest sequence number that a follower had read when it began to wait for events of another process; -1 until a
-    /// follower waits for such events.
+    /// Highest cursor at which a follower began to wait for events of another process; -1 before any follower waits.
     reached: AtomicI64,
-    /// Notifies the followers that they must read the events table, because the table has an event that is too large
-    /// for the relay (`events/relay.rs`).
+    /// Changes when the events table has an event that is too large for the relay (`events/relay.rs`). The followers
+    /// must then read the table.
     hints: watch::Sender<()>,
 }
 
@@ -55,7 +53,6 @@ struct Kept {
 
 /// The result of reading a ring after a cursor.
 pub enum RingRead {
-    /// Events after the cursor.
     Events(Vec<Stored>),
     /// The ring has no event after the cursor.
     UpToDate,
@@ -64,7 +61,7 @@ pub enum RingRead {
 }
 
 impl Hub {
-    /// Returns the ring of a run; creates a ring if none exists.
+    /// Creates the ring if none exists.
     pub fn ring(&self, run_id: Uuid) -> Arc<Ring> {
         let mut entry = self.rings.entry(run_id).or_default();
         if let Some(ring) = entry.upgrade() {
@@ -82,7 +79,6 @@ impl Hub {
         ring
     }
 
-    /// Creates an empty page for a follower.
     pub fn page(&self) -> Page {
         self.pages.page()
     }
@@ -98,8 +94,8 @@ impl Hub {
     /// Finds the rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering them. The iteration holds a lock of the map, and dropping the last
-        // reference to a ring needs the same lock, so dropping a ring during the iteration would deadlock.
+        // Collect all rings before filtering them. Dropping the last reference to a ring during the iteration would
+        // deadlock, because both need a lock of the map.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -113,22 +109,19 @@ impl Hub {
         self.follower.notified().await;
     }
 
-    /// Number of runs with a ring.
     pub fn len(&self) -> usize {
         self.rings.len()
     }
 
-    /// Returns whether no run has a ring.
     pub fn is_empty(&self) -> bool {
         self.rings.is_empty()
     }
 }
 
 impl Ring {
-    /// Adds committed events and wakes the followers. If the first event is not newer than the newest event in the
-    /// ring, all the events are ignored, and followers find them in the table. This can happen because a run may
-    /// have two writers, such as its worker and a request that interrupts the run, and the writers may push in a
-    /// different order than they committed.
+    /// Adds committed events and wakes the followers. Ignores the events if the first one is not newer than the newest
+    /// event in the ring; followers then find them in the table. A run may have two writers, such as its worker and a
+    /// request that interrupts the run. The writers may push in a different order than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -166,8 +159,8 @@ impl Ring {
         self.hub.follower.notify_one();
     }
 
-    /// Sequence number of the newest event that this process has read; -1 until a follower waits for events of another
-    /// process.
+    /// Sequence number of the newest event that this process has read; -1 before any follower waits for events of
+    /// another process.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {
             reached if reached < 0 => reached,
@@ -175,13 +168,10 @@ impl Ring {
         }
     }
 
-    /// Notifies the followers that they must read the events table, because the table has an event that is too large
-    /// for the relay (`events/relay.rs`).
     pub(super) fn hint(&self) {
         self.hints.send_replace(());
     }
 
-    /// Returns a receiver that changes when the table has an event that is too large for the relay.
     pub(super) fn hints(&self) -> watch::Receiver<()> {
         self.hints.subscribe()
     }

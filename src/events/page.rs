@@ -25,7 +25,6 @@ pub struct Pages {
     bytes: Arc<AtomicUsize>,
 }
 
-/// The events that a follower returns next.
 #[derive(Debug)]
 pub struct Page {
     all: Pages,
@@ -33,7 +32,6 @@ pub struct Page {
 }
 
 impl Pages {
-    /// Creates an empty page.
     pub fn page(&self) -> Page {
         Page {
             all: self.clone(),
@@ -59,7 +57,6 @@ impl Page {
         }
     }
 
-    /// Removes and returns the next event; `None` if the page is empty.
     pub fn pop(&mut self) -> Option<Stored> {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);

@@ -1,9 +1,10 @@
 //! The relay fetches events of runs that other processes execute, for the followers in this process.
 //!
-//! On a shared database, another process may write events of a run that this process follows, and nothing notifies this
-//! process of them. One task per process polls for the events of all these runs together: often while events arrive,
-//! less often while no events arrive, and not at all while this process follows no such run. `LISTEN` and `NOTIFY` are
-//! not used, because every commit with a notification acquires one lock that the whole database server shares.
+//! On a shared database, another process may write events of a run that this process follows. The database does not
+//! notify this process of such events. One task per process polls for the events of all these runs together: often
+//! while events arrive, less often while none arrive, and not at all while this process follows no such run. `LISTEN`
+//! and `NOTIFY` are not used, because every commit with a notification acquires one lock that the whole database server
+//! shares.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,7 +25,6 @@ use crate::{app::App, error::Result};
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
-/// Pause after a failed poll.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Allowed numbers of runs in one statement. Only these numbers are used, so that the database can keep each statement
 /// prepared.

@@ -20,12 +20,9 @@ use crate::{
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub run_id: Uuid,
-    /// Sequence number in the run, from 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
-    /// True for the last event of the run.
     pub terminal: bool,
-    /// The encoded `RunEvent`.
     pub payload: Vec<u8>,
 }
 
@@ -43,7 +40,6 @@ impl Owned for Entity {
     }
 }
 
-/// Maximum number of events per page.
 const MAX_PAGE: u64 = 128;
 /// Allowed numbers of rows in an INSERT statement. Only these numbers are used, so that the database keeps the
 /// statements prepared.
@@ -54,10 +50,7 @@ const INSERT: Sql = Sql::new(
 );
 
 /// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
-/// them, but the response to its commit was lost. PostgreSQL inserts many rows with one statement.
-///
-/// # Errors
-/// Database errors.
+/// them, but the response to its commit was lost.
 pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
     if tx.get_database_backend() != DbBackend::Postgres {
         let changes = events.iter().map(|(run_id, event)| insertion(*run_id, event));
@@ -105,10 +98,6 @@ fn insert_text(position: usize) -> &'static str {
     })
 }
 
-/// Lists the events of a run after a cursor, oldest first.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u64) -> Result<Vec<Stored>> {
     let rows = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .filter(Column::RunId.eq(run_id))
@@ -129,9 +118,6 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
 
 /// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if an
 /// event exists.
-///
-/// # Errors
-/// Database errors.
 pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
@@ -169,18 +155,12 @@ pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
 }
 
 /// Sequence number of a run's newest event; 0 if the run has no events.
-///
-/// # Errors
-/// Database errors.
 pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
 /// Sequence number of a run's newest event, and whether this event is the terminal event; `None` if the run has no
 /// events.
-///
-/// # Errors
-/// Database errors.
 pub async fn newest(db: &impl ConnectionTrait, run_id: Uuid) -> Result<Option<(i64, bool)>> {
     let newest = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()

@@ -14,9 +14,7 @@ use crate::{
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
-/// Reads the id of the data folder, without a lock.
 pub(super) const FOLDER: &str = "SELECT data_folder AS value FROM installation WHERE id = 1";
-/// Reads the description of the data folder, without a lock.
 pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM installation WHERE id = 1";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
@@ -60,7 +58,6 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     Ok(Claim::Ours { is_used })
 }
 
-/// Assigns the database to a folder.
 pub(super) async fn adopt(db: &Db, folder: &Folder) -> Result<()> {
     let tx = db.begin("installation.adopt").await?;
     write(&tx, folder).await?;

@@ -3,7 +3,6 @@
 use super::{Book, Price};
 use crate::{app::App, config::Model};
 
-/// Billing rules of one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Billing {
     recorded: Option<Price>,
@@ -11,7 +10,6 @@ pub struct Billing {
 }
 
 impl Billing {
-    /// Reads the billing rules of a model from the configuration.
     pub fn of(app: &App, model: &Model) -> Self {
         Self {
             recorded: Price::recorded(app, model),

@@ -39,9 +39,7 @@ pub struct Charge {
     pub step: i32,
     /// The public name of the model.
     pub model: String,
-    /// Number of prompt tokens.
     pub input_tokens: i64,
-    /// Number of output tokens.
     pub output_tokens: i64,
     /// True if the token counts are estimates.
     pub estimated: bool,
@@ -50,9 +48,6 @@ pub struct Charge {
 }
 
 /// Writes the charges of runs. The calling function must have locked the rows of these runs.
-///
-/// # Errors
-/// Database errors.
 pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());

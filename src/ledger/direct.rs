@@ -20,9 +20,6 @@ use crate::{
 };
 
 /// Records the cost of a call. A charge to the wallet never exceeds the wallet's balance.
-///
-/// # Errors
-/// Database errors.
 pub async fn charge(
     app: &App,
     account_id: Uuid,

@@ -14,12 +14,9 @@ use crate::{
     id::IdRange,
 };
 
-/// Filters and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Limits the list to charges of this thread.
     pub thread_id: Option<Uuid>,
-    /// Limits the list to charges of this run.
     pub run_id: Option<Uuid>,
     /// Limits the list to charges at or after this time.
     pub created_after: Option<DateTime<Utc>>,
@@ -27,14 +24,10 @@ pub struct Listing {
     pub created_before: Option<DateTime<Utc>>,
     /// Page cursor: the id of the last charge of the previous page.
     pub before: Option<Uuid>,
-    /// Maximum number of rows.
     pub limit: u64,
 }
 
 /// Lists charges, newest first. Charges are kept when their run or thread is deleted.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Model>> {
     let mut query = of::<Entity>(scope).filter(is_charge());
     if let Some(after) = listing.created_after {

@@ -29,7 +29,6 @@ pub mod balance {
     }
 }
 
-/// Ledger entries: movements between books.
 pub mod entry {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
@@ -73,9 +72,7 @@ pub mod entry {
         pub thread_id: Option<Uuid>,
         /// Public name of the charged model; `None` for grants.
         pub model: Option<String>,
-        /// Number of prompt tokens.
         pub input_tokens: i64,
-        /// Number of output tokens.
         pub output_tokens: i64,
         /// True if the token counts are estimates.
         pub estimated: bool,

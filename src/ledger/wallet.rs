@@ -30,9 +30,6 @@ const FIND: Sql = locking!(
 
 /// Locks an account's balance and returns it, in millionths of a credit. If the monthly credits are due, grants them
 /// first.
-///
-/// # Errors
-/// Database errors.
 pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let month = month_of(app.clock.now());
     let mut found = find_locked(tx, account_id).await?;
@@ -64,9 +61,6 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
 }
 
 /// Creates an empty balance unless one exists. The monthly credits are granted when the balance is first used.
-///
-/// # Errors
-/// Database errors.
 pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     let row = balance::ActiveModel {
         account_id: Set(account_id),
@@ -80,9 +74,6 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
 }
 
 /// Loads an account's balance, in millionths of a credit. If the monthly credits are due, grants them first.
-///
-/// # Errors
-/// Database errors.
 pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     let wallet = of::<balance::Entity>(Scope::account(account_id))
         .one(app.db.read())
@@ -100,9 +91,6 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
 
 /// Grants credits to a locked balance, once per key. Returns the amount that this call has granted, in millionths of a
 /// credit.
-///
-/// # Errors
-/// Database errors.
 pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
     let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
@@ -141,9 +129,6 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
 }
 
 /// Finds the amount that was granted under a key, in millionths of a credit; `None` if the key was not used.
-///
-/// # Errors
-/// Database errors.
 pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>> {
     let found = of::<entry::Entity>(Scope::account(account_id))
         .filter(entry::Column::GrantKey.eq(key))

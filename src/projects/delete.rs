@@ -8,9 +8,6 @@ use crate::{db::Tx, error::Result};
 
 /// Deletes the row of a project. Foreign keys delete its threads, runs and sandbox. The calling function must have
 /// locked the account.
-///
-/// # Errors
-/// Database errors.
 pub async fn delete(tx: &Tx, account_id: Uuid, project_id: Uuid) -> Result<()> {
     Entity::delete_many()
         .filter(Column::AccountId.eq(account_id))

@@ -15,17 +15,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// A project, and the id of its sandbox if the sandbox exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     pub row: project::Model,
     pub sandbox_id: Option<Uuid>,
 }
 
-/// Returns the row of a project; `None` if the project does not exist in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<project::Model>> {
     Ok(of::<project::Entity>(scope)
         .filter(project::Column::Id.eq(project_id))
@@ -34,9 +29,6 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
 }
 
 /// Returns the subset of `ids` for which a project exists in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -55,10 +47,6 @@ pub async fn known(
     Ok(found.into_iter().collect())
 }
 
-/// Loads a project and the id of its sandbox.
-///
-/// # Errors
-/// `PROJECT_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Project> {
     let found = find(db, scope, project_id).await?;
     let row = found.ok_or_else(|| Error::new(Code::ProjectNotFound, "Project not found"))?;
@@ -71,9 +59,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
 
 /// Lists projects, most recently active first. `before` is the page cursor: the last-activity time and the id of the
 /// last project of the previous page, or `None` for the first page.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -15,7 +15,6 @@ use crate::{
     sandbox::{ProjectSandbox, Sandbox},
 };
 
-/// Opens the sandbox of a project on first use, and returns the same sandbox from then on.
 pub struct OnDemand {
     app: App,
     account_id: Uuid,
@@ -24,7 +23,6 @@ pub struct OnDemand {
 }
 
 impl OnDemand {
-    /// Prepares the sandbox of a project without creating it.
     pub fn new(app: &App, account_id: Uuid, project_id: Uuid) -> Self {
         Self {
             app: app.clone(),
@@ -34,10 +32,7 @@ impl OnDemand {
         }
     }
 
-    /// Returns the sandbox; the first call creates it.
-    ///
-    /// # Errors
-    /// Errors of [`sandbox::ensure`].
+    /// The first call creates the sandbox.
     pub async fn ensure(&self) -> Result<&ProjectSandbox> {
         let create = || sandbox::ensure(&self.app, self.account_id, self.project_id);
         self.opened.get_or_try_init(create).await

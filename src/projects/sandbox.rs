@@ -24,10 +24,6 @@ use crate::{
     sandbox::{Place, ProjectSandbox},
 };
 
-/// Returns the row of a project's sandbox; `None` if the sandbox was not created yet.
-///
-/// # Errors
-/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope)
         .filter(Column::ProjectId.eq(project_id))
@@ -35,10 +31,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Finds the sandboxes of several projects; returns a map from project ids to sandbox ids.
-///
-/// # Errors
-/// Database errors.
+/// Returns a map from project ids to sandbox ids.
 pub async fn of_projects(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -65,10 +58,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Inserts a sandbox row for a project. Returns the existing row if the project has one.
-///
-/// # Errors
-/// Database errors.
+/// Returns the existing row if the project has one.
 pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,
@@ -88,10 +78,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     })
 }
 
-/// Opens the sandbox of a project, and creates it if it does not exist.
-///
-/// # Errors
-/// Database and file system errors.
+/// Creates the sandbox if it does not exist.
 pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<ProjectSandbox> {
     let scope = Scope::account(account_id);
     let row = match find(app.db.read(), scope, project_id).await? {
@@ -114,9 +101,6 @@ pub fn folder(app: &App) -> PathBuf {
 }
 
 /// Removes the workspace of a project whose row was deleted.
-///
-/// # Errors
-/// File system errors.
 pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let place = Place {
         folder: folder(app).join(project_id.to_string()),
@@ -127,10 +111,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     blocking::run("the workspace could not be removed", move || sandboxes.discard(&place)).await
 }
 
-/// Opens a sandbox and creates its folder if it does not exist.
-///
-/// # Errors
-/// File system errors.
+/// Creates the folder of the sandbox if it does not exist.
 pub async fn open(app: &App, row: &Model) -> Result<ProjectSandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("the sandbox number is invalid", error))?;
     let place = Place {

@@ -11,7 +11,6 @@ pub mod project {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         pub name: String,
         pub created_at: DateTime<Utc>,
@@ -46,7 +45,6 @@ pub mod sandbox {
         pub number: i32,
         pub id: Uuid,
         pub project_id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         pub created_at: DateTime<Utc>,
     }

@@ -6,9 +6,6 @@ use super::{Run, claim::Fresh};
 use crate::{accounts::ensure, app::App, engine::Budget, error::Result, limits::Plan};
 
 /// Loads the limits of a run. The time since the run's first claim counts towards the run's time limit.
-///
-/// # Errors
-/// Database errors.
 pub async fn of(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()

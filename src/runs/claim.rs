@@ -41,7 +41,6 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
 pub struct Fresh {
     /// The prompt, which is the only message of the thread.
     pub prompt: String,
-    /// Name of the account's tier.
     pub tier: String,
     /// The ring with the run's first events. While it exists, a client that follows the run need not read these events
     /// from the table.
@@ -53,8 +52,7 @@ pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event; 0 if the run has no events.
     pub newest_event: i64,
-    /// Data that `StartRun` has passed to the worker, so that the worker need not read it; `None` if the worker found
-    /// the run in the database.
+    /// Data that `StartRun` passed to the worker directly; `None` if the worker found the run in the database.
     pub fresh: Option<Fresh>,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
@@ -62,9 +60,6 @@ pub struct Claimed {
 
 /// Claims up to `limit` runs for a worker, oldest first. Each lease expires after the duration `lease` unless the
 /// worker renews it.
-///
-/// # Errors
-/// Database errors.
 pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
     let now = app.clock.now();
     let tx = app.db.begin("runs.claim").await?;
@@ -93,19 +88,14 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     Ok(claimed)
 }
 
-/// A run whose lease was renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewed {
     pub run_id: Uuid,
-    /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
 }
 
-/// Returns whether any run without a lease waits to be claimed. This includes a run that must wait for an earlier run
-/// of its thread, but not a run with an expired lease.
-///
-/// # Errors
-/// Database errors.
+/// Returns whether any unfinished run has no lease. Such a run may have to wait for an earlier run of its thread. A run
+/// with an expired lease does not count.
 pub async fn has_waiting(app: &App) -> Result<bool> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
@@ -119,13 +109,9 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews a worker's leases on the given runs. Returns the runs whose lease the worker still holds, including runs that
-/// a request has ended. If a run is missing from the result, its lease was released or another worker now holds the
-/// lease. Only the given leases are renewed. If the worker never received the response to a claim, the lease of the
-/// claimed run therefore expires.
-///
-/// # Errors
-/// Database errors.
+/// Renews only the leases of the given runs. If a worker never received the response to a claim, the lease from that
+/// claim must expire. Returns the runs whose lease the worker still holds, including runs that a request has ended. A
+/// run is missing from the result if its lease was released or if another worker now holds the lease.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
@@ -165,10 +151,7 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
 }
 
 /// Releases the lease of a run that is unfinished or that a request has ended. A worker can then claim the run, or the
-/// next run of the thread, before the lease would have expired.
-///
-/// # Errors
-/// Database errors.
+/// next run of its thread, without waiting for the lease to expire.
 pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     let tx = app.db.begin("runs.release").await?;
     Entity::update_many()
@@ -184,9 +167,6 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
 }
 
 /// Releases all leases that an earlier process held. Call this only for a database that no other process can use.
-///
-/// # Errors
-/// Database errors.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     // One statement for each partial index: one for unfinished runs with a lease, and one for ended runs with a lease.

@@ -21,9 +21,6 @@ use crate::{
 /// that holds the run can write no further events. The lease remains until that worker has ended the run's processes,
 /// or until the lease expires. Returns the terminal event, which the calling function publishes after the commit, or
 /// `None` if the run had already ended.
-///
-/// # Errors
-/// Database errors.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
     // This update also locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()

@@ -20,9 +20,7 @@ use crate::{
 /// Filters and page of [`list`]. A filter that is `None` excludes no run.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Limits the list to runs of this thread.
     pub thread_id: Option<Uuid>,
-    /// Limits the list to runs with this status.
     pub status: Option<Status>,
     /// Limits the list to runs that were created at or after this time.
     pub created_after: Option<DateTime<Utc>>,
@@ -30,14 +28,9 @@ pub struct Listing {
     pub created_before: Option<DateTime<Utc>>,
     /// Page cursor: the id of the last run of the previous page.
     pub before: Option<Uuid>,
-    /// Maximum number of rows.
     pub limit: u64,
 }
 
-/// Lists runs, newest first.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Run>> {
     let mut query = of::<Entity>(scope);
     if let Some(thread_id) = listing.thread_id {
@@ -68,10 +61,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Loads a run that must exist.
-///
-/// # Errors
-/// `RUN_NOT_FOUND` if the run does not exist or is outside the scope; database errors.
+/// Fails with `RUN_NOT_FOUND` if the run does not exist or is outside the scope.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Run> {
     let found = of::<Entity>(scope).filter(Column::Id.eq(run_id)).one(db).await?;
     found.ok_or_else(not_found)
@@ -92,17 +82,11 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
 }
 
 /// Counts the unfinished runs in the scope, queued runs included.
-///
-/// # Errors
-/// Database errors.
 pub async fn count_unfinished(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
     Ok(of::<Entity>(scope).filter(is_unfinished()).count(db).await?)
 }
 
 /// Finds the sequence number of each run's newest event; 0 for a run without events.
-///
-/// # Errors
-/// Database errors.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
     let newest = events::newest_of((Entity, Column::Id));
     let rows: Vec<(Uuid, Option<i64>)> = of::<Entity>(scope)

@@ -1,13 +1,13 @@
 //! Reserves credits for runs, so that the balance never goes below zero.
 //!
-//! `StartRun` reserves the cost of a usual first call. Before a call that may cost more than the reservation, the
+//! `StartRun` reserves the cost of a typical first call. Before a call that may cost more than the reservation, the
 //! worker reserves the maximum cost of that call. The reservation is stored in the run's row and counts only while the
 //! run is unfinished. The charge for the call or the end of the run releases the reservation.
 //!
 //! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
 //! reservations. This order is safe even on PostgreSQL, where transactions run concurrently:
 //!
-//! - The transaction that makes a reservation holds the lock on the balance until it commits.
+//! - The transaction that makes a reservation holds the lock on the balance until its commit.
 //! - A charge releases its reservation, then locks and lowers the balance. The commit of the charge makes the release
 //!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation needs the
 //!   lock too, so it reads either both changes or neither.
@@ -45,11 +45,9 @@ const MIN_OUTPUT_TOKENS: u32 = 256;
 pub struct CallEstimate {
     /// Estimated tokens of the prompt.
     pub input_tokens: u64,
-    /// Maximum tokens of the answer.
     pub max_output_tokens: u32,
 }
 
-/// A reservation for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// Reserved amount in millionths of a credit.
@@ -97,9 +95,6 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
 }
 
 /// Sum of the reservations of an account's unfinished runs, in millionths of a credit.
-///
-/// # Errors
-/// Database errors.
 pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
     sum_held(app.db.read(), account_id, None).await
 }

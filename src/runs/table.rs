@@ -15,16 +15,13 @@ use crate::{
 pub enum Status {
     /// The run waits for a worker, or a worker executes the run. The run counts towards the limit on concurrent runs.
     Running = 1,
-    /// Ended normally.
     Completed = 2,
-    /// Ended by an error.
     Failed = 3,
     /// Ended on request.
     Stopped = 4,
 }
 
 impl Status {
-    /// Name of the status in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -51,7 +48,6 @@ impl From<Status> for RunStatus {
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Account that owns the row.
     pub account_id: Uuid,
     /// The thread whose messages the run reads and extends.
     pub thread_id: Uuid,
@@ -82,17 +78,13 @@ pub struct Model {
     pub lease_epoch: i64,
     /// Time at which the lease expires unless it is renewed; `None` if no worker holds the lease.
     pub lease_expires_at: Option<DateTime<Utc>>,
-    /// True if a caller has requested that the run stop.
     pub stop_requested: bool,
     /// Code of the error that ended the run; `None` if no error ended the run.
     pub error_code: Option<String>,
-    /// Text of the error that ended the run.
     pub error_message: Option<String>,
     /// Number of model calls.
     pub steps: i32,
-    /// Number of prompt tokens of all model calls.
     pub input_tokens: i64,
-    /// Number of completion tokens of all model calls.
     pub output_tokens: i64,
     /// Cost in millionths of a credit.
     pub microcredits: i64,
@@ -101,11 +93,9 @@ pub struct Model {
     pub held_microcredits: i64,
     /// Sequence number of the terminal event, if the run has ended.
     pub last_sequence: Option<i64>,
-    /// Time at which `StartRun` created the run.
     pub created_at: DateTime<Utc>,
     /// Time of the first claim by a worker; `None` before that claim.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time at which the run ended; `None` while it is unfinished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -146,7 +136,6 @@ const INSERT: Sql = Sql::new(
      $24, $25, $26, $27, $28, $29)",
 );
 
-/// Builds the change that inserts a run.
 pub fn insertion(run: &Model) -> Bound {
     INSERT.with([
         run.id.into(),

@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The hints; cheap to clone.
 #[derive(Clone)]
 pub struct Wake {
     work: Arc<Notify>,
@@ -75,7 +74,6 @@ impl Wake {
         }
     }
 
-    /// Returns whether this process is executing the run.
     pub fn is_working(&self, run_id: Uuid) -> bool {
         self.stops.contains_key(&run_id)
     }
@@ -90,7 +88,6 @@ impl Wake {
     }
 }
 
-/// Guard of a run that this process is executing.
 pub struct Working {
     run_id: Uuid,
     stops: Arc<DashMap<Uuid, CancellationToken>>,

@@ -21,7 +21,6 @@ pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
 }
 
-/// The offer of a worker, from [`WorkerSlots::open`] to [`WorkerSlots::close`].
 #[derive(Clone)]
 struct Open {
     worker_id: Uuid,
@@ -30,10 +29,8 @@ struct Open {
     seated: mpsc::Sender<ClaimedInSlot>,
 }
 
-/// A claimed run, with the permit of its worker slot.
 pub type ClaimedInSlot = (Claimed, OwnedSemaphorePermit);
 
-/// A reserved worker slot for one run.
 pub struct WorkerSlot {
     /// The worker that will execute the run.
     pub worker_id: Uuid,

@@ -30,8 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
 /// for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Divisor: to free slots, one search selects 1/128 of the connections and closes all of them. A separate search for
-/// each new connection would be expensive.
+/// One search closes up to 1/128 of the connections, because a search for each new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -49,8 +48,7 @@ struct Book {
 }
 
 impl ConnectionSlots {
-    /// Creates the slots. `most` is the number of slots. `most_unrecognized` is the maximum number of slots that one
-    /// address may fill with unrecognized idle connections.
+    /// `most_unrecognized` is the maximum number of slots that one address may fill with unrecognized idle connections.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -126,9 +124,10 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections until `count` connections are closing, including those that were already closing. Each connection
-/// has a rank: 0 for unrecognized and idle, 1 for unrecognized and busy, 2 for recognized and idle. Only connections of
-/// the lowest rank found are closed. Recognized connections with an open request are never closed.
+/// Closes connections so that `count` connections are closing, including those that were already closing. Each
+/// connection has a rank: 0 for unrecognized and idle, 1 for unrecognized and busy, 2 for recognized and idle. One call
+/// closes only connections of the lowest rank that occurs, even if these are fewer than `count`. Never closes
+/// recognized connections with an open request.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -150,15 +149,13 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
     let first = candidates.first().map(|(rank, _, _)| *rank);
     for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
-        // One search closes only connections of the lowest rank, even if fewer than `count` connections are then
-        // closed. A later search may close connections of the next rank.
         if Some(rank) == first {
             link.end();
         }
     }
 }
 
-/// A slot in use. Dropping this value frees the slot.
+/// Dropping this value frees the slot.
 pub(super) struct ConnectionSlot {
     places: Arc<ConnectionSlots>,
     number: u64,

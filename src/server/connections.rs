@@ -31,8 +31,7 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time in which a connection must start its protocol. Also the maximum time to send the headers of an HTTP/1
-/// request.
+/// Maximum time until a connection starts a protocol, and maximum time to receive the headers of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent streams on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
@@ -46,15 +45,13 @@ const MAX_SEND_BUFFER: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time after which the server stops accepting requests on a connection without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Interval at which, after [`UNRECOGNIZED`], the server checks a connection without an accepted credential. The server
-/// closes the connection if no request is open.
+/// Interval of the checks that follow [`UNRECOGNIZED`]. A check closes the connection if no request is open.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
 /// Maximum value to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// Divisor: one quarter of the file descriptors is reserved for files, databases and tools.
+/// One in this many file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
-/// The open connections of a server.
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
     places: Arc<ConnectionSlots>,
@@ -63,7 +60,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Creates an empty set. Raises the limit of file descriptors if possible.
+    /// Raises the soft limit of file descriptors if possible.
     pub fn new(http: &Http) -> Self {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
@@ -74,7 +71,6 @@ impl Connections {
         }
     }
 
-    /// Accepts and serves connections until the server begins to stop.
     pub async fn accept(&self, listener: &TcpListener, stack: &Stack, stopping: &CancellationToken) {
         loop {
             let next = async {

@@ -1,7 +1,7 @@
 //! The health service `grpc.health.v1`. It reports readiness for the whole server and, by name, for each service.
 //!
-//! Called by `server`. `Check` runs the same checks as `/readyz`. For all `Watch` calls together, one check runs every
-//! [`CHECK_INTERVAL`]. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
+//! Called by `server`. `Check` runs the same checks as `/readyz`. One check every [`CHECK_INTERVAL`] serves all `Watch`
+//! calls. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
 //! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -21,23 +21,17 @@ use crate::{
     wire::{codec::descriptors, readiness},
 };
 
-/// Interval between two checks for `Watch` calls.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The health service of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Health {
     app: App,
-    /// The names of the services in the contract, and the empty name, which means the whole server.
+    /// Names of the services in the contract. The empty name means the whole server.
     names: Arc<HashSet<String>>,
     known: watch::Sender<ServingStatus>,
 }
 
 impl Health {
-    /// Creates the health service for all services of the contract.
-    ///
-    /// # Errors
-    /// INTERNAL if the contract cannot be decoded.
     pub(super) fn new(app: App) -> Result<Self> {
         let services = descriptors()?.services().map(|service| service.full_name().to_owned());
         Ok(Self {
@@ -47,7 +41,7 @@ impl Health {
         })
     }
 
-    /// Updates the `Watch` calls until the server stops. No check runs while there are no `Watch` calls.
+    /// No check runs while there are no `Watch` calls.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -25,9 +25,8 @@ use crate::wire::link::Link;
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time to wait for the next byte of the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes to discard. The default maximum size of a form is the same.
+/// Maximum number of bytes to discard: the default of `http.max_form_bytes`.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// Size of the read buffer, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A stream whose shutdown waits until the peer has finished sending or a limit is reached.
@@ -39,7 +38,6 @@ pub struct Lingering<S> {
     closing: Option<Closing>,
 }
 
-/// The state of a shutdown that waits for the peer.
 struct Closing {
     is_shut: bool,
     begun: Instant,
@@ -48,7 +46,6 @@ struct Closing {
 }
 
 impl<S> Lingering<S> {
-    /// Wraps a stream. `link` is the state of its connection.
     pub fn new(stream: ProtocolDetection<S>, link: Arc<Link>) -> Self {
         Self {
             stream,

@@ -31,7 +31,6 @@ pub struct ProtocolDetection<S> {
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream. `timeout` is the maximum time until the peer starts a protocol.
     pub fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
@@ -40,7 +39,6 @@ impl<S> ProtocolDetection<S> {
         }
     }
 
-    /// Returns true if the peer has sent the whole HTTP/2 preface.
     pub fn speaks_http2(&self) -> bool {
         self.seen == PREFACE.len()
     }

@@ -67,7 +67,7 @@ const INSERT: Sql = Sql::new(
     "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)",
 );
 
-/// Builds the change that inserts a thread, for functions that make several changes together.
+/// Builds the statement that inserts a thread.
 pub fn insertion(row: thread::Model) -> Bound {
     INSERT.with([
         row.id.into(),

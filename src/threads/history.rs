@@ -19,15 +19,14 @@ use crate::{
 /// Maximum number of messages in the history. The engine shortens the history further to fit the model's context
 /// window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum size of the history in bytes, per token of the context window. The limit is several times the size that
-/// fits, so that the engine can choose which messages to shorten.
+/// Maximum size of the history in bytes, per token of the context window. This is more than fits into the window, so
+/// that the engine can choose which messages to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
 /// Maximum size of the history in bytes, for a context window of any size.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The history of a thread, as loaded for one run.
 pub struct Past {
-    /// The conversation, oldest first.
+    /// Oldest first.
     pub messages: Vec<ChatMessage>,
     /// Tool calls of the run's last assistant message that have no result, because the worker that executed the calls
     /// has stopped.
@@ -104,8 +103,8 @@ pub async fn load(
     })
 }
 
-/// Removes a partial answer if the same run has called, or will call, the model again. A partial answer is kept only if
-/// it is the last message of an earlier run.
+/// Removes a partial answer if its run called the model again, or if its run is `run_id`, which will call the model
+/// again.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -24,7 +24,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
 /// Loads a thread that must exist in the scope.
 ///
 /// # Errors
-/// `THREAD_NOT_FOUND`, with the wording fixed by the API documentation.
+/// `THREAD_NOT_FOUND`; database errors.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Model> {
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }

@@ -19,18 +19,17 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Numbers of messages that PostgreSQL inserts with one statement. Only these numbers are used, so that the database keeps
-/// the statements prepared. The last message is repeated; its duplicates are ignored.
+/// Numbers of rows per INSERT statement on PostgreSQL. The few different statements stay prepared. A shorter batch
+/// repeats its last row, and the statement ignores the duplicates.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// If the messages of one query have fewer bytes in total than this number, the next query reads twice as many
-/// messages, up to [`LARGEST_PORTION`].
+/// If one query returns fewer bytes than this, the next query reads twice as many messages, up to
+/// [`LARGEST_PORTION`].
 const SMALL_PORTION: usize = 256 * 1024;
 
-/// A tool call in the form that is stored with its message.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct StoredCall {
     pub id: String,
@@ -44,13 +43,12 @@ pub struct NewMessage {
     pub id: Uuid,
     pub role: MessageRole,
     pub content: String,
-    /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
     /// Provider data that later requests must send back with this message.
     pub carried: Option<Carried>,
     /// Id of the tool call that the message answers; `None` if the message is not a tool message.
     pub tool_call_id: Option<String>,
-    /// Names of the message's files in the workspace.
+    /// Names of files in the workspace.
     pub files: Vec<String>,
     /// True if a tool message reports a failure.
     pub is_error: bool,
@@ -59,7 +57,6 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
-    /// Creates a message that has only text.
     pub fn text(id: Uuid, role: MessageRole, content: String) -> Self {
         Self {
             id,
@@ -75,13 +72,10 @@ impl NewMessage {
     }
 }
 
-/// The owner, thread and run of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Belongs {
-    /// Account that owns the row.
     pub account_id: Uuid,
     pub thread_id: Uuid,
-    /// The run that the message belongs to, if any.
     pub run_id: Option<Uuid>,
 }
 
@@ -126,8 +120,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the change that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt has
-/// written this message, but the response to its commit was lost.
+/// Builds the statement that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt
+/// has written this message, but the response to its commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
@@ -147,7 +141,7 @@ pub fn insertion(row: Model) -> db::Bound {
     ])
 }
 
-/// Inserts messages in the same way as [`insertion`]. PostgreSQL inserts many rows with one statement.
+/// Inserts messages. Ignores messages whose ids already exist.
 ///
 /// # Errors
 /// Database errors.
@@ -199,9 +193,7 @@ pub async fn rename_file(
 /// Maximum size of a read. The first row is returned even if it is larger than `bytes`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// Maximum number of rows.
     pub rows: usize,
-    /// Maximum number of bytes.
     pub bytes: usize,
 }
 

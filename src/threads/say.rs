@@ -1,5 +1,4 @@
-//! Adds a message to a thread without starting a run. The message is ordered after every run that started before the
-//! message was added.
+//! Adds a message to a thread without starting a run.
 
 use uuid::Uuid;
 
@@ -16,7 +15,6 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Maximum size of a message in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
 /// Adds a message. The role must be user, assistant or unspecified, which means user.

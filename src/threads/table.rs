@@ -11,7 +11,6 @@ pub mod thread {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         pub project_id: Uuid,
         pub name: String,
@@ -45,24 +44,22 @@ pub mod message {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// Account that owns the row.
         pub account_id: Uuid,
         pub thread_id: Uuid,
-        /// The run that the message belongs to, if any.
         pub run_id: Option<Uuid>,
         /// Sort key within the thread: the id of the message's run, or the message's own id if the message has no run.
         pub turn: Uuid,
-        /// Role of the author: a number of the contract's `MessageRole`.
+        /// Number of a `MessageRole`.
         pub role: i16,
         pub content: String,
-        /// Tool calls of the model: a JSON list of id, name and arguments.
+        /// JSON list of `StoredCall`.
         pub tool_calls: Option<Json>,
         /// Provider data that later requests must send back with this message: JSON as text. Only the engine reads it;
         /// no API returns it.
         pub carried: Option<String>,
         /// Id of the tool call that the message answers; `None` if the message is not a tool message.
         pub tool_call_id: Option<String>,
-        /// Names of the message's files in the workspace: a JSON list.
+        /// JSON list of the names of files in the workspace.
         pub files: Option<Json>,
         /// True if a tool message reports a failure.
         pub is_error: bool,

@@ -1,4 +1,4 @@
-//! The file name of an upload in the workspace. Such a name never contains a path, whatever name the client sent.
+//! The file name of an upload in the workspace. It never contains a path.
 //!
 //! Names are normalised to Unicode NFC. Without normalisation, two names with different code points could look the
 //! same, and an upload could imitate another file.

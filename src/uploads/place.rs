@@ -43,12 +43,10 @@ pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// The run whose uploads are placed.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination {
-    /// Account that owns the run.
     pub account_id: Uuid,
-    /// The thread with the message that names the files.
+    /// Thread with the message that names the files.
     pub thread_id: Uuid,
     pub run_id: Uuid,
 }

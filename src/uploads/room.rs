@@ -20,9 +20,8 @@ use crate::{
 /// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
-// Finds the uploads of a project's unfinished runs (`status = 1`). The database finds these few runs through the
-// partial index of unfinished runs. The module `runs` depends on this module, and modules must not form a dependency
-// cycle. The query is therefore raw SQL and does not use the entity of `runs`.
+// Finds the uploads of a project's unfinished runs. The condition `status = 1` matches a partial index. The query does
+// not use the entity of `runs`, because `runs` depends on this module.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 

@@ -10,7 +10,6 @@ use crate::accounts::Owned;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Account that owns the row.
     pub account_id: Uuid,
     /// Name of the file as the client sent it.
     pub name: String,
@@ -30,7 +29,6 @@ pub struct Model {
 }
 
 impl Model {
-    /// Returns whether all bytes were received and the hash was stored.
     pub fn is_complete(&self) -> bool {
         self.digest.is_some()
     }

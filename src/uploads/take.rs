@@ -1,5 +1,4 @@
-//! Binds uploads to a run. The transaction of `StartRun` chooses the names of the files and binds the uploads to the
-//! run.
+//! Binds uploads to a run. [`bind`] runs in the transaction of `StartRun`, and chooses the names of the files.
 
 use std::collections::BTreeSet;
 

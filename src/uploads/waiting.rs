@@ -30,8 +30,7 @@ const MAX_FILES: i64 = 300;
 /// Maximum total size of an account's unused files, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Number and size of the files that are being received as streams, per account. These files have no rows yet. Cheap to
-/// clone.
+/// Number and size of the files that are being received as streams, per account. These files have no rows yet.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,

@@ -27,13 +27,11 @@ use super::{
 };
 use crate::{error::Kind, id, telemetry};
 
-/// The header that contains the id of the request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a request id that a client may choose, in characters.
 const MAX_REQUEST_ID: usize = 128;
 /// Maximum length of a logged path, in bytes.
 const MAX_PATH: usize = 256;
-/// Maximum number of log lines per second about unauthenticated requests.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// Adds the account of the current request to its log lines.
@@ -80,7 +78,6 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     })
 }
 
-/// The properties of a request that appear in the log.
 struct LoggedRequest {
     protocol: &'static str,
     method: Method,
@@ -137,7 +134,6 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The kind and code of a refused or failed request.
 struct Refusal {
     kind: Kind,
     code: String,

@@ -83,7 +83,6 @@ impl AdminService for Admin {
     }
 }
 
-// Checks that the caller is a super admin, and returns the caller and the message.
 fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
     let (caller, asked) = caller::open(request)?;
     match caller.role {

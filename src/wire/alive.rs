@@ -25,7 +25,6 @@ use crate::{
     v1::RunEvent,
 };
 
-/// A stream of events that sends heartbeats while no events arrive.
 pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
@@ -37,8 +36,7 @@ pub(super) struct Alive<S> {
 }
 
 impl<S> Alive<S> {
-    /// Adds heartbeats to a stream of events. `last` is the id of a run and the sequence number of the last event of
-    /// that run that the client has received.
+    /// `last` is the last event that the client has received: its run and its sequence number.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {

@@ -22,7 +22,6 @@ impl<B, S> Answers<B> for S where
 {
 }
 
-/// The boxed future that [`Layered`] returns.
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 /// A service that is wrapped in a layer. This type is the same for every wrapped service. Cheap to clone.
@@ -62,7 +61,6 @@ where
     Layered { serve: Arc::new(serve) }
 }
 
-/// Passes a request to a service.
 pub async fn run<B>(service: impl Answers<B>, request: Request<B>) -> Response<B> {
     service.oneshot(request).await.unwrap_or_else(|never| match never {})
 }

@@ -31,7 +31,6 @@ use crate::error::Error;
 /// that stays open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
-/// Limits on the time that a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout {
     /// Maximum time to wait for the next byte.
@@ -72,7 +71,7 @@ pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answ
 struct Awaited {
     body: Body,
     rest: UnreadBody,
-    /// The body timeout; `None` if the time is unlimited.
+    /// `None` if the time is unlimited.
     timeout: Option<BodyTimeout>,
     received: u64,
     /// Total time of all completed waits.
@@ -82,7 +81,6 @@ struct Awaited {
     progress: Progress,
 }
 
-/// The state of reading a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Open,

@@ -60,7 +60,6 @@ pub(super) fn open<T>(request: tonic::Request<T>) -> Result<(Caller, T)> {
     Ok((caller, message))
 }
 
-/// The state of [`authenticate`].
 pub(super) struct Gate {
     app: App,
     verifier: Arc<Verifier>,
@@ -70,7 +69,6 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Creates the state of [`authenticate`]. The files of `site` need no credential.
     pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>, connect: Connect) -> Self {
         let throttle = Throttle::new(&app.config);
         Self {
@@ -129,7 +127,6 @@ pub(super) async fn authenticate(
     answer(next, request, owner).await
 }
 
-/// Passes a request to the next layer, and adds the owner to the extensions of the request and the response.
 async fn answer(next: impl Answers<Body>, mut request: Request<Body>, owner: Owner) -> Response<Body> {
     request.extensions_mut().insert(owner);
     let mut answer = run(next, request).await;
@@ -225,8 +222,7 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Returns true if the request is for the metrics and contains the metrics token. The comparison takes constant time, so
-// the response time reveals nothing about the token.
+// Compares the token in constant time, so that the response time reveals nothing about it.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;
@@ -243,7 +239,6 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
 }
 
-/// The error for a request without a valid credential.
 pub(super) fn not_authenticated() -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated")
 }

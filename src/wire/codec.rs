@@ -55,7 +55,6 @@ pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }
 
-/// The gRPC codec. It encodes and decodes protobuf, and refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,
@@ -86,7 +85,6 @@ where
     }
 }
 
-/// Decodes a protobuf message, and refuses NUL in its strings.
 #[derive(Clone, Debug)]
 pub struct PlainTextDecoder<U> {
     of: PhantomData<U>,

@@ -33,7 +33,6 @@ const HEADER_BYTES: usize = 5;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// Wraps a gRPC service in a layer that compresses its responses, except file contents.
 pub(super) fn compress_answers<S: Answers<Body>>(grpc: S, pool: &DescriptorPool) -> impl Answers<Body> + use<S> {
     let files = Arc::new(methods_of_files(pool));
     service_fn(move |request: Request<Body>| {
@@ -74,7 +73,6 @@ fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> 
     })
 }
 
-/// A response body that compresses its large messages.
 struct CompressedBody {
     body: Body,
     encoding: Encoding,

@@ -69,7 +69,6 @@ const ALLOWED_HEADERS: &[&str] = &[
     "request-context",
 ];
 
-/// Applies CORS to a request.
 pub(super) async fn apply(cors: Arc<CorsLayer>, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let is_plain = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if is_plain && !request.headers().contains_key(ORIGIN) {

@@ -51,7 +51,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// The expiry of the credential of a request.
+    /// Reads the credential expiry that `wire::caller` has added to a request.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED if the request did not pass through `wire::caller`.
@@ -66,7 +66,6 @@ impl CredentialExpiry {
         loop {
             let left = self.until.map(|until| (until - app.clock.now()).to_std());
             let pause = match left {
-                // The credential has expired.
                 Some(Err(_) | Ok(Duration::ZERO)) => return,
                 Some(Ok(left)) => left.min(LOOK_EVERY),
                 None => LOOK_EVERY,

@@ -32,11 +32,9 @@ use crate::error::{Code, Error, Result};
 /// Maximum timeout that is enforced. A longer timeout is ignored, so the call has no deadline.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// The deadline of a request.
 #[derive(Clone, Copy, Debug)]
 struct Expires(Instant);
 
-/// Ends a call if it has no response at its deadline.
 pub(super) async fn end_call(connect: Connect, mut request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let protocol = Protocol::of(&request);
     let timeout = match timeout_of(protocol, request.headers()) {
@@ -47,14 +45,12 @@ pub(super) async fn end_call(connect: Connect, mut request: Request<Body>, next:
     let until = Instant::now() + timeout;
     request.extensions_mut().insert(Expires(until));
     match tokio::time::timeout_at(until, run(next, request)).await {
-        // The timer has a limited resolution, so a response may arrive after the deadline but before the timer fires.
-        // Therefore, the clock is also checked.
+        // The timer has a limited resolution: a response may arrive after the deadline but before the timer fires.
         Ok(response) if Instant::now() < until => response,
         _ => refusal::render(&connect, protocol, passed()),
     }
 }
 
-/// Wraps the services in a layer that ends a stream at the deadline of its call.
 pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers<tonic::body::Body> {
     service_fn(move |request: Request<tonic::body::Body>| {
         let expires = request.extensions().get::<Expires>().copied();
@@ -66,7 +62,6 @@ pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers
     })
 }
 
-/// A response body that ends at a deadline.
 struct Expiring {
     /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
@@ -129,7 +124,6 @@ fn passed() -> Error {
     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
 }
 
-/// Returns the timeout from the headers of a request; `None` if the request sets no timeout.
 fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>> {
     if let Protocol::Connect(_) = protocol {
         return connect::timeout(headers).map_err(|error| Error::invalid(error.to_string()));

@@ -19,7 +19,6 @@ use crate::{
     wire::status,
 };
 
-/// The header that contains the stable code of an error.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
 /// Renders the errors of the transcoder and of the services behind it.
@@ -80,8 +79,7 @@ pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// Returns the response (status 405) to a request whose path does not support its HTTP method. `allow` lists the
-/// supported methods.
+/// `allow` lists the supported methods.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {
@@ -98,7 +96,6 @@ fn wrong_method() -> Response<Bytes> {
     )
 }
 
-/// Returns the HTTP status of an error kind.
 pub fn http_status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,

@@ -12,8 +12,7 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// Returns the address of the client that sent a request. `peer` is the remote address of the connection. Returns
-/// `None` if `peer` is `None`.
+/// `peer` is the remote address of the connection. Returns `None` if `peer` is `None`.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();
@@ -27,7 +26,6 @@ pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Netwo
     Some(address)
 }
 
-/// Parses an IP address, with or without a port.
 fn parse(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.trim_start_matches('[').trim_end_matches(']');

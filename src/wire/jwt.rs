@@ -48,15 +48,13 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// The algorithm of tokens that are signed with the configured secret.
 const HS256: &str = "HS256";
 
-/// Verifies tokens against the configured keys.
 #[derive(Debug)]
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
-    /// The key set of a verifier without a source of public keys.
+    /// Empty set for a verifier without public keys.
     no_keys: Arc<KeySet>,
     rules: Rules,
 }
@@ -72,7 +70,6 @@ pub struct PublishedKeys {
     pub problems: Option<String>,
 }
 
-/// The reason why a token was refused.
 #[derive(Debug)]
 enum Refusal {
     /// No loaded key verifies the token, but the issuer may have published a new key.
@@ -190,7 +187,7 @@ impl Verifier {
         Err(not_authenticated(why))
     }
 
-    /// Verifies a token with the keys that are in memory, and returns its claims.
+    /// Verifies a token without loading keys, and returns its claims.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason.
@@ -203,7 +200,6 @@ impl Verifier {
         published.map_or_else(|| Arc::clone(&self.no_keys), |published| published.keys())
     }
 
-    /// Verifies a token, and remembers the token together with the keys.
     fn check_once(&self, token: &str, keys: &KeySet, now: DateTime<Utc>) -> Result<Arc<VerifiedToken>, Refusal> {
         let claims = self.check(token, keys, now.timestamp())?;
         Ok(keys.verified.remember(token, claims, now))
@@ -235,7 +231,7 @@ impl Verifier {
         Ok(claims::read(payload, &self.rules, now)?)
     }
 
-    /// Verifies a signature with the secret. The key id of the token is ignored, because only one secret exists.
+    /// Ignores the key id of the token, because only one secret exists.
     fn check_secret(&self, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let secret = self.secret.as_ref();
         let secret = secret.ok_or("no secret is configured, so HS256 tokens are not accepted")?;

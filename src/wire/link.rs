@@ -16,7 +16,6 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// The state of a connection.
 #[derive(Debug)]
 pub struct Link {
     address: Option<IpAddr>,
@@ -34,7 +33,6 @@ pub struct Link {
 }
 
 impl Link {
-    /// Creates the state of a connection that was just accepted. `address` is the address of the peer.
     pub fn new(address: Option<IpAddr>) -> Self {
         Self {
             address: address.map(|address| address.to_canonical()),
@@ -60,12 +58,10 @@ impl Link {
         Visit { link: Arc::clone(self) }
     }
 
-    /// Records that a credential was accepted.
     pub fn recognize(&self) {
         self.recognized.store(true, Relaxed);
     }
 
-    /// Returns true if a credential has been accepted on this connection.
     pub fn is_recognized(&self) -> bool {
         self.recognized.load(Relaxed)
     }
@@ -79,23 +75,19 @@ impl Link {
         Some(self.opened + Duration::from_millis(self.idle_since.load(Relaxed)))
     }
 
-    /// The time at which the connection was accepted.
     pub fn opened(&self) -> Instant {
         self.opened
     }
 
-    /// Records that the peer has sent bytes.
     pub fn record_input(&self) {
         self.unanswered.store(true, Relaxed);
     }
 
-    /// Records that the body of a request will not be read to its end.
     pub fn cut(&self) {
         self.cut.store(true, Relaxed);
     }
 
-    /// Returns true if the peer may still be sending. If so, closing the connection immediately would lose the
-    /// response.
+    /// Returns true if the peer may still be sending. Closing the connection immediately could then lose the response.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
@@ -105,18 +97,15 @@ impl Link {
         self.end.cancel();
     }
 
-    /// Returns true if [`Link::end`] was called.
     pub fn is_ending(&self) -> bool {
         self.end.is_cancelled()
     }
 
-    /// Completes when [`Link::end`] is called.
     pub fn ended(&self) -> WaitForCancellationFuture<'_> {
         self.end.cancelled()
     }
 }
 
-/// An open request on a connection. The request counts as open until this guard is dropped.
 #[derive(Debug)]
 pub struct Visit {
     link: Arc<Link>,

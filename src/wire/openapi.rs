@@ -15,7 +15,6 @@ const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods
     this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
     header `X-Error-Code`.";
 
-/// Builds the `OpenAPI` document of the HTTP methods in `router`.
 pub fn document(router: &Router) -> Value {
     let pool = router.rules().first().map(|rule| rule.method.descriptor.parent_pool());
     let refusal = pool.and_then(|pool| pool.get_message_by_name("runyard.v1.Refusal"));
@@ -38,7 +37,7 @@ pub fn document(router: &Router) -> Value {
     openapi::document(router, &description)
 }
 
-/// The schema of a refusal by the plan. Only two keys are required; the other keys depend on the error.
+/// Only two keys of a refusal are required. The other keys depend on the error.
 fn schema(refusal: &MessageDescriptor) -> Value {
     let properties = openapi::fields(refusal, Dialect::Plain);
     json!({"type": "object", "properties": properties, "required": ["message", "error_code"]})

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// The owner of a request. `wire::caller` adds the owner to the extensions of each request and response.
+/// `wire::caller` adds the owner to the extensions of each request and response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     Account(Uuid),
@@ -18,7 +18,6 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The owner of a request without a credential.
     pub fn of_address(address: Option<IpAddr>) -> Self {
         address.map_or(Self::Unknown, |address| Self::Address(network_of(address)))
     }

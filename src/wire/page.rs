@@ -24,7 +24,6 @@ const MARK: usize = 12;
 /// Maximum size of a page token, in bytes. The token for the longest file path is smaller.
 const MAX_TOKEN: usize = 8192;
 
-/// The request message of a list method.
 pub trait ListRequest: Message + Name {
     /// Removes the page size and the page token from the request, and returns them.
     fn take_page(&mut self) -> (i32, String);
@@ -53,18 +52,15 @@ list_requests!(
     ListUsageRequest,
 );
 
-/// The position of a row in its list.
+/// The position of a row in a sorted list.
 pub trait Cursor: Sized {
-    /// Encodes the position. The result is not empty.
     fn to_bytes(&self) -> Vec<u8>;
 
-    /// Decodes a position; `None` if the bytes are invalid.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
-/// A requested page of a list. `C` is the cursor of the list.
+/// A requested page of a list.
 pub struct Page<C> {
-    /// Number of rows to return.
     pub size: usize,
     /// The cursor of the last row of the previous page; `None` on the first page.
     pub after: Option<C>,
@@ -78,7 +74,7 @@ impl<C: Cursor> Page<C> {
         Self::within(caller, asked, SIZES)
     }
 
-    /// Reads a page like [`Page::read`], but with the given default and maximum page sizes.
+    /// `sizes` are the default and the maximum page size.
     pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
         let (size, token) = asked.take_page();
         if size < 0 {
@@ -151,7 +147,6 @@ fn invalid() -> Error {
     )
 }
 
-/// The cursor of a list that is sorted by id.
 impl Cursor for Uuid {
     fn to_bytes(&self) -> Vec<u8> {
         self.as_bytes().to_vec()

@@ -68,7 +68,6 @@ pub fn check(caller: &Caller, needed: Access) -> Result<()> {
     Err(Error::new(Code::PermissionDenied, message))
 }
 
-/// Wraps the services in a layer that refuses a call if the caller's credential lacks the required scope.
 pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let caller = request.extensions().get::<Caller>();

@@ -31,7 +31,6 @@ const PAUSE: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of accounts that are logged within [`PAUSE`].
 const MAX_ACCOUNTS: usize = 100;
 
-/// Wraps the services in a layer that logs refusals by a plan.
 pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> {
     let mentioned = Arc::new(Mentioned {
         clock,
@@ -48,7 +47,7 @@ pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> 
     })
 }
 
-/// The logged accounts, with the time of each log line.
+/// The accounts that were mentioned in the log, with the time of the last line.
 struct Mentioned {
     clock: Clock,
     accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,
@@ -85,7 +84,7 @@ impl Mentioned {
     }
 }
 
-/// Reads the refusal by a plan from the headers of a response. Returns `None` if no plan refused the request.
+/// Returns `None` if no plan refused the request.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

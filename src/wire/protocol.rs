@@ -7,14 +7,11 @@ use http::{
 };
 use runyard_transcode::connect::CallKind;
 
-/// The content type of binary gRPC-Web.
 const WEB: &str = "application/grpc-web+proto";
-/// The content type of base64-encoded gRPC-Web.
 const WEB_TEXT: &str = "application/grpc-web-text+proto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// gRPC over HTTP/2.
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2. The value is the content type of the response.
     GrpcWeb(&'static str),
@@ -25,7 +22,6 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name of the protocol in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -35,7 +31,6 @@ impl Protocol {
         }
     }
 
-    /// Returns the protocol of a request.
     pub fn of<B>(request: &Request<B>) -> Self {
         let header = |name| {
             request

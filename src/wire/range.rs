@@ -7,7 +7,6 @@ pub(super) struct Asked<'a> {
     pub(super) if_none_match: &'a str,
 }
 
-/// The part of a file to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// The whole file, with status 200.
@@ -21,7 +20,7 @@ pub(super) enum Part {
 }
 
 impl Asked<'_> {
-    /// Decides which part of a file to send. `size` is the size of the file in bytes, `etag` its entity tag.
+    /// `size` is the size of the file in bytes, `etag` its entity tag.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match
@@ -57,7 +56,6 @@ impl Part {
         }
     }
 
-    /// The offset and the length of the part, in bytes.
     pub(super) fn bounds(self, size: u64) -> (u64, u64) {
         match self {
             Self::Whole => (0, size),

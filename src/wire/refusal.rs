@@ -11,7 +11,6 @@ use tonic::Status;
 use super::{fault, protocol::Protocol, status};
 use crate::error::Error;
 
-/// Returns a response that reports `error` in the format of `protocol`.
 pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Response<Body> {
     match protocol {
         Protocol::Http => fault::refuse(error),

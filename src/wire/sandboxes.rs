@@ -23,7 +23,6 @@ use send::{Pieces, content_type};
 /// The default and the maximum page size, in files.
 const PAGE: (i32, i32) = (200, 1000);
 
-/// The content at a path of the sandbox.
 enum Content {
     File(File),
     Folder(Box<Archive>),

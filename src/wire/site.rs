@@ -46,7 +46,6 @@ const MAX_FILES: usize = 4096;
 /// Maximum total size of the files in `http.console_dir`, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The files of the site, by URL path.
 pub struct Site {
     assets: BTreeMap<String, Asset>,
 }
@@ -89,7 +88,6 @@ impl Site {
         self
     }
 
-    /// Returns true if the site has a file at this path.
     pub fn has(&self, path: &str) -> bool {
         self.assets.contains_key(path)
     }
@@ -100,7 +98,7 @@ impl Site {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }
 
-    /// Returns the response to a request; `None` if the site has no file at the path.
+    /// Returns `None` if the site has no file at the path.
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         let asset = self.assets.get(path)?;
         Some(match *method {

@@ -48,7 +48,6 @@ use crate::{
     telemetry,
 };
 
-/// The paths of the built-in pages.
 const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
 
 /// The service that answers every request on the server's port.

@@ -93,7 +93,6 @@ pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     answer
 }
 
-/// Returns the gRPC code of an error kind.
 pub const fn grpc_code(kind: Kind) -> GrpcCode {
     match kind {
         Kind::Invalid => GrpcCode::InvalidArgument,
@@ -225,7 +224,6 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Packs a message of google.rpc or of Runyard in an `Any`.
 fn any<M: Detail>(message: &M) -> Any {
     Any {
         type_url: format!("type.googleapis.com/{}", M::FULL_NAME),

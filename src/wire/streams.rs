@@ -23,12 +23,11 @@ use crate::error::{Code, Error, Result};
 
 /// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Divisor: all requests without a credential together may use one tenth of the streams of the process.
+/// All requests without a credential together may use one in this many streams of the process.
 const OPEN_PART: usize = 10;
 /// Retry delay in the response to a refused stream.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The limits of the process, and the number of its open streams.
 pub struct Streams {
     /// gRPC paths of the methods that return a stream.
     methods: HashSet<String>,
@@ -45,7 +44,6 @@ struct Open {
 }
 
 impl Streams {
-    /// Creates the limits for the streaming methods of the contract.
     pub fn new(pool: &DescriptorPool, most: usize, most_per_account: usize) -> Arc<Self> {
         let methods = pool.services().flat_map(|service| {
             let methods: Vec<_> = service
@@ -104,7 +102,7 @@ impl Streams {
         })
     }
 
-    /// Counts the stream of a request. Returns `None` if the method does not return a stream.
+    /// Returns `None` if the method does not return a stream.
     fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
         if !self.methods.contains(request.uri().path()) {
             return Ok(None);
@@ -122,7 +120,6 @@ fn refused(message: String) -> Error {
     Error::new(Code::Throttled, message).retry_after(RETRY_AFTER)
 }
 
-/// A ticket for a counted stream. The stream counts as open until the ticket is dropped.
 struct Ticket {
     streams: Arc<Streams>,
     owner: Owner,
@@ -142,7 +139,6 @@ impl Drop for Ticket {
     }
 }
 
-/// Wraps the services in a layer that counts streams and refuses streams that exceed a limit.
 pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let grpc = grpc.clone();
@@ -160,7 +156,6 @@ pub(super) fn count(grpc: impl Answers<Body>, streams: Arc<Streams>) -> impl Ans
     })
 }
 
-/// A response body that keeps its stream counted as open until the body is dropped.
 struct CountedBody {
     body: Body,
     _ticket: Ticket,

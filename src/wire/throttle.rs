@@ -27,7 +27,6 @@ const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
 
-/// The configured rate limits.
 pub struct Throttle {
     accounts: Option<Limiter<Uuid>>,
     addresses: Option<Limiter<IpAddr>>,
@@ -35,7 +34,6 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Creates the rate limits from the configuration.
     pub fn new(config: &Config) -> Self {
         Self {
             accounts: config
@@ -90,7 +88,6 @@ impl Throttle {
     }
 }
 
-/// A rate limit that counts each key separately.
 struct Limiter<K: Clone + Eq + Hash> {
     quota: Quota,
     states: ArcSwap<DefaultKeyedRateLimiter<K>>,

@@ -34,8 +34,6 @@ use super::{
     owner::Owner,
 };
 
-/// Passes a request to the next layer, and adds the response to the ledger. If all unread responses together exceed the
-/// limit of the ledger, some of these responses are aborted.
 pub(super) async fn limit(ledger: Arc<Ledger>, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
     let answer = run(next, request).await;
@@ -57,7 +55,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Creates an empty ledger. `limit` is the maximum total size of all unread responses, in bytes.
+    /// `limit` is the maximum total size of all unread responses, in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -191,7 +189,6 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// Sends a request of the account with this number, and returns the body of the response.
     async fn answer(service: &impl Answers<Body>, account: u8) -> Body {
         let mut request = Request::new(Body::empty());
         request
@@ -200,7 +197,6 @@ mod tests {
         service.clone().oneshot(request).await.unwrap().into_body()
     }
 
-    /// Wraps a service in the layer under test.
     fn limited(ledger: &Arc<Ledger>, service: impl Answers<Body>) -> impl Answers<Body> {
         layer(service, Arc::clone(ledger), limit)
     }

@@ -42,7 +42,6 @@ pub(super) struct UnreadBody {
 }
 
 impl UnreadBody {
-    /// Creates the initial state from the headers of a request.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let expects = request.headers().get(header::EXPECT);
         Self {
@@ -53,7 +52,6 @@ impl UnreadBody {
         }
     }
 
-    /// Returns a handle that shows, when the response is sent, whether the connection must close.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),
@@ -106,7 +104,6 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Adds `Connection: close` to the response if the connection must close.
     pub(super) fn announce<B>(&self, answer: &mut Response<B>) {
         if self.cut.load(Relaxed) {
             answer
@@ -116,7 +113,6 @@ impl Verdict {
     }
 }
 
-/// Reads the rest of a body and discards it.
 async fn drain<B>(body: B, (max_bytes, max_time): (u64, Duration))
 where
     B: http_body::Body<Data = bytes::Bytes>,

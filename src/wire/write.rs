@@ -33,7 +33,6 @@ where
     complete(async move { verb(&app, &caller).await }).await
 }
 
-/// Runs work to its end, and converts a panic to an error.
 async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = Uninterrupted::new(work.boxed()).await;

@@ -18,8 +18,6 @@ TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, event
 
 
 class Caller:
-    """Stubs of all services for one caller."""
-
     def __init__(self, server, token):
         self.metadata = (("authorization", f"Bearer {token}"),)
         self.channel = grpc.insecure_channel(server.address)

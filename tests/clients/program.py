@@ -24,15 +24,12 @@ DEADLINE = 180
 
 
 def free_port():
-    """Returns a loopback port that is free now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
 class Server:
-    """A running server on a free loopback port."""
-
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
         # As root, the server runs commands as other users, which must be able to reach their folders below this folder.
@@ -111,7 +108,6 @@ class Server:
         return self.token(subject)
 
     def http(self, method, path, token, body=None):
-        """Sends an HTTP request and returns the JSON of the response."""
         request = urllib.request.Request(self.url + path, method=method)
         request.add_header("authorization", f"Bearer {token}")
         if body is not None:
@@ -144,6 +140,5 @@ class Server:
         )
 
     def lines(self):
-        """Returns the lines of the server's log."""
         with open(self.log.name, encoding="utf-8", errors="replace") as log:
             return log.readlines()

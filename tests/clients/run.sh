@@ -11,7 +11,6 @@ export RUNYARD_BIN=${RUNYARD_BIN:-$target/debug/runyard}
 export RUNYARD_CLIENTS=$target/clients
 mkdir -p "$RUNYARD_CLIENTS"
 
-# Each part is a script in this folder.
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
     parts=(stubs python docs generated typescript)

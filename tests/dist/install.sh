@@ -69,7 +69,6 @@ config=/etc/runyard/runyard.toml
 data=/var/lib/runyard
 cp /etc/passwd /etc/group /etc/shadow /run
 
-# A fake systemctl that records the calls of the maintainer scripts.
 mkdir -p /run/systemd/system
 cat >/usr/local/sbin/systemctl <<'END'
 #!/bin/sh

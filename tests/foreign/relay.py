@@ -10,8 +10,6 @@ import threading
 
 
 class Relay:
-    """Listens on a free loopback port and forwards each connection to `port`."""
-
     def __init__(self, port):
         self.target = port
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -41,14 +39,13 @@ class Relay:
         return links
 
     def cut(self):
-        """Closes the open connections and returns them."""
         links = self.taken()
         for link in links:
             link.close()
         return links
 
     def freeze(self):
-        """Freezes the open connections and returns them. The caller must close them."""
+        """The caller must close the returned connections."""
         links = self.taken()
         for link in links:
             link.is_frozen = True
@@ -61,8 +58,6 @@ class Relay:
 
 
 class Link:
-    """A client's connection, and the matching connection to the server."""
-
     def __init__(self, client, server):
         self.client, self.server = client, server
         self.is_frozen = False

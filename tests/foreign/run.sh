@@ -17,7 +17,6 @@ here=tests/foreign
 scripts/install.sh bwrap:bubblewrap protoc:protobuf-compiler libprotobuf-dev
 mapfile -t all_protos < <(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
-# fresh FOLDER: creates an empty folder in target/foreign.
 fresh() {
     rm -rf "${RUNYARD_FOREIGN:?}/$1"
     mkdir -p "$RUNYARD_FOREIGN/$1"
@@ -54,8 +53,8 @@ prepare_node() {
     fresh node/ts
     protoc --proto_path=proto --plugin="$tools/protoc-gen-ts" --ts_out="$node/ts" --ts_opt=generate_dependencies "${all_protos[@]}"
     fresh node/js
-    # This protoc is the last version that generates JavaScript. Later versions need protoc-gen-js, which is in no
-    # registry.
+    # The pinned protoc is the last version that generates JavaScript. Later versions need protoc-gen-js, which no
+    # registry offers.
     "$venv/bin/protoc" --proto_path=proto --proto_path=/usr/include --js_out=import_style=commonjs,binary:"$node/js" "${all_protos[@]}"
     echo '{"type": "commonjs"}' >"$node/js/package.json"
     fresh node/dist

@@ -42,8 +42,6 @@ CUT, FROZEN = "cut", "frozen"
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """A client: how to start it, and the codes that it reports."""
-
     language: str
     name: str
     # Registry and package name, such as `npm:grpc-web`.
@@ -112,7 +110,6 @@ CLIENTS = (
 
 
 def version(package):
-    """Returns the installed version of a package, which is written as REGISTRY:NAME."""
     registry, name = package.split(":")
     if registry == "pypi":
         return importlib.metadata.version(name)
@@ -124,13 +121,11 @@ def version(package):
 
 
 def plain(code):
-    """Returns a code in a common form, because the libraries write `NOT_FOUND`, `NotFound` or `not_found`."""
+    """The libraries write a code as `NOT_FOUND`, `NotFound` or `not_found`."""
     return code.replace("_", "").upper().replace("CANCELLED", "CANCELED")
 
 
 class Scenario:
-    """A server and a scripted model for all clients."""
-
     def __init__(self):
         self.page_port = free_port()
         configuration = f'[http]\ncors_origins = ["http://127.0.0.1:{self.page_port}"]\nheartbeat_seconds = 1\n'
@@ -151,7 +146,7 @@ class Scenario:
         return token
 
     def play(self, client, way):
-        """Runs a client, and breaks its connection. Returns its lines, and the seconds until it noticed the break."""
+        """Returns the client's lines, and the seconds until the client noticed the broken connection."""
         gate = os.path.join(self.gates.name, f"{client.name}-{way}".replace(" ", "-").replace("/", "-"))
         relay = Relay(self.server.port)
         environment = {
@@ -208,7 +203,7 @@ def expected(client):
 
 
 def same(line, wanted):
-    """Returns whether two lines are equal. Differences in how a code is written do not count."""
+    """Ignores differences in how a code is written."""
     words, wanted_words = line.split(" "), wanted.split(" ")
     if words[0] in ("refused", "deadline", "cancelled") and len(words) > 1:
         words[1], wanted_words[1] = plain(words[1]), plain(wanted_words[1])
@@ -216,7 +211,6 @@ def same(line, wanted):
 
 
 def faults(client, way, lines):
-    """Returns how the lines of a client differ from the scenario."""
     found = []
     steps = [line for line in lines if line.split(" ")[0] not in ("event", "broken")]
     wanted = expected(client)

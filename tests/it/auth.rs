@@ -46,8 +46,7 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Checks that a token is refused, and returns the cause. Callers of the API get the same error for every refused
-/// token, so tests check the cause.
+/// Returns the cause of the refusal, because the API returns the same error for every refused token.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -125,8 +124,7 @@ fn j04_the_key_determines_the_algorithm() {
                 continue;
             }
             refuse(&verifier, &theirs.sign(&claims()));
-            // Both tokens are signed with our key but name another algorithm. Only the second token contains the key
-            // id.
+            // The header names an algorithm that the key does not have.
             refuse(
                 &verifier,
                 &ours.sign_with_header(&json!({"alg": theirs.alg()}), &claims()),
@@ -153,8 +151,7 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // The first token is signed with a different key on the same curve, the second token with a key on a different
-    // curve.
+    // The token is signed with a different key: first on the same curve, then on a different curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -346,8 +343,7 @@ fn j13_only_the_compact_form_is_accepted() {
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // The first payload is URL-safe base64 and is accepted. The second payload is standard base64 and is refused. The
-    // encoded payload contains both characters in which the two encodings differ.
+    // The encoded payload contains both characters in which URL-safe and standard base64 differ.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");

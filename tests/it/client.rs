@@ -46,9 +46,8 @@ async fn a_watch_survives_broken_connections() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Of every four cuts, the first three follow short pauses, so that they interrupt a client that connects,
-            // waits or reads. The fourth cut comes only after more events, so that the run also makes progress on a
-            // slow machine.
+            // Three of four cuts follow a short pause, so that they interrupt a client that connects, waits or reads.
+            // Every fourth cut waits for more events, so that the run makes progress even on a slow machine.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;
@@ -186,7 +185,6 @@ async fn an_error_carries_the_server_error() {
     .await;
 }
 
-/// Starts `runyard run` against a server with a scripted model.
 fn run(server: &TestServer, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .arg("run")

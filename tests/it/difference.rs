@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-/// Checks that two lists contain the same entries in the same order.
 #[track_caller]
 pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     let same = found.iter().zip(expected).take_while(|(one, other)| one == other);
@@ -16,7 +15,7 @@ pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected
     );
 }
 
-/// Checks that two lists contain the same entries in any order. Each entry must occur equally often in both lists.
+/// The order does not matter. Each entry must occur equally often in both lists.
 #[track_caller]
 pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     if let Some(difference) = difference(found, expected) {

@@ -139,7 +139,6 @@ fn variables() -> String {
     })
 }
 
-/// Each TOML block of docs/models.md is a complete configuration.
 #[test]
 fn the_examples_in_the_page_of_models_are_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");

@@ -14,7 +14,6 @@ mod paths;
 #[path = "../../fuzz/checks/tokens.rs"]
 mod tokens;
 
-/// A fuzz target: its name and its check.
 type Target = (&'static str, fn(&[u8]));
 
 #[test]

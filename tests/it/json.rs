@@ -13,7 +13,6 @@ use prost_reflect::DescriptorPool;
 use runyard::wire::codec;
 use runyard_transcode::json::{Codec, CodecError, Dialect};
 
-/// The descriptors of the public contract, and their codec.
 static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     Subject {
@@ -22,7 +21,6 @@ static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     }
 });
 
-/// The descriptors of a proto file that uses every type, and their codec.
 static EVERYTHING: LazyLock<Subject> = LazyLock::new(|| {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut compiler = protox::Compiler::new([format!("{root}/tests/it/json"), format!("{root}/proto")]).unwrap();

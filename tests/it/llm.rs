@@ -14,7 +14,6 @@ use runyard::llm::{
 };
 use serde_json::json;
 
-/// The complete output of one model call.
 #[derive(Debug, Default)]
 pub struct Reply {
     pub text: String,
@@ -28,7 +27,7 @@ pub struct Reply {
     pub deltas: usize,
 }
 
-/// Sends a request and collects the answer; waits up to 20 s.
+/// Waits up to 20 s for the complete answer.
 pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
     let listening = async {
         let mut reply = Reply::default();
@@ -59,7 +58,6 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
         .expect("an answer within 20 s")
 }
 
-/// A request with one user message and without tools.
 pub fn question(text: &str) -> ModelRequest {
     ModelRequest {
         model: "scripted".to_owned(),
@@ -72,7 +70,6 @@ pub fn question(text: &str) -> ModelRequest {
     }
 }
 
-/// The tool that these tests offer to the model.
 pub fn bash_tool() -> ToolSpec {
     ToolSpec {
         name: "bash".to_owned(),

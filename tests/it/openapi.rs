@@ -221,8 +221,7 @@ fn json_printed_by_the_codec_matches_its_schema() {
     assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));
 }
 
-/// The OpenAPI document equals the reviewed snapshot. Review a change with `cargo insta review`, or accept it with
-/// `INSTA_UPDATE=always`.
+/// Review a change with `cargo insta review`, or accept it with `INSTA_UPDATE=always`.
 #[test]
 fn the_document_is_the_reviewed_one() {
     let text = serde_json::to_string_pretty(document()).unwrap();

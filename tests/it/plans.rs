@@ -111,7 +111,6 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
-/// Requests every list with every filter that it accepts.
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;

@@ -65,7 +65,6 @@ impl Yard {
     }
 }
 
-/// Returns true if control groups limit the memory of commands on this host.
 fn is_bounded_by_cgroups(yard: &Yard) -> bool {
     yard.sandboxes
         .describe()
@@ -117,7 +116,6 @@ fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }
 
-/// Returns the host processes whose command line contains the marker.
 fn with_marker(marker: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -128,7 +126,6 @@ fn with_marker(marker: &str) -> Vec<u32> {
     numbers.filter(has).collect()
 }
 
-/// Waits up to 5 s for a condition.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + Duration::from_secs(5);
     while !holds() {

@@ -14,7 +14,7 @@ fn root() -> &'static Path {
 /// changed sentence changes the hash. If you change the page on purpose, update both values.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
-/// The rows of the table. Each row is a sentence and its tests.
+/// Each row is a sentence and its tests.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/seeds.md")).unwrap();
     let cells = |line: &str| {
@@ -87,7 +87,6 @@ fn every_sentence_has_a_test_that_exists() {
     );
 }
 
-/// Control: the check distinguishes a test from a plain function and from a name that does not exist.
 #[test]
 fn the_check_distinguishes_tests_from_other_names() {
     assert!(exists("seeds::the_check_distinguishes_tests_from_other_names"));

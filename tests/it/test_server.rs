@@ -30,12 +30,12 @@ const SECRET: &str = "a secret of the tests that is long enough";
 /// Timeout of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs a test on every database. The script answers the requests to the model.
+/// `script` answers the requests to the model.
 pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(script, |_| {}, test).await;
 }
 
-/// Runs a test on every database, like [`on_every_database`], but with a changed configuration.
+/// Like [`on_every_database`], but with a changed configuration.
 pub async fn on_every_database_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
@@ -144,7 +144,7 @@ impl TestServer {
         self.app.as_ref().unwrap()
     }
 
-    /// Opens a database connection that is separate from those of the server.
+    /// Opens a database connection that the server does not use.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
         let url = match (&self.config.database_url, &self.database) {
@@ -155,7 +155,7 @@ impl TestServer {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// Returns the single number that a query selects. The query uses a separate connection.
+    /// Returns the single number that a query selects.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;
@@ -199,7 +199,6 @@ async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHan
     (address, app, (stopping, task))
 }
 
-/// Sends requests with the token of one caller.
 #[derive(Clone)]
 pub struct Caller {
     pub token: String,
@@ -225,7 +224,6 @@ impl Caller {
         Answer::of(self.request("POST", path).multipart(form).send().await.unwrap()).await
     }
 
-    /// Starts a run with this prompt in a new thread; returns the answer.
     pub async fn start(&self, prompt: &str) -> Value {
         self.post("/agent/start", json!({"prompt": prompt})).await.ok()
     }

@@ -179,7 +179,6 @@ struct Source {
 }
 
 impl Source {
-    /// Returns the top-level module that contains the file.
     fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
@@ -418,7 +417,6 @@ fn sql_names_only_tables_of_its_own_noun() {
     }
 }
 
-/// Maps each table to the module that owns it.
 fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     let mut owners: BTreeMap<String, String> = [("installation".to_owned(), "installation".to_owned())].into();
     for source in sources {
@@ -430,7 +428,6 @@ fn owners(sources: &[Source]) -> BTreeMap<String, String> {
     owners
 }
 
-/// Returns the tables that SQL strings and query builders name.
 fn named_tables(code: &str) -> BTreeSet<String> {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"\b(?:FROM|JOIN|INTO|UPDATE)[\s\\]+([a-z_]+)|(?:from|join|into_table|table|col)\(\(?"([a-z_]+)""#)

@@ -82,8 +82,6 @@ credits_granted = 300
 
 
 class Watch:
-    """A run, and the events that have arrived."""
-
     def __init__(self, server, token, model, prompt):
         self.server, self.token = server, token
         started = server.http("POST", "/agent/start", token, {"prompt": prompt, "model_name": model})

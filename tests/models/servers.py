@@ -67,7 +67,6 @@ class Process:
             return log.read()[-4000:]
 
     def kill(self):
-        """Kills the process and its children with SIGKILL."""
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -98,13 +97,10 @@ class Llama(Process):
         return [PYTHON, os.path.join(HERE, "llama.py"), str(self.port), str(self.window)]
 
     def is_busy(self):
-        """Returns whether the server is generating an answer."""
         return any(slot["is_processing"] for slot in self.get("/slots"))
 
 
 class LiteLLM(Process):
-    """LiteLLM's proxy in front of another server."""
-
     health = "/health/liveliness"
 
     def __init__(self, behind):

@@ -73,8 +73,6 @@ class Proxy:
 
 
 class Nginx(Proxy):
-    """nginx with `proxy_pass` and `grpc_pass`."""
-
     def command(self, path):
         return ["nginx", "-p", self.home, "-c", path, "-e", "stderr"]
 

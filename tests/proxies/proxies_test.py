@@ -29,8 +29,6 @@ def framed(run_id):
 
 
 class Watch:
-    """Reads a stream with curl in the background."""
-
     def __init__(self, port, path, headers, body=None):
         command = ["curl", "--silent", "--show-error", "--no-buffer", "--dump-header", "/dev/stderr"]
         if body is not None:
@@ -65,7 +63,6 @@ class Watch:
             time.sleep(0.02)
 
     def end(self):
-        """Waits for the end of the stream and returns curl's exit code."""
         self.process.wait(DEADLINE)
         for thread in self.threads:
             thread.join(DEADLINE)
@@ -150,8 +147,6 @@ class Behind(unittest.TestCase):
 
 
 class WithShortTimeouts(Behind):
-    """Tests with short timeouts of the proxies and a short heartbeat interval."""
-
     def test_a_silent_stream_stays_open(self):
         self.check_silence(3 * SHORT)
 
@@ -168,7 +163,6 @@ class WithShortTimeouts(Behind):
                 self.assertEqual(self.uploads(proxy, "/nosuch", 300_000, signed), {404: 20})
 
     def uploads(self, proxy, path, size, headers):
-        """Sends twenty uploads and counts the statuses of the responses."""
         seen = {}
         # curl reads the response while it sends. Envoy closes the connection of a refused upload after a second, so a
         # client that reads only after sending would miss the response.

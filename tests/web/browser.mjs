@@ -10,7 +10,6 @@ import { chromium } from "playwright-core";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Folder for screenshots and downloads. */
 export const OUTPUT = `${ROOT}/target/web`;
 /** Folder of the built console. RUNYARD_CONSOLE_DIR overrides the default. */
 export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/web/dist`;
@@ -60,7 +59,6 @@ export async function longestWork(browser, page, doing) {
 export class Visit {
   /** The recorded rule violations: requests to other origins, errors in the browser console, and exceptions. */
   wrong = [];
-  /** Bodies of loaded scripts, by URL. */
   scripts = new Map();
   /** Number of open run streams now, and the maximum so far. */
   streams = { open: 0, most: 0 };
@@ -152,7 +150,6 @@ export class Visit {
     }, place);
   }
 
-  /** Attaches the files with these paths, enters a task, and starts the run. */
   async start(prompt, { files = [] } = {}) {
     const { page } = this;
     if (files.length > 0) {
@@ -162,7 +159,6 @@ export class Visit {
     await page.getByRole("button", { name: "Start", exact: true }).click();
   }
 
-  /** Returns the last run on the page that has the given state. */
   run(state) {
     return this.page.getByRole("region", { name: `Run, ${state}` }).last();
   }
@@ -200,7 +196,6 @@ export class Visit {
     );
   }
 
-  /** Closes the page and fails if the page broke a rule. */
   async end(expected) {
     await this.context.close();
     this.assertClean(expected);

@@ -18,7 +18,6 @@ const TASK = "Analyze data.csv and create visualizations";
 const LIMIT = { timeout: 400_000 };
 /** Maximum compressed size of the JavaScript that the first page loads, in bytes. */
 const FIRST_PAGE_BYTES = 200 * 1024;
-/** Matches the browser's messages about broken connections. */
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
 /** Maximum duration of a main-thread task while a run streams, in milliseconds. */
 const LONGEST_TASK_MS = 200;
@@ -67,7 +66,6 @@ async function download(page, click) {
   return { name: saved.suggestedFilename(), content: readFileSync(path) };
 }
 
-/** Extracts the scripted model's words from a string. */
 const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
 
 /** Returns the words in the events of the newest run. */
@@ -82,7 +80,6 @@ async function wordsOf(client) {
   return words([...said.values()].join("\n"));
 }
 
-/** Simulates a drop of files on an element. */
 async function drop(page, target, files) {
   const transfer = await page.evaluateHandle((given) => {
     const made = new DataTransfer();

@@ -18,14 +18,13 @@ export const PHONES = [
 /** Maximum blank space below the last content, in pixels: the page padding and the bottom navigation of a phone. */
 const MAX_BLANK = 150;
 
-/** Fails if the current page breaks a layout rule. */
 export async function checkLayout(page, where) {
   const faults = await page.evaluate(findFaults, MAX_BLANK);
   const { width, height } = page.viewportSize();
   assert.deepEqual(faults, [], `${where} at ${width}×${height}:\n  ${faults.join("\n  ")}`);
 }
 
-// Finds violations of the layout rules. This function runs in the browser.
+// This function runs in the browser.
 function findFaults(maxBlank) {
   const root = document.documentElement;
   const faults = new Set();

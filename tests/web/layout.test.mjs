@@ -14,7 +14,6 @@ const LINES = Array.from({ length: 60 }, (_, line) => `line ${line}`).join("\\n"
 let browser;
 let server;
 let token;
-/** The screens to check, by name. */
 let places;
 
 before(async () => {

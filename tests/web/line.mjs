@@ -3,13 +3,11 @@
 import { connect, createServer } from "node:net";
 
 export class Line {
-  /** Base URL of the proxy. */
   url = "";
   #listener;
   #sockets = new Set();
   #isCut = false;
 
-  /** Starts a proxy to the server with this base URL. */
   static async to(url) {
     const { hostname, port } = new URL(url);
     const line = new Line();

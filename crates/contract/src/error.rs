@@ -143,7 +143,7 @@ pub struct ErrorDetails {
     pub running_count: Option<i32>,
     /// Current number of items that count towards the limit, such as threads.
     pub current_count: Option<i32>,
-    /// Maximum of `running_count` or `current_count` that the plan allows.
+    /// The plan's maximum for `running_count` or `current_count`.
     pub limit: Option<i32>,
     /// Name of the caller's tier.
     pub tier_name: Option<String>,

@@ -37,12 +37,10 @@ const MAX_NAME_BYTES: usize = 128;
 /// Size in bytes to which oversized arguments are cut.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
-/// How an answer ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The provider ended the answer.
     Done(EndReason),
-    /// The text or the reasoning exceeded its size limit.
+    /// The text or the reasoning exceeded its size limit and was cut.
     Cut,
     /// The stream failed.
     Broken(LlmError),
@@ -52,12 +50,11 @@ pub(super) enum Ended {
     Stopped,
 }
 
-/// A tool call that the model requested.
 #[derive(Debug)]
 pub(super) struct ReceivedCall {
-    /// The call. Oversized arguments are cut.
+    /// Oversized arguments are cut.
     pub(super) request: ToolRequest,
-    /// Reason why the call is not run, as text for the model; `None` if the call may run.
+    /// Text that tells the model why the call is not run; `None` if the call may run.
     pub(super) refusal: Option<String>,
 }
 
@@ -70,11 +67,10 @@ pub(super) struct Answer {
     pub(super) calls: Vec<ReceivedCall>,
     /// Number of calls that were dropped because the answer had more than [`MAX_RECEIVED_CALLS`].
     pub(super) left_out: usize,
-    /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
     /// Provider data to send back with the answer in later requests; `None` if the answer has none.
     pub(super) carried: Option<Carried>,
-    /// Token usage reported by the provider; `None` if the provider reported none.
+    /// `None` if the provider reported no usage.
     pub(super) usage: Option<TokenUsage>,
     pub(super) ended: Ended,
     argument_bytes: usize,
@@ -95,17 +91,15 @@ impl Answer {
         }
     }
 
-    /// Returns whether any part of the answer has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
     }
 
-    /// Returns whether a tool call has arrived.
     pub(super) fn has_calls(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// Returns the size of the answer in bytes, to estimate its number of tokens.
+    /// Returns the size in bytes, from which the number of tokens is estimated.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }
@@ -142,16 +136,12 @@ impl Answer {
 
 /// Receives an answer, and ends it early when the run is cancelled or times out.
 pub(super) struct Listener<'a> {
-    /// Receives the text, the reasoning and the notices of the answer.
     pub(super) sink: &'a dyn Sink,
-    /// Token that cancels the run.
     pub(super) cancel: &'a CancellationToken,
-    /// Time at which the run reaches its time limit.
     pub(super) deadline: Instant,
 }
 
 impl Listener<'_> {
-    /// Calls the model and receives its answer until the answer ends.
     pub(super) async fn hear(&self, llm: &dyn Llm, request: ModelRequest) -> Answer {
         let mut answer = Answer::new();
         let ended = tokio::select! {
@@ -167,8 +157,7 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // Yield to the runtime regularly, because a stream that is always ready would prevent the checks of the
-            // cancel token and the deadline.
+            // A stream that is always ready would never let the checks of the cancel token and the deadline run.
             tokio::task::coop::consume_budget().await;
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),

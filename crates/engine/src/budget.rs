@@ -12,7 +12,6 @@ use crate::llm::TokenUsage;
 /// usage is ignored.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
-/// Usage and limits of a run.
 #[derive(Debug)]
 pub(super) struct Meter {
     max_steps: u32,
@@ -23,8 +22,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Creates a meter. `steps_done` and `tokens_used` are the usage of earlier workers of the same run. The time limit
-    /// is measured from now.
+    /// `steps_done` and `tokens_used` are the usage of earlier workers of the same run. The time limit is measured from
+    /// now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
         // If the deadline would overflow the clock, use one year from now, which no run reaches.
@@ -40,7 +39,6 @@ impl Meter {
         }
     }
 
-    /// Returns the time at which the run reaches its time limit.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -55,7 +53,6 @@ impl Meter {
         self.max_tokens.saturating_sub(self.tokens)
     }
 
-    /// Counts one model call and its tokens.
     pub(super) fn spend(&mut self, usage: TokenUsage) {
         self.steps = self.steps.saturating_add(1);
         self.tokens = self.tokens.saturating_add(usage.input).saturating_add(usage.output);

@@ -2,8 +2,8 @@
 //!
 //! The main loop (`turn`) plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in
 //! parallel. Calls that may change the workspace run one at a time, in order. Invariants: every call gets exactly one
-//! recorded result, and no tool starts after the run was stopped. After tools were turned off, only the remaining calls
-//! of the same parallel group are run.
+//! recorded result, and no tool starts after the run was stopped. If failed calls turn the tools off, the other calls
+//! of the same parallel group are still run.
 
 mod failures;
 mod plan;
@@ -46,7 +46,7 @@ pub const MAX_SHOWN_BYTES: usize = 512 << 10;
 /// Grace period in which cancelled tools can finish. Tools that still run after this period are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A call and its result. A call that was not run also has a result.
+/// A call and its result. A call that was not run has an error result.
 struct Done {
     call: Planned,
     answer: ToolAnswer,
@@ -67,7 +67,6 @@ pub(super) enum WorkEnd {
     Stopped,
 }
 
-/// Outcome of the calls of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Worked {
     /// Results, as messages for the model.
@@ -76,7 +75,6 @@ pub(super) struct Worked {
     pub(super) end: Option<WorkEnd>,
 }
 
-/// Runs tool calls with the tools, the sandbox and the limits of one run.
 pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn SandboxSource>,
@@ -196,7 +194,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Runs one call. A panic in the tool becomes an error result.
+    /// A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Decision::Run => {}
@@ -248,8 +246,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns the callback for a tool's live output. The callback forwards up to [`MAX_SHOWN_BYTES`] bytes of the
-    /// output to the sink.
+    /// Returns the callback for a tool's live output. It forwards up to [`MAX_SHOWN_BYTES`] bytes to the sink.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();

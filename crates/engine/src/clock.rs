@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-/// Returns the current time.
 pub fn now() -> DateTime<Utc> {
     Utc::now()
 }

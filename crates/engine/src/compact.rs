@@ -53,7 +53,6 @@ impl Compacted {
     }
 }
 
-/// A message, and whether the message was shortened.
 struct Entry {
     message: ChatMessage,
     is_shortened: bool,

@@ -15,14 +15,12 @@ pub const NOTE: &str = "[note from Runyard] ";
 pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
                                have done all, some or none of its work. Check before you repeat it.";
 
-/// Creates a user message that consists of [`NOTE`] and the text.
 pub(super) fn note(text: &str) -> ChatMessage {
     ChatMessage::User {
         text: format!("{NOTE}{text}"),
     }
 }
 
-/// Returns whether a message is a note of the engine.
 pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }

@@ -187,7 +187,7 @@ pub trait Sink: Send + Sync {
     ///
     /// # Errors
     /// Fails if the events cannot be recorded, for example because the worker lost its lease on the run. The engine
-    /// then stops at once and returns [`Outcome::Abandoned`].
+    /// then stops and returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
     /// Queues events for recording and returns without waiting for the commit. The events keep their order relative to

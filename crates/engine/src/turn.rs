@@ -33,7 +33,6 @@ pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &Cancella
     }
 }
 
-/// Decision after an answer: call the model again, or end the run as completed.
 enum Next {
     AskAgain,
     Finish,
@@ -53,7 +52,7 @@ struct RunLoop<'a> {
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
-    /// Note for the model, appended to the next request; `None` if there is no note.
+    /// Text for the model, appended to the next request.
     note: Option<String>,
     /// True if the next model call is the last one and offers no tools.
     is_last: bool,
@@ -61,8 +60,7 @@ struct RunLoop<'a> {
     is_taken_up: bool,
     /// Number of answers that broke off in the current step.
     broken: u32,
-    /// Raised output token limit for the next answer, set after an answer reached the limit without any text. `None`
-    /// while the model's normal limit applies.
+    /// Raised output token limit, set after an answer reached the normal limit without any text.
     larger_answer: Option<u32>,
     /// Maximum size of the conversation in estimated tokens. The value is lowered when the provider rejects a
     /// conversation as too long although its estimate fits the context window.
@@ -155,8 +153,8 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Checks the cancel token and the token budget before a model call. If the steps are used up, makes the next
-    /// answer the last one.
+    /// Checks the cancel token and the token budget before a model call. If no steps are left, makes the next answer
+    /// the last one.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -244,8 +242,7 @@ impl<'a> RunLoop<'a> {
             })
     }
 
-    /// Runs tool calls and adds their results to the conversation. Turns tools off if calls keep failing. Returns an
-    /// error with the outcome if the run must end.
+    /// Runs tool calls and adds their results to the conversation. Turns tools off if calls keep failing.
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
         let worked = self.bench.run(calls, &mut self.failures).await?;
         self.messages.extend(worked.messages);

@@ -1,9 +1,7 @@
-//! Explains how to fix a bubblewrap that does not work.
+//! Explains why bubblewrap cannot create a sandbox on this host, and how to fix the problem.
 
 use std::{fs, path::Path};
 
-/// Explains why bubblewrap cannot create a sandbox on this host, and how to fix the problem. `output` is the output of
-/// bubblewrap.
 pub fn explain(output: &str) -> String {
     let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
     if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {

@@ -1,8 +1,8 @@
 //! Creates a tar archive of a workspace folder, chunk by chunk.
 //!
-//! The file service requests the next chunk only after the reader has received the previous chunk. A slow reader
-//! therefore does not block a thread and does not increase memory use. Links, pipes and devices are skipped, and links
-//! are never followed. An archive that would be incomplete ends with an error.
+//! The file service requests a chunk only after the client has received the previous chunk, so a slow client neither
+//! blocks a thread nor increases memory use. Links, pipes and devices are skipped. An archive that would be incomplete
+//! ends with an error.
 
 use std::{
     fs::File,
@@ -25,7 +25,7 @@ const BLOCK: usize = 512;
 const SHORT_NAME: usize = 100;
 /// Smallest file size in bytes that does not fit into the eleven octal digits of a tar header.
 const LARGE: u64 = 1 << 33;
-/// Limits of one archive. The time limit is long because the reader may be slow.
+/// The time limit is long because the client may be slow.
 const LIMITS: WalkLimits = WalkLimits {
     entries: 100_000,
     depth: 64,
@@ -33,7 +33,7 @@ const LIMITS: WalkLimits = WalkLimits {
     names: 16_384,
 };
 
-/// State of an archive: the walk over the folder, the file that is being copied, and the chunk that is being filled.
+/// A tar archive of a workspace folder, read chunk by chunk.
 pub struct Archive {
     walk: Walk,
     name: String,
@@ -170,8 +170,7 @@ impl Archive {
         self.chunk.extend(block(short, kind, size, metadata));
     }
 
-    // Pads the chunk with zeros to a multiple of the block size. This works because the sizes of all earlier chunks are
-    // multiples of the block size.
+    // All earlier chunks are multiples of the block size, so padding this chunk also aligns the archive.
     fn pad(&mut self) {
         let full = self.chunk.len().next_multiple_of(BLOCK);
         self.chunk.resize(full, 0);

@@ -33,8 +33,7 @@ pub const MAX_PATH_BYTES: usize = 4000;
 /// system was renamed during the call.
 const TRIES: usize = 64;
 
-/// Returns the path relative to the workspace, without leading or repeated slashes. The result for the workspace itself
-/// is empty.
+/// Returns the path relative to the workspace, without leading or repeated slashes; empty for the workspace itself.
 ///
 /// # Errors
 /// `INVALID_REQUEST` for a path that is outside the workspace, is too long, or contains `..` or NUL.
@@ -80,7 +79,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// Opens the workspace folder. The path on the host is trusted, but its last component must not be a link.
+    /// The path on the host is trusted, but its last component must not be a link.
     pub fn open(folder: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
@@ -94,17 +93,15 @@ impl Root {
         &self.folder
     }
 
-    /// Opens a file of any type inside the workspace with the given flags.
     pub fn open_at(&self, path: impl AsRef<[u8]>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         open_beneath(&self.folder, path.as_ref(), flags)
     }
 
-    /// Opens a folder inside the workspace. The descriptor can be used to list the folder and to change its entries.
     pub fn open_folder(&self, path: impl AsRef<[u8]>) -> rustix::io::Result<OwnedFd> {
         open_folder(&self.folder, path.as_ref())
     }
 
-    /// Opens a regular file for reading. Never blocks on a pipe without a writer or on a file lease.
+    /// Never blocks on a pipe without a writer or on a file lease.
     pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
         let path = path.as_ref();
         let file = self
@@ -119,7 +116,7 @@ impl Root {
     }
 }
 
-/// Opens a path below a folder. Links are not followed, and the path cannot lead out of the folder.
+/// Links are not followed, and the path cannot lead out of the folder.
 pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -132,9 +129,9 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder below another folder. If the folder's mode denies access to its owner, the owner's permissions are
-/// restored first, so that a command cannot use `chmod 000` to hide files from the measurement of disk usage (`tree`)
-/// or to prevent the removal of the workspace.
+/// If the folder's mode denies access to its owner, the mode is first set to 0700. A command therefore cannot use
+/// `chmod 000` to hide files from the measurement of disk usage (module `tree`) or to prevent the removal of the
+/// workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -146,19 +143,18 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Sets the mode of a folder to 0700. The mode is changed through an open descriptor, so a command cannot replace the
-/// folder with a link meanwhile.
+/// Sets the mode of a folder to 0700 through an open descriptor, so that a command cannot replace the folder with a
+/// link meanwhile.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of an entry of an open folder. A link is not followed: the status describes the link itself.
+/// A link is not followed: the status describes the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// Returns up to `limit` names in an open folder, without `.` and `..`.
 pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
@@ -174,7 +170,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Converts the kernel's file status. A modification time before 1970 becomes 1970-01-01.
+/// A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -200,7 +196,7 @@ pub fn metadata(stat: &Stat) -> Metadata {
     }
 }
 
-/// Formats a path for an error text: in quotes, or `/workspace` without quotes for the empty path.
+/// Formats a path for an error text.
 pub fn shown(path: &[u8]) -> String {
     let text = spelling::text_of(path);
     if text.is_empty() {
@@ -214,8 +210,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts the error of a system call on a path. The message names the path. An error that does not depend on the
-/// path, such as a full disk, is converted by [`disk::fault`].
+/// Converts the error of a system call on a path. The message names the path unless the disk is the cause.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

@@ -32,21 +32,19 @@ const GUEST_ID: &str = "1000";
 /// Folders of the root file system that contain programs. If the root file system has a symbolic link instead of such a
 /// folder (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate (`gate`),
-/// sets the last limits, runs the command's shell and reaps orphaned processes. bubblewrap's own pid 1 would only wait,
-/// and would keep open a descriptor that the command should not have.
+/// End of the script of the sandbox's first process (pid 1). The script waits at the gate (`gate`), sets the last
+/// limits and runs the command's shell. bubblewrap's own pid 1 is not used, because it would keep open a descriptor
+/// that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
-/// File-system layout and limits of one command.
 pub struct Layout<'a> {
-    /// Path of the bubblewrap program on the host.
     pub bwrap: &'a Path,
     /// Root file system whose programs are bind-mounted read-only into the sandbox.
     pub root: &'a Path,
     /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
-    /// Mount point for the workspace: a folder that every uid can traverse. It is needed because the project's uid may
-    /// be unable to traverse the path to the workspace. `None` if the workspace is used at its own path.
+    /// Folder that every uid can traverse. The workspace is first mounted there, because the project's uid may be
+    /// unable to traverse the workspace's own path. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
     /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
@@ -56,7 +54,6 @@ pub struct Layout<'a> {
     pub max_processes: Option<u64>,
     /// Process name of bubblewrap on the host; the command cannot read it.
     pub mark: &'a str,
-    /// Seccomp filters that bubblewrap installs.
     pub filters: &'a Filters,
 }
 
@@ -69,30 +66,24 @@ pub enum Room {
     Full,
 }
 
-/// Source of a command's standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Standard input is empty (`/dev/null`).
     Empty,
     /// The command reads from the socket of its gate.
     Gate,
 }
 
-/// A command that is ready to be spawned, with the files that must stay open until then.
 pub struct Prepared {
-    /// bubblewrap with its arguments, not spawned yet.
     pub command: Command,
     /// Read end of the pipe on which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
-    /// Gate at which the command waits.
     pub gate: Gate,
     /// Files that must stay open until the command is spawned.
     _files: Vec<OwnedFd>,
 }
 
 impl Layout<'_> {
-    /// Builds the bubblewrap command that runs a script. `output` and `errors` become the script's standard output and
-    /// standard error.
+    /// `output` and `errors` become the script's standard output and standard error.
     pub fn prepare(
         &self,
         script: &str,
@@ -148,9 +139,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Returns the script of the first process. The script sets two limits that cannot be set earlier. If the file-size
-    /// limit were set earlier, it would apply to bubblewrap, which itself writes small files. The process limit applies
-    /// to one user namespace, so it must be set inside the sandbox to count only the processes of this command.
+    /// The script sets two limits that cannot be set earlier. An earlier file-size limit would apply to bubblewrap,
+    /// which itself writes small files. The process limit is set inside the sandbox's user namespace, so that it counts
+    /// only the processes of this command.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,

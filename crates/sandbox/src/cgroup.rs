@@ -22,34 +22,31 @@ use super::hierarchy;
 const V1_CPU_SHARES: u64 = 512;
 /// CPU weight of every group in version 2: half of the kernel's default, like [`V1_CPU_SHARES`].
 const V2_CPU_WEIGHT: u64 = 50;
-/// Maximum number of attempts to remove a group. Removal fails while a killed process has not ended yet.
+/// Removal fails while a killed process has not ended yet.
 const REMOVAL_TRIES: u32 = 200;
-/// Pause between two attempts to remove a group.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Creates the control groups of commands. Dropping this value removes the service's folders.
+/// Dropping this value removes the service's folders.
 #[derive(Debug)]
 pub struct Cgroups {
     kind: Kind,
     next: AtomicU64,
 }
 
-/// The control group version in use, with the folders in which groups are created.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Version 2, with the service's folder. The controllers are enabled for the groups in this folder.
+    /// The service's folder. The controllers are enabled for the groups in this folder.
     V2(PathBuf),
-    /// Version 1, with the service's folder for each controller; `None` for a controller that is not available.
+    /// The service's folder for each controller; `None` for a controller that is not available.
     V1 {
         memory: Option<PathBuf>,
         pids: Option<PathBuf>,
         cpu: Option<PathBuf>,
     },
-    /// The service cannot use control groups, for the given reason.
+    /// The reason why the service cannot use control groups.
     None(String),
 }
 
-/// Limits of a group, which the kernel enforces.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Maximum memory in bytes of all processes of the group, including their share of the page cache and of /tmp.
@@ -84,7 +81,6 @@ impl Cgroups {
         }
     }
 
-    /// Returns whether a control group limits the memory of a command and all its child processes.
     pub fn bounds_memory(&self) -> bool {
         match &self.kind {
             Kind::V2(_) => true,
@@ -93,7 +89,6 @@ impl Cgroups {
         }
     }
 
-    /// Returns whether a control group limits the number of processes of a command.
     pub fn bounds_processes(&self) -> bool {
         match &self.kind {
             Kind::V2(_) => true,
@@ -102,7 +97,6 @@ impl Cgroups {
         }
     }
 
-    /// Describes the control groups in one sentence, for the service's start-up log.
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::V2(_) => "control groups v2 limit the memory and processes of each command".into(),
@@ -121,7 +115,7 @@ impl Cgroups {
         }
     }
 
-    /// Creates a group, or returns `None` if the host has no control groups.
+    /// Returns `None` if the service cannot use control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -249,10 +243,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Kills all processes of a group. The group contains only processes of a sandbox.
 pub(super) fn kill_all(folder: &Path) {
-    // In version 2, one write to `cgroup.kill` kills all processes of the group. In version 1, `cgroup.kill` does not
-    // exist.
+    // Version 1 and kernels before 5.14 have no `cgroup.kill`.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

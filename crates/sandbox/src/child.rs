@@ -17,14 +17,14 @@ pub struct Process {
     ended: bool,
 }
 
-/// A handle with which the end of a process can be awaited. The process need not be a child of the service.
+/// A process, not necessarily a child of the service, whose end can be awaited.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,
 }
 
 impl Process {
-    /// Wraps a child process. Must be called within the tokio runtime.
+    /// Must be called within the tokio runtime.
     pub fn new(mut child: Child) -> io::Result<Self> {
         let watched = i32::try_from(child.id())
             .map_err(io::Error::other)
@@ -43,7 +43,7 @@ impl Process {
         }
     }
 
-    /// Waits for the child to end. Cancel-safe.
+    /// Cancel-safe.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -54,7 +54,6 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL. Does nothing if the child has already ended.
     pub fn kill(&mut self) {
         // An error means that the child has already ended.
         let _ = self.child.kill();
@@ -71,7 +70,7 @@ impl Drop for Process {
 }
 
 impl Watched {
-    /// Opens a process by its pid. Must be called within the tokio runtime.
+    /// Must be called within the tokio runtime.
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
@@ -86,8 +85,7 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the process to end. When the first process of a pid namespace has ended, all other processes of the
-    /// namespace have ended too.
+    /// When the first process of a pid namespace has ended, all other processes of the namespace have ended too.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

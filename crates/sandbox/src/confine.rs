@@ -1,20 +1,19 @@
 //! Sets up the child process between fork and exec, so that bubblewrap starts with only the access that it needs.
 //!
-//! The modules `bwrap` and `host` apply this setup to every bubblewrap process. In the setup, the child joins the
-//! control groups, switches to the project's uid, sets the resource limits and closes all descriptors that bubblewrap
-//! should not inherit. The calling module clears the environment.
+//! `bwrap` and `host` apply this setup to every bubblewrap process. The child joins the control groups, sets the
+//! resource limits, switches to the project's uid and closes all descriptors that bubblewrap should not inherit. The
+//! calling module clears the environment.
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
-/// Setup of the child process. All values are created before the fork.
+/// All values are created before the fork.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     /// Descriptors of the `cgroup.procs` files of the control groups that the child joins, open for writing.
     pub join: Vec<RawFd>,
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
-    /// Bind mount in the child's own mount namespace. It is needed when the project's uid cannot traverse the path to
-    /// the workspace. `None` if nothing is mounted.
+    /// Needed when the project's uid cannot traverse the path to the workspace.
     pub carry: Option<Carry>,
     /// Resources, each with the value that becomes both its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
@@ -31,17 +30,15 @@ pub struct Carry {
     pub target: CString,
 }
 
-/// Value that is added to the OOM score of commands, so that the kernel kills a command before the service when the
-/// host runs out of memory.
+/// Makes the kernel kill a command before the service when the host runs out of memory.
 const OOM_SCORE: &[u8] = b"600";
 /// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
 
 impl Confinement {
-    /// Registers this setup with the command. The command's child process runs the setup between fork and exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // Pid of the service. The child exits if its parent has another pid, because the child must not outlive the
+        // The child exits if its parent has another pid than the service, because the child must not outlive the
         // service.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
@@ -141,8 +138,7 @@ fn stand_back() {
     }
 }
 
-/// Sets the soft and the hard limit of a resource. If the service itself has a lower hard limit, the lower limit is
-/// used.
+/// If the service itself has a lower hard limit, that limit is used.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

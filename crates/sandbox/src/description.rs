@@ -77,8 +77,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that gives a whole number. If no unit does, a size of 10 MiB or more is
-/// rounded down to megabytes, and a smaller size is shown in bytes.
+/// Formats a size in the largest binary unit that gives a whole number. Other sizes are in megabytes from 10 MiB on,
+/// and in bytes below.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
@@ -91,7 +91,6 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Script that prints two lines about programs and one line about Python modules.
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
 for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \

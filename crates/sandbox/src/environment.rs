@@ -9,7 +9,6 @@
 
 use super::beneath::GUEST_FOLDER;
 
-/// All variables that `bwrap` sets: name and value.
 pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ("HOME", GUEST_FOLDER),

@@ -38,17 +38,16 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// Maximum time to wait for killed processes to end.
 const DEATH: Duration = Duration::from_secs(10);
-/// Maximum time to wait, before killing a command, for bubblewrap to report the sandbox's first process.
+/// Maximum time to wait for bubblewrap to report the sandbox's first process before the command is killed.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for bubblewrap's report of the exit status after all processes have ended. The wait for the
-/// rest of the output has the same limit.
+/// Maximum time to wait for the exit status, and then for the rest of the output, after all processes have ended.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Maximum size of bubblewrap's report in bytes. A report normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
 /// Numbers of the standard signals. If signal N kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Runs a command. `live` receives chunks of the command's output while the channel has room.
+/// `live` receives chunks of the command's output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -70,7 +69,6 @@ pub async fn run(
     Running::new(cell, started, live, drop)?.finish(until, &cancel).await
 }
 
-/// A running command, with the tasks that read its output and bubblewrap's report.
 pub struct Running {
     cell: Cell,
     process: Process,
@@ -86,8 +84,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the tasks that read the output, read the report and open the gate. `opened` is called with the gate's
-    /// socket when the command begins to run.
+    /// `opened` is called with the gate's socket when the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,
@@ -219,8 +216,7 @@ impl Running {
         }
     }
 
-    /// Returns the exit status that bubblewrap reported; `None` if it reported none. bubblewrap reports a status only
-    /// if it has executed the command.
+    /// bubblewrap reports an exit status only if it has executed the command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -260,8 +256,8 @@ impl Drop for Running {
     }
 }
 
-/// Records the sandbox, and then opens the gate. If the service is killed, it uses the record at its next start to kill
-/// the sandbox. If bubblewrap does not report the sandbox, the command does not run.
+/// Records the sandbox, and then opens the gate. If the service is killed, its next start uses the record to kill the
+/// sandbox. If bubblewrap does not report the sandbox, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,
@@ -308,7 +304,6 @@ async fn watch_limits(
     }
 }
 
-/// Collects bubblewrap's report until bubblewrap closes the pipe.
 async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>) {
     let mut chunk = [0; 1024];
     let mut left = MAX_REPORT_BYTES;
@@ -321,8 +316,7 @@ async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>
     }
 }
 
-/// Returns the number with the given name from a report. Each line of the report is a JSON object; an incomplete last
-/// line is ignored.
+/// Each line of the report is a JSON object; an incomplete last line is ignored.
 fn field(report: &str, name: &str) -> Option<i64> {
     let complete = &report[..=report.rfind('\n')?];
     let mut lines = complete

@@ -1,9 +1,9 @@
 //! The gate at which each command waits until the service is ready for it.
 //!
 //! When the service is killed, the kernel kills bubblewrap. When bubblewrap ends, the kernel kills the sandbox's first
-//! process, which requests this signal shortly after its creation. If the service were killed before the request, the
-//! sandbox would keep running. After the request, the first process therefore reports that it is ready, and waits for
-//! an answer from the service. If the service has ended, the first process reads end-of-file from the socket instead,
+//! process, but only if the first process has already requested this (`PR_SET_PDEATHSIG`). If the service were killed
+//! before the request, the sandbox would keep running. After the request, the first process therefore reports that it
+//! is ready, and waits for an answer from the service. If the service has ended, the first process reads end-of-file
 //! and exits without running the command.
 
 use std::{
@@ -22,8 +22,8 @@ pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Creates a gate, and the end of the gate that becomes the standard input of the first process. Other child
-    /// processes inherit neither end.
+    /// Also returns the other end of the gate's socket, which becomes the standard input of the first process. Other
+    /// child processes inherit neither end.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))

@@ -15,12 +15,10 @@ use super::{
     records,
 };
 
-/// Number of the next folder that `make_parent` creates in this process. In tests, several services run in one process,
-/// and each service needs its own folders.
+/// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the usable version of control groups and the service's folders, or the reason why the service cannot use
-/// control groups. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
+/// `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -92,8 +90,8 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Creates the service's folder `runyard.<process>.<instance>`. First, for service processes that have ended, kills the
-/// processes in their groups and removes their folders.
+/// Creates the service's folder `runyard.<process>.<instance>`. First cleans up after service processes that have
+/// ended: kills the processes in their groups, and removes their folders.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -123,8 +121,7 @@ fn own_name() -> String {
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Returns whether the process with this unique name has ended. Processes of another pid namespace, for example in
-/// another container, are not visible and count as running.
+/// Processes of another pid namespace, for example in another container, are not visible and count as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {

@@ -37,20 +37,16 @@ use crate::{
 
 /// Oldest supported version of bubblewrap: major and minor number.
 const OLDEST: (u32, u32) = (0, 8);
-/// Minimum value of `uid_base`. Lower uids belong to users and services of the host.
+/// Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
-/// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Candidates for the mount point of a workspace: folders that exist on most hosts and that every uid can traverse. The
 /// first existing folder is used. The mount is visible only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
-/// The sandbox features of this host, and the configured limits.
 pub struct Host {
-    /// Limits and paths from the configuration.
     pub config: config::Config,
     pub cgroups: Cgroups,
-    /// Handle to the thread that starts commands.
     pub spawner: Spawner,
     /// Records of running commands. If the service is killed, it kills the recorded commands at its next start.
     pub remains: CommandRecords,
@@ -73,11 +69,7 @@ struct Bwrap {
 }
 
 impl Host {
-    /// Detects which sandbox features the host supports.
-    ///
-    /// # Errors
-    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the service from starting; INTERNAL when the
-    /// seccomp filters cannot be compiled or the thread that starts commands cannot be created.
+    /// Fails for a problem that must stop the service from starting.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -127,7 +119,6 @@ impl Host {
         }
     }
 
-    /// Maximum disk usage of a workspace, in bytes and in number of files.
     pub fn workspace_limit(&self) -> Usage {
         Usage {
             bytes: self.config.max_workspace_bytes,
@@ -171,7 +162,6 @@ impl Host {
         })
     }
 
-    /// Describes the sandbox for the service's start-up log and for `doctor`, one sentence per item.
     pub fn describe(&self) -> Vec<String> {
         let config = &self.config;
         let mut lines = Vec::new();
@@ -337,7 +327,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// Returns the path of a program; `None` if the program was not found. A bare name is looked up in the service's PATH.
+/// A bare name is looked up in the service's PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());

@@ -12,7 +12,7 @@ use std::{
 
 use super::processes::Scope;
 
-/// Paths of the tmpfs mounts in a sandbox.
+/// The tmpfs mounts in a sandbox, relative to its root folder.
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
 /// Kernel memory in bytes per file on a tmpfs, besides the content of the file: inode, directory entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
@@ -27,9 +27,9 @@ const PIPE_BYTES: u64 = 8 * 1024;
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count. A
-    /// quick estimate may be too high. If it does not exceed `limit`, it is returned; otherwise a slower, more exact
-    /// sum is returned.
+    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count.
+    /// Returns a quick estimate, which may be too high, if the estimate does not exceed `limit`; otherwise a slower,
+    /// more exact sum.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -43,7 +43,6 @@ impl Scope {
         fair.saturating_add(beside)
     }
 
-    /// Memory of the tmpfs mounts in bytes: content and inodes.
     fn tmpfs_bytes(&self) -> u64 {
         let used = |folder: &&str| {
             let disk = rustix::fs::statvfs(format!("/proc/{}/root/{folder}", self.first)).ok()?;
@@ -75,13 +74,13 @@ impl Scope {
     }
 }
 
-/// Memory of a process in bytes: anonymous, shared and huge pages, swap and page tables. Shared pages count in full.
+/// Shared pages count in full.
 fn resident_bytes(process: i32) -> u64 {
     let names = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:"];
     figures(&format!("/proc/{process}/status"), &names).unwrap_or_default()
 }
 
-/// Memory of a process in bytes, with its proportional share of shared pages.
+/// Of a shared page, only the process's proportional share counts.
 fn proportional_bytes(process: i32) -> u64 {
     let names = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
     let shares = figures(&format!("/proc/{process}/smaps_rollup"), &names);

@@ -18,23 +18,17 @@ const MEMORY_PERIOD: Duration = Duration::from_millis(250);
 /// Minimum pause after a measurement, as a multiple of the duration of the measurement.
 const MOST_OF_THE_TIME: u32 = 4;
 
-/// Limits of one command, and the workspace to measure.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// Workspace to measure; `None` when the command has no workspace.
     pub workspace: Option<Workspace>,
-    /// Disk usage of the workspace when the command started.
     pub at_start: Usage,
-    /// Maximum disk usage of the workspace.
     pub limit: Usage,
-    /// Minimum free space on the host's disk, in bytes.
     pub min_free_bytes: u64,
-    /// Maximum memory of all processes together in bytes; `None` if a control group limits it.
+    /// Maximum memory of all processes together; `None` if a control group limits the memory.
     pub max_memory_bytes: Option<u64>,
 }
 
 impl Meter {
-    /// Waits until a limit is exceeded, and returns the matching ending.
     pub async fn watch(self, scope: Scope) -> CommandEnd {
         let disk = self.clone().repeat(DISK_PERIOD, scope.clone(), Self::disk_is_full);
         if self.max_memory_bytes.is_none() {
@@ -71,9 +65,8 @@ impl Meter {
         }
     }
 
-    /// Returns [`CommandEnd::DiskFull`] if the workspace has grown since the command started and now exceeds its limit,
-    /// or if it has grown and the host's disk is almost full. A command that frees space in a full workspace may
-    /// continue.
+    /// The disk is full if the workspace has grown since the command started, and now exceeds its limit or the host's
+    /// disk is almost full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;
@@ -91,7 +84,6 @@ impl Meter {
 }
 
 impl Usage {
-    /// Returns the maximum of each field.
     fn max(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.max(other.bytes),
@@ -99,7 +91,6 @@ impl Usage {
         }
     }
 
-    /// Returns whether bytes or files exceed the limit.
     pub(super) fn is_over(self, limit: Self) -> bool {
         self.bytes > limit.bytes || self.files > limit.files
     }

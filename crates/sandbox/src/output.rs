@@ -7,7 +7,6 @@ use std::mem;
 
 use super::terminal::Step;
 
-/// Keeps the head and the tail of a command's output.
 #[derive(Debug)]
 pub struct Clip {
     max_bytes: usize,
@@ -27,7 +26,7 @@ impl Clip {
         }
     }
 
-    /// Appends text. The head is filled up to half of the limit. All further text is added to the tail.
+    /// Fills the head up to half of the limit. All further text is added to the tail.
     pub fn push(&mut self, text: &str) {
         let room = (self.max_bytes / 2).saturating_sub(self.head.len());
         let into_head = if self.tail.is_empty() {
@@ -81,7 +80,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// Creates a live view. Its chunks have up to `max_bytes` bytes together, plus notices about omitted output.
+    /// The chunks have up to `max_bytes` bytes together, plus notices about omitted output.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),
@@ -91,8 +90,8 @@ impl Live {
         }
     }
 
-    /// Applies one step. A live view can only append text. If a program overwrites a line that was already sent in
-    /// part, the new content therefore starts on a new line.
+    /// A live view can only append text. If a program overwrites a line that was already sent in part, the new content
+    /// therefore starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -106,7 +105,6 @@ impl Live {
         }
     }
 
-    /// Returns whether text was collected since the last call of `take`.
     pub fn is_waiting(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -135,8 +133,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Writes each piece of input to a live view, and reads one chunk from the view after each piece. Returns the
-    /// joined chunks.
+    /// Reads one chunk from the live view after each piece, and returns the joined chunks.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

@@ -29,7 +29,6 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Returns the pids of all processes of the sandbox, including the first process.
     pub(super) fn members(&self) -> Vec<i32> {
         let listed: Vec<i32> = match &self.list {
             Some(list) => {
@@ -50,8 +49,8 @@ impl Scope {
         fs::metadata(format!("/proc/{process}/ns/pid")).is_ok_and(|namespace| namespace.ino() == self.namespace)
     }
 
-    /// Sends SIGTERM to all processes except the first. The first process only waits for the command's programs and
-    /// ends after them.
+    /// Sends SIGTERM to all processes except the first, which only waits for the command's programs and ends after
+    /// them.
     pub fn terminate(&self) {
         for process in self.members() {
             if process != self.first {
@@ -90,7 +89,7 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Calls `look` for each open file of the processes. Returns false if there are too many open files to check.
+    /// Returns false if there are too many open files to check.
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {

@@ -59,7 +59,6 @@ pub async fn pump(
     clip
 }
 
-/// Decodes the output for the model and for the live view.
 struct Reading {
     decoder: Decoder,
     parser: Parser,

@@ -20,7 +20,6 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 /// First part of the process name that the service gives to bubblewrap.
 const MARK: &str = "runyard-sandbox";
 
-/// Records of this service's running commands.
 #[derive(Debug)]
 pub struct CommandRecords {
     folder: PathBuf,
@@ -67,7 +66,7 @@ impl CommandRecords {
         &self.mark
     }
 
-    /// Records a command by the host pid of its sandbox's first process.
+    /// `process` is the host pid of the sandbox's first process.
     ///
     /// # Errors
     /// File-system errors, and `NotFound` when the process does not exist.
@@ -100,7 +99,7 @@ fn place() -> String {
     format!("{boot}-{}-", own_namespace())
 }
 
-/// Inode of the service's pid namespace, in which pids are valid.
+/// Inode of the service's pid namespace.
 pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
@@ -112,8 +111,8 @@ fn family(data_dir: &Path, place: &str) -> String {
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. A command can give such a
-/// name to one of its own processes. This function then kills only that process.
+/// parent forever and has not started a command. The processes are found by their name. If a command gives this name to
+/// its own process, only that process is killed.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -180,7 +179,7 @@ pub fn start_time(process: u32) -> Option<u64> {
     // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A zombie has ended but has not been reaped yet. It counts as ended.
+    // A zombie counts as ended.
     if fields.next()? == "Z" {
         return None;
     }
@@ -206,8 +205,7 @@ mod tests {
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // Prefix of the records of a dead service: the start time in the prefix is 1, so the running process with this
-        // pid is not the service.
+        // Record prefix of a dead service: the running process with this pid has another start time.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();

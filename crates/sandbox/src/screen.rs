@@ -2,7 +2,7 @@
 //!
 //! `reading` uses this module for the text that the model receives. The module emulates a terminal that never wraps a
 //! line. Only the last [`ROWS`] lines can be overwritten, and only while they have up to [`COLUMNS`] characters. All
-//! other text is final, so the memory for lines that are not final is bounded.
+//! other text is final, so memory use is bounded.
 
 use std::collections::VecDeque;
 
@@ -44,8 +44,7 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// Applies one step. In a line longer than [`COLUMNS`], control sequences are ignored, and a carriage return starts
-    /// a new line.
+    /// In a line longer than [`COLUMNS`], control sequences are ignored, and a carriage return starts a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) if self.is_spilled => self.done.push_str(text),
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the final text. Checks that the text does not depend on how the bytes are split into chunks.
+    /// Returns the final text, and checks that it does not depend on how the bytes are split into chunks.
     fn shown(bytes: &[u8]) -> String {
         let whole = shown_in_pieces(bytes, bytes.len().max(1));
         for size in [1, 2, 3, 7] {

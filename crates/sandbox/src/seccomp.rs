@@ -17,16 +17,15 @@ use crate::error::{Error, Result};
 /// The filters in the format that bubblewrap reads.
 #[derive(Debug)]
 pub struct Filters {
-    /// Filter that returns EPERM.
+    /// Returns EPERM.
     pub forbidden: Vec<u8>,
-    /// Filter that returns ENOSYS.
+    /// Returns ENOSYS.
     pub missing: Vec<u8>,
 }
 
-/// How the memory of a command is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// A control group limits the memory. The group counts all memory that the kernel provides to the command.
+    /// A control group counts and limits all memory that the kernel provides to the command.
     Grouped,
     /// The service measures the memory of processes, open files and tmpfs mounts (module `memory`). System calls that
     /// create memory of other kinds are refused or limited.
@@ -37,8 +36,8 @@ pub enum Memory {
 /// several thousand segments, and the service cannot count them from outside the sandbox. Databases need no larger
 /// segments.
 const MAX_SEGMENT: u64 = 4096;
-/// Maximum number of semaphores in a System V semaphore set if no control group limits the memory. The kernel allows
-/// several thousand sets, and the service cannot count them from outside the sandbox. Databases need no larger sets.
+/// Maximum number of semaphores in a System V semaphore set if no control group limits the memory. The service cannot
+/// count the sets from outside the sandbox. Databases need no larger sets.
 const MAX_SEMAPHORES: u64 = 16;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -76,8 +75,8 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Returns the first instructions of the second filter. They refuse the system calls of the x32 ABI, whose numbers the
-/// rules of the filters would not match. On architectures other than x86-64, the result is empty.
+/// The first instructions of the second filter. They refuse the x32 ABI, whose system call numbers the rules would not
+/// match. Empty on architectures other than x86-64.
 fn no_x32() -> BpfProgram {
     // Instruction codes have 16 bits, but the constants in `libc` have 32 bits.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;

@@ -130,8 +130,8 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// Minimal git settings. The settings of a repository or a user override these settings. Processes that outlive their
-/// command are killed, so git must not run its garbage collection in the background.
+/// The settings of a repository or a user override these settings. Processes that outlive their command are killed, so
+/// git must not collect garbage in the background.
 const GIT: &str = "\
 [user]
 \tname = Runyard agent
@@ -142,8 +142,8 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Path and content of a settings file for Debian's Chromium launcher. The file disables Chromium's own sandbox, which
-/// Chromium cannot create inside the service's sandbox.
+/// Settings file for Debian's Chromium launcher. The file disables Chromium's own sandbox, which Chromium cannot create
+/// inside the service's sandbox.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
@@ -173,7 +173,7 @@ pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns the paths relative to the root that match a pattern. Some of the paths may not exist.
+/// Returns paths relative to the root. Some of them may not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 /// Maximum number of queued commands. Starting a command takes one or two milliseconds.
 const QUEUE: usize = 64;
 
-/// Handle to the thread that starts bubblewrap.
 #[derive(Debug)]
 pub struct Spawner {
     jobs: SyncSender<Job>,
@@ -29,10 +28,7 @@ struct Job {
 }
 
 impl Spawner {
-    /// Starts the thread, which runs until the returned handle is dropped.
-    ///
-    /// # Errors
-    /// INTERNAL when the thread cannot be created.
+    /// The thread runs until the returned handle is dropped.
     pub fn start() -> Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
         thread::Builder::new()
@@ -42,7 +38,7 @@ impl Spawner {
         Ok(Self { jobs })
     }
 
-    /// Starts a command on the thread. Blocks until fork and exec are done.
+    /// Blocks until fork and exec are done.
     pub fn spawn(&self, command: Command) -> io::Result<Child> {
         let gone = || io::Error::other("the sandbox thread has ended");
         let (answer, child) = sync_channel(1);

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::error::Result;
 
-/// Returns a path as text. If the path is not UTF-8, its invalid bytes and its percent signs are percent-encoded.
 pub fn text_of(path: &[u8]) -> String {
     if let Ok(text) = str::from_utf8(path) {
         return text.to_owned();
@@ -54,7 +53,6 @@ fn raw_of(text: &str) -> Option<Vec<u8>> {
     str::from_utf8(&raw).is_err().then_some(raw)
 }
 
-/// Converts two hexadecimal digits to a byte; `None` if one of them is not a hexadecimal digit.
 fn byte_of(digits: [u8; 2]) -> Option<u8> {
     let digit = |digit: u8| {
         char::from(digit)
@@ -64,10 +62,7 @@ fn byte_of(digits: [u8; 2]) -> Option<u8> {
     Some(digit(digits[0])? * 16 + digit(digits[1])?)
 }
 
-/// Splits the path of a file into its folder and its name.
-///
-/// # Errors
-/// `INVALID_REQUEST` for the workspace itself.
+/// Fails with `INVALID_REQUEST` for the workspace itself.
 pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => Ok((&path[..slash], &path[slash + 1..])),

@@ -32,7 +32,6 @@ const MAX_MESSAGE_BYTES: u64 = 819_200;
 /// The host, workspace and uid of a command.
 #[derive(Clone)]
 pub struct Cell {
-    /// Configuration and detected features of this host.
     pub host: Arc<Host>,
     /// Workspace of the command; `None` for the command that lists the installed programs.
     pub workspace: Option<Workspace>,
@@ -40,7 +39,6 @@ pub struct Cell {
     pub owner: Option<u32>,
 }
 
-/// How the standard streams of a command are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
     /// The command has no input. Standard output and standard error share one pipe.
@@ -49,9 +47,8 @@ pub enum Streams {
     Separate,
 }
 
-/// A command that was started but still waits at its gate, and its pipes.
+/// A command that was started but still waits at its gate.
 pub struct Started {
-    /// The bubblewrap process.
     pub process: Process,
     /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.
     pub output: OwnedFd,
@@ -59,16 +56,13 @@ pub struct Started {
     pub stdout: Option<OwnedFd>,
     /// Read end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
-    /// Gate at which the command waits.
     pub gate: Gate,
-    /// Control group of the command; `None` if the service cannot use control groups.
     pub group: Option<Group>,
-    /// Disk usage of the workspace before the start of the command.
     pub at_start: Usage,
 }
 
 impl Cell {
-    /// Starts a script. Blocks; must be called within the tokio runtime.
+    /// Blocks; must be called within the tokio runtime.
     ///
     /// # Errors
     /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist; `INVALID_REQUEST`

@@ -29,7 +29,7 @@ pub enum Step<'a> {
     Control(char, Option<usize>),
 }
 
-/// Splits text into steps. An escape sequence may be split between several calls.
+/// An escape sequence may be split between several calls.
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
@@ -55,7 +55,7 @@ enum State {
 }
 
 impl Decoder {
-    /// Decodes the next bytes. The first bytes of an incomplete character are kept for the next call.
+    /// The first bytes of an incomplete character are kept for the next call.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let mut bytes = match mem::take(&mut self.partial) {
             partial if partial.is_empty() => bytes.to_vec(),
@@ -81,19 +81,18 @@ impl Decoder {
         }
     }
 
-    /// Decodes the remaining bytes at the end of the input: the start of a character that was never completed.
+    /// At the end of the input, decodes the start of a character that was never completed.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }
 }
 
-/// Returns whether the bytes are the start of a single character.
+/// True if the bytes are the incomplete start of one character.
 fn is_beginning(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }
 
 impl Parser {
-    /// Parses more text and passes its steps to `sink`.
     pub fn push(&mut self, mut text: &str, mut sink: impl FnMut(Step<'_>)) {
         while !text.is_empty() {
             if self.state == State::Text {

@@ -18,13 +18,11 @@ use super::{
 
 /// Maximum number of names that are read from a folder before the entries with these names are removed.
 const BATCH: usize = 1000;
-/// Maximum number of times that a folder is listed while it is being emptied. The limit is needed because a running
-/// command may keep adding files.
+/// Maximum number of times that a folder is listed while it is being emptied. A running command may keep adding files.
 const ROUNDS: usize = 100_000;
 
-/// Measures a workspace. Stops as soon as one of the limits is exceeded, and returns the usage counted so far. If the
-/// path of a folder exceeds the maximum path length, the file count is `u64::MAX`, so that a tree that cannot be
-/// measured exceeds every limit.
+/// Stops as soon as one of the limits is exceeded, and returns the usage counted so far. If the path of a folder
+/// exceeds the maximum path length, the file count is `u64::MAX`, which exceeds every limit.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -69,7 +67,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     Ok(usage)
 }
 
-/// Removes an entry of a folder inside the root. If the entry is a folder, its content is removed too.
+/// If the entry is a folder, its content is removed too.
 pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}

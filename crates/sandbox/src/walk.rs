@@ -69,7 +69,6 @@ pub struct Walk {
     cut: Option<&'static str>,
 }
 
-/// A folder on the path from the start of the walk to its current position.
 struct Level {
     path: Vec<u8>,
     /// The names that have been read but not returned yet, in reverse order.
@@ -208,7 +207,7 @@ impl Walk {
         None
     }
 
-    /// Returns the open folder of a level. Opens the folder at `path` unless the level's folder is already open.
+    /// Opens the folder at `path` unless the level's folder is already open.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -306,7 +305,6 @@ fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-// Returns the part of a path below a folder; `None` if the path is not below the folder.
 fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     if folder.is_empty() {
         return Some(path);

@@ -29,8 +29,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip such files
-/// and folders.
+/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip them.
 const TEMPORARY: &str = ".runyard-tmp-";
 
 /// Maximum time for reading one page of a list.
@@ -113,14 +112,11 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// Creates a handle to the workspace in the given folder. If `owner` is set, the files and folders that the service
-    /// creates in the workspace get this uid.
+    /// If `owner` is set, the files and folders that the service creates in the workspace get this uid.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
 
-    /// Creates the workspace folder and its `output/` folder. The workspace folder gets mode 0700 and belongs to the
-    /// project's uid. Existing files are kept.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
         made.map_err(|error| disk::fault("the workspace cannot be created", error))?;
@@ -138,7 +134,7 @@ impl Workspace {
         }
     }
 
-    /// Removes the workspace folder and everything in it. Succeeds if the workspace folder does not exist.
+    /// Succeeds if the workspace folder does not exist.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
@@ -312,8 +308,7 @@ impl Workspace {
         })
     }
 
-    /// Measures the disk usage of the workspace. Stops as soon as one of the limits is exceeded, and returns the usage
-    /// counted so far.
+    /// Stops as soon as one of the limits is exceeded, and returns the usage counted so far.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
@@ -336,7 +331,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Opens a folder. Missing folders on its path are created and get the project's uid.
+    /// Missing folders on the path are created and get the project's uid.
     pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),
@@ -373,7 +368,6 @@ impl Workspace {
     }
 }
 
-/// Returns whether a name belongs to a file that is being written or to a folder that is being removed.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.starts_with(TEMPORARY.as_bytes())
 }

@@ -1,6 +1,4 @@
 //! Reads aliases. An alias is a header or a query parameter that sets a request field under another name.
-//!
-//! The module `request` calls these functions.
 
 use http::HeaderMap;
 

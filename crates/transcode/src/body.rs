@@ -1,6 +1,4 @@
 //! Reads the body of an HTTP request: the declared media type, and the bytes up to a limit.
-//!
-//! The modules `request` and `multipart` use these functions to set request fields from the body.
 
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -11,10 +9,6 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Refuses a compressed body.
-///
-/// # Errors
-/// 415 if `Content-Encoding` has a value other than `identity`.
 pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Error::new(
@@ -44,15 +38,12 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Returns true for GET and HEAD, whose requests have no body.
+/// GET and HEAD requests have no body.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// Reads the whole body into memory.
-///
-/// # Errors
-/// 413 if the body is larger than `max_bytes`, 400 if the body is incomplete.
+/// Fails with 413 if the body is larger than `max_bytes`, and with 400 if the body is incomplete.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let too_large = || {
         Error::new(
@@ -102,7 +93,6 @@ pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut
     }
 }
 
-/// Appends a length-delimited field: the tag, the length of the bytes, and the bytes.
 pub fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, wire);
     encode_varint(bytes.len() as u64, wire);

@@ -27,7 +27,7 @@ pub enum Encoding {
 /// Reason why a message cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// The decompressed message is larger than the caller's limit, which is this number of bytes.
+    /// The decompressed message is larger than this number of bytes, the caller's limit.
     #[error("the decompressed message is larger than {0} bytes")]
     TooLarge(usize),
     /// The input is not valid for the algorithm.
@@ -128,7 +128,7 @@ fn unpack_zstd(message: &[u8], limit: u64, output: &mut Vec<u8>) -> io::Result<u
     decoder.take(limit).read_to_end(output)
 }
 
-/// Returns true if an entry of `Accept-Encoding` has the weight 0: the client does not accept the algorithm.
+/// The weight 0 in `Accept-Encoding` means that the client does not accept the algorithm.
 fn is_refused(entry: &str) -> bool {
     let parameters = entry.split(';').skip(1);
     let mut weights = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q="));

@@ -39,7 +39,6 @@ pub struct Connect {
     shared: Arc<Shared>,
 }
 
-/// State that all clones of a [`Connect`] share.
 struct Shared {
     codec: Arc<Codec>,
     /// The methods of the descriptor pool. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
@@ -48,7 +47,6 @@ struct Shared {
     faults: Arc<dyn Faults>,
 }
 
-/// The message types of a method, and whether its request or response is a stream.
 struct Method {
     input: MessageId,
     output: MessageId,
@@ -217,7 +215,6 @@ fn unsupported() -> Response<Body> {
     response
 }
 
-/// Returns the 405 response to a call that is not a POST.
 fn wrong_verb() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

@@ -11,17 +11,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use encoding_rs::{Encoding, WINDOWS_1252};
 use percent_encoding::percent_decode_str;
 
-/// The names in a `Content-Disposition` header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// The name of the form field; `None` if the header has no such name.
     pub name: Option<String>,
-    /// The name of the file; `None` if the header has no file name. The part is then text.
+    /// `None` if the part is text, not a file.
     pub file_name: Option<String>,
 }
 
 impl Disposition {
-    /// Parses a header. A name whose encoding is invalid is returned undecoded.
+    /// A name whose encoding is invalid is returned undecoded.
     pub fn read(header: &[u8]) -> Self {
         let header = match str::from_utf8(header) {
             Ok(text) => Cow::Borrowed(text),

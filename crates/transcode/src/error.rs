@@ -54,19 +54,17 @@ impl Error {
         }
     }
 
-    /// Creates an `Invalid` error that does not concern a single field.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// Creates an `Invalid` error about one field.
     pub(crate) fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::invalid(message);
         error.inner.field = Some(field.into());
         error
     }
 
-    /// Creates an `Internal` error. Clients may receive the message. The cause is only logged.
+    /// Clients may receive the message. The cause is only logged.
     pub(crate) fn internal(
         message: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -74,7 +72,6 @@ impl Error {
         Self::new(ErrorKind::Internal, message).caused_by(cause)
     }
 
-    /// Adds the cause of the error, which is for logs and never sent to clients.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self

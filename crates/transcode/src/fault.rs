@@ -110,8 +110,7 @@ pub(crate) struct RpcStatus {
     pub(crate) details: Vec<Any>,
 }
 
-/// Creates a `google.rpc.BadRequest` with one violation. In the message `FieldViolation`, field 1 is `field` and field
-/// 2 is `description`.
+/// In the message `FieldViolation`, field 1 is `field` and field 2 is `description`.
 fn bad_request(field: &str, description: &str) -> Any {
     let (mut violation, mut value) = (Vec::new(), Vec::new());
     body::put_bytes(1, field.as_bytes(), &mut violation);
@@ -141,7 +140,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
     response
 }
 
-/// Returns the HTTP status for a gRPC code, as documented in `google/rpc/code.proto`.
+/// The mapping is documented in `google/rpc/code.proto`.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
@@ -160,7 +159,6 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// Returns the name of a gRPC code, as in `google/rpc/code.proto`.
 pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -190,7 +188,6 @@ mod tests {
 
     use super::*;
 
-    /// Returns a renderer whose codec supports the detail types of `google.rpc`.
     fn faults() -> StandardFaults {
         let mut compiler = protox::Compiler::new(["../../proto"]).unwrap();
         compiler.include_imports(true);

@@ -1,7 +1,6 @@
 //! gRPC framing: writes one message as a request body, and reads the messages of a response body.
 //!
-//! The transcoder uses this module to call the gRPC service in the same process. As in every gRPC client, a response
-//! that ends without a gRPC status is an error.
+//! As in every gRPC client, a response that ends without a gRPC status is an error.
 
 use std::{
     future::poll_fn,
@@ -40,12 +39,10 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
-/// Returns the error for a response that ends without a gRPC status.
 pub fn no_status() -> Status {
     Status::internal("the service ended the response without a gRPC status")
 }
 
-/// A response with exactly one message, and its metadata.
 #[derive(Debug)]
 pub struct Single {
     pub metadata: HeaderMap,
@@ -76,7 +73,6 @@ pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     }
 }
 
-/// Reads the messages of a response.
 #[derive(Debug)]
 pub struct Frames {
     body: Body,
@@ -104,7 +100,6 @@ impl Frames {
         std::mem::take(&mut self.trailers)
     }
 
-    /// Returns the number of bytes that have been received but not yet returned as messages.
     pub fn held(&self) -> usize {
         self.arrived.len()
     }
@@ -132,7 +127,7 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// Polls for the next message. Implementations of `http_body::Body` call this method instead of [`Frames::next`].
+    /// Implementations of `http_body::Body` call this method instead of [`Frames::next`].
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {

@@ -1,9 +1,8 @@
 //! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
 //!
-//! The transcoder and the generator of the `OpenAPI` document use this module. A [`Codec`] contains tables that are
-//! compiled once from the descriptors. The codec needs no generated code and builds no intermediate tree of values. It
-//! supports two dialects: canonical proto3 JSON and a plain dialect. Invariants: no input causes a panic, and decoded
-//! messages never exceed the nesting depth that prost accepts.
+//! A [`Codec`] contains tables that are compiled once from the descriptors. It needs no generated code and builds no
+//! intermediate tree of values. Invariants: no input causes a panic, and decoded messages never exceed the nesting
+//! depth that prost accepts.
 
 mod decode;
 mod decode_known;
@@ -294,7 +293,7 @@ impl Codec {
     }
 }
 
-/// Runs a step that appends to a buffer. If the step fails, removes the bytes that it has appended.
+/// If the step fails, the bytes that it appended are removed.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

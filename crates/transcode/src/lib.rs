@@ -88,7 +88,6 @@ pub struct Transcoder {
     shared: Arc<Shared>,
 }
 
-/// State that all clones of a transcoder share.
 struct Shared {
     codec: Arc<Codec>,
     router: Router,
@@ -97,17 +96,15 @@ struct Shared {
 }
 
 impl Shared {
-    /// Renders an error Status with the configured [`Faults`].
     fn fail(&self, status: &Status) -> Response<Body> {
         self.faults.status(status).map(Body::from)
     }
 
-    /// Renders an error of the transcoder with the configured [`Faults`].
     fn refuse(&self, error: Error) -> Response<Body> {
         self.faults.error(error).map(Body::from)
     }
 
-    /// Returns a 405 response. Its header `Allow` lists `methods`, the allowed HTTP methods.
+    /// `methods` are the HTTP methods that the path supports.
     fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mut response = self.refuse(Error::new(
@@ -204,8 +201,8 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // The call runs in its own task, so it continues if the client disconnects. Its response decides whether the
-        // uploads are kept or discarded.
+        // The call runs in its own task, so it continues if the client disconnects. The response decides whether the
+        // uploads are kept.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
         let work = async move {
@@ -269,7 +266,6 @@ impl Call<'_> {
     }
 }
 
-/// Calls the gRPC service in the same process, and renders the response.
 async fn call<S>(
     shared: Arc<Shared>,
     rule: usize,

@@ -1,10 +1,9 @@
 //! Reads a multipart/form-data body. Text parts set fields of the request. File parts are streamed into the upload
 //! store, and their upload ids are added to the request.
 //!
-//! The transcoder calls this module for methods with the option `multipart_files`. Memory use does not grow with the
-//! size of the form: the body is read one chunk at a time, and the text size, the header size and the number of parts
-//! are bounded. The stored files are discarded if the request is refused or incomplete, or if the client disconnects
-//! before the gRPC service is called.
+//! Memory use does not grow with the size of the form: the body is read one chunk at a time, and the text size, the
+//! header size and the number of parts are bounded. If the request is refused, or if the client disconnects before the
+//! gRPC call, the stored files are discarded.
 
 use std::{
     pin::Pin,
@@ -39,7 +38,7 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 /// A store for the files of forms.
 ///
 /// If the client disconnects during an upload, the future of `receive` is dropped before it completes. The store must
-/// then remove the part of the file that has already been written.
+/// then remove the incomplete file.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
     /// Stores one file, and returns its upload id. `name` is the client's file name, which has not been validated.
@@ -71,7 +70,7 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// Keeps the uploads. Call this method after the service has accepted the request.
+    /// Call this method after the service has accepted the request.
     pub fn keep(mut self) {
         self.ids.clear();
     }
@@ -100,7 +99,6 @@ impl Drop for Uploads {
     }
 }
 
-/// Size limits of a form.
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
     /// Maximum size of the whole body, in bytes.
@@ -272,7 +270,6 @@ struct Paced {
     allowance: Arc<AtomicUsize>,
 }
 
-/// The error for a part whose headers exceed `MAX_PART_HEADER_BYTES`.
 #[derive(Debug, thiserror::Error)]
 #[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
 struct EndlessHeaders;

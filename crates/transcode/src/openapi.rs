@@ -93,8 +93,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     })
 }
 
-/// Returns the `paths` object with the operations of all rules. If `lists_servers` is true, an operation of a service
-/// with a prefix lists its own servers.
+/// `lists_servers` adds a list of servers to each operation whose service has a prefix.
 fn paths(
     rules: &[Rule],
     description: &Description,

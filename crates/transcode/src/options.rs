@@ -26,12 +26,12 @@ impl Package {
         Self(name.into())
     }
 
-    /// Returns the option `http_service` of a service, with all fields unset if the service does not have the option.
+    /// Returns an empty `HttpService` if the service does not have the option `http_service`.
     pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
         Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns the option `http` of a method, with all fields unset if the method does not have the option.
+    /// Returns an empty `HttpMethod` if the method does not have the option `http`.
     pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }
@@ -42,12 +42,10 @@ impl Package {
     }
 }
 
-/// Returns true if a `bool` option of a field is true.
 pub(crate) fn is_true(option: Option<&ExtensionDescriptor>, field: &FieldDescriptor) -> bool {
     option.is_some_and(|option| *field.options().get_extension(option) == Value::Bool(true))
 }
 
-/// Returns the `google.api.http` rule of a method; `None` if the method has no rule.
 pub(crate) fn http_rule(pool: &DescriptorPool, options: &DynamicMessage) -> Result<Option<HttpRule>> {
     read(pool, "google.api.http", options)
 }
@@ -94,7 +92,6 @@ pub(crate) struct HttpAlias {
     pub(crate) query: String,
 }
 
-/// `google.api.HttpRule`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HttpRule {
     #[prost(oneof = "Pattern", tags = "2, 3, 4, 5, 6, 8")]

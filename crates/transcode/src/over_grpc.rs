@@ -39,7 +39,6 @@ where
 
 /// A protocol whose requests are converted to gRPC calls.
 pub trait Front: Clone + Send + Sync + 'static {
-    /// Answers one request by calling the gRPC service.
     fn answer<S>(&self, grpc: S, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send
     where
         S: Grpc,

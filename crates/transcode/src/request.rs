@@ -1,9 +1,8 @@
 //! Converts the path, the query, the body, the headers and the form of an HTTP request to a gRPC request.
 //!
-//! The transcoder calls this module for every request that matches a rule. The message is written in the protobuf wire
-//! format, field by field. If the wire format contains a field several times, the last value wins. The fields from the
-//! path are therefore written last, so that no other value can replace the values that determined the route. A request
-//! may set each field in only one place.
+//! The message is written in the protobuf wire format, field by field. If a field occurs several times, the last value
+//! wins. The fields from the path are therefore written last, so that no other value can replace the values that
+//! determined the route. A request may set each field in only one place.
 
 mod form;
 mod query;
@@ -32,7 +31,7 @@ pub struct Draft<'r> {
     rule: &'r Rule,
     captures: &'r [(&'r str, Cow<'r, str>)],
     wire: Vec<u8>,
-    /// The paths of the fields that the request has set under their own names. The paths consist of proto names.
+    /// The fields that the query, the form or the JSON body has set by name, as paths of proto names.
     given: Vec<Cow<'r, str>>,
     /// The keys of the JSON body, or the fields of the form. They become the update mask, unless the request has an
     /// update mask. `None` if no update mask is inferred.
@@ -40,7 +39,6 @@ pub struct Draft<'r> {
 }
 
 impl<'r> Draft<'r> {
-    /// Creates a draft with an empty message.
     pub fn new(codec: &'r Codec, rule: &'r Rule, captures: &'r [(&'r str, Cow<'r, str>)]) -> Self {
         Self {
             codec,
@@ -52,7 +50,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Reads the body. The rule determines which fields the body sets.
+    /// The rule determines which fields the body sets.
     ///
     /// # Errors
     /// 413 if the body exceeds `max_bytes`, 415 if its media type or content encoding is not accepted, 400 if the body
@@ -243,7 +241,6 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// Returns the gRPC path of a URI, without its query.
 pub fn path_of(uri: &Uri) -> PathAndQuery {
     uri.path().parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
@@ -297,7 +294,6 @@ fn resolve<'c>(codec: &'c Codec, message: MessageId, name: &str) -> Option<(Cow<
     Some((Cow::Owned(format!("{}.{path}", outer.name)), field, outer.number))
 }
 
-/// Returns the first segment of a field path.
 fn top(path: &str) -> Option<&str> {
     path.split('.').next()
 }

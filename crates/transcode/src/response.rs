@@ -1,7 +1,7 @@
 //! Converts gRPC responses that contain one message or raw bytes to HTTP responses.
 //!
-//! The transcoder calls this module. A service can set the HTTP status and some HTTP headers through its initial
-//! metadata. The constants below list the accepted metadata. All other metadata is dropped.
+//! A service can set the HTTP status and some HTTP headers through its initial metadata. The constants below list the
+//! accepted metadata. All other metadata is dropped.
 
 use std::{
     pin::Pin,
@@ -87,7 +87,7 @@ pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) ->
     }
 }
 
-/// Writes one message as JSON. If the rule has a `response_body`, only this field of the message is written.
+/// If the rule has a `response_body`, only this field of the message is written.
 ///
 /// # Errors
 /// `Internal` if the bytes from the service are not a valid message of the expected type.
@@ -100,7 +100,6 @@ pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<
     written.map_err(Error::from)
 }
 
-/// Returns the HTTP status that the metadata requests; 200 by default.
 pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
     let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
     match asked {
@@ -114,7 +113,6 @@ pub(crate) fn status_of(metadata: &HeaderMap) -> StatusCode {
     }
 }
 
-/// Creates an HTTP response with the status and the headers that the metadata requests.
 fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
     let status = status_of(metadata);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -142,7 +140,6 @@ fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body>
     response
 }
 
-/// Copies the metadata listed in [`CARRIED`] to HTTP headers.
 fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     for name in &CARRIED {
         if let Some(value) = metadata.get(name) {

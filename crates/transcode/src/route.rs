@@ -1,7 +1,7 @@
 //! Finds the gRPC method for an HTTP method and a path.
 //!
-//! The router is built once from the descriptors, and the transcoder uses it for every request. Building fails if two
-//! rules match the same requests. Routing therefore never depends on the order of the proto files.
+//! Building the router fails if two rules match the same requests. Routing therefore never depends on the order of the
+//! proto files.
 
 pub mod rules;
 pub mod template;

@@ -1,9 +1,8 @@
 //! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
-//! The transcoder calls this module. The headers are sent immediately, so that the client can see that it is connected.
-//! If the call fails before the headers are sent, the failure becomes an ordinary HTTP error. A later failure becomes
-//! the last event, named `fault` because browsers reserve the name `error`, or the last JSON value, an object whose
-//! only key is `fault`. If the client disconnects, the body is dropped, and with it the service's stream.
+//! The headers are sent immediately, so that the client can see that it is connected. If the call fails before the
+//! headers are sent, the failure becomes an ordinary HTTP error. A later failure is sent as an event named `fault`,
+//! because browsers reserve the name `error`. In newline-delimited JSON, it is an object whose only key is `fault`.
 
 use std::{
     future::poll_fn,
@@ -29,7 +28,6 @@ use crate::{
 /// A heartbeat: a comment in the format of server-sent events, which clients ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Server-sent events.
@@ -61,7 +59,7 @@ impl Format {
     }
 }
 
-/// Renders the response of a method that streams messages. `rule` is the index of the matching rule.
+/// `rule` is the index of the matching rule.
 pub(crate) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -138,7 +136,7 @@ impl StreamBody {
         out.into()
     }
 
-    /// Writes one message. On error, leaves `out` unchanged and returns the rendered error.
+    /// On error, leaves `out` unchanged and returns the rendered error.
     fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Bytes> {
         let before = out.len();
         self.try_write_one(message, out).map_err(|error| {
@@ -181,7 +179,6 @@ impl StreamBody {
     fn write_fault(&mut self, body: &[u8], out: &mut Vec<u8>) {
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // The rendered error, `body`, becomes the value of the key `fault`.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);

@@ -8,7 +8,6 @@ use crate::{
     error::Result,
 };
 
-/// A field that differs between two versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Name of the field in the API.

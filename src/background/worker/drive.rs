@@ -166,7 +166,6 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-// Writes the notice about a resumed run or about the demo model, before any output of the engine.
 fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {

@@ -28,7 +28,6 @@ use crate::{
     uploads::place,
 };
 
-/// Assembles the job of a claimed run. First places the run's files that are not in the workspace yet.
 pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
@@ -78,7 +77,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// The tools of a run, and the description of their sandbox for the model; no tools and `None` in chat mode.
+/// In chat mode, a run has no tools and no description of the sandbox.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,

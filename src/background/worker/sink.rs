@@ -44,8 +44,7 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    /// Creates a sink for a run that uses `model`. The configuration determines whether the account pays for the
-    /// model's calls (`ledger::billing`).
+    /// The configuration determines whether the account pays for the calls of `model` (`ledger::billing`).
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
@@ -79,7 +78,6 @@ impl JournalSink {
         entry
     }
 
-    /// Updates the metrics if the event reports the retry of a model call.
     fn count(&self, event: &Event) {
         if let Event::Notice(notice) = event
             && notice.kind() == NoticeKind::ProviderRetried

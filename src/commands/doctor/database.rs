@@ -12,7 +12,6 @@ use crate::{
 /// leases and tokens could expire too early or too late.
 const MAX_DIFFERENCE: u64 = 2_000;
 
-/// Runs all database checks. The checks change nothing.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let database = match Inspected::open(config).await {
         Ok(Some(database)) => database,

@@ -28,7 +28,6 @@ const VALUE: &str = "teal";
 /// Maximum width of a quoted answer, in terminal columns.
 const QUOTED: usize = 60;
 
-/// Tests a model and prints a line for each check.
 pub(super) async fn test(model: &Model, models: &Models, is_json: bool) -> Result<Outcome> {
     let mut report = Report::new(is_json);
     report.print(&provider(model, models))?;

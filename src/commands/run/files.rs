@@ -48,8 +48,7 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// Returns the id of the run's sandbox. If the `StartRun` response contains no sandbox id, the project is loaded,
-/// because the server may have created the sandbox later.
+/// The server may create the sandbox after the `StartRun` response. The project then contains the sandbox id.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());

@@ -30,7 +30,6 @@ impl View {
         Json::new().map(Box::new).map(Self::Json)
     }
 
-    /// Prints the ids of the new run and of its thread.
     pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
         match self {
             Self::TextView(view) => view.started(server, run),

@@ -30,9 +30,7 @@ const MERGED_BYTES: usize = 16 * 1024;
 pub struct Spent {
     /// Number of model calls.
     pub steps: i32,
-    /// Tokens of the prompts.
     pub input_tokens: i64,
-    /// Tokens of the answers.
     pub output_tokens: i64,
     /// Cost in millionths of a credit.
     pub microcredits: i64,
@@ -49,9 +47,7 @@ pub struct RunEnd {
 /// Output that is written in one transaction.
 #[derive(Debug, Default)]
 pub struct Entry {
-    /// Events, in order.
     pub events: Vec<Event>,
-    /// Messages to add to the thread.
     pub messages: Vec<NewMessage>,
     /// Usage to add to the run's row.
     pub spent: Spent,
@@ -76,7 +72,6 @@ pub(super) struct Gathered {
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
-/// Collects the output of one claimed run until the journal writes it.
 pub struct RunLog {
     pub(super) run_id: Uuid,
     pub(super) epoch: i64,
@@ -230,12 +225,10 @@ impl RunLog {
         (mem::take(&mut state.gathered), state.next_sequence)
     }
 
-    /// Returns whether the pending output must be written without a pause.
     pub(super) fn is_urgent(&self) -> bool {
         self.lock().is_urgent
     }
 
-    /// Sets the sequence number of the next event.
     pub(super) fn numbered(&self, next_sequence: i64) {
         self.lock().next_sequence = next_sequence;
     }
@@ -273,7 +266,6 @@ impl State {
 }
 
 impl Spent {
-    /// Usage recorded in a run's row.
     pub fn of(run: &Run) -> Self {
         Self {
             steps: run.steps,
@@ -283,7 +275,6 @@ impl Spent {
         }
     }
 
-    /// Adds further usage.
     pub fn add(&mut self, more: Self) {
         self.steps += more.steps;
         self.input_tokens += more.input_tokens;

@@ -22,21 +22,18 @@ const SPEND: Sql = Sql::new(
      microcredits = microcredits + $4, held_microcredits = 0 WHERE id = $5",
 );
 
-/// Adds usage to a run and ends the run.
 const END: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
      last_sequence = $8, finished_at = $9, lease_owner = NULL, lease_expires_at = NULL WHERE id = $10",
 );
 
-/// Usage to add to a run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Spending {
     pub(super) run_id: Uuid,
     pub(super) spent: Spent,
 }
 
-/// The end of a run, to be written into the run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Last<'a> {
     pub(super) spending: Spending,
@@ -45,14 +42,12 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Builds the change that adds usage to a run's row.
 pub(super) fn spend(Spending { run_id, spent }: Spending) -> Bound {
     let mut values = usage(spent);
     values.push(run_id.into());
     SPEND.with(values)
 }
 
-/// Builds the change that writes the end of a run into its row.
 pub(super) fn end(last: Last<'_>) -> Bound {
     let (code, message) = last.ending.error.clone().unzip();
     let mut values = usage(last.spending.spent);
@@ -82,7 +77,6 @@ fn usage(spent: Spent) -> Vec<Value> {
     ]
 }
 
-/// The state of a lease, as [`LEASE`] reads it.
 pub(super) struct Lease {
     pub(super) run_id: Uuid,
     pub(super) epoch: i64,
@@ -90,7 +84,6 @@ pub(super) struct Lease {
     pub(super) is_held: bool,
 }
 
-/// Reads a row of [`LEASE`].
 pub(super) fn lease(row: &mut Row<'_>) -> Result<Lease, DbErr> {
     Ok(Lease {
         run_id: row.take()?,

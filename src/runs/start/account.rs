@@ -18,13 +18,9 @@ const FIND: Sql = locking!(
     " FOR NO KEY UPDATE OF a"
 );
 
-/// The account of a `StartRun` request.
 pub(super) struct StartAccount {
-    /// The name of the account's tier.
     pub(super) tier: String,
-    /// Number of threads.
     pub(super) threads: i64,
-    /// Number of projects.
     pub(super) projects: i64,
     /// Current version of the account's default agent; `None` if the request names an agent, or if the account has no
     /// default agent.
@@ -78,7 +74,6 @@ async fn lock_with_agent(tx: &Tx, account_id: Uuid) -> Result<StartAccount> {
     })
 }
 
-/// A row of [`FIND`].
 struct Found {
     tier: String,
     threads: i64,

@@ -25,12 +25,10 @@ use crate::{
     v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
 };
 
-/// A request that the account's plan allows.
 pub(super) struct Admitted<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) tx: &'a Tx,
     pub(super) target: Target,
-    /// Name of the account's tier.
     pub(super) tier: String,
     pub(super) agent: Option<Pinned>,
     pub(super) ended: Vec<(Run, Stored)>,

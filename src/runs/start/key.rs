@@ -30,8 +30,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Returns the key of a request: the key that the client sent, if any. If the client sent no key, a request in
-    /// optimistic mode gets a key from its thread id and its hash. Any other request has no key.
+    /// Returns the key that the client sent. If the client sent no key, a request in optimistic mode gets a key from
+    /// its thread id and its hash; other requests have no key.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
         let given = new.request_key.as_ref().filter(|key| !key.is_empty());
         if given.is_none() && !new.optimistic {

@@ -11,7 +11,6 @@ use crate::{
     runs::{Run, Status, finish},
 };
 
-/// A request whose account is locked.
 pub(super) struct Locked<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) tx: &'a Tx,

@@ -13,7 +13,6 @@ use crate::{
     uploads,
 };
 
-/// Maximum size of a prompt in bytes.
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
 /// Maximum length of a request key in characters.
 pub const MAX_KEY: usize = 255;
@@ -24,7 +23,6 @@ pub enum IfBusy {
     /// Queue the new run behind the unfinished run.
     #[default]
     Enqueue,
-    /// Refuse the new run.
     Reject,
     /// End the unfinished run first.
     Interrupt,
@@ -36,12 +34,11 @@ pub enum Mode {
     /// All tools.
     #[default]
     Code,
-    /// Only the tools that need no sandbox.
+    /// No tools.
     Chat,
 }
 
 impl Mode {
-    /// Name of the mode in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Code => "code",
@@ -50,7 +47,6 @@ impl Mode {
     }
 }
 
-/// A `StartRun` request.
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
     /// Text of the user message. It may be absent if the run continues an existing thread.
@@ -64,7 +60,6 @@ pub struct NewRun {
     pub agent_id: Option<Uuid>,
     /// The model to use instead of the agent's model.
     pub model: Option<String>,
-    /// Tools that the run may use.
     pub mode: Mode,
     /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
@@ -74,7 +69,6 @@ pub struct NewRun {
     pub files: Vec<Uuid>,
     /// Idempotency key: a retry with the same key returns the run of the first request.
     pub request_key: Option<String>,
-    /// Action if the thread already has an unfinished run.
     pub if_busy: IfBusy,
 }
 

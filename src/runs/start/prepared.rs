@@ -19,10 +19,8 @@ pub(super) struct Prepared {
     pub(super) new: NewRun,
     /// The files, in the order of the request.
     pub(super) files: Vec<Upload>,
-    /// The idempotency key, if the request has one.
     pub(super) key: Option<Key>,
     pub(super) room: Room,
-    /// Time at which the request began, for the timing.
     pub(super) began: Instant,
 }
 

@@ -14,7 +14,6 @@ use crate::{
     runs::{Run, reserve},
 };
 
-/// A request whose thread, project and agent are known.
 pub(super) struct Resolved<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) tx: &'a Tx,
@@ -28,8 +27,6 @@ pub(super) struct Resolved<'a> {
 
 impl<'a> Resolved<'a> {
     /// Checks that the account's plan allows the run, and calculates the credits to reserve for the first model call.
-    /// The unfinished runs are read only if plans are on and either the plan limits the number of concurrent runs or
-    /// the model has a price.
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
         let (app, caller) = (&self.prepared.app, &self.prepared.caller);
         let plan = self.plan();

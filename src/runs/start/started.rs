@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::{accounts::Caller, app::App, error::Result, projects, runs::Run};
 
-/// A run that this request or an earlier request with the same key has started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     pub run: Run,
@@ -21,13 +20,11 @@ pub struct Started {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Time until the plan admits the run: loading the uploads, measuring the workspace, waiting for SQLite's writer
-    /// lane or the account's lock, and checking the limits.
+    /// thread or the account's lock, and checking the limits.
     pub load: Duration,
-    /// Time to write the rows.
     pub write: Duration,
     /// Time until the commit is durable.
     pub commit: Duration,
-    /// Time to place the files.
     pub files: Duration,
 }
 

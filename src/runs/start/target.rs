@@ -20,7 +20,6 @@ use crate::{
 
 /// Maximum length in characters of the name that a new thread or project gets from the prompt.
 const NAME_CHARS: usize = 80;
-/// The thread and project of a new run.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) thread_id: Uuid,
@@ -32,7 +31,6 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Finds the thread and the project in the caller's scope.
     pub(super) async fn find(tx: &Tx, scope: Scope, new: &NewRun) -> Result<Self> {
         let thread = match new.thread_id {
             Some(thread_id) => threads::find(tx, scope, thread_id).await?,

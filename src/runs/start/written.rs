@@ -22,13 +22,10 @@ use crate::{
     uploads::place,
 };
 
-/// A request whose rows are written.
 pub(super) struct Written {
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) run: Run,
-    /// Name of the account's tier.
     pub(super) tier: String,
-    /// The first events of the run.
     pub(super) first: Vec<Stored>,
     /// The worker slot that is reserved for the run; `None` if a worker must claim the run.
     pub(super) slot: Option<WorkerSlot>,

@@ -79,7 +79,7 @@ impl Mask {
     }
 }
 
-/// Converts an update request. Refuses a mask with a field that is neither in [`FIELDS`] nor in [`IDS`].
+/// Refuses a mask with a field that is neither in [`FIELDS`] nor in [`IDS`].
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();

@@ -14,7 +14,6 @@ use crate::{
     v1,
 };
 
-/// Converts an agent with its current version.
 pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
     let Agent { row, version } = agent;
     let current = self::version(version, row.current_version_id)?;
@@ -39,7 +38,7 @@ pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
     })
 }
 
-/// Converts a version of an agent. `current` is the id of the agent's current version.
+/// `current` is the id of the agent's current version.
 pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersion> {
     let settings: Settings = read(&row.tools)?;
     let setting = |enabled| v1::ToolSetting { enabled };
@@ -62,7 +61,6 @@ pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersi
     })
 }
 
-/// Converts the difference between two versions in one field.
 pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference {
     v1::AgentVersionDifference {
         field: difference.field.to_owned(),

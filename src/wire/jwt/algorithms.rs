@@ -5,7 +5,6 @@
 
 use aws_lc_rs::signature::{self, VerificationAlgorithm};
 
-/// A signature algorithm and its names in JSON Web Tokens.
 #[derive(Debug)]
 pub(super) struct Algorithm {
     /// The values of `alg`, in a token header or a JWK, that select the algorithm.
@@ -41,31 +40,27 @@ pub(super) static RSA: [Algorithm; 6] = [
     },
 ];
 
-/// The algorithm of a key on the curve P-256 (RFC 7518).
 pub(super) static P256: [Algorithm; 1] = [Algorithm {
     names: &["ES256"],
     verification: &signature::ECDSA_P256_SHA256_FIXED,
 }];
 
-/// The algorithm of a key on the curve P-384 (RFC 7518).
 pub(super) static P384: [Algorithm; 1] = [Algorithm {
     names: &["ES384"],
     verification: &signature::ECDSA_P384_SHA384_FIXED,
 }];
 
-/// The algorithm of a key on the curve P-521 (RFC 7518).
 pub(super) static P521: [Algorithm; 1] = [Algorithm {
     names: &["ES512"],
     verification: &signature::ECDSA_P521_SHA512_FIXED,
 }];
 
-/// The algorithm of a key on the curve Ed25519: `EdDSA` (RFC 8037), or `Ed25519` (RFC 9864).
+/// `EdDSA` is defined in RFC 8037, `Ed25519` in RFC 9864.
 pub(super) static ED25519: [Algorithm; 1] = [Algorithm {
     names: &["EdDSA", "Ed25519"],
     verification: &signature::ED25519,
 }];
 
-/// Returns true if any type of public key has an algorithm with this name.
 pub(super) fn is_known(name: &str) -> bool {
     let all = RSA.iter().chain(&P256).chain(&P384).chain(&P521).chain(&ED25519);
     all.flat_map(|algorithm| algorithm.names).any(|known| *known == name)

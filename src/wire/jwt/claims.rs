@@ -39,7 +39,6 @@ pub struct Claims {
     pub expires_at: DateTime<Utc>,
 }
 
-/// The configured requirements for tokens.
 #[derive(Debug)]
 pub(super) struct Rules {
     issuer: Option<String>,
@@ -59,7 +58,6 @@ impl From<&Auth> for Rules {
     }
 }
 
-/// Reads and checks the payload of a token whose signature was verified.
 pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String> {
     let Unique(members) = decode(part, "payload")?;
     let exp = time(&members, "exp")?.ok_or("exp is missing")?;
@@ -150,7 +148,6 @@ fn is_issued_to(members: &BTreeMap<String, Value>, client_ids: &[String]) -> boo
     named.peek().is_some() && named.all(is_permitted)
 }
 
-/// The members of a JSON object without repeated names.
 pub(super) struct Unique(pub(super) BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {

@@ -11,7 +11,6 @@ use crate::{api_keys, error::Result};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The credential of a request: an encoded JSON Web Token or an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential<'a> {
     Jwt(&'a str),

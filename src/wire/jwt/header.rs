@@ -7,14 +7,13 @@ use serde_json::Value;
 
 use super::claims::{self, Unique};
 
-/// The members of a header that the verification uses.
 pub(super) struct Header {
     pub(super) alg: String,
     pub(super) kid: Option<String>,
 }
 
 impl Header {
-    /// Reads a header. Refuses a header with members that change how the token must be interpreted.
+    /// Refuses a header with members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
         // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`

@@ -15,7 +15,6 @@ use super::{
 /// Permitted sizes of an RSA modulus in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The members of a JWK that this module uses.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,

@@ -27,16 +27,13 @@ const UNKNOWN_BURST: i64 = 3;
 /// Time after which one more load for an unknown key is permitted, in seconds.
 const UNKNOWN_SECONDS: i64 = 5;
 
-/// Reason for loading the keys.
 #[derive(Clone, Copy, Debug)]
 enum Why {
-    /// The keys are stale.
     Stale,
-    /// A token needs a key that is not among the loaded keys.
+    /// No loaded key verifies a token.
     UnknownKey,
 }
 
-/// The public keys of a source.
 #[derive(Debug)]
 pub(super) struct KeyCache {
     source: Source,
@@ -77,7 +74,6 @@ impl KeyCache {
         &self.source
     }
 
-    /// The most recently loaded keys.
     pub(super) fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }

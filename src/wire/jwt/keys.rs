@@ -22,7 +22,6 @@ const MAX_LISTED: usize = 10;
 /// Maximum length of a key id in a report, in bytes.
 const MAX_LISTED_ID: usize = 64;
 
-/// A public key and its algorithms.
 pub(super) struct Key {
     kid: Option<String>,
     algorithms: Vec<(&'static Algorithm, ParsedPublicKey)>,
@@ -35,7 +34,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Parses the public key `public` once for each algorithm in `allowed`.
+    /// Parses the key once for each algorithm.
     ///
     /// # Errors
     /// The reason why the key is invalid.
@@ -114,7 +113,6 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The number of usable keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -127,8 +125,6 @@ impl KeySet {
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// Verifies the signature of a token.
-    ///
     /// If the header has a key id, the keys with this id are selected or, if no key has this id, the keys without an
     /// id. If the header has no key id, all keys are selected. Of the selected keys, only those that support the
     /// header's algorithm are tried.
@@ -163,7 +159,6 @@ impl KeySet {
     }
 }
 
-/// Describes a key by its position in the JWKS and, if it has one, its key id.
 fn label(position: usize, value: &Value) -> String {
     match value.get("kid").and_then(Value::as_str) {
         Some(kid) => format!("key {position} ({:?})", &kid[..kid.floor_char_boundary(MAX_LISTED_ID)]),

@@ -13,7 +13,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The claims and the lifetime of a new token.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// `sub`; together with the issuer, the subject selects the account.

@@ -1,8 +1,8 @@
 //! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
 //!
 //! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant: a
-//! document is fetched over https, unless the server is on this machine or, if the configuration permits http, in a
-//! private network. For http, the resolved addresses of a host name are checked on every connection.
+//! document is fetched over https, unless its host is local or, if the configuration permits http, in a private
+//! network. For http, the resolved addresses of a host name are checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,7 +27,6 @@ pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
 /// Maximum duration of a fetch, including the connection setup.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Fetches documents from permitted URLs.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     https: Client,

@@ -81,7 +81,6 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     ))
 }
 
-/// Refuses a secret that is shorter than [`MIN_BYTES`].
 pub(super) fn check(secret: &SecretString) -> Result<()> {
     let length = secret.expose_secret().len();
     if length < MIN_BYTES {

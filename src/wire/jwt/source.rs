@@ -24,21 +24,16 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The path of the discovery document, relative to the URL of the issuer.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// The source of the public keys.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// A JWKS file.
     File(PathBuf),
-    /// The URL of a JWKS.
     Jwks(Fetcher, Url),
     /// An issuer, and the URL of its discovery document.
     Issuer(Fetcher, String, Url),
 }
 
-/// The members of a discovery document that this module uses.
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,
@@ -135,7 +130,6 @@ async fn fetch_keys(fetcher: &Fetcher, url: &Url) -> Result<KeySet, String> {
     KeySet::parse(&text).map_err(|why| format!("{url}: {why}"))
 }
 
-/// Returns the URL of an issuer's discovery document. `issuer` may end with a slash.
 fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     if issuer.contains(WELL_KNOWN) {
         return Err(format!("{issuer:?} must be the issuer, without {WELL_KNOWN}"));
@@ -146,7 +140,6 @@ fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
     fetcher.check(&format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/')))
 }
 
-/// Returns the URL of the keys (`jwks_uri`) from a discovery document.
 fn keys_url(fetcher: &Fetcher, issuer: &str, text: &str) -> Result<Url, String> {
     let document: Discovery =
         serde_json::from_str(text).map_err(|error| format!("the response is not a discovery document: {error}"))?;

@@ -21,10 +21,8 @@ use crate::id;
 /// Maximum number of remembered tokens. Concurrent requests may slightly exceed this number.
 const REMEMBERED: usize = 10_000;
 
-/// A verified token.
 #[derive(Debug)]
 pub struct VerifiedToken {
-    /// The claims of the token.
     pub claims: Claims,
     /// The account of the subject, once it is known. An account is never deleted and its id never changes.
     pub account_id: OnceLock<Uuid>,
@@ -32,15 +30,13 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// Returns true if the token would be accepted again. The times of the token were checked at `verified_at`, so
-    /// later only its expiry can make the token invalid. If the clock was set back to a time before `verified_at`, this
-    /// method returns false.
+    /// The other claims were checked at `verified_at`, so later only the expiry can make the token invalid. Returns
+    /// false if the clock was set back to a time before `verified_at`.
     fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
     }
 }
 
-/// The tokens that one key set has verified, by the hash of each token.
 pub(super) struct VerifiedTokens {
     /// A random key for the hash function, so that a client cannot construct tokens with chosen hashes.
     key: [u8; 32],
@@ -63,9 +59,8 @@ impl fmt::Debug for VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    /// Returns a remembered token that is valid now.
     pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
-        // A longer token is never accepted, so it is not hashed either.
+        // Such a token is never accepted, so it is not hashed.
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -73,8 +68,7 @@ impl VerifiedTokens {
         found.is_valid(now).then(|| Arc::clone(&found))
     }
 
-    /// Remembers a token that was verified at `now`. If too many tokens are remembered, the expired tokens are
-    /// forgotten or, if too many remain, all tokens.
+    /// If too many tokens are remembered, forgets the expired tokens or, if too many remain, all tokens.
     pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
         if self.tokens.len() >= REMEMBERED {
             self.tokens.retain(|_, known| known.is_valid(now));

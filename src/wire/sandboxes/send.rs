@@ -28,13 +28,10 @@ use crate::{
 
 /// Size of one streamed chunk, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// The content type of a tar stream.
 const TAR: &str = "application/x-tar";
 
-/// A stream of the chunks of a file or tar archive.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
-/// Sends a file or, if the request names a range, that range of the file.
 pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
     let fault = |error: std::io::Error| Error::internal("the file could not be read", error);
     let metadata = file.metadata().map_err(fault)?;
@@ -90,7 +87,6 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
     Ok(response)
 }
 
-/// Returns the content type for the extension of a file name.
 pub(super) fn content_type(path: &str) -> String {
     mime_guess::from_path(path)
         .first_or_octet_stream()

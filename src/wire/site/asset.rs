@@ -33,7 +33,6 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// A file of the site. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Asset(Arc<Content>);
 

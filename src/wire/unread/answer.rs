@@ -24,7 +24,6 @@ use crate::wire::owner::Owner;
 /// response is aborted.
 pub(super) const PIECE: usize = 16 * 1024;
 
-/// A response that is being sent.
 pub(super) struct PendingResponse {
     pub(super) owner: Owner,
     /// Number of bytes of the response in memory.
@@ -45,7 +44,7 @@ pub(super) struct Content {
 }
 
 impl PendingResponse {
-    /// Creates a response. `now` is the time in milliseconds since the ledger was created.
+    /// `now` is the time in milliseconds since the ledger was created.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -60,7 +59,6 @@ impl PendingResponse {
         }
     }
 
-    /// Locks and returns the unsent part.
     pub(super) fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,12 +127,10 @@ impl Content {
         }
     }
 
-    /// Returns true if the response has ended.
     pub(super) fn is_end(&self) -> bool {
         !self.cut && self.rest.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
-    /// The size of the unsent part, in bytes.
     pub(super) fn size_hint(&self) -> SizeHint {
         let rest = self.rest.len() as u64;
         let Some(body) = &self.body else {

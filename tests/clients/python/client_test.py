@@ -441,7 +441,6 @@ class Proxy:
             each.close()
 
     def wait(self, opened):
-        """Waits until the given number of connections were opened."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.opened >= opened, 60):
                 raise TimeoutError(f"{self.opened} of {opened} connections")
@@ -483,8 +482,6 @@ def services_of(method):
 
 
 class AwayTest(unittest.TestCase):
-    """Crashes and restarts of the server while a client uses it."""
-
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)

@@ -13,7 +13,6 @@ export function say(...words) {
   void post("/say", words.join(" "));
 }
 
-/** Runs a client's `main` and reports when it has ended. */
 export async function run(main) {
   try {
     await main();

@@ -22,7 +22,6 @@ const TERMINAL = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.STOPPED];
 const nameOf = (status: RunStatus) => `RUN_STATUS_${RunStatus[status]}`;
 const codeOf = (error: unknown) => (error instanceof RpcError ? error.code : String(error));
 
-/** The events of a run that this client has received so far. */
 class Progress {
   sequence = 0n;
   text = "";
@@ -33,7 +32,7 @@ class Progress {
     private readonly say: Say,
   ) {}
 
-  /** Records an event. Returns false for a heartbeat. */
+  /** Returns false for a heartbeat. */
   take({ sequence, event }: RunEvent): boolean {
     if (!event.oneofKind) {
       return false;
@@ -51,7 +50,7 @@ class Progress {
   }
 }
 
-/** Decodes the details that are messages of `type`, and skips all others. protobuf-ts passes the trailer as base64. */
+/** protobuf-ts passes the trailer `grpc-status-details-bin` as base64. */
 function detailsOf<T extends object>(error: RpcError, type: IMessageType<T>): T[] {
   const { details } = Status.fromBinary(base64decode(String(error.meta["grpc-status-details-bin"])));
   return details.filter((detail) => Any.contains(detail, type)).map((detail) => Any.unpack(detail, type));
@@ -74,10 +73,7 @@ export async function wholeRun(transport: RpcTransport, settings: Settings, say:
     say("refused", ...words);
   };
 
-  /**
-   * Streams the events that the client has not received yet. Calls `taken` after each event; `taken` can abort the
-   * stream.
-   */
+  /** Streams the missing events. `taken` is called after each event and can abort the stream. */
   const stream = async (progress: Progress, taken?: (controller: AbortController) => void, options: RpcOptions = {}) => {
     const controller = new AbortController();
     const silence = listen(() => controller.abort());
@@ -96,7 +92,6 @@ export async function wholeRun(transport: RpcTransport, settings: Settings, say:
     }
   };
 
-  /** Streams a run to its end. Opens a new stream whenever the stream breaks. */
   const follow = async (progress: Progress) => {
     while (!progress.end) {
       const code = await stream(progress, () => say("event", progress.sequence)).then(() => "OK", codeOf);

@@ -6,10 +6,6 @@
  */
 const SILENCE_MS = 15_000;
 
-/**
- * Starts a timer that calls `onSilence` after `SILENCE_MS`. Returns `heard`, which restarts the timer, and `stop`,
- * which stops the timer.
- */
 export function listen(onSilence) {
   let timer;
   const heard = () => {
@@ -20,5 +16,4 @@ export function listen(onSilence) {
   return { heard, stop: () => clearTimeout(timer) };
 }
 
-/** Pauses for 200 ms before a client reopens a broken stream. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve, 200));

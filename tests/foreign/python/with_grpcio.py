@@ -30,17 +30,14 @@ def say(*words):
 
 
 class Progress:
-    """The part of a run that this client has received."""
-
     def __init__(self, run_id):
         self.run_id, self.sequence, self.text, self.end = run_id, 0, "", None
 
     def next_events(self):
-        """Returns the request for the events that are still missing."""
         return runs_pb2.StreamRunRequest(agent_run_id=self.run_id, after_sequence=self.sequence)
 
     def take(self, event):
-        """Records an event. Returns false for a heartbeat."""
+        """Returns false for a heartbeat."""
         kind = event.WhichOneof("event")
         if kind is None:
             return False
@@ -71,7 +68,6 @@ def refused(call):
 
 
 def follow(run):
-    """Streams a run to its end, and resumes whenever the stream breaks."""
     while run.end is None:
         code = "OK"
         try:

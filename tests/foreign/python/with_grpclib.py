@@ -23,17 +23,14 @@ def say(*words):
 
 
 class Progress:
-    """The part of a run that this client has received."""
-
     def __init__(self, run_id):
         self.run_id, self.sequence, self.text, self.end = run_id, 0, "", None
 
     def next_events(self):
-        """Returns the request for the events that are still missing."""
         return runs_pb2.StreamRunRequest(agent_run_id=self.run_id, after_sequence=self.sequence)
 
     def take(self, event):
-        """Records an event. Returns false for a heartbeat."""
+        """Returns false for a heartbeat."""
         kind = event.WhichOneof("event")
         if kind is None:
             return False
@@ -48,7 +45,6 @@ class Progress:
 
 
 async def stream(runs, run, timeout=None):
-    """Yields the missing events. In grpclib, a server stream is a call that is opened, sent and read step by step."""
     async with runs.StreamRun.open(timeout=timeout, metadata=caller) as call:
         await call.send_message(run.next_events(), end=True)
         async for event in call:
@@ -72,7 +68,6 @@ async def refused(call):
 
 
 async def follow(runs, run):
-    """Streams a run to its end, and resumes whenever the stream breaks."""
     while run.end is None:
         code = "OK"
         try:
@@ -113,7 +108,7 @@ async def main():
             async for _ in stream(runs, run, timeout=2):
                 pass
         except asyncio.TimeoutError:
-            # grpclib raises asyncio's exception when its own deadline expires.
+            # If the deadline expires in the client first, grpclib raises asyncio's exception.
             say("deadline", "TimeoutError")
         except GRPCError as error:
             say("deadline", error.status.name)

@@ -1,4 +1,4 @@
-//! The verifier finds the JWKS URL of an issuer in the discovery document of this issuer.
+//! The verifier reads the JWKS URL of an issuer from the issuer's discovery document.
 
 use runyard::{config::Auth, error::Code, wire::jwt::Verifier};
 use serde_json::{Value, json};

@@ -19,11 +19,10 @@ pub enum Says {
     Raw(Vec<u8>),
     /// A response that never ends.
     Flood,
-    /// A response that stops after its first bytes and stays open.
+    /// A response that stops after its first bytes, on a connection that stays open.
     Silence,
 }
 
-/// The responses of the issuer, and the number of requests for the keys and for the discovery document.
 struct State {
     keys: Mutex<Says>,
     document: Mutex<Value>,
@@ -33,9 +32,8 @@ struct State {
 
 pub struct Issuer {
     state: Arc<State>,
-    /// URL of the JWKS.
     pub url: String,
-    /// Issuer URL, as in the claim `iss`. The discovery document of this issuer contains the URL of the JWKS.
+    /// Issuer URL, the value of the claim `iss`.
     pub name: String,
 }
 
@@ -66,7 +64,6 @@ impl Issuer {
         *self.state.keys.lock().unwrap() = says;
     }
 
-    /// Sets the discovery document that the issuer serves from now on.
     pub fn say_document(&self, document: Value) {
         *self.state.document.lock().unwrap() = document;
     }

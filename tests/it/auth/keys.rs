@@ -20,7 +20,7 @@ fn verifier(keys: &[Value]) -> Result<Verifier, String> {
     Verifier::new(&auth, None).map_err(|error| error.message().to_owned())
 }
 
-/// Returns the JWK with a changed member. `Null` removes the member.
+/// `Null` removes the member.
 fn change(jwk: &Value, name: &str, value: impl Into<Value>) -> Value {
     let mut jwk = jwk.clone();
     match value.into() {
@@ -290,7 +290,8 @@ fn numbers_may_have_any_number_of_leading_zeros() {
     jwk["n"] = with_zero(&jwk["n"]).into();
     jwk["e"] = with_zero(&jwk["e"]).into();
     accept(&verifier(&[jwk]).unwrap(), &rsa.sign(&claims()));
-    // In about one key in 256, a coordinate begins with a zero byte. Such a key is accepted with and without that byte.
+    // In about one key in 256, the coordinate x begins with a zero byte. Such a key is accepted with and without
+    // this byte.
     let short = (0..100_000)
         .map(|_| Signer::ec())
         .find(|signer| decode(&signer.jwk()["x"])[0] == 0)

@@ -14,8 +14,8 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// Returns the providers. Each has its heading on the page, the members of its JWK besides the public key, and other
-/// keys of its JWKS.
+/// Each entry is the provider's heading on the page, the members of the JWK besides the public key, and the other keys
+/// of the JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -55,14 +55,12 @@ fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     ]
 }
 
-/// A provider on the page: its settings, and the header and claims of a token.
 struct Block {
     settings: Auth,
     header: Value,
     claims: Value,
 }
 
-/// Returns the first code block in this language below a heading.
 fn code<'p>(heading: &str, language: &str) -> Option<&'p str> {
     let (_, below) = PAGE.split_once(&format!("\n## {heading}\n"))?;
     let below = below.split("\n## ").next()?;
@@ -101,7 +99,7 @@ fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap()
 }
 
-/// Returns variants of the settings. Each variant has one wrong setting and a description of it.
+/// Each entry is the name of a wrong setting, and the settings that contain this mistake.
 fn wrong_settings(settings: &Auth) -> Vec<(&'static str, Auth)> {
     let other = || Some("other".to_owned());
     let mut wrong = vec![(
@@ -216,8 +214,6 @@ fn every_provider_of_the_page_is_tested_and_every_block_is_valid() {
     }
 }
 
-/// Tokens that differ from the documented ones. Each entry has the claims, the settings, and whether the token is
-/// accepted.
 #[test]
 fn other_tokens_of_these_providers_are_accepted_only_with_fitting_settings() {
     let client = |id: &str| vec![id.to_owned()];

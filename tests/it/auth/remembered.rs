@@ -24,7 +24,7 @@ async fn verify(verifier: &Verifier, token: &str, seconds: i64) -> Option<Arc<Ve
     verifier.authenticate(token, now).await.ok()
 }
 
-/// Returns true if `second` is the result of the verification that returned `first`.
+/// Returns true if both results come from one verification.
 fn is_same(first: Option<&Arc<VerifiedToken>>, second: Option<&Arc<VerifiedToken>>) -> bool {
     Arc::ptr_eq(first.unwrap(), second.unwrap())
 }

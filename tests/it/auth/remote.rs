@@ -36,7 +36,6 @@ pub async fn authenticate(verifier: &Verifier, token: &str, seconds: i64) -> run
     Ok(accepted.claims.clone())
 }
 
-/// Returns true if the token is accepted `seconds` after the start of the test.
 pub async fn gets_in(verifier: &Verifier, token: &str, seconds: i64) -> bool {
     authenticate(verifier, token, seconds).await.is_ok()
 }
@@ -85,8 +84,8 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // An expired token, a token with a wrong signature, and an HS256 token: no fetched key could make them valid, so
-    // they cause no fetch.
+    // No key could make these tokens valid, so they cause no fetch: an expired token, a token with a wrong signature,
+    // and an HS256 token.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),
@@ -221,7 +220,6 @@ async fn an_inspection_names_the_cause_of_a_failure_and_the_unusable_keys() {
     assert!(why.contains("refused"), "{why}");
 }
 
-/// Returns the error of creating a verifier with these settings; `None` if the settings are accepted.
 fn refusal(auth: &Auth) -> Option<String> {
     Verifier::new(auth, None).err().map(|error| error.message().to_owned())
 }

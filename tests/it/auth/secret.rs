@@ -16,7 +16,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Counts the regular files directly in a data folder. The subfolders exist from the start and are not counted.
+/// Subfolders exist from the start and are not counted.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()

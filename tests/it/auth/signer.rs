@@ -24,13 +24,11 @@ use sha2::Sha256;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A private key for test tokens, with its algorithm.
 pub struct Signer {
     key: Key,
     kid: String,
 }
 
-/// The signature algorithms of RSA keys.
 static RSA: [(&str, &dyn RsaEncoding); 6] = [
     ("RS256", &RSA_PKCS1_SHA256),
     ("RS384", &RSA_PKCS1_SHA384),
@@ -82,13 +80,12 @@ impl Signer {
         Self::rsa_with("RS256")
     }
 
-    /// Generates an RSA key of 2048 bits that signs with this algorithm.
     pub fn rsa_with(alg: &'static str) -> Self {
         let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         Self::new(Key::Rsa(Box::new(key), alg))
     }
 
-    /// Returns a key for this algorithm. `secret` is used only for HS256.
+    /// `secret` is used only for HS256.
     pub fn with_algorithm(alg: &str, secret: &str) -> Self {
         match alg {
             "HS256" => Self::from_secret(secret.as_bytes()),
@@ -141,7 +138,6 @@ impl Signer {
         }
     }
 
-    /// Signs claims. The header contains the key id.
     pub fn sign_with_kid(&self, claims: &Value) -> String {
         self.sign_with_header(&json!({"typ": "JWT", "alg": self.alg(), "kid": self.kid}), claims)
     }
@@ -243,7 +239,6 @@ impl Signer {
         }
     }
 
-    /// A verifier that trusts only this key.
     pub fn verifier(&self) -> Verifier {
         self.verifier_with(&auth())
     }
@@ -267,7 +262,6 @@ fn sign_ec(curve: &'static EcdsaSigningAlgorithm, pkcs8: &[u8], signed: &[u8]) -
     key.sign(&SystemRandom::new(), signed).unwrap().as_ref().to_vec()
 }
 
-/// Writes these keys to a temporary JWKS file.
 pub fn jwks(keys: &[Value]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(json!({"keys": keys}).to_string().as_bytes()).unwrap();

@@ -61,7 +61,6 @@ async fn every_exchange_of_the_golden_table_passes() {
 /// The result of a step. The error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
-/// The state of one exchange of the table. Its methods send the requests and compare the answers.
 struct Player {
     pool: DescriptorPool,
     url: String,
@@ -129,7 +128,6 @@ impl Player {
         }
     }
 
-    /// Sends the request of a step; returns the answer.
     async fn ask(&mut self, client: &Client, step: &Value) -> Result<Value> {
         if let Some(file) = step.get("upload") {
             let folder = tempfile::tempdir().unwrap();
@@ -264,7 +262,6 @@ impl Player {
         }
     }
 
-    /// Checks that a value matches the expected value in the table.
     fn like(&mut self, wanted: &Value, seen: &Value, place: &str) -> Outcome {
         let differs = || Err(format!("{place} is {seen}, not {wanted}"));
         match wanted {
@@ -339,7 +336,7 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
 }
 
 /// Calls a unary method. `request` is canonical JSON with proto field names. If the request has an update mask, the
-/// mask is set to the given fields.
+/// mask lists the changed fields.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -436,7 +433,6 @@ fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// A codec for messages with this descriptor.
 #[derive(Clone)]
 struct Dynamic(MessageDescriptor);
 

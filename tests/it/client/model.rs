@@ -7,7 +7,6 @@ use std::time::Duration;
 use runyard_upstream::{Received, Script, Step, Turn};
 use serde_json::{Map, Value, json};
 
-/// The tools, each with the names of its arguments.
 const TOOLS: &[(&str, &[&str])] = &[
     ("bash", &["command"]),
     ("write", &["path", "content"]),
@@ -47,8 +46,7 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups the steps of a prompt into turns. A turn ends after a tool call, after the step `fail`, or at the end of the
-/// prompt. Lines that are not steps are skipped.
+/// Groups the steps of a prompt into turns. A turn ends after a tool call or after the step `fail`.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

@@ -24,7 +24,7 @@ use crate::test_server::{TEST_TIMEOUT, on_every_database};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
-/// Starts a proxy that terminates TLS and forwards to the server; returns its port.
+/// Starts a proxy that terminates TLS and forwards to `server`. Returns the port of the proxy.
 async fn tls_proxy(server: SocketAddr) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();

@@ -296,7 +296,6 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     );
 }
 
-/// A server that other machines can reach has rate limits, even if its configuration does not mention them.
 #[test]
 fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     let read = |text: &str| Config::parse("a test", text).unwrap();

@@ -153,7 +153,6 @@ fn trusted_proxies_that_include_clients_are_bad() {
     }
 }
 
-/// Runs `runyard doctor` with the database of a running server and with this data folder.
 fn examine_server(server: &TestServer, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
     let mut variables = vec![

@@ -40,7 +40,6 @@ async fn an_answer_is_streamed_as_it_arrives_and_recorded_with_its_usage() {
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].message, assistant("Hello", &[]));
     assert!(!stored[0].partial);
-    // All deltas contain the id of the stored message.
     let id = stored[0].message_id.to_string();
     for event in played.log.events.lock().unwrap().iter() {
         match event {
@@ -62,7 +61,6 @@ async fn a_provider_retry_is_reported_as_a_notice() {
     assert_eq!(played.lines()[0], "say notice NOTICE_KIND_PROVIDER_RETRIED");
 }
 
-/// An answer whose stream breaks after its text.
 fn broken(text: &'static str) -> Vec<Say> {
     vec![Say::Text(text), Say::Fail(LlmError::Broken("reset".to_owned()))]
 }
@@ -199,7 +197,7 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     stage.job.model.context_window = 6_013;
     let played = stage.run().await;
     played.assert_completed();
-    // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and its message adds 8.
+    // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and each message adds 8.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);
@@ -262,8 +260,7 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and its message adds 8. The answer "Hello" has
-        // 2.
+        // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and each message adds 8. "Hello" has 2.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }

@@ -66,12 +66,10 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     let compacted = compact(history.clone(), estimate_all(&history) / 2);
     assert_eq!((compacted.dropped, compacted.messages.len()), (0, history.len()));
     assert!(compacted.shortened > 0);
-    // The newest messages are not shortened.
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// An answer that fails because the conversation is too long. `window` is the size of the context window in the
-/// provider's error; `None` if the error does not contain this size.
+/// `window` is the context window size in the provider's error; `None` if the error does not contain the size.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),

@@ -107,7 +107,6 @@ pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
     }
 }
 
-/// A model that answers with scripted turns and records the requests.
 pub struct Script {
     turns: Mutex<VecDeque<Vec<Say>>>,
     pub sent: Mutex<Vec<ModelRequest>>,
@@ -192,7 +191,6 @@ impl Log {
         self.lines().iter().any(|line| line.contains(part))
     }
 
-    /// Waits until the log has a line that contains this text.
     pub async fn wait_for(&self, part: &str) {
         let waiting = async {
             loop {
@@ -235,7 +233,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // A commit takes time. If the engine did not wait for it, the log would have a different order.
+        // A commit takes time. If the engine did not wait for the commit, the log would have a different order.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -336,7 +334,6 @@ pub fn failing(text: &str) -> ToolAnswer {
     }
 }
 
-/// The setup of a run: the model's answers, the tools and the log.
 pub struct Stage {
     pub log: Log,
     pub script: Arc<Script>,
@@ -383,7 +380,6 @@ impl Stage {
         }
     }
 
-    /// Adds a tool. `act` receives the arguments of each call.
     pub fn tool<F>(mut self, name: &'static str, effect: Effect, act: F) -> Self
     where
         F: Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync + 'static,
@@ -397,7 +393,7 @@ impl Stage {
         self
     }
 
-    /// Adds two tools. `look` is read-only and `change` has side effects. Both answer "ok N".
+    /// Adds `look`, which is read-only, and `change`, which has side effects. Both answer "ok" and their argument.
     pub fn usual_tools(self) -> Self {
         let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
             Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })
@@ -406,7 +402,6 @@ impl Stage {
             .tool("change", Effect::Changes, ok)
     }
 
-    /// Adds `fail`, which always fails.
     pub fn failing_tool(self) -> Self {
         self.tool("fail", Effect::Changes, |_, _| Box::pin(async { Ok(failing("no")) }))
     }
@@ -430,7 +425,6 @@ impl Stage {
     }
 }
 
-/// A finished run: its outcome, its log, and the requests to the model.
 pub struct Played {
     pub outcome: Outcome,
     pub log: Log,
@@ -465,7 +459,6 @@ impl Played {
         assert_eq!(self.left, 0, "the model has unused turns: {:#?}", self.lines());
     }
 
-    /// Returns the messages of the run's last request to the model.
     pub fn last_sent(&self) -> &[ChatMessage] {
         &self.sent.last().expect("the model received no request").messages
     }

@@ -182,7 +182,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads JSON in one dialect and prints it in another. Returns an error as its text.
+/// Returns the printed JSON, or the text of the error.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -346,7 +346,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in Runyard's own dialect; prints each field that occurs in the JSON as `name=value`.
+/// Reads JSON in Runyard's own dialect, and prints each of its fields as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {

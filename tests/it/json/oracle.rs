@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::{CONTRACT, EVERYTHING, Subject, random};
 
-/// Returns the JSON that prost-reflect prints for a message.
 fn expected(message: &DynamicMessage) -> Value {
     // Converts to text first, because widening a 32-bit float to 64 bits changes its decimal digits.
     let text = serde_json::to_string(message).unwrap();

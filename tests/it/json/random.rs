@@ -18,7 +18,6 @@ pub enum Range {
     NoNulls,
 }
 
-/// Creates a random message of the given type.
 pub fn message(descriptor: &MessageDescriptor, range: Range, random: &mut impl Rng) -> DynamicMessage {
     build(descriptor, range, DEPTH, random)
 }

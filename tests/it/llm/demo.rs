@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 use super::{ask, bash_tool, question};
 
-/// A workspace, the tools offered to the built-in model, and the conversation.
 struct Desk {
     folder: TempDir,
     path: String,
@@ -151,7 +150,7 @@ impl Desk {
         self.folder.path().join(name).exists()
     }
 
-    /// Returns the chart. Checks that it is well-formed and stays inside its frame.
+    /// Returns the chart. Checks that the SVG is well-formed and contains no invalid numbers.
     fn chart(&self) -> String {
         let svg = self.file("output/chart.svg");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
@@ -210,7 +209,6 @@ const SALES: &str = "date,region,product,units,revenue\n\
     2026-02-02,East,Lamp,2,80.25\n2026-02-11,South,Lamp,5,200.75\n2026-02-25,North,Desk,2,600\n\
     2026-03-01,East,Chair,1,60\n2026-03-15,West,Desk,3,900\n2026-03-28,South,Chair,6,360\n";
 
-/// Sends the prompt in a workspace with these files and with few programs.
 async fn analyze(files: &[(&str, &str)], prompt: &str) -> (String, Desk) {
     let mut desk = Desk::new(files).with_few_programs();
     let answer = desk.say(prompt).await;

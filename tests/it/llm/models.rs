@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::{ask, question};
 
-/// Creates the model registry of a configuration, with a default provider.
 fn models(config: &str, default: Option<Provider>) -> Models {
     with_default(config, default).unwrap()
 }

@@ -16,7 +16,6 @@ use super::{Reply, ask, bash_tool, question};
 
 const KEY: &str = "sk-secret-0123456789";
 
-/// The protocols, each with a model name.
 const KINDS: [(ProviderKind, &str); 3] = [
     (ProviderKind::Anthropic, "claude-sonnet-4-5"),
     (ProviderKind::Gemini, "gemini-3-pro-preview"),
@@ -64,7 +63,6 @@ fn signed(kind: ProviderKind) -> Value {
     }
 }
 
-/// Returns a conversation with a tool call and its result.
 fn conversation(model: &str, carried: Option<Carried>) -> ModelRequest {
     let call = ToolRequest {
         id: "call_1".to_owned(),

@@ -27,7 +27,6 @@ use self::{
 };
 use super::{Reply, ask, bash_tool, question};
 
-/// The files that contain the shapes, each with its name and content.
 const FILES: &[(&str, &str)] = &[
     ("openai", include_str!("shapes/openai.toml")),
     ("imitators", include_str!("shapes/imitators.toml")),
@@ -91,7 +90,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
+/// Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -168,7 +167,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the next response from the queue. The last response stays in the queue, so that it is repeated.
+/// The last response stays in the queue and is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {
@@ -212,7 +211,6 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     Adapter::with_limits("shapes", &provider, timeouts, retries).unwrap()
 }
 
-/// Adds the answer and the results of its tool calls to the conversation.
 fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     let results: Vec<ChatMessage> = reply
         .calls
@@ -232,7 +230,6 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
     messages.extend(results);
 }
 
-/// Compares the reply and the requests of a turn with the expected values in `turn`.
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
@@ -385,7 +382,7 @@ impl Check<'_> {
     }
 }
 
-/// Compares a string with the expected string. An expected string that starts with `~` is a regular expression.
+/// An expected string that starts with `~` is a regular expression.
 fn is_like(expected: &str, seen: &str) -> bool {
     match expected.strip_prefix('~') {
         Some(pattern) => Regex::new(pattern).unwrap().is_match(seen),

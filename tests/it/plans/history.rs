@@ -41,7 +41,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Fills the database unless it is already filled. Call this function only after the test server has stopped.
+/// Call this function only after the test server has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

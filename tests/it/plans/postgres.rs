@@ -5,15 +5,14 @@ use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Settings of the server's PostgreSQL connections. With them, a plan does not depend on parameter values, and uses an
-/// index if one exists.
+/// Settings of the server's PostgreSQL connections. Plans then do not depend on parameter values, and use an index if
+/// one exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
 
-/// Explains a statement. Returns a description of each fault in its plan; empty if the plan is good.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let plan = explain(db, sql).await;
     let mut found = Vec::new();

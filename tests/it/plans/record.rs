@@ -20,10 +20,9 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// The recorded statements by shape. Each value also stores whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// Start of the names of tables that only tests create. Statements on these tables are not recorded.
+/// Name prefix of tables that only tests create. Statements on these tables are not recorded.
 const TEST_TABLES: &str = " test_";
 
 /// A kind of database, and the text of a statement without the lengths of its value lists.
@@ -34,7 +33,6 @@ struct Noted {
     explained: bool,
 }
 
-/// Starts the recording unless it has already started in this process.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -44,7 +42,6 @@ pub fn start() {
     });
 }
 
-/// Returns all recorded statements for a kind of database.
 pub fn noted(backend: DbBackend) -> Vec<String> {
     let noted = NOTED.lock().unwrap();
     let of_backend = noted.iter().filter(|((name, _), _)| *name == name_of(backend));

@@ -28,7 +28,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Drops an index; returns the statement that creates it again.
+/// Returns the statement that creates the index again.
 pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),
@@ -39,7 +39,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// Returns the foreign keys. Each entry is the table, the column and the referenced table.
+/// Each entry is the table, the column and the referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {

@@ -11,7 +11,6 @@ use super::{WALKED, is_excepted, is_small, may_sort};
 /// before an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Explains a statement. Returns a description of each fault in its plan; empty if the plan is good.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql} -- {count}"));

@@ -120,7 +120,6 @@ async fn uploads_are_placed_only_under_unused_names() {
         assert!(upload.exists());
     }
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "OUTSIDE");
-    // A command may change an uploaded file.
     assert_eq!(
         say(&sandbox, "echo more >> data.csv && cat data.csv").await,
         "data.csvmore\n"

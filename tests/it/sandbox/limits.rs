@@ -178,7 +178,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A daemon is killed when the command that started it ends. The daemon does not delay this end.
+    // When a command ends, its daemons are killed. They do not delay the end of the command.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(

@@ -16,7 +16,6 @@ async fn spawn(sandbox: &ProjectSandbox, script: impl Into<String>) -> Spawned {
     sandbox.spawn(command(script)).await.unwrap()
 }
 
-/// Writes a line and reads one line.
 async fn exchange(process: &mut Spawned, line: &str) -> String {
     process.stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     let mut answer = String::new();

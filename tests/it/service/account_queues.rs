@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::requests::text;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Deadline for requests that do not use the locked row. It is shorter than the timeout for a database connection.
+/// Deadline for requests that do not use the locked row. Shorter than the timeout for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
@@ -29,7 +29,6 @@ async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     row.try_get_by_index(0).unwrap()
 }
 
-/// Waits until `count` statements of the test server wait for locks.
 async fn until_waiting(outside: &DatabaseConnection, count: i64) {
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waiting = async {
@@ -154,9 +153,8 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// A request without a valid credential makes no query. During the test, the tables are locked (on SQLite, only for
-/// writers), and the server still refuses these requests as usual. In contrast, the first request of a new subject
-/// waits, because it inserts a row.
+/// The tables are locked during the test (on SQLite, only for writers). The first request of a new subject waits,
+/// because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(

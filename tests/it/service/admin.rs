@@ -50,7 +50,6 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
                     335.0
                 );
             }
-            // A grant with the same key and a different amount is refused.
             let request = json!({"credits": 11, "request_id": "one"});
             let refused = root.post(&format!("{path}/credits"), request).await;
             refused.refused(409, "REQUEST_KEY_REUSED");

@@ -17,7 +17,6 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
     (agent, path)
 }
 
-/// Returns the number of rows of deleted agents in the database.
 async fn deleted(server: &TestServer) -> i64 {
     let db = server.outside().await;
     let sql = "SELECT count(*) AS n FROM agents WHERE deleted_at IS NOT NULL";

@@ -36,7 +36,6 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
             let mut numbers: Vec<i64> = answers.await.iter().map(|number| number.as_i64().unwrap()).collect();
             numbers.sort_unstable();
             assert_same_list(&numbers, &(2..=51).collect::<Vec<_>>(), "numbers of the versions");
-            // The pages list the newest versions first.
             let (mut seen, mut token) = (Vec::new(), String::new());
             loop {
                 let page = caller

@@ -14,7 +14,6 @@ async fn make(caller: &Caller, body: Value) -> (String, Value) {
     (made["secret"].as_str().unwrap().to_owned(), made["api_key"].clone())
 }
 
-/// Returns a caller that sends an API key as a bearer token.
 fn with(server: &TestServer, key: &str) -> Caller {
     let mut caller = server.caller("nobody");
     key.clone_into(&mut caller.token);
@@ -37,7 +36,6 @@ async fn a_key_is_shown_once_and_authenticates_its_own_account() {
                 .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
                 .await;
             assert_eq!(text, 1);
-            // The key works as a bearer token and in the header `X-API-Key`, and identifies the same account both ways.
             let state = with(server, &secret).get("/billing/account-state").await.ok();
             assert_eq!(
                 state["account_id"],

@@ -41,7 +41,6 @@ pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     Contract { pool, codec, router }
 });
 
-/// Returns every method of the contract, in the order of declaration.
 pub fn methods() -> Vec<MethodDescriptor> {
     let services = CONTRACT
         .pool
@@ -52,7 +51,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Returns the HTTP bindings of a method. The number in [`Way::Http`] is an index into this list.
+/// The number in [`Way::Http`] is an index into this list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
@@ -63,13 +62,11 @@ pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
 pub enum Way {
     Grpc,
     GrpcWeb,
-    /// The Connect protocol, with messages in this format.
     Connect(Format),
     /// HTTP/JSON, through the binding with this index.
     Http(usize),
 }
 
-/// Returns all ways to call a method: every protocol, and every HTTP binding.
 pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     let bindings = rules(method).len();
     assert!(bindings > 0, "{} has no HTTP binding", method.full_name());
@@ -87,7 +84,6 @@ pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
 /// The answer to a call, reduced to the parts that must be equal over all protocols.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// The messages of a successful call.
     Good(Vec<Value>),
     /// A refusal: the HTTP status of its error kind, its error code and its `detail`.
     Refused(u16, String, Value),
@@ -98,7 +94,6 @@ impl Reply {
         matches!(self, Self::Good(_))
     }
 
-    /// Returns the message of a successful call with one answer.
     pub fn message(self) -> Value {
         match self {
             Self::Good(mut messages) if messages.len() == 1 => messages.remove(0),
@@ -296,7 +291,6 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     })
 }
 
-/// A codec that passes messages through as bytes.
 #[derive(Clone, Copy)]
 struct Raw;
 

@@ -26,7 +26,6 @@ fn stream(caller: &Caller, method: &str, body: &Value) -> RequestBuilder {
         .body(framed(body.to_string().as_bytes()))
 }
 
-/// Sends a unary call; returns the HTTP status and the body.
 async fn answer(request: RequestBuilder) -> (u16, Value) {
     let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], JSON);

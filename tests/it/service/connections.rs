@@ -14,7 +14,6 @@ use crate::test_server::{TEST_TIMEOUT, on_every_database_with};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// Waits until the server has closed a connection.
 async fn closed(stream: &mut TcpStream) {
     let mut piece = [0; 4096];
     while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {}
@@ -72,7 +71,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated client on HTTP/2 keeps its connection, even if the connection is idle for just as long.
+            // An authenticated HTTP/2 client keeps its connection, even if the connection is idle for the same time.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

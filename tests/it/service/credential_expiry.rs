@@ -23,7 +23,6 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Opens an SSE stream; returns the complete text of the stream.
 async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();

@@ -5,7 +5,6 @@ use runyard_upstream::{Script, Turn};
 
 use crate::test_server::{Database, TestServer, assert_no_gaps, databases};
 
-/// Number of concurrent runs.
 const RUNS: usize = 8;
 /// Number of concurrent streams of each run.
 const STREAMS: usize = 5;

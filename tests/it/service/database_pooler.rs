@@ -29,7 +29,6 @@ use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, dat
 /// Makes PgBouncer ignore two start-up parameters. By default, PgBouncer refuses clients that send these parameters.
 const DROPPED: &str = "ignore_startup_parameters = extra_float_digits,options\n";
 
-/// A running PgBouncer in front of the PostgreSQL server of the tests.
 struct Bouncer {
     port: u16,
     server: String,
@@ -119,7 +118,6 @@ impl Bouncer {
         })
     }
 
-    /// Returns the URL of a database behind the pooler.
     fn url(&self, database: &str) -> String {
         let mut url = Url::parse(&with_name(&self.server, database)).unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();

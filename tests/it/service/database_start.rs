@@ -158,7 +158,7 @@ async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     content
 }
 
-/// Acts as a PostgreSQL server of an old version. It serves one client, which queries the version.
+/// Acts as a PostgreSQL server of an old version, for one client.
 async fn old_server(listener: TcpListener) {
     let (mut client, _) = listener.accept().await.unwrap();
     // The client requests TLS. After the server has declined TLS, the client sends its start-up message.

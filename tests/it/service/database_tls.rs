@@ -22,7 +22,6 @@ const AUTHORITY: &str = "tests/it/client/tls/authority.pem";
 /// CA certificate that signed the client's certificate.
 const CLIENTS: &str = "tests/it/service/tls/clients.pem";
 
-/// A PostgreSQL server that accepts only TLS.
 struct Cluster {
     folder: TempDir,
     url: String,
@@ -52,8 +51,7 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Returns the URL with another host and with these parameters. Paths in parameters are relative to the repository
-    /// root.
+    /// Paths in `parameters` are relative to the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

@@ -22,7 +22,6 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Opens a stream over HTTP; returns the complete text of the stream.
 async fn stream_text(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let request = caller.request("GET", &path).header("accept", accept);
@@ -43,7 +42,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Reads the event stream of a run over gRPC-Web; returns the number of messages, and the trailers.
+/// Returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),

@@ -32,7 +32,6 @@ async fn ready(program: &Program) -> u16 {
     program.http.get(url).send().await.unwrap().status().as_u16()
 }
 
-/// Returns the state of the whole server that `grpc.health.v1` reports.
 async fn health(program: &Program) -> ServingStatus {
     let endpoint = Endpoint::from_shared(program.url.clone()).unwrap();
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());
@@ -53,7 +52,6 @@ async fn start(program: &Program) -> (u16, String) {
     (answer.status().as_u16(), code)
 }
 
-/// Fills the disk with one file; returns the path of this file.
 fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();

@@ -91,8 +91,7 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     .await;
 }
 
-/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed since the interruption,
-/// the client gets the whole file.
+/// Clients resume an interrupted download with `If-Range` (RFC 9110).
 #[tokio::test]
 async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
     on_every_database(
@@ -134,7 +133,6 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             assert_eq!(ask(&etag).await, same);
             let whole = (200, String::new(), "0123456789".to_owned());
             assert_eq!(ask("\"another\"").await, whole);
-            // The file changes, so the client cannot resume the download.
             let file = server
                 .data_dir()
                 .join("workspaces")
@@ -276,8 +274,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The limit on unused uploads is a total size in bytes: ten times the maximum file size. It admits more
-            // than ten files if they are smaller.
+            // The total size of unused uploads is limited to ten times the maximum file size, so more than ten smaller
+            // files fit.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -323,7 +321,6 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
     .await;
 }
 
-/// An unused upload is deleted after a day and not earlier. The files of a run are not deleted.
 #[tokio::test]
 async fn an_unused_upload_is_kept_for_a_day() {
     on_every_database(

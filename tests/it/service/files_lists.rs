@@ -27,7 +27,7 @@ async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String 
     format!("/sandboxes/{}", text(&project, "sandbox_id"))
 }
 
-/// Reads a list page by page; returns all paths. `between` is awaited after the first page.
+/// Returns the paths on all pages of a list. Calls `between` after the first page.
 async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Vec<String> {
     let (mut paths, mut token) = (Vec::new(), String::new());
     loop {

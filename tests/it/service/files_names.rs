@@ -30,7 +30,6 @@ fn staged(server: &TestServer) -> usize {
     std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until the folder for uploads is empty.
 async fn nothing_staged(server: &TestServer) {
     let empty = async {
         while staged(server) > 0 {

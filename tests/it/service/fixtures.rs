@@ -20,7 +20,6 @@ const NOT_IDS: &[(&str, &str)] = &[(
     "an idempotency key that the client chooses, valid within its own account",
 )];
 
-/// One object of every kind, owned by one account.
 #[derive(Clone, Debug)]
 pub struct Belongings {
     /// The ids of the objects, keyed by the name of the request field for the id.
@@ -73,13 +72,11 @@ impl Belongings {
         Self { ids }
     }
 
-    /// Returns the id for this request field. Panics if there is no object for the field.
     pub fn id(&self, field: &str) -> &str {
         let id = self.ids.get(field);
         id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))
     }
 
-    /// Builds a valid request for the method, with the ids of these objects.
     pub fn request(&self, method: &MethodDescriptor) -> Value {
         let id = |field: &str| json!(self.id(field));
         let version = || json!({"agent_id": id("agent_id"), "version_id": id("version_id")});
@@ -138,7 +135,6 @@ async fn upload(caller: &Caller) -> String {
     id
 }
 
-/// A request field that contains an id: its JSON pointer in the request, and its name.
 #[derive(Clone, Debug)]
 pub struct IdField {
     pub pointer: String,

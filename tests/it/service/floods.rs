@@ -68,7 +68,6 @@ pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
 pub(super) const GET: u8 = 2;
 pub(super) const POST: u8 = 3;
 
-/// Opens an HTTP/2 connection and sends the client's preface and settings.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     // Without TCP_NODELAY, each small frame would wait about 40 ms for the acknowledgement of the previous frame.
@@ -78,10 +77,8 @@ async fn open(program: &Program) -> TcpStream {
     stream
 }
 
-/// The end of a flood.
 #[derive(Debug, PartialEq)]
 enum End {
-    /// The server closed the connection.
     Closed,
     /// The server stopped reading, because the client does not read the responses.
     Stalled,
@@ -89,7 +86,7 @@ enum End {
     Taken,
 }
 
-/// Sends up to [`FLOOD`] bytes and reads no answers; returns how the flood ended.
+/// Sends up to [`FLOOD`] bytes without reading the answers.
 async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
     let mut stream = open(program).await;
     let mut sent = 0;
@@ -294,7 +291,6 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
     others.await;
 }
 
-/// Thousands of idle connections use little memory and delay no other client.
 #[tokio::test]
 async fn h05_thousands_of_idle_connections_delay_no_other_client() {
     const CONNECTIONS: usize = 3000;

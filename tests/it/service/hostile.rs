@@ -148,7 +148,6 @@ async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
     .await;
 }
 
-/// A string with `\u0000` is refused in every field of a request, and never reaches the database.
 #[tokio::test]
 async fn h09_text_with_a_nul_is_refused() {
     without_limits(async |server| {
@@ -198,7 +197,6 @@ async fn h09_text_with_a_nul_is_refused() {
         let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
         let request = caller.request("PUT", &path).json(&json!({"offset": 0, "data": "AAAA"}));
         assert_eq!(Answer::of(request.send().await.unwrap()).await.ok()["complete"], true);
-        // None of the refused requests created an agent.
         let listed = caller.get("/agents").await.ok();
         assert_eq!(listed["agents"], json!([]));
     })
@@ -247,7 +245,7 @@ async fn h09_malformed_json_is_refused() {
     .await;
 }
 
-/// The subject of a token may be any printable string. Different subjects always have different accounts.
+/// The subject of a token may be any printable string.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
     without_limits(async |server| {

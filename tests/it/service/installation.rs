@@ -22,7 +22,6 @@ fn with_folder(server: &TestServer, folder: &Path) -> Config {
     config
 }
 
-/// Runs an agent that writes a file to its workspace.
 async fn work(server: &TestServer, caller: &Caller) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": "echo precious > result.txt"}))]),

@@ -179,7 +179,6 @@ async fn agents_are_listed_in_the_requested_order() {
     .await;
 }
 
-/// An upload and a sweep find their rows by an index, without reading the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     on_every_database(

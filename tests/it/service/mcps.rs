@@ -10,7 +10,6 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// Returns the entry with this value for the key. An existing value is replaced.
 fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry

@@ -33,7 +33,6 @@ async fn projects(caller: &Caller) -> Vec<Value> {
     each(&caller.get("/projects").await.ok(), "projects", "project_id")
 }
 
-/// Reads a list in pages of two rows; returns the ids.
 async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     let (mut found, mut token) = (Vec::new(), String::new());
     loop {
@@ -92,13 +91,11 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 assert_same_list(&threads(&caller, "").await, &wanted, act);
                 assert_same_list(&projects(&caller).await, &above, act);
             }
-            // Sorting the entries by `updated_at` gives the same order.
             for list in ["threads", "projects"] {
                 let listed = caller.get(&format!("/{list}")).await.ok();
                 let times: Vec<String> = each(&listed, list, "updated_at").iter().map(Value::to_string).collect();
                 assert!(times.is_sorted_by(|one, next| one > next), "{times:?}");
             }
-            // The list of another account contains none of these threads.
             assert_eq!(threads(&server.caller("bob"), "").await, [Value::Null; 0]);
         },
     )

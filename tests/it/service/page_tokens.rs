@@ -15,7 +15,6 @@ use crate::test_server::{Caller, on_every_database_with};
 /// The fields that a client may change between two pages.
 const PAGE: [&str; 2] = ["page_size", "page_token"];
 
-/// Returns a script that keeps the run running or completes it, depending on the prompt.
 fn held_or_done(gate: &Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -43,7 +42,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     request
 }
 
-/// Returns a value for a field. The value differs from the one in the request for the first page.
+/// Returns a value that differs from the field's value in the request for the first page.
 fn other_value(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),

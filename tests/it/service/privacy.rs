@@ -13,7 +13,6 @@ use super::{
 };
 use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
-/// Every protocol refuses a request without a valid token before it reads the body.
 #[tokio::test]
 async fn j01_requests_without_a_valid_token_are_refused() {
     on_every_database(
@@ -53,7 +52,6 @@ async fn j01_requests_without_a_valid_token_are_refused() {
             send(&with(&format!("Bearer {good}")), "/agents").await.ok();
             send(&with(&format!("bearer {good}")), "/agents").await.ok();
 
-            // Every method is called over every protocol.
             let mut unknown = server.caller("ann");
             unknown.token = "x.y.z".to_owned();
             let id = Uuid::now_v7().to_string();
@@ -72,7 +70,6 @@ async fn j01_requests_without_a_valid_token_are_refused() {
     .await;
 }
 
-/// The responses of `/metrics` and of the endpoints without authentication contain no text and no id of an account.
 #[tokio::test]
 async fn j18_public_endpoints_reveal_no_account() {
     on_every_database_with(
@@ -126,7 +123,6 @@ async fn j18_public_endpoints_reveal_no_account() {
     .await;
 }
 
-/// A page token works only for the caller and the query for which it was issued.
 #[tokio::test]
 async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     on_every_database_with(
@@ -188,7 +184,6 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     .await;
 }
 
-/// The events of a run are not visible to another account, whether the run is queued, running or finished.
 #[tokio::test]
 async fn i06_the_stream_of_another_account_is_not_found() {
     on_every_database(
@@ -224,7 +219,6 @@ async fn i06_the_stream_of_another_account_is_not_found() {
     .await;
 }
 
-/// A file can be reached only through its own sandbox.
 #[tokio::test]
 async fn i07_no_path_reaches_the_file_of_another_account() {
     on_every_database_with(
@@ -274,8 +268,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
     .await;
 }
 
-/// Data cached for one account is never sent to another account, however the calls interleave. The cached data are the
-/// agents, the credits and counts of an account, and the details of a refused StartRun request.
+/// The cached data are the agents, the credits and counts of an account, and the details of a refused StartRun request.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
     on_every_database(
@@ -331,7 +324,6 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
     .await;
 }
 
-/// If a model calls tools without end, the budget of the run ends the run.
 #[tokio::test]
 async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     on_every_database_with(
@@ -350,8 +342,8 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
             let events = caller.events(&run, 0).await;
             crate::test_server::assert_no_gaps(&events, 1);
             let ended = caller.ended(&run).await;
-            // The budget is three steps. Then the model must give its final answer in a step without tools. If it calls
-            // tools anyway, one more step follows.
+            // The budget is three steps. Then the model must give its final answer in a step without tools. If the
+            // model calls tools anyway, one more step follows.
             assert!(server.upstream.count() <= 5, "{}", server.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
             // The run fails, because tool calls in a step without tools do not count as an answer.

@@ -56,7 +56,6 @@ impl Program {
         program
     }
 
-    /// Creates a token for a subject with `runyard token`.
     pub async fn mint(&self, subject: &str) -> String {
         let mut command = command(&self.folder, self.address, "exec \"$@\"");
         let minted = command.args(["token", "--sub", subject]).output().await.unwrap();
@@ -82,7 +81,6 @@ impl Program {
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     }
 
-    /// Waits until the program ends; returns the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(TEST_TIMEOUT, self.child.wait()).await;
         ended.expect("the program should end").unwrap().code()
@@ -109,7 +107,6 @@ impl Program {
             .collect()
     }
 
-    /// Waits for a log line that meets a condition; returns the line.
     pub async fn line(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let looking = async {
             loop {

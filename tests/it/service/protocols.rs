@@ -19,7 +19,6 @@ fn framed(message: &impl Message) -> Vec<u8> {
     super::call::framed(&message.encode_to_vec())
 }
 
-/// Splits a gRPC-Web body into its messages and trailers.
 fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
     let (mut messages, mut trailers) = (Vec::new(), String::new());
     while body.len() >= 5 {

@@ -15,9 +15,8 @@ use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 /// Size of a body in bytes. It exceeds the socket buffers plus the bytes that the server discards after an answer.
 const LONG: usize = 12 * 1024 * 1024;
 
-/// Sends the head and the first bytes of a request, and waits for the answer. Then sends the rest without reading, like
-/// a client that reads only after it has sent the whole request. Returns everything that the server sent until it
-/// closed the connection.
+/// Sends `head` and `first`, and waits for the answer. Then sends `rest` before it reads, like a client that reads only
+/// after it has sent the whole request. Returns all data that arrives before the server closes the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();

@@ -20,14 +20,13 @@ pub async fn delete(caller: &Caller, path: &str) -> Answer {
     Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
 }
 
-/// Returns a string field of an answer. Panics if the field is missing or not a string.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field]
         .as_str()
         .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
-/// Returns the value of one field from each entry of a list, in the order of the list. A missing field is null.
+/// Returns one field of each entry of a list. A missing field is null.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
     let rows = value[list]
         .as_array()

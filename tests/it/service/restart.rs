@@ -27,7 +27,6 @@ use crate::{
 /// more.
 const SOON: Duration = Duration::from_secs(12);
 
-/// Returns a configuration with a scripted provider. It uses PostgreSQL if a database is given.
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
     let database = database.map_or_else(String::new, |url| format!("database_url = \"{url}\"\n"));
     let provider = format!(
@@ -132,7 +131,6 @@ fn says(line: &Value, words: &str) -> bool {
     line["message"].as_str().unwrap().starts_with(words)
 }
 
-/// Returns true if any process has this word among its arguments.
 fn is_running(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes
@@ -188,7 +186,6 @@ async fn a_running_command_is_killed_and_its_outcome_is_reported_as_unknown() {
     }
 }
 
-/// Starts a run with a file whose upload never ends.
 fn endless_upload(program: &Program) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
     let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"begun"))]);
     let content = Body::wrap_stream(begun.chain(stream::pending()));

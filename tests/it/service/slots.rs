@@ -132,8 +132,6 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
     .await;
 }
 
-/// Several StopRun requests race with each other and with the end of the run. The run has one terminal event, and its
-/// slot is released.
 #[tokio::test]
 async fn l03_a_stop_that_races_with_the_end_leaves_one_terminal_event() {
     on_every_database_with(

@@ -92,9 +92,8 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         ("application/json", method, Bytes::from_static(b"{\"name\": "), "400"),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
-    // A silent body and a body that sends one byte per second must both time out. The header of a gRPC frame contains
-    // the length of its message. The slow gRPC body announces a long message, so that the message is still incomplete
-    // at the timeout.
+    // A silent body and a body that sends one byte per second must both time out. The slow gRPC frame announces a long
+    // message, so that the message is still incomplete at the timeout.
     let long = framed(&vec![0; 1000]);
     let mut refusals = Vec::new();
     for (kind, path, first, expected) in requests {

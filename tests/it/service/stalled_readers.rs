@@ -61,7 +61,6 @@ struct Request {
     body: Vec<u8>,
 }
 
-/// Returns one request for each kind of response.
 fn requests(run_id: &str, sandbox_id: &str) -> Vec<Request> {
     let stream_run = v1::StreamRunRequest {
         agent_run_id: run_id.to_owned(),

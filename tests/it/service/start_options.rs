@@ -345,8 +345,8 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
     .await;
 }
 
-/// Two accounts send StartRun with the same new id at the same time, a hundred times. Each time, one account becomes
-/// the owner of the id, and the other account learns nothing about the object.
+/// Two accounts concurrently send StartRun with the same new id. One account becomes the owner of the id, and the other
+/// account learns nothing about the object.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -449,7 +449,6 @@ async fn i04_client_supplied_ids_are_uuids() {
     .await;
 }
 
-/// StartRun is answered before the model answers and before a sandbox is created.
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {

@@ -114,7 +114,6 @@ fn is_empty(answer: &Value) -> bool {
     fields.unwrap_or_default()
 }
 
-/// Ids that do not belong together are refused, whether they belong to the caller or to another account.
 #[tokio::test]
 async fn i02_ids_that_do_not_belong_together_are_refused() {
     on_every_database_with(

@@ -290,7 +290,6 @@ async fn h10_no_request_is_smuggled() {
     .await;
 }
 
-/// Only an origin in the configuration may read answers. An origin with a similar name may not.
 #[tokio::test]
 async fn h12_only_listed_origins_read_answers() {
     on_every_database_with(
@@ -495,7 +494,6 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
                 open.push(stream);
             }
             assert_served(server, &caller).await;
-            // One HTTP/2 connection serves a thousand streams.
             let client = grpc();
             let request = (0..1000).map(|_| client.get(server.url("/healthz")).send());
             for answer in futures::future::join_all(request).await {
@@ -526,7 +524,7 @@ async fn h05_a_connection_must_identify_its_protocol_in_time() {
     ] {
         let (mut peer, ours) = tokio::io::duplex(64);
         let mut opening = ProtocolDetection::new(ours, Duration::from_millis(50));
-        // The bytes arrive one by one. A hostile client may send them in this way.
+        // A hostile client may send the bytes one by one.
         for byte in first.bytes() {
             peer.write_all(&[byte]).await.unwrap();
             assert_eq!(opening.read_u8().await.unwrap(), byte);

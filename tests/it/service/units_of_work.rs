@@ -1,5 +1,5 @@
 //! Units of work: a failed unit leaves nothing behind and does not affect the other units of its batch. One unit can
-//! mix statements of both kinds: [`Sql`] and those of SeaORM.
+//! mix [`Sql`] statements and SeaORM statements.
 
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ fn insertion(number: i32) -> Bound {
     INSERT.with([number.into(), format!("unit {number}").into()])
 }
 
-/// Reads the first column of a row.
 fn first<T: Cell>(row: &mut Row<'_>) -> std::result::Result<T, DbErr> {
     row.take()
 }

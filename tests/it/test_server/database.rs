@@ -6,7 +6,6 @@
 use url::Url;
 use uuid::Uuid;
 
-/// A kind of database on which tests run.
 #[derive(Clone, Debug)]
 pub enum Database {
     Sqlite,
@@ -46,7 +45,6 @@ impl Database {
     }
 }
 
-/// A PostgreSQL database that belongs to one test.
 pub struct Made {
     /// Database URL for the Runyard server under test. It contains the pooler's address if a pooler is configured.
     pub url: String,
@@ -62,7 +60,6 @@ impl Made {
     }
 }
 
-/// Replaces the name of the database in a URL.
 pub fn with_name(url: &str, name: &str) -> String {
     let mut url = Url::parse(url).unwrap();
     url.set_path(name);

@@ -10,7 +10,6 @@ use runyard::{
 };
 use serde_json::{Value, json};
 
-/// A tool that has a name and does nothing.
 struct Named(&'static str);
 
 #[async_trait]

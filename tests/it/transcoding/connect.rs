@@ -18,7 +18,6 @@ const PROTO: &str = "application/proto";
 const JSON_STREAM: &str = "application/connect+json";
 const PROTO_STREAM: &str = "application/connect+proto";
 
-/// A response, with its body as bytes.
 #[derive(Debug)]
 struct Received {
     status: u16,
@@ -35,7 +34,6 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Returns the HTTP status and the error code of a failed unary call.
     #[track_caller]
     fn refusal(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), JSON, "{self:?}");

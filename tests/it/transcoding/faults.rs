@@ -17,7 +17,6 @@ use tonic_types::StatusExt;
 
 use super::service::{Told, TranscoderServer};
 
-/// Returns the HTTP answer to a call that fails with this error.
 async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
     let server = TranscoderServer::failing(move || error().into()).await;
     server.get("/by-id/b1").await

@@ -89,7 +89,7 @@ impl Store {
     }
 }
 
-/// Starts a test server that accepts forms. Its service refuses a request with the prompt "refuse".
+/// The service refuses a request with the prompt "refuse".
 async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -533,7 +533,6 @@ async fn a_store_can_refuse_a_file_while_it_arrives() {
     assert_eq!(store.files().len(), 2);
 }
 
-/// Sends the start of a form and keeps the connection open.
 async fn half_a_form(server: &TranscoderServer) -> TcpStream {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\

@@ -48,7 +48,6 @@ async fn an_http_body_message_is_sent_as_raw_bytes() {
     );
 }
 
-/// Starts a test server that answers downloads with this metadata and these chunks.
 async fn download(
     metadata: &'static [(&'static str, &'static str)],
     pieces: &'static [Result<&'static str, ()>],

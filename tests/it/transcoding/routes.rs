@@ -366,9 +366,7 @@ proptest! {
     }
 }
 
-/// The contract declares the options of the transcoder in its own package, so that clients need no other proto files.
-/// The other tests use the options of the contract. This test shows that the transcoder's package declares the same
-/// options.
+/// The contract declares the transcoder's options in its own package, so that clients need no other proto files.
 #[test]
 fn the_contract_and_the_transcoder_declare_the_same_options() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap();

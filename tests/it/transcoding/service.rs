@@ -37,19 +37,17 @@ pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
 
-/// Compiles proto files in a folder. They may import files in `proto/`.
+/// The files may import files in `proto/`.
 pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
     let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
     compiler.include_imports(true).open_files(files).unwrap();
     DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 }
 
-/// A request that the service received.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// The request as canonical JSON with proto field names. prost-reflect prints this JSON, so the result does not
-    /// depend on our codec.
+    /// Canonical JSON with proto field names. prost-reflect prints this JSON, not the codec under test.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
@@ -59,7 +57,6 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
-/// The answer of the service: initial metadata, followed by messages.
 pub struct Answer {
     pub metadata: Vec<(&'static str, &'static str)>,
     pub messages: BoxStream<'static, Result<Bytes, Status>>,
@@ -153,7 +150,6 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
     }
 }
 
-/// A running server with the transcoder in front of a scripted service.
 pub struct TranscoderServer {
     pub address: SocketAddr,
     /// The transcoder in front of the scripted service. A test can call it without a socket.
@@ -194,7 +190,6 @@ impl TranscoderServer {
         .await
     }
 
-    /// Starts a test server whose service answers every request with this error status.
     pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |_| {
             let status = status();
@@ -260,13 +255,12 @@ impl TranscoderServer {
         }
     }
 
-    /// Builds a request to this server. `path` starts with a slash and may contain a query.
+    /// `path` starts with a slash and may contain a query.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Told {
         let response = request.send().await.unwrap();
         Told {
@@ -299,7 +293,6 @@ impl TranscoderServer {
     }
 }
 
-/// An HTTP answer with its complete body.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
@@ -312,7 +305,6 @@ impl Told {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Returns the status, the error code and the body of an error response.
     pub fn refusal(&self) -> (u16, &str, &str) {
         (self.status, self.header("x-error-code"), &self.body)
     }
@@ -342,7 +334,6 @@ pub fn stream(messages: impl futures::Stream<Item = Result<Bytes, Status>> + Sen
     }
 }
 
-/// Waits up to 20 seconds for a condition.
 pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     let waiting = async {
         while !true_now() {

@@ -35,7 +35,6 @@ async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     (server, tell)
 }
 
-/// Starts a test server whose stream sends these events without pauses.
 async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -123,7 +122,6 @@ async fn ndjson_is_selected_by_the_accept_header() {
 #[tokio::test]
 async fn a_stream_sends_headers_and_heartbeats_before_its_first_event() {
     let (server, tell) = telling().await;
-    // The headers arrive before the first event.
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.chunk().await.unwrap().unwrap(), ":\n\n");

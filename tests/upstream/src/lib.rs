@@ -23,23 +23,19 @@ use tokio::sync::{Notify, watch};
 
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
-/// The source of the model's responses.
 pub enum Script {
     /// Each request gets the next turn. A request after the last turn gets status 400.
     Turns(VecDeque<Turn>),
-    /// A function that computes the turn from the request.
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
     /// Every request gets the same frames, and the server does not record requests. Benchmarks use this variant.
     Fixed(Fixed),
 }
 
 impl Script {
-    /// Returns a script that sends these turns in this order, one for each request.
     pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
         Self::Turns(turns.into_iter().collect())
     }
 
-    /// Returns a script that computes the turn from each request.
     pub fn function(function: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Self {
         Self::Function(Box::new(function))
     }
@@ -79,17 +75,15 @@ impl From<Vec<Turn>> for Script {
     }
 }
 
-/// Prebuilt frames that every client receives, with an optional pause before each frame.
 #[derive(Clone)]
 pub struct Fixed {
     frames: Arc<[Bytes]>,
     pace: Option<Duration>,
 }
 
-/// A request that the server received and recorded.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The request's number, counted from 0.
+    /// Counted from 0.
     pub number: usize,
     /// The path of the request's URL, such as `/v1/chat/completions`.
     pub path: String,
@@ -107,12 +101,11 @@ pub struct Received {
 }
 
 impl Received {
-    /// The messages of the request; empty if it has none.
+    /// Empty if the request has no messages.
     pub fn messages(&self) -> &[Value] {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// The names of the tools that the request offers to the model.
     pub fn tool_names(&self) -> Vec<&str> {
         let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
         tools
@@ -121,7 +114,7 @@ impl Received {
             .collect()
     }
 
-    /// The text of the last message; empty if there is none.
+    /// The text of the last message; empty if there is no message.
     pub fn last_text(&self) -> &str {
         self.messages()
             .last()
@@ -130,7 +123,7 @@ impl Received {
     }
 }
 
-/// A handle to a running model server. Dropping the handle stops the server.
+/// Dropping this handle stops the server.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -182,7 +175,6 @@ impl Upstream {
         format!("http://{}/v1/", self.address)
     }
 
-    /// The socket address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -202,7 +194,6 @@ impl Upstream {
         self.shared.dropped.load(Ordering::Acquire)
     }
 
-    /// Waits until clients have requested `count` completions.
     pub async fn wait_for(&self, count: usize) {
         loop {
             let arrived = self.shared.arrived.notified();

@@ -40,9 +40,7 @@ pub enum Step {
     Event(Value),
     /// Sends these bytes without SSE framing.
     Bytes(Bytes),
-    /// Sends nothing for this duration.
     Pause(Duration),
-    /// Waits until the test opens the gate.
     Wait(Gate),
     /// Sends nothing more and keeps the connection open.
     Hang,
@@ -50,7 +48,6 @@ pub enum Step {
     Cut,
 }
 
-/// One response of the server: the steps before the headers, the status, the headers and the body.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub(crate) before: Vec<Step>,
@@ -66,7 +63,6 @@ pub(crate) enum Body {
     Raw(Vec<Step>),
 }
 
-/// A tool call in a response of the model.
 #[derive(Clone, Debug)]
 pub struct Call {
     id: String,
@@ -89,7 +85,6 @@ impl Call {
         }
     }
 
-    /// Replaces the default id of the call.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
@@ -97,7 +92,6 @@ impl Call {
     }
 }
 
-/// The content of a model response, with its division into deltas, its delays and its interruptions.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reasoning: Vec<String>,
@@ -119,7 +113,6 @@ impl Turn {
         Self::deltas([text])
     }
 
-    /// A response with one delta for each of these strings.
     pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Self {
         Self::answer(Answer {
             text: deltas.into_iter().map(str::to_owned).collect(),
@@ -153,7 +146,6 @@ impl Turn {
         }
     }
 
-    /// A streamed response that plays these steps in order.
     pub fn raw(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             before: Vec::new(),
@@ -177,7 +169,6 @@ impl Turn {
         }
     }
 
-    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -205,20 +196,17 @@ impl Turn {
         self
     }
 
-    /// Sends the headers only after this delay.
     #[must_use]
     pub fn late(mut self, delay: Duration) -> Self {
         self.before.push(Step::Pause(delay));
         self
     }
 
-    /// Adds reasoning before the text.
     #[must_use]
     pub fn reasoning(self, text: &str) -> Self {
         self.with(|answer| answer.reasoning.push(text.to_owned()))
     }
 
-    /// Adds tool calls after the text.
     #[must_use]
     pub fn and_calls(self, calls: impl IntoIterator<Item = Call>) -> Self {
         self.with(|answer| answer.calls.extend(calls))
@@ -266,7 +254,6 @@ impl Turn {
         self.with(|answer| answer.done = false)
     }
 
-    /// Sets the token counts that the response reports.
     #[must_use]
     pub fn usage(self, input: u64, output: u64) -> Self {
         let usage =
@@ -274,13 +261,11 @@ impl Turn {
         self.raw_usage(usage)
     }
 
-    /// Sets arbitrary JSON as the usage that the response reports.
     #[must_use]
     pub fn raw_usage(self, usage: Value) -> Self {
         self.with(|answer| answer.usage = Some(usage))
     }
 
-    /// Omits the usage from the response.
     #[must_use]
     pub fn without_usage(self) -> Self {
         self.with(|answer| answer.usage = None)
@@ -316,7 +301,6 @@ impl Answer {
         self.finish.as_deref().unwrap_or(default)
     }
 
-    /// Returns the steps that send this response as an event stream.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = vec![Step::Event(chunk(
             &json!({"role": "assistant", "content": ""}),
@@ -405,7 +389,6 @@ pub(crate) fn frame(event: &Value) -> Bytes {
     Bytes::from(format!("data: {event}\n\n"))
 }
 
-/// Returns the frames of a response with `tokens` words.
 pub(crate) fn fixed_frames(tokens: usize) -> Arc<[Bytes]> {
     let Body::Answer(answer) = Turn::words(tokens).usage(100, tokens as u64).body else {
         return Arc::new([]);

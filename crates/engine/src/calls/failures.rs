@@ -1,9 +1,10 @@
 //! Decides when to turn off tools because the model's calls keep failing.
 //!
-//! Tools are turned off in two cases. In the first case, a call fails that already failed in the previous answer with
-//! the same arguments, and no successful call that may change the workspace ran in between. Two identical failures in
-//! one answer do not count, because the model has not yet received the first failure. In the second case,
-//! [`MAX_MISTAKES`] consecutive calls are invalid.
+//! Tools are turned off in two cases:
+//! - A call fails in two consecutive answers with the same arguments, unless a successful call between the two may have
+//!   changed the workspace. Two identical failures in one answer do not count, because the model has not yet received
+//!   the first failure.
+//! - [`MAX_MISTAKES`] consecutive calls are invalid.
 
 use serde_json::Value;
 
@@ -13,7 +14,6 @@ use super::plan::{Decision, Planned};
 /// its arguments are invalid.
 pub const MAX_MISTAKES: u32 = 5;
 
-/// Failed and invalid calls of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     /// Failed calls of the previous answer: tool names and arguments.
@@ -25,12 +25,11 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
-    /// Starts a new answer: the failures of the current answer become those of the previous answer.
     pub(super) fn next_answer(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// Counts a failed call. Returns the reason if tools must be turned off; otherwise `None`.
+    /// Counts a failed call. Returns the reason if the tools must be turned off.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
             // Refusals by the engine do not count.

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::CallRunner;
 use crate::{answer::ReceivedCall, llm::ToolRequest, tools::Effect};
 
-/// A tool call and the decision about it.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) request: ToolRequest,
@@ -13,10 +12,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Decision,
 }
 
-/// Decision about a tool call.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// Run the tool.
     Run,
     /// Do not run the tool, because the call is invalid. The text explains the error to the model.
     Invalid(String),

@@ -20,7 +20,7 @@ pub struct Capabilities {
     pub tool_call_ids: Option<CallIds>,
     /// If true, tool results in requests contain the tool's name.
     pub tool_result_name: Option<bool>,
-    /// Messages that are sent back with the reasoning that the provider returned for them.
+    /// Messages whose reasoning is sent back to the provider.
     pub returns_reasoning: Option<ReasoningReturn>,
     /// Position of reasoning within the text of an answer.
     pub think_tags: Option<ThinkTags>,
@@ -58,7 +58,7 @@ pub enum CallIds {
     Kimi,
 }
 
-/// Messages that are sent back with the reasoning that the provider returned for them.
+/// Messages whose reasoning is sent back to the provider.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningReturn {

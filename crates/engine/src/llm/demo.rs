@@ -14,7 +14,6 @@ const ANALYZE: &str = include_str!("demo/analyze.sh");
 const FIND: &str = include_str!("demo/find.sh");
 const SUMMARIZE: &str = include_str!("demo/summarize.sh");
 
-/// Answer to a request that the model does not support.
 const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules and do not understand language, so I cannot \
     answer questions, write programs or hold a conversation. I can work on a file with a script that I run in the sandbox: \
     analyze a CSV file and draw a chart, select the most important sentences of a text, and find the errors and the slowest \
@@ -50,8 +49,7 @@ printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "$
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: the text of its message and an optional tool call. If the call is `None`, the text is the
-/// final answer.
+/// Next step of the model: the text of its message, and a tool call. Without a call, the text is the final answer.
 type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
@@ -102,7 +100,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Decides the next step: inspect the file, write a script, run the script, or answer.
     fn next(&self) -> Step {
         let can_run = self.has("bash");
         let file = match self.file {
@@ -178,7 +175,7 @@ fn excerpt(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
 }
 
-/// Estimates the number of tokens at four bytes per token.
+/// Estimates four bytes per token.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }

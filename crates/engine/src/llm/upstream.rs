@@ -59,7 +59,7 @@ pub use timeouts::Timeouts;
 /// Maximum number of bytes of text per token, used to convert the token limit of an answer to a size limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// Minimum value of the size limit of an answer, in bytes.
+/// Lower bound for the size limit of an answer in bytes.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Maximum number of times per call that a refused request is adapted (see `adapt.rs`) and sent again.
@@ -131,7 +131,6 @@ impl Upstream {
     }
 }
 
-/// Returns the protocol implementation of a provider kind.
 fn protocol(kind: ProviderKind) -> Box<dyn Protocol> {
     match kind {
         ProviderKind::OpenAi => Box::new(chat::Chat),
@@ -283,7 +282,7 @@ impl Asking {
 }
 
 impl Inner {
-    /// Returns the properties of a model from the built-in table, the configuration and earlier refused requests.
+    /// Combines the properties of a model from the built-in table, the configuration and earlier refused requests.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {

@@ -13,13 +13,11 @@ const MAX_SIDE_LINES: usize = 40;
 /// Maximum number of bytes shown per line.
 const MAX_LINE_BYTES: usize = 400;
 
-/// A replacement of one part of the old text.
 pub(super) struct Change<'a> {
     /// Start of the replaced text, as a byte offset in the old text.
     pub(super) start: usize,
     /// Length of the replaced text in bytes.
     pub(super) old_bytes: usize,
-    /// Text that replaces this part.
     pub(super) new: &'a str,
 }
 

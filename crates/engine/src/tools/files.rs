@@ -20,7 +20,6 @@ use super::{ToolAnswer, ToolContext, ToolFailure};
 /// Maximum duration of one call of a file tool.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
 
-/// Workspace and limits of one call.
 pub(super) struct Files {
     pub(super) workspace: Arc<dyn runyard_sandbox::Files>,
     cancel: CancellationToken,
@@ -81,7 +80,6 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     })
 }
 
-/// Converts a read error to an error text for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
@@ -96,8 +94,7 @@ pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the path relative to the workspace, without a leading slash, as a directory walk returns paths. The
-/// workspace itself becomes the empty path.
+/// Returns the path relative to the workspace, without a leading slash; empty for the workspace itself.
 pub(super) fn beneath(path: &str) -> String {
     let inside = path
         .strip_prefix("/workspace")

@@ -140,7 +140,6 @@ impl PathFilter {
         })
     }
 
-    /// Returns whether a path inside the workspace matches.
     pub(super) fn accepts(&self, path: &str) -> bool {
         let inside = match path.strip_prefix(&self.folder) {
             Some(inside) if self.folder.is_empty() => inside,

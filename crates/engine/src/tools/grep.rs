@@ -160,7 +160,6 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     Ok(search.answer())
 }
 
-/// A search in progress: its settings, its result so far and the limits that it has reached.
 struct Search<'a> {
     files: &'a Files,
     regex: Regex,
@@ -177,7 +176,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file. `path` is the name of the file in the result.
+    /// `path` is the name of the file in the result.
     fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {

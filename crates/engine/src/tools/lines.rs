@@ -1,21 +1,18 @@
-//! Reads lines of any length with bounded memory.
+//! Reads lines of any length with bounded memory, for the tools `read` and `grep`.
 //!
-//! The tools `read` and `grep` use this module. Lines over the size limit of [`Lines::new`] are cut: the reader returns
-//! the start and the full length of such a line, and skips the rest.
+//! Of a line over the size limit, only the start and the full length are returned.
 
 use std::io::{self, BufRead};
 
 /// Number of bytes at the start of a file that are searched for NUL to detect binary files.
 const PROBE_BYTES: usize = 8192;
 
-/// Reads a file line by line.
 pub(super) struct Lines<R> {
     reader: R,
     max_bytes: usize,
     bytes_read: u64,
 }
 
-/// Properties of a line whose text [`Lines::next`] wrote to the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     /// Length of the whole line in bytes, without its line ending.
@@ -32,21 +29,20 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Returns the number of bytes of the file read so far, including the parts of lines that were cut.
+    /// Counts all bytes read from the file, including the parts of lines that were cut.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Returns whether the file looks binary, which means that its start contains NUL. Must be called before the first
-    /// line is read.
+    /// Returns whether the start of the file contains NUL. Must be called before the first line is read.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. For a long
-    /// line, `give_up` is called after each chunk with the number of bytes read from the file so far. If `give_up`
-    /// returns true, reading stops and the line ends there.
+    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. After each
+    /// chunk of a long line, calls `give_up` with the number of bytes read from the file. If `give_up` returns true,
+    /// the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;

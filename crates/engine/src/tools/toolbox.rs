@@ -1,8 +1,7 @@
 //! The tools of a run, with their specs and compiled schemas.
 //!
-//! The core tools are created once per process and shared by all runs, because compiling their schemas for each run
-//! would be slow. A run can have additional tools. Invariants: tool names are unique, and a tool is called only with
-//! arguments that match its schema. If a schema does not compile, the arguments are not validated.
+//! All runs share the core tools, because compiling their schemas for each run would be slow. A run can have additional
+//! tools. Tool names are unique.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -25,11 +24,9 @@ pub struct Toolbox {
     spec_bytes: usize,
 }
 
-/// One tool of a set, with its spec and schema.
 pub struct Slot {
-    /// The tool. Call it only with arguments that [`Slot::check`] accepts.
+    /// Call it only with arguments that [`Slot::check`] accepts.
     pub tool: Arc<dyn Tool>,
-    /// Spec of the tool, created once.
     pub spec: ToolSpec,
     validator: OnceLock<Option<Validator>>,
 }
@@ -103,7 +100,6 @@ impl Slot {
         })
     }
 
-    /// Returns the effect of the tool on the workspace.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
     }
@@ -111,10 +107,9 @@ impl Slot {
     /// Validates arguments against the schema.
     ///
     /// # Errors
-    /// An error text for the model that contains the first schema errors.
+    /// The first schema errors, as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
-        // If the schema does not compile, skip the validation. The tool then still checks the types when it
-        // deserializes the arguments.
+        // If the schema does not compile, only the tool's own deserialization checks the arguments.
         let validator = self
             .validator
             .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());
@@ -135,7 +130,6 @@ impl Slot {
     }
 }
 
-/// The core tools. Their names are unique.
 static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
     let tools: [Arc<dyn Tool>; 6] = [
         Arc::new(Bash),

@@ -1,9 +1,7 @@
 //! Calls the model again after an answer that broke off, was empty, or reached its length limit without any text.
 //!
 //! The text of an answer that broke off is recorded as a partial message. Partial messages are not part of the
-//! conversation, so a worker that resumes the run also calls the model again. A notice tells the user about each
-//! repeated call, with one exception: after an empty answer that did not reach the length limit, only the model gets a
-//! note.
+//! conversation, so a worker that resumes the run also calls the model again.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -22,8 +20,7 @@ const MAX_BROKEN: u32 = 2;
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
-    /// Returns whether to call the model again: true if the answer broke off and contains text or reasoning but no tool
-    /// calls, and the step has retries left.
+    /// True if the answer broke off after text or reasoning but without tool calls, and the step has retries left.
     pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
         matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
             && answer.has_begun()
@@ -31,7 +28,6 @@ impl RunLoop<'_> {
             && self.broken < MAX_BROKEN
     }
 
-    /// Records the received part of the answer and a notice that the model is called again.
     pub(super) async fn repeat(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.broken += 1;
         let why = match &answer.ended {
@@ -49,9 +45,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. After the
-    /// first empty answer, the model is called again: with a higher token limit if the answer reached its length limit,
-    /// otherwise with a note. A second empty answer of the same kind fails the run.
+    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. Otherwise
+    /// the model is called again: once with a higher token limit after an answer that reached its length limit, and
+    /// once with a note. Then the run fails.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());

@@ -12,18 +12,15 @@ use crate::{
 /// Target size of a compacted conversation, in percent of the available tokens. The rest is free for new messages, so
 /// that not every step compacts the conversation.
 const COMPACTED_PERCENT: u64 = 75;
-/// Maximum number of times per answer that the conversation is shortened because the provider rejected the conversation
-/// as too long.
+/// Maximum number of times per answer that the conversation is shortened after the provider rejected it as too long.
 const MAX_REJECTIONS: u32 = 4;
-/// Smallest plausible context window in tokens. A smaller window size in a provider's error is ignored. If the provider
-/// rejects a conversation below this size, the size limit is not lowered, because the length cannot be the cause.
+/// Smallest plausible context window in tokens; a smaller window in a provider's error is ignored. If the provider
+/// rejects a conversation below this size, its length cannot be the cause, so `ceiling` is not lowered.
 const MIN_WINDOW: u64 = 1_024;
-/// Divisor that limits the answer size: if the provider reports a smaller window, an answer may use up to a quarter of
-/// that window.
+/// If the provider reports a smaller window, an answer may use up to a quarter of that window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
-    /// Compacts the conversation if it does not fit the model's context window.
     pub(super) async fn fit(&mut self) -> Result<(), Outcome> {
         let room = self.room();
         if estimate_all(&self.messages) <= room {
@@ -34,10 +31,9 @@ impl RunLoop<'_> {
     }
 
     /// Shortens the conversation after the provider rejected it as too long. If the provider reported a smaller window,
-    /// the rest of the run uses that window. If the conversation fits the window according to the token estimate, the
-    /// estimate was too low, so the limit in estimated tokens becomes two thirds of the estimate. Returns whether to
-    /// call the model again: always after the first rejection, later only if the window or the conversation became
-    /// smaller.
+    /// the rest of the run uses that window. If the conversation fits according to the estimate, the estimate was too
+    /// low, so `ceiling` becomes two thirds of the estimate. Returns whether to call the model again: always after the
+    /// first rejection, later only if the window or the conversation became smaller.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
@@ -98,7 +94,6 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the notice that tells the user how many messages were shortened or left out.
 fn explain(compacted: &Compacted) -> String {
     let counted = |count: usize, what: &str| match count {
         0 => None,

@@ -57,9 +57,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Plans the calls of an answer, which are native or extracted from the text. Each call gets an id that is unique
-    /// in the run. If calls are ignored, the answer's provider data is dropped, because the data may refer to the
-    /// ignored calls.
+    /// Plans the tool calls of an answer. If it has none, calls are extracted from its text. Each call gets an id that
+    /// is unique in the run. If calls are ignored, the answer's provider data (`carried`) is dropped, because the data
+    /// may refer to the ignored calls.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -129,7 +129,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the run's error code for a model error. `has_begun` is true if any part of the answer has arrived.
+/// `has_begun` is true if any part of the answer has arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
@@ -144,7 +144,7 @@ fn code(error: &LlmError, has_begun: bool) -> &'static str {
     }
 }
 
-/// Returns a notice for the user if the answer is incomplete or if some of its calls were dropped; otherwise `None`.
+/// Notice for the user that the answer is incomplete or that some of its calls were ignored.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

@@ -13,10 +13,7 @@ pub const COMPRESSED: u8 = 0b01;
 /// Flag of the last envelope of a response.
 pub const END: u8 = 0b10;
 
-/// Reads a request body that consists of a single envelope. Returns the flags and the message.
-///
-/// # Errors
-/// The body is not exactly one envelope.
+/// Returns the flags and the message of a body that must be exactly one envelope.
 pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
     let header = body
         .get(..frames::HEADER_BYTES)
@@ -38,10 +35,7 @@ pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
     Ok((flags, body))
 }
 
-/// Appends an envelope to `out`.
-///
-/// # Errors
-/// The message is 4 GiB or longer, so its length does not fit into an envelope.
+/// Fails if the message is 4 GiB or longer, because its length does not fit into an envelope.
 pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let length =
         u32::try_from(message.len()).map_err(|_| Status::internal("the message is too long for an envelope"))?;

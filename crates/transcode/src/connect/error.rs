@@ -14,7 +14,6 @@ use crate::{
     json::{Codec, Dialect},
 };
 
-/// Returns the response to a failed unary call.
 pub fn response(codec: &Codec, status: &Status) -> Response<Body> {
     let mut response = Response::new(Body::from(json(codec, status).to_string()));
     *response.status_mut() = fault::http_status(status.code());
@@ -26,7 +25,6 @@ pub fn response(codec: &Codec, status: &Status) -> Response<Body> {
     response
 }
 
-/// Returns the JSON error object for a Status.
 pub fn json(codec: &Codec, status: &Status) -> Value {
     let message = match status.message() {
         "" => status.code().description(),
@@ -40,8 +38,7 @@ pub fn json(codec: &Codec, status: &Status) -> Value {
     error
 }
 
-/// Returns the JSON of one error detail: its type and its encoded message. If the codec supports the type, the key
-/// `debug` contains the message as JSON.
+/// If the codec supports the type of the detail, the key `debug` contains the message as JSON.
 fn describe(codec: &Codec, detail: &Any) -> Value {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
     let mut described = object!({"type": name, "value": STANDARD_NO_PAD.encode(&detail.value)});
@@ -55,7 +52,7 @@ fn describe(codec: &Codec, detail: &Any) -> Value {
     described
 }
 
-/// Returns the Connect name of a gRPC code: its gRPC name in lower case. Connect writes `canceled` with one `l`.
+/// Connect uses the gRPC names in lower case, but writes `canceled` with one `l`.
 fn name(code: Code) -> String {
     match code {
         Code::Cancelled => "canceled".to_owned(),

@@ -61,7 +61,6 @@ impl CallKind {
 }
 
 impl Format {
-    /// Returns the content type of a unary call in this format.
     pub(super) fn unary(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Proto => "application/proto",
@@ -69,7 +68,6 @@ impl Format {
         })
     }
 
-    /// Returns the content type of a stream in this format.
     pub(super) fn stream(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Proto => "application/connect+proto",

@@ -34,10 +34,8 @@ use crate::{
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Answers a streaming call. `method` is `None` if the descriptor pool does not contain the method.
-///
-/// # Errors
-/// The request is invalid, or the call failed before its stream began.
+/// `method` is `None` if the descriptor pool does not contain the method. An error after the start of the response is
+/// not returned, but sent in the last envelope.
 pub async fn call<S>(
     shared: &Arc<Shared>,
     format: Format,
@@ -104,7 +102,6 @@ pub fn failed(codec: &Codec, format: Format, status: &Status) -> Response<Body> 
     response
 }
 
-/// Creates a response without a body. Its headers contain the initial metadata of the gRPC response.
 fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -120,7 +117,6 @@ fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// Creates the gRPC request for a binary stream. The body is forwarded unchanged.
 fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     let encoding = parts.headers.remove(CONTENT_ENCODING);
     let accept = parts.headers.remove(ACCEPT_ENCODING);
@@ -198,7 +194,6 @@ impl http_body::Body for BinaryBody {
     }
 }
 
-/// The body of a JSON response. It converts gRPC messages to envelopes.
 struct JsonBody {
     shared: Arc<Shared>,
     output: MessageId,

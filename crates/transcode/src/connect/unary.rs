@@ -16,10 +16,7 @@ use crate::{
     over_grpc, request,
 };
 
-/// Answers a unary call. `method` is `None` if the descriptor pool does not contain the method.
-///
-/// # Errors
-/// The request is invalid, or the call failed.
+/// `method` is `None` if the descriptor pool does not contain the method.
 pub async fn call<S>(
     shared: &Shared,
     format: Format,
@@ -63,7 +60,7 @@ where
     Ok(render(format, accepted, &single, body))
 }
 
-/// Creates the response to a successful call. Trailing metadata becomes headers with the prefix `trailer-`.
+/// Trailing metadata becomes headers with the prefix `trailer-`.
 fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Bytes) -> Response<Body> {
     let packed = accepted
         .filter(|_| body.len() >= compression::MIN_BYTES)
@@ -91,9 +88,6 @@ fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Byt
 }
 
 /// Returns a message as a gRPC frame. `json` is the type of a JSON message; it is `None` for a binary message.
-///
-/// # Errors
-/// The message is invalid, or too long for a frame (4 GiB).
 pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Result<Bytes, Error> {
     let mut wire = frames::begin();
     match json {
@@ -103,10 +97,7 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
     frames::finish(wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
 }
 
-/// Decompresses a message. `encoding` is `None` if the message is not compressed.
-///
-/// # Errors
-/// 413 if the output exceeds `max_bytes`, 400 if the input is invalid.
+/// Fails with 413 if the output exceeds `max_bytes`, and with 400 if the input is invalid.
 pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Error> {
     // Connect does not compress an empty message, even if the header names an algorithm.
     let Some(encoding) = encoding.filter(|_| !message.is_empty()) else {
@@ -128,7 +119,7 @@ pub fn no_method(path: &str) -> Status {
     Status::unimplemented(format!("no method has the path {short}"))
 }
 
-/// Returns the error for an unsupported compression algorithm. Its metadata `accept-encoding` lists the supported ones.
+/// The metadata `accept-encoding` of the error lists the supported algorithms.
 pub fn unknown_encoding(error: UnknownEncoding) -> Status {
     let mut status = Status::unimplemented(error.to_string());
     let names = tonic::metadata::MetadataValue::from_static(Encoding::NAMES);

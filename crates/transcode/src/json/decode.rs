@@ -13,7 +13,6 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint},
 };
 
-/// Decodes one JSON text.
 #[derive(Debug)]
 pub(super) struct Decoder<'c, 'j> {
     pub tables: &'c Tables,
@@ -34,7 +33,7 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Records an index. Returns false if the index was recorded before.
+    /// Returns false if the index was recorded before.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -58,7 +57,7 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Records a key. Returns false if the key was recorded before.
+    /// Returns false if the key was recorded before.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -72,7 +71,7 @@ impl<'j> Keys<'j> {
 }
 
 impl<'c, 'j> Decoder<'c, 'j> {
-    /// Creates a decoder at the start of a JSON text. Fails if the text begins with a byte order mark.
+    /// Fails if the text begins with a byte order mark.
     pub fn new(tables: &'c Tables, dialect: Dialect, json: &'j [u8]) -> Result<Self, CodecError> {
         Ok(Self {
             tables,
@@ -88,8 +87,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.json.end()
     }
 
-    /// Decodes the text as one message. Returns the proto names of the fields that occur as keys in the outermost
-    /// object; empty for a well-known type.
+    /// Returns the proto names of the fields that the outermost object contains; empty for a well-known type.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -102,13 +100,12 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(keys)
     }
 
-    /// Decodes the text as the value of one field. Only white space may follow the value.
     pub fn whole_field(&mut self, id: MessageId, index: usize, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let field = &self.tables.message(id).fields[index];
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Decodes the text as the value of a field. Error locations do not contain the name of the field.
+    /// Error locations do not contain the name of the field.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
@@ -123,7 +120,6 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Enters a nested message or map entry. Fails if it is nested too deeply.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -133,12 +129,11 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Leaves a nested message or map entry.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Decodes a JSON object as the fields of a message. Calls `met` with the field of each key.
+    /// Calls `met` with the field of each key.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -148,7 +143,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.object_besides("", table, wire, met)
     }
 
-    /// Decodes a JSON object as `object` does, but skips the key `besides` if no field has this name.
+    /// Like `object`, but skips the key `besides` if no field has this name.
     pub fn object_besides(
         &mut self,
         besides: &str,
@@ -184,8 +179,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes the value of a field, and appends the field. Returns false if the value is null and leaves the field
-    /// unset.
+    /// Returns false if the value is null and leaves the field unset.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -199,7 +193,6 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(true)
     }
 
-    /// Decodes one value of a field, and appends the value with its tag.
     pub fn single(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         put_tag(wire, field.number, field.kind.wire_type());
         self.value(field.kind, wire)
@@ -210,7 +203,6 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }
 
-    /// Decodes a JSON array as a repeated field.
     pub fn list(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Array, "must be a list")?;
         self.json.enter()?;
@@ -236,7 +228,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes a JSON object as a map field. `entry` is the message type of the map's entries.
+    /// `entry` is the message type of the map's entries.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
@@ -309,13 +301,12 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Reads a string. `refusal` is the error text if the next token is not a string.
+    /// `refusal` is the error text if the next token is not a string.
     pub fn string(&mut self, refusal: &'static str) -> Result<&str, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
     }
 
-    /// Checks that the next token is `token`. `refusal` is the error text if it is another token.
     pub fn expect(&mut self, token: Token, refusal: &'static str) -> Result<(), CodecError> {
         if self.json.peek()? == token {
             Ok(())
@@ -325,7 +316,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// Appends the key of a map entry. In JSON, map keys of all types are strings.
+/// In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::String => put_bytes(wire, text.as_bytes()),

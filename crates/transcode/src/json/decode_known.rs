@@ -21,7 +21,6 @@ mod value {
 }
 
 impl<'c> Decoder<'c, '_> {
-    /// Decodes a message of a well-known type from its special JSON form, and appends its fields.
     pub(super) fn known(&mut self, known: Known, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match known {
             Known::Timestamp | Known::Duration | Known::FieldMask => {
@@ -149,7 +148,7 @@ impl Known {
     }
 }
 
-/// Parses a field mask, and appends its paths. The plain dialect also accepts proto names.
+/// The paths are in camelCase. The plain dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());

@@ -14,7 +14,6 @@ use super::{
     wire::{MAX_DEPTH, WireType, low_half, read_packed, too_deep},
 };
 
-/// Encodes one message as JSON.
 #[derive(Debug)]
 pub(super) struct Encoder<'c> {
     pub tables: &'c Tables,
@@ -33,7 +32,6 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints a message as a JSON object, or a well-known type in its special JSON form.
     pub fn message(&mut self, id: MessageId, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -46,7 +44,6 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints a nested message. Fails if it is nested too deeply.
     pub fn nested(&mut self, id: MessageId, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         self.descend()?;
         self.message(id, wire, json)?;
@@ -54,7 +51,6 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Enters a nested message or map. Fails if it is nested too deeply.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -64,7 +60,6 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Leaves a nested message or map.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
@@ -95,8 +90,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints the value of a field. Returns false if the field is omitted; the caller then removes the key that it has
-    /// printed.
+    /// Returns false if the field is omitted. The calling function then removes the key that it has printed.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -125,13 +119,12 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of a singular field that is set.
     pub fn single(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         let bytes = slot.bytes(field, wire)?;
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Prints a repeated field as a JSON array. Returns false if the array is empty.
+    /// Returns false if the array is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -157,8 +150,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a map field as a JSON object. If several entries have the same key, the last entry wins. Returns false if
-    /// the object is empty.
+    /// If several entries have the same key, the last entry wins. Returns false if the object is empty.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -200,7 +192,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints one value. Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
+    /// Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -226,7 +218,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of one field of a message. An unset singular field with explicit presence is printed as null.
+    /// An unset singular field with field presence is printed as null.
     pub fn one_field(
         &mut self,
         id: MessageId,
@@ -257,7 +249,6 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Returns true if a field occurs in the wire bytes.
     pub fn is_set(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<bool, CodecError> {
         let base = self.slots.index(self.tables.message(id), wire)?;
         Ok(self.slots.at(base, index).count > 0)
@@ -297,7 +288,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the key of a map entry. In JSON, map keys of all types are strings.
+/// In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

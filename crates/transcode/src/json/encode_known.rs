@@ -9,12 +9,10 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// Largest whole number in a `Value` that is printed without a fraction: 2^53. A `Value` contains doubles, which
-/// represent all whole numbers up to this limit exactly.
+/// 2^53. Doubles represent all whole numbers up to this limit exactly.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
-    /// Prints a message of a well-known type in its special JSON form.
     pub(super) fn known(
         &mut self,
         known: Known,
@@ -124,7 +122,6 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the paths of a field mask in camelCase, separated by commas.
 fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let mut mask = String::new();
     let mut records = Records::new(wire);

@@ -1,7 +1,7 @@
 //! The names of enum values in each dialect.
 //!
-//! The names are part of the codec's tables. The plain dialect writes a value in lower case, without the prefix of its
-//! type. It writes the value 0 as null if the name of this value ends in `UNSPECIFIED`.
+//! The plain dialect writes a value in lower case, without the prefix of its type. It writes the value 0 as null if the
+//! name of this value ends in `UNSPECIFIED`.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,6 @@ use super::Dialect;
 /// Maximum number of enum names that an error lists.
 const MAX_NAMES: usize = 12;
 
-/// The names of one enum.
 #[derive(Debug)]
 pub(super) struct Enum {
     /// True if this enum is `google.protobuf.NullValue`, whose only value is null in JSON.
@@ -38,7 +37,6 @@ pub(super) enum Spelling<'e> {
 }
 
 impl Enum {
-    /// Collects the names of an enum, in both dialects.
     pub fn compile(descriptor: &EnumDescriptor) -> Self {
         let mut table = Self {
             is_null: descriptor.full_name() == "google.protobuf.NullValue",
@@ -60,7 +58,6 @@ impl Enum {
         table
     }
 
-    /// Returns the JSON form of a number.
     pub fn spelling(&self, number: i32, dialect: Dialect) -> Spelling<'_> {
         match self.values.get(&number) {
             None => Spelling::Number,
@@ -72,7 +69,6 @@ impl Enum {
         }
     }
 
-    /// Returns the number of the value with this name; `None` if the dialect has no such name.
     pub fn number(&self, name: &str, dialect: Dialect) -> Option<i32> {
         let full = self.full_names.get(name);
         match dialect {
@@ -81,7 +77,7 @@ impl Enum {
         }
     }
 
-    /// Returns up to [`MAX_NAMES`] names of the enum in this dialect, ordered by number, for an error text.
+    /// Lists up to [`MAX_NAMES`] names for an error text.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();

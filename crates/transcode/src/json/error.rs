@@ -1,8 +1,7 @@
 //! The error for invalid JSON text, plain text or wire bytes, with its location.
 //!
-//! Only the codec creates this error. The location is a path of proto field names such as
-//! `configured_mcps[0].headers["x"]`. The path is built only while an error propagates, so valid requests do not pay
-//! for it.
+//! The location is a path of proto field names such as `configured_mcps[0].headers["x"]`. The path is built only while
+//! an error propagates, so valid requests do not pay for it.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -11,7 +10,6 @@ use crate::Error;
 /// Maximum number of characters that an error quotes from a name in a request.
 const MAX_QUOTED_CHARS: usize = 64;
 
-/// The kind of input that contains the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// Text from a client.
@@ -34,12 +32,10 @@ struct Inner {
 }
 
 impl CodecError {
-    /// Creates an error about text from a client.
     pub(super) fn text(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Text, message.into())
     }
 
-    /// Creates an error about wire bytes.
     pub(super) fn wire(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Wire, message.into())
     }
@@ -51,7 +47,7 @@ impl CodecError {
         }
     }
 
-    /// Prepends a field name to the location: the name of the field that contains the error.
+    /// Prepends a field name to the location of the error.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -64,14 +60,12 @@ impl CodecError {
         self
     }
 
-    /// Prepends an index to the location: the index of the list element that contains the error.
     #[must_use]
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.bracket(&index.to_string());
         self
     }
 
-    /// Prepends a key to the location: the key of the map entry that contains the error.
     #[must_use]
     pub(super) fn at_key(mut self, key: &str) -> Self {
         self.bracket(&format!("{:?}", shortened(key)));
@@ -105,7 +99,6 @@ impl CodecError {
     }
 }
 
-/// Truncates a string from a client to [`MAX_QUOTED_CHARS`] characters.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => Cow::Borrowed(text),

@@ -1,8 +1,7 @@
 //! Reads JSON text with jiter. Accepts only the JSON of RFC 8259, without extensions.
 //!
-//! The decoder uses this parser. The parser builds no tree of values. A number stays text until the type of its field
-//! is known, so 64-bit integers and exponents lose no precision. The nesting depth and the length of numbers are
-//! bounded.
+//! The parser builds no tree of values. A number stays text until the type of its field is known, so 64-bit integers
+//! and exponents lose no precision.
 
 use std::borrow::Cow;
 
@@ -18,7 +17,6 @@ const MAX_NUMBER_LENGTH: usize = 1100;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A JSON text, and the current position in the text.
 #[derive(Clone, Debug)]
 pub(super) struct Parser<'j> {
     text: &'j [u8],
@@ -26,7 +24,6 @@ pub(super) struct Parser<'j> {
     depth: u32,
 }
 
-/// The type of a JSON value, which its first character determines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Object,
@@ -38,7 +35,6 @@ pub(super) enum Token {
 }
 
 impl<'j> Parser<'j> {
-    /// Creates a parser at the start of a JSON text. Fails if the text begins with a byte order mark.
     pub fn new(json: &'j [u8]) -> Result<Self, CodecError> {
         if json.starts_with(BYTE_ORDER_MARK) {
             return Err(CodecError::text("the JSON must not begin with a byte order mark"));
@@ -50,7 +46,6 @@ impl<'j> Parser<'j> {
         })
     }
 
-    /// Returns the type of the next value, without consuming the value.
     pub fn peek(&mut self) -> Result<Token, CodecError> {
         let byte = match self.text.get(self.jiter.current_index()) {
             Some(byte) if !byte.is_ascii_whitespace() => *byte,
@@ -71,7 +66,7 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Enters an object or array. Call this method after `peek` has returned `Object` or `Array`.
+    /// Call this method after `peek` has returned `Object` or `Array`.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -95,8 +90,7 @@ impl<'j> Parser<'j> {
         Ok(key)
     }
 
-    /// Reads the next key as `key` does, but the key stays valid during later reads. It is copied only if it contains
-    /// escapes.
+    /// Like `key`, but the key stays valid during later reads. The key is copied only if it contains escapes.
     pub fn map_key(&mut self, first: &mut bool) -> Result<Option<Cow<'j, str>>, CodecError> {
         let rest = self.text.get(self.jiter.current_index()..).unwrap_or_default();
         let Some(key) = self.key(first)? else {
@@ -125,7 +119,7 @@ impl<'j> Parser<'j> {
         Ok(more)
     }
 
-    /// Reads a string. Call this method after `peek` has returned `String`.
+    /// Call this method after `peek` has returned `String`.
     pub fn string(&mut self) -> Result<&str, CodecError> {
         self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
@@ -143,18 +137,18 @@ impl<'j> Parser<'j> {
         std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
-    /// Reads a boolean. Call this method after `peek` has returned `Bool`.
+    /// Call this method after `peek` has returned `Bool`.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Consumes a null. Call this method after `peek` has returned `Null`.
+    /// Call this method after `peek` has returned `Null`.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are not checked, because the caller
-    /// later reads the value or refuses the whole text.
+    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are not checked, because the decoder
+    /// reads the value in another pass or refuses the whole text.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }

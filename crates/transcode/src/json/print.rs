@@ -1,6 +1,6 @@
 //! Prints scalars as JSON text.
 //!
-//! The encoder uses these functions. `serde_json` escapes strings and formats numbers.
+//! `serde_json` escapes strings and formats numbers.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -11,18 +11,15 @@ use super::{
     wire::{low_half, unzigzag},
 };
 
-/// Prints a value that serde can serialise.
 pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Result<(), CodecError> {
     serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value could not be encoded"))
 }
 
-/// Returns the bytes as text. Fails if they are not valid UTF-8.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
 
-/// Prints a number or a boolean. `value` is the value as read from the wire, such as the bits of a double or a
-/// zigzag-encoded integer.
+/// `value` is the value as read from the wire, such as the bits of a double or a zigzag-encoded integer.
 pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::Double => float(f64::from_bits(value), f64::from_bits(value), json),
@@ -52,7 +49,6 @@ fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), Co
     }
 }
 
-/// Prints bytes as a base64 string.
 pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let too_long = || CodecError::wire("the bytes field is too long to encode");
     json.push(b'"');
@@ -65,7 +61,6 @@ pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError>
     Ok(())
 }
 
-/// Prints a comma, except before the first element, and increments `count`.
 pub(super) fn separate(count: &mut usize, json: &mut Vec<u8>) {
     if *count > 0 {
         json.push(b',');

@@ -1,8 +1,8 @@
 //! Locates the fields of a message in its wire bytes.
 //!
-//! The encoder uses this module in its first pass over a message. The module implements the merge rules of protobuf. If
-//! a singular field occurs several times, the last value wins, but messages are merged. Setting a member of a oneof
-//! clears the other members. If several entries of a map have the same key, the last entry wins.
+//! The module implements the merge rules of protobuf. If a singular field occurs several times, the last value wins,
+//! but messages are merged. Setting a member of a oneof clears the other members. If several entries of a map have the
+//! same key, the last entry wins.
 
 use std::{
     borrow::Cow,
@@ -36,7 +36,7 @@ impl Slots {
         Self(Vec::with_capacity(64))
     }
 
-    /// Returns the slot of the field with this index. `base` is the index of the message's first slot.
+    /// `base` is the index of the message's first slot.
     pub fn at(&self, base: usize, index: usize) -> Slot {
         self.0[base + index]
     }
@@ -85,14 +85,13 @@ impl Slots {
         self.0.truncate(base);
     }
 
-    /// Returns the slot of the field with this number; an empty slot if the message type has no such field.
+    /// Returns an empty slot if no field has this number.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)
             .map_or_else(Slot::default, |index| self.0[base + index])
     }
 
-    /// Returns the member that is set in a oneof, and its slot; `None` if no member is set.
     pub fn member<'c>(&self, table: &'c Message, base: usize, oneof: usize) -> Option<(&'c Field, Slot)> {
         let current = self
             .0
@@ -106,7 +105,6 @@ impl Slots {
 }
 
 impl Slot {
-    /// Returns true if the value of a singular field is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,
@@ -114,8 +112,7 @@ impl Slot {
         }
     }
 
-    /// Returns the bytes of the value of a singular field. If a message field occurs several times, its occurrences are
-    /// concatenated, which merges the messages.
+    /// If a message field occurs several times, its values are concatenated, which merges the messages.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -136,7 +133,6 @@ impl Slot {
     }
 }
 
-/// One entry of a map field.
 pub(super) struct Entry<'w> {
     pub bytes: &'w [u8],
     pub key: Key<'w>,

@@ -10,14 +10,12 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 use super::{Dialect, MessageId, enums::Enum};
 use crate::options;
 
-/// Field numbers below this limit are looked up in the array `Message::dense`. Higher numbers are looked up in a hash
-/// map.
+/// Field numbers below this limit are in the array `Message::dense`. All other numbers are in a hash map.
 const DENSE: u32 = 256;
 
 /// Value in `Message::dense` for a number that no field has.
 const NO_FIELD: u16 = u16::MAX;
 
-/// The tables of all messages and enums of a descriptor pool.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub messages: Vec<Message>,
@@ -51,7 +49,6 @@ pub(super) struct Message {
     sparse: HashMap<u32, u16>,
 }
 
-/// A field and its JSON form.
 #[derive(Debug)]
 pub(super) struct Field {
     pub name: Box<str>,
@@ -88,12 +85,11 @@ pub(super) enum Kind {
     Message(MessageId),
 }
 
-/// The number of values that a field can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Single,
     List,
-    /// A map field. The id is the message type of its entries, which consist of a key and a value.
+    /// The id is the message type of the map's entries.
     Map(MessageId),
 }
 
@@ -109,8 +105,8 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// Compiles the tables of all messages and enums of a pool. `omit_unset` is the field option that omits the key of
-    /// an unset field; `None` if the pool does not declare the option.
+    /// `omit_unset` is the field option that omits the key of an unset field; `None` if the pool does not declare the
+    /// option.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {
@@ -134,17 +130,14 @@ impl Tables {
         }
     }
 
-    /// Returns the table of a message of this pool.
     pub fn message(&self, id: MessageId) -> &Message {
         &self.messages[id.0 as usize]
     }
 
-    /// Returns the table of an enum of this pool.
     pub fn enumeration(&self, id: u32) -> &Enum {
         &self.enums[id as usize]
     }
 
-    /// Returns the well-known type to which a kind refers; `None` for all other kinds.
     pub fn known(&self, kind: Kind) -> Option<Known> {
         match kind {
             Kind::Message(id) => self.message(id).known,
@@ -152,7 +145,6 @@ impl Tables {
         }
     }
 
-    /// Returns true if a kind is the enum `google.protobuf.NullValue`.
     pub fn is_null_enum(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Enum(id) if self.enumeration(id).is_null)
     }
@@ -293,7 +285,6 @@ fn known(full_name: &str) -> Option<Known> {
 }
 
 impl Message {
-    /// Returns the index of the field with this number; `None` if no field has it.
     pub fn by_number(&self, number: u32) -> Option<usize> {
         let index = match self.dense.get(number as usize) {
             Some(index) => *index,
@@ -303,8 +294,7 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// Returns the index of the field with this proto or camelCase name. The field at index `guess` is checked first,
-    /// because clients usually send the fields in order.
+    /// The field at index `guess` is checked first, because clients usually send the fields in order.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),
@@ -324,7 +314,6 @@ impl Field {
 }
 
 impl Presence {
-    /// Returns the index of the oneof that contains the field; `None` if the field is in no oneof.
     pub fn oneof(self) -> Option<u16> {
         match self {
             Self::Oneof(oneof) => Some(oneof),

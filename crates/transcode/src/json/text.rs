@@ -1,8 +1,5 @@
 //! Decodes values from text: the scalars of a JSON body, and the values of path variables, query parameters, headers
 //! and form parts.
-//!
-//! The type of the field determines how the text is decoded. This module also defines which JSON numbers and strings
-//! are valid for a numeric field.
 
 use std::str::FromStr;
 
@@ -31,7 +28,7 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Decodes a string as the value of the field at the end of a path, and appends the field.
+/// Decodes a string as the value of the field at `path`, and appends the field.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),
@@ -91,8 +88,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Decodes a message. Timestamps, durations, field masks and wrappers have a plain text form. The text of any other
-    /// message is JSON.
+    /// Timestamps, durations, field masks and wrappers have a plain text form. The text of any other message is JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);
@@ -117,7 +113,6 @@ impl Reading<'_> {
     }
 }
 
-/// Decodes a scalar from plain text, and appends it.
 fn put_scalar(
     tables: &Tables,
     kind: Kind,
@@ -150,7 +145,6 @@ fn put_scalar(
     }
 }
 
-/// Appends the number of the enum value with this name.
 pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let number = table.number(name, dialect).ok_or_else(|| {
         let names = table.names(dialect);
@@ -164,8 +158,7 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Decodes base64, and appends the bytes with their length. The standard alphabet and the URL-safe alphabet are
-/// accepted, with or without padding.
+/// Accepts the standard alphabet and the URL-safe alphabet, with or without padding.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);
@@ -174,8 +167,7 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Parses a number, and appends it. Integer fields also accept JSON numbers such as `1e3` and `5.0`, which equal a
-/// whole number.
+/// Integer fields also accept numbers such as `1e3` and `5.0`, which equal a whole number.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),

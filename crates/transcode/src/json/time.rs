@@ -1,6 +1,4 @@
 //! Prints and parses times and durations, in the formats of RFC 3339 and of proto3 JSON.
-//!
-//! The codec uses these functions for `google.protobuf.Timestamp` and `google.protobuf.Duration`.
 
 use std::io::Write as _;
 
@@ -14,7 +12,6 @@ const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// An error text that describes why a time or a duration is invalid.
 type Refusal = &'static str;
 
 /// Minimum precision of a printed time.
@@ -26,7 +23,6 @@ pub(super) enum Fraction {
     Milliseconds,
 }
 
-/// Prints a time in UTC, in the format of RFC 3339.
 pub(super) fn print_time(seconds: i64, nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     if !(0..NANOS_PER_SECOND).contains(&nanos) || !TIMES.contains(&seconds) {
         return Err("the time is out of range");

@@ -1,7 +1,6 @@
 //! The protobuf wire format: reads records from bytes, and appends values to a buffer.
 //!
-//! Only the codec uses this module. Like prost, the reader accepts packed and unpacked lists, and records in any order.
-//! Groups are skipped. Truncated or malformed input is an error.
+//! Like prost, the reader accepts packed and unpacked lists, and records in any order. Groups are skipped.
 
 use super::{
     CodecError,
@@ -11,7 +10,6 @@ use super::{
 /// Maximum nesting depth of messages and map entries below the outermost message. prost has the same limit.
 pub(super) const MAX_DEPTH: u32 = 100;
 
-/// The encoding of a value on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireType {
     Varint = 0,
@@ -35,7 +33,6 @@ pub(super) struct Record {
     pub end: usize,
 }
 
-/// Reads the records of a message, in order.
 #[derive(Debug)]
 pub(super) struct Records<'w> {
     bytes: &'w [u8],
@@ -43,17 +40,15 @@ pub(super) struct Records<'w> {
 }
 
 impl<'w> Records<'w> {
-    /// Starts at the first record of a message.
     pub fn new(bytes: &'w [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Starts at the record whose tag has this offset.
+    /// `at` is the offset of a record's tag.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// Returns the next record; `None` at the end of the message. Groups are skipped.
     pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
         let mut open_groups: Vec<u32> = Vec::new();
         loop {
@@ -159,13 +154,11 @@ fn truncated() -> CodecError {
     CodecError::wire("the message ends in the middle of a field")
 }
 
-/// Returns the error for wire bytes in which messages are nested deeper than [`MAX_DEPTH`].
 pub(super) fn too_deep() -> CodecError {
     CodecError::wire("nested too deeply")
 }
 
 impl Kind {
-    /// Returns the wire type of one value of this kind.
     pub fn wire_type(self) -> WireType {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
@@ -180,7 +173,6 @@ impl Kind {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    /// Returns true if a number of this kind is zero, its default value.
     pub fn is_zero(self, value: u64) -> bool {
         if self.is_narrow() {
             low_half(value) == 0
@@ -191,8 +183,7 @@ impl Kind {
 }
 
 impl Field {
-    /// Returns true if a field accepts a record with this wire type. A list accepts records with a single value and
-    /// records with packed values.
+    /// A list accepts records with a single value and records with packed values.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,
@@ -202,7 +193,6 @@ impl Field {
     }
 }
 
-/// Returns the lower 32 bits of a value. The upper bits of a 32-bit field are ignored.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper bits of a 32-bit field must be ignored"
@@ -211,17 +201,14 @@ pub(super) fn low_half(value: u64) -> u32 {
     value as u32
 }
 
-/// Decodes a zigzag-encoded integer.
 pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-/// Encodes an integer with zigzag encoding.
 pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
 
-/// Appends an integer as a varint: seven bits per byte, the lowest bits first.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
 pub(super) fn put_varint(wire: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -231,12 +218,10 @@ pub(super) fn put_varint(wire: &mut Vec<u8>, mut value: u64) {
     wire.push(value as u8);
 }
 
-/// Appends the tag of a record: the field number and the wire type.
 pub(super) fn put_tag(wire: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(wire, u64::from(number) << 3 | wire_type as u64);
 }
 
-/// Appends the length of the bytes, and then the bytes.
 pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(wire, bytes.len() as u64);
     wire.extend_from_slice(bytes);

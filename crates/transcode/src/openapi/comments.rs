@@ -7,14 +7,12 @@ use std::collections::HashMap;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use serde_json::{Map, Value};
 
-/// The comments above all items of a descriptor pool.
 #[derive(Debug)]
 pub(super) struct Comments {
     by_place: HashMap<(String, Vec<i32>), String>,
 }
 
 impl Comments {
-    /// Collects the comments of all proto files in the pool.
     pub fn of(pool: &DescriptorPool) -> Self {
         let mut by_place = HashMap::new();
         for file in pool.files() {
@@ -33,15 +31,14 @@ impl Comments {
         Self { by_place }
     }
 
-    /// Returns the comment above an item of a proto file; empty if the item has no comment. `path` is the item's path
-    /// in the `SourceCodeInfo` of the file.
+    /// Returns an empty string if the item has no comment. `path` is the item's path in the `SourceCodeInfo` of the
+    /// file.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))
             .map_or("", String::as_str)
     }
 
-    /// Adds the comment of an item, if any, to a schema as its description.
     pub fn describe(&self, file: &FileDescriptor, path: &[i32], schema: &mut Map<String, Value>) {
         let text = self.at(file, path);
         if !text.is_empty() {

@@ -1,6 +1,4 @@
 //! Generates an operation of the `OpenAPI` document: its parameters, its body and its responses.
-//!
-//! Each operation is generated from a rule of the router.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -45,7 +43,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// Returns the operation for one rule. `errors` are the error responses, as in `Description::errors`.
+/// `errors` are the error responses, as in `Description::errors`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,
@@ -129,7 +127,6 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         let text = description(&field, schemas);
         let text = format!("Sets the field `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
-            // Header names are case-insensitive. The document lists them with the usual capitalization.
             let name = capitals(header.as_str());
             parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
@@ -144,7 +141,6 @@ fn parameter(place: &str, name: &str, schema: &Value, description: &str) -> Valu
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
-/// Returns the description of a field, which is the comment above the field.
 pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> String {
     schemas
         .comments
@@ -240,7 +236,7 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// Returns the media type object of a form. Its schema has a property for each field. The property for files is binary.
+/// Returns the media type object of a form.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

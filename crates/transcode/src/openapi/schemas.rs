@@ -1,8 +1,8 @@
 //! Generates JSON schemas of messages. A schema describes the JSON that the codec prints or accepts.
 //!
-//! The modules that generate the `OpenAPI` document use this module. Each message that an operation uses becomes a
-//! component, and so does each message in its fields. In a response schema, the fields that are always present are
-//! required. In a request schema, the fields with the behaviour `REQUIRED` are required.
+//! Each message that an operation uses becomes a component, and so does each message in its fields. In a response
+//! schema, the fields that are always present are required. In a request schema, the fields with the behaviour
+//! `REQUIRED` are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -19,12 +19,9 @@ const REQUIRED: i32 = 2;
 /// Value of `google.api.field_behavior` for a field that is ignored in requests.
 const OUTPUT_ONLY: i32 = 3;
 
-/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
-    /// A message from the client.
     Request,
-    /// A message to the client.
     Response,
 }
 
@@ -49,7 +46,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// Creates an empty collection of components. `omit_unset` is the option that omits the key of an unset field.
+    /// `omit_unset` is the option that omits the key of an unset field.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,
@@ -61,7 +58,6 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Generates the schemas of all requested components, and returns the components.
     pub fn finish(mut self) -> Map<String, Value> {
         while let Some((name, message, shape)) = self.queue.pop_front() {
             let schema = self.object(&message, &shape);
@@ -70,7 +66,7 @@ impl<'p> Schemas<'p> {
         self.done.into_iter().collect()
     }
 
-    /// Returns the schema of a message: a reference to a component or, for a well-known type, an inline schema.
+    /// Returns a reference to a component or, for a well-known type, an inline schema.
     pub fn message(&mut self, message: &MessageDescriptor, shape: &Shape) -> Value {
         if let Some(known) = self.known(message, shape) {
             return known;
@@ -87,7 +83,7 @@ impl<'p> Schemas<'p> {
         reference(&name)
     }
 
-    /// Returns the schema of a field's value, which may be a list or a map. The schema has no description.
+    /// Returns the schema of a field, without its description.
     pub fn field(&mut self, field: &FieldDescriptor, shape: &Shape) -> Value {
         let inner = Shape {
             without: Vec::new(),
@@ -156,8 +152,7 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// Returns true if the field is required. In a response, this means that the field is always present. In a request,
-    /// it means that the options of the field mark it as required.
+    /// In a response, a field is required if it is always present. In a request, the options of the field decide.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -291,7 +286,6 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// Returns a variant of the schema that also allows null.
 pub(super) fn nullable(mut schema: Value) -> Value {
     let plain = schema.get("type").filter(|kind| kind.is_string()).cloned();
     match (schema.as_object_mut(), plain) {

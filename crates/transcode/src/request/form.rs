@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// Reads a urlencoded form. The form has the same fields as a multipart form, but cannot contain files.
+    /// A urlencoded form has the same fields as a multipart form, but cannot contain files.
     ///
     /// # Errors
     /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON or compressed, 400 if the form is invalid.
@@ -82,7 +82,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Sets the request field `field` to the id of an uploaded file. If the field is a list, appends the id.
+    /// Appends the id of an uploaded file to the request field `field`.
     ///
     /// # Errors
     /// The id is not a valid value of the field. This is a bug in the store that created the id.

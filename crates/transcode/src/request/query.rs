@@ -131,7 +131,6 @@ const NOISE: &[&str] = &[
     "_hsmi",
 ];
 
-/// Returns true if a parameter is ignored, because other programs add it to bypass caches or to track visitors.
 fn is_noise(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("utm_") || NOISE.contains(&name.as_str())

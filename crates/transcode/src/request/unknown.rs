@@ -9,7 +9,6 @@ use crate::{
     route::BodyRule,
 };
 
-/// The part of a request that contains a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Query,
@@ -22,7 +21,6 @@ impl Draft<'_> {
         resolve(self.codec, self.method().input, name).is_some()
     }
 
-    /// Returns the error for an unknown name in a part of the request.
     pub(super) fn unknown(&self, name: &str, place: Place) -> Error {
         let short: String = name.chars().take(64).collect();
         let what = match place {
@@ -40,7 +38,6 @@ impl Draft<'_> {
         Error::invalid_field(short, message)
     }
 
-    /// Returns the names that a part of the request may contain.
     fn names(&self, place: Place) -> impl Iterator<Item = &str> {
         let method = self.method();
         let aliases = method.aliases.iter().filter_map(|alias| alias.query.as_deref());
@@ -52,8 +49,7 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if this field of the message can be set by a query parameter (if `place` is `Query`) or by a form
-    /// field (if `place` is `Form`).
+    /// Returns true if a query parameter or a form field, depending on `place`, can set this field.
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,

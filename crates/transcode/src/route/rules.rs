@@ -1,8 +1,7 @@
 //! Reads and checks rules: the `google.api.http` annotations and the options of every method.
 //!
-//! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
-//! If a rule names a field that does not exist or has an unsuitable type, building the router fails with an error that
-//! names the method.
+//! The router and the `OpenAPI` document use the same rules. If a rule names a field that does not exist or has an
+//! unsuitable type, building the router fails with an error that names the method.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Path templates of `google.api.http`. The router parses them once, when it is built.
+//! Path templates of `google.api.http`.
 //!
 //! ```text
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable

@@ -1,7 +1,7 @@
 //! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! The router builds the tree once, and searches it for every request. A search walks the tree up to six times, and a
-//! walk visits each node once or not at all, so the cost of a search is bounded for every path.
+//! A search walks the tree up to six times. A walk visits each node at most once, so the cost of a search is bounded
+//! for every path.
 
 use std::borrow::Cow;
 
@@ -284,7 +284,7 @@ fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     (!custom.is_empty()).then_some((whole, custom))
 }
 
-/// Decodes a percent-encoded segment. Returns `None` if an escape is invalid or the result is not UTF-8.
+/// Returns `None` if an escape is invalid or the result is not UTF-8.
 fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));

@@ -25,7 +25,6 @@ const MAX_LINES: usize = 12;
 const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
 
-/// The text output of a run.
 pub(in crate::commands::run) struct TextView {
     out: Output,
     live: bool,
@@ -39,8 +38,7 @@ pub(in crate::commands::run) struct TextView {
     usage: Usage,
 }
 
-/// The output of a running tool call: the total number of lines, the number of lines that were not printed, and the
-/// last line if it is incomplete.
+/// The output of a running tool call. `rest` is the last line while it is incomplete.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -128,7 +126,6 @@ impl TextView {
         }
     }
 
-    /// Prints a message that is not part of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         self.styled(&Style::new().dim(), text)
     }
@@ -262,7 +259,6 @@ impl TextView {
         Ok(())
     }
 
-    /// Prints a chunk of the model's text.
     fn text(&mut self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::table::Answer;
 
-/// The division of a stream into writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
     /// Each write is one line of the body.

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
 
-/// A shape: a test case with the scripted answers of a provider and the expected results.
 pub struct Shape {
     pub id: String,
     pub source: String,
@@ -27,7 +26,6 @@ pub struct Shape {
     pub turns: Vec<Turn>,
 }
 
-/// One turn of the conversation: the answers of the provider, and the expected results.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Turn {
@@ -56,7 +54,7 @@ pub struct Turn {
     pub prefix: bool,
 }
 
-/// One answer of the provider. `body` has the lines of a stream; `json` and `html` are complete bodies.
+/// `body` has the lines of a stream; `json` and `html` are complete bodies.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {
@@ -67,7 +65,6 @@ pub struct Answer {
     pub headers: BTreeMap<String, String>,
 }
 
-/// Parses the content of a file of shapes. Panics if a shape is invalid.
 pub fn read(text: &str) -> Vec<Shape> {
     let mut file: Table = text.parse().unwrap();
     let kind: ProviderKind = file.remove("kind").unwrap().try_into().unwrap();
@@ -117,8 +114,8 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
 }
 
 impl Turn {
-    /// If the turn itself has the fields of a single answer, moves this answer into the list `answers`. A turn without
-    /// an answer gets the text answer "fine".
+    /// If the turn has the fields of a single answer, moves them into `answers`. A turn without an answer gets the text
+    /// answer "fine".
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());

@@ -36,7 +36,6 @@ fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     json
 }
 
-/// Converts a response in this format to binary protobuf.
 fn to_wire(method: &MethodDescriptor, message: &Bytes, format: Format) -> Bytes {
     let id = CONTRACT.codec.message(method.output().full_name()).unwrap();
     match format {

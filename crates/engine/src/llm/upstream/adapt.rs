@@ -29,7 +29,7 @@ struct Lesson {
     words: &'static [&'static str],
     /// True if one of the phrases in [`REFUSING`] must also occur.
     refuses: bool,
-    /// Properties that follow from the refusal.
+    /// Properties to use after the refusal.
     overlay: Overlay,
 }
 
@@ -182,8 +182,8 @@ const fn returning(reasoning: ReasoningReturn) -> Overlay {
     })
 }
 
-/// Returns the properties that follow from the text of a refusal; `None` if no rule matches or if the request already
-/// had these properties.
+/// Returns the properties to use after a refusal; `None` if no rule matches, or if the request already had these
+/// properties.
 pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
     let words = words.to_lowercase();
     let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));
@@ -218,7 +218,7 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
-/// Returns whether a refusal is about the provider data of earlier answers. The request may succeed without this data.
+/// Returns whether a refusal concerns the provider data of earlier answers. The request may succeed without this data.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();
     CARRIED_REFUSED
@@ -226,7 +226,7 @@ pub(super) fn refuses_carried(words: &str) -> bool {
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
 }
 
-/// Removes the provider data of earlier answers from a request. Returns whether the request contained such data.
+/// Removes the provider data of earlier answers. Returns whether the request contained such data.
 pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
     let mut has_forgotten = false;
     for message in &mut request.messages {

@@ -31,22 +31,20 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Maximum size in bytes of an answer that is a JSON document instead of an event stream.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Result of [`Attempt::next`]: an event of the answer, the end of the answer, or the failure of the attempt.
+/// Result of [`Attempt::next`].
 pub(super) enum Step {
     Event(ModelEvent),
     End,
     Fault(Fault),
 }
 
-/// Settings of an attempt.
 pub(super) struct Terms {
     pub(super) timeouts: Timeouts,
-    /// Maximum size in bytes of the text and the reasoning together.
+    /// Limit for the text and the reasoning together.
     pub(super) max_bytes: usize,
-    /// Name of the provider, which is stored with the provider data of the answer.
     pub(super) provider: String,
     pub(super) family: String,
-    /// Counter of answer parts that were skipped or repaired.
+    /// Counts the answer parts that were skipped or repaired.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -69,7 +67,7 @@ pub(super) struct Attempt {
 /// Format of an answer, detected from its first byte that is not white space.
 enum Body {
     Unknown,
-    /// An event stream, and the number of events read so far.
+    /// The events and the number of events read so far.
     Events(Events, u64),
     Document(Vec<u8>),
 }
@@ -121,8 +119,8 @@ impl Attempt {
         }
     }
 
-    /// Returns the next event of the answer; `None` if the queue is empty. If the text and the reasoning exceed
-    /// `max_bytes`, ends the answer with [`EndReason::Length`].
+    /// Returns `None` if the queue is empty. If the text and the reasoning exceed `max_bytes`, ends the answer with
+    /// [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -153,8 +151,7 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is still set to the time limit for the first token, which can be longer than `gap`, the limit
-            // after the first token.
+            // The alarm is still set to the time limit for the first token, which can be longer than `gap`.
             self.alarm.as_mut().reset(Instant::now() + self.terms.timeouts.gap);
         }
     }
@@ -217,9 +214,9 @@ impl Attempt {
         }
     }
 
-    /// Handles the alarm. If bytes have arrived since the alarm was set, sets the alarm to a later time; resetting it
-    /// for every chunk would be slower. If the provider has sent nothing for too long, ends an answer that is already
-    /// complete, and fails for an incomplete one.
+    /// Handles the alarm. Bytes that arrive do not reset the alarm, because a reset for every chunk would be slow. If
+    /// bytes have arrived since the alarm was set, sets the alarm to a later time. If the provider has sent nothing for
+    /// too long, ends a complete answer and fails for an incomplete one.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {
@@ -243,7 +240,6 @@ impl Attempt {
         Err(Fault::passing(format!("{what} {:.0} s", limit.as_secs_f64())))
     }
 
-    /// Handles the end of the response body.
     fn close(&mut self) -> Result<(), Fault> {
         match std::mem::replace(&mut self.body, Body::Unknown) {
             Body::Events(mut events, mut count) => {

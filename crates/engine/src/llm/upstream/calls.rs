@@ -17,10 +17,9 @@ use crate::llm::{ToolRequest, ToolSpec};
 /// Fields of a call that the protocol defines. All other fields are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of undefined fields per call that are sent back to the provider.
+/// Maximum number of fields per call that are sent back to the provider.
 const MAX_EXTRA: usize = 16;
 
-/// Collects the calls of one answer.
 pub(super) struct Calls {
     list: Vec<Call>,
     bytes: usize,
@@ -33,7 +32,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Fields to send back to the provider with the call.
+    /// Fields to send back to the provider.
     extra: Map<String, Value>,
 }
 
@@ -97,8 +96,8 @@ impl Calls {
         Ok(())
     }
 
-    /// Returns the position of the call to which a chunk belongs, or the number of calls if the chunk starts a new
-    /// call. The chunk's index identifies the call; if the index is missing, the id does. A chunk without index and id
+    /// Returns the position of the call to which a chunk belongs; the number of calls if the chunk starts a new call.
+    /// The chunk's index identifies the call; if the index is missing, the id does. A chunk without index and id
     /// belongs to the newest call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
         let known = self.list.iter().rposition(|call| match index {

@@ -19,7 +19,6 @@ const WINDOWS: &[&str] = &[
     "/max_input_tokens",
 ];
 
-/// Requests information about a provider's models.
 #[derive(Clone, Copy)]
 pub(super) struct Catalog<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -28,8 +27,7 @@ pub(super) struct Catalog<'a> {
 }
 
 impl Catalog<'_> {
-    /// Returns the names of up to [`MAX_MODELS`] models of the provider; `None` if the provider does not list its
-    /// models.
+    /// Returns up to [`MAX_MODELS`] model names; `None` if the provider does not list its models.
     pub(super) async fn names(self) -> Option<String> {
         let models = self.models().await?;
         let names: Vec<&str> = models.iter().filter_map(name).collect();
@@ -41,7 +39,7 @@ impl Catalog<'_> {
         (!names.is_empty()).then_some(text)
     }
 
-    /// Returns the size of a model's context window in tokens; `None` if the provider does not report it.
+    /// Returns the size in tokens; `None` if the provider does not report it.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
         // A llama.cpp server serves one model, and its settings (`/props`) contain the window size.
         let props = self.get("props", true).await.unwrap_or_default();

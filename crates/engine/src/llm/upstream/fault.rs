@@ -23,12 +23,10 @@ const MAX_QUOTE: usize = 500;
 /// Minimum length in bytes of a secret that is removed from error texts. A shorter secret could match ordinary text.
 const MIN_SECRET: usize = 8;
 
-/// Failure of one attempt.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// Temporary: a retry may succeed.
     Passing {
-        /// Text that tells the user about the failure.
         message: String,
         /// Pause that the provider requested; `None` if the provider requested none.
         retry_after: Option<Duration>,
@@ -41,7 +39,6 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Creates a temporary failure without a requested pause.
     pub(super) fn passing(message: impl Into<String>) -> Self {
         Self::Passing {
             message: message.into(),
@@ -57,7 +54,6 @@ impl Fault {
         classify(told.status, message, &told, retry::in_body(error, &told.words))
     }
 
-    /// Creates the failure for a response with an error status.
     pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
         let json = serde_json::from_str::<Value>(body.trim()).ok();
         let told = json.as_ref().map_or_else(|| Told::plain(body), Told::new);
@@ -211,7 +207,6 @@ fn said(json: &Value) -> Option<String> {
     })
 }
 
-/// Chooses the failure for an HTTP status and an error report.
 #[expect(clippy::match_same_arms, reason = "the order of the arms decides")]
 fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Option<Duration>) -> Fault {
     let is_rate_limited = status == Some(429);
@@ -246,7 +241,7 @@ pub(super) struct Scrubber {
 }
 
 impl Scrubber {
-    /// Creates a scrubber for secrets. Secrets shorter than [`MIN_SECRET`] are ignored.
+    /// Secrets shorter than [`MIN_SECRET`] are ignored.
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
         let is_long = |secret: &&SecretString| secret.expose_secret().trim().len() >= MIN_SECRET;
         Self {
@@ -279,7 +274,7 @@ impl Scrubber {
     }
 }
 
-/// Returns the innermost cause of an error, which is the most specific cause.
+/// The innermost cause is the most specific one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -19,7 +19,7 @@ use crate::llm::ModelRequest;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// Prefixes of model names that already contain a resource path.
+/// Prefixes of model names that are already resource paths.
 const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projects/", "endpoints/"];
 
 pub(super) struct Gemini;

@@ -21,10 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Adds `bytes` to the total.
-    ///
-    /// # Errors
-    /// A temporary failure if the total exceeds [`MAX_HELD_BYTES`].
+    /// Returns a temporary failure if the total exceeds [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {
@@ -71,7 +68,6 @@ impl Arguments {
         }
     }
 
-    /// Returns the arguments received so far.
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
@@ -81,7 +77,6 @@ impl Arguments {
         is_complete(&self.text)
     }
 
-    /// Returns whether no arguments have arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.text.trim().is_empty()
     }

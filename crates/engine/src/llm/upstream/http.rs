@@ -24,7 +24,6 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Maximum time to read an error response or to request information about models.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
-/// The HTTP client, the base URL, the credentials and the configured request fields of a provider.
 pub(super) struct Endpoint {
     client: Client,
     base_url: Url,
@@ -35,7 +34,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates the endpoint of a provider. Fails if the proxy, the base URL or a header is invalid.
+    /// Fails if the proxy, the base URL or a header is invalid.
     pub(super) fn new(provider: &Provider, connect_time: Duration) -> Result<Self> {
         let mut client = Client::builder()
             .connect_timeout(connect_time)
@@ -64,7 +63,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// Sends a request and returns the response. A response with an error status becomes a failure.
+    /// Returns a failure for a response with an error status.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,
@@ -169,7 +168,6 @@ impl Endpoint {
     }
 }
 
-/// Returns a scrubber that removes the provider's secrets from error texts.
 pub(super) fn scrubber(provider: &Provider) -> Scrubber {
     Scrubber::new(
         provider

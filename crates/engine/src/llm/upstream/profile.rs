@@ -20,20 +20,14 @@ use crate::{
 /// `None` means that no source sets the property.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
-    /// Name of the request field that limits the number of output tokens.
     pub(super) max_tokens_field: Option<MaxTokensField>,
-    /// Whether requests contain `stream_options`, the field that requests token usage.
     pub(super) stream_options: Option<bool>,
-    /// Whether answers are requested as streams.
     pub(super) stream: Option<bool>,
-    /// All other properties.
     pub(super) capabilities: Capabilities,
 }
 
-/// An overlay that sets nothing.
 pub(super) const NOTHING: Overlay = Overlay::of_capabilities(UNKNOWN);
 
-/// Capabilities that set nothing.
 pub(super) const UNKNOWN: Capabilities = Capabilities {
     system_role: None,
     merges_turns: None,
@@ -49,7 +43,6 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
 };
 
 impl Overlay {
-    /// Creates an overlay that sets only capabilities.
     pub(super) const fn of_capabilities(capabilities: Capabilities) -> Self {
         Self {
             max_tokens_field: None,
@@ -59,7 +52,6 @@ impl Overlay {
         }
     }
 
-    /// Returns the properties that a provider's configuration sets.
     pub(super) fn of(provider: &Provider) -> Self {
         Self {
             max_tokens_field: provider.max_tokens_field,
@@ -112,46 +104,33 @@ impl Overlay {
     }
 }
 
-/// All properties of a model that affect its requests and answers, with defaults for unset properties.
+/// All properties of a model that affect its requests and answers, with defaults for unset properties. [`Provider`] and
+/// [`Capabilities`] describe the properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
-    /// Name of the provider in the configuration.
     pub(super) provider: String,
-    /// Family of the model, as [`family`] returns it.
+    /// The result of [`family`] for the model.
     pub(super) family: String,
-    /// Name of the request field that limits the number of output tokens.
     pub(super) max_tokens_field: MaxTokensField,
-    /// Whether requests contain `stream_options`, the field that requests token usage.
     pub(super) stream_options: bool,
-    /// Whether answers are requested as streams.
     pub(super) stream: bool,
-    /// Role of the message that contains the system prompt.
     pub(super) system_role: SystemRole,
-    /// Whether consecutive user messages are sent as one message.
     pub(super) merges_turns: bool,
-    /// Whether requests insert a short assistant message between a tool result and a user message.
     pub(super) assistant_after_tool: bool,
-    /// Format of tool call ids.
     pub(super) tool_call_ids: CallIds,
-    /// Whether tool results in requests contain the tool's name.
     pub(super) tool_result_name: bool,
-    /// Messages that are sent back with the reasoning that the provider returned for them.
     pub(super) returns_reasoning: ReasoningReturn,
-    /// Position of reasoning within the text of an answer.
     pub(super) think_tags: ThinkTags,
-    /// Request format of the reasoning effort.
     pub(super) reasoning_effort: EffortStyle,
-    /// Whether requests contain `cache_control` markers for the provider's prompt cache.
     pub(super) cache_markers: bool,
-    /// Whether requests to Gemini declare tools with JSON Schema instead of OpenAPI schemas.
     pub(super) json_schema: bool,
-    /// Header for the API key; `None` for the protocol's default header.
+    /// `None` for the protocol's default header.
     pub(super) key_header: Option<KeyHeader>,
 }
 
 impl Profile {
-    /// Creates the profile of a model from its combined overlay. Properties that are not set get default values.
+    /// Properties that the overlay does not set get default values.
     pub(super) fn new(provider: &str, model: &str, overlay: Overlay) -> Self {
         let capabilities = overlay.capabilities;
         Self {
@@ -174,8 +153,7 @@ impl Profile {
         }
     }
 
-    /// Returns the provider data of a message. Returns `None` if the message came from another provider or model
-    /// family.
+    /// Returns `None` if the provider data came from another provider or model family.
     pub(super) fn carried<'c>(&self, carried: Option<&'c Carried>) -> Option<&'c serde_json::Value> {
         carried
             .filter(|carried| carried.provider == self.provider && carried.family == self.family)

@@ -20,7 +20,6 @@ pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum size in bytes of the provider data of an answer.
 pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
 
-/// A wire protocol of model providers.
 pub(super) trait Protocol: Send + Sync {
     /// Returns the name of the header for the API key. In `authorization`, the key is a bearer token (RFC 6750).
     fn key_header(&self) -> HeaderName;
@@ -29,11 +28,9 @@ pub(super) trait Protocol: Send + Sync {
     /// work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
 
-    /// Creates the reader for the answer to `request`.
     fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader>;
 }
 
-/// A request in the provider's format.
 pub(super) struct WireRequest {
     /// Path below the base URL, without a leading slash, such as `chat/completions`.
     pub(super) path: String,
@@ -74,7 +71,7 @@ pub(super) trait Reader: Send {
         false
     }
 
-    /// Returns whether the answer is complete. If it is, the caller ignores a broken connection.
+    /// Returns whether the answer is complete. After a complete answer, the caller ignores a broken connection.
     fn is_complete(&self) -> bool;
 }
 
@@ -89,7 +86,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Adds a chunk of text. An empty chunk is ignored.
+    /// An empty chunk is ignored.
     pub(super) fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -97,7 +94,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a chunk of reasoning. An empty chunk is ignored.
+    /// An empty chunk is ignored.
     pub(super) fn reasoning(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -105,10 +102,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a complete tool call.
-    ///
-    /// # Errors
-    /// A temporary failure if the number or the total size of the answer's calls exceeds its limit.
+    /// Returns a temporary failure if the number or the total size of the answer's calls exceeds its limit.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -133,7 +127,7 @@ impl Pieces {
         }
     }
 
-    /// Adds the end of the answer. No event may follow it.
+    /// No event may follow the end.
     pub(super) fn end(&mut self, reason: EndReason) {
         self.events.push_back(ModelEvent::End(reason));
     }
@@ -143,18 +137,15 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// Removes the next event from the queue and returns the event. The provider data is not in the queue; see
-    /// [`Pieces::take_carried`].
+    /// The provider data is not in the queue; see [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }
 
-    /// Returns whether the next event is the end of the answer.
     pub(super) fn next_is_end(&self) -> bool {
         matches!(self.events.front(), Some(ModelEvent::End(_)))
     }
 
-    /// Removes and returns the provider data to send back with the answer.
     pub(super) fn take_carried(&mut self) -> Option<Value> {
         self.carried.take()
     }
@@ -167,7 +158,6 @@ impl Pieces {
         }
     }
 
-    /// Returns the tool calls in the queue.
     pub(super) fn waiting_calls(&self) -> impl Iterator<Item = &ToolRequest> {
         self.events.iter().filter_map(|event| match event {
             ModelEvent::ToolCall(call) => Some(call),
@@ -182,7 +172,7 @@ impl Pieces {
             .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
     }
 
-    /// Returns the number of parts that were skipped since the last call of this function, and resets the counter.
+    /// Returns the number of skipped parts, and resets the counter.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

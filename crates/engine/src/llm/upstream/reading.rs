@@ -17,14 +17,12 @@ pub(super) struct Answer {
     pub(super) calls: Vec<ToolRequest>,
     pub(super) usage: Option<TokenUsage>,
     pub(super) end: Option<EndReason>,
-    /// Provider data to send back with the answer.
     pub(super) carried: Option<Value>,
     /// Number of parts that could not be parsed.
     pub(super) skipped: u64,
 }
 
 impl Answer {
-    /// Returns the id, the name and the arguments of each call.
     pub(super) fn calls(&self) -> Vec<(&str, &str, &str)> {
         self.calls
             .iter()
@@ -48,7 +46,6 @@ impl Answer {
     }
 }
 
-/// Reads a stream of events. Each event consists of a name and a JSON value.
 pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     for (name, data) in events {
@@ -65,7 +62,6 @@ pub(super) fn read(mut reader: impl Reader, events: &[(&str, Value)]) -> Result<
     Ok(answer)
 }
 
-/// Reads an answer that is one JSON document.
 pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer, Fault> {
     let mut out = Pieces::default();
     reader.whole(body, &mut out)?;
@@ -75,7 +71,6 @@ pub(super) fn read_whole(mut reader: impl Reader, body: &Value) -> Result<Answer
     Ok(answer)
 }
 
-/// Returns a request for `model`, with the tool `bash`.
 pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
     ModelRequest {
         model: model.to_owned(),
@@ -92,7 +87,6 @@ pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
     }
 }
 
-/// Returns the default profile of a model of the provider `p`.
 pub(super) fn profile(model: &str) -> Profile {
     Profile::new("p", model, Overlay::default())
 }
@@ -122,7 +116,7 @@ pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -
     }
 }
 
-/// Returns the result of a call. The call with the id `bad` failed.
+/// The call with the id `bad` failed.
 pub(super) fn result(id: &str) -> ChatMessage {
     ChatMessage::Tool {
         tool_call_id: id.to_owned(),

@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Maximum number of attempts for which the pause that the provider requested is used without backoff. After more
-/// attempts, half of the exponential backoff is added to the requested pause.
+/// After more attempts than this, half of the exponential backoff is added to the pause that the provider requests.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.

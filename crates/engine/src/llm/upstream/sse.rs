@@ -9,7 +9,6 @@
 /// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Splits a stream of bytes into events.
 #[derive(Default)]
 pub(super) struct Events {
     /// Received bytes. The bytes before `start` have already been parsed.
@@ -31,13 +30,11 @@ enum State {
     /// No data has arrived.
     #[default]
     Empty,
-    /// Data has arrived.
     Reading,
     /// The event has been returned. The next event replaces it.
     Returned,
 }
 
-/// One event.
 pub(super) struct Event<'e> {
     /// The event's name, or `message` if the event has none.
     pub(super) name: &'e str,
@@ -52,7 +49,7 @@ pub(super) struct Event<'e> {
 pub(super) struct TooLarge;
 
 impl Events {
-    /// Adds received bytes. Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
+    /// Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -112,7 +109,7 @@ impl Events {
         position.map(|position| from + position)
     }
 
-    /// Reads the line that ends at `end`. Returns true if the line completes an event.
+    /// Returns true if the line that ends at `end` completes an event.
     fn take_line(&mut self, end: usize) -> bool {
         let line = &self.buffer[self.start..end];
         self.after_return = self.buffer.get(end) == Some(&b'\r');

@@ -31,7 +31,7 @@ const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"]
 /// Maximum size in bytes of buffered text. If the buffer grows beyond this size, its text is treated as ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// Approximate maximum size in bytes of the reasoning that is kept, so that it can be sent back to the provider.
+/// Approximate maximum size in bytes of the reasoning that is kept to send back to the provider.
 const MAX_THOUGHT_BYTES: usize = 512 * 1024;
 
 /// Keys that may be the first key in the JSON of a call.
@@ -67,14 +67,13 @@ enum State {
     Start,
     /// Reasoning, up to this closing tag.
     Think(&'static str),
-    /// Ordinary text.
     Text,
     /// Text that may be a call, so it is buffered.
     Held,
 }
 
 impl Splitter {
-    /// Creates a splitter. Calls are recognized only if `tools` is not empty.
+    /// Calls are recognized only if `tools` is not empty.
     pub(super) fn new(tags: ThinkTags, tools: &[ToolSpec]) -> Self {
         Self {
             state: match tags {
@@ -121,7 +120,6 @@ impl Splitter {
         Vec::new()
     }
 
-    /// Returns the reasoning that was found in the text, with its tags.
     pub(super) fn thought(&self) -> &str {
         &self.thought
     }

@@ -19,12 +19,10 @@ const MAX_ID: usize = 64;
 /// Description of a tool that the model called earlier and can no longer call.
 const PAST_TOOL: &str = "This tool is no longer available.";
 
-/// The author of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The user. Tool results also belong to this side.
+    /// Includes tool results.
     User,
-    /// The model.
     Model,
 }
 
@@ -35,7 +33,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Adds a message. A message without parts is skipped.
+    /// A message without parts is skipped.
     pub(super) fn add(&mut self, side: Side, parts: Vec<Value>) {
         if parts.is_empty() {
             return;
@@ -46,7 +44,6 @@ impl Turns {
         }
     }
 
-    /// Returns the turns, oldest first.
     pub(super) fn into_vec(self) -> Vec<(Side, Vec<Value>)> {
         self.turns
     }
@@ -108,7 +105,6 @@ pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option
     profile.carried(carried).and_then(Value::as_array)
 }
 
-/// Returns the text of a user message, or a placeholder if the text is blank.
 pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }

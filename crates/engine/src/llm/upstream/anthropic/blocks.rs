@@ -8,23 +8,19 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Kind of a block. Block types that are handled in the same way have the same kind.
+/// Block types that are handled in the same way have the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Text for the user.
     Text,
-    /// Reasoning.
     Thinking,
-    /// A tool call.
     Call,
     /// Encrypted reasoning.
     Redacted,
-    /// Any other block, such as a server tool call or a block type that is added to the protocol later.
+    /// Any other block, such as a server tool call or a block type that the protocol adds later.
     Other,
 }
 
 impl Kind {
-    /// Returns the kind for a type name of the protocol.
     pub(super) fn of(name: &str) -> Self {
         match name {
             "text" => Self::Text,
@@ -36,28 +32,23 @@ impl Kind {
     }
 }
 
-/// A content block of the answer, with the data that has arrived so far.
 pub(super) struct Block {
-    /// Index that the provider gave the block; `None` if the first event of the block had no index.
+    /// `None` if the first event of the block had no index.
     pub(super) index: Option<u64>,
-    /// Kind of the block; never changes.
     pub(super) kind: Kind,
-    /// Text or reasoning received so far.
     pub(super) text: String,
-    /// Signature of the reasoning; empty if none has arrived.
+    /// Empty if no signature has arrived.
     pub(super) signature: String,
     /// Arguments of a tool call or a server tool call.
     pub(super) arguments: Arguments,
-    /// Citations of the text.
     pub(super) citations: Vec<Value>,
     /// True if a part of the block could not be parsed. The block is then not sent back.
     pub(super) is_partial: bool,
-    /// Fields of the block from its start event.
+    /// Fields from the start event of the block.
     start: Map<String, Value>,
 }
 
 impl Block {
-    /// Creates a block from its start event.
     pub(super) fn new(index: Option<u64>, start: Map<String, Value>) -> Self {
         let text_of = |key: &str| start.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = Kind::of(&text_of("type"));
@@ -85,7 +76,7 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// Returns the call of the block. `number` is the position of the call in the answer.
+    /// `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| {
             self.start
@@ -114,7 +105,7 @@ impl Block {
         }
     }
 
-    /// Returns the block to send back to the provider; `None` if the provider would refuse the block.
+    /// Returns `None` if the provider would refuse the block.
     pub(super) fn into_carried(self) -> Option<Value> {
         if self.is_partial {
             return None;

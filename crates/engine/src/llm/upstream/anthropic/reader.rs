@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
+/// Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -297,7 +297,7 @@ impl MessageReader {
     }
 }
 
-/// Returns the meaning of a stop reason; `None` if it is unknown. Gateways also send stop reasons of other protocols.
+/// Returns `None` for an unknown stop reason. Gateways also send stop reasons of other protocols.
 fn end(reason: &str) -> Option<EndReason> {
     match reason {
         "end_turn" | "stop_sequence" | "tool_use" | "pause_turn" | "stop" | "tool_calls" => Some(EndReason::Done),

@@ -12,16 +12,14 @@ use crate::{
 /// Minimum thinking budget in tokens that the API accepts.
 const MIN_BUDGET: u32 = 1024;
 
-/// How requests control thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
-    /// The model cannot think.
     Never,
     /// Thinking is enabled with a budget in tokens.
     Budget,
     /// Thinking is enabled with `adaptive`. Budgets are deprecated (4.6) or refused (4.7 and later).
     Adaptive,
-    /// Like `Adaptive`, but the model also thinks if the request does not enable thinking.
+    /// Like `Adaptive`, but the model thinks even if the request does not enable thinking.
     Always,
 }
 
@@ -47,7 +45,6 @@ fn control(model: &str) -> Control {
     }
 }
 
-/// Adds the fields that control thinking to a request body.
 pub(super) fn add(request: &ModelRequest, profile: &Profile, body: &mut Map<String, Value>) {
     if profile.reasoning_effort == EffortStyle::None {
         return;

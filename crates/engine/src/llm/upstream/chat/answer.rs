@@ -1,7 +1,7 @@
 //! Reads the answer of a Chat Completions request, as a stream or as a whole.
 //!
 //! Invariants: an answer counts as complete only after a known finish reason, or after an unknown one followed by
-//! `[DONE]`. A provider error that any field reports fails the answer. A chunk that cannot be parsed is skipped.
+//! `[DONE]`. If any field reports an error, the answer fails. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -266,7 +266,7 @@ impl Reader for ChatReader {
     }
 }
 
-/// Key in the provider data of a message. Its value is the reasoning that was part of the text.
+/// Key in a message's provider data for the reasoning that arrived as part of the text.
 pub(super) const THOUGHT: &str = "thought_in_text";
 
 /// Fails if a chunk reports an error.

@@ -4,15 +4,13 @@ use serde_json::Value;
 
 use crate::llm::{EndReason, TokenUsage};
 
-/// Meaning of a finish reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
     /// The answer ended normally, at its length limit or with a refusal.
     Ended(EndReason),
     /// The answer failed. A retry may succeed.
     Failed,
-    /// The reason is unknown. It ends the answer only if `[DONE]` follows. Without this rule, an unknown failure could
-    /// be mistaken for a complete answer.
+    /// An unknown reason ends the answer only if `[DONE]` follows, because it may report a failure.
     Unknown,
 }
 
@@ -105,8 +103,8 @@ impl Finish {
     }
 }
 
-/// Parses the token counts in a `usage` object; `None` if it has neither an input count nor an output count. The
-/// provider may send any JSON, so invalid values are ignored.
+/// Returns `None` if `usage` has neither an input count nor an output count. The provider may send any JSON, so invalid
+/// values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));

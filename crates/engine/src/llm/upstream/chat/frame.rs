@@ -107,14 +107,12 @@ pub(super) enum Loose<'a> {
     /// Missing or null.
     #[default]
     Missing,
-    /// A JSON string.
     Text(Cow<'a, str>),
-    /// Any other value. Boxed, because a frame has many fields and is moved several times while it is parsed.
+    /// Boxed, because a frame has many fields and is moved several times while it is parsed.
     Other(Box<Value>),
 }
 
 impl Loose<'_> {
-    /// Returns the text; empty if the field is not text.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -122,7 +120,6 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the value; `None` if the field is missing or text.
     pub(super) fn other(&self) -> Option<&Value> {
         match self {
             Self::Other(value) => Some(value),

@@ -12,7 +12,6 @@ const PIECES: &[&str] = &["text", "summary", "data", "thinking"];
 /// Maximum total size in bytes of the texts and list items that are collected from one answer.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
-/// Collects the provider data of one answer.
 #[derive(Default)]
 pub(super) struct Hung {
     texts: Vec<(&'static str, String)>,
@@ -114,7 +113,6 @@ impl Hung {
         }
     }
 
-    /// Returns the fields to send back; empty if there are none.
     pub(super) fn into_fields(self) -> Map<String, Value> {
         let mut fields = self.values;
         for (name, text) in self.texts {

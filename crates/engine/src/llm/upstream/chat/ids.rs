@@ -12,13 +12,11 @@ const MISTRAL_ID_BYTES: usize = 9;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The call ids of one conversation.
 pub(super) struct Ids {
     style: CallIds,
     /// Maps the engine's call ids to the ids in the request. If several calls have the same engine id, the entry
     /// belongs to the newest call.
     spelled: HashMap<String, String>,
-    /// Number of calls so far.
     calls: usize,
 }
 

@@ -14,11 +14,9 @@ pub(super) enum Kind {
     Quota,
     /// Credit or quota is used up. If the provider also sends a retry delay, the failure is only a rate limit.
     Plan,
-    /// The model does not exist.
     UnknownModel,
     /// The server is loading its model or is overloaded.
     Busy,
-    /// The request is invalid.
     Refused,
 }
 

@@ -18,7 +18,7 @@ use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
-/// One event. Some gateways use snake case instead of camel case for field names.
+/// Some gateways use snake case instead of camel case for field names.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
@@ -51,7 +51,6 @@ struct Content {
     parts: Option<Vec<Part>>,
 }
 
-/// Token counts received so far.
 #[derive(Default)]
 struct Counts {
     prompt: Option<u64>,
@@ -62,7 +61,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads token counts. Keeps the largest valid value of each count.
+    /// Keeps the largest valid value of each count.
     fn read(&mut self, usage: &Value) {
         let raise = |count: &mut Option<u64>, key: &str, other: &str| {
             let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
@@ -261,7 +260,6 @@ fn check_prompt(feedback: &Value) -> Result<(), Fault> {
     Err(Fault::Final(LlmError::Blocked(message)))
 }
 
-/// Meaning of a finish reason.
 enum Ending {
     /// The answer ended normally, at a limit or with a refusal. A retry would not help.
     Good(EndReason),

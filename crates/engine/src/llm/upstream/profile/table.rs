@@ -5,7 +5,6 @@ use crate::config::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn, SystemRole,
 };
 
-/// An overlay, and the providers and models to which it applies.
 pub(super) struct Entry {
     /// Suffixes of the host names; empty for any host.
     pub(super) hosts: &'static [&'static str],

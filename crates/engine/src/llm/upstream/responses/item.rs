@@ -8,30 +8,23 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Type of an item with text for the user.
 pub(super) const MESSAGE: &str = "message";
 
-/// Type of an item with a tool call.
 pub(super) const CALL: &str = "function_call";
 
-/// Type of an item with reasoning.
 pub(super) const REASONING: &str = "reasoning";
 
-/// Kind of an item. Item types that are handled in the same way have the same kind.
+/// Item types that are handled in the same way have the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Text for the user.
     Message,
-    /// A tool call.
     Call,
-    /// Reasoning.
     Reasoning,
     /// Any other item, such as a web search by the provider.
     Other,
 }
 
 impl Kind {
-    /// Returns the kind for a type name of the protocol.
     pub(super) fn of(name: Option<&str>) -> Self {
         match name {
             Some(MESSAGE) => Self::Message,
@@ -42,16 +35,13 @@ impl Kind {
     }
 }
 
-/// An output item of the answer, with the data that has arrived so far.
 pub(super) struct Item {
-    /// Kind of the item; never changes.
     pub(super) kind: Kind,
-    /// Index that the provider gave the item; `None` if no event had one.
+    /// `None` if no event of the item had an index.
     pub(super) index: Option<u64>,
-    /// Id of the item; empty if no event had one.
+    /// Empty if no event of the item had an id.
     pub(super) id: String,
-    /// Indexes of the content parts whose text was added to the output. For reasoning, the list contains only 0 after
-    /// the first text was added.
+    /// Indexes of the content parts whose text was added to the output. All reasoning counts as part 0.
     pub(super) shown: Vec<u64>,
     /// Arguments of a call; empty for items of other kinds.
     pub(super) arguments: Arguments,
@@ -62,7 +52,6 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Creates an item without fields.
     pub(super) fn new(kind: Kind, index: Option<u64>, id: &str) -> Self {
         Self {
             kind,
@@ -103,12 +92,11 @@ impl Item {
         self.is_done = is_done;
     }
 
-    /// Sets the name of the tool if the item has no name.
     pub(super) fn set_name(&mut self, name: &str) {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// Returns the call of the item. `number` is the position of the call in the answer.
+    /// `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = if field("call_id").is_empty() {

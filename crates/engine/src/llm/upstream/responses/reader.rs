@@ -17,7 +17,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event. Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
+/// Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
