@@ -10,6 +10,7 @@ mod direct;
 mod fault;
 mod health;
 mod held;
+mod inline;
 mod inspect;
 mod lane;
 mod lock;
@@ -35,10 +36,11 @@ use crate::{
 pub use fault::is_duplicate;
 use health::Health;
 use held::Readers;
+use inline::InlineReaders;
 pub use inspect::{Inspected, Schema};
 use lane::Lane;
 pub use read::Read;
-pub use statement::{Bound, ById, Cell, ReadRow, Row, Sql, padded};
+pub use statement::{Bound, ById, Cell, ReadRow, Row, Rows, Sql, padded};
 pub(crate) use statement::{by_id, locking};
 pub use tx::Tx;
 use tx::Work;
@@ -103,7 +105,7 @@ impl Db {
         let pool = sqlite::readers(&file, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         Ok(Self {
-            read: Read::from_held(readers),
+            read: Read::from_sqlite(readers, InlineReaders::new(file)),
             writer: Writer::Lane(Lane::start(writer, lock)?),
             health: Health::default(),
         })

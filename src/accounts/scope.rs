@@ -22,6 +22,11 @@ impl Scope {
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
+
+    /// Returns the account; `None` for the rows of all accounts.
+    pub fn account_id(self) -> Option<Uuid> {
+        self.account_id
+    }
 }
 
 /// A table whose rows belong to accounts.

@@ -1,14 +1,14 @@
-//! Executes statements on the write connection of SQLite in the calling thread.
+//! Executes statements of SQLite in the calling thread.
 //!
 //! sqlx gives each SQLite connection its own thread, so each statement through sqlx costs two thread switches, which
-//! take longer than most statements. [`Direct`] executes statements on the same connection without sqlx. A transaction
-//! can mix statements of [`Direct`] and of sqlx, because both use the same database handle.
+//! take longer than most statements. [`Direct`] executes statements without sqlx. The writer uses it on the connection
+//! that it also uses through sqlx, so a transaction can mix both. Short reads use connections without sqlx.
 
-use std::ptr::NonNull;
+use std::{path::Path, ptr::NonNull, time::Duration};
 
 use chrono::SecondsFormat;
 use rusqlite::{
-    CachedStatement, Connection, ffi,
+    CachedStatement, Connection, OpenFlags, ffi,
     types::{ToSqlOutput, Value as Owned, ValueRef},
 };
 use sea_orm::{DbErr, Value};
@@ -22,16 +22,16 @@ use super::{
 /// Maximum number of prepared statements in the cache.
 const PREPARED: usize = 128;
 
-/// A rusqlite connection that shares the database handle of a sqlx connection.
-///
-/// The owner must drop this value before the sqlx connection, and must never execute a statement on the sqlx connection
-/// while this value executes one.
+/// A rusqlite connection.
 pub(super) struct Direct {
     connection: Connection,
 }
 
 impl Direct {
-    /// Creates a rusqlite connection from the database handle of `connection`.
+    /// Creates a rusqlite connection that shares the database handle of `connection`.
+    ///
+    /// The owner must drop this value before the sqlx connection, and must never execute a statement on the sqlx
+    /// connection while this value executes one.
     ///
     /// # Errors
     /// Database errors.
@@ -45,6 +45,21 @@ impl Direct {
         // it waits until sqlx's thread has finished all statements. SQLite allows several threads to use a handle as long
         // as they do not use it at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(Self { connection })
+    }
+
+    /// Opens another connection to a database in WAL mode, for reads only.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) fn reader(file: &Path, busy_timeout: Duration, settings: &[(&str, &str)]) -> Result<Self, DbErr> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+        connection.busy_timeout(busy_timeout).map_err(failed)?;
+        for (name, value) in settings {
+            connection.pragma_update(None, name, value).map_err(failed)?;
+        }
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Self { connection })
     }

@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
-use super::{held::Readers, postgres::Pool, text};
+use super::{
+    Rows,
+    held::Readers,
+    inline::InlineReaders,
+    postgres::Pool,
+    statement::{Bound, ReadRow, Row},
+    text,
+};
 
 /// A handle for reads outside a unit of work. These reads see only committed data.
 #[derive(Clone)]
@@ -14,13 +21,18 @@ pub struct Read {
 
 #[derive(Clone)]
 enum ReadFrom {
-    Held(Arc<Readers>),
+    Sqlite(Arc<SqliteReaders>),
     Pool(Pool),
 }
 
+struct SqliteReaders {
+    held: Readers,
+    inline: InlineReaders,
+}
+
 impl Read {
-    pub(super) fn from_held(readers: Readers) -> Self {
-        let from = ReadFrom::Held(Arc::new(readers));
+    pub(super) fn from_sqlite(held: Readers, inline: InlineReaders) -> Self {
+        let from = ReadFrom::Sqlite(Arc::new(SqliteReaders { held, inline }));
         Self { from }
     }
 
@@ -28,13 +40,33 @@ impl Read {
         let from = ReadFrom::Pool(pool);
         Self { from }
     }
+
+    /// Returns true if hand-written statements run in the calling thread, so that they complete without waiting.
+    pub fn is_inline(&self) -> bool {
+        matches!(self.from, ReadFrom::Sqlite(_))
+    }
+}
+
+impl Rows for Read {
+    async fn rows<T: Send>(&self, Bound { sql, values }: Bound, read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
+        match &self.from {
+            ReadFrom::Sqlite(readers) => {
+                text::say(DbBackend::Sqlite, sql.sqlite());
+                readers.inline.query(sql.sqlite(), &values, read)
+            }
+            ReadFrom::Pool(_) => {
+                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
+                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
+            }
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Read {
     fn get_database_backend(&self) -> DbBackend {
         match &self.from {
-            ReadFrom::Held(_) => DbBackend::Sqlite,
+            ReadFrom::Sqlite(_) => DbBackend::Sqlite,
             ReadFrom::Pool(pool) => pool.get_database_backend(),
         }
     }
@@ -42,14 +74,14 @@ impl ConnectionTrait for Read {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
-            ReadFrom::Held(readers) => readers.execute_raw(statement).await,
+            ReadFrom::Sqlite(readers) => readers.held.execute_raw(statement).await,
             ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match &self.from {
-            ReadFrom::Held(readers) => readers.execute_unprepared(sql).await,
+            ReadFrom::Sqlite(readers) => readers.held.execute_unprepared(sql).await,
             ReadFrom::Pool(pool) => pool.execute_unprepared(sql).await,
         }
     }
@@ -57,7 +89,7 @@ impl ConnectionTrait for Read {
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
-            ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
+            ReadFrom::Sqlite(readers) => readers.held.query_one_raw(statement).await,
             ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
         }
     }
@@ -65,7 +97,7 @@ impl ConnectionTrait for Read {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
-            ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
+            ReadFrom::Sqlite(readers) => readers.held.query_all_raw(statement).await,
             ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,
         }
     }

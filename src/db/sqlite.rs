@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sqlx::{
     ConnectOptions as _, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{ACQUIRE_TIMEOUT, lane::Writer};
+use super::{ACQUIRE_TIMEOUT, direct::Direct, lane::Writer};
 use crate::{
     data_folder,
     error::{Code, Error, Result},
@@ -79,6 +79,15 @@ pub(super) async fn writer(file: &Path) -> Result<Writer> {
     let connection = SqliteConnection::connect_with(&settings(options, WRITER_CACHE)).await;
     let connection = connection.map_err(|error| failed(&error))?;
     Writer::new(connection).await.map_err(|error| failed(&error))
+}
+
+/// Opens a connection for short reads in the calling thread.
+///
+/// # Errors
+/// Database errors.
+pub(super) fn inline_reader(file: &Path) -> Result<Direct, DbErr> {
+    let settings = [("cache_size", READER_CACHE), ("temp_store", "MEMORY")];
+    Direct::reader(file, ACQUIRE_TIMEOUT, &settings)
 }
 
 fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnectOptions {

@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, ValueRef};
-use sea_orm::{DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
 use uuid::Uuid;
 
 /// The SQL of a statement on each database.
@@ -160,6 +160,23 @@ fn wrong(column: usize, error: &impl ToString) -> DbErr {
 
 /// A function that reads one row.
 pub type ReadRow<T> = fn(&mut Row<'_>) -> Result<T, DbErr>;
+
+/// A handle that can execute hand-written queries.
+pub trait Rows: ConnectionTrait {
+    /// Executes a hand-written query and reads each row with `read`.
+    ///
+    /// # Errors
+    /// The error of the query, or the first error of `read`.
+    fn rows<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Vec<T>, DbErr>> + Send;
+
+    /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
+    ///
+    /// # Errors
+    /// The errors of [`Rows::rows`].
+    fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Option<T>, DbErr>> + Send {
+        async move { Ok(self.rows(query, read).await?.into_iter().next()) }
+    }
+}
 
 /// The type of a column that [`Row::take`] can read.
 pub trait Cell: TryGetable {

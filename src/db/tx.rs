@@ -11,7 +11,7 @@ use super::{
     health::Health,
     lane::Unit,
     postgres,
-    statement::{Bound, ById, ReadRow, Row},
+    statement::{Bound, ById, ReadRow, Row, Rows},
     text,
 };
 use crate::error::{Error, Result};
@@ -123,36 +123,11 @@ impl Tx {
         Ok(changed)
     }
 
-    /// Executes a hand-written query and reads each row with `read`.
-    ///
-    /// # Errors
-    /// The error of the query, or the first error of `read`.
-    pub async fn rows<T: Send>(&self, Bound { sql, values }: Bound, read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
-        match &self.work {
-            Work::Unit(unit) => {
-                text::say(DbBackend::Sqlite, sql.sqlite());
-                self.noting(unit.query(sql.sqlite(), &values, read).await)
-            }
-            Work::Transaction(_) => {
-                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
-                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
-            }
-        }
-    }
-
-    /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
-    ///
-    /// # Errors
-    /// The errors of [`Tx::rows`].
-    pub async fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> Result<Option<T>, DbErr> {
-        Ok(self.rows(query, read).await?.into_iter().next())
-    }
-
     /// Finds rows by id, in the order of the ids. On SQLite, executes the query once per id. On PostgreSQL, one statement
     /// finds the rows of many ids.
     ///
     /// # Errors
-    /// The errors of [`Tx::rows`].
+    /// The errors of [`Rows::rows`].
     pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         // The rows of all statements are then locked in one order, so that two transactions cannot deadlock.
         let mut ids = ids.to_vec();
@@ -203,6 +178,21 @@ impl Tx {
                     Some(statement) => self.execute_raw(statement).await.map(drop),
                     None => Ok(()),
                 }
+            }
+        }
+    }
+}
+
+impl Rows for Tx {
+    async fn rows<T: Send>(&self, Bound { sql, values }: Bound, read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
+        match &self.work {
+            Work::Unit(unit) => {
+                text::say(DbBackend::Sqlite, sql.sqlite());
+                self.noting(unit.query(sql.sqlite(), &values, read).await)
+            }
+            Work::Transaction(_) => {
+                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
+                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
             }
         }
     }

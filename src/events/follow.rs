@@ -131,9 +131,7 @@ impl Follower {
     /// newest event, and whether this event is terminal.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
-        // The stream is polled only while its client reads. The query runs in a separate task, so that it completes and
-        // returns the database connection even if the client stops reading. A disconnect aborts the query.
-        let reading = tokio::spawn(async move {
+        let reading = async move {
             let events = table::page(app.db.read(), run_id, cursor, budget).await?;
             let newest = if events.is_empty() {
                 table::newest(app.db.read(), run_id).await?
@@ -141,8 +139,13 @@ impl Follower {
                 None
             };
             Ok((events, newest))
-        });
-        AbortOnDropHandle::new(reading)
+        };
+        if self.app.db.read().is_inline() {
+            return reading.await;
+        }
+        // The stream is polled only while its client reads. The query runs in a separate task, so that it completes and
+        // returns the database connection even if the client stops reading. A disconnect aborts the query.
+        AbortOnDropHandle::new(tokio::spawn(reading))
             .await
             .unwrap_or_else(|fault| Err(Error::internal("the events could not be read", fault)))
     }

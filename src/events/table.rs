@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ConnectionTrait, DbBackend, DbErr, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
     entity::prelude::*,
     sea_query::{ExprTrait, IntoColumnRef},
 };
@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{Stored, page::fitting};
 use crate::{
     accounts::{Owned, Scope, of},
-    db::{Bound, Sql, Tx, padded},
+    db::{Bound, Rows, Sql, Tx, padded},
     error::Result,
 };
 
@@ -40,7 +40,7 @@ impl Owned for Entity {
     }
 }
 
-const MAX_PAGE: u64 = 128;
+const MAX_PAGE: i64 = 128;
 /// Allowed numbers of rows in an INSERT statement. Only these numbers are used, so that the database keeps the
 /// statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -98,47 +98,46 @@ fn insert_text(position: usize) -> &'static str {
     })
 }
 
-pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u64) -> Result<Vec<Stored>> {
-    let rows = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Sequence.gt(after))
-        .order_by_asc(Column::Sequence)
-        .limit(limit)
-        .all(db)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Stored {
-            sequence: row.sequence,
-            terminal: row.terminal,
-            bytes: row.payload.into(),
+const LIST: Sql = Sql::new(
+    "SELECT sequence, terminal, payload FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+);
+
+const LIST_SIZES: Sql = Sql::new(
+    "SELECT CAST(LENGTH(payload) AS BIGINT) FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence \
+     LIMIT $3",
+);
+
+const NEWEST: Sql =
+    Sql::new("SELECT sequence, terminal FROM run_events WHERE run_id = $1 ORDER BY sequence DESC LIMIT 1");
+
+/// Lists the events of a run after a cursor, oldest first. The calling code must have checked access to the run.
+async fn list(db: &impl Rows, run_id: Uuid, after: i64, limit: i64) -> Result<Vec<Stored>> {
+    let query = LIST.with([run_id.into(), after.into(), limit.into()]);
+    let events = db.rows(query, |row| {
+        Ok(Stored {
+            sequence: row.take()?,
+            terminal: row.take()?,
+            bytes: row.take::<Vec<u8>>()?.into(),
         })
-        .collect())
+    });
+    Ok(events.await?)
 }
 
 /// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if an
-/// event exists.
-pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
+/// event exists. The calling code must have checked access to the run.
+pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
     // Read the sizes first, because the size of an event ranges from a few bytes to a megabyte.
-    let sizes: Vec<i64> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
-        .select_only()
-        .expr_as(Expr::cust("CAST(LENGTH(payload) AS BIGINT)"), "size")
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Sequence.gt(after))
-        .order_by_asc(Column::Sequence)
-        .limit(MAX_PAGE)
-        .into_tuple()
-        .all(db)
-        .await?;
+    let query = LIST_SIZES.with([run_id.into(), after.into(), MAX_PAGE.into()]);
+    let sizes: Vec<i64> = db.rows(query, |row| row.take()).await?;
     let sizes = sizes
         .into_iter()
         .map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-    match fitting(sizes, max_bytes) as u64 {
-        0 => Ok(Vec::new()),
-        limit => list(db, run_id, after, limit).await,
+    match i64::try_from(fitting(sizes, max_bytes)) {
+        Ok(0) => Ok(Vec::new()),
+        limit => list(db, run_id, after, limit.unwrap_or(MAX_PAGE)).await,
     }
 }
 
@@ -155,21 +154,13 @@ pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
 }
 
 /// Sequence number of a run's newest event; 0 if the run has no events.
-pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
+pub async fn last_sequence(db: &impl Rows, run_id: Uuid) -> Result<i64> {
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
 /// Sequence number of a run's newest event, and whether this event is the terminal event; `None` if the run has no
 /// events.
-pub async fn newest(db: &impl ConnectionTrait, run_id: Uuid) -> Result<Option<(i64, bool)>> {
-    let newest = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
-        .select_only()
-        .columns([Column::Sequence, Column::Terminal])
-        .filter(Column::RunId.eq(run_id))
-        .order_by_desc(Column::Sequence)
-        .limit(1)
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(newest)
+pub async fn newest(db: &impl Rows, run_id: Uuid) -> Result<Option<(i64, bool)>> {
+    let query = NEWEST.with([run_id.into()]);
+    Ok(db.row(query, |row| Ok((row.take()?, row.take()?))).await?)
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     accounts::{Scope, ensure, of, queue},
     app::App,
-    db::{Sql, Tx, locking},
+    db::{Rows, Sql, Tx, locking},
     error::{Error, Result},
 };
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::table::project;
 use crate::{
     accounts::{Scope, of},
+    db::Rows,
     error::{Code, Error, Result},
 };
 
@@ -47,7 +48,7 @@ pub async fn known(
     Ok(found.into_iter().collect())
 }
 
-pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Project> {
+pub async fn load(db: &impl Rows, scope: Scope, project_id: Uuid) -> Result<Project> {
     let found = find(db, scope, project_id).await?;
     let row = found.ok_or_else(|| Error::new(Code::ProjectNotFound, "Project not found"))?;
     let sandbox = super::sandbox::find(db, scope, project_id).await?;

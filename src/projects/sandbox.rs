@@ -18,17 +18,29 @@ use crate::{
     accounts::{Scope, of},
     app::App,
     blocking, data_folder,
-    db::Tx,
+    db::{Rows, Sql, Tx},
     error::{Code, Error, Result},
     id,
     sandbox::{Place, ProjectSandbox},
 };
 
-pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
-    Ok(of::<Entity>(scope)
-        .filter(Column::ProjectId.eq(project_id))
-        .one(db)
-        .await?)
+const FIND: Sql = Sql::new(
+    "SELECT number, id, project_id, account_id, created_at FROM sandboxes WHERE project_id = $1 AND ($2 IS NULL OR \
+     account_id = $2)",
+);
+
+pub async fn find(db: &impl Rows, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
+    let query = FIND.with([project_id.into(), scope.account_id().into()]);
+    let found = db.row(query, |row| {
+        Ok(Model {
+            number: row.take()?,
+            id: row.take()?,
+            project_id: row.take()?,
+            account_id: row.take()?,
+            created_at: row.take()?,
+        })
+    });
+    Ok(found.await?)
 }
 
 /// Returns a map from project ids to sandbox ids.

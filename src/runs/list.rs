@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{
     Run, Status,
-    table::{Column, Entity, has_status, is_unfinished},
+    table::{self, Column, Entity, has_status, is_unfinished},
 };
 use crate::{
     accounts::{Scope, of},
+    db::Rows,
     error::{Code, Error, Result},
     events,
     id::IdRange,
@@ -62,8 +63,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
 }
 
 /// Fails with `RUN_NOT_FOUND` if the run does not exist or is outside the scope.
-pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Run> {
-    let found = of::<Entity>(scope).filter(Column::Id.eq(run_id)).one(db).await?;
+pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
+    let found = db.row(table::find(scope, run_id), table::read).await?;
     found.ok_or_else(not_found)
 }
 
@@ -71,7 +72,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Resu
 ///
 /// # Errors
 /// `RUN_NOT_FOUND` if one of the runs does not exist or is outside the scope; database errors.
-pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
+pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
+    if let [run_id] = run_ids {
+        return Ok(vec![load(db, scope, *run_id).await?]);
+    }
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .all(db)

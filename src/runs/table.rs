@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
 use crate::{
-    accounts::Owned,
-    db::{Bound, Sql},
+    accounts::{Owned, Scope},
+    db::{Bound, Row, Sql},
     v1::RunStatus,
 };
 
@@ -127,14 +127,68 @@ pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }
 
-const INSERT: Sql = Sql::new(
-    "INSERT INTO runs (id, account_id, thread_id, project_id, agent_id, agent_version_id, status, mode, \
-     model_requested, model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, \
-     lease_epoch, lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, \
-     output_tokens, microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at) VALUES \
-     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-     $24, $25, $26, $27, $28, $29)",
-);
+/// All columns, in the order of the fields of [`Model`].
+macro_rules! columns {
+    () => {
+        "id, account_id, thread_id, project_id, agent_id, agent_version_id, status, mode, model_requested, \
+         model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
+         lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
+         microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at"
+    };
+}
+
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO runs (",
+    columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+     $23, $24, $25, $26, $27, $28, $29)",
+));
+
+const FIND: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM runs WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
+));
+
+/// Builds the query that finds a run in a scope. [`read`] reads its row.
+pub fn find(scope: Scope, run_id: Uuid) -> Bound {
+    FIND.with([run_id.into(), scope.account_id().into()])
+}
+
+/// Reads a row of [`find`].
+pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
+    Ok(Model {
+        id: row.take()?,
+        account_id: row.take()?,
+        thread_id: row.take()?,
+        project_id: row.take()?,
+        agent_id: row.take()?,
+        agent_version_id: row.take()?,
+        status: Status::try_from_value(&row.take()?)?,
+        mode: row.take()?,
+        model_requested: row.take()?,
+        model_used: row.take()?,
+        memory_enabled: row.take()?,
+        reasoning_effort: row.take()?,
+        request_key: row.take()?,
+        request_hash: row.take()?,
+        lease_owner: row.take()?,
+        lease_epoch: row.take()?,
+        lease_expires_at: row.take()?,
+        stop_requested: row.take()?,
+        error_code: row.take()?,
+        error_message: row.take()?,
+        steps: row.take()?,
+        input_tokens: row.take()?,
+        output_tokens: row.take()?,
+        microcredits: row.take()?,
+        held_microcredits: row.take()?,
+        last_sequence: row.take()?,
+        created_at: row.take()?,
+        started_at: row.take()?,
+        finished_at: row.take()?,
+    })
+}
 
 pub fn insertion(run: &Model) -> Bound {
     INSERT.with([

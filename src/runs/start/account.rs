@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     accounts::{Caller, ensure},
     agents::version::Pinned,
-    db::{Row, Sql, Tx, locking},
+    db::{Row, Rows, Sql, Tx, locking},
     error::{Error, Result},
 };
 

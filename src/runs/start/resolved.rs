@@ -6,7 +6,7 @@ use super::{account::StartAccount, admitted::Admitted, prepared::Prepared, targe
 use crate::{
     agents::version::Pinned,
     config::Limits,
-    db::{Sql, Tx},
+    db::{Rows, Sql, Tx},
     error::Result,
     events::Stored,
     ledger::{Price, wallet},

@@ -108,8 +108,10 @@ impl ChatReader {
         match &delta.content {
             Loose::Missing => {}
             Loose::Text(text) => self.say(text, out),
-            Loose::Other(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part, out)),
-            Loose::Other(part) => self.part(part, out),
+            Loose::Other(content) => match content.as_array() {
+                Some(parts) => parts.iter().for_each(|part| self.part(part, out)),
+                None => self.part(content, out),
+            },
         }
         self.refuse(delta.refusal.text(), out);
         match delta.tool_calls.other() {
