@@ -1,4 +1,4 @@
-//! Generates the server trait of RunService, which the floor implements.
+//! Generates the server trait of RunService. The floor (src/floor.rs) implements the trait.
 
 use std::error::Error;
 

@@ -19,22 +19,18 @@ use uuid::Uuid;
 
 use crate::{Result, children::SECRET};
 
-/// Number of callers that share an HTTP/2 connection.
 const CALLERS_PER_CONNECTION: usize = 16;
 /// Timeout of one JSON request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The protocol that a caller uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// gRPC over HTTP/2.
     Grpc,
     /// JSON over HTTP/1.1 with one connection per caller.
     Json,
 }
 
 impl Protocol {
-    /// Returns the name of the protocol.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC",
@@ -43,7 +39,6 @@ impl Protocol {
     }
 }
 
-/// An account and its token.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     token: String,
@@ -51,8 +46,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Creates a token for a subject. The server creates the account when it receives the first request with this
-    /// token.
+    /// Creates a token for a subject. The server creates the account on the first request with this token.
     pub(crate) fn new(subject: &str) -> Result<Self> {
         let text = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
         let config = Config::parse("the benchmark's configuration", &text)?;
@@ -67,7 +61,6 @@ impl Account {
         Ok(Self { token, bearer })
     }
 
-    /// Sends a GET request with the account's token, and returns the body of a successful response.
     pub(crate) async fn get(&self, http: &reqwest::Client, url: &str) -> Result<Vec<u8>> {
         let answer = http.get(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -78,7 +71,6 @@ impl Account {
         Ok(bytes)
     }
 
-    /// Sends a DELETE request with the account's token.
     pub(crate) async fn delete(&self, http: &reqwest::Client, url: &str) -> Result<()> {
         let answer = http.delete(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -88,7 +80,6 @@ impl Account {
         Ok(())
     }
 
-    /// Creates a request from a message and adds the account's token.
     pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -96,8 +87,7 @@ impl Account {
     }
 }
 
-/// Creates a `StartRun` request for one of the benchmark's models. The request uses the mode `chat`, in which a run has
-/// no tools.
+/// In the mode `chat`, a run has no tools.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),
@@ -107,7 +97,6 @@ pub(crate) fn start_on(model: &str) -> StartRunRequest {
     }
 }
 
-/// Opens a gRPC connection to a server.
 pub(crate) async fn connect(address: SocketAddr) -> Result<RunServiceClient<Channel>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
     Ok(RunServiceClient::new(endpoint.connect().await?))
@@ -147,7 +136,6 @@ impl Caller {
         Ok(callers)
     }
 
-    /// Starts a run and returns its id.
     pub(crate) async fn start(&mut self, model: &str) -> Result<Uuid> {
         let id = match &mut self.line {
             Line::Grpc(client) => {

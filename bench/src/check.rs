@@ -32,7 +32,6 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Creates a reader that expects the first event of a run.
     pub(crate) fn new(run_id: &str) -> Self {
         Self {
             run_id: run_id.to_owned(),
@@ -41,7 +40,6 @@ impl Reader {
         }
     }
 
-    /// Checks the next event.
     pub(crate) fn take(&mut self, event: &RunEvent) -> Result<()> {
         if event.sequence != self.events + 1 || event.agent_run_id != self.run_id || self.ended.is_some() {
             return Err(format!(
@@ -68,8 +66,7 @@ impl Reader {
     }
 }
 
-/// Waits until an account has no unfinished run. The function sends one small query at a time, so that it adds little
-/// load.
+/// Polls until an account has no unfinished run. Each query returns at most one row, so that polling adds little load.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {

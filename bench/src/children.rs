@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the floor, the scripted models and the echo. A child is killed when
-//! its handle is dropped.
+//! Child processes of the benchmark: the server, the floor (see `floor.rs`), the scripted models and the echo. A child
+//! is killed when its handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -21,27 +21,23 @@ use crate::{Result, paced, report, sandbox};
 
 /// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// The secret that signs the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// The answer of the model `bench/slow`, which is used for live streams: the number of deltas, and the pause before
-/// each delta.
+/// Number of deltas in an answer of the model `bench/slow`, and the pause before each delta.
 pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas in an answer of the model `bench/many`, with which the token rate is measured.
+/// Number of deltas in an answer of the model `bench/many`.
 pub(crate) const TOKENS: usize = 200;
 
 /// A temporary folder. It is removed when its handle is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// Creates a folder with a unique name in `parent`.
     pub(crate) fn make(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("bench-{}", uuid::Uuid::now_v7().simple()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
-    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -58,7 +54,6 @@ impl Drop for Folder {
 /// A child that prints one line when it is ready and exits when its standard input is closed.
 pub(crate) struct Helper {
     child: Child,
-    /// The line that the child printed.
     pub(crate) line: String,
 }
 
@@ -80,13 +75,12 @@ impl Helper {
         })
     }
 
-    /// Returns the process id of the child.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 }
 
-/// The names of the scripted models.
+/// The scripted models, in the order in which [`play_model`] prints their URLs.
 const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
 
 /// Parses the line that [`play_model`] printed in a child process. Returns the name and the base URL of each model.
@@ -98,8 +92,7 @@ pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     Ok(models)
 }
 
-/// Serves the scripted models and prints their base URLs in the order of `MODELS`. In this order, the models answer
-/// with one token, many tokens, slow tokens, a command, tokens on a schedule, and many commands.
+/// Serves the scripted models and prints their base URLs in the order of [`MODELS`].
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -128,13 +121,12 @@ pub(crate) async fn until_input_ends() -> Result<()> {
 /// A running server or floor.
 pub(crate) struct Server {
     child: Child,
-    /// The address on which the process listens.
     pub(crate) address: SocketAddr,
     /// Time from the start of the process until it was ready.
     pub(crate) start_up: Duration,
 }
 
-/// The program, the folder, the configuration and the database URL of a server. Without a URL, the server uses SQLite.
+/// A server to start. Without a database URL, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,
@@ -195,12 +187,10 @@ impl Server {
         })
     }
 
-    /// Returns the process id of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// Kills the server and waits until it has exited.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.child.start_kill()?;
         timeout(TIMEOUT, self.child.wait()).await??;

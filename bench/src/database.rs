@@ -10,9 +10,7 @@ use uuid::Uuid;
 
 use crate::Result;
 
-/// Number of connections.
 const CLIENTS: u32 = 16;
-/// Duration of a measurement.
 const DURATION: Duration = Duration::from_secs(4);
 const TABLES: &str = "
     CREATE TABLE projects (id uuid PRIMARY KEY, account_id uuid);
@@ -30,11 +28,10 @@ const INSERTS: [&str; 5] = [
     "INSERT INTO run_events VALUES ($1, 1, '\\x0a2430313233343536373839616263646566')",
 ];
 
-/// The connections to the database in which the rows are inserted.
 pub(crate) struct Rows(DatabaseConnection);
 
 impl Rows {
-    /// Creates the tables in a new database at this URL.
+    /// Creates the tables in an empty database.
     pub(crate) async fn create(url: &str) -> Result<Self> {
         let mut options = ConnectOptions::new(url);
         options

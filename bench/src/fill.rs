@@ -14,7 +14,6 @@ use crate::Result;
 
 /// The column by which the rows to copy are selected, and a function that returns the column's value for a template.
 type Key = (&'static str, fn(Template) -> Uuid);
-/// The tables that contain rows of a run, each with its key.
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
     ("threads", ("id", |(_, thread, _)| thread)),
@@ -171,9 +170,8 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// Returns the database URL for a server's configuration, and the URL at which the benchmark opens the same database.
-/// On SQLite, the first value is `None`, and the database is in the server's folder. If a PostgreSQL URL is given,
-/// creates a new database on that PostgreSQL server; both values are the URL of this database.
+/// Returns the database URL for the server's configuration, and the URL with which the benchmark opens the database. On
+/// SQLite, the server chooses the path, so the first value is `None`. On PostgreSQL, creates a new database.
 pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");

@@ -47,13 +47,10 @@ use rpc::api::run_service_server::RunServiceServer;
 use store::{Row, Store, Work};
 use upstream::Models;
 
-/// The arguments of the floor's process.
 pub(crate) struct Setup {
-    /// The address on which the floor listens.
     pub(crate) address: SocketAddr,
-    /// The folder of the floor's database.
     pub(crate) folder: PathBuf,
-    /// The base URLs of the scripted models, in one line, as `children::play_model` prints them.
+    /// The base URLs of the scripted models, in the format that `children::play_model` prints.
     pub(crate) models: String,
 }
 
@@ -73,7 +70,6 @@ struct Log {
     has_ended: bool,
 }
 
-/// The unfinished runs.
 type Runs = Arc<Mutex<HashMap<Uuid, Arc<Run>>>>;
 
 #[derive(Clone)]

@@ -28,7 +28,6 @@ use crate::{
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 /// Numbers of accounts that share the history. Each number is measured separately.
 const ACCOUNTS: [usize; 2] = [1, 1_000];
-/// Number of concurrent callers.
 const CALLERS: usize = 16;
 /// Number of `StartRun` calls per batch. A batch takes several seconds, so that SQLite checkpoints its write-ahead log
 /// several times during each batch.
@@ -73,7 +72,7 @@ const PATHS: [&str; 15] = [
     "/billing/usage-history?page_size=1",
 ];
 
-/// A server under measurement, with the number of its finished runs and its measured values.
+/// A server under measurement. `history` is the number of its finished runs.
 struct Grown {
     history: usize,
     server: Server,
@@ -87,7 +86,6 @@ struct Grown {
     idle: f64,
 }
 
-/// Measures all servers and prints the result.
 pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
     for accounts in ACCOUNTS {
         let mut all = Vec::new();

@@ -11,10 +11,8 @@ use crate::{
     starts::Target,
 };
 
-/// Number of streams that share a connection.
 const STREAMS_PER_CONNECTION: usize = 50;
 
-/// Slow runs and their open streams.
 pub(crate) struct Live {
     account: Account,
     runs: Vec<Uuid>,
@@ -22,7 +20,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts runs and follows each run. Returns when every stream has received its first event.
+    /// Returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
         let mut starting = Caller::all(Protocol::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);

@@ -29,7 +29,6 @@ pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     Ok(took)
 }
 
-/// Converts a duration to milliseconds.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
@@ -121,7 +120,6 @@ pub(crate) struct Usage {
     at_start: (Duration, Duration, Duration),
 }
 
-/// Resource usage during a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     /// Processor time of the server.
@@ -168,12 +166,10 @@ impl Usage {
     }
 }
 
-/// Returns the number of processor cores.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Describes cores, kernel and load in one line.
 pub(crate) fn describe() -> String {
     let cores = cores();
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! It starts the real server, the floor, the scripted models and a bare gRPC echo as child processes. Most measurements
-//! are interleaved in rounds, so that other load on the machine affects all servers equally. A run counts only if its
-//! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence number must
-//! occur exactly once, and the last event must be the only terminal event.
+//! It starts the real server, a minimal server for comparison (the floor), the scripted models and a bare gRPC echo as
+//! child processes. Most measurements are interleaved in rounds, so that other load on the machine affects all servers
+//! equally. A run counts only if its terminal event is durable. Afterwards, the events of every run are read back and
+//! checked: each sequence number must occur exactly once, and the last event must be the only terminal event.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
@@ -37,7 +37,6 @@ use std::{error::Error, process::ExitCode};
 use options::{Command, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// An error that stops the benchmark; its message is printed.
 type Fault = Box<dyn Error + Send + Sync>;
 type Result<T, E = Fault> = std::result::Result<T, E>;
 

@@ -20,14 +20,12 @@ use crate::{
     starts::Target,
 };
 
-/// Number of streams that share a connection.
 const STREAMS_PER_CONNECTION: usize = 50;
-/// Time over which the starts are spread.
+/// The runs start at regular intervals within this time.
 const RAMP: Duration = Duration::from_secs(1);
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Results of [`measure`].
 pub(crate) struct Found {
     /// Delivered tokens per second, as a fraction of the offered rate.
     pub(crate) delivered: f64,
@@ -45,7 +43,6 @@ struct Followed {
     rate: f64,
 }
 
-/// Starts the runs and follows each of them to its end.
 pub(crate) async fn measure(target: Target<'_>, account: &Account, load: Load) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..load.streams.div_ceil(STREAMS_PER_CONNECTION) {

@@ -19,7 +19,6 @@ use crate::{
     machine::millis,
 };
 
-/// The rate limit of accounts, as server configuration.
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
 /// Pause between two `StartRun` calls of the quiet account. The calls use half of the rate limit.
 const QUIET: Duration = Duration::from_millis(100);
@@ -28,7 +27,6 @@ const NOISY: Duration = Duration::from_millis(5);
 /// Maximum number of concurrent `StartRun` calls of the noisy account.
 const UNDER_WAY: usize = 64;
 
-/// Latencies of the quiet account and refusals of the noisy account.
 pub(crate) struct Found {
     /// 99th percentile of the latency of the quiet account's `StartRun` calls without other load, in milliseconds.
     pub(crate) alone: f64,
@@ -39,7 +37,6 @@ pub(crate) struct Found {
     pub(crate) refused: f64,
 }
 
-/// Starts runs of the quiet account, first without other load and then under the load of the noisy account.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
     // The first call creates the account.
     start_latency(address, quiet, 1).await?;

@@ -16,28 +16,21 @@ const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database pos
   --server    the server program [default: beside this one]; a second one, the previous build, is measured in turn with
               the first";
 
-/// The role of this process.
+/// The role of this process: the benchmark, or one of its child processes.
 pub(crate) enum Command {
-    /// Runs the benchmark.
     Measure(Options),
-    /// Serves the scripted models, as a child of the benchmark.
     Model,
-    /// Serves the bare gRPC echo, as a child of the benchmark.
     Echo,
-    /// Serves the floor, as a child of the benchmark.
     Floor(Setup),
 }
 
-/// Options of a measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// Number of rounds.
     pub(crate) rounds: usize,
     /// Divisor of the numbers of calls and runs; greater than 1 for a shorter benchmark.
     pub(crate) divisor: usize,
     /// Number of runs that the server has executed when its memory is measured for the last time.
     pub(crate) many_runs: usize,
-    /// Duration of the soak test.
     pub(crate) soak: Duration,
     /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
     pub(crate) database: Option<String>,
@@ -49,7 +42,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Parses the arguments.
     pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Result<Command> {
         let here = std::env::current_exe()?;
         let beside = here.parent().ok_or("the folder of this program is unknown")?.to_owned();
@@ -106,7 +98,7 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Returns true if the options name the soak test. The soak test takes long, so it is off by default.
+    /// The soak test takes long, so it is off by default.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
@@ -120,7 +112,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if the part is selected. If the options name no part, all parts are selected.
+    /// If the options name no part, all parts are selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

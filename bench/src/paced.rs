@@ -19,17 +19,14 @@ const DURATION: Duration = Duration::from_secs(8);
 /// Minimum number of processor cores for the large load.
 pub(crate) const LARGE: usize = 16;
 
-/// A number of concurrent streams, and the rate of each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// Number of streams.
     pub(crate) streams: usize,
     /// Tokens per second and stream.
     pub(crate) rate: u32,
 }
 
 impl Load {
-    /// Returns the load that suits this machine.
     pub(crate) fn of_this_machine() -> Self {
         if crate::machine::cores() >= LARGE {
             Self {
@@ -46,7 +43,6 @@ impl Load {
         self.rate * u32::try_from(DURATION.as_secs()).unwrap_or(1)
     }
 
-    /// Returns the time between two tokens.
     fn pace(self) -> Duration {
         Duration::from_secs(1) / self.rate
     }

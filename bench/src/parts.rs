@@ -23,7 +23,7 @@ use crate::{
 pub(crate) const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of live streams that are open while `StartRun` is measured under load.
 const LIVE: usize = 100;
-/// Duration of the measurement of live streams alone.
+/// Duration of the measurement of live streams without other load.
 const PACED: Duration = Duration::from_secs(8);
 /// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
@@ -34,13 +34,12 @@ const PROBES: usize = 100;
 /// Number of calls in each measurement of the bare echo and of `GetRun`.
 const CALLS: usize = 10_000;
 
-/// The options, processes and paths that all parts of a round use.
 pub(crate) struct Round<'a> {
     pub(crate) options: &'a Options,
     pub(crate) stage: &'a Stage,
     /// The folder in which the disk is probed.
     pub(crate) folder: &'a Path,
-    /// The process ids of the helpers.
+    /// The process ids of the scripted models and the echo.
     pub(crate) helpers: &'a [u32],
 }
 

@@ -12,7 +12,6 @@ pub(crate) struct Figures {
     values: HashMap<String, Vec<f64>>,
 }
 
-/// The median, the minimum and the maximum of a figure's values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stats {
     pub(crate) median: f64,
@@ -21,7 +20,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Computes the statistics of the values. Returns `None` if there are no values.
+    /// Returns `None` if there are no values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -34,7 +33,6 @@ impl Stats {
 }
 
 impl Figures {
-    /// Adds a value to a figure.
     pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
         let name = name.into();
         let values = self.values.entry(name.clone()).or_insert_with(|| {
@@ -50,7 +48,6 @@ impl Figures {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the median of a figure, or `None` if the figure has no values.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         Stats::of(self.values(name)).map(|stats| stats.median)
     }
@@ -100,19 +97,16 @@ pub(crate) fn shown(value: f64) -> String {
     }
 }
 
-/// Prints a line of the result.
 #[expect(clippy::print_stdout, reason = "the only function that prints results")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
-/// Prints progress to standard error.
 #[expect(clippy::print_stderr, reason = "the only function that prints progress")]
 pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
-/// Prints an error to standard error.
 pub(crate) fn complain(fault: &Fault) {
     note(&format!("runyard-bench: {fault}"));
 }

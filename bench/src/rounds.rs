@@ -20,7 +20,6 @@ use crate::{
 /// Number of `StartRun` calls of the quiet account in each of its two measurements.
 const QUIET: usize = 200;
 
-/// Explanation of the figures, printed above them.
 const HOW: &str = "\
 StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), a one-token answer from a
 scripted model in its own process. A run counts once its terminal event is durable; afterwards all events of every run are read back.
@@ -29,7 +28,6 @@ cores. CPU is the processor time of the server process. The floor is a bare axum
 sign-in, limits and secondary indexes. All programs are measured in turn in each round. A ratio is computed in each round.
 ";
 
-/// Measures all parts and prints the result.
 pub(crate) async fn measure(options: &Options) -> Result<()> {
     let folder = Folder::make(&options.folder)?;
     let stage = stage(options, folder.path()).await?;

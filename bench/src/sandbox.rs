@@ -17,7 +17,7 @@ use crate::{
 /// Number of commands in a run.
 const COMMANDS: usize = 20;
 
-/// Returns true if the program that the sandbox needs is installed.
+/// Returns true if bubblewrap is installed.
 pub(crate) fn is_available() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file())

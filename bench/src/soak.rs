@@ -31,7 +31,6 @@ const ACCOUNTS: usize = 50;
 const STEP: Duration = Duration::from_millis(100);
 /// Maximum number of concurrent steps.
 const UNDER_WAY: usize = 32;
-/// Timeout of one step.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Time between two memory samples.
 const SAMPLE: Duration = Duration::from_secs(15);
@@ -51,7 +50,6 @@ struct Sample {
     runs: usize,
 }
 
-/// Runs the load for the configured time and prints the samples.
 pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
     let folder = folder.join("soak");
     let place = Place {

@@ -18,20 +18,17 @@ use crate::{
     machine::{Usage, Used, millis},
 };
 
-/// A server to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// The server's address.
     pub(crate) address: SocketAddr,
     /// The server's process id.
     pub(crate) server: u32,
-    /// The benchmark's other processes.
+    /// The process ids of the benchmark's other child processes.
     pub(crate) helpers: &'a [u32],
-    /// The accounts, one per caller.
+    /// One account per caller.
     pub(crate) accounts: &'a [Account],
 }
 
-/// Results of [`measure`].
 #[derive(Debug)]
 pub(crate) struct Found {
     /// Executed runs per second, measured until the last terminal event.
@@ -46,9 +43,7 @@ pub(crate) struct Found {
     pub(crate) cpu: f64,
     /// Voluntary context switches of the server's threads per run.
     pub(crate) waits: f64,
-    /// Events per run.
     pub(crate) events: f64,
-    /// Resource usage during the measurement.
     pub(crate) used: Used,
 }
 

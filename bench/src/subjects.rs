@@ -22,13 +22,10 @@ const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 pub(crate) const REST: Duration = Duration::from_secs(2);
 
-/// The helper processes, and the accounts with which the benchmark calls the servers.
+/// The processes and accounts that all measurements share.
 pub(crate) struct Stage {
-    /// The scripted models.
     pub(crate) model: Helper,
-    /// The bare gRPC echo.
     pub(crate) echo: Helper,
-    /// The accounts of the callers.
     pub(crate) accounts: Vec<Account>,
     /// The account for the live streams, and for other measurements with a single account.
     pub(crate) watcher: Account,
@@ -39,9 +36,7 @@ pub(crate) struct Stage {
 /// Whether limits are enforced and credits are charged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limits {
-    /// Enforced.
     On,
-    /// Not enforced.
     Off,
 }
 
@@ -54,9 +49,7 @@ impl Limits {
     }
 }
 
-/// A program and its settings.
 pub(crate) enum Subject {
-    /// A server.
     Server {
         program: PathBuf,
         folder: PathBuf,
@@ -64,12 +57,12 @@ pub(crate) enum Subject {
         config: String,
         database: Option<String>,
     },
-    /// The floor.
+    /// The floor has no limits and always uses SQLite.
     Floor { folder: PathBuf, models: String },
 }
 
 impl Subject {
-    /// Creates the settings of a server with this program. If the servers use PostgreSQL, also creates its database.
+    /// If the servers use PostgreSQL, also creates the server's database.
     pub(crate) async fn server(
         options: &Options,
         stage: &Stage,
@@ -111,7 +104,6 @@ impl Subject {
         }
     }
 
-    /// Returns the name to print.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Server { program, limits, .. } => format!("{}, limits {}", program.display(), limits.name()),
@@ -119,31 +111,26 @@ impl Subject {
         }
     }
 
-    /// Returns true for a server with limits.
     pub(crate) fn has_limits(&self) -> bool {
         matches!(self, Self::Server { limits: Limits::On, .. })
     }
 
-    /// Returns true for the floor.
     pub(crate) fn is_floor(&self) -> bool {
         matches!(self, Self::Floor { .. })
     }
 }
 
-/// A subject from its start to its last measurement. The rounds of the benchmark add figures.
+/// A started program and its figures.
 pub(crate) struct Measured {
-    /// The program.
     pub(crate) subject: Subject,
-    /// Its process.
     pub(crate) server: Server,
-    /// The figures so far.
     pub(crate) figures: Figures,
     /// Number of runs that were started.
     pub(crate) runs: usize,
 }
 
 impl Measured {
-    /// Starts a subject. Measures its start-up time in a new folder, and its idle memory.
+    /// Starts the program. Measures its start-up time in a new folder, and its idle memory.
     pub(crate) async fn open(options: &Options, subject: Subject) -> Result<Self> {
         let server = subject.start().await?;
         let mut measured = Self {
@@ -191,7 +178,6 @@ impl Measured {
         })
     }
 
-    /// Returns this server as a target of measurements, with the helpers and the accounts of the callers.
     pub(crate) fn target<'a>(&self, stage: &'a Stage, helpers: &'a [u32]) -> Target<'a> {
         Target {
             address: self.server.address,

@@ -1,6 +1,6 @@
-//! The targets of the service, as a table. Each row compares a figure with a bound that it must meet and with a bound
-//! that is only an aim, and shows the floor's value. The servers were measured in turn, so other load on the machine
-//! affects all of them equally and hardly changes the ratios.
+//! The targets of the service, as a table. Each row compares a figure with a required bound and with a desired bound,
+//! and shows the floor's value. The servers were measured in turn, so other load on the machine affects all of them
+//! equally and hardly changes the ratios.
 
 use std::fmt::Write;
 
@@ -9,7 +9,6 @@ use crate::{
     report::{Figures, Stats, shown},
 };
 
-/// Name of the figure for one durable write.
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";
 // Names of the figures from which the rows are computed.
 pub(crate) const EXISTING: &str = "start-up, data of many runs";
@@ -27,18 +26,16 @@ pub(crate) const ECHO_GETS: &str = "bare gRPC echo of GetRun, 16 callers";
 pub(crate) const TRUE: &str = "sandboxed `true`, with the call's commit: p50";
 pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 
-/// A limit for a figure.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
     /// An upper bound: a time in milliseconds, plus the duration of a number of durable writes.
     Writes(f64, f64),
-    /// No value of any round may differ from zero.
+    /// Zero in every round.
     Zero,
 }
 
-/// How a row is computed from the figures.
 #[derive(Clone, Copy)]
 enum Value {
     Of(&'static str),
@@ -47,7 +44,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// A precondition for computing a row, besides its figures.
+/// A requirement of a row, in addition to its figures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -94,7 +91,6 @@ const ROWS: &[Row] = &[
     Row("StartRun/s to PostgreSQL alone, 16 clients", "×", Ratio("StartRun 16 gRPC: answered", ROWS_ALONE), Some(AtLeast(0.6)), Some(AtLeast(0.8)), Database),
 ];
 
-/// The figures that the table compares.
 pub(crate) struct Compared<'a> {
     /// Figures of the server with limits.
     pub(crate) on: &'a Figures,
@@ -104,11 +100,10 @@ pub(crate) struct Compared<'a> {
     pub(crate) floor: Option<&'a Figures>,
     /// Figures of the previous build of the server, with limits. `None` if only one build was measured.
     pub(crate) previous: Option<&'a Figures>,
-    /// Number of processor cores.
     pub(crate) cores: usize,
     /// True if the servers use PostgreSQL.
     pub(crate) has_database: bool,
-    /// True if the program of the sandbox is installed.
+    /// True if bubblewrap is installed.
     pub(crate) has_sandbox: bool,
 }
 
@@ -141,7 +136,6 @@ impl Bound {
 }
 
 impl Compared<'_> {
-    /// Formats the table.
     pub(crate) fn table(&self) -> String {
         let mut table = format!(
             "{:<50}{:>10} {:>10} {:>10}  {:<7}{:>8} {:<8}{:>8} {:<8}{:>9} {:>11}\n",

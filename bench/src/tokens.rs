@@ -21,12 +21,10 @@ use crate::{
     starts::Target,
 };
 
-/// Number of runs that share a connection.
 const RUNS_PER_CONNECTION: usize = 50;
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Results of [`measure`].
 pub(crate) struct Found {
     /// Model tokens per second that reached the followers.
     pub(crate) tokens: f64,
@@ -34,11 +32,10 @@ pub(crate) struct Found {
     pub(crate) events: f64,
     /// Processor time of the server per durable event, in microseconds.
     pub(crate) cpu: f64,
-    /// Resource usage during the measurement.
     pub(crate) used: Used,
 }
 
-/// Starts `runs` runs of 200 tokens at the same time in each of `waves` waves, and follows each run from its start.
+/// Measures `waves` waves. In each wave, `runs` runs of 200 tokens start together and are followed from their start.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
@@ -160,7 +157,6 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
     took.ok_or_else(|| "the run produced no token".into())
 }
 
-/// Parses the address that a child printed.
 pub(crate) fn address(line: &str) -> Result<SocketAddr> {
     Ok(line.parse()?)
 }

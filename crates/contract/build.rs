@@ -8,7 +8,6 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// Folder of the proto files, relative to this crate.
 const FOLDER: &str = "../../proto";
 
 const FILES: &[&str] = &[

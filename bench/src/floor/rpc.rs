@@ -18,7 +18,6 @@ use crate::Fault;
 use api::run_service_server::RunService;
 
 pub(super) mod api {
-    //! The server trait of RunService.
     #![expect(
         clippy::pedantic,
         clippy::allow_attributes,

@@ -29,13 +29,11 @@ const TABLES: &str = "
         WITHOUT ROWID;
 ";
 
-/// An event, and its encoded form.
 pub(super) struct Row {
     pub(super) event: RunEvent,
     pub(super) bytes: Vec<u8>,
 }
 
-/// A job for the writer thread.
 pub(super) enum Work {
     /// Inserts the rows of a new run, and reports the commit through `committed`.
     Start {
@@ -45,9 +43,8 @@ pub(super) enum Work {
         rows: Vec<Row>,
         committed: oneshot::Sender<()>,
     },
-    /// Appends events.
+    /// Appends events of a run that continues.
     Append { run: Arc<Run>, rows: Vec<Row> },
-    /// Appends the last events, and ends the run.
     End {
         run: Arc<Run>,
         rows: Vec<Row>,
@@ -56,7 +53,6 @@ pub(super) enum Work {
     },
 }
 
-/// A handle to the database.
 #[derive(Clone)]
 pub(super) struct Store {
     jobs: Sender<Work>,
@@ -64,7 +60,6 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database and starts the writer.
     pub(super) fn open(folder: &Path, runs: Runs) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let file = folder.join("floor.db");
@@ -82,7 +77,6 @@ impl Store {
         })
     }
 
-    /// Queues a job. Fails if the writer has ended.
     pub(super) fn send(&self, work: Work) -> Result<()> {
         self.jobs.send(work).map_err(|_| "the floor's writer has ended".into())
     }
@@ -100,7 +94,6 @@ impl Store {
         Ok(done.await?)
     }
 
-    /// Reads the events of a run after a sequence number.
     pub(super) fn events(&self, run: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let db = lock(&self.reading);
         let text = "SELECT event FROM events WHERE run_id = ?1 AND sequence > ?2 ORDER BY sequence";

@@ -13,14 +13,12 @@ use serde_json::json;
 
 use crate::{Result, children};
 
-/// The HTTP client, and the URL of each model by name.
 #[derive(Clone)]
 pub(super) struct Models {
     http: Client<HttpConnector, Full<Bytes>>,
     urls: Vec<(String, Uri)>,
 }
 
-/// The answer of a model, while it arrives.
 pub(super) struct Answer {
     body: hyper::body::Incoming,
     unread: Vec<u8>,
@@ -44,7 +42,7 @@ struct Delta {
 }
 
 impl Models {
-    /// Creates the client from the line of model URLs that `children::play_model` printed.
+    /// `line` contains the model URLs that `children::play_model` printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -56,13 +54,12 @@ impl Models {
         Ok(Self { http, urls })
     }
 
-    /// Returns the URL of a model.
     pub(super) fn url(&self, name: &str) -> Result<Uri> {
         let found = self.urls.iter().find(|(model, _)| model == name);
         Ok(found.ok_or("an unknown model")?.1.clone())
     }
 
-    /// Sends a prompt to a model. Returns as soon as the headers of the response have arrived.
+    /// Returns as soon as the headers of the response have arrived.
     pub(super) async fn call(&self, url: Uri, prompt: &str) -> Result<Answer> {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let request = Request::post(url)

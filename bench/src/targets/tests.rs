@@ -1,5 +1,3 @@
-//! Tests of the verdicts and ratios.
-
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;

@@ -57,7 +57,6 @@ export class ApiKeys {
     return this.#channel.call(AccountService.method.createApiKey, key, options);
   }
 
-  /** Lists the caller's API keys. */
   list(query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<ApiKey> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {

@@ -36,9 +36,8 @@ export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** An icon and its colours, suggested by the server. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
-/** The fields of a new agent. */
 export type NewAgent = Input<CreateAgentRequest> & { name: string };
-/** Changes to an agent. Fields without a key in this object stay unchanged. Null or an empty list clears a field. */
+/** Changes to an agent. Omitted fields stay unchanged. Null or an empty list clears a field. */
 export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "updateMask" | "expectedVersionId">> & {
   /**
    * UUID of the version that the caller expects to be current. If another version is current, the server refuses the
@@ -49,7 +48,6 @@ export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "
 /** The fields of a new version. Omitted fields are copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
-/** Options for starting a run. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
   /** Files that the server places in /workspace. Each entry is a file to upload or the id of a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
@@ -58,7 +56,7 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
    * client generates one; in optimistic mode, the thread's UUID is the key.
    */
   idempotencyKey?: string | undefined;
-  /** Aborts the call. It does not stop a run that has started. */
+  /** Aborts the call, but does not stop a run that has started. */
   signal?: AbortSignal | undefined;
   /** Timeout of one attempt of a call, in milliseconds. Overrides the timeout of the client. */
   timeoutMs?: number | undefined;
@@ -91,7 +89,6 @@ export class Agents {
     return this.#channel.callSafely(AgentService.method.getAgent, { agentId }, options);
   }
 
-  /** Lists the caller's agents. */
   list(query: Input<ListAgentsRequest> & CallOptions = {}): Listing<Agent> {
     const { signal, timeoutMs, ...fields } = query;
     return new Listing(async (pageToken = fields.pageToken) => {
@@ -134,7 +131,6 @@ export class Agents {
     });
   }
 
-  /** Returns one version of an agent. */
   getVersion(agentId: string, versionId: string, options?: CallOptions): Promise<AgentVersion> {
     return this.#channel.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }

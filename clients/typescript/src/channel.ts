@@ -14,7 +14,6 @@ import { fromPlain, toPlain, type Plain } from "./plain.js";
  */
 export type Token = string | (() => string | Promise<string>);
 
-/** Options that every call accepts. */
 export interface CallOptions {
   /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
   signal?: AbortSignal | undefined;

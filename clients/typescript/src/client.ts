@@ -13,7 +13,6 @@ import { Sandboxes } from "./sandboxes.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
 
-/** Options for `new Runyard()`. */
 export interface RunyardOptions {
   /** URL of the server. Default in a browser: the page's origin. Required outside browsers. */
   baseUrl?: string | undefined;

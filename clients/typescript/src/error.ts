@@ -49,7 +49,6 @@ export interface ErrorDetails {
   readonly currentCount?: number;
   /** The maximum that the plan allows. */
   readonly limit?: number;
-  /** The caller's tier. */
   readonly tierName?: string;
   /** The invalid fields of the request, with the reason for each. */
   readonly fieldViolations?: readonly { readonly field: string; readonly description: string }[];
@@ -73,7 +72,6 @@ export class RunyardError extends Error {
    * CONNECTION_LOST.
    */
   readonly errorCode: string;
-  /** The category of the error. */
   readonly kind: ErrorKind;
   /** Typed details, such as the exceeded limit. */
   readonly details: ErrorDetails;
@@ -95,7 +93,6 @@ export class RunyardError extends Error {
     this.retryAfter = parts.retryAfter;
   }
 
-  /** Returns the name, the code and the message. */
   override toString(): string {
     return `${this.name}: ${this.errorCode}: ${this.message}`;
   }

@@ -27,11 +27,9 @@ import { toPlain, type Plain } from "./plain.js";
 
 /** The fields that events of every type have. */
 export interface EventBase {
-  /** The run's UUID. */
   agentRunId: string;
   /** The position of the event in the run, counted from 1 without gaps. A stream can resume after this position. */
   sequence: number;
-  /** Time at which the event was created. */
   createdAt: Date;
 }
 
@@ -58,7 +56,6 @@ export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
  */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
-/** One event of a run. */
 export type RunEvent =
   | StatusEvent
   | MessageDeltaEvent

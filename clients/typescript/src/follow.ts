@@ -17,7 +17,6 @@ export type ConnectionState =
   /** The stream has ended. */
   | { state: "closed" };
 
-/** A listener for connection states. */
 export type OnConnection = (state: ConnectionState) => void;
 
 /** Options for streaming the events of runs. */
@@ -36,7 +35,6 @@ export interface RunCursor {
   afterSequence?: number | undefined;
 }
 
-/** Options of a feed. */
 export interface FeedOptions {
   /** Time in milliseconds after which a stream stops trying to reconnect and its readers get an error. */
   reconnectForMs: number;

@@ -17,7 +17,7 @@ import { roomIn, type Inbox } from "./inbox.js";
 import { fromPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
-// Delay before a stream is reopened to add a run. Other runs that are added during the delay need no further reopening.
+// Delay before a stream is reopened to add a run, so that several new runs cause only one reopening.
 const GATHER_MS = 15;
 // A run may already have ended at the cursor from which a reader resumes. If the run has no event for this time, the
 // client checks whether the run has ended.
@@ -44,7 +44,6 @@ export interface Follower {
   mayBeAtEnd: boolean;
 }
 
-/** Runs that share one stream. */
 export class Group {
   readonly #channel: Channel;
   readonly #options: FeedOptions;

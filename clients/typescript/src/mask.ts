@@ -3,7 +3,6 @@
 
 import type { DescMessage } from "@bufbuild/protobuf";
 
-/** The fields of a change. Null clears a field. */
 export type Changes<T> = { [K in keyof T]?: T[K] | null };
 
 /** Returns the field mask of a change. Keys with the value undefined count as absent. */

@@ -1,8 +1,6 @@
 // Lists. `await` on a list returns its first page. Iterating over a list returns all items, page by page.
 
-/** One page of a list. */
 export interface Page<T> {
-  /** The items of the page. */
   items: T[];
   /** The token that requests the next page; empty on the last page. */
   nextPageToken: string;

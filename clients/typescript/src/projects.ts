@@ -15,7 +15,6 @@ export class Projects {
     this.#channel = channel;
   }
 
-  /** Returns the project with this id. */
   get(projectId: string, options?: CallOptions): Promise<Project> {
     return this.#channel.callSafely(ProjectService.method.getProject, { projectId }, options);
   }

@@ -19,7 +19,6 @@ export interface RunInfo {
 
 /** A file in the run's workspace, with methods to read its content. */
 export interface RunFile extends FileEntry {
-  /** Returns the content. */
   read(options?: CallOptions): Promise<Uint8Array>;
   /** Returns the content, decoded as UTF-8. */
   text(options?: CallOptions): Promise<string>;
@@ -28,11 +27,8 @@ export interface RunFile extends FileEntry {
 }
 
 export class Run implements AsyncIterable<RunEvent> {
-  /** The run's UUID. */
   readonly id: string;
-  /** The UUID of the run's thread. */
   readonly threadId: string;
-  /** The UUID of the run's project. */
   readonly projectId: string;
   readonly #channel: Channel;
   readonly #feed: Feed;
@@ -52,7 +48,7 @@ export class Run implements AsyncIterable<RunEvent> {
     this.#onConnection = info.onConnection;
   }
 
-  /** The run's UUID, under the field name of the API; equal to `id`. */
+  /** Equal to `id`; the API uses this name. */
   get agentRunId(): string {
     return this.id;
   }

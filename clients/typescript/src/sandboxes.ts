@@ -20,7 +20,6 @@ export interface Sandbox extends Plain<WireSandbox> {}
 /** A file or folder of a workspace. */
 export interface FileEntry extends Plain<WireFile> {}
 
-/** Options for listing a folder. */
 export interface ListFilesOptions extends CallOptions {
   /** The path of the folder relative to /workspace. The default is /workspace itself. */
   path?: string | undefined;
@@ -50,7 +49,6 @@ export class Sandboxes {
     this.#uploads = uploads;
   }
 
-  /** Returns the sandbox with this id. */
   get(sandboxId: string, options?: CallOptions): Promise<Sandbox> {
     return this.#channel.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }

@@ -31,7 +31,6 @@ export class Threads {
     return this.#channel.call(ThreadService.method.createThread, thread, options);
   }
 
-  /** Returns the thread with this id. */
   get(threadId: string, options?: CallOptions): Promise<Thread> {
     return this.#channel.callSafely(ThreadService.method.getThread, { threadId }, options);
   }

@@ -16,9 +16,7 @@ export type FileContent = Blob | Uint8Array | ArrayBuffer | string;
 /** A file to upload: a File, or a name with data. In Node, `openAsBlob` from node:fs opens a file on disk as a Blob. */
 export type FileInput = File | { name: string; data: FileContent };
 
-/** The progress of an upload. */
 export interface UploadProgress {
-  /** The file's name. */
   name: string;
   /** Number of bytes that the server has received. */
   sent: number;
@@ -26,7 +24,6 @@ export interface UploadProgress {
   size: number;
 }
 
-/** Options of an upload. */
 export interface UploadOptions extends CallOptions {
   /** Called before the first chunk and after every chunk. */
   onProgress?: ((progress: UploadProgress) => void) | undefined;

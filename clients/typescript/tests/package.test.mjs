@@ -161,8 +161,8 @@ test("the snippets of the README run", LIMIT, async () => {
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second snippet catches the error that a start causes when the account's run limit is reached. The plan allows
-  // one concurrent run, so another active run of the account causes this error.
+  // The second snippet catches the error of an exceeded run limit. The plan allows one concurrent run; `busy` is this
+  // run.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });

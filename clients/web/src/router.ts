@@ -1,7 +1,6 @@
 // Routing: turns the URL fragment, such as `#/threads/UUID`, into a `Place`.
 import { computed, signal } from "@preact/signals";
 
-/** A screen of the console with its parameters. */
 export type Place =
   | { screen: "home" }
   | { screen: "threads" }
@@ -14,7 +13,6 @@ export type Place =
 
 const path = signal(readPath());
 
-/** The current place, derived from the URL fragment. */
 export const place = computed(() => parse(path.value));
 
 /** Parses a path such as `/threads/UUID`. */
@@ -45,7 +43,6 @@ export function parse(text: string): Place {
   return { screen: "missing" };
 }
 
-/** The query parameters of the path. */
 export function parameters(): URLSearchParams {
   return new URLSearchParams(path.value.split("?")[1] ?? "");
 }
@@ -55,7 +52,6 @@ export function go(to: string): void {
   location.hash = `#${to}`;
 }
 
-/** Starts listening to changes of the URL fragment. */
 export function followAddress(): void {
   addEventListener("hashchange", () => {
     path.value = readPath();

@@ -1,4 +1,3 @@
-// Tests the API reference: descriptions of schemas, examples and curl commands.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curlOf, exampleOf } from "../src/docs/example";

@@ -1,4 +1,3 @@
-// Tests the pure helpers: tables, diffs, error messages, routes, tokens, turns and usage.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../src/router";

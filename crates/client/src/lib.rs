@@ -249,7 +249,6 @@ impl Client {
     }
 }
 
-/// Parses a server URL, and configures TLS, the connect timeout and keep-alive.
 fn endpoint(server: &str) -> Result<Endpoint> {
     let wrong = || {
         Error::invalid(format!(
@@ -277,7 +276,6 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         .tcp_nodelay(true))
 }
 
-/// Returns the message of the innermost cause of an error; `None` if the error has no cause.
 fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     let mut deepest = error.source()?;
     while let Some(deeper) = deepest.source() {
@@ -286,7 +284,6 @@ fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     Some(deepest.to_string())
 }
 
-/// Creates a unary request with a deadline of [`CALL_TIMEOUT`].
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);

@@ -154,7 +154,6 @@ impl Running {
             return Ok(Vec::new());
         };
         match self.client.list_files(&sandbox_id, folder).await {
-            // A missing folder counts as an empty folder.
             Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
             listed => listed,
         }

@@ -4,10 +4,7 @@ import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./
 /** Maximum nesting depth of an example. */
 const MAX_DEPTH = 4;
 
-/**
- * Returns an example value of a schema. `name` is the name of the field; the function uses it to choose a plausible
- * value.
- */
+/** `name` is the name of the field. It helps to choose a plausible value. */
 export function exampleOf(document: Document, original: Schema, name = "", depth = 0): unknown {
   const { schema } = withoutNull(original);
   if (schema.$ref) {
@@ -41,7 +38,6 @@ export function exampleOf(document: Document, original: Schema, name = "", depth
   }
 }
 
-/** Returns a curl command for an operation. */
 export function curlOf(document: Document, { method, path, operation }: Placed): string {
   const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}-H "Authorization: Bearer $RUNYARD_TOKEN"`];
   const address = path.replace(/\{([^}]+)\}/g, (_all, name: string) => `$${name.toUpperCase()}`);

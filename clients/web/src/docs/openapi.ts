@@ -16,7 +16,6 @@ export interface Schema {
   "x-event-data"?: Schema;
 }
 
-/** A parameter of an operation. */
 export interface Parameter {
   name: string;
   in: "path" | "query" | "header";
@@ -28,14 +27,12 @@ export interface Parameter {
 /** Maps each content type to the schema of the body. */
 export type Content = Record<string, { schema?: Schema }>;
 
-/** A response of an operation. */
 export interface Answer {
   $ref?: string;
   description?: string;
   content?: Content;
 }
 
-/** An operation: one HTTP method of one path. */
 export interface Operation {
   operationId: string;
   tags: string[];
@@ -55,7 +52,6 @@ export interface Document {
   components: { schemas: Record<string, Schema>; responses: Record<string, Answer> };
 }
 
-/** An operation with its method and path. */
 export interface Placed {
   method: string;
   path: string;

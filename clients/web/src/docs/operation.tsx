@@ -8,7 +8,6 @@ import { curlOf, exampleOf } from "./example";
 import { type Content, type Document, type Placed, inner, nameOf } from "./openapi";
 import { Field, SchemaView } from "./schema";
 
-/** Shows an operation, which the user can expand and collapse. */
 export function OperationView({ document, placed, open, onToggle }: { document: Document; placed: Placed; open: boolean; onToggle: () => void }) {
   const { method, path, operation } = placed;
   return (

@@ -47,7 +47,6 @@ function Values({ schema }: { schema: Schema }) {
   return <div class="values">{schema.description ? <Markdown text={schema.description} /> : schema.enum?.map((value) => <code key={value}>{value}</code>)}</div>;
 }
 
-/** A field with its type and description. */
 export function Field({
   document,
   name,

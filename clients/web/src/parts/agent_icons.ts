@@ -135,7 +135,6 @@ import {
 } from "lucide";
 import type { IconNode } from "lucide";
 
-/** Maps each name in the icon library to its icon. */
 export const AGENT_ICONS: Readonly<Record<string, IconNode>> = {
   bot: Bot,
   code: Code,

@@ -7,7 +7,6 @@ import type { RunState } from "../view/run";
 import type { Code, Explained } from "../view/refusal";
 import { Icon } from "./icon";
 
-/** A progress indicator with a label. */
 export function Spinner({ label }: { label: string }) {
   return (
     <span class="spinner" role="status">
@@ -25,7 +24,6 @@ const STATE_WORDS: Record<RunState, string> = {
   stopped: "Stopped",
 };
 
-/** A run's state as text with an icon. */
 export function State({ of, quiet = false }: { of: RunState; quiet?: boolean }) {
   return (
     <span class={`state state-${of}${quiet ? " state-quiet" : ""}`}>
@@ -116,12 +114,10 @@ export function RefusalNote({
   );
 }
 
-/** Text with inline code. */
 export function Words({ of }: { of: Code[] }) {
   return <>{of.map((part) => (typeof part === "string" ? part : <code key={part.code}>{part.code}</code>))}</>;
 }
 
-/** The empty state of a screen. */
 export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <div class="empty">
@@ -175,7 +171,6 @@ export function Dialog({
   );
 }
 
-/** Asks for confirmation of an action that cannot be undone. */
 export function Confirm({
   title,
   children,
@@ -211,7 +206,6 @@ export function Confirm({
   );
 }
 
-/** A form field with its label and an optional hint. */
 export function Field({ label, hint, children, wide = false }: { label: string; hint?: ComponentChildren; children: VNode; wide?: boolean }) {
   const id = useId();
   return (

@@ -1,6 +1,5 @@
 // The product name and logo: a railway switch, where one track becomes two.
 
-/** The product name with the logo. */
 export function Brand({ large = false }: { large?: boolean }) {
   const size = large ? 36 : 26;
   return (

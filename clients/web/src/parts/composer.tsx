@@ -18,7 +18,6 @@ import { isApple } from "./keys";
 /** Whether this is a touch device, which has no drag and drop and no keyboard shortcuts. */
 const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
-/** The run that the composer started. */
 export interface Started {
   threadId: string;
   agentRunId: string;

@@ -19,7 +19,6 @@ const SIGNS: Record<FileKind, IconNode> = {
   other: FileText,
 };
 
-/** The file list of a sandbox. */
 export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string; chosen: string | null; onChoose: (path: string | null) => void }) {
   const refused = useSignal<Explained | null>(null);
   const deleting = useSignal<string | null>(null);

@@ -8,7 +8,6 @@ interface Properties {
   children: ComponentChildren;
 }
 
-/** Renders its children. After a child has thrown an exception, renders an error message instead. */
 export class Guard extends Component<Properties, { broken: boolean }> {
   override state = { broken: false };
 

@@ -2,7 +2,6 @@
 import { type IconNode } from "lucide";
 import { h } from "preact";
 
-/** An icon in the current text colour. */
 export function Icon({ of, size = 18 }: { of: IconNode; size?: number }) {
   return (
     <svg

@@ -8,7 +8,6 @@ import { AgentIcon, library, loadLibrary } from "./agent_icon";
 import { Dialog, RefusalNote } from "./basic";
 import { Icon } from "./icon";
 
-/** An icon with its colours. */
 export interface ChosenIcon {
   name: string;
   color: string;

@@ -3,13 +3,11 @@ import { type ComponentChild, type FunctionComponent, h } from "preact";
 import { signal, type Signal } from "@preact/signals";
 import { Note } from "./basic";
 
-/** A component whose code is loaded on demand. */
 export interface Lazy<P> {
   state: Signal<FunctionComponent<P> | Error | null>;
   load: () => void;
 }
 
-/** Creates a component that is loaded when it is first rendered. */
 export function lazy<P>(load: () => Promise<FunctionComponent<P>>): Lazy<P> {
   const state = signal<FunctionComponent<P> | Error | null>(null);
   let loading = false;

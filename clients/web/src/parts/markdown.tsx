@@ -7,7 +7,7 @@ import { type Block, Growing, isSafeLink } from "../view/markdown";
 import { CopyButton } from "./copy";
 import { pure } from "./pure";
 
-/** Renders markdown. The text may grow between renderings, because a model streams it. */
+/** The text may grow between renderings, because a model streams it. */
 export function Markdown({ text, picture }: { text: string; picture?: (path: string) => ComponentChild }) {
   const growing = useRef<Growing | null>(null);
   growing.current ??= new Growing();

@@ -7,12 +7,10 @@ import { Icon } from "./icon";
 
 export type McpServer = AgentVersion["customMcps"][number];
 
-/** An empty entry for a new server. */
 export function blankServer(): McpServer {
   return { name: "", type: "http", url: "", command: "", args: [], headers: {}, enabledTools: [] };
 }
 
-/** The editor of one list of MCP servers. */
 export function McpEditor({
   label,
   servers,

@@ -24,7 +24,6 @@ const PAGES: Target[] = [
 // A separate object for the input's role, because Preact's types do not allow the role `combobox` on an input.
 const COMBOBOX = { role: "combobox" } as object;
 
-/** Maximum number of results. */
 const MAX_RESULTS = 12;
 
 export function Palette({ onClose }: { onClose: () => void }) {

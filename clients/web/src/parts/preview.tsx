@@ -13,12 +13,9 @@ import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 
-/** Maximum number of text lines in a preview. */
 const MAX_LINES = 3_000;
-/** Maximum number of table rows in a preview. */
 const MAX_ROWS = 500;
 
-/** A file's name and size, a download button and the preview. */
 export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file: FileEntry; onClose: () => void }) {
   const refused = useSignal<Explained | null>(null);
   const kind = kindOf(file);

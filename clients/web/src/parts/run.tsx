@@ -15,7 +15,6 @@ import { Markdown } from "./markdown";
 import { pure } from "./pure";
 import { ToolCard } from "./tool";
 
-/** The list of a run's steps. */
 export function RunTrack({ view }: { view: RunView }) {
   const ended = hasEnded(view);
   return (
@@ -153,7 +152,6 @@ export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: 
   );
 }
 
-/** A run's duration, tokens, credits and model so far. */
 export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (

@@ -20,7 +20,6 @@ const SIGNS: Record<string, IconNode> = {
   grep: TextSearch,
 };
 
-/** A collapsible card for one tool call. */
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {

@@ -9,7 +9,6 @@ import { count, credits, day } from "../view/format";
 import { type By, groupUsage } from "../view/usage";
 import { RefusalNote, Spinner } from "./basic";
 
-/** Maximum number of charges that are loaded. */
 const MAX_CHARGES = 5_000;
 
 const usage = new Loadable<{ entries: readonly UsageEntry[]; days: number }>();

@@ -19,7 +19,6 @@ const FIELDS: Record<string, string> = {
   agentpress_tools: "Tools",
 };
 
-/** The version history of an agent. */
 export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: (agent: Agent) => void }) {
   const versions = useSignal<readonly AgentVersion[] | null>(null);
   const left = useSignal("");

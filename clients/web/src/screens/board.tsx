@@ -16,7 +16,6 @@ import { loadThreads, threads } from "../stores/threads";
 import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
-/** Maximum number of runs on the screen. */
 const MAX_RUNS = 24;
 /** Number of last steps of a run that its card shows. */
 const LAST_STEPS = 6;

@@ -11,14 +11,12 @@ const POLL_INTERVAL_MS = 5_000;
 
 /** The active runs, newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
-/** The ids of threads with an active run. */
 export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
 
 export function loadActive(): Promise<void> {
   return active.load(() => runyard().agents.listActive({ pageSize: 200 }).all(200));
 }
 
-/** Polls the active runs while the component is mounted and the page is visible. */
 export function useActive(): void {
   useEffect(() => {
     void loadActive();

@@ -3,7 +3,6 @@ import type { Agent } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Maximum number of agents that are loaded. */
 const MAX_AGENTS = 1_000;
 
 /** The agents, newest first. */

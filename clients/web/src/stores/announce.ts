@@ -2,7 +2,6 @@
 // announced.
 import { signal } from "@preact/signals";
 
-/** The text of the latest announcement. */
 export const announcement = signal("");
 
 let even = false;

@@ -8,10 +8,8 @@ import { account } from "./account";
 
 /** Maximum number of files per task. */
 const MAX_FILES = 50;
-/** Number of parallel uploads. */
 const PARALLEL_UPLOADS = 2;
 
-/** A file and the state of its upload. */
 export interface Attachment {
   key: number;
   file: File;
@@ -28,7 +26,6 @@ export class Attachments {
   #active = 0;
   #aborts = new Map<number, AbortController>();
 
-  /** Adds files and starts their uploads. */
   add(files: Iterable<File>): void {
     this.problem.value = null;
     const limit = account.state.peek().value?.maxUploadBytes ?? null;
@@ -51,13 +48,11 @@ export class Attachments {
     this.#startUploads();
   }
 
-  /** Removes a file and aborts its upload. */
   remove(key: number): void {
     this.#aborts.get(key)?.abort();
     this.list.value = this.list.peek().filter((attachment) => attachment.key !== key);
   }
 
-  /** Removes all files and aborts their uploads. */
   clear(): void {
     for (const { key } of this.list.peek()) this.remove(key);
     this.problem.value = null;

@@ -3,7 +3,6 @@ import type { FileEntry } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Maximum number of files that are listed. */
 const MAX_FILES = 2_000;
 /** Maximum number of bytes that a preview loads. A larger text file is truncated, and a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
@@ -34,7 +33,6 @@ export function filesChanged(sandboxId: string): void {
   }, 150);
 }
 
-/** The kind of preview for a file. */
 export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind {
   const name = file.name.toLowerCase();
   if (/\.(svg|png|jpe?g|gif|webp|avif|bmp|ico)$/.test(name)) return "image";
@@ -60,7 +58,6 @@ const IMAGE_TYPES: Record<string, string> = {
   ico: "image/x-icon",
 };
 
-/** Reads an image from a sandbox as a blob. */
 export async function readImage(sandboxId: string, path: string, signal: AbortSignal): Promise<Blob> {
   const type = IMAGE_TYPES[path.slice(path.lastIndexOf(".") + 1).toLowerCase()] ?? "application/octet-stream";
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
@@ -72,7 +69,6 @@ export async function readText(sandboxId: string, path: string, size: number, si
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
 }
 
-/** Downloads a file from a sandbox to the user's machine. */
 export async function save(sandboxId: string, file: FileEntry): Promise<void> {
   const data = await readBytes(sandboxId, file.path);
   const address = URL.createObjectURL(new Blob([data], { type: "application/octet-stream" }));
@@ -85,7 +81,6 @@ export async function save(sandboxId: string, file: FileEntry): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** Deletes a file from a sandbox, and reloads the list of files. */
 export async function deleteFile(sandboxId: string, path: string): Promise<void> {
   await runyard().sandboxes.delete(sandboxId, path);
   await loadFiles(sandboxId);

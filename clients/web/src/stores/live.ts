@@ -67,12 +67,10 @@ export function watch(runId: string): () => void {
   };
 }
 
-/** Returns the error that ended the run's stream, or null. */
 export function streamError(runId: string): Explained | null {
   return streamErrors.value.get(runId) ?? null;
 }
 
-/** Follows a run again after an error. */
 export function retryStream(runId: string): void {
   const run = runs.get(runId);
   if (run && run.watchers > 0) void follow(runId, run);

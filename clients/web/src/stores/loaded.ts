@@ -3,7 +3,6 @@ import { type Signal, signal } from "@preact/signals";
 import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 
-/** A value with its loading state and the last error. */
 export interface Loaded<T> {
   value: T | null;
   refused: Explained | null;

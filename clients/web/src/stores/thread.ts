@@ -6,7 +6,6 @@ import { Loadable } from "./loaded";
 /** Maximum number of messages that are loaded for a thread. The same maximum applies to its runs. */
 const MAX_ITEMS = 2_000;
 
-/** A thread with its messages and runs. */
 export interface WholeThread {
   thread: Thread;
   /** The messages, oldest first. */
@@ -29,7 +28,6 @@ export interface Turn {
 
 export const whole = new Loadable<WholeThread>();
 
-/** Loads a thread with its messages and runs. */
 export function loadThread(threadId: string): Promise<void> {
   return whole.load(async () => {
     const client = runyard();

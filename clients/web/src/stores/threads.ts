@@ -6,7 +6,6 @@ import { Loadable } from "./loaded";
 
 const PAGE = 50;
 
-/** The loaded threads. */
 export const threads = new Loadable<readonly Thread[]>();
 /** The token of the next page; empty when all threads are loaded. */
 export const moreThreads = signal("");
@@ -20,7 +19,6 @@ export function loadThreads(): Promise<void> {
   });
 }
 
-/** Loads the next page of threads. */
 export function loadMoreThreads(): Promise<void> {
   const before = threads.state.peek().value ?? [];
   return threads.load(async () => {

@@ -1,6 +1,5 @@
 // Parses the first rows of a CSV or TSV file for a preview.
 
-/** The header and first rows of a table. */
 export interface Table {
   header: string[];
   rows: string[][];

@@ -2,7 +2,7 @@
 import type { FileEntry } from "@runyard/client";
 
 /**
- * Maximum difference in milliseconds by which a file's modification time is behind the system clock. Linux sets the
+ * Maximum time in milliseconds by which a file's modification time is behind the system clock. Linux sets the
  * modification time to the time of the last timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
  */
 const TICK = 10;

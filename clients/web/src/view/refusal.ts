@@ -1,7 +1,6 @@
 // Texts for error codes: what happened and how to resolve it.
 import { counted } from "./format";
 
-/** The details of an error response. */
 export interface Refused {
   errorCode: string;
   message: string;
@@ -29,7 +28,6 @@ export interface Explained {
   operator: Code[] | null;
 }
 
-/** Plain text, or inline code. */
 export type Code = string | { code: string };
 
 /** Advice for the operator of the server on how to change an account's plan or turn plans off. */
@@ -159,7 +157,6 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
   }
 }
 
-/** Explains why a run failed. */
 export function explainFailure(code: string | null, message: string | null): string {
   switch (code) {
     case "MODEL_CREDENTIALS_REFUSED":

@@ -5,10 +5,8 @@
 // event before the gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
-/** A run's state as the console shows it. */
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
 
-/** Text from the model. */
 export interface TextStep {
   kind: "text";
   id: string;
@@ -17,7 +15,6 @@ export interface TextStep {
   partial: boolean;
 }
 
-/** Reasoning from the model. */
 export interface ReasoningStep {
   kind: "reasoning";
   id: string;
@@ -37,7 +34,6 @@ export interface ToolStep {
   result: ToolEnd | null;
 }
 
-/** The result of a tool call. */
 export interface ToolEnd {
   isError: boolean;
   text: string;
@@ -54,7 +50,6 @@ export interface NoticeStep {
 
 export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
 
-/** The model calls, tokens and credits that a run has used so far. */
 export interface Usage {
   calls: number;
   inputTokens: number;
@@ -64,7 +59,6 @@ export interface Usage {
   modelName: string | null;
 }
 
-/** A run as the console shows it. */
 export interface RunView {
   runId: string;
   /** The sequence number of the last event, which is the cursor. */
@@ -98,7 +92,6 @@ export function emptyView(runId: string): RunView {
   };
 }
 
-/** Whether the run is completed, failed or stopped. */
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
 }

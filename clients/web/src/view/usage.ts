@@ -1,10 +1,8 @@
 // Sums charges by day, thread or run.
 import type { UsageEntry } from "@runyard/client";
 
-/** The criterion by which charges are grouped. */
 export type By = "day" | "thread" | "run";
 
-/** The sum of a group of charges. */
 export interface UsageGroup {
   key: string;
   threadId: string;
