@@ -19,7 +19,7 @@ use crate::{
     error::{Code, Error, Result},
     ledger::{Billing, direct, wallet},
     limits::INSUFFICIENT_CREDITS,
-    llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
+    llm::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
 /// Maximum number of waiting calls per account.
@@ -139,9 +139,9 @@ impl PartialAnswer {
                 Ok(ModelEvent::Retried { .. }) => continue,
                 Ok(ModelEvent::Text(text)) => self.text.push_str(&text),
                 Ok(ModelEvent::Usage(usage)) => self.reported = Some(usage),
-                Ok(ModelEvent::End(_)) => {
+                Ok(ModelEvent::End(reason)) => {
                     self.has_begun = true;
-                    return true;
+                    return reason == EndReason::Done;
                 }
                 Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_) | ModelEvent::Carried(_)) => {}
                 Err(fault) => {
@@ -155,6 +155,6 @@ impl PartialAnswer {
                 return false;
             }
         }
-        true
+        false
     }
 }

@@ -39,6 +39,15 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
+/// Returns the trailers of a successful call, or the error Status of a failed call. Trailers without a gRPC status are
+/// an error.
+pub fn succeeded(trailers: HeaderMap) -> Result<HeaderMap, Status> {
+    if !trailers.contains_key("grpc-status") {
+        return Err(no_status());
+    }
+    failure(&trailers).map_or(Ok(trailers), Err)
+}
+
 pub fn no_status() -> Status {
     Status::internal("the service ended the response without a gRPC status")
 }
@@ -140,11 +149,14 @@ impl Frames {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.append(data),
                     Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        let failed = failure(&trailers);
                         self.end();
-                        self.trailers = trailers;
-                        return Poll::Ready(failed.map(Err));
+                        return Poll::Ready(match succeeded(frame.into_trailers().unwrap_or_default()) {
+                            Ok(trailers) => {
+                                self.trailers = trailers;
+                                None
+                            }
+                            Err(status) => Some(Err(status)),
+                        });
                     }
                 },
                 Some(Err(status)) => {
@@ -177,5 +189,50 @@ impl Frames {
         self.arrived = Bytes::new();
         // Dropping the body ends the service's stream immediately.
         self.body = Body::empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::convert::Infallible;
+
+    use futures::{FutureExt, stream};
+    use http::{HeaderName, HeaderValue};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tonic::Code;
+
+    /// Reads a response with an empty message and these trailers.
+    fn read(trailers: &[(&'static str, &'static str)]) -> Result<Single, Status> {
+        let trailers = trailers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let frames = [
+            Frame::data(Bytes::from_static(&[0; HEADER_BYTES])),
+            Frame::trailers(trailers),
+        ];
+        let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
+        single(Response::new(Body::new(body)))
+            .now_or_never()
+            .unwrap_or_else(|| Err(Status::cancelled("waits")))
+    }
+
+    #[test]
+    fn only_a_status_in_the_trailers_makes_a_response_successful() {
+        assert_eq!(
+            read(&[("grpc-status", "0")]).map(|single| single.message).ok(),
+            Some(Bytes::new())
+        );
+        assert_eq!(
+            read(&[("grpc-status", "5")]).err().map(|status| status.code()),
+            Some(Code::NotFound)
+        );
+        assert_eq!(
+            read(&[("x-other", "0")]).err().map(|status| status.code()),
+            Some(Code::Internal)
+        );
     }
 }

@@ -90,7 +90,7 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
 /// Writes a batch and retries while the database is unavailable. Returns the batch if the database refuses it
 /// repeatedly.
 async fn write_together(db: &Db, clock: &Clock, taken: Vec<Arc<Taken>>, refusals: u32) -> Result<(), Vec<Arc<Taken>>> {
-    let mut pause = PAUSE;
+    let (mut pause, mut refused) = (PAUSE, 0);
     for attempt in 1..=ATTEMPTS {
         let fault = match write_once(db, clock, &taken).await {
             Ok(lease_states) => {
@@ -100,7 +100,8 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Arc<Taken>>, refusals
             Err(fault) => fault,
         };
         warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write a batch");
-        if fault.code() == Code::Internal && attempt >= refusals {
+        refused += u32::from(fault.code() == Code::Internal);
+        if refused >= refusals {
             return Err(taken);
         }
         if attempt < ATTEMPTS {

@@ -342,7 +342,7 @@ pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(20), waiting)
         .await
-        .unwrap_or_else(|_| panic!("{what}: not within five seconds"));
+        .unwrap_or_else(|_| panic!("{what}: not within 20 seconds"));
 }
 
 #[derive(Clone, Copy)]

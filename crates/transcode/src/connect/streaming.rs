@@ -167,10 +167,7 @@ impl http_body::Body for BinaryBody {
         let outcome = match ready!(Pin::new(body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    failure(&trailers).map_or(Ok(trailers), Err)
-                }
+                Err(frame) => frames::succeeded(frame.into_trailers().unwrap_or_default()),
             },
             Some(Err(status)) => Err(status),
             None if self.said_ok => Ok(HeaderMap::new()),

@@ -179,7 +179,7 @@ impl<'c> Encoder<'c> {
         json.push(b'{');
         let mut count = 0;
         let [key_field, value_field, ..] = table.fields.as_slice() else {
-            return Err(too_deep());
+            return Err(CodecError::wire("the message is not a map entry"));
         };
         for entry in &entries {
             separate(&mut count, json);

@@ -231,6 +231,13 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     let mut content = Map::new();
     if let Some(files) = &rule.method.form_files {
         content.insert("multipart/form-data".to_owned(), form(&input, files, &shape, schemas));
+        // A urlencoded form cannot contain files.
+        let mut fields_only = shape.clone();
+        fields_only
+            .without
+            .extend(input.get_field_by_name(files).map(|field| field.number()));
+        let urlencoded = form(&input, files, &fields_only, schemas);
+        content.insert("application/x-www-form-urlencoded".to_owned(), urlencoded);
     }
     content.insert("application/json".to_owned(), json!({"schema": schema}));
     Some(json!({"required": true, "content": content}))

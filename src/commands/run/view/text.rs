@@ -210,7 +210,7 @@ impl TextView {
             self.output_line(&mut shown, &line)?;
         }
         // A line that exceeds four screen widths is printed before its newline arrives. The rest becomes a new line.
-        if shown.rest.len() > self.columns * 4 {
+        if shown.rest.chars().count() > self.columns * 4 {
             let line = std::mem::take(&mut shown.rest);
             self.output_line(&mut shown, &line)?;
         }
