@@ -1,5 +1,7 @@
 //! Event streams contain every event from any cursor to the end of the run.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use runyard::v1;
 use runyard_upstream::{Gate, Turn};
@@ -140,6 +142,27 @@ async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
             let slow = caller.request("GET", &path).send().await.unwrap();
             assert_no_gaps(&caller.events(&run, 0).await, 1);
             assert_no_gaps(&parse_sse(&slow.text().await.unwrap()), 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_follow_each_other_quickly_share_events() {
+    on_every_database(
+        |_| Turn::words(300).delay(Duration::from_millis(1)),
+        async |server| {
+            let caller = server.caller("ann");
+            let run = caller.start("x").await;
+            let events = caller.events(&run, 0).await;
+            assert_no_gaps(&events, 1);
+            let chunks: Vec<&str> = events
+                .iter()
+                .filter_map(|event| event.data["message_delta"]["text"].as_str())
+                .collect();
+            assert!((2..200).contains(&chunks.len()), "{} events for 300 tokens", chunks.len());
+            let message = events.iter().find(|event| event.event == "message").unwrap();
+            assert_eq!(message.data["message"]["text"], chunks.concat());
         },
     )
     .await;
