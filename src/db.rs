@@ -98,7 +98,7 @@ impl Db {
         let file = sqlite::file(data_dir)?;
         // SQLite refuses the switch to WAL mode if two connections make it at the same time. Only one connection is
         // open until the switch is complete.
-        let migrating = sqlite::readers(&file, 1).await?;
+        let migrating = sqlite::migrator(&file).await?;
         schema::bring_sqlite_up_to_date(&migrating).await?;
         let writer = sqlite::writer(&file).await?;
         migrating.close().await?;

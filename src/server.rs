@@ -42,7 +42,7 @@ const BIND_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 /// Maximum size of a health or reflection request, in bytes. Such a request contains only one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Maximum time for which the server waits for the sandbox check at start. The check usually takes milliseconds.
+/// Maximum time for which the log line about the start waits for the sandbox check.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 
 /// The way in which a server ended without an error.
@@ -85,6 +85,8 @@ impl Server {
     /// The error states why the server cannot start.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
+        // Another thread decodes the contract meanwhile. `stack::build` waits for the result.
+        drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
@@ -148,7 +150,8 @@ impl Server {
             .add_service(limited!(reflection))
             .add_service(limited!(older));
         let stack = stack::build(&app, verifier, grpc)?;
-        say_hello(&app, address).await;
+        // The server accepts connections during the sandbox check. Only the first command waits for the check.
+        tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
@@ -168,7 +171,7 @@ impl Server {
 
 /// Logs the start of the server: a warning for each missing part, such as a model provider, then details of the
 /// sandbox, the state of the plans and, last, the address on which the server listens.
-async fn say_hello(app: &App, address: SocketAddr) {
+async fn say_hello(app: App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
         model.is_none_or(|model| model.provider != DEMO_PROVIDER)

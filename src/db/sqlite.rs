@@ -48,11 +48,24 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Opens the connections for reads. They can also write, for migrations.
+/// Opens the connection for migrations. It does not wait for the disk at each commit: after a power failure, the next
+/// start repeats the migrations that were lost.
+///
+/// # Errors
+/// UNAVAILABLE; the message names the file and says what to do.
+pub(super) async fn migrator(file: &Path) -> Result<DatabaseConnection> {
+    open(file, 1, SqliteSynchronous::Normal).await
+}
+
+/// Opens the connections for reads.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file and says what to do.
 pub(super) async fn readers(file: &Path, connections: u32) -> Result<DatabaseConnection> {
+    open(file, connections, SqliteSynchronous::Full).await
+}
+
+async fn open(file: &Path, connections: u32, synchronous: SqliteSynchronous) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
     options
         .min_connections(1)
@@ -63,7 +76,7 @@ pub(super) async fn readers(file: &Path, connections: u32) -> Result<DatabaseCon
         .idle_timeout(None)
         .max_lifetime(None)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| settings(options, READER_CACHE));
+        .map_sqlx_sqlite_opts(move |options| settings(options, READER_CACHE).synchronous(synchronous));
     Database::connect(options)
         .await
         .map_err(|error| unusable(file).caused_by(error))

@@ -1,7 +1,7 @@
 //! The `OpenAPI` document of the API (`/openapi.json`). This file adds the parts that the contract does not define,
 //! such as the error responses.
 //!
-//! Called once at start by `wire/stack.rs`. The transcoder generates all other parts from the contract.
+//! Called by `wire/stack.rs` for the first request. The transcoder generates all other parts from the contract.
 
 use prost_reflect::MessageDescriptor;
 use runyard_transcode::{

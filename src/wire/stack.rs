@@ -12,9 +12,19 @@
 //! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other requests
 //!    go to the built-in pages, the console or the transcoder.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    response::IntoResponse,
+    routing::get,
+};
 use futures::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -96,7 +106,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // If a method of the contract and a file of the console have the same path, the method takes precedence.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
-    let pages = pages(app, &transcoder)?;
+    let pages = pages(app, &transcoder);
     let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));
     let calls = connect.over(grpc.clone());
     // Each request clones only the service of its protocol.
@@ -150,27 +160,28 @@ fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
 #[derive(Clone)]
 struct Pages {
     app: App,
-    openapi: Arc<str>,
+    transcoder: Transcoder,
+    /// The OpenAPI document, generated for the first request.
+    openapi: Arc<OnceLock<Bytes>>,
 }
 
-fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
-    let openapi = serde_json::to_string(&openapi::document(transcoder.router()))
-        .map_err(|error| Error::internal("the OpenAPI document could not be encoded", error))?;
+fn pages(app: &App, transcoder: &Transcoder) -> Router {
     let state = Pages {
         app: app.clone(),
-        openapi: openapi.into(),
+        transcoder: transcoder.clone(),
+        openapi: Arc::default(),
     };
     let wrong_method = |request: Request<Body>| async move {
         let _ = request;
         fault::method_not_allowed("GET, HEAD")
     };
     let [healthz, readyz, metrics_path, document_path] = PAGES;
-    Ok(Router::new()
+    Router::new()
         .route(healthz, get(|| async { "ok\n" }).fallback(wrong_method))
         .route(readyz, get(ready).fallback(wrong_method))
         .route(metrics_path, get(metrics).fallback(wrong_method))
         .route(document_path, get(document).fallback(wrong_method))
-        .with_state(state))
+        .with_state(state)
 }
 
 /// Serves the file of the site at the request's path. Passes requests for all other paths to `contract`.
@@ -220,7 +231,9 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
 }
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
-    ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
+    let generate = || openapi::document(pages.transcoder.router()).to_string().into();
+    let openapi = pages.openapi.get_or_init(generate).clone();
+    ([(header::CONTENT_TYPE, "application/json")], openapi).into_response()
 }
 
 #[cfg(test)]

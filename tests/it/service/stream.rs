@@ -160,7 +160,11 @@ async fn tokens_that_follow_each_other_quickly_share_events() {
                 .iter()
                 .filter_map(|event| event.data["message_delta"]["text"].as_str())
                 .collect();
-            assert!((2..200).contains(&chunks.len()), "{} events for 300 tokens", chunks.len());
+            assert!(
+                (2..200).contains(&chunks.len()),
+                "{} events for 300 tokens",
+                chunks.len()
+            );
             let message = events.iter().find(|event| event.event == "message").unwrap();
             assert_eq!(message.data["message"]["text"], chunks.concat());
         },
