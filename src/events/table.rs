@@ -131,11 +131,11 @@ pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) ->
     }
     // Read the sizes first, because the size of an event ranges from a few bytes to a megabyte.
     let query = LIST_SIZES.with([run_id.into(), after.into(), MAX_PAGE.into()]);
-    let sizes: Vec<i64> = db.rows(query, |row| row.take()).await?;
-    let sizes = sizes
-        .into_iter()
-        .map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-    match i64::try_from(fitting(sizes, max_bytes)) {
+    let sizes = db.rows(query, |row| {
+        let size: i64 = row.take()?;
+        Ok(usize::try_from(size).unwrap_or(usize::MAX))
+    });
+    match i64::try_from(fitting(sizes.await?, max_bytes)) {
         Ok(0) => Ok(Vec::new()),
         limit => list(db, run_id, after, limit.unwrap_or(MAX_PAGE)).await,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::join_all};
 use runyard::{
-    db::{Bound, Cell, Db, Row, Sql, Tx},
+    db::{Bound, Cell, Db, Row, Rows, Sql, Tx},
     error::{Code, Error, Result},
 };
 use runyard_upstream::Turn;
