@@ -1,6 +1,6 @@
 //! The targets of the service, as a table. Each row compares a figure with a required bound and with a desired bound,
-//! and shows the floor's value. The servers were measured in turn, so other load on the machine affects all of them
-//! equally and hardly changes the ratios.
+//! and shows the value of the minimal program in `floor.rs`. Each round measures every program, so other load on the
+//! machine hardly changes the ratios.
 
 use std::fmt::Write;
 

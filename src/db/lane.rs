@@ -36,10 +36,10 @@ const BATCH: usize = 1024;
 /// Outcome of the commit of a batch.
 pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
-/// A unit of work that the writer's thread runs.
+/// A closure that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the job on `unit` and keeps the result. Returns `unit`, or `None` if it was lost, and whether the job
-    /// succeeded. May be called again after a rollback.
+    /// Runs the closure with the write connection in `unit`, and keeps the result. Returns `unit`, or `None` if the
+    /// connection was lost, and whether the closure succeeded. May be called again after a rollback.
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
     /// Sends the result of the last run, or the error of the commit, to the caller.

@@ -50,7 +50,7 @@ impl Tx {
         }
     }
 
-    /// Returns the unit of SQLite's writer (`None` on PostgreSQL), and whether the unit of work changed anything.
+    /// Returns SQLite's write connection (`None` on PostgreSQL), and whether this unit of work changed anything.
     pub(super) fn into_unit(self) -> (Option<Unit>, bool) {
         let unit = match self.work {
             Work::Unit(unit) => Some(unit),

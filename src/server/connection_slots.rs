@@ -124,10 +124,11 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections so that `count` connections are closing, including those that were already closing. Each
-/// connection has a rank: 0 for unrecognized and idle, 1 for unrecognized and busy, 2 for recognized and idle. One call
-/// closes only connections of the lowest rank that occurs, even if these are fewer than `count`. Never closes
-/// recognized connections with an open request.
+/// Closes connections until `count` connections are closing. Connections that were already closing count.
+///
+/// The first connections to close are unrecognized and idle, then unrecognized with an open request, then recognized
+/// and idle. One call closes only connections of one kind, so fewer than `count` may be closing afterwards. Recognized
+/// connections with an open request stay open.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

@@ -133,7 +133,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response in the ledger. Dropping the body removes the response from the ledger.
+/// The body of a response whose unread bytes are counted until the body is dropped.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,

@@ -292,8 +292,7 @@ impl ConnectionTrait for Unit {
     }
 }
 
-/// The error after SQLite has ended the transaction of a batch. A later batch may succeed, so the error means that the
-/// database is unavailable.
+/// The error of a batch whose transaction SQLite has ended. It becomes UNAVAILABLE, so clients may retry.
 fn lost() -> DbErr {
     let message = "SQLite has rolled back the transaction after an error";
     DbErr::Conn(RuntimeErr::Internal(message.to_owned()))
