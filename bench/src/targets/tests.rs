@@ -1,3 +1,5 @@
+//! Tests of the verdicts and ratios.
+
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the reader with answers of Anthropic and of compatible servers.
+
 use serde_json::{Value, json};
 
 use super::super::super::reading::{Answer, read, read_whole};

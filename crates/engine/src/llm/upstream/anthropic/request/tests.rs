@@ -1,3 +1,5 @@
+//! Tests of requests of the Anthropic Messages protocol.
+
 use serde_json::{Value, json};
 
 use super::super::super::{

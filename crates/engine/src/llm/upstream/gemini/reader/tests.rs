@@ -1,3 +1,5 @@
+//! Tests of the reader with answers of Gemini and of gateways that use Gemini's protocol.
+
 use serde_json::{Value, json};
 
 use super::super::super::reading::{Answer, read, read_whole};

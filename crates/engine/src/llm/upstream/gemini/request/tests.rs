@@ -1,3 +1,5 @@
+//! Tests of requests of the Gemini protocol.
+
 use serde_json::{Value, json};
 
 use super::super::super::reading::{called, profile, request, result, user};

@@ -1,3 +1,5 @@
+//! Tests of [`ResponseReader`] with event streams in the formats of OpenAI and of compatible servers.
+
 use serde_json::{Value, json};
 
 use super::super::super::reading::{Answer, read, read_whole};
