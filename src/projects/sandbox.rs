@@ -25,8 +25,8 @@ use crate::{
 };
 
 const FIND: Sql = Sql::new(
-    "SELECT number, id, project_id, account_id, created_at FROM sandboxes WHERE project_id = $1 AND ($2 IS NULL OR \
-     account_id = $2)",
+    "SELECT number, id, project_id, account_id, created_at FROM sandboxes WHERE project_id = $1 AND \
+     account_id = COALESCE($2, account_id)",
 );
 
 pub async fn find(db: &impl Rows, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {

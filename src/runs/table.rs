@@ -147,7 +147,7 @@ const INSERT: Sql = Sql::new(concat!(
 const FIND: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM runs WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
+    " FROM runs WHERE id = $1 AND account_id = COALESCE($2, account_id)",
 ));
 
 /// Builds the query that finds a run in a scope. [`read`] reads its row.
