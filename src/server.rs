@@ -151,7 +151,7 @@ impl Server {
             .add_service(limited!(older));
         let stack = stack::build(&app, verifier, grpc)?;
         // The server accepts connections during the sandbox check. Only the first command waits for the check.
-        tokio::spawn(say_hello(app.clone(), address));
+        let hello = tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
@@ -162,8 +162,11 @@ impl Server {
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not finish before the shutdown deadline");
         }
-        background.stop().await?;
+        // Both tasks hold the database, which must be closed when this method returns.
         watching.abort();
+        hello.abort();
+        drop(hello.await);
+        background.stop().await?;
         info!("stopped");
         Ok(())
     }
