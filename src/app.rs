@@ -22,7 +22,7 @@ use crate::{
     uploads::Arriving,
 };
 
-/// Maximum number of operations that wait in a project's queue for writing files (`placement_queues`).
+/// Maximum number of operations that wait to write files to a project's workspace (`placement_queues`).
 const MAX_PLACING: usize = 100;
 
 /// A reference to the shared handles; cheap to clone.

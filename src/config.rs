@@ -1,4 +1,4 @@
-//! The configuration: defaults, overridden by a TOML file, overridden by environment variables.
+//! The configuration. A TOML file overrides the defaults. Environment variables override the file.
 //!
 //! `commands` loads the configuration once at start. All other code sees the merged values. The defaults, including the
 //! tables of models and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
@@ -75,8 +75,8 @@ pub struct Auth {
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, as an alternative to a file. It must use https, unless the host is a loopback address or
-    /// `allow_private_http` permits http.
+    /// URL of a JWKS, as an alternative to a file: https, or http to a loopback address. `allow_private_http` also
+    /// permits http to private networks.
     pub jwks_url: Option<String>,
     /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. If
     /// `issuer` is absent, the `iss` of tokens must be this issuer.
@@ -87,8 +87,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued. If the list is not empty, a token must have `azp`, `client_id` or
-    /// `appid`. Each of these claims that the token has must name a client in the list.
+    /// Clients to which tokens may be issued. If the list is not empty, a token must have a claim `azp`, `client_id` or
+    /// `appid`, and every such claim must name a client in the list.
     pub client_ids: Vec<String>,
     /// Name of the claim that holds the role.
     pub role_claim: String,

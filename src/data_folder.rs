@@ -95,8 +95,8 @@ fn close(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(closed))
 }
 
-/// Restricts access to an existing folder. If the folder seems to serve another purpose, its mode is not changed; a
-/// warning is logged if other users can read or write the folder.
+/// Restricts access to an existing folder. A folder that seems to serve another purpose keeps its mode. If other users
+/// can read or write such a folder, a warning is logged.
 fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
     let is_ours = MARKS.iter().any(|mark| folder.join(mark).exists()) || fs::read_dir(folder)?.next().is_none();
     if is_ours {

@@ -147,8 +147,8 @@ impl Db {
 
     /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
     ///
-    /// On SQLite, the unit runs again if another unit of its batch fails. It must not change anything outside the
-    /// database, and must await only SQL. Only the result of the last run counts.
+    /// On SQLite, the unit runs again if another unit of its batch fails. Only the result of the last run counts. A
+    /// unit must not change anything outside the database, and must await only SQL.
     ///
     /// # Errors
     /// The errors of the unit and of [`Tx::commit`].

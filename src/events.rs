@@ -1,8 +1,8 @@
-//! The events of runs: one journal that is both stored and streamed.
+//! The events of runs: how they are stored and streamed.
 //!
 //! An event is durable before any follower sees it. `events/table.rs` reads and writes the rows, `events/hub.rs` keeps
 //! a bounded ring buffer with the newest events of each live run, and `events/follow.rs` streams the events after a
-//! cursor. Memory is only a cache of committed events.
+//! cursor. The ring buffer is only a cache of committed events.
 
 pub mod encoded;
 pub mod follow;

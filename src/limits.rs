@@ -118,7 +118,7 @@ impl Plan<'_> {
 /// projects, concurrent runs.
 ///
 /// # Errors
-/// The plan errors of the API documentation, with their details.
+/// The error of the first check that fails, with its details.
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {
@@ -144,7 +144,7 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load:
     Ok(admission)
 }
 
-/// Decides whether a thread may be created, and also a project if `makes_project` is true.
+/// Decides whether a thread may be created. If `makes_project` is true, also decides whether a project may be created.
 ///
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.

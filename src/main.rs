@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// mimalloc instead of the allocator of glibc, which spends more time per request and returns less memory to the
+/// The server uses mimalloc, because glibc's allocator spends more time per request and returns less memory to the
 /// operating system.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

@@ -1,9 +1,9 @@
 //! One-off model calls outside of runs, such as icon suggestions.
 //!
 //! Every one-off call goes through [`call`], which limits the call's tokens, size and time, and bills the account.
-//! One-off calls make no reservation of credits. Instead, the queue of an account runs one charged call at a time: the
-//! next call checks the balance only after the previous call has been charged. A failed call is not an error, because
-//! the calling code has a fallback.
+//! One-off calls reserve no credits. Instead, the queue of an account runs one charged call at a time: the next call
+//! checks the balance only after the previous call has been charged. A failed call is not an error, because the calling
+//! code has a fallback.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ impl PartialAnswer {
         (self.reported.unwrap_or(estimate), self.reported.is_none())
     }
 
-    /// Returns whether the answer is complete.
+    /// Receives the answer. Returns true if the answer is complete.
     async fn receive(&mut self, llm: &impl Llm, request: ModelRequest, purpose: &'static str) -> bool {
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {

@@ -87,7 +87,7 @@ impl Account {
     }
 }
 
-/// In the mode `chat`, a run has no tools.
+/// Returns a request for a run in the mode `chat`, in which the run has no tools.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),

@@ -21,7 +21,7 @@ use crate::{
     machine::millis,
 };
 
-/// All callers share one connection.
+/// Number of callers. All callers share one connection.
 pub(crate) const CALLERS: usize = 16;
 
 /// Returns the calls per second, and the 99th percentile of the latency in milliseconds.

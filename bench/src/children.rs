@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the floor (see `floor.rs`), the scripted models and the echo. A child
-//! is killed when its handle is dropped.
+//! Child processes of the benchmark: the server, the minimal comparison server (`floor.rs`), the scripted models and
+//! the echo. A child is killed when its handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -28,7 +28,7 @@ pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
 /// Number of deltas in an answer of the model `bench/many`.
 pub(crate) const TOKENS: usize = 200;
 
-/// A temporary folder. It is removed when its handle is dropped.
+/// A temporary folder, which is removed when this value is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -118,7 +118,7 @@ pub(crate) async fn until_input_ends() -> Result<()> {
     Ok(())
 }
 
-/// A running server or floor.
+/// A running Runyard server or minimal comparison server (`floor.rs`).
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -156,7 +156,7 @@ impl Server {
         Self::spawn(command, address, place.folder).await
     }
 
-    /// Starts the floor on a free port and waits until it is ready.
+    /// Starts the minimal comparison server (`floor.rs`) on a free port and waits until it is ready.
     pub(crate) async fn start_floor(folder: &Path, models: &str) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let address = free_address()?;

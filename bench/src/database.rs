@@ -1,5 +1,5 @@
-//! Measures how many transactions per second PostgreSQL commits without a server in between. Each transaction inserts
-//! the rows of a started run. The measurement is equivalent to pgbench with a script of these statements and
+//! Measures how many transactions per second PostgreSQL commits if the benchmark itself is the client. Each transaction
+//! inserts the rows of a started run. The measurement is equivalent to pgbench with a script of these statements and
 //! `--protocol=prepared`.
 
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The column by which the rows to copy are selected, and a function that returns the column's value for a template.
+/// Selection of the rows to copy: a column name, and a function that picks the column's value from a [`Template`].
 type Key = (&'static str, fn(Template) -> Uuid);
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),

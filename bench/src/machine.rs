@@ -131,8 +131,8 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Starts measuring a server. `others` are the benchmark's other child processes; their load does not count as load
-    /// of other programs.
+    /// Starts measuring a server. `others` are the benchmark's other child processes. Their processor time is excluded
+    /// from [`Used::others`].
     pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
         let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
         let at_start = Self::read(server, &family)?;

@@ -1,5 +1,5 @@
 //! Measures many concurrent streams whose model sends tokens at a fixed rate. A server that keeps up delivers the
-//! tokens at the offered rate, and a run takes as long as the answer of its model.
+//! tokens at this rate, and its runs take as long as the answers of the model.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ const RAMP: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
-    /// Delivered tokens per second, as a fraction of the offered rate.
+    /// Delivered tokens per second, as a fraction of the rate at which the models send tokens.
     pub(crate) delivered: f64,
     /// 99th percentile of the duration of a run, as a multiple of the duration of its model's answer.
     pub(crate) slowest: f64,

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Divisor of the numbers of calls and runs; greater than 1 for a shorter benchmark.
     pub(crate) divisor: usize,
-    /// Number of runs that the server has executed when its memory is measured for the last time.
+    /// Number of runs after which the server's memory is measured for the last time.
     pub(crate) many_runs: usize,
     pub(crate) soak: Duration,
     /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
@@ -98,12 +98,12 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// The soak test takes long, so it is off by default.
+    /// Returns true if the options name the soak test, which is off by default because it takes long.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Returns true if any selected part needs servers that are measured in rounds.
+    /// Returns true if any part is selected that is measured in rounds.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self
@@ -112,7 +112,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// If the options name no part, all parts are selected.
+    /// Returns true if this part is selected. If the options name no part, all parts are selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

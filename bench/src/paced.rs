@@ -1,5 +1,5 @@
-//! A scripted model that sends its tokens on a schedule. A token that is late does not delay the tokens after it, so
-//! the offered rate is exact.
+//! A scripted model that sends its tokens on a schedule. A late token does not delay the following tokens, so the
+//! average rate stays the same.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{Result, report};
 
 /// Duration of an answer.
 const DURATION: Duration = Duration::from_secs(8);
-/// Minimum number of processor cores for the large load.
+/// Minimum number of processor cores for the larger load in [`Load::of_this_machine`].
 pub(crate) const LARGE: usize = 16;
 
 #[derive(Clone, Copy, Debug)]

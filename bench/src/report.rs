@@ -1,5 +1,5 @@
-//! Collects the figures of the servers, and prints them as a table. Each figure has a median, a minimum and a maximum,
-//! and is shown beside the medians of the floor and of a server without limits.
+//! Collects the figures of the servers, and prints them as a table. Each figure has a median, a minimum and a maximum.
+//! The table also shows the medians of the minimal comparison server (the floor) and of a server without limits.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -52,7 +52,8 @@ impl Figures {
         Stats::of(self.values(name)).map(|stats| stats.median)
     }
 
-    /// Formats all figures. The last columns are the medians of the floor and of a server without limits.
+    /// Formats all figures. The last columns are the medians of the minimal comparison server (`floor`) and of a server
+    /// without limits (`off`).
     pub(crate) fn table(&self, floor: Option<&Self>, off: &Self) -> String {
         let mut table = format!(
             "{:<48}{:>10} {:>10} {:>10}  {:<9}{:>10} {:>10}\n",
@@ -88,7 +89,7 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// Formats a value without decimals from 1,000, with one decimal from 10, and otherwise with three decimals.
+/// Formats a value: no decimals from 1,000, one decimal from 10, and three decimals below 10.
 pub(crate) fn shown(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => format!("{value:.0}"),

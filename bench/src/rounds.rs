@@ -1,5 +1,5 @@
-//! Performs a benchmark: starts the servers and the floor, measures all parts one after another in each round, and
-//! finally measures the parts that need a server with many runs.
+//! Performs a benchmark: starts all servers, measures all parts one after another in each round, and finally measures
+//! the parts that need a server with many runs.
 
 use std::path::Path;
 
@@ -94,7 +94,7 @@ async fn stage(options: &Options, folder: &Path) -> Result<Stage> {
 }
 
 /// Starts two servers of each program, one with limits and one without. If the servers use SQLite, also starts the
-/// floor.
+/// minimal comparison server (`floor.rs`).
 async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for (number, program) in options.servers.iter().enumerate() {

@@ -40,9 +40,9 @@ pub(crate) fn answer(received: &Received) -> Turn {
 
 /// The times of the commands in milliseconds.
 pub(crate) struct Found {
-    /// Times from the event of the call to the event of its result, including the commit of the call's event.
+    /// Times between the event of a call and the event of its result. They include the commit of the call's event.
     pub(crate) between: Vec<f64>,
-    /// Times that the results report, in whole milliseconds.
+    /// Durations that the result events contain, in whole milliseconds.
     pub(crate) reported: Vec<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The programs under measurement: each server with limits and without limits, and the floor.
+//! The programs under measurement: each server with limits and without limits, and the minimal comparison server.
 
 use std::{fmt::Write, path::Path, path::PathBuf, time::Duration};
 
@@ -29,7 +29,7 @@ pub(crate) struct Stage {
     pub(crate) accounts: Vec<Account>,
     /// The account for the live streams, and for other measurements with a single account.
     pub(crate) watcher: Account,
-    /// The database in which rows are inserted without a server. `None` if PostgreSQL is not measured.
+    /// The database for the measurement without a server (`database.rs`). `None` if PostgreSQL is not measured.
     pub(crate) rows: Option<Rows>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Subject {
         config: String,
         database: Option<String>,
     },
-    /// The floor has no limits and always uses SQLite.
+    /// The minimal comparison server (`floor.rs`). It has no limits and always uses SQLite.
     Floor { folder: PathBuf, models: String },
 }
 
@@ -189,7 +189,7 @@ impl Measured {
 }
 
 /// Returns the configuration of the servers. It contains the scripted models, a plan with limits that are checked but
-/// never reached, and enough worker slots for the many streams. All other settings are the defaults.
+/// never reached, and enough worker slots for all concurrent streams. All other settings are the defaults.
 pub(crate) fn config(models: &str, limits: Limits) -> Result<String> {
     // All accounts are created from one address, so the limit on new accounts per address is turned off.
     let slots = Load::of_this_machine().streams.max(DEFAULT_SLOTS);

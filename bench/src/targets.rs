@@ -1,6 +1,6 @@
 //! The targets of the service, as a table. Each row compares a figure with a required bound and with a desired bound,
-//! and shows the value of the minimal program in `floor.rs`. Each round measures every program, so other load on the
-//! machine hardly changes the ratios.
+//! and shows the value of the minimal comparison server (`floor.rs`). Each round measures every program, so other load
+//! on the machine hardly changes the ratios.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// An upper bound: a time in milliseconds, plus the duration of a number of durable writes.
+    /// An upper bound in milliseconds: a fixed time, plus the duration of a number of durable writes.
     Writes(f64, f64),
     /// Zero in every round.
     Zero,
@@ -44,7 +44,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// A requirement of a row, in addition to its figures.
+/// A requirement on the machine or the options. If it is not met, the row has no figure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -96,7 +96,7 @@ pub(crate) struct Compared<'a> {
     pub(crate) on: &'a Figures,
     /// Figures of the server without limits.
     pub(crate) off: &'a Figures,
-    /// Figures of the floor, which uses SQLite only. `None` if the floor was not measured.
+    /// Figures of the minimal comparison server (`floor.rs`), which uses SQLite only. `None` if it was not measured.
     pub(crate) floor: Option<&'a Figures>,
     /// Figures of the previous build of the server, with limits. `None` if only one build was measured.
     pub(crate) previous: Option<&'a Figures>,
@@ -215,8 +215,8 @@ impl Compared<'_> {
     }
 }
 
-/// Returns the floor's median of the figure from which a row is computed. For a ratio of two figures of one server,
-/// returns the floor's median ratio.
+/// Returns the value of the minimal comparison server for a row: the median of the row's figure, or the median ratio of
+/// the row's two figures.
 fn raw(floor: &Figures, value: Value) -> Option<f64> {
     match value {
         Of(name) | ToFloor(name) | ToPrevious(name) => floor.median(name),

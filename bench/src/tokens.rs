@@ -66,7 +66,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
     })
 }
 
-// Starts a run and follows it. Its deltas must add up to its message, and its message must have all tokens.
+// Starts a run and follows it. The deltas must add up to the run's message, and the message must have all tokens.
 async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
     let started = client
         .start_run(account.signed(start_on("bench/many")))

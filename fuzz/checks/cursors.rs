@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Returns `None` if the token is refused.
+/// Reads a page token for an account and a search text; `None` if the token is refused.
 fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> {
     let caller = Caller {
         account_id: Uuid::from_u128(account),
@@ -85,7 +85,7 @@ fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     }
 }
 
-/// Checks that no string except the empty string is a valid page token for two callers.
+/// Checks that no page token is valid for two callers. The empty string is not a token: it requests the first page.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(

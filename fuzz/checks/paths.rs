@@ -166,7 +166,7 @@ fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<V
     Some(values)
 }
 
-/// Returns `None` if an escape is invalid or the result is not UTF-8.
+/// Decodes a percent-encoded segment; `None` if an escape is invalid or the result is not UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     let mut bytes = Vec::new();
     let mut rest = segment.bytes();

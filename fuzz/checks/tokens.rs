@@ -97,7 +97,7 @@ fn signed_header(header: &[u8]) {
     }
 }
 
-/// Replaces one character of a valid token with several others, and checks that each changed token is refused. `data`
+/// Changes one character of a valid token in several ways, and checks that each changed token is refused. `data`
 /// determines the position of the character.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();

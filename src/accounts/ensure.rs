@@ -1,8 +1,8 @@
 //! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether the first request of a subject
 //! may create an account.
 //!
-//! `wire/caller.rs` calls this module after each verification of a token, so known subjects are cached in memory. The
-//! cache cannot go stale: an account is never deleted and its id never changes.
+//! `wire/caller.rs` calls this module after each verification of a token. To save database queries, known subjects are
+//! cached in memory. The cache cannot go stale: an account is never deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -127,8 +127,8 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
-/// Loads an account and locks its row, so that two concurrent writers cannot both use the last unit that a plan limit
-/// allows. SQLite needs no row lock, because it runs only one write transaction at a time.
+/// Loads an account and locks its row. Concurrent writers then check the plan's limits one after another. SQLite needs
+/// no row lock, because it runs only one write transaction at a time.
 ///
 /// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which does not conflict with inserts and updates of rows that
 /// reference the account. A stronger lock could deadlock: another transaction could lock a referencing row and wait for

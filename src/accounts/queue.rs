@@ -47,7 +47,7 @@ struct Line {
     length: usize,
 }
 
-/// The position of one operation in an account's queue. Dropping the value removes the operation from the queue.
+/// A waiting or running operation in an account's queue. Dropping the value removes the operation from the queue.
 pub struct QueueTurn {
     account_id: Uuid,
     turns: AccountQueues,
@@ -83,7 +83,7 @@ where
     app.db.write(name, unit).await
 }
 
-/// Uses the limits for database writers on PostgreSQL.
+/// The default limits are those for database writers on PostgreSQL.
 impl Default for AccountQueues {
     fn default() -> Self {
         Self::new(AT_ONCE, MAX_WAITING)

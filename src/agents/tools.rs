@@ -55,7 +55,6 @@ pub fn merged(requested: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A tool with its setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
     pub spec: ToolSpec,

@@ -61,7 +61,7 @@ pub struct AgentChange {
     pub icon_color: Change<String>,
     pub icon_background: Change<String>,
     pub tags: Change<Vec<String>>,
-    /// Creates a new version if a value changes.
+    /// Fields of a version. Changing one of them creates a new version.
     pub content: ContentChange,
     /// Version that the caller expects to be current; `None` skips the check.
     pub expected_version_id: Option<Uuid>,
@@ -183,7 +183,7 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 }
 
 impl ContentChange {
-    /// Validates each new value by itself. [`Self::over`] checks the values together.
+    /// Validates each new value by itself. [`Self::over`] also checks the MCP servers together.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;

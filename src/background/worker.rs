@@ -36,8 +36,8 @@ use crate::{
 /// Maximum time that the worker waits for a notification of new work (`runs::Wake`) before it polls PostgreSQL. Other
 /// processes on the database do not notify this process.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Maximum time that the worker waits before it polls SQLite. Polls rarely find work there, because this process itself
-/// queues and ends all runs and notifies the worker.
+/// Maximum time that the worker waits before it polls SQLite. Polls rarely find work there: only this process queues
+/// and ends runs, and it notifies the worker.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;

@@ -50,8 +50,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator. If possible, signs a token with the local server's secret. Otherwise, the
-    /// configured token must grant the role.
+    /// Connects as an administrator. If possible, signs a token with the local server's secret. If not, uses the
+    /// configured token, which must grant the role.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.explicit()) {

@@ -57,7 +57,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Environment variables override the file.
+    /// Loads the configuration from a file and from environment variables, which override the file.
     ///
     /// # Errors
     /// INVALID_REQUEST; the message names the file or the variable, and the problem.

@@ -96,7 +96,7 @@ impl ModelTable {
 }
 
 /// Refuses empty and duplicate names, unknown providers, invalid prices, base URLs that are not HTTP URLs, and context
-/// windows without room for a prompt.
+/// windows that are not larger than the maximum output.
 pub(super) fn check<'c>(
     models: &'c [Model],
     providers: &'c BTreeMap<String, Provider>,

@@ -1,7 +1,7 @@
 //! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! A configured request rate always applies. If no rate is configured, a default rate applies to a server that other
-//! machines can reach, and a server that only this machine can reach does not limit requests.
+//! A configured request rate always applies. Without a configured rate, a server that other machines can reach uses a
+//! default rate. A server that only this machine can reach does not limit requests by default.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 

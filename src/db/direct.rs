@@ -1,8 +1,8 @@
 //! Executes statements of SQLite in the calling thread.
 //!
 //! sqlx gives each SQLite connection its own thread, so each statement through sqlx costs two thread switches, which
-//! take longer than most statements. [`Direct`] executes statements without sqlx. The writer uses it on the connection
-//! that it also uses through sqlx, so a transaction can mix both. Short reads use connections without sqlx.
+//! take longer than most statements. [`Direct`] executes statements without sqlx. The writer also uses its connection
+//! through sqlx, so one transaction can contain statements of both kinds. Short reads use connections without sqlx.
 
 use std::{path::Path, ptr::NonNull, time::Duration};
 
@@ -22,7 +22,6 @@ use super::{
 /// Maximum number of prepared statements in the cache.
 const PREPARED: usize = 128;
 
-/// A rusqlite connection.
 pub(super) struct Direct {
     connection: Connection,
 }
@@ -41,9 +40,9 @@ impl Direct {
             locked.as_raw_handle()
         };
         // SAFETY: The handle is open, because the connection is. `lane::Writer` owns both values and drops this value
-        // first. It holds the lock of the connection while either of them uses the handle, and before it uses this value,
-        // it waits until sqlx's thread has finished all statements. SQLite allows several threads to use a handle as long
-        // as they do not use it at the same time.
+        // first. While one of the two values uses the handle, the writer holds the lock of the connection. Before the
+        // writer uses this value, it waits until sqlx's thread has finished all statements. SQLite allows several
+        // threads to use a handle as long as they do not use it at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Self { connection })
@@ -102,7 +101,7 @@ impl Direct {
     }
 }
 
-/// Converts a value in the same way as sqlx, so that rows written with and without sqlx have the same format.
+/// Converts a value as sqlx does, so that rows written with and without sqlx have one format.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),

@@ -80,7 +80,6 @@ impl DatabaseError for SqliteFailure {
     }
 }
 
-/// Converts the error of a statement.
 pub(super) fn of_statement(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }

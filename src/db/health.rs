@@ -29,8 +29,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The probe on PostgreSQL. The written value is never read.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
-/// The probe on SQLite. The written value is never read. The probe writes more data than `StartRun`: after a failed
-/// write on a full disk, the write-ahead log may still have room for a small change, so a smaller probe could succeed.
+/// The probe on SQLite. The written value is never read. The probe writes more data than `StartRun`. On a full disk, a
+/// smaller probe could succeed, because the write-ahead log may still have room for a small change.
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
 /// The results of the last write and the last probe. Cheap to clone.

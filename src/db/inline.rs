@@ -1,6 +1,6 @@
-//! Short reads of SQLite in the calling thread.
+//! Executes short SQLite reads in the calling thread.
 //!
-//! A read through sqlx costs two thread switches, which take longer than a read of a few rows. A reader is used by one
+//! A read through sqlx costs two thread hops, which take longer than a read of a few rows. A reader is used by one
 //! thread at a time and never across an `await`, so there are at most as many readers as threads that read. A statement
 //! must read only a few pages, because it blocks its thread.
 

@@ -5,12 +5,11 @@
 //! without the unit's changes. If a commit fails, every unit of its batch fails.
 //!
 //! A unit is either a closure that the thread runs ([`Lane::run`]), or a loan: a caller borrows the connection
-//! ([`Lane::lend`]). A closure costs two thread switches and a loan costs four, so frequent units are closures.
+//! ([`Lane::lend`]). A closure costs two thread hops and a loan costs four, so frequent units are closures.
 //!
 //! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit fails
-//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. It must
-//! therefore be safe to run a closure again. A loan cannot run again, so a loan and all later units of its batch get
-//! savepoints.
+//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. Closures must
+//! therefore be safe to repeat. A loan cannot run again, so a loan and all later units of its batch get savepoints.
 
 mod unit;
 
@@ -38,8 +37,8 @@ pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A closure that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the closure with the write connection in `unit`, and keeps the result. Returns `unit`, or `None` if the
-    /// connection was lost, and whether the closure succeeded. May be called again after a rollback.
+    /// Runs the closure on the connection in `unit`, and keeps the result. Returns `unit`, or `None` if the connection
+    /// was lost. Also returns whether the closure succeeded. May be called again after a rollback.
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
     /// Sends the result of the last run, or the error of the commit, to the caller.
@@ -165,7 +164,7 @@ impl<'a> Batch<'a> {
     fn run(&mut self, writer: Writer, job: Box<dyn Job>) -> Option<Writer> {
         let (mut writer, failed) = self.attempt(writer, job)?;
         let Some(failed) = failed else { return Some(writer) };
-        // The rollback also removes the changes of the earlier units, so these run again.
+        // The rollback also removes the changes of the earlier units. All units of the batch therefore run again.
         if !self.runtime.block_on(writer.roll_back()) {
             return None;
         }

@@ -41,7 +41,8 @@ impl Read {
         Self { from }
     }
 
-    /// Returns true if hand-written statements run in the calling thread, so that they complete without waiting.
+    /// Returns true if hand-written statements run in the calling thread. They then complete without waiting for
+    /// another thread.
     pub fn is_inline(&self) -> bool {
         matches!(self.from, ReadFrom::Sqlite(_))
     }

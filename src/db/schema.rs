@@ -13,9 +13,9 @@ const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
-/// SQL that removes all named prepared statements of a server connection. Behind a pooler, statements of other clients
-/// may exist on the connection, and their names could collide with those of SeaORM. After the migrations, SeaORM's
-/// statements are removed, so that they cannot collide with those of other clients.
+/// SQL that removes all named prepared statements of a server connection. Behind a pooler, several clients use one
+/// server connection, and the names of their statements could collide with the names that SeaORM uses. The SQL
+/// therefore runs before and after the migrations.
 const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.

@@ -27,8 +27,8 @@ const WAL_BYTES: &str = "16777216";
 /// The cache is small, because a missing page can be read from the cache of the operating system, which all connections
 /// share.
 const READER_CACHE: &str = "-512";
-/// Size of the page cache of the connection for writes. With a cache smaller than SQLite's default size, more changed
-/// pages would be written to the log before the commit.
+/// Size of the page cache of the connection for writes: SQLite's default. With a smaller cache, more changed pages would
+/// be written to the log before the commit.
 const WRITER_CACHE: &str = "-2000";
 
 /// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
@@ -48,8 +48,8 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Opens the connection for migrations. It does not wait for the disk at each commit: after a power failure, the next
-/// start repeats the migrations that were lost.
+/// Opens the connection for migrations. Its commits do not wait for the disk: after a power failure, the next start
+/// repeats the migrations that were lost.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file and says what to do.
@@ -110,7 +110,7 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
         .statement_cache_capacity(256)
-        // A smaller buffer would interrupt the query for a page of events after every few rows.
+        // With a smaller buffer, the query for a page of events would pause after every few rows.
         .row_buffer_size(512)
         .pragma("cache_size", cache)
         // Keep the data of savepoints and sorts in memory, not in temporary files.

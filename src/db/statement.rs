@@ -40,7 +40,6 @@ impl Sql {
         Statement::from_sql_and_values(DbBackend::Postgres, self.postgres, values)
     }
 
-    /// Binds values to the statement.
     pub fn with(self, values: impl Into<Vec<Value>>) -> Bound {
         Bound {
             sql: self,
@@ -67,12 +66,12 @@ pub struct ById {
     pub after: &'static str,
 }
 
-/// Numbers of ids in one PostgreSQL query by id. A shorter list of ids is extended to the next of these sizes by
-/// repeating its last id, so that few different statements have to be prepared.
+/// Allowed numbers of ids in one PostgreSQL query. [`padded`] extends a shorter list, so that PostgreSQL prepares few
+/// different statements.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// Repeats the last item of a list until the length of the list is one of `sizes`, which ascend. PostgreSQL then prepares
-/// few different statements. The statement must ignore repeated items.
+/// Repeats the last item of a list until the length of the list is one of the ascending `sizes`. PostgreSQL then
+/// prepares few different statements. The statement must ignore repeated items.
 pub fn padded<'a, T>(items: &'a [T], sizes: &[usize]) -> impl Iterator<Item = &'a T> + use<'a, T> {
     let size = sizes.iter().copied().find(|size| items.len() <= *size);
     let last = items.last().into_iter().cycle();
@@ -158,7 +157,6 @@ fn wrong(column: usize, error: &impl ToString) -> DbErr {
     DbErr::Type(format!("column {column}: {}", error.to_string()))
 }
 
-/// A function that reads one row.
 pub type ReadRow<T> = fn(&mut Row<'_>) -> Result<T, DbErr>;
 
 /// A handle that can execute hand-written queries.

@@ -34,7 +34,6 @@ pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<
     Some(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
 }
 
-/// Returns the bound values of a statement.
 pub(super) fn values_of(statement: &Statement) -> &[Value] {
     statement.values.as_ref().map_or(&[], |values| &values.0)
 }

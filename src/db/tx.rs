@@ -16,8 +16,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Creates the error for a unit of SQLite's writer whose batch could not be committed, and records the failure in
-/// `health`. A failed statement makes only its own unit fail, so the cause of a failed commit is the disk.
+/// Creates the error for a unit of work whose batch SQLite could not commit. Records the failure in `health`, because
+/// the usual cause of a failed commit is the disk.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))
@@ -123,13 +123,13 @@ impl Tx {
         Ok(changed)
     }
 
-    /// Finds rows by id, in the order of the ids. On SQLite, executes the query once per id. On PostgreSQL, one statement
-    /// finds the rows of many ids.
+    /// Finds rows by id, sorted by id. On SQLite, executes the query once per id. On PostgreSQL, one statement finds
+    /// the rows of many ids.
     ///
     /// # Errors
     /// The errors of [`Rows::rows`].
     pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
-        // The rows of all statements are then locked in one order, so that two transactions cannot deadlock.
+        // Sort the ids, so that all transactions lock rows in one order and cannot deadlock.
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();

@@ -40,8 +40,8 @@ pub struct Ring {
     newest: watch::Sender<i64>,
     /// Highest cursor at which a follower began to wait for events of another process; -1 before any follower waits.
     reached: AtomicI64,
-    /// Changes when the events table has an event that is too large for the relay (`events/relay.rs`). The followers
-    /// must then read the table.
+    /// Notifies the followers of an event that is too large for the relay (`events/relay.rs`). They must read it from
+    /// the table.
     hints: watch::Sender<()>,
 }
 
@@ -95,7 +95,7 @@ impl Hub {
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
         // Collect all rings before filtering them. Dropping the last reference to a ring during the iteration would
-        // deadlock, because both need a lock of the map.
+        // deadlock, because the drop needs a lock of the map that the iteration holds.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();

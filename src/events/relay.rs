@@ -101,8 +101,8 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // Fill the unused parameters of the statement with values that match no event: no sequence number is above the
-    // maximum.
+    // Fill the unused parameters of the statement with values that match no event: no sequence number exceeds
+    // `i64::MAX`.
     let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);

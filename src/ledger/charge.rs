@@ -69,8 +69,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every charge needs a balance
-// row, so an account without a balance row gets an empty one.
+// Locks the balances in the order of the account ids, so that two writers cannot deadlock. An account without a balance
+// row gets a row with zero credits, because every charge needs one.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let accounts: BTreeSet<Uuid> = charges.iter().map(|charge| charge.account_id).collect();
     let accounts: Vec<Uuid> = accounts.into_iter().collect();

@@ -1,5 +1,5 @@
-//! The balance of an account. The balance is created on first use. It receives the tier's credits once in each calendar
-//! month (UTC) in which it is used. The credits of a month without use are not granted later.
+//! The balance of an account. The balance is created on first use. The first use in each calendar month (UTC) grants
+//! the tier's monthly credits. The credits of a month without use are not granted later.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{

@@ -70,7 +70,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Returns the existing row if the project has one.
+/// Inserts the row of a sandbox. If the project already has a sandbox, returns the existing row.
 pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,
@@ -90,7 +90,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     })
 }
 
-/// Creates the sandbox if it does not exist.
+/// Opens the sandbox of a project. Creates the sandbox if it does not exist.
 pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<ProjectSandbox> {
     let scope = Scope::account(account_id);
     let row = match find(app.db.read(), scope, project_id).await? {
@@ -123,7 +123,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     blocking::run("the workspace could not be removed", move || sandboxes.discard(&place)).await
 }
 
-/// Creates the folder of the sandbox if it does not exist.
+/// Opens a sandbox. Creates its folder if the folder does not exist.
 pub async fn open(app: &App, row: &Model) -> Result<ProjectSandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("the sandbox number is invalid", error))?;
     let place = Place {

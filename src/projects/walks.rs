@@ -23,8 +23,8 @@ use crate::{
 const MAX_WAITING: usize = 200;
 /// Maximum time that a walk waits in the queue of its account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process. On a machine with fewer processors, the maximum is the number of
-/// processors, but not less than two.
+/// Highest limit on concurrent walks in the process. The limit is the number of processors, clamped to the range from 2
+/// to this number.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
@@ -59,7 +59,7 @@ impl Default for Walks {
 
 impl Walks {
     /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues, and the
-    /// account's next walk starts only after its end.
+    /// account's next walk starts only after this walk has ended.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.

@@ -19,7 +19,8 @@ pub async fn of(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Budget> {
     })
 }
 
-// Time limit of the account's tier. If `fresh` is `None`, the tier is loaded, but only if some tier sets a time limit.
+// Returns the time limit of the account's tier. Without `fresh`, the tier must be loaded from the database. This query
+// is skipped if no tier sets a time limit.
 async fn time(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Duration> {
     let tier = match fresh {
         Some(fresh) => app.tiers.load(&fresh.tier),

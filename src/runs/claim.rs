@@ -109,9 +109,10 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews only the leases of the given runs. If a worker never received the response to a claim, the lease from that
-/// claim must expire. Returns the runs whose lease the worker still holds, including runs that a request has ended. A
-/// run is missing from the result if its lease was released or if another worker now holds the lease.
+/// Renews the leases of the given runs. The worker's other leases are not renewed: if the worker never received the
+/// response to a claim, the lease from that claim must expire. Returns the runs whose lease the worker still holds,
+/// including runs that a request has ended. A run is missing from the result if its lease was released or if another
+/// worker now holds the lease.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;

@@ -6,9 +6,9 @@
 //! epoch in the run's row. If the lease of a run was lost, the task drops the output of the run and notifies its
 //! worker. Events are published to followers only after the commit.
 //!
-//! Most output of a busy server continues a message of which followers already see the beginning. Such output alone is
-//! written at most once per [`PAUSE`], because otherwise almost every token costs a commit. All other output is urgent:
-//! it is written immediately, and with it everything else that is pending.
+//! Most output is a further chunk of a message that followers already see. If only such chunks are pending, the journal
+//! writes them once per [`PAUSE`], because a commit for every token would be expensive. All other output is urgent: it
+//! is written immediately, together with all pending output.
 
 mod log;
 mod rows;
@@ -63,13 +63,13 @@ impl Journal {
         &self.dirty
     }
 
-    /// Ends the pause before the next batch, if the journal waits for it.
+    /// Wakes the journal's task if it pauses before the next batch.
     pub(super) fn hurry(&self) {
         self.urgent.notify_one();
     }
 }
 
-/// Returns when a log has urgent output.
+/// Adds queued logs to the batch until one of the batch's logs has urgent output.
 async fn gather(queue: &mut mpsc::Receiver<Arc<RunLog>>, logs: &mut Vec<Arc<RunLog>>, hurried: &Notify) {
     while !logs.iter().any(|log| log.is_urgent()) {
         hurried.notified().await;

@@ -57,8 +57,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// If a request has ended a run, the run counts as busy until its worker releases the lease. Until then, the run's
-// processes may still write files.
+// If a request has ended a run, the run counts as busy until its worker releases the lease or the lease expires. Until
+// then, the run's processes may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;

@@ -40,7 +40,7 @@ const FIRST_PROMPT_TOKENS: u64 = 8_000;
 /// Minimum number of output tokens that the balance must cover. A shorter answer is not worth a call.
 const MIN_OUTPUT_TOKENS: u32 = 256;
 
-/// Maximum usage of the next model call.
+/// Estimated maximum usage of the next model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallEstimate {
     /// Estimated tokens of the prompt.

@@ -122,7 +122,7 @@ pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
-/// Condition that the run has ended. The number is a literal for the same reason as in [`has_status`].
+/// Condition that the run has ended. As in [`has_status`], the number is a literal.
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

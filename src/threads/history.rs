@@ -1,4 +1,4 @@
-//! Builds the conversation that a run sends to its model from the messages of the thread.
+//! Builds, from the messages of a thread, the conversation that a run sends to its model.
 
 use std::collections::HashMap;
 

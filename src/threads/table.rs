@@ -49,7 +49,7 @@ pub mod message {
         pub run_id: Option<Uuid>,
         /// Sort key within the thread: the id of the message's run, or the message's own id if the message has no run.
         pub turn: Uuid,
-        /// Number of a `MessageRole`.
+        /// Role of the message: the number of a `MessageRole`.
         pub role: i16,
         pub content: String,
         /// JSON list of `StoredCall`.

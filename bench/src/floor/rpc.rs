@@ -1,4 +1,4 @@
-//! The floor's gRPC service. It has only the methods that the benchmark calls.
+//! The gRPC service of the minimal comparison server (`floor.rs`). It has only the methods that the benchmark calls.
 
 use std::{result::Result as Outcome, sync::Arc};
 

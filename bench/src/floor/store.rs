@@ -1,4 +1,5 @@
-//! The floor's database. One thread writes. Jobs that are queued during a commit share the next transaction.
+//! The database of the minimal comparison server (`floor.rs`). One thread writes. Jobs that are queued during a commit
+//! share the next transaction.
 
 use std::{
     path::Path,

@@ -1,5 +1,5 @@
-//! The floor's client for the scripted models. It uses a pool of plain HTTP connections, and extracts the text from
-//! streamed answers.
+//! A client for the scripted models, used by the minimal comparison server (`floor.rs`). It uses a pool of plain HTTP
+//! connections, and extracts the text from streamed answers.
 
 use bytes::Bytes;
 use http::{Request, Uri, header::CONTENT_TYPE};

@@ -1,4 +1,4 @@
-//! Tests of the verdicts and ratios.
+//! Tests of the table of targets: its verdicts and its ratios.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

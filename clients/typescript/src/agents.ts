@@ -53,7 +53,7 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
    * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the
-   * client generates one; in optimistic mode, the thread's UUID is the key.
+   * client generates one. If `optimistic` is set, the default key is the thread's UUID.
    */
   idempotencyKey?: string | undefined;
   /** Aborts the call, but does not stop a run that has started. */

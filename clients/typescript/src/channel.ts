@@ -54,9 +54,7 @@ export class Channel {
     });
   }
 
-  /**
-   * Whether the token comes from a function. The function may return a new token after the current token has expired.
-   */
+  /** Whether the token comes from a function, which can return a new token after the current token has expired. */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
@@ -148,8 +146,7 @@ export class Channel {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // Check the token first: `Headers` would throw an error that contains an invalid value, and thereby leak the
-      // token.
+      // Check the token first: for an invalid token, `Headers` would throw an error that contains the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",

@@ -1,10 +1,10 @@
 // Runs that share one stream. Over HTTP/1.1, a browser opens up to six connections per origin, so the client uses as
 // few streams as possible. One StreamRuns call streams the events of up to 100 runs.
 //
-// Each reader has an inbox (inbox.ts). The cursor of a run is the sequence number of the run's last event in the inbox.
-// A broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow reader does
-// not block other readers: while its inbox is full, the client drops the events of its run. When the inbox has room
-// again, the stream is reopened at the cursors and delivers the dropped events again.
+// Each reader has an inbox (inbox.ts). The cursor of a run is the sequence number of the last event that was added to
+// the inbox. A broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow
+// reader does not block other readers: while its inbox is full, the client drops the events of its run. When the inbox
+// has room again, the stream is reopened at the cursors and delivers the dropped events again.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -40,7 +40,7 @@ export interface Follower {
   behind: boolean;
   /** Whether the open stream has delivered an event for the run. */
   hasReceived: boolean;
-  /** Whether the run may already have ended at the cursor that the reader passed. */
+  /** Whether the run may already have ended at the cursor from which the reader resumes. */
   mayBeAtEnd: boolean;
 }
 

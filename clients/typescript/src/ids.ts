@@ -1,4 +1,4 @@
-// Generates UUIDs for optimistic mode and idempotency keys.
+// Generates UUIDs: idempotency keys, and the ids of threads and projects that a client creates with `optimistic`.
 
 /** Returns a random UUID. Also works outside a secure context, where `crypto.randomUUID` does not exist. */
 export function newId(): string {

@@ -8,7 +8,7 @@ import { RunService } from "./generated/runyard/v1/runs_pb.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
 
-/** The initial data of a handle. */
+/** The fields from which a handle on a run is created. */
 export interface RunInfo {
   agentRunId: string;
   threadId: string;

@@ -13,7 +13,7 @@ export class Server {
   #lines;
   #last = Promise.resolve();
 
-  /** Starts a server. The arguments are those of serve.py. */
+  /** Starts a server. `args` are the arguments of serve.py. */
   static async start(...args) {
     const server = new Server();
     server.#child = spawn("python3", [SERVE, ...args], {

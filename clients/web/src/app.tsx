@@ -59,8 +59,8 @@ function Frame() {
   const where = place.value;
   const first = useRef(true);
   useEffect(() => {
-    // After navigation to a screen other than home, the screen gets the focus, so that a screen reader starts at its
-    // top. For the first screen, the browser sets the focus.
+    // After navigation, the new screen gets the focus, so that a screen reader starts at the top of the content. The
+    // first screen after a page load and the home screen do not get the focus.
     if (first.current) first.current = false;
     else if (where.screen !== "home") main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);

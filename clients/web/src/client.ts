@@ -8,7 +8,9 @@ const current = computed(() => {
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
-/** Throws if the user is signed out, so only screens behind the sign-in form may call this function. */
+/**
+ * Returns the client. Throws if the user is signed out, so only screens behind the sign-in form may call this function.
+ */
 export function runyard(): Runyard {
   const client = current.value;
   if (!client) throw new Error("not signed in");

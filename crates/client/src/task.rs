@@ -126,8 +126,8 @@ impl Running {
         self.watch.next().await
     }
 
-    /// Waits until the run has ended, and returns it. A failed run is also returned as `Ok`; its `status` and `error`
-    /// describe the failure.
+    /// Waits until the run has ended, and returns the run. A failed run is also returned as `Ok`; its `status` and
+    /// `error` describe the failure.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.

@@ -98,7 +98,7 @@ codes! {
     NoSuchPath = "NO_SUCH_PATH" => Missing,
     /// The request key was already used with another body.
     RequestKeyReused = "REQUEST_KEY_REUSED" => Conflicting,
-    /// The thread has an active run, and the caller asked not to wait.
+    /// The thread has an active run, and `if_busy` of the request is `reject`.
     ThreadBusy = "THREAD_BUSY" => Conflicting,
     /// The upload is incomplete, or the chunk would leave a gap.
     UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,

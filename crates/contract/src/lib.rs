@@ -1,7 +1,7 @@
 //! The protobuf contract of Runyard: the messages, the descriptors and the error codes of its API.
 //!
-//! This crate depends on no async runtime and no transport. `runyard-client` generates the gRPC clients, and the server
-//! generates the gRPC services.
+//! The crate depends on no async runtime and no transport. The gRPC clients are generated in `runyard-client`, and the
+//! gRPC services in the server.
 
 #![warn(missing_docs)]
 

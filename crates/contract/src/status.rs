@@ -13,7 +13,7 @@ use crate::{
 /// The `ErrorInfo.domain` of all Runyard errors.
 pub const DOMAIN: &str = "runyard";
 
-/// The error that a gRPC Status describes. Runyard, tonic or another server may have created the Status.
+/// The error that a gRPC Status describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusDetails {
     /// The category of the error.
@@ -22,7 +22,7 @@ pub struct StatusDetails {
     pub reason: Cow<'static, str>,
     /// The message for people, or the standard text for the gRPC code if the Status has no message.
     pub message: String,
-    /// The typed details of the exceeded limit; `None` unless the request exceeded a limit of the account's plan.
+    /// Details of the plan limit that the request exceeded; `None` for other errors.
     pub refusal: Option<Refusal>,
     /// The time to wait before a retry, if the server suggests one.
     pub retry_after: Option<Duration>,
@@ -119,7 +119,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // Prefix of the gRPC-Web decoder's messages, for example for invalid base64 or for an incomplete body.
+        // Prefix of the gRPC-Web decoder's messages.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))

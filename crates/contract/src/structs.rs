@@ -4,7 +4,7 @@ use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
 /// Maximum nesting depth of a JSON object. Protobuf readers accept up to 100 nested messages, and a Struct needs up to
-/// three messages for each JSON level.
+/// three messages for each JSON level. The limit leaves some levels for the messages that contain the Struct.
 const MAX_DEPTH: usize = 24;
 
 /// Converts a JSON object. Returns `None` if the value is not an object, or if the Struct would be nested too deeply
@@ -16,8 +16,8 @@ pub fn object(json: &Json) -> Option<Struct> {
     }
 }
 
-/// Parses a JSON text, and converts it as [`object`] does. Returns `None` if the text is not valid JSON, or if
-/// [`object`] returns `None`.
+/// Parses a JSON text and converts it with [`object`]. Returns `None` if the text is not valid JSON, or if [`object`]
+/// returns `None`.
 pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }

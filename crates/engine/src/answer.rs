@@ -24,12 +24,12 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
 /// Maximum size of a tool call's arguments in bytes. A call with larger arguments is not run.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum total size in bytes of the arguments of all tool calls of an answer. Calls that exceed the total are not
-/// run.
+/// Maximum total size in bytes of the arguments of one answer's tool calls. Calls beyond the total are not run.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of tool calls of an answer that are run. Each further call gets an error result.
+/// Maximum number of tool calls of an answer that are run. Further calls, up to [`MAX_RECEIVED_CALLS`], get an error
+/// result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of tool calls of an answer that get a result. Further calls are dropped, and a notice reports their
+/// Maximum number of tool calls of an answer that are kept. Further calls are dropped, and a notice reports their
 /// number.
 pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size in bytes of a tool name or a call id. Longer values are cut.
@@ -42,9 +42,7 @@ pub(super) enum Ended {
     Done(EndReason),
     /// The text or the reasoning exceeded its size limit and was cut.
     Cut,
-    /// The stream failed.
     Broken(LlmError),
-    /// The run reached its time limit.
     TimedOut,
     /// The run was cancelled.
     Stopped,
@@ -99,7 +97,6 @@ impl Answer {
         !self.calls.is_empty()
     }
 
-    /// Returns the size in bytes, from which the number of tokens is estimated.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }
@@ -157,7 +154,8 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // A stream that is always ready would never let the checks of the cancel token and the deadline run.
+            // Without this call, a stream that is always ready would block the checks of the cancel token and the
+            // deadline.
             tokio::task::coop::consume_budget().await;
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),

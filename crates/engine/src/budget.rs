@@ -59,8 +59,9 @@ impl Meter {
     }
 }
 
-/// Validates the token usage that the provider reported, and caps `cached_input` at `input`. Returns `None` if no usage
-/// was reported, if input and output are both zero, or if either exceeds [`PLAUSIBLE_WINDOWS`] context windows.
+/// Validates the token usage that the provider reported, and caps `cached_input` at `input`. Returns `None` if the
+/// usage is missing or implausible: no tokens at all, or more than [`PLAUSIBLE_WINDOWS`] context windows of input or
+/// output.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

@@ -129,7 +129,7 @@ impl CallRunner<'_> {
         worked: &mut Worked,
     ) -> Result<(), Outcome> {
         let token = CancellationToken::new();
-        // Cancels the tools when this function returns, even if it returns an error.
+        // Cancels the tools when this function returns, including on an error.
         let _ends_tools = token.clone().drop_guard();
         let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
         let performed = group.into_iter().map(|call| self.perform(call, token.clone()));

@@ -170,7 +170,7 @@ impl From<ChatMessage> for Entry {
     }
 }
 
-/// Returns whether a message is a user message that is not a note of the engine.
+/// Returns whether the message came from the user. The engine's notes also have the user role.
 fn is_prompt(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }

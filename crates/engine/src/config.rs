@@ -49,13 +49,13 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// OpenAI Chat Completions, of OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    /// OpenAI Chat Completions, offered by OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
     OpenAi,
-    /// Anthropic Messages (`POST messages`), of Anthropic and of compatible servers.
+    /// Anthropic Messages (`POST messages`), offered by Anthropic and compatible servers.
     Anthropic,
-    /// Gemini `generateContent`, of the Gemini API and of Vertex AI.
+    /// Gemini `generateContent`, offered by the Gemini API and Vertex AI.
     Gemini,
-    /// OpenAI Responses (`POST responses`), of OpenAI and of compatible servers.
+    /// OpenAI Responses (`POST responses`), offered by OpenAI and compatible servers.
     Responses,
 }
 
@@ -94,8 +94,8 @@ pub struct Provider {
     pub extra_body: Map<String, Value>,
     /// Default reasoning effort for all models of this provider. A model or a run can override the default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Maximum time in seconds from the request to the first token. The default is 120, or 600 for a provider with a
-    /// private address or without streaming.
+    /// Maximum time in seconds without data from the provider before the first token. Keep-alives count as data. The
+    /// default is 120, or 600 for a provider with a private address or without streaming.
     pub first_token_seconds: Option<u64>,
     /// Maximum time in seconds without data from the provider after the first token; 60 by default. Keep-alives count
     /// as data.

@@ -7,7 +7,6 @@ pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Returns a random number in `0.0..1.0`, for jitter.
 pub fn jitter() -> f64 {
     rand::random()
 }

@@ -4,7 +4,8 @@
 //! repeats until the model requests no more tools or a budget is used up. The engine does not depend on accounts,
 //! database tables or API protocols: it accesses models through [`llm::Llm`] and sandboxes through
 //! [`runyard_sandbox::Sandbox`]. Invariant: a tool starts only after its call has been recorded, and each recorded call
-//! gets exactly one recorded result. If this worker stops first, the worker that resumes the run records the result.
+//! gets exactly one recorded result. If the worker stops before it records a result, the worker that resumes the run
+//! records one.
 
 #![warn(missing_docs)]
 
@@ -136,7 +137,7 @@ pub struct Job {
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
-    /// Provides the sandbox in which the tools run. The first tool call opens the sandbox.
+    /// Provides the sandbox in which the tools run.
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits on steps, time, tokens and parallel tool calls.
     pub budget: Budget,
@@ -182,8 +183,8 @@ pub trait Sink: Send + Sync {
     /// Implementations must not block. They may merge adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Records events and their thread messages in one transaction, and returns after the commit. The events are
-    /// ordered after all events that were passed to [`Sink::say`] before.
+    /// Records events and their thread messages in one transaction, and returns after the commit. The events are stored
+    /// after all events that [`Sink::say`] received earlier.
     ///
     /// # Errors
     /// Fails if the events cannot be recorded, for example because the worker lost its lease on the run. The engine

@@ -108,7 +108,7 @@ pub enum ChatMessage {
     },
     /// The result of a tool call.
     Tool {
-        /// Id of the call, the same as [`ToolRequest::id`].
+        /// [`ToolRequest::id`] of the call.
         tool_call_id: String,
         /// Name of the called tool. Some protocols require the name in the result.
         name: String,

@@ -1,9 +1,9 @@
 //! Extracts tool calls from plain text, for models without native tool calls.
 //!
-//! The main loop (`turn`) and the Chat Completions protocol use this module for answers without native tool calls.
-//! Calls are extracted from an answer that consists only of JSON, or that ends with fenced JSON or `<tool_call>` tags.
-//! Each JSON value must contain the name of a known tool and its arguments. Invariant: an answer that only mentions a
-//! tool, or that contains JSON in its middle, is ordinary text.
+//! The main loop (`turn`) and the Chat Completions protocol use this module. Calls are extracted from an answer that
+//! consists only of JSON, or that ends with fenced JSON or `<tool_call>` tags. Each JSON value must contain the name of
+//! a known tool and its arguments. Invariant: an answer that only mentions a tool, or that contains JSON in its middle,
+//! is ordinary text.
 
 pub(crate) mod markup;
 

@@ -75,7 +75,7 @@ pub trait Tool: Send + Sync {
     /// Returns the name, the description and the JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns the effect of the tool on the workspace, which is the same for all arguments.
+    /// Returns the effect on the workspace. It does not depend on the arguments of a call.
     fn effect(&self) -> Effect;
 
     /// Runs the tool. The caller has validated the arguments against the schema.

@@ -72,7 +72,7 @@ impl Workspace {
 }
 
 impl Archive {
-    /// Name of the archived folder; `workspace` for the whole workspace.
+    /// Returns the name of the archived folder; `workspace` for the whole workspace.
     pub fn name(&self) -> &str {
         &self.name
     }

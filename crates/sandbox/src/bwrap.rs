@@ -1,8 +1,8 @@
-//! Builds the command line of bubblewrap, which defines what a command can access.
+//! Builds the invocation of bubblewrap, which defines what a sandboxed command can access.
 //!
-//! `start` and the probe in `host` use this module. The arguments are passed through a descriptor, because a command
-//! could read them in `/proc/1/cmdline` if they were on the command line. A command could also read the environment of
-//! bubblewrap, so the environment contains only the variables that `environment` lists.
+//! `start` and the probe in `host` use this module. bubblewrap reads its arguments from a descriptor. On the command
+//! line, the sandboxed command could read them in `/proc/1/cmdline`. The command can also read bubblewrap's
+//! environment, which therefore contains only the variables that `environment` lists.
 
 use std::{
     ffi::{CString, OsStr},
@@ -32,9 +32,9 @@ const GUEST_ID: &str = "1000";
 /// Folders of the root file system that contain programs. If the root file system has a symbolic link instead of such a
 /// folder (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the sandbox's first process (pid 1). The script waits at the gate (`gate`), sets the last
-/// limits and runs the command's shell. bubblewrap's own pid 1 is not used, because it would keep open a descriptor
-/// that the command should not have.
+/// End of the script of the sandbox's first process (pid 1). The script waits until the service is ready (module
+/// `gate`), sets the last limits and runs the command's shell. bubblewrap's own pid 1 is not used, because it would
+/// keep open a descriptor that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
@@ -69,7 +69,7 @@ pub enum Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     Empty,
-    /// The command reads from the socket of its gate.
+    /// The command reads from the socket over which the service lets it run (module `gate`).
     Gate,
 }
 

@@ -22,11 +22,11 @@ use super::hierarchy;
 const V1_CPU_SHARES: u64 = 512;
 /// CPU weight of every group in version 2: half of the kernel's default, like [`V1_CPU_SHARES`].
 const V2_CPU_WEIGHT: u64 = 50;
-/// Removal fails while a killed process has not ended yet.
+/// Maximum number of attempts to remove a group. Removal fails until the killed processes have ended.
 const REMOVAL_TRIES: u32 = 200;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Dropping this value removes the service's folders.
+/// The service's folders in the cgroup hierarchies. Dropping this value removes them.
 #[derive(Debug)]
 pub struct Cgroups {
     kind: Kind,

@@ -85,7 +85,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// When the first process of a pid namespace has ended, all other processes of the namespace have ended too.
+    /// Waits for the end of the process. If it is the first process of a pid namespace, all other processes of the
+    /// namespace have also ended.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

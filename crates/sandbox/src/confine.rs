@@ -6,14 +6,14 @@
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
-/// All values are created before the fork.
+/// All values are created before the fork, because the child must not allocate memory.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     /// Descriptors of the `cgroup.procs` files of the control groups that the child joins, open for writing.
     pub join: Vec<RawFd>,
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
-    /// Needed when the project's uid cannot traverse the path to the workspace.
+    /// Bind mount of the workspace, needed when the project's uid cannot traverse the path to the workspace.
     pub carry: Option<Carry>,
     /// Resources, each with the value that becomes both its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,

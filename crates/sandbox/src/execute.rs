@@ -76,10 +76,10 @@ pub struct Running {
     at_start: Usage,
     /// The part of bubblewrap's report that has been received so far.
     report: watch::Receiver<String>,
-    /// Task that opens the gate. Its result is the record of the command; `None` if the command was not recorded.
+    /// Task that records the command and then lets it run. Its result is `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
-    /// Cancelled to stop the pump before the end of the output.
+    /// Stops the pump before the end of the output.
     enough: CancellationToken,
 }
 
@@ -216,7 +216,8 @@ impl Running {
         }
     }
 
-    /// bubblewrap reports an exit status only if it has executed the command.
+    /// Waits for the exit status in bubblewrap's report. bubblewrap reports no status if it has not executed the
+    /// command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -256,8 +257,8 @@ impl Drop for Running {
     }
 }
 
-/// Records the sandbox, and then opens the gate. If the service is killed, its next start uses the record to kill the
-/// sandbox. If bubblewrap does not report the sandbox, the command does not run.
+/// Records the sandbox, and then lets the command run. If the service is killed, its next start uses the record to kill
+/// the sandbox. If bubblewrap does not report the sandbox, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Script that the first process runs before the command. The standard input of the first process is its end of the
-/// gate.
+/// gate's socket.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
 /// Variant of [`WAIT`] for a command that keeps the gate's socket as its standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";

@@ -48,7 +48,7 @@ pub struct Host {
     pub config: config::Config,
     pub cgroups: Cgroups,
     pub spawner: Spawner,
-    /// Records of running commands. If the service is killed, it kills the recorded commands at its next start.
+    /// Records of running commands. If the service is killed, its next start kills the recorded commands.
     pub remains: CommandRecords,
     /// Uid of the first project. `None` when the service is not root: all projects then share the service's uid.
     uid_base: Option<u32>,
@@ -138,8 +138,7 @@ impl Host {
     }
 
     /// Value of RLIMIT_NPROC for a command: the maximum number of its processes. `None` if a control group limits the
-    /// processes, or if the kernel is older than 5.14, because older kernels would also count the service's own
-    /// processes.
+    /// processes. Also `None` on kernels before 5.14, which would count the service's own processes too.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));

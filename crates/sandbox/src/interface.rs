@@ -104,7 +104,7 @@ pub trait FileWalk: Iterator<Item = Found> {
     /// The errors of [`Files::open`].
     fn open(&self, found: &Found) -> Result<OpenFile>;
 
-    /// Reason why the walk is incomplete; `None` if the walk has left nothing out so far.
+    /// Returns the reason why the walk is incomplete; `None` if the walk has left nothing out so far.
     fn cut(&self) -> Option<&'static str>;
 }
 

@@ -27,9 +27,9 @@ const PIPE_BYTES: u64 = 8 * 1024;
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count.
-    /// Returns a quick estimate, which may be too high, if the estimate does not exceed `limit`; otherwise a slower,
-    /// more exact sum.
+    /// Returns the memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to
+    /// count. A quick estimate comes first. It may be too high. If it exceeds `limit`, a slower and more exact sum is
+    /// returned.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -37,8 +37,7 @@ impl Scope {
         if quick.saturating_add(beside) <= limit {
             return quick + beside;
         }
-        // Resident sizes count a shared page once per process. If their sum exceeds the limit, proportional shares are
-        // counted instead, which takes longer.
+        // The quick estimate counts a shared page once per process. The exact sum counts proportional shares.
         let fair: u64 = members.iter().map(|process| proportional_bytes(*process)).sum();
         fair.saturating_add(beside)
     }

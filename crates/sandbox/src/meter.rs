@@ -65,8 +65,8 @@ impl Meter {
         }
     }
 
-    /// The disk is full if the workspace has grown since the command started, and now exceeds its limit or the host's
-    /// disk is almost full. A command that frees space in a full workspace may continue.
+    /// Returns `DiskFull` if the workspace has grown and exceeds its limit, or has grown while the host's disk is
+    /// almost full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;

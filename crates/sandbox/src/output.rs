@@ -91,7 +91,7 @@ impl Live {
     }
 
     /// A live view can only append text. If a program overwrites a line that was already sent in part, the new content
-    /// therefore starts on a new line.
+    /// starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Reads one chunk from the live view after each piece, and returns the joined chunks.
+    /// Returns the live output, which is read after each piece.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

@@ -142,8 +142,8 @@ fn end_unfinished(family: &str) {
     }
 }
 
-/// Kills the process that a file name identifies, unless the service that started it is still running. Returns whether
-/// the file can be removed.
+/// Kills the process that a file name identifies, unless the service that started the process is still running. Returns
+/// whether the file can be removed.
 fn end_remains(name: &str) -> bool {
     let numbers: Vec<u64> = name.split('-').filter_map(|number| number.parse().ok()).collect();
     let [service, service_started, process, started] = numbers[..] else {

@@ -173,7 +173,7 @@ pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns paths relative to the root. Some of them may not exist.
+/// Returns the paths that match, relative to the root. Some of them may not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

@@ -1,9 +1,9 @@
 //! Long-lived processes with standard input and standard output, such as tool servers.
 //!
-//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, but its time limit is not capped.
-//! The service does not buffer standard output, so a process blocks if the caller reads too slowly. Invariant: every
-//! process ends at its time limit, when its [`Spawned`] is dropped, or when its sandbox is dropped, whichever comes
-//! first.
+//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, but its time limit may exceed the
+//! maximum for commands. The service does not buffer standard output, so a process blocks if the caller reads too
+//! slowly. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or when its sandbox is
+//! dropped, whichever comes first.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 

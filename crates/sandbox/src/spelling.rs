@@ -1,8 +1,8 @@
 //! Represents file paths that are not UTF-8 as text, so that file lists and requests can contain them.
 //!
 //! A command can create a file whose name is not UTF-8. The text of a UTF-8 path is the path itself. In any other path,
-//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. If a string could name two
-//! files, the file whose path is exactly this string takes precedence over the file whose encoded path is this string.
+//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A string can be the path
+//! of one file and the encoded path of another file. Such a string names the first file.
 
 use std::fmt::Write as _;
 
@@ -72,8 +72,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace. Returns the open workspace, and the given path relative to it. If no file has this path,
-    /// and the path is the encoded form of a path that is not UTF-8, the decoded path is returned.
+    /// Opens the workspace. Returns the open workspace, and the given path relative to it. If no file has the given
+    /// path, and `raw_of` can decode it, the decoded path is returned.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.

@@ -47,7 +47,7 @@ pub enum Streams {
     Separate,
 }
 
-/// A command that was started but still waits at its gate.
+/// A started command. It waits until its gate is opened (module `gate`).
 pub struct Started {
     pub process: Process,
     /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.

@@ -21,8 +21,9 @@ const BATCH: usize = 1000;
 /// Maximum number of times that a folder is listed while it is being emptied. A running command may keep adding files.
 const ROUNDS: usize = 100_000;
 
-/// Stops as soon as one of the limits is exceeded, and returns the usage counted so far. If the path of a folder
-/// exceeds the maximum path length, the file count is `u64::MAX`, which exceeds every limit.
+/// Measures the disk usage of a workspace. Stops as soon as one of the limits is exceeded, and returns the usage
+/// counted so far. If the path of a folder exceeds the maximum path length, the file count is `u64::MAX`, which exceeds
+/// every limit.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -116,7 +117,7 @@ impl<'a> Bin<'a> {
     fn take(&self, folder: &OwnedFd, name: &[u8], number: u64) -> rustix::io::Result<()> {
         let into = number.to_string();
         match rustix::fs::renameat(folder, name, &self.folder, into.as_str()) {
-            // A folder cannot be moved to another parent unless the folder itself is writable.
+            // Moving a folder to another parent requires write permission on the folder itself.
             Err(Errno::ACCESS) => {
                 open_up(folder, name)?;
                 rustix::fs::renameat(folder, name, &self.folder, into.as_str())
@@ -130,7 +131,7 @@ impl<'a> Bin<'a> {
         let mut pending: Vec<u64> = (0..taken).collect();
         while let Some(number) = pending.pop() {
             let name = number.to_string();
-            // Entries cannot be removed from a folder unless the folder is writable.
+            // Removing entries from a folder requires write permission on the folder.
             open_up(&self.folder, name.as_bytes())?;
             let folder = open_folder(&self.folder, name.as_bytes())?;
             for _ in 0..ROUNDS {

@@ -117,7 +117,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Reason why the walk is incomplete; `None` if the walk has left nothing out so far.
+    /// Returns the reason why the walk is incomplete; `None` if the walk has left nothing out so far.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }

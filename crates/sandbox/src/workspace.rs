@@ -134,7 +134,7 @@ impl Workspace {
         }
     }
 
-    /// Succeeds if the workspace folder does not exist.
+    /// Also succeeds if the workspace folder does not exist.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
@@ -308,7 +308,7 @@ impl Workspace {
         })
     }
 
-    /// Stops as soon as one of the limits is exceeded, and returns the usage counted so far.
+    /// Measures the disk usage. Stops as soon as one of the limits is exceeded, and returns the usage counted so far.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))

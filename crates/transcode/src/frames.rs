@@ -1,6 +1,6 @@
 //! gRPC framing: writes one message as a request body, and reads the messages of a response body.
 //!
-//! As in every gRPC client, a response that ends without a gRPC status is an error.
+//! A response that ends without a gRPC status is an error, as the gRPC protocol requires.
 
 use std::{
     future::poll_fn,
@@ -93,8 +93,8 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Reads the body of a response whose headers contain no error. `said_ok` is true if the headers contain the status
-    /// OK; the body is then not read.
+    /// Creates a reader of the body of a response whose headers contain no error. If `said_ok` is true, the headers
+    /// already contain the gRPC status OK, and the body is not read.
     pub fn new(body: Body, said_ok: bool) -> Self {
         Self {
             body,
@@ -176,8 +176,8 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // The buffer contains an incomplete message, so its bytes and the new bytes are copied into one buffer. This is
-        // rare, because tonic usually writes a whole message as one body frame.
+        // The buffer contains an incomplete message. Its bytes and the new bytes are copied into a new buffer. Such
+        // copies are rare, because tonic usually writes a whole message as one body frame.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);

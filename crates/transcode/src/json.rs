@@ -161,8 +161,8 @@ impl Codec {
         })
     }
 
-    /// Encodes the value of one field as JSON, for a rule with `response_body`. If the field is unset, its default
-    /// value is appended to `json`, or null if the field has presence.
+    /// Encodes the value of one field as JSON, for a rule with `response_body`. An unset field with presence is encoded
+    /// as null. Any other unset field is encoded as its default value.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -293,7 +293,7 @@ impl Codec {
     }
 }
 
-/// If the step fails, the bytes that it appended are removed.
+/// Runs `step`. If `step` fails, the bytes that `step` appended are removed.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

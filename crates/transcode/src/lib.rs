@@ -201,8 +201,8 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // The call runs in its own task, so it continues if the client disconnects. The response decides whether the
-        // uploads are kept.
+        // The call runs in its own task, so it continues if the client disconnects. If the call fails, the uploads are
+        // discarded.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
         let work = async move {

@@ -1,4 +1,4 @@
-//! Reads the options that configure the transcoder from the descriptors: `google.api.http` and the options in
+//! Reads from the descriptors the options that configure the transcoder: `google.api.http` and the options in
 //! `proto/transcode/v1/options.proto`.
 //!
 //! The messages of the options are written by hand, so the crate needs no build script. They contain only the fields
@@ -26,12 +26,12 @@ impl Package {
         Self(name.into())
     }
 
-    /// Returns an empty `HttpService` if the service does not have the option `http_service`.
+    /// Returns the option `http_service` of a service; the default if the service does not have the option.
     pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
         Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns an empty `HttpMethod` if the method does not have the option `http`.
+    /// Returns the option `http` of a method; the default if the method does not have the option.
     pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }

@@ -33,8 +33,8 @@ pub struct Draft<'r> {
     wire: Vec<u8>,
     /// The fields that the query, the form or the JSON body has set by name, as paths of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The keys of the JSON body, or the fields of the form. They become the update mask, unless the request has an
-    /// update mask. `None` if no update mask is inferred.
+    /// The fields of the inferred update mask: the keys of the JSON body, or the fields of the form. `None` if no
+    /// update mask is inferred.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -50,7 +50,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// The rule determines which fields the body sets.
+    /// Sets fields from the body, as the rule declares.
     ///
     /// # Errors
     /// 413 if the body exceeds `max_bytes`, 415 if its media type or content encoding is not accepted, 400 if the body
@@ -179,7 +179,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Writes `mask` as the update mask, unless the request has an update mask.
+    /// Writes the inferred update mask. An update mask that the request contains takes precedence.
     fn update_mask(&mut self) {
         let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
             return;
@@ -223,8 +223,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// Returns the member that the request has already set in the oneof of the field at `path`. Returns `None` if the
-    /// field is in no oneof, or if no other member of the oneof is set.
+    /// Returns the other member that is already set in the oneof of the field at `path`, if any.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self

@@ -87,7 +87,7 @@ pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) ->
     }
 }
 
-/// If the rule has a `response_body`, only this field of the message is written.
+/// Appends a message as JSON. If the rule has a `response_body`, only this field of the message is written.
 ///
 /// # Errors
 /// `Internal` if the bytes from the service are not a valid message of the expected type.

@@ -2,7 +2,8 @@
 //!
 //! The headers are sent immediately, so that the client can see that it is connected. If the call fails before the
 //! headers are sent, the failure becomes an ordinary HTTP error. A later failure is sent as an event named `fault`,
-//! because browsers reserve the name `error`. In newline-delimited JSON, it is an object whose only key is `fault`.
+//! because browsers reserve the name `error`. In newline-delimited JSON, a later failure is an object whose only key is
+//! `fault`.
 
 use std::{
     future::poll_fn,
@@ -37,8 +38,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format that the header `Accept` requests: newline-delimited JSON if the header lists it, otherwise
-    /// server-sent events.
+    /// Returns the format that the header `Accept` requests. The default is server-sent events. If the header lists
+    /// `application/x-ndjson`, the format is newline-delimited JSON.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();
@@ -257,7 +258,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of buffered bytes. A server can read it to limit its memory use.
+        // The lower bound is the number of buffered bytes. The HTTP server can use this number to limit memory.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

@@ -30,7 +30,7 @@ use crate::{
 /// that the call's outcome is unknown.
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
-/// Executes a claimed run until its terminal event is committed, or until this worker no longer owns the run.
+/// Executes a claimed run until its terminal event is committed, or until this worker gives up the run.
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
@@ -123,7 +123,7 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
     Ok(())
 }
 
-/// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
+/// Prepares a run and executes it until the engine ends or this worker gives up the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
     // The preparation can be cancelled at any point, because the next worker places the files that are still missing.
     let (job, sink) = tokio::select! {

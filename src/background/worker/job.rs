@@ -77,7 +77,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// In chat mode, a run has no tools and no description of the sandbox.
+/// Tools of a run, and the description of the sandbox for the model. A run in chat mode has neither.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,

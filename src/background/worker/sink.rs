@@ -44,7 +44,6 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    /// The configuration determines whether the account pays for the calls of `model` (`ledger::billing`).
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),

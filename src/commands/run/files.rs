@@ -13,8 +13,8 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists the files in `/workspace/output`. If `folder` is set, downloads the files to that folder; otherwise, prints
-/// how to save them.
+/// Lists the files in `/workspace/output`. If `folder` is set, downloads the files to that folder. If not, prints how
+/// to save them.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,

@@ -30,8 +30,8 @@ pub(in crate::db) struct Writer {
     /// True if sqlx's thread may still use the database handle. sqlx returns the rows of a statement before its thread
     /// has finished the statement.
     is_in_sqlx: AtomicBool,
-    /// True from the `BEGIN` of a batch to its end. SQLite itself ends a transaction after some errors, even of a query,
-    /// and the changes of all earlier units are then lost.
+    /// True from the `BEGIN` of a batch to the end of the batch. After some errors, even errors of a query, SQLite ends
+    /// the transaction by itself. The changes of all earlier units of the batch are then lost.
     has_begun: AtomicBool,
 }
 
@@ -77,8 +77,8 @@ impl Writer {
         !self.has_begun.load(Ordering::Relaxed) || matches!(self.direct(Direct::is_autocommit).await, Ok(false))
     }
 
-    /// Begins the transaction of the batch unless it has begun. Then sets the savepoint of the unit, unless `savepoint`
-    /// is `Skip`.
+    /// Begins the transaction of the batch, if it has not begun yet. Then sets the savepoint of the unit, if
+    /// `savepoint` is `Set`.
     pub(super) async fn begin_unit(&self, savepoint: Savepoint) -> Result<(), DbErr> {
         if !self.is_intact().await {
             return Err(lost());
@@ -171,8 +171,8 @@ impl Unit {
         }
     }
 
-    /// Creates a unit that returns its connection through the channel. [`Writer::begin_unit`] must have been called
-    /// before: that call may wait for a lock, and a lent unit must not block a thread of the runtime.
+    /// Creates a lent unit, and the channel through which it returns its connection. Call [`Writer::begin_unit`] first,
+    /// on the writer's thread: that call may wait for a lock, and a lent unit must not block a thread of the runtime.
     pub(super) fn lent(writer: Writer) -> (Self, oneshot::Receiver<Ended>) {
         let (back, ended) = oneshot::channel();
         let unit = Self {
@@ -292,7 +292,7 @@ impl ConnectionTrait for Unit {
     }
 }
 
-/// The error of a batch whose transaction SQLite has ended. It becomes UNAVAILABLE, so clients may retry.
+/// Creates the error for a batch whose transaction SQLite has ended. Clients receive UNAVAILABLE and may retry.
 fn lost() -> DbErr {
     let message = "SQLite has rolled back the transaction after an error";
     DbErr::Conn(RuntimeErr::Internal(message.to_owned()))

@@ -18,7 +18,6 @@ const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", 
 /// The value of `sslrootcert` that selects the public certificate authorities.
 const PUBLIC: &str = "system";
 
-/// A parsed database URL.
 #[derive(Debug)]
 pub(super) struct Address {
     /// Connection options, without `super::SETTINGS`.
@@ -27,7 +26,6 @@ pub(super) struct Address {
     pub is_pooler: bool,
 }
 
-/// The TLS parameters of a URL.
 #[derive(Default)]
 struct Tls {
     mode: Option<String>,

@@ -67,9 +67,8 @@ pub(in crate::db) fn migration(error: &DbErr) -> String {
     format!("{message}; {remedy}")
 }
 
-/// Returns true if the server or a pooler refused the start-up options. A pooler refuses all of them. A server before
-/// version 12 refuses an unknown setting. In that case, the next attempt, without the options, reports that the server
-/// is too old.
+/// Returns true if the server or a pooler refused the start-up options. A server before version 12 refuses them
+/// because it does not know one setting. The next attempt, without the options, reports that the version is too old.
 pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(fault) = error else {
         return false;

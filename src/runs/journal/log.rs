@@ -1,7 +1,7 @@
 //! The pending output of one claimed run.
 //!
-//! [`RunLog::say`] never waits: adjacent chunks of one message that wait for the next write are merged into one
-//! event. [`RunLog::record`] and [`RunLog::finish`] return after the commit.
+//! [`RunLog::say`] never waits. Adjacent chunks of one message that are pending together are merged into one event.
+//! [`RunLog::record`] and [`RunLog::finish`] return after the commit.
 
 use std::{
     mem,

@@ -28,7 +28,7 @@ pub(super) struct StartAccount {
 }
 
 impl StartAccount {
-    /// Locks the account in the same way as [`ensure::lock`]. Finds the default agent if the request names no agent.
+    /// Locks the account. Finds the default agent if the request names no agent.
     pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Self> {
         if agent_id.is_none() {
             return lock_with_agent(tx, caller.account_id).await;

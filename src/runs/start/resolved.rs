@@ -84,8 +84,8 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// The thread and the reservation of each unfinished run of an account. The status is a literal, so that the query can
-/// use the partial index of unfinished runs.
+/// Finds the thread and the reservation of each unfinished run of an account. The status is a literal, so that the
+/// query can use the partial index of unfinished runs.
 const UNFINISHED: Sql =
     Sql::new("SELECT thread_id, held_microcredits FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id");
 

@@ -48,8 +48,7 @@ impl Room {
         Ok(room)
     }
 
-    /// Returns an error if the files do not fit into the workspace. Otherwise returns the file names that are already
-    /// in use.
+    /// Checks that the files fit into the workspace. Returns the file names that are known to be in use.
     pub(super) async fn admit(
         &self,
         app: &App,
@@ -65,8 +64,8 @@ impl Room {
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
         let mut taken = self.names.clone();
-        // A name that is already in use may be missing from this list. A file with such a name gets another name when
-        // it is placed.
+        // The list may be incomplete. A file whose name is missing from the list, but in use, gets another name when it
+        // is placed.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));
         Ok(taken)
     }

@@ -23,7 +23,7 @@ pub struct Timing {
     /// thread or the account's lock, and checking the limits.
     pub load: Duration,
     pub write: Duration,
-    /// Time until the commit is durable.
+    /// Duration of the commit.
     pub commit: Duration,
     pub files: Duration,
 }

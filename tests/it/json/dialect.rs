@@ -373,7 +373,7 @@ fn ours(json: &str) -> String {
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
         // The codec reads the short name, the full name and the number of an enum value. It prints the short name, null
-        // for the value 0, and the number of an unknown value.
+        // for the unspecified value, and the number of an unknown value.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),

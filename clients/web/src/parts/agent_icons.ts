@@ -1,5 +1,5 @@
-// The icons that an agent can have. Their names are those of the server's icon library. The console loads this module
-// when it shows the first agent.
+// The icons that an agent can have, under the names that the server uses. The console loads this module when it shows
+// the first agent.
 import {
   Activity,
   AlarmClock,

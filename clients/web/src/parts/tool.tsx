@@ -1,5 +1,5 @@
-// A tool call: its arguments, its live output and its result. The card of a successful call collapses, unless the call
-// is an edit.
+// A tool call: its arguments, its live output and its result. The card of a successful call collapses. The card of an
+// edit stays open.
 import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -161,8 +161,8 @@ function summary(step: ToolStep): string {
   }
 }
 
-// Returns the first line of a shell command, without blank lines and comments before it. The body of the card shows the
-// whole command.
+// Returns the first line of a shell command that is neither blank nor a comment. The body of the card shows the whole
+// command.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();

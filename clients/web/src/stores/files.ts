@@ -63,7 +63,7 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads up to `MAX_PREVIEW` bytes from the start of a text file. `whole` is true if these are all its bytes. */
+/** Reads up to `MAX_PREVIEW` bytes from the start of a text file. `whole` is true if the file has no more bytes. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };

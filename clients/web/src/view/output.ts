@@ -8,9 +8,9 @@ import type { FileEntry } from "@runyard/client";
 const TICK = 10;
 
 /**
- * Returns the files that changed since `startedAt`, the time of the run's first output. The modification time of such a
- * file may be up to `TICK` earlier. This tolerance does not apply to attached files, because they are stored shortly
- * before the first output.
+ * Returns the files that were modified at or after `startedAt`, the time of the run's first output. Modification times
+ * are imprecise, so times up to `TICK` earlier also count. This does not apply to attached files, because the server
+ * stores them shortly before the first output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

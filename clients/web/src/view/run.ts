@@ -220,8 +220,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// Returns the step at a position for modification. The step is copied first unless it was created or copied for this
-// draft.
+// Returns the step at a position for modification. If the step is not in `fresh`, copies it first.
 function editable<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

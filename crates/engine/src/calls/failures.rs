@@ -1,9 +1,9 @@
 //! Decides when to turn off tools because the model's calls keep failing.
 //!
 //! Tools are turned off in two cases:
-//! - A call fails in two consecutive answers with the same arguments, unless a successful call between the two may have
-//!   changed the workspace. Two identical failures in one answer do not count, because the model has not yet received
-//!   the first failure.
+//! - The same call, with the same arguments, fails in two consecutive answers. A successful call in between that may
+//!   have changed the workspace clears the failures. Two identical failures in one answer do not count, because the
+//!   model has not yet received the first failure.
 //! - [`MAX_MISTAKES`] consecutive calls are invalid.
 
 use serde_json::Value;

@@ -52,7 +52,7 @@ pub enum SystemRole {
 pub enum CallIds {
     /// Any id of up to 40 bytes.
     Any,
-    /// Exactly nine ASCII letters or digits. Ids that the provider generated in another format are also converted.
+    /// Exactly nine ASCII letters or digits. Ids in another format are converted, even if the provider generated them.
     Mistral,
     /// `functions.NAME:NUMBER`, the format of Kimi models.
     Kimi,

@@ -72,8 +72,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If the task is about files but names none, this is the file that the user named
-    /// last. `None` if the user named no file.
+    /// The file that the task names. For a task about files that names none, the file that the user named last. `None`
+    /// if there is no such file.
     file: Option<&'a str>,
     /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
@@ -122,8 +122,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Returns the step that writes the script, runs the script or reports its output. If the tool `write` is missing
-    /// or fails, `bash` writes the script.
+    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing or
+    /// fails, `bash` writes the script.
     fn work(&self, file: &str) -> Step {
         let (name, script, purpose) = job(file, self.task);
         let path = format!("output/{name}.sh");
@@ -175,7 +175,7 @@ fn excerpt(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
 }
 
-/// Estimates four bytes per token.
+/// Estimates the number of tokens, at four bytes per token.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }
@@ -202,8 +202,8 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message refers to, by name or as an upload; `None` if the message refers to no file. Among
-/// several files, the first table is preferred.
+/// Returns the file that a message refers to, by name or as an upload. Files that are both named and uploaded come
+/// first, then uploads, then named files. Among these, the first table is preferred.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();

@@ -353,8 +353,8 @@ impl Inner {
     }
 }
 
-/// Returns the maximum size in bytes of an answer's text and reasoning. The limit also applies if the provider ignores
-/// the token limit.
+/// Returns the maximum size in bytes of an answer's text and reasoning. The limit protects against providers that
+/// ignore the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

@@ -37,8 +37,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // A change that ends with a line feed leaves the next line unchanged, with one exception: if a deletion starts in
-    // the middle of a line, the start of that line is joined with the next line.
+    // The next line is unchanged if the old and the new text end with a line feed, or if whole lines are deleted. A
+    // deletion that starts in the middle of a line joins the start of that line with the next line.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

@@ -58,7 +58,7 @@ pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFail
     serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
-/// Creates a successful result with nothing left out.
+/// Creates a successful, complete result.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     ToolAnswer {
         text: text.into(),

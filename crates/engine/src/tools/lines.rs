@@ -1,6 +1,6 @@
 //! Reads lines of any length with bounded memory, for the tools `read` and `grep`.
 //!
-//! Of a line over the size limit, only the start and the full length are returned.
+//! For a line over the size limit, the reader returns only the start and the full length.
 
 use std::io::{self, BufRead};
 
@@ -29,7 +29,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Counts all bytes read from the file, including the parts of lines that were cut.
+    /// Returns the number of bytes read from the file, including the parts of lines that were cut.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }

@@ -45,9 +45,10 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. Otherwise
-    /// the model is called again: once with a higher token limit after an answer that reached its length limit, and
-    /// once with a note. Then the run fails.
+    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. If the
+    /// answer reached its length limit and the limit can be raised, the model is called again with the raised limit.
+    /// After any other empty answer, the model is called again with a note. Each of these retries is made once. Then an
+    /// empty answer fails the run.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());

@@ -12,12 +12,13 @@ use crate::{
 /// Target size of a compacted conversation, in percent of the available tokens. The rest is free for new messages, so
 /// that not every step compacts the conversation.
 const COMPACTED_PERCENT: u64 = 75;
-/// Maximum number of times per answer that the conversation is shortened after the provider rejected it as too long.
+/// Maximum number of retries per answer after the provider rejected the conversation as too long.
 const MAX_REJECTIONS: u32 = 4;
 /// Smallest plausible context window in tokens; a smaller window in a provider's error is ignored. If the provider
 /// rejects a conversation below this size, its length cannot be the cause, so `ceiling` is not lowered.
 const MIN_WINDOW: u64 = 1_024;
-/// If the provider reports a smaller window, an answer may use up to a quarter of that window.
+/// Divisor for the length of an answer: after the provider reports a smaller window, an answer may use up to a quarter
+/// of that window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -31,9 +32,10 @@ impl RunLoop<'_> {
     }
 
     /// Shortens the conversation after the provider rejected it as too long. If the provider reported a smaller window,
-    /// the rest of the run uses that window. If the conversation fits according to the estimate, the estimate was too
-    /// low, so `ceiling` becomes two thirds of the estimate. Returns whether to call the model again: always after the
-    /// first rejection, later only if the window or the conversation became smaller.
+    /// the rest of the run uses that window. If the estimated size of the conversation fits, the estimate was too low,
+    /// so `ceiling` becomes two thirds of the estimate. Returns whether to call the model again. After the first
+    /// rejection, the answer is always yes. After a later rejection, the window or the conversation must have become
+    /// smaller.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);

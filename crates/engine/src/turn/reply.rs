@@ -57,9 +57,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Plans the tool calls of an answer. If it has none, calls are extracted from its text. Each call gets an id that
-    /// is unique in the run. If calls are ignored, the answer's provider data (`carried`) is dropped, because the data
-    /// may refer to the ignored calls.
+    /// Plans the tool calls of an answer. If the answer has no calls, they are extracted from its text. Each call gets
+    /// an id that is unique in the run. If calls are ignored, the provider data (`carried`) is dropped, because the
+    /// data may refer to the ignored calls.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {

@@ -35,7 +35,7 @@ pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
     Ok((flags, body))
 }
 
-/// Fails if the message is 4 GiB or longer, because its length does not fit into an envelope.
+/// Appends an envelope. Fails if the message is 4 GiB or longer, because the length field has four bytes.
 pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let length =
         u32::try_from(message.len()).map_err(|_| Status::internal("the message is too long for an envelope"))?;

@@ -38,7 +38,7 @@ pub fn json(codec: &Codec, status: &Status) -> Value {
     error
 }
 
-/// If the codec supports the type of the detail, the key `debug` contains the message as JSON.
+/// Returns the JSON of an error detail. The key `debug` contains the detail as JSON if the codec knows its type.
 fn describe(codec: &Codec, detail: &Any) -> Value {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
     let mut described = object!({"type": name, "value": STANDARD_NO_PAD.encode(&detail.value)});

@@ -28,7 +28,7 @@ impl CallKind {
     /// Returns the kind of a call; `None` if the request is not a Connect call.
     ///
     /// A content type that starts with `application/connect+` identifies a stream. Unary calls use the content types
-    /// `application/json` and `application/proto`, which other HTTP requests use, too. A request with one of these
+    /// `application/json` and `application/proto`, which other HTTP requests also use. A request with one of these
     /// types is a Connect call if it is a POST to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. The service in
     /// the path must have a package.
     pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
@@ -76,7 +76,7 @@ impl Format {
     }
 }
 
-/// Returns true if a path has the form of a gRPC path and the service in the path has a package.
+/// Returns true if a path has the form `/package.Service/Method`.
 fn is_method(path: &str) -> bool {
     let Some((service, name)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;

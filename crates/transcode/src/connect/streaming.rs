@@ -262,7 +262,7 @@ impl http_body::Body for JsonBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of buffered bytes. A server can read it to limit its memory use.
+        // The lower bound is the number of buffered bytes. The HTTP server can use this number to limit memory.
         hint.set_lower(self.frames.held() as u64);
         hint
     }

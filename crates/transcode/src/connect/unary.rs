@@ -1,4 +1,4 @@
-//! Unary Connect calls. The body of the request is one message, and so is the body of the response.
+//! Unary Connect calls. The request body and the response body each contain one message.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -87,7 +87,7 @@ fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Byt
     response
 }
 
-/// Returns a message as a gRPC frame. `json` is the type of a JSON message; it is `None` for a binary message.
+/// Returns a message as a gRPC frame. `json` is the type of a JSON message, and `None` for a binary message.
 pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Result<Bytes, Error> {
     let mut wire = frames::begin();
     match json {
@@ -97,7 +97,7 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
     frames::finish(wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
 }
 
-/// Fails with 413 if the output exceeds `max_bytes`, and with 400 if the input is invalid.
+/// Decompresses a message. Fails with 413 if the output exceeds `max_bytes`, and with 400 if the input is invalid.
 pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Error> {
     // Connect does not compress an empty message, even if the header names an algorithm.
     let Some(encoding) = encoding.filter(|_| !message.is_empty()) else {

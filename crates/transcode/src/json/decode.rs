@@ -87,7 +87,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.json.end()
     }
 
-    /// Returns the proto names of the fields that the outermost object contains; empty for a well-known type.
+    /// Decodes the text as [`Self::whole`] does. Returns the proto names of the fields in the outermost object; empty
+    /// for a well-known type.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -105,7 +106,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Error locations do not contain the name of the field.
+    /// Decodes the text as the value of a field. Error locations do not contain the name of the field.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
@@ -133,7 +134,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.depth -= 1;
     }
 
-    /// Calls `met` with the field of each key.
+    /// Decodes a JSON object and appends its fields to `wire`. Calls `met` with the field of each key.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -179,7 +180,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Returns false if the value is null and leaves the field unset.
+    /// Returns false if the field stays unset because its value is null.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;

@@ -148,7 +148,7 @@ impl Known {
     }
 }
 
-/// The paths are in camelCase. The plain dialect also accepts proto names.
+/// Parses comma-separated paths in camelCase. The plain dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());

@@ -124,7 +124,7 @@ impl<'c> Encoder<'c> {
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Returns false if the array is empty.
+    /// Prints an array. Returns false if the array is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -150,7 +150,8 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// If several entries have the same key, the last entry wins. Returns false if the object is empty.
+    /// Prints a map as an object. If several entries have the same key, the last entry wins. Returns false if the
+    /// object is empty.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -192,7 +193,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
+    /// Prints a value. Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -218,7 +219,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// An unset singular field with field presence is printed as null.
+    /// Prints the value of one field. An unset field with presence is printed as null.
     pub fn one_field(
         &mut self,
         id: MessageId,

@@ -126,7 +126,7 @@ impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // If the path is empty, a message such as "must be an object" lacks a subject. The subject is the body.
+            // An error without a path concerns the body: "must be an object" becomes "the body must be an object".
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

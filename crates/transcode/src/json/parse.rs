@@ -66,7 +66,7 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Call this method after `peek` has returned `Object` or `Array`.
+    /// Checks the nesting depth. Call this method after `peek` has returned `Object` or `Array`.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -147,8 +147,8 @@ impl<'j> Parser<'j> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are not checked, because the decoder
-    /// reads the value in another pass or refuses the whole text.
+    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are checked in another pass, in which
+    /// the decoder reads the value.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }

@@ -56,8 +56,8 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // Clears the member that was set before. If this member occurs again later, its old value must not be
-                // merged.
+                // Clears the member that was set before. If the cleared member occurs again later, its old value must
+                // not be merged.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
                     self.0[base + current.start] = Slot::default();
@@ -112,7 +112,8 @@ impl Slot {
         }
     }
 
-    /// If a message field occurs several times, its values are concatenated, which merges the messages.
+    /// Returns the bytes of the value. If a message field occurs several times, its values are concatenated, which
+    /// merges the messages.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -127,7 +128,7 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// Returns the records from the field's first record to its last record. They include records of other fields.
+    /// Returns all records from the field's first record to its last record, including records of other fields.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }

@@ -96,7 +96,7 @@ pub(super) enum Shape {
 /// The field presence of a singular field: whether the wire format distinguishes an unset field from a default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// No presence: an unset field is the same as a default value.
+    /// No presence: an unset field and a field with the default value look alike on the wire.
     Implicit,
     /// Explicit presence: the field is `optional`, or its type is a message.
     Explicit,
@@ -294,7 +294,8 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// The field at index `guess` is checked first, because clients usually send the fields in order.
+    /// Finds a field by its name. The field at index `guess` is checked first, because clients usually send fields in
+    /// order.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),

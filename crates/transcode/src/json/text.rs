@@ -167,7 +167,7 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Integer fields also accept numbers such as `1e3` and `5.0`, which equal a whole number.
+/// Parses a number, and appends its value. Integer fields also accept `1e3` and `5.0`, because these numbers are whole.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),

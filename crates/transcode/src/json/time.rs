@@ -19,7 +19,7 @@ type Refusal = &'static str;
 pub(super) enum Fraction {
     /// Seconds: a fraction of zero is omitted.
     Optional,
-    /// Milliseconds: at least three digits are printed after the seconds.
+    /// Milliseconds: at least three fractional digits are printed.
     Milliseconds,
 }
 

@@ -31,8 +31,8 @@ impl Comments {
         Self { by_place }
     }
 
-    /// Returns an empty string if the item has no comment. `path` is the item's path in the `SourceCodeInfo` of the
-    /// file.
+    /// Returns the comment of an item; empty if the item has none. `path` is the item's path in the `SourceCodeInfo` of
+    /// the file.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))

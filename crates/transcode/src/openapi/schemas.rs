@@ -152,7 +152,8 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// In a response, a field is required if it is always present. In a request, the options of the field decide.
+    /// A response field is required if it is always present. A request field is required if it has the behaviour
+    /// `REQUIRED`.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -198,8 +199,8 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns a reference to the component of an enum. In the plain dialect, the component omits the `UNSPECIFIED`
-    /// value, which is printed as null, and the returned schema also allows null.
+    /// Returns a reference to the component of an enum. The plain dialect prints the `UNSPECIFIED` value as null: the
+    /// component omits this value, and the returned schema allows null.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// A urlencoded form has the same fields as a multipart form, but cannot contain files.
+    /// Sets fields from a urlencoded form, which has the same fields as a multipart form but cannot contain files.
     ///
     /// # Errors
     /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON or compressed, 400 if the form is invalid.
@@ -23,7 +23,7 @@ impl Draft<'_> {
         let bytes = body::collect(content, max_bytes).await?;
         let not_text = || Error::invalid("the form is not UTF-8");
         let form = str::from_utf8(&bytes).map_err(|_| not_text())?;
-        // `curl -d` declares a urlencoded form even if the data is JSON, unless the user sets Content-Type.
+        // By default, `curl -d` declares a urlencoded form, even if the data is JSON.
         if form.trim_start().starts_with('{') {
             let message = "the body is JSON; send it with Content-Type: application/json";
             return Err(Error::new(ErrorKind::UnsupportedMedia, message));

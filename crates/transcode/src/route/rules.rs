@@ -47,8 +47,8 @@ pub struct Method {
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
-    /// The path prefix of the service, such as `/v1`; empty if the service has none. Each path is served with the
-    /// prefix and without it.
+    /// The path prefix of the service, such as `/v1`; empty if the service has none. Each path is served with and
+    /// without the prefix.
     pub prefix: String,
 }
 
@@ -92,7 +92,7 @@ pub struct Rule {
     pub body: BodyRule,
     /// The number of the response field that becomes the HTTP body; `None` if the whole message becomes the body.
     pub response_body: Option<u32>,
-    /// True if the keys of the body become the update mask of a request that has none.
+    /// True if the keys of the body become the update mask when the request has no update mask.
     pub infers_mask: bool,
 }
 

@@ -284,7 +284,7 @@ fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     (!custom.is_empty()).then_some((whole, custom))
 }
 
-/// Returns `None` if an escape is invalid or the result is not UTF-8.
+/// Decodes percent-encoded text; `None` if an escape is invalid or the result is not UTF-8.
 fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));

@@ -328,7 +328,7 @@ impl std::fmt::Display for Usage {
     }
 }
 
-/// Summarises the arguments of a tool call in one line: the main argument if known, otherwise all arguments.
+/// Summarises the arguments of a tool call in one line: only the main argument, such as `command`, if the call has one.
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {

@@ -33,7 +33,7 @@ struct Lesson {
     overlay: Overlay,
 }
 
-/// The rules. The first matching rule that changes the model's profile is applied.
+/// Rules, in the order in which they are tried. The first matching rule that changes the model's profile is applied.
 const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["max_tokens", "use 'max_completion_tokens'"],
@@ -182,8 +182,7 @@ const fn returning(reasoning: ReasoningReturn) -> Overlay {
     })
 }
 
-/// Returns the properties to use after a refusal; `None` if no rule matches, or if the request already had these
-/// properties.
+/// Returns the properties to use after a refusal; `None` if no matching rule would change the profile.
 pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
     let words = words.to_lowercase();
     let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));

@@ -119,8 +119,8 @@ impl Attempt {
         }
     }
 
-    /// Returns `None` if the queue is empty. If the text and the reasoning exceed `max_bytes`, ends the answer with
-    /// [`EndReason::Length`].
+    /// Returns the next event of the queue; `None` if the queue is empty. If the text and the reasoning exceed
+    /// `max_bytes`, ends the answer with [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -214,9 +214,9 @@ impl Attempt {
         }
     }
 
-    /// Handles the alarm. Bytes that arrive do not reset the alarm, because a reset for every chunk would be slow. If
-    /// bytes have arrived since the alarm was set, sets the alarm to a later time. If the provider has sent nothing for
-    /// too long, ends a complete answer and fails for an incomplete one.
+    /// Handles the alarm. If bytes have arrived since the alarm was set, sets a later alarm, because a reset on every
+    /// chunk would be slow. If the provider has sent nothing for too long, ends a complete answer and fails for an
+    /// incomplete one.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {

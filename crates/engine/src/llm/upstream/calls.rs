@@ -105,8 +105,7 @@ impl Calls {
             None => id.is_empty() || call.id == id,
         });
         match known {
-            // A chunk with an unknown index starts a new call only if the chunk has an id or a name. A chunk with
-            // neither continues the newest call.
+            // A chunk without id and name continues the newest call, even if its index is unknown.
             None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
             Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
             _ => self.list.len(),
@@ -114,8 +113,8 @@ impl Calls {
     }
 
     /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index 0
-    /// or no index for every call. Their new calls are recognized by a different id, a different name, or new arguments
-    /// after complete ones.
+    /// or no index for every call. A different id starts a new call. Without an id and an index, a different name starts
+    /// a new call, and so do further arguments after arguments that are complete JSON.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;

@@ -1,4 +1,4 @@
-//! Requests information about a provider's models to explain an error: the model names or the size of a context window.
+//! Requests the model names or the size of a context window from a provider, to explain an error.
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl Catalog<'_> {
         (!names.is_empty()).then_some(text)
     }
 
-    /// Returns the size in tokens; `None` if the provider does not report it.
+    /// Returns the size of the model's context window in tokens; `None` if the provider does not report the size.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
         // A llama.cpp server serves one model, and its settings (`/props`) contain the window size.
         let props = self.get("props", true).await.unwrap_or_default();

@@ -75,7 +75,8 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Creates the failure for an error of the HTTP client: permanent if the request is invalid, otherwise temporary.
+    /// Creates the failure for an error of the HTTP client: permanent if the request is invalid, temporary for all
+    /// other errors.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {

@@ -63,7 +63,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// Returns a failure for a response with an error status.
+    /// Sends a request. A response with an error status becomes a failure.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,

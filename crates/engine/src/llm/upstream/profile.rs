@@ -130,7 +130,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Properties that the overlay does not set get default values.
+    /// Unset properties of the overlay get default values.
     pub(super) fn new(provider: &str, model: &str, overlay: Overlay) -> Self {
         let capabilities = overlay.capabilities;
         Self {

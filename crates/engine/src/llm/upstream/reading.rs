@@ -116,7 +116,7 @@ pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -
     }
 }
 
-/// The call with the id `bad` failed.
+/// Returns the result of a call. The call with the id `bad` failed.
 pub(super) fn result(id: &str) -> ChatMessage {
     ChatMessage::Tool {
         tool_call_id: id.to_owned(),

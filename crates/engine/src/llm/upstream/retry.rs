@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// After more attempts than this, half of the exponential backoff is added to the pause that the provider requests.
+/// Number of attempts after which half of the exponential backoff is added to the pause that the provider requests.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.

@@ -31,7 +31,7 @@ enum State {
     #[default]
     Empty,
     Reading,
-    /// The event has been returned. The next event replaces it.
+    /// The event has been returned. The next call of [`Events::next`] discards it.
     Returned,
 }
 

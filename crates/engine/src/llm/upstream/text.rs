@@ -2,9 +2,8 @@
 //!
 //! If a server has no parser for a model's output format, the text contains reasoning between tags such as `<think>`,
 //! and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized
-//! only if they start at the beginning of a line and end the answer. Text that may be part of a call is buffered until
-//! the splitter can decide. Invariant: all other text reaches the output in order, and without delay unless the text
-//! may be the start of a tag or call.
+//! only if they start at the beginning of a line and end the answer. Invariant: all other text reaches the output in
+//! order. Only text that may belong to a tag or a call is buffered until the splitter can decide.
 
 use super::protocol::Pieces;
 use crate::{
@@ -105,8 +104,8 @@ impl Splitter {
         while self.step(out) {}
     }
 
-    /// Handles the end of the text. If the buffered text consists of calls, returns the calls. Otherwise adds the
-    /// buffered text to `out`.
+    /// Handles the end of the text. If the buffered text consists of calls, returns the calls. Any other buffered text
+    /// is added to `out`.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Vec<ToolRequest> {
         let held = std::mem::take(&mut self.held);
         match self.state {

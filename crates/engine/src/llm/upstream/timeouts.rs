@@ -9,8 +9,7 @@ use crate::config::Provider;
 pub struct Timeouts {
     /// Maximum time until the connection is established.
     pub connect: Duration,
-    /// Maximum time from the request to the first token of the answer. Each keep-alive from the provider restarts this
-    /// time limit.
+    /// Maximum time without data from the provider before the first token. Keep-alives count as data.
     pub first_byte: Duration,
     /// Maximum time without data from the provider after the first token. Keep-alives count as data.
     pub gap: Duration,

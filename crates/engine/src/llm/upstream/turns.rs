@@ -49,8 +49,8 @@ impl Turns {
     }
 }
 
-/// Call ids for a request. Ids that the provider generated are sent back to the provider. All other calls get plain
-/// ids.
+/// Call ids for a request. Ids that the provider generated are sent back to the provider. All other calls get ids from
+/// [`plain_id`].
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,

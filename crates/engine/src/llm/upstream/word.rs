@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Deref};
 
 use serde::Deserialize;
 
-/// A string that is borrowed from the event, unless it contains escape sequences.
+/// A string from an event. The string is copied only if it contains escape sequences.
 #[derive(Debug, Deserialize)]
 pub(super) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 

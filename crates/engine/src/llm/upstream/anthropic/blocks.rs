@@ -8,7 +8,7 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Block types that are handled in the same way have the same kind.
+/// Block types that the reader distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -105,7 +105,7 @@ impl Block {
         }
     }
 
-    /// Returns `None` if the provider would refuse the block.
+    /// Returns the block to send back; `None` if the provider would refuse the block.
     pub(super) fn into_carried(self) -> Option<Value> {
         if self.is_partial {
             return None;

@@ -160,7 +160,7 @@ impl Reader for MessageReader {
             }
         }
         self.take_end(body["stop_reason"].as_str(), None, out)?;
-        // A message outside a stream is complete even if it has no stop reason.
+        // A message outside a stream is complete even without a stop reason.
         self.is_stopped = true;
         Ok(())
     }
@@ -239,8 +239,8 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block that has this index and that `fits` accepts. If the index of the event or of the block is
-    /// missing, the index is ignored.
+    /// Finds the newest block that `fits` accepts and that has this index. A missing index, of the event or of the
+    /// block, matches any index.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
@@ -287,7 +287,7 @@ impl MessageReader {
         }
         let carried: Vec<Value> = blocks
             .into_iter()
-            // Thinking that was cut off by the length limit has no signature, so it is not sent back.
+            // An answer that reached its length limit may end in unsigned thinking, which is not sent back.
             .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();

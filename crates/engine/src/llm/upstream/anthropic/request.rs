@@ -17,10 +17,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of newest user turns that get a cache marker. From each marker, the provider searches up to 20 blocks back
-/// for a cache entry. The second-newest user turn was the newest one of the previous request, so its marker finds that
-/// request's entry even if more than 20 blocks follow. The tools and the system prompt also have one marker each. Four
-/// markers are the provider's maximum.
+/// Number of newest user turns that get a cache marker. The newest turn of the previous request is now the
+/// second-newest, so its marker finds the cache entry of that request. The marker of the newest turn may not find the
+/// entry, because the provider searches only 20 blocks back from a marker. The tools and the system prompt also have
+/// one marker each. The provider accepts up to four markers.
 const MARKED_TURNS: usize = 2;
 
 /// Builds the body of a request, without `extra_body`, which `http.rs` adds.

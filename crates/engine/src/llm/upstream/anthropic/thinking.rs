@@ -17,7 +17,7 @@ enum Control {
     Never,
     /// Thinking is enabled with a budget in tokens.
     Budget,
-    /// Thinking is enabled with `adaptive`. Budgets are deprecated (4.6) or refused (4.7 and later).
+    /// Thinking is enabled with `adaptive`. Claude 4.6 deprecates budgets, and later versions refuse them.
     Adaptive,
     /// Like `Adaptive`, but the model thinks even if the request does not enable thinking.
     Always,

@@ -10,7 +10,7 @@ pub(super) enum Finish {
     Ended(EndReason),
     /// The answer failed. A retry may succeed.
     Failed,
-    /// An unknown reason ends the answer only if `[DONE]` follows, because it may report a failure.
+    /// The reason is unknown and may report a failure. The answer counts as complete only if `[DONE]` follows.
     Unknown,
 }
 
@@ -103,8 +103,8 @@ impl Finish {
     }
 }
 
-/// Returns `None` if `usage` has neither an input count nor an output count. The provider may send any JSON, so invalid
-/// values are ignored.
+/// Parses a `usage` object; `None` if the object has neither an input count nor an output count. Invalid values are
+/// ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));

@@ -108,7 +108,7 @@ pub(super) enum Loose<'a> {
     #[default]
     Missing,
     Text(Cow<'a, str>),
-    /// Boxed, because a frame has many fields and is moved several times while it is parsed.
+    /// Boxed to keep frames small, because a frame has many such fields and is moved during parsing.
     Other(Box<Value>),
 }
 

@@ -125,8 +125,8 @@ impl Hung {
     }
 }
 
-/// Returns whether `item` continues the earlier item `whole`. Both must have the same type and index, and the same id
-/// unless `item` has none. If `whole` has a signature, `item` must have an index and no signature.
+/// Returns whether `item` continues the earlier item `whole`: the types and indexes are equal, and the id of `item` is
+/// equal or missing. An item with a signature is continued only by an item with an index and without a signature.
 fn continues(whole: &Value, item: &Value) -> bool {
     let is_signed = whole["signature"].is_string();
     whole.is_object()

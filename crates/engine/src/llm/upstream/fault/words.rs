@@ -8,7 +8,7 @@ pub(super) enum Kind {
     Credentials,
     /// The provider or its moderation blocked the prompt or the answer.
     Blocked,
-    /// The provider does not serve the country of the server.
+    /// The provider does not serve the country in which Runyard runs.
     Place,
     /// Credit or quota is used up.
     Quota,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::word::Word;
 
-/// Some gateways use snake case instead of camel case for field names.
+/// A part of a message. Field names are accepted in camel case and in snake case, which some gateways use.
 #[derive(Default)]
 pub(super) struct Part {
     /// Text of the answer or of a thought.
@@ -72,7 +72,7 @@ impl Part {
         self.signature.is_none() && self.rest.is_empty() && !has_id
     }
 
-    /// Returns `None` if the provider does not need the part back. A thought without a signature is not sent back.
+    /// Returns the part to send back; `None` for an empty part and for a thought without a signature.
     pub(super) fn into_carried(self) -> Option<Value> {
         let is_for_people = self.is_thought && self.signature.is_none();
         let is_empty = self.signature.is_none() && self.text.as_ref().is_none_or(String::is_empty);

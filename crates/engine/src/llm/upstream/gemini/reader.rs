@@ -18,7 +18,7 @@ use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
-/// Some gateways use snake case instead of camel case for field names.
+/// One event of an answer. Field names are accepted in camel case and in snake case, which some gateways use.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {

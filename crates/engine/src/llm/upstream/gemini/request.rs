@@ -93,8 +93,8 @@ fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     Some(json!({"thinkingLevel": level, "includeThoughts": true}))
 }
 
-/// Returns whether the model refuses calls without signatures. A model whose name contains no version, such as
-/// `gemini-flash-latest`, is treated as a new model.
+/// Returns whether the model refuses tool calls without thought signatures: Gemini from version 3. A Gemini model whose
+/// name contains no version, such as `gemini-flash-latest`, counts as version 3 or later.
 fn needs_signatures(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))
@@ -187,7 +187,7 @@ fn carried_parts<'a>(
     kept
 }
 
-/// Adds the placeholder signature to the first call of a message, unless a part of the message has a signature.
+/// If no part of a message has a signature, adds the placeholder signature to the first call.
 fn sign(parts: &mut [Value]) {
     if parts.iter().any(|part| part.get("thoughtSignature").is_some()) {
         return;

@@ -6,9 +6,9 @@ use crate::config::{
 };
 
 pub(super) struct Entry {
-    /// Suffixes of the host names; empty for any host.
+    /// Suffixes of host names. An empty list matches every host.
     pub(super) hosts: &'static [&'static str],
-    /// Substrings of the model names, in lower case; empty for any model.
+    /// Substrings of model names, in lower case. An empty list matches every model.
     pub(super) models: &'static [&'static str],
     pub(super) overlay: Overlay,
 }

@@ -14,7 +14,7 @@ pub(super) const CALL: &str = "function_call";
 
 pub(super) const REASONING: &str = "reasoning";
 
-/// Item types that are handled in the same way have the same kind.
+/// Item types that the reader distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
@@ -45,7 +45,7 @@ pub(super) struct Item {
     pub(super) shown: Vec<u64>,
     /// Arguments of a call; empty for items of other kinds.
     pub(super) arguments: Arguments,
-    /// Fields of the item from the latest event that contains the whole item; empty if no such event has arrived.
+    /// Fields of the item, from the latest event with the whole item; empty if no such event has arrived.
     value: Map<String, Value>,
     /// True if `value` is the complete item, taken from the end event or the final response.
     pub(super) is_done: bool,
@@ -120,8 +120,8 @@ impl Item {
         }
     }
 
-    /// Returns whether a later request can contain the item although the provider did not store the answer. A reasoning
-    /// item must then contain its content, plain or encrypted.
+    /// Returns whether the item can be sent back. The provider does not store answers, so a reasoning item needs its
+    /// content, plain or encrypted.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -151,7 +151,8 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that were not yet added to the output, each with `true` if the text is a refusal.
+    /// Returns the texts of the item that were not yet added to the output, each with a flag that is true for a
+    /// refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)

@@ -1,7 +1,8 @@
 //! Reads answers of the Responses protocol.
 //!
-//! Compatible servers may omit events: some send no deltas, and some send only the final response. From each event, the
-//! reader therefore adds only content that no earlier event contained.
+//! Several events repeat the same content, and compatible servers omit some of these events: some send no deltas, and
+//! some send only the final response. The reader reads content from every event and adds only content that no earlier
+//! event contained.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -246,8 +247,7 @@ impl ResponseReader {
     ) -> Result<(), Fault> {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // A start event belongs to an existing item only if deltas that arrived before the start event created the
-        // item.
+        // A start event belongs to an existing item only if earlier deltas created that item.
         let position = self.position(kind, index, &id, |item| {
             if is_done { !item.is_done } else { item.is_implied() }
         })?;
