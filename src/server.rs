@@ -1,4 +1,4 @@
-//! The server. It binds the port, serves every protocol on the port, and shuts down gracefully.
+//! Binds the port of the server, serves every protocol on the port, and shuts down gracefully.
 
 mod connection_slots;
 mod connections;
@@ -40,24 +40,23 @@ const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// Maximum size of a health or reflection request, in bytes. Such a request contains only one name.
+/// Maximum size of a health or reflection request, in bytes. These requests are small: each contains only one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Maximum time for which the log line about the start waits for the sandbox check.
+/// Maximum time to wait for the sandbox check before the server logs its address.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 
-/// The way in which a server ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The server ended after one signal. It completed open requests and handed over its runs.
+    /// Graceful shutdown after one signal. Open requests had a grace period, and the runs were handed over.
     InOrder,
-    /// The server ended immediately, after a second signal.
+    /// Immediate end after a second signal.
     AtOnce,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully. A second signal ends the server immediately.
 ///
 /// # Errors
-/// An error that says why the server cannot start and what to do.
+/// The errors of [`Server::open`] and [`Server::run`]; INTERNAL if the server cannot listen for signals.
 pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
     let stopping = server.app.stopping.clone();
@@ -82,18 +81,17 @@ impl Server {
     /// Opens the database and all other resources, and binds the port.
     ///
     /// # Errors
-    /// The error states why the server cannot start.
+    /// UNAVAILABLE if the port cannot be bound; errors of the configuration, the data folder and the database.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        // Another thread decodes the contract meanwhile. `stack::build` waits for the result.
+        // Decode the contract on another thread during the start. `stack::build` uses the result.
         drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // `load_keys` only logs a failure, because an issuer that is unavailable now may be available when the first
-        // token arrives.
+        // `load_keys` only logs a failure: the issuer may become available before the first token arrives.
         verifier.load_keys(app.clock.now()).await;
         Ok(Self {
             app,
@@ -102,7 +100,7 @@ impl Server {
         })
     }
 
-    /// For tests.
+    /// Used only by tests.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -118,7 +116,7 @@ impl Server {
     /// requests a grace period.
     ///
     /// # Errors
-    /// An error of `stack::build`, or the error with which the worker ended.
+    /// Errors of the setup, or the error with which the worker ended.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -136,7 +134,7 @@ impl Server {
         let older = reflection_of_contract()
             .build_v1alpha()
             .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
-        // These services need no token and use streams that stay open, so the size of their messages is limited.
+        // Clients without a token can call these services. The limit bounds the memory that such clients can use.
         macro_rules! limited {
             ($service:expr) => {
                 $service
@@ -150,7 +148,7 @@ impl Server {
             .add_service(limited!(reflection))
             .add_service(limited!(older));
         let stack = stack::build(&app, verifier, grpc)?;
-        // The server accepts connections during the sandbox check. Only the first command waits for the check.
+        // The sandbox check in this task may be slow. The server accepts connections meanwhile.
         let hello = tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);
@@ -162,7 +160,7 @@ impl Server {
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not finish before the shutdown deadline");
         }
-        // Both tasks hold the database, which must be closed when this method returns.
+        // Both tasks hold a handle of the database. The database must be closed when this method returns.
         watching.abort();
         hello.abort();
         drop(hello.await);
@@ -172,8 +170,7 @@ impl Server {
     }
 }
 
-/// Logs the start of the server: a warning for each missing part, such as a model provider, then details of the
-/// sandbox, the state of the plans and, last, the address on which the server listens.
+/// Logs the setup of the server: missing model providers, the sandbox, whether plans are on, and the address.
 async fn say_hello(app: App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
@@ -219,8 +216,8 @@ fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Binds the port. If the address is in use, this function retries for one second. After a crash, a child process that
-/// the crashed server has forked may hold the port until it calls exec.
+/// Binds the port. Retries for up to one second while the address is in use: after a crash of the server, a forked
+/// child process may hold the port until it calls exec.
 async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let mut attempt = 1;
     loop {

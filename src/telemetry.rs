@@ -1,6 +1,6 @@
 //! Logs and metrics.
 //!
-//! Initialised once by `commands`. Further calls change nothing, so tests may start many servers in one process.
+//! Started by `commands`. A second start changes nothing, so tests can start many servers in one process.
 
 use std::{
     fmt as text,
@@ -37,7 +37,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Starts logging to standard error: text on a terminal, JSON otherwise. `filter` has the syntax of `RUNYARD_LOG`.
+/// Starts logging to standard error: as text on a terminal, as JSON to a file or pipe. `filter` has the syntax of
+/// `RUNYARD_LOG`.
 ///
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
@@ -82,7 +83,7 @@ fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
 }
 
 /// Formats the fields of spans as JSON. A field that is recorded later is appended to the existing JSON text.
-/// [`JsonFields`] alone would parse and rewrite that text for every request.
+/// [`JsonFields`] alone would parse and rewrite the whole text for each recorded field.
 #[derive(Default)]
 struct AppendedFields {
     json: JsonFields,

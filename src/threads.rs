@@ -1,4 +1,4 @@
-//! Threads and their messages, which form the history of a run.
+//! Threads and their messages. A run sends the earlier messages of its thread to the model.
 
 pub mod create;
 mod delete;

@@ -59,8 +59,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Lists the ids of the uploads that belong to a run and whose files are not in the workspace yet. `of_run` builds a
-/// condition on the run's id.
+/// Lists the ids of uploads that belong to a run and whose files are not in the workspace yet. `of_run` selects the
+/// runs: it receives the run id of an upload and returns a condition.
 ///
 /// # Errors
 /// Database errors.

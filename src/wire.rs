@@ -1,5 +1,4 @@
-//! The protocol layer. Outside this module and `server`, no code uses the crates tonic and http, and no code encodes or
-//! decodes a JSON Web Token.
+//! The protocol layer. Only this module and `server` use JSON Web Tokens and the crates tonic and http.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
 //! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.

@@ -103,7 +103,7 @@ impl Options {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Returns true if any part is selected that is measured in rounds.
+    /// Returns true if any selected part is measured by `rounds.rs`.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self

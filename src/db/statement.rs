@@ -176,7 +176,7 @@ pub trait Rows: ConnectionTrait {
     }
 }
 
-/// The type of a column that [`Row::take`] can read.
+/// A Rust type to which [`Row::take`] can convert a column.
 pub trait Cell: TryGetable {
     /// Converts a value of SQLite.
     ///

@@ -41,8 +41,8 @@ impl Owned for Entity {
 }
 
 const MAX_PAGE: i64 = 128;
-/// Allowed numbers of rows in an INSERT statement. Only these numbers are used, so that the database keeps the
-/// statements prepared.
+/// Numbers of rows in an INSERT statement on PostgreSQL. A shorter list of rows is padded to the next number, so that
+/// few different statements have to be prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 const INSERT: Sql = Sql::new(

@@ -1,5 +1,5 @@
-//! Connection slots, which limit the number of open connections. If all slots are in use, this module closes some
-//! connections.
+//! Limits the number of open connections. Each connection occupies a slot. If all slots are in use, this module closes
+//! some connections.
 //!
 //! Called by `server/connections.rs`. A connection is recognized as soon as one of its requests has an accepted
 //! credential. Connections are closed in this order:
@@ -25,12 +25,12 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::wire::{link::Link, throttle::network_of};
 
-/// Interval at which a server without free slots looks for idle connections.
+/// Interval between attempts to free a slot while all slots are in use.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Idle time after which an unrecognized connection counts toward the limit of its address. This time is long enough
-/// for a first request.
+/// Idle time after which an unrecognized connection counts toward the limit of its address. Most clients send the first
+/// request within this time.
 const SETTLED: Duration = Duration::from_secs(1);
-/// One search closes up to 1/128 of the connections, because a search for each new connection would be expensive.
+/// One search closes up to 1/128 of the connections. A separate search for each new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -92,8 +92,8 @@ impl ConnectionSlots {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // This count is fast, but it includes recognized connections, such as those of a proxy. The unrecognized
-            // connections are counted only if this count exceeds the limit.
+            // `count` includes recognized connections, such as those of a proxy. `relieve` counts the unrecognized
+            // connections, but is slow. Call it only if `count` exceeds the limit.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -124,11 +124,9 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes connections until `count` connections are closing. Connections that were already closing count.
+/// Closes up to `count` connections. Connections that are already closing reduce this number.
 ///
-/// The first connections to close are unrecognized and idle, then unrecognized with an open request, then recognized
-/// and idle. One call closes only connections of one kind, so fewer than `count` may be closing afterwards. Recognized
-/// connections with an open request stay open.
+/// One call closes connections of only one kind. The list at the top of this file has the order of the kinds.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -190,7 +188,6 @@ mod tests {
         Arc::new(Link::new(Some(address.parse().unwrap())))
     }
 
-    /// A pause after which the ages of two connections differ measurably.
     const MOMENT: Duration = Duration::from_millis(3);
 
     async fn is_full(places: &ConnectionSlots) -> bool {

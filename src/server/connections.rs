@@ -45,7 +45,7 @@ const MAX_SEND_BUFFER: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time after which the server stops accepting requests on a connection without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Interval of the checks that follow [`UNRECOGNIZED`]. A check closes the connection if no request is open.
+/// Interval of the checks after [`UNRECOGNIZED`]. Each check closes the connection if it has no open request.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
 /// Maximum value to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
@@ -152,7 +152,7 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A failed connection is logged only at the debug level, because it is not an error of the server.
+            // A failed connection is not an error of the server.
             if let Err(fault) = outcome {
                 debug!(error = %fault, "a connection failed");
             }

@@ -3,7 +3,7 @@
 //! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only how a stream is
 //! read and closed.
 
-/// Implements `AsyncWrite`, except `poll_shutdown`, by calls to the field `$stream`.
+/// Defines all methods of `AsyncWrite` except `poll_shutdown`. Each method calls the field `$stream`.
 macro_rules! forward_writes {
     ($stream:ident) => {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -41,7 +41,7 @@ impl Health {
         })
     }
 
-    /// No check runs while there are no `Watch` calls.
+    /// Checks readiness periodically until the server stops. Skips the check while there are no `Watch` calls.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,7 +57,7 @@ impl Health {
         }
     }
 
-    /// Checks readiness. If the result has changed, notifies the `Watch` calls.
+    /// Checks readiness and returns the result. Notifies the `Watch` calls if the result has changed.
     async fn check_now(&self) -> ServingStatus {
         let now = match readiness::check(&self.app).await {
             Ok(()) => ServingStatus::Serving,
@@ -77,8 +77,7 @@ impl Health {
             .chain(later)
             .take_until(until)
             .chain(stream::iter([ServingStatus::NotServing]));
-        // Do not report the same state twice in a row, for example if the server was already not serving when it began
-        // to stop.
+        // Drop repeated states. The state may already be NOT_SERVING when the server begins to stop.
         all.scan(None, |last, status| {
             let is_new = last.replace(status) != Some(status);
             std::future::ready(Some(is_new.then_some(status)))

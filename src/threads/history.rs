@@ -103,8 +103,8 @@ pub async fn load(
     })
 }
 
-/// Removes a partial answer if its run called the model again, or if its run is `run_id`, which will call the model
-/// again.
+/// Removes partial answers that a later model call replaces. The run of such an answer has already called the model
+/// again, or the run is `run_id` and will call the model next.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

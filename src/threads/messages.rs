@@ -19,8 +19,8 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Numbers of rows per INSERT statement on PostgreSQL. The few different statements stay prepared. A shorter batch
-/// repeats its last row, and the statement ignores the duplicates.
+/// Allowed numbers of rows in one INSERT statement on PostgreSQL, so that few different statements must be prepared.
+/// [`padded`] extends a shorter batch with copies of its last row. The statement ignores the copies.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
@@ -120,8 +120,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the statement that inserts a message. If a row with the same id exists, nothing changes: an earlier attempt
-/// has written this message, but the response to its commit was lost.
+/// Builds the statement that inserts a message. The statement ignores a message whose id already exists: an earlier
+/// attempt has written the message, but the response to its commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
@@ -220,8 +220,8 @@ pub async fn list(
     .await
 }
 
-/// Lists the newest messages that a run may read, oldest first: the run's own messages and all messages that are
-/// ordered before the run.
+/// Lists messages that a run may read: its own messages and all messages that are ordered before the run. Returns the
+/// newest messages that fit into the bound, oldest first.
 ///
 /// # Errors
 /// Database errors.
@@ -246,8 +246,8 @@ pub async fn history(
     Ok(rows)
 }
 
-/// Position of a message in its thread, to be compared as one tuple. The equivalent condition with OR cannot use an
-/// index.
+/// Returns the position of a message in its thread, as a tuple. A comparison of tuples can use an index; the equivalent
+/// condition with OR cannot.
 fn place() -> Expr {
     Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }

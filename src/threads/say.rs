@@ -17,7 +17,7 @@ use crate::{
 
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
-/// Adds a message. The role must be user, assistant or unspecified, which means user.
+/// Adds a message with the role user or assistant. An unspecified role means user.
 ///
 /// # Errors
 /// `INVALID_REQUEST`, with the name of the invalid field; `THREAD_NOT_FOUND`.

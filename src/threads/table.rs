@@ -49,13 +49,12 @@ pub mod message {
         pub run_id: Option<Uuid>,
         /// Sort key within the thread: the id of the message's run, or the message's own id if the message has no run.
         pub turn: Uuid,
-        /// Role of the message: the number of a `MessageRole`.
+        /// Number of the message's `MessageRole`.
         pub role: i16,
         pub content: String,
         /// JSON list of `StoredCall`.
         pub tool_calls: Option<Json>,
-        /// Provider data that later requests must send back with this message: JSON as text. Only the engine reads it;
-        /// no API returns it.
+        /// Provider data that later requests must send back with this message: JSON as text. No API returns this data.
         pub carried: Option<String>,
         /// Id of the tool call that the message answers; `None` if the message is not a tool message.
         pub tool_call_id: Option<String>,

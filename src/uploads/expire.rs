@@ -15,7 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// Removes up to `limit` expired uploads with their files; returns the number of expired uploads that it found.
+/// Removes up to `limit` expired uploads with their files. Returns the number of expired uploads that were found.
 ///
 /// # Errors
 /// Database errors.

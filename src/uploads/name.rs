@@ -1,4 +1,4 @@
-//! The file name of an upload in the workspace. It never contains a path.
+//! Turns the names and paths that clients send into safe names for the workspace.
 //!
 //! Names are normalised to Unicode NFC. Without normalisation, two names with different code points could look the
 //! same, and an upload could imitate another file.

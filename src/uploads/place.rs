@@ -28,7 +28,7 @@ const MAX_NAMES: usize = 10_000;
 /// Maximum number of new names that are tried for one file.
 const MAX_TRIES: usize = 32;
 
-/// Lists the names in the top folder of a workspace, in NFC.
+/// Lists up to `MAX_NAMES` names in the top folder of a workspace, in NFC.
 ///
 /// # Errors
 /// File system errors.

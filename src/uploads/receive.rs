@@ -214,7 +214,7 @@ async fn copy(
     ))
 }
 
-/// Removes uploads and their files. Uploads that a run uses are kept.
+/// Removes the listed uploads and their files. Uploads that a run uses are kept.
 ///
 /// # Errors
 /// Database errors.

@@ -84,13 +84,13 @@ impl Measured {
         })
     }
 
-    /// The uploads that were not in the workspace before the measurement.
+    /// Returns the uploads in `coming` that were not in the workspace before the measurement.
     pub fn missing<'a>(&self, coming: &'a [Coming]) -> impl Iterator<Item = &'a Coming> {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Checks that new files fit into the workspace, together with its content and the uploads that are not in it yet.
-    /// `sizes` contains the size of each new file in bytes.
+    /// Checks that the missing uploads and the new files fit into the workspace. `sizes` contains the size of each new
+    /// file in bytes.
     ///
     /// # Errors
     /// `TOO_LARGE` if the workspace would exceed its limit.

@@ -21,7 +21,7 @@ pub struct Model {
     pub digest: Option<String>,
     /// The run that uses the upload; `None` while no run uses it.
     pub run_id: Option<Uuid>,
-    /// Name in the workspace, set when the upload is bound to a run.
+    /// Name for the file in the workspace; `None` until a name is chosen.
     pub placed_as: Option<String>,
     /// True if the file is in the workspace, or if the file was removed because the run already has the same content.
     pub placed: bool,

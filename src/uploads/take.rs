@@ -57,7 +57,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     Ok(ordered)
 }
 
-/// Binds uploads to a run. Chooses a name that is not in `taken` for each file, and returns the names.
+/// Binds uploads to a run. Gives each file a name that is not in `taken`, and returns the names.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND` if a run already uses one of the uploads.
@@ -82,9 +82,9 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
     Ok(names)
 }
 
-/// Binds the uploads of a retried `StartRun` request to the run of the first request, which already has files with the
-/// same content. The files of the retry are removed. The rows of the retry's uploads are kept, so that a further retry
-/// with these uploads still succeeds.
+/// Binds the uploads of a retried `StartRun` request to the run of the first request. The run already has files with
+/// the same content, so the retry's files are removed. The rows of the retry's uploads are kept, so that a further
+/// retry with these uploads still succeeds.
 ///
 /// # Errors
 /// Database errors.

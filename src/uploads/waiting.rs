@@ -24,8 +24,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files per account. This number exceeds the maximum number of parts in a form, so that an
-/// account without unused files can send the largest form.
+/// Maximum number of unused files per account. This number exceeds the maximum number of parts in a form (256), so that
+/// an account without unused files can send the largest form.
 const MAX_FILES: i64 = 300;
 /// Maximum total size of an account's unused files, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
@@ -134,7 +134,7 @@ pub(super) async fn check(
     Err(throttled(largest, waiting.retry_after))
 }
 
-/// The account's uploads that no run has used yet.
+/// Number and size of an account's uploads that no run uses, and the time until the oldest upload expires.
 struct Waiting {
     files: i64,
     bytes: u64,

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path is not a valid file path
-/// in the workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error, the upload can be used again.
+/// in the workspace; `TOO_LARGE` if the workspace would exceed its limit. If the move fails, the upload is restored.
 pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
     let path = name::path(path)?;
     let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;

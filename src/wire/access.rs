@@ -2,7 +2,7 @@
 //!
 //! Every response has the header `x-request-id`. Every log line about a request contains the id of the request. Refused
 //! and failed requests are logged at the default level, and successful requests at debug. Anyone can send invalid
-//! tokens, so the number of lines about unauthenticated requests is limited to [`LINES_PER_SECOND`].
+//! tokens, so the rate of log lines about unauthenticated requests is limited ([`LINES_PER_SECOND`]).
 
 use std::{
     num::NonZeroU32,
@@ -34,12 +34,12 @@ const MAX_REQUEST_ID: usize = 128;
 const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
-/// Adds the account of the current request to its log lines.
+/// Adds an account id to the log lines of the current request.
 pub(super) fn note_account(account_id: Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request. Uses the request id from the client if that id is valid; otherwise, creates a new id.
+/// Counts and logs a request. Keeps a valid request id from the client, and replaces a missing or invalid id.
 pub(super) async fn log(
     unauthenticated: Arc<Limited>,
     mut request: Request<Body>,
@@ -191,8 +191,8 @@ impl Default for Limited {
 }
 
 impl Limited {
-    /// Returns the number of lines omitted since the previous logged line if another line may be logged now. Otherwise,
-    /// counts the line as omitted and returns `None`.
+    /// Decides whether a line may be logged now. If yes, returns the number of lines omitted since the previous logged
+    /// line. If no, counts the line as omitted and returns `None`.
     fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             return Some(self.unlogged.swap(0, Ordering::Relaxed));

@@ -1,5 +1,5 @@
-//! `AdminService`. Each method converts messages and calls one domain function. Every method first checks that
-//! the caller is a super admin, so no other caller can find out which accounts exist.
+//! `AdminService`. Each method checks that the caller is a super admin, converts messages and calls one domain
+//! function. The check comes first, so that no other caller can find out which accounts exist.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

@@ -1,10 +1,11 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
 //! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
-//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is a `RunEvent`
-//! without an `event`. Its sequence number is that of the last event that the client received, so a client that
-//! compares sequence numbers ignores the heartbeat. For server-sent events, `runyard_transcode` converts each heartbeat
-//! to a comment.
+//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them.
+//!
+//! A heartbeat is a `RunEvent` without an `event`. It repeats the sequence number of the last event that the client
+//! received, so a client that compares sequence numbers ignores the heartbeat. For server-sent events,
+//! `runyard_transcode` converts each heartbeat to a comment.
 
 use std::{
     pin::Pin,

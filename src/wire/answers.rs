@@ -24,7 +24,7 @@ impl<B, S> Answers<B> for S where
 
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// A service that is wrapped in a layer. This type is the same for every wrapped service. Cheap to clone.
+/// A service that is wrapped in a layer. The type of the service is erased. Cheap to clone.
 #[derive(Clone)]
 pub struct Layered {
     serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,

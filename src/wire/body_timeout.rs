@@ -1,9 +1,8 @@
 //! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a client that
 //! stalls or sends very slowly would occupy a file, a buffer and a task forever.
 //!
-//! Only the time during which the server waits for bytes counts. If bytes have already arrived, reading them starts no
-//! timer. The time that a service needs to process a body does not count. `wire/unread_body.rs` handles the part of a
-//! body that no service reads.
+//! Only the time during which the server waits for bytes counts. The time that a service needs to process a body does
+//! not count. `wire/unread_body.rs` handles the part of a body that no service reads.
 
 use std::{
     error::Error as StdError,
@@ -52,8 +51,8 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Limits the time for the body of a request, and adds `Connection: close` to the response if the body was not read to
-/// its end and the connection must close.
+/// Limits the time for the body of a request. If the server must close the connection because of an unread rest of the
+/// body, adds `Connection: close` to the response.
 pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
         return run(next, request).await;

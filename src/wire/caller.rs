@@ -1,7 +1,7 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`] and the files of the site are accessible without a credential. A service method calls
-//! [`open`] to get its caller.
+//! Only the paths in [`OPEN`], the files of the site and CORS preflight requests need no credential. A service method
+//! calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -81,8 +81,8 @@ impl Gate {
     }
 }
 
-/// Refuses a request without a valid credential, unless its path needs none. Adds the caller and the credential expiry
-/// to the extensions of each authenticated request.
+/// Checks the credential of each request that needs one. Refuses the request if the credential is missing or invalid.
+/// Adds the caller and the credential expiry to the extensions of an authenticated request.
 pub(super) async fn authenticate(
     gate: Arc<Gate>,
     mut request: Request<Body>,

@@ -1,9 +1,8 @@
-//! The descriptors of the contract, and the codecs of all services. The gRPC codec encodes and decodes protobuf, and
-//! refuses NUL characters in the text of requests.
+//! The descriptors of the contract, and the codecs of its services for gRPC and JSON.
 //!
-//! Requests of all protocols pass through the gRPC codec, because the transcoder converts all other requests to gRPC.
-//! SQLite can store NUL in text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every
-//! request before any domain code runs.
+//! The gRPC codec refuses every request that contains the character NUL in a string: SQLite can store NUL in text, but
+//! PostgreSQL cannot. Requests of all protocols pass through this codec, because the transcoder converts all other
+//! requests to gRPC.
 
 use std::{marker::PhantomData, sync::LazyLock};
 

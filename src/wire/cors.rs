@@ -1,9 +1,11 @@
 //! CORS: lets pages of the configured origins call the API from a browser. The pages may send a fixed list of headers
 //! and the headers in the configuration.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call. Browsers send
-//! `Origin` with every request of a page to another origin, so the response to a request without `Origin` gets no CORS
-//! headers. GET and HEAD are exceptions, because a cache may return their responses to a page.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call.
+//!
+//! Browsers send `Origin` with every POST, PUT, PATCH and DELETE request. If such a request has no `Origin`, no page
+//! has sent it, so its response needs no CORS headers. GET and HEAD requests always pass through the CORS layer,
+//! because a cache may return their responses to a page.
 
 use std::{sync::Arc, time::Duration};
 
@@ -77,7 +79,7 @@ pub(super) async fn apply(cors: Arc<CorsLayer>, request: Request<Body>, next: im
     run(cors.layer(next), request).await
 }
 
-/// Returns the layer that answers preflight requests and adds the CORS headers to responses.
+/// Builds the layer that answers preflight requests and adds the CORS headers to responses.
 ///
 /// # Errors
 /// INVALID_REQUEST if an origin or a header name in the configuration is invalid.

@@ -179,7 +179,8 @@ export class Visit {
   }
 
   /**
-   * Returns the duration of the longest main-thread task since the `performance.now()` time `start`, in milliseconds.
+   * Returns the duration in milliseconds of the longest main-thread task that began at or after `start`, a time of
+   * `performance.now()`.
    */
   longestTask(start = 0) {
     return this.page.evaluate(

@@ -94,7 +94,7 @@ impl Drop for LongLived {
 /// The service's ends of standard input and standard output. Standard output is `None` only for [`Streams::Merged`].
 type Pipes = (UnixStream, Option<OwnedFd>);
 
-/// Returns when the process begins to run.
+/// Starts a process, and returns when it begins to run. Fails if the sandbox has no free slot for it.
 pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Spawned> {
     let slot = Arc::clone(&owner.slots).try_acquire_owned().map_err(|_| {
         let message = format!("a sandbox can run up to {MAX_SPAWNED} long-lived processes; end one of them first");

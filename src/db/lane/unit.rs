@@ -30,8 +30,8 @@ pub(in crate::db) struct Writer {
     /// True if sqlx's thread may still use the database handle. sqlx returns the rows of a statement before its thread
     /// has finished the statement.
     is_in_sqlx: AtomicBool,
-    /// True from the `BEGIN` of a batch to the end of the batch. After some errors, even errors of a query, SQLite ends
-    /// the transaction by itself. The changes of all earlier units of the batch are then lost.
+    /// True from the `BEGIN` of a batch to the end of the batch, even if SQLite has already rolled back the transaction
+    /// because of an error. Such a rollback loses the changes of all earlier units ([`Writer::is_intact`] detects it).
     has_begun: AtomicBool,
 }
 

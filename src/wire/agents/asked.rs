@@ -79,7 +79,7 @@ impl Mask {
     }
 }
 
-/// Refuses a mask with a field that is neither in [`FIELDS`] nor in [`IDS`].
+/// Converts an update request. The mask may contain only the fields in [`FIELDS`] and [`IDS`].
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
@@ -106,8 +106,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// Converts a request for a new version. With a mask, fields outside the mask keep their values. Without a mask, unset
-/// fields keep their values.
+/// Converts a request for a new version. The mask may contain only the fields in [`CONTENT`] and [`IDS`].
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

@@ -47,7 +47,7 @@ pub(super) struct Item {
     pub(super) arguments: Arguments,
     /// Fields of the item, from the latest event with the whole item; empty if no such event has arrived.
     value: Map<String, Value>,
-    /// True if `value` is the complete item, taken from the end event or the final response.
+    /// True if `value` is the complete item, taken from `response.output_item.done` or from the final response.
     pub(super) is_done: bool,
 }
 
