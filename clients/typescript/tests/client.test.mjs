@@ -270,7 +270,8 @@ test("an error of one run does not affect the others", LIMIT, async () => {
 test("a slow reader does not block others and loses no events", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   const [slow, fast] = await Promise.all([
-    client.agents.run({ prompt: "slow: 2500 1" }),
+    // Words that follow each other more quickly would share events.
+    client.agents.run({ prompt: "slow: 2000 8" }),
     client.agents.run({ prompt: "slow: 10 50\nsay: Done." }),
   ]);
   const seen = [];
@@ -285,8 +286,8 @@ test("a slow reader does not block others and loses no events", LIMIT, async () 
     seen.push(next.value);
   }
   assertWhole(seen);
-  assert.ok(seen.length > 2_048, "more events than the inbox holds");
-  assert.equal(textOf(seen), words(2500));
+  assert.ok(seen.length > 1_024, "more events than the inbox holds");
+  assert.equal(textOf(seen), words(2000));
 });
 
 test("a run can have two readers at once", LIMIT, async () => {
