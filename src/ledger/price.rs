@@ -29,7 +29,7 @@ impl Price {
         (!app.llm.is_demo(&model.name)).then(|| Self::listed(model))
     }
 
-    /// Returns the price in the model table, or `None` if the model is free.
+    /// Returns the model's configured price; `None` if the model is free.
     pub fn of(model: &Model) -> Option<Self> {
         (model.input_price > 0.0 || model.output_price > 0.0).then(|| Self::listed(model))
     }

@@ -44,7 +44,7 @@ impl View {
         }
     }
 
-    /// Prints a message of the command that is not an event of the run.
+    /// Prints a status message. JSON output contains only events, so it omits the message.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.say(text),

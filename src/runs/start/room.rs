@@ -64,8 +64,7 @@ impl Room {
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
         let mut taken = self.names.clone();
-        // The list may be incomplete. A file whose name is missing from the list, but in use, gets another name when it
-        // is placed.
+        // `taken` may lack a name that is in use. A new file with such a name gets another name when it is placed.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));
         Ok(taken)
     }

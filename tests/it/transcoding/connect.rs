@@ -468,8 +468,8 @@ async fn the_messages_of_a_stream_may_be_compressed() {
                 .post("Desk/Follow", kind, enveloped(flags, request))
                 .await;
             let (_, end) = told.envelopes();
-            // For a message that cannot be decoded, tonic reports an internal error; Runyard's server corrects this
-            // code.
+            // For a protobuf message that cannot be decoded, tonic returns `internal`. Runyard's server replaces this
+            // code, but the server of this test does not.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
             assert!(
                 known.contains(&end["error"]["code"].as_str().unwrap()),

@@ -310,7 +310,7 @@ impl Told {
     }
 }
 
-/// Encodes an answer message of a method from canonical JSON.
+/// Converts canonical JSON to the response message of a method, encoded as protobuf.
 pub fn message(pool: &DescriptorPool, method: &str, json: &Value) -> Bytes {
     let method = pool
         .services()

@@ -72,8 +72,7 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. For a task about files that names none, the file that the user named last. `None`
-    /// if there is no such file.
+    /// The file that the task names. If the task mentions files without a name, the file that the user named last.
     file: Option<&'a str>,
     /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,

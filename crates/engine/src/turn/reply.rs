@@ -57,9 +57,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Plans the tool calls of an answer. If the answer has no calls, they are extracted from its text. Each call gets
-    /// an id that is unique in the run. If calls are ignored, the provider data (`carried`) is dropped, because the
-    /// data may refer to the ignored calls.
+    /// Plans the tool calls of an answer. An answer without structured calls may contain calls in its text. Each call
+    /// gets an id that is unique in the run. On the last step, and if the run has no tools, all calls are ignored. If
+    /// any call was ignored or left out, the provider data (`carried`) is dropped, because it may refer to that call.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
