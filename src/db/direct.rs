@@ -40,9 +40,9 @@ impl Direct {
             locked.as_raw_handle()
         };
         // SAFETY: The handle belongs to the open sqlx connection. `lane::Writer` owns that connection and this `Direct`,
-        // and drops the `Direct` first. While one of them uses the handle, the writer holds the lock of the connection.
-        // Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements. SQLite allows
-        // several threads to use a handle as long as they do not use it at the same time.
+        // and drops the `Direct` first. While one of them uses the handle, the writer holds the lock of the
+        // connection. Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements.
+        // SQLite allows several threads to use a handle as long as they do not use it at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Self { connection })

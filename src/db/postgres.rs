@@ -25,10 +25,10 @@ pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
-/// may be idle, so that a stuck process releases its locks. The other three make the plan of a statement
-/// independent of its values and of the table sizes: an index scan returns rows in order and stops at the query's LIMIT.
-/// A bitmap scan or a sequential scan would read all matching rows before it returns the first row, and the planner
-/// prefers a sequential scan for small tables.
+/// may be idle, so that a stuck process releases its locks. The other three make the plan of a statement independent of
+/// its values and of the table sizes: an index scan returns rows in order and stops at the query's LIMIT. A bitmap scan
+/// or a sequential scan would read all matching rows before it returns the first row, and the planner prefers a
+/// sequential scan for small tables.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
