@@ -39,7 +39,7 @@ impl Direct {
             let mut locked = connection.lock_handle().await.map_err(of_statement)?;
             locked.as_raw_handle()
         };
-        // SAFETY: The handle belongs to the open sqlx connection. `lane::Writer` owns that connection and this `Direct`,
+        // SAFETY: The handle belongs to an open connection of sqlx. `lane::Writer` owns it and this `Direct`,
         // and drops the `Direct` first. While one of them uses the handle, the writer holds the lock of the
         // connection. Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements.
         // SQLite allows several threads to use a handle as long as they do not use it at the same time.
