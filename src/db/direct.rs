@@ -44,8 +44,7 @@ impl Direct {
         // connection. Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements.
         // SQLite allows several threads to use a handle as long as they do not use it at the same time.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED);
-        Ok(Self { connection })
+        Ok(Self::new(connection))
     }
 
     /// Opens another connection to a database in WAL mode, for reads only.
@@ -59,8 +58,12 @@ impl Direct {
         for (name, value) in settings {
             connection.pragma_update(None, name, value).map_err(failed)?;
         }
+        Ok(Self::new(connection))
+    }
+
+    fn new(connection: Connection) -> Self {
         connection.set_prepared_statement_cache_capacity(PREPARED);
-        Ok(Self { connection })
+        Self { connection }
     }
 
     /// Executes one statement and returns the number of changed rows.

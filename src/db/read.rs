@@ -9,7 +9,7 @@ use super::{
     held::Readers,
     inline::InlineReaders,
     postgres::Pool,
-    statement::{Bound, ReadRow, Row},
+    statement::{Bound, ReadRow, rows_of_postgres},
     text,
 };
 
@@ -55,10 +55,7 @@ impl Rows for Read {
                 text::say(DbBackend::Sqlite, sql.sqlite());
                 readers.inline.query(sql.sqlite(), &values, read)
             }
-            ReadFrom::Pool(_) => {
-                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
-                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
-            }
+            ReadFrom::Pool(_) => rows_of_postgres(self, sql.for_postgres(values), read).await,
         }
     }
 }

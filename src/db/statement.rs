@@ -129,7 +129,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub(super) fn of_postgres(row: &'a QueryResult) -> Self {
+    fn of_postgres(row: &'a QueryResult) -> Self {
         Self {
             source: Source::Postgres(row),
             next: 0,
@@ -174,6 +174,16 @@ pub trait Rows: ConnectionTrait {
     fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Option<T>, DbErr>> + Send {
         async move { Ok(self.rows(query, read).await?.into_iter().next()) }
     }
+}
+
+/// Executes a statement on PostgreSQL and reads each row with `read`.
+pub(super) async fn rows_of_postgres<T>(
+    db: &impl ConnectionTrait,
+    statement: Statement,
+    read: ReadRow<T>,
+) -> Result<Vec<T>, DbErr> {
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
 }
 
 /// A Rust type to which [`Row::take`] can convert a column.

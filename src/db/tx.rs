@@ -11,7 +11,7 @@ use super::{
     health::Health,
     lane::Unit,
     postgres,
-    statement::{Bound, ById, ReadRow, Row, Rows},
+    statement::{Bound, ById, ReadRow, Rows, rows_of_postgres},
     text,
 };
 use crate::error::{Error, Result};
@@ -143,9 +143,7 @@ impl Tx {
             }
             Work::Transaction(_) => {
                 for statement in query.for_postgres(&ids) {
-                    for row in self.query_all_raw(statement).await? {
-                        found.push(read(&mut Row::of_postgres(&row))?);
-                    }
+                    found.extend(rows_of_postgres(self, statement, read).await?);
                 }
             }
         }
@@ -190,10 +188,7 @@ impl Rows for Tx {
                 text::say(DbBackend::Sqlite, sql.sqlite());
                 self.noting(unit.query(sql.sqlite(), &values, read).await)
             }
-            Work::Transaction(_) => {
-                let rows = self.query_all_raw(sql.for_postgres(values)).await?;
-                rows.iter().map(|row| read(&mut Row::of_postgres(row))).collect()
-            }
+            Work::Transaction(_) => rows_of_postgres(self, sql.for_postgres(values), read).await,
         }
     }
 }

@@ -49,6 +49,18 @@ const INSERT: Sql = Sql::new(
     "INSERT INTO run_events (run_id, sequence, terminal, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 );
 
+const LIST: Sql = Sql::new(
+    "SELECT sequence, terminal, payload FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+);
+
+const LIST_SIZES: Sql = Sql::new(
+    "SELECT CAST(LENGTH(payload) AS BIGINT) FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence \
+     LIMIT $3",
+);
+
+const NEWEST: Sql =
+    Sql::new("SELECT sequence, terminal FROM run_events WHERE run_id = $1 ORDER BY sequence DESC LIMIT 1");
+
 /// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
 /// them, but the response to its commit was lost.
 pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
@@ -97,18 +109,6 @@ fn insert_text(position: usize) -> &'static str {
         )
     })
 }
-
-const LIST: Sql = Sql::new(
-    "SELECT sequence, terminal, payload FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
-);
-
-const LIST_SIZES: Sql = Sql::new(
-    "SELECT CAST(LENGTH(payload) AS BIGINT) FROM run_events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence \
-     LIMIT $3",
-);
-
-const NEWEST: Sql =
-    Sql::new("SELECT sequence, terminal FROM run_events WHERE run_id = $1 ORDER BY sequence DESC LIMIT 1");
 
 /// Lists the events of a run after a cursor, oldest first. The calling code must have checked access to the run.
 async fn list(db: &impl Rows, run_id: Uuid, after: i64, limit: i64) -> Result<Vec<Stored>> {

@@ -2,9 +2,9 @@
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
 //! logs and writes it in one transaction: events, messages, usage and the ends of runs. A batch is the output that was
-//! collected while the previous batch was written. The task first compares the epoch of each log with the
-//! epoch in the run's row. If the lease of a run was lost, the task drops the output of the run and notifies its
-//! worker. Events are published to followers only after the commit.
+//! collected while the previous batch was written. The task first compares the epoch of each log with the epoch in the
+//! run's row. If the lease of a run was lost, the task drops the output of the run and notifies its worker. Events are
+//! published to followers only after the commit.
 //!
 //! Most output is a further chunk of a message that followers already see. If only such chunks are pending, the journal
 //! writes them once per [`PAUSE`], because a commit for every token would be expensive. All other output is urgent: it

@@ -113,6 +113,10 @@ pub(super) enum Loose<'a> {
 }
 
 impl Loose<'_> {
+    fn boxed(value: impl Into<Value>) -> Self {
+        Self::Other(Box::new(value.into()))
+    }
+
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -186,26 +190,26 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Loose::Other(Box::new(Value::Bool(value))))
+        Ok(Loose::boxed(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(Box::new(value.into())))
+        Ok(Loose::boxed(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(Box::new(value.into())))
+        Ok(Loose::boxed(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Loose::Other(Box::new(value.into())))
+        Ok(Loose::boxed(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(SeqAccessDeserializer::new(items)).map(|value| Loose::Other(Box::new(value)))
+        Value::deserialize(SeqAccessDeserializer::new(items)).map(Loose::boxed)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(MapAccessDeserializer::new(fields)).map(|value| Loose::Other(Box::new(value)))
+        Value::deserialize(MapAccessDeserializer::new(fields)).map(Loose::boxed)
     }
 }
