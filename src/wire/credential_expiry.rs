@@ -1,9 +1,9 @@
 //! Ends an open stream when the credential of its request expires or is revoked.
 //!
-//! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. The
-//! API key of a stream is checked every 30 seconds, and immediately after this process has revoked any key. When the
-//! credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect with a new
-//! credential and its last cursor, so no event is lost.
+//! `wire::caller` adds the expiry to the extensions of the request, and `wire::runs` applies it to its streams. The API
+//! key of a stream is checked at least every 30 seconds, and immediately after this process has revoked any key. When
+//! the credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect with a new
+//! credential and its last cursor. The new stream continues after that cursor.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Interval between two checks of the credential of an open stream.
+/// Maximum time between two checks of the credential of an open stream.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,8 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // The query runs in a separate task. In the task of the stream, a client that stops reading would suspend
-            // the query, and the suspended query would keep a database connection.
+            // The query runs in a separate task. If it ran inside the stream, and the client stopped reading, the query
+            // would be suspended and would keep its database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
             // A failed query does not end the stream, because the database may be unavailable only for a short time.

@@ -1,10 +1,10 @@
 //! Ends calls and their streams at the deadline, for every protocol. The client sends the timeout in the header
 //! `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
 //!
-//! [`end_call`] runs before `wire/stack.rs` selects the protocol. It stores the deadline in the request, and ends a
-//! call that has no response at its deadline. [`end_streams`] runs directly before the services. If a stream is still
-//! open at its deadline, [`end_streams`] ends the stream with DEADLINE_EXCEEDED trailers. Each protocol reports these
-//! trailers like any other failure of a stream.
+//! [`end_call`] runs before `wire/stack.rs` selects the protocol. It stores the deadline in the request. If the call
+//! has no response at the deadline, [`end_call`] answers with DEADLINE_EXCEEDED. [`end_streams`] runs directly before
+//! the services. If a stream is still open at its deadline, [`end_streams`] ends the stream with DEADLINE_EXCEEDED
+//! trailers. Each protocol reports these trailers like any other failure of a stream.
 
 use std::{
     pin::Pin,

@@ -1,8 +1,8 @@
-//! Renders a gRPC Status as an HTTP response. This file renders all HTTP errors.
+//! Renders errors as HTTP responses with a JSON body.
 //!
-//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse requests. The body is
-//! `{"detail": …}`. If the plan refuses the request, `detail` is the object that the API documentation defines.
-//! Otherwise, `detail` is a sentence. The header `X-Error-Code` contains the error code.
+//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse requests. The body has the form
+//! `{"detail":…}`. If the account's plan refuses the request, `detail` is the object that the API documentation
+//! defines. For all other errors, `detail` is a sentence. The header `X-Error-Code` contains the error code.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -74,12 +74,11 @@ impl From<transcode::json::CodecError> for Error {
     }
 }
 
-/// Renders an error of the HTTP layer in the same format as an error of a service.
 pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// `allow` lists the supported methods.
+/// `allow` is the value of the header `Allow`, such as `GET, HEAD`.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {
@@ -168,7 +167,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Bytes> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // Serialization cannot fail here, because it writes only strings and numbers to memory.
+    // Serialization cannot fail: the keys are strings, and the output goes to memory.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -191,8 +190,8 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The keys that the API documentation defines for an error code, in the documented order. The keys are written between
-/// `message` and `error_code`.
+/// The keys that the API documentation defines for an error code, in the documented order. [`object`] writes them
+/// between `message` and `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

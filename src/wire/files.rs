@@ -89,7 +89,7 @@ impl Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        // The files of a form are stored before the method is called, so the permission of the method is checked here.
+        // The files of a form are stored before the method is called, so the scope of an API key is checked here too.
         let caller = caller_in(extensions)?;
         permit::check(caller, Access::Run)?;
         let upload = receive::stream(&self.app, caller, name, content).await?;

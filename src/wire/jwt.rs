@@ -1,10 +1,12 @@
 //! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
-//! Called by `wire::caller` for every request with a token. Commands mint tokens with `jwt/mint.rs`. A verified token
-//! is remembered until it expires or the keys are reloaded (`jwt/verified.rs`). Invariant: the key determines the
-//! algorithms that may verify a token. HS256 tokens are verified only with the configured secret, and all other tokens
-//! only with public keys. The header of a token can only select one of these keys. For every invalid token, the client
-//! receives the same text ("Not authenticated"). The reason appears only in the debug log.
+//! Called by `wire::caller` for every request with a token. Verified tokens are remembered (`jwt/verified.rs`).
+//! Commands mint tokens with `jwt/mint.rs`. For every invalid token, the client receives the same text ("Not
+//! authenticated"). The reason appears only in the debug log.
+//!
+//! Invariant: the key determines the algorithms that may verify a token. HS256 tokens are verified only with the
+//! configured secret, and all other tokens only with public keys. The header of a token can select among these keys,
+//! but cannot add a key.
 
 mod algorithms;
 mod claims;
@@ -54,7 +56,8 @@ const HS256: &str = "HS256";
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
-    /// Empty set for a verifier without public keys.
+    /// The set of a verifier without public keys. It has no keys, but remembers the tokens that the secret has
+    /// verified.
     no_keys: Arc<KeySet>,
     rules: Rules,
 }
@@ -66,7 +69,7 @@ pub struct PublishedKeys {
     pub source: String,
     /// The number of usable keys, or the reason why no keys could be loaded.
     pub usable: Result<usize, String>,
-    /// The skipped and ambiguous keys, each with a reason; `None` if no key was skipped or ambiguous.
+    /// The skipped keys and the keys that share a key id, each with a reason; `None` if there are no such keys.
     pub problems: Option<String>,
 }
 
@@ -74,7 +77,7 @@ pub struct PublishedKeys {
 enum Refusal {
     /// No loaded key verifies the token, but the issuer may have published a new key.
     UnknownKey(String),
-    /// The token would stay invalid if the keys were reloaded.
+    /// The token is invalid, and the keys are not reloaded for it.
     Invalid(String),
 }
 
@@ -103,7 +106,7 @@ impl Verifier {
     ///
     /// # Errors
     /// INVALID_REQUEST, with advice, if the secret is too short, the public keys are configured incorrectly, or no key
-    /// is configured.
+    /// is configured. INTERNAL if the TLS library cannot be set up.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -126,7 +129,7 @@ impl Verifier {
         })
     }
 
-    /// Loads the public keys if they are stale or were never loaded. A failure is only logged, because the next token
+    /// Loads the public keys if they are stale or were never loaded. A failure is only logged, because a later token
     /// triggers another attempt.
     pub async fn load_keys(&self, now: DateTime<Utc>) {
         if let Some(published) = &self.published {
@@ -146,7 +149,7 @@ impl Verifier {
     }
 
     /// Returns a token that was verified before and would be accepted again. Returns `None` if the public keys are
-    /// stale, because a newer set may lack the key of the token.
+    /// stale, because the next load may remove the key of the token.
     pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
         if let Some(published) = &self.published
             && published.is_stale(now.timestamp())
@@ -156,8 +159,9 @@ impl Verifier {
         self.keys().verified.find(token, now)
     }
 
-    /// Verifies a token unless it is remembered. Before the verification, stale public keys are reloaded. If no loaded
-    /// key verifies the token, the keys are reloaded once more.
+    /// Verifies a token, or returns it if it is remembered. Stale public keys are reloaded first. If no loaded key
+    /// verifies the token, and this call has not yet loaded the keys, they are reloaded and the token is verified
+    /// again.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason. UNAVAILABLE if the

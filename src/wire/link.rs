@@ -92,7 +92,7 @@ impl Link {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
 
-    /// Requests that the server close the connection immediately.
+    /// Makes the server close the connection immediately.
     pub fn end(&self) {
         self.end.cancel();
     }

@@ -1,5 +1,5 @@
-//! The owner of a request: its account or, if it has no credential, its client address. Limits count the requests of
-//! each owner.
+//! The owner of a request: its account or, if it has no credential, its client address. `wire/streams.rs` counts the
+//! open streams of each owner, and `wire/unread.rs` counts the unread bytes of each owner.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
-//! Pages of lists (AIP-158). The page size has a maximum. A page token is opaque. A token is valid only for the account
-//! and the query of the previous page.
+//! Pages of lists (AIP-158). The page size has a maximum. A page token is opaque, and is valid only for the account and
+//! the query for which it was issued.
 //!
-//! Every list method calls [`Page::read`] and [`Page::cut`]. The query consists of all fields of the request except the
+//! Most list methods call [`Page::read`] and [`Page::cut`]. The query consists of all fields of the request except the
 //! page size and the page token.
 
 use std::mem;
@@ -21,7 +21,7 @@ use crate::{
 const SIZES: (i32, i32) = (50, 200);
 /// Size of the hash that binds a page token to its account and query, in bytes.
 const MARK: usize = 12;
-/// Maximum size of a page token, in bytes. The token for the longest file path is smaller.
+/// Maximum size of a page token, in bytes. Even the token for the longest file path is smaller.
 const MAX_TOKEN: usize = 8192;
 
 pub trait ListRequest: Message + Name {
@@ -74,7 +74,7 @@ impl<C: Cursor> Page<C> {
         Self::within(caller, asked, SIZES)
     }
 
-    /// `sizes` are the default and the maximum page size.
+    /// Like [`Page::read`], but with the default and the maximum page size in `sizes`.
     pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
         let (size, token) = asked.take_page();
         if size < 0 {
@@ -117,7 +117,7 @@ impl<C: Cursor> Page<C> {
     }
 }
 
-/// Hashes the account and the query. The page size and the page token of the request must be unset.
+/// Hashes the account and the query. The page size and the page token must already be removed from `query`.
 fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
     let mut hasher = blake3::Hasher::new();
     hasher

@@ -84,7 +84,7 @@ impl Mentioned {
     }
 }
 
-/// Returns `None` if no plan refused the request.
+/// Reads the error from the headers of a response; `None` if no plan refused the request.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

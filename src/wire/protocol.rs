@@ -1,5 +1,6 @@
-//! Selects one of the four protocols for a request. The content type determines the protocol. A POST request with
-//! `application/json` or `application/proto` uses the Connect protocol if its path is the path of a gRPC method.
+//! Selects one of the four protocols for a request. gRPC, gRPC-Web and the streams of the Connect protocol have their
+//! own content types. A POST request with `application/json` or `application/proto` to the path of a gRPC method is a
+//! unary Connect call. All other requests are plain HTTP.
 
 use http::{
     Request,
@@ -40,7 +41,7 @@ impl Protocol {
         };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // Like tonic-web, selects the encoding of the response by the `Accept` header.
+            // As in tonic-web, the `Accept` header selects the encoding of the response.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

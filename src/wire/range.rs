@@ -1,6 +1,6 @@
 //! Evaluates the range and conditional headers of a request (RFC 9110, sections 13 and 14).
 
-/// The conditional and range headers of a request. A missing header is an empty string.
+/// A missing header is an empty string.
 pub(super) struct Asked<'a> {
     pub(super) range: &'a str,
     pub(super) if_range: &'a str,
@@ -20,7 +20,7 @@ pub(super) enum Part {
 }
 
 impl Asked<'_> {
-    /// `size` is the size of the file in bytes, `etag` its entity tag.
+    /// Selects the part of the file to send. `size` is the size of the file in bytes, and `etag` is its entity tag.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match

@@ -1,5 +1,4 @@
-//! `RunService`. Each method converts messages and calls one domain function. Events are sent exactly as they are
-//! stored.
+//! `RunService`. The methods convert messages and call the domain functions. Stored events are sent unchanged.
 
 use std::{
     collections::{BTreeSet, HashMap},

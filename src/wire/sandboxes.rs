@@ -1,4 +1,4 @@
-//! `SandboxService`. Each method converts messages and calls one domain function. File contents are streamed.
+//! `SandboxService`. The methods convert messages and call the domain functions. File contents are streamed.
 
 mod send;
 

@@ -63,7 +63,7 @@ const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
 /// The service that answers every request on the server's port.
 pub type Stack = Layered;
 
-/// Builds the service from the layers above and the gRPC services in `grpc`.
+/// Builds the service from the layers that the file header lists and the gRPC services in `grpc`.
 ///
 /// # Errors
 /// An error if the HTTP rules of the contract conflict, or if the console or the CORS settings are invalid.

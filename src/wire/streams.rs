@@ -23,7 +23,7 @@ use crate::error::{Code, Error, Result};
 
 /// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// All requests without a credential together may use one in this many streams of the process.
+/// Requests without a credential may together use the maximum number of streams divided by this number.
 const OPEN_PART: usize = 10;
 /// Retry delay in the response to a refused stream.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Streams {
         })
     }
 
-    /// Returns `None` if the method does not return a stream.
+    /// Admits the stream of a request. Returns `None` if the method does not return a stream.
     fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
         if !self.methods.contains(request.uri().path()) {
             return Ok(None);

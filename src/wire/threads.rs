@@ -1,4 +1,4 @@
-//! `ThreadService`. Each method converts messages and calls one domain function.
+//! `ThreadService`. The methods convert messages and call the domain functions.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

@@ -123,8 +123,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// Returns the address or network that shares a limit. For IPv6, this is the /64 network, because one client usually
-/// controls all addresses of the network.
+/// Returns the IPv4 address, or the /64 network of an IPv6 address. One client usually controls all addresses of such a
+/// network, so they share a limit.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

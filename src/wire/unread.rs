@@ -4,8 +4,8 @@
 //! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
 //! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
 //! use the most memory. Of these responses, it aborts the one that has waited longest. This selection is repeated until
-//! the total is clearly below the limit. The client of an aborted response can send its request again. An event stream
-//! resumes from its cursor, so no event is lost.
+//! the total is clearly below the limit. The client of an aborted response can send its request again. A client can
+//! resume an event stream at its last cursor.
 
 mod answer;
 
@@ -101,7 +101,8 @@ impl Ledger {
         }
     }
 
-    /// Aborts responses until the total is no more than seven eighths of the limit.
+    /// Aborts responses until the total is no more than seven eighths of the limit. Does nothing if another thread is
+    /// already aborting responses.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();

@@ -127,6 +127,5 @@ where
             }
         }
     };
-    // After the timeout, the remaining bytes are dropped with the body.
     let _ = timeout(max_time, reading).await;
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Runs `verb`, an operation that writes.
+/// Runs the operation `verb` to its end, even if the returned future is dropped.
 ///
 /// # Errors
 /// The error of the operation; INTERNAL if the operation panics.

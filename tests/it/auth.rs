@@ -46,7 +46,7 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Returns the cause of the refusal, because the API returns the same error for every refused token.
+/// Checks that the verifier refuses a token. Returns the cause, which the API hides from the caller.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -124,7 +124,7 @@ fn j04_the_key_determines_the_algorithm() {
                 continue;
             }
             refuse(&verifier, &theirs.sign(&claims()));
-            // The header names an algorithm that the key does not have.
+            // The header names an algorithm that does not match the key.
             refuse(
                 &verifier,
                 &ours.sign_with_header(&json!({"alg": theirs.alg()}), &claims()),
@@ -151,7 +151,7 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // The token is signed with a different key: first on the same curve, then on a different curve.
+    // Two tokens are signed with other keys: one on the same curve, one on a different curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -338,7 +338,7 @@ fn j13_only_the_compact_form_is_accepted() {
     ] {
         refuse(&verifier, &bad);
     }
-    // A JWE has five parts and an `enc` header. A nested token has a `cty` header.
+    // The header `enc` marks an encrypted token (JWE).
     refuse(
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The program's environment contains only `variables`.
+/// Runs the program in `folder`. Its environment contains only `variables`.
 fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .args(arguments)

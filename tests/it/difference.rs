@@ -15,7 +15,7 @@ pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected
     );
 }
 
-/// The order does not matter. Each entry must occur equally often in both lists.
+/// Panics unless both lists contain each entry equally often. The order does not matter.
 #[track_caller]
 pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     if let Some(difference) = difference(found, expected) {

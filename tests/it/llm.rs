@@ -27,7 +27,7 @@ pub struct Reply {
     pub deltas: usize,
 }
 
-/// Waits up to 20 s for the complete answer.
+/// Sends a request, and waits up to 20 s for the complete answer.
 pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
     let listening = async {
         let mut reply = Reply::default();

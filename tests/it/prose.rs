@@ -63,7 +63,7 @@ fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     lines
 }
 
-/// Compiling the phrases for each file would take a minute.
+/// The phrases are compiled only once, because compiling them for each file would take a minute.
 static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let compile = |phrase: &str| Regex::new(&format!("(?i){phrase}")).unwrap();
     PHRASES
@@ -105,7 +105,7 @@ const SKIPPED: &[&str] = &[
     "artifacts",
 ];
 
-/// `prefix` is the path of the folder from the root of the repository.
+/// Lists the files of a folder and its subfolders. `prefix` is the path of the folder from the root of the repository.
 fn files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

@@ -14,7 +14,7 @@ fn root() -> &'static Path {
 /// changed sentence changes the hash. If you change the page on purpose, update both values.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
-/// Each row is a sentence and its tests.
+/// Returns the rows of the page. Each row is a sentence and its tests.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/seeds.md")).unwrap();
     let cells = |line: &str| {

@@ -30,7 +30,7 @@ const SECRET: &str = "a secret of the tests that is long enough";
 /// Timeout of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// `script` answers the requests to the model.
+/// Runs a test on a new server for each database. `script` answers the requests to the model.
 pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(script, |_| {}, test).await;
 }
@@ -107,7 +107,7 @@ impl TestServer {
         }
     }
 
-    /// Stops the server in the same way as SIGTERM, and starts a new server with the same data.
+    /// Stops the server as SIGTERM does, and starts a new server with the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
         let (address, app, running) = start(&self.config).await;

@@ -188,7 +188,7 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// The lines without `//` comments. A `//` in a string also counts as a comment, which does not matter for a text
+    /// Returns the lines without `//` comments. Also cuts off a `//` in a string, which does not matter for a text
     /// search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
@@ -365,8 +365,8 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
-/// A noun exports its row types, but keeps its `table` modules private. A query needs these modules, so the compiler
-/// refuses a query for the rows of another noun.
+/// A noun, such as `runs`, exports its row types, but keeps its `table` modules private. A query needs these modules,
+/// so the compiler refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -512,7 +512,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Returns the first segment of a path, unless this segment is a type.
+/// Returns the first segment of a path; `None` if this segment is a type.
 fn module_name(path: &str) -> Option<String> {
     let name: String = path
         .trim_start()

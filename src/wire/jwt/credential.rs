@@ -1,8 +1,7 @@
 //! Finds the credential of a request.
 //!
-//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. A token is accepted in
-//! `Authorization`, and an API key in `Authorization` or `X-API-Key`. Some generated clients send the same API key in
-//! both headers, which is also accepted. Two different credentials are refused as ambiguous.
+//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. Some generated clients send the
+//! same API key in `Authorization` and in `X-API-Key`, so a request may have both headers.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -21,8 +20,8 @@ pub enum Credential<'a> {
 /// headers are present, they must contain the same credential.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED if the request has no credential or two different credentials, if one of the headers occurs twice,
-/// if the scheme is not Bearer, or if the credential contains spaces or other characters that are not visible ASCII.
+/// NOT_AUTHENTICATED if the request has no credential, two different credentials, a repeated header, a scheme other
+/// than Bearer, or a credential with characters that are not visible ASCII.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }

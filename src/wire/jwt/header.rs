@@ -1,7 +1,7 @@
 //! The header of a token.
 //!
-//! Called by `jwt` before the signature is verified. A header can only select one of the configured keys. Members that
-//! contain other keys or the URLs of other keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt` before the signature is verified. A header can select one of the configured keys, but cannot add a
+//! key. Members that contain other keys or their URLs (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Refuses a header with members that change how the token must be interpreted.
+    /// Reads a header. Refuses members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
         // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`

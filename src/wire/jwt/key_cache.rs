@@ -24,7 +24,7 @@ const TTL_SECONDS: i64 = 300;
 const STALE_RETRY_SECONDS: i64 = 60;
 /// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
-/// Time after which one more load for an unknown key is permitted, in seconds.
+/// Time in seconds after which one more load for an unknown key is permitted.
 const UNKNOWN_SECONDS: i64 = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +95,9 @@ impl KeyCache {
         }
     }
 
-    /// Loads the keys because a token needs a key that is not in `known`. If another task attempts a load while this
-    /// method waits, no second load follows. Returns the current keys if they differ from `known`.
+    /// Reloads the keys, because a token needs a key that is not in `known`. Does not load them if another task has
+    /// attempted a load before this method got the lock, or if the rate limit is reached. Returns the current
+    /// keys if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,
@@ -119,7 +120,7 @@ impl KeyCache {
         }
     }
 
-    // The load runs in a separate task, so it continues if the client disconnects.
+    // Returns true after an attempt. The load runs in a separate task, so it continues if the client disconnects.
     async fn refresh(self: &Arc<Self>, why: Why, now: i64, gate: OwnedMutexGuard<()>) -> bool {
         if !self.wants(why, now) {
             return false;
@@ -157,7 +158,7 @@ impl KeyCache {
     }
 }
 
-/// Logs the skipped and ambiguous keys, unless the same problems were already logged for the previous keys.
+/// Logs the problems of the keys, unless the previous keys (`before`) had the same problems.
 fn warn_of_problems(source: &Source, keys: &KeySet, before: Option<&KeySet>) {
     let problems = keys.problems();
     if let Some(problems) = &problems

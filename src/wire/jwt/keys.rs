@@ -17,7 +17,7 @@ use super::{
 
 /// Maximum number of keys that are tried for one token.
 const MAX_TRIED: usize = 16;
-/// Maximum number of skipped or ambiguous keys in one report.
+/// Maximum number of problems in one report.
 const MAX_LISTED: usize = 10;
 /// Maximum length of a key id in a report, in bytes.
 const MAX_LISTED_ID: usize = 64;
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Parses the key once for each algorithm.
+    /// Parses the key once for each algorithm in `allowed`.
     ///
     /// # Errors
     /// The reason why the key is invalid.
@@ -56,7 +56,7 @@ impl Key {
     }
 }
 
-/// The usable keys of a JWKS, and a description of each skipped or ambiguous key.
+/// The usable keys of a JWKS, and its problems: the skipped keys, and the keys that share a key id.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
@@ -117,7 +117,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Returns the skipped and ambiguous keys, each with the reason; `None` if all keys are usable and unambiguous.
+    /// Describes the problems of the set on one line; `None` if the set has no problems.
     pub(super) fn problems(&self) -> Option<String> {
         let more = self.problems.len().saturating_sub(MAX_LISTED);
         let listed = self.problems.iter().take(MAX_LISTED).cloned();
@@ -125,9 +125,9 @@ impl KeySet {
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// If the header has a key id, the keys with this id are selected or, if no key has this id, the keys without an
-    /// id. If the header has no key id, all keys are selected. Of the selected keys, only those that support the
-    /// header's algorithm are tried.
+    /// Verifies a signature over `signed`. A header without a key id selects all keys. A header with a key id selects
+    /// the keys with this id or, if no key has this id, the keys without an id. Of the selected keys, up to
+    /// [`MAX_TRIED`] keys that support the header's algorithm are tried.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`] if the

@@ -19,7 +19,7 @@ pub struct Grant {
     pub subject: String,
     /// The role, such as `super_admin`; `None` for a token without a role claim.
     pub role: Option<String>,
-    /// Time from the call of [`mint`] to the expiry of the token.
+    /// Time from the creation of the token to its expiry.
     pub lifetime: Duration,
 }
 

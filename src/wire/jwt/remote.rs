@@ -1,8 +1,8 @@
 //! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
 //!
-//! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant: a
-//! document is fetched over https, unless its host is local or, if the configuration permits http, in a private
-//! network. For http, the resolved addresses of a host name are checked on every connection.
+//! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant:
+//! http is used only for loopback hosts and, if `auth.allow_private_http` is set, for hosts in private networks. All
+//! other hosts require https. For http, the resolved addresses of a host name are checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -39,8 +39,7 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// Returns the secret from the configuration or from the data folder. Returns `None` if neither has a secret, or if the
-/// configuration has public keys but no secret.
+/// Like [`load_or_create`], but returns `None` instead of creating a secret.
 ///
 /// # Errors
 /// The same errors as [`load_or_create`].
@@ -105,8 +104,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes the secret to a temporary file, and then creates a hard link with the final name. If the final name already
-/// exists, creating the link fails, and the secret of the first server is kept.
+/// Writes a new secret to a temporary file, and then creates a hard link with the final name. If the final name already
+/// exists, another server has created the file, and its secret is kept.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));

@@ -1,8 +1,8 @@
-//! The tokens that were verified before, so that a token is not verified again with every request.
+//! Remembers verified tokens, so that a token is not verified again for every request.
 //!
-//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of this set,
+//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of its set,
 //! or with the configured secret. Each load of the keys creates a new set without remembered tokens, so the removal of
-//! a key takes effect immediately. The tokens themselves are not stored, only their hashes. Refused tokens are not
+//! a key takes effect immediately. Only the hash and the claims of a token are stored. Refused tokens are not
 //! remembered.
 
 use std::{
@@ -24,14 +24,14 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct VerifiedToken {
     pub claims: Claims,
-    /// The account of the subject, once it is known. An account is never deleted and its id never changes.
+    /// The account of the subject, once it is known. Accounts are never deleted, and their ids never change.
     pub account_id: OnceLock<Uuid>,
     verified_at: DateTime<Utc>,
 }
 
 impl VerifiedToken {
-    /// The other claims were checked at `verified_at`, so later only the expiry can make the token invalid. Returns
-    /// false if the clock was set back to a time before `verified_at`.
+    /// Returns true from `verified_at` until the token expires. An earlier `now` means that the clock was set back, and
+    /// a claim such as `nbf` may not yet permit the token.
     fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
     }
@@ -68,7 +68,8 @@ impl VerifiedTokens {
         found.is_valid(now).then(|| Arc::clone(&found))
     }
 
-    /// If too many tokens are remembered, forgets the expired tokens or, if too many remain, all tokens.
+    /// Adds a verified token. If [`REMEMBERED`] is reached, first removes the expired tokens. If the number is still
+    /// too high, removes all tokens.
     pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
         if self.tokens.len() >= REMEMBERED {
             self.tokens.retain(|_, known| known.is_valid(now));

@@ -134,7 +134,7 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// Sets a metadata value. Values that are not valid HTTP metadata are dropped; all values in this module are ASCII.
+// Sets a metadata value. Drops a value that is not valid HTTP metadata. The values in this file are all valid.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);

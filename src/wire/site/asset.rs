@@ -1,4 +1,4 @@
-//! One file of the site. A response contains the content type, the caching rules and the content security policy.
+//! One file of the site. Its responses have headers for caching and, if the file is a page, a content security policy.
 
 use std::{
     borrow::Cow,
@@ -70,8 +70,8 @@ impl Asset {
         }))
     }
 
-    /// Returns the response to GET: status 304 if the client's copy is current, otherwise the content, with gzip if the
-    /// client accepts it.
+    /// Returns the response to GET. If the client's copy is current, the response has status 304 and no content. If the
+    /// client accepts gzip, the content is compressed.
     pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
@@ -166,7 +166,7 @@ fn has_hash(name: &str) -> bool {
         return false;
     };
     let stem = file.split('.').next().unwrap_or_default();
-    // The hash may contain hyphens, so it starts after the first hyphen of the file name.
+    // The hash may contain hyphens, so everything after the first hyphen counts as the hash.
     stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
 }
 
@@ -186,7 +186,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Returns true if `If-None-Match` contains the tag, so the client's copy is current (RFC 9110, 13.1.2).
+/// Returns true if the client's copy is current: `If-None-Match` contains the tag (RFC 9110, 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

@@ -20,8 +20,8 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum size of a chunk, in bytes. The connection may buffer two chunks; their bytes stay in memory when the
-/// response is aborted.
+/// Maximum size of a chunk, in bytes. When a response is aborted, the chunks that the connection has already buffered
+/// stay in memory, so chunks are small.
 pub(super) const PIECE: usize = 16 * 1024;
 
 pub(super) struct PendingResponse {

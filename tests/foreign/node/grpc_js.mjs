@@ -7,7 +7,7 @@ import { run, say, settings } from "./host_node.mjs";
 import { pause } from "./silence.mjs";
 
 const PROTO = settings.RUNYARD_PROTO;
-// Represents int64 values as strings, because JavaScript numbers would lose digits. Represents enum values by name.
+// int64 values become strings, because JavaScript numbers would lose digits. Enum values become names.
 const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"], {
   includeDirs: [PROTO],
   keepCase: true,

@@ -1,7 +1,8 @@
 // Plays the scenario of tests/foreign/scenario.py with the official grpc-web in a browser.
 //
 // protoc-gen-grpc-web is in no package registry, so this file contains the method descriptors that it would generate.
-// The type declarations of the package list `thenableCall`, but the package does not implement it.
+// The type declarations of the package list `thenableCall`, but the package does not implement it. This file calls
+// `unaryCall`.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType, StatusCode } from "grpc-web";
 import { BadRequest, ErrorInfo } from "./js/google/rpc/error_details_pb.js";
@@ -30,8 +31,8 @@ const nameIn = (names, value) => Object.keys(names).find((name) => names[name] =
 const codeOf = (error) => nameIn(StatusCode, error.code) ?? String(error);
 const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 
-// In the text format (base64), the client receives each event when it arrives; in the binary format, only at the end of
-// the stream.
+// The format is text (base64) or binary. In the text format, the client receives each event when it arrives. In the
+// binary format, it receives all events at the end of the stream.
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>
@@ -72,7 +73,7 @@ class Progress {
     const url = `${settings.RUNYARD_SERVER}${METHODS.streamRun.getName()}`;
     return new Promise((resolve, reject) => {
       const stream = client.serverStreaming(url, request, { ...caller, ...metadata }, METHODS.streamRun);
-      // A cancelled stream calls no listener, so this function must settle the promise.
+      // grpc-web calls no listener of a cancelled stream, so `cancel` settles the promise.
       const cancel = () => {
         silence.stop();
         stream.cancel();
@@ -143,7 +144,7 @@ await run(async () => {
 
   const slow = await call("startRun", new runs.StartRunRequest().setPrompt(settings.RUNYARD_SLOW_PROMPT));
   const second = new Progress(slow.getAgentRunId());
-  // grpc-web reads the deadline from the metadata. It is a Unix time in milliseconds, as a string.
+  // grpc-web reads the deadline from the metadata, as a Unix time in milliseconds.
   await second.stream(undefined, { deadline: String(Date.now() + 2_000) }).catch((error) => say("deadline", codeOf(error)));
 
   await new Progress(second.id).stream((cancel) => cancel()).catch((error) => say("cancelled", codeOf(error)));

@@ -32,7 +32,7 @@ class Progress {
     private readonly say: Say,
   ) {}
 
-  /** Returns false for a heartbeat. */
+  /** Applies an event. Returns false for a heartbeat. */
   take({ sequence, event }: RunEvent): boolean {
     if (!event.oneofKind) {
       return false;

@@ -20,7 +20,7 @@ fn verifier(keys: &[Value]) -> Result<Verifier, String> {
     Verifier::new(&auth, None).map_err(|error| error.message().to_owned())
 }
 
-/// `Null` removes the member.
+/// Sets a member of a JWK. The value `Null` removes the member.
 fn change(jwk: &Value, name: &str, value: impl Into<Value>) -> Value {
     let mut jwk = jwk.clone();
     match value.into() {

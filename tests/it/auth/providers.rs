@@ -14,8 +14,8 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// Each entry is the provider's heading on the page, the members of the JWK besides the public key, and the other keys
-/// of the JWKS.
+/// Returns the documented providers. Each entry is the provider's heading on the page, the members of the JWK besides
+/// the public key, and the other keys of the JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -99,7 +99,7 @@ fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap()
 }
 
-/// Each entry is the name of a wrong setting, and the settings that contain this mistake.
+/// Returns copies of the settings with one mistake each, and the name of each wrong setting.
 fn wrong_settings(settings: &Auth) -> Vec<(&'static str, Auth)> {
     let other = || Some("other".to_owned());
     let mut wrong = vec![(

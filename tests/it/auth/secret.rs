@@ -16,7 +16,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Subfolders exist from the start and are not counted.
+/// Counts the files in a folder without its subfolders, which exist from the start.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()

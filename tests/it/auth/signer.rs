@@ -85,7 +85,7 @@ impl Signer {
         Self::new(Key::Rsa(Box::new(key), alg))
     }
 
-    /// `secret` is used only for HS256.
+    /// Returns a signer for this algorithm. `secret` is used only for HS256.
     pub fn with_algorithm(alg: &str, secret: &str) -> Self {
         match alg {
             "HS256" => Self::from_secret(secret.as_bytes()),

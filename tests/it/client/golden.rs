@@ -335,8 +335,8 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a unary method. `request` is canonical JSON with proto field names. If the request has an update mask, the
-/// mask lists the changed fields.
+/// Calls a unary method. `request` is canonical JSON with proto field names. If the method has an update mask, this
+/// function fills it with the changed fields of `request`.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -427,8 +427,7 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// Reads a number, or a string that contains a number, because canonical JSON prints 64-bit numbers as strings. Returns
-/// `None` for any other value.
+/// Reads a number. Canonical JSON prints 64-bit numbers as strings, so a string that contains a number is accepted.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

@@ -197,7 +197,7 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     stage.job.model.context_window = 6_013;
     let played = stage.run().await;
     played.assert_completed();
-    // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and each message adds 8.
+    // The request has 13 tokens: 3 for the system prompt "Be brief.", 2 for "Do it.", and 8 for the user message.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);
@@ -260,7 +260,8 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // The request has 13 tokens: "Be brief." has 3, "Do it." has 2, and each message adds 8. "Hello" has 2.
+        // The request has 13 tokens: 3 for the system prompt "Be brief.", 2 for "Do it.", and 8 for the user message.
+        // "Hello" has 2.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }

@@ -182,7 +182,8 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Returns the printed JSON, or the text of the error.
+/// Reads JSON in the dialect `from` and prints it in the dialect `to`. Returns the printed JSON, or the text of the
+/// error.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {

@@ -120,7 +120,7 @@ fn malformed_json_is_refused() {
     for (json, expected) in MALFORMED {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
-        // In some entries, the error text lacks the field name at its start.
+        // Some entries omit the field name with which the error text starts.
         assert!(
             refused == *expected || refused.ends_with(&format!(": {expected}")),
             "{shown}: {refused}, not {expected}"

@@ -101,8 +101,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // With `NoNulls`, a field that can contain null is always set. An absent field would be printed as null, and
-        // reading null would set the field.
+        // With `NoNulls`, a field whose type has a null value is always set. If the field were absent, it would be
+        // printed as null, and reading null would set the field.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {

@@ -90,7 +90,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Fails with a list of the shapes that do not meet their expectations.
+/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -167,7 +167,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// The last response stays in the queue and is repeated.
+/// Returns the next response of the queue. The last response stays in the queue and is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {

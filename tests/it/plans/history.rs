@@ -41,7 +41,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Call this function only after the test server has stopped.
+/// Fills the database, if an earlier call has not filled it. Call this function only after the test server has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

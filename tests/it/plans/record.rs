@@ -25,7 +25,7 @@ static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::defa
 /// Name prefix of tables that only tests create. Statements on these tables are not recorded.
 const TEST_TABLES: &str = " test_";
 
-/// A kind of database, and the text of a statement without the lengths of its value lists.
+/// Key of a recorded statement: the kind of database, and the SQL text without the lengths of its value lists.
 type Shape = (&'static str, String);
 
 struct Noted {

@@ -28,7 +28,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Returns the statement that creates the index again.
+/// Drops an index, and returns the statement that creates it again.
 pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),
@@ -39,7 +39,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// Each entry is the table, the column and the referenced table.
+/// Returns the foreign keys. Each entry is the table, the column and the referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {

@@ -56,7 +56,8 @@ async fn hidden_memory_is_bounded() {
         );
         sandbox.workspace().write("hold.pl", script.as_bytes()).unwrap();
 
-        // Control: a small amount is allowed, unless the sandbox forbids this kind of memory completely.
+        // Control: a small amount is allowed. Without control groups, the sandbox may forbid this kind of memory
+        // completely.
         let little = run(&sandbox, "perl hold.pl 3 2>&1").await;
         let is_refused = little.text.starts_with("refused: ");
         assert!(little.text == "HELD\n" || is_refused, "{place}: {little:?}");

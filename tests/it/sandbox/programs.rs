@@ -43,7 +43,7 @@ async fn git_commits_without_set_up() {
     )
     .await;
     assert_eq!(text, "Runyard agent one\nmain\n");
-    // A user name that the agent or the repository configures takes precedence.
+    // A user name that the agent or the repository configures replaces the default name.
     let text = say(
         &sandbox,
         "cd g; git config user.name Ada; echo b > b; git add b; git commit -qm two; git log -1 --format=%an

@@ -268,8 +268,8 @@ async fn s11_setuid_programs_have_no_effect() {
     if is_root() {
         use std::os::unix::fs::PermissionsExt as _;
         let program = sandbox.place().folder.join("rootid");
-        // `cp` makes the copy, because a child process of another test could inherit a writable descriptor; see
-        // `without_root`.
+        // `cp` copies the program. If this process wrote the copy, a child process of another test could inherit the
+        // writable descriptor; see `without_root`.
         let copied = std::process::Command::new("cp")
             .arg("/usr/bin/id")
             .arg(&program)

@@ -13,7 +13,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // These tests already run without root privileges.
+        // The sandbox tests already run as an unprivileged user.
         return;
     }
     // The unprivileged user may be unable to reach the build folder, so the test copies its program to a temporary

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::requests::text;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Deadline for requests that do not use the locked row. Shorter than the timeout for a database connection.
+/// Deadline for requests that do not use the locked row. It is shorter than the timeout for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {

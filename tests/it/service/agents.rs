@@ -94,7 +94,7 @@ async fn an_invalid_agent_is_refused_with_the_reason() {
                 .post("/agents", json!({"name": "ok", "model": "no/such"}))
                 .await
                 .refused(400, "UNKNOWN_MODEL");
-            // The limit counts characters, not bytes.
+            // The name limit counts characters, not bytes.
             caller.post("/agents", json!({"name": "ü".repeat(100)})).await.ok();
         },
     )

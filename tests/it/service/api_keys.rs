@@ -166,7 +166,7 @@ async fn a_scope_allows_only_its_own_methods() {
             for caller in [&read, &run, &admin] {
                 assert_eq!(caller.get("/agents").await.status, 200);
                 assert_eq!(caller.get("/billing/account-state").await.status, 200);
-                // API keys have no roles. Only tokens have roles.
+                // Only a super admin may read the metrics, and API keys have no roles.
                 caller.get("/metrics").await.refused(403, "PERMISSION_DENIED");
             }
             let start = json!({"prompt": "x"});

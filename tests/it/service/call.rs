@@ -51,7 +51,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into this list.
+/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into the returned list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()

@@ -71,7 +71,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated HTTP/2 client keeps its connection, even if the connection is idle for the same time.
+            // An authenticated HTTP/2 client keeps its connection, although the connection is idle as long as `silent`.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

@@ -151,7 +151,7 @@ fn value(sql: &str) -> Statement {
     Statement::from_string(DbBackend::Postgres, sql)
 }
 
-/// A client of the pooler that uses named prepared statements.
+/// Connects to the pooler with a client that uses named prepared statements.
 async fn naming_client(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1);

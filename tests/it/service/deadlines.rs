@@ -42,7 +42,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Returns the number of messages, and the trailers.
+/// Streams a run over gRPC-Web. Returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),

@@ -20,7 +20,7 @@ use super::{
 
 /// Size of a chunk of the form, in bytes.
 const PIECE: usize = 1_000_000;
-/// Number of chunks of the file that is sent in a form. Its size is 1 GB, the maximum size of a file on this server.
+/// Number of chunks of the file that is sent in a form. The file has 1 GB, the maximum file size on this server.
 const PIECES: usize = 1_000;
 /// Number of chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;

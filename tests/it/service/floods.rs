@@ -34,7 +34,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// An HPACK header block that adds nothing to the dynamic table. `method` is an index into the static table.
+/// Returns an HPACK header block that adds nothing to the dynamic table. `method` is an index into the static table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     // `:method` and `:scheme: http` are complete entries of the static table. For `:path` and `:authority`, the block
     // takes only the name from the table.

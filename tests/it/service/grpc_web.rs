@@ -97,7 +97,7 @@ async fn h11_malformed_grpc_web_is_refused() {
     .await;
 }
 
-/// nginx buffers an answer unless a header of the answer turns buffering off.
+/// By default, nginx buffers an answer. A header of the answer turns the buffering off.
 #[tokio::test]
 async fn answers_tell_a_proxy_not_to_buffer_them() {
     on_every_database(

@@ -103,8 +103,8 @@ async fn with_limits_off_nothing_is_limited() {
             let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", request).await.ok();
             server.gate.open();
-            // The file size limit of the tier does not apply either: any file up to the maximum size of a form is
-            // accepted.
+            // The file size limit of the tier does not apply. The server accepts any file up to the maximum size of a
+            // form.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {

@@ -211,8 +211,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // The first thread's newest run is from day 9. The second thread changed on day 7, after its only run. The third
-    // thread has no runs.
+    // Days of the last activity: thread 4 on day 9, with its newest run; thread 5 on day 7, after its only run; thread
+    // 6, which has no runs, on day 4.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \

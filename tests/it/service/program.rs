@@ -96,7 +96,7 @@ impl Program {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
-    /// Returns the log lines at the default level.
+    /// Returns the log lines of level INFO and above.
     pub fn lines(&self) -> Vec<Value> {
         let log = self.log();
         let lines = log

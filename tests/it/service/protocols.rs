@@ -157,7 +157,7 @@ async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     .await;
 }
 
-/// Removes the ids, times and secrets, because they differ between two accounts that made the same requests.
+/// Replaces ids, times and secrets, because they differ between two accounts that made the same requests.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {

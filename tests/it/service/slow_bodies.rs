@@ -18,7 +18,7 @@ use crate::test_server::{Caller, Database, TestServer};
 /// Duration that is longer than the body timeout.
 const LONG: Duration = Duration::from_secs(50);
 
-/// A body that sends the first bytes, and then one byte per interval without end.
+/// Returns a body that sends the first bytes, and then one byte per interval without end.
 fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let rest = stream::repeat_with(|| Bytes::from_static(b" ")).then(move |byte| async move {
         tokio::time::sleep(every).await;

@@ -225,7 +225,7 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());
-        // A finished run neither ends the stream of another run nor keeps the stream open.
+        // Both runs have ended. The stream sends the one event after the second cursor, and then ends.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();

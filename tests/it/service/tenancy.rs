@@ -1,5 +1,5 @@
-//! For every method, every id field and every protocol, the server answers the id of another account's object in the
-//! same way as a random id, and changes nothing. The test reads the methods and fields from the contract.
+//! For every method, id field and protocol, the server gives equal answers to the id of another account's object and to
+//! a random id. It changes nothing. The test reads the methods and fields from the contract.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -43,7 +43,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         let answer = owner.get(&path).await;
         read.push((path, answer.text));
     }
-    // The API cannot read an upload. The answer to a repeated chunk shows the state of the upload.
+    // The API has no method that reads an upload, but the answer to a repeated chunk shows the state of the upload.
     for field in ["upload_id", "files"] {
         let path = format!("/uploads/{}", has.id(field));
         let body = serde_json::json!({"offset": 0, "data": "aGVsbG8="});

@@ -20,7 +20,7 @@ fn grpc() -> Client {
     Client::builder().http2_prior_knowledge().build().unwrap()
 }
 
-/// Returns the status of a gRPC answer that has no message.
+/// Returns the gRPC status from the headers of an answer. Returns 0 if the status is in the trailers, after a message.
 async fn status(response: Response) -> i32 {
     assert_eq!(response.status(), 200);
     let status = response
@@ -28,7 +28,6 @@ async fn status(response: Response) -> i32 {
         .get("grpc-status")
         .map(|value| value.to_str().unwrap().parse().unwrap());
     let _ = response.bytes().await;
-    // If the answer has a message, the status is in the trailers instead of the headers, and this function returns 0.
     status.unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
-//! Units of work: a failed unit leaves nothing behind and does not affect the other units of its batch. One unit can
-//! mix [`Sql`] statements and SeaORM statements.
+//! Units of work. A batch is a group of units that share one commit. A failed unit leaves nothing behind and does not
+//! affect the other units of its batch. One unit can mix [`Sql`] statements and SeaORM statements.
 
 use std::time::Duration;
 
@@ -177,7 +177,8 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// SQLite itself ends a transaction after some errors. No unit of the batch may then be reported as committed.
+/// After some errors, SQLite itself ends the transaction of a batch. No unit of this batch may then be reported as
+/// committed.
 #[tokio::test]
 async fn a_unit_is_not_reported_as_committed_if_its_transaction_was_ended() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;

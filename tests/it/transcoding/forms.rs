@@ -89,7 +89,7 @@ impl Store {
     }
 }
 
-/// The service refuses a request with the prompt "refuse".
+/// Starts a server whose service refuses a request with the prompt "refuse".
 async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();

@@ -248,7 +248,7 @@ async fn an_unreadable_body_is_refused() {
     }
     let told = server.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
-    // A method without a body refuses a body, except for the bodies that many clients send for "no body".
+    // A method without a body refuses a body with content. It accepts `{}`, which many clients send for "no body".
     let told = server.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
@@ -300,7 +300,7 @@ async fn a_body_over_the_size_limit_is_refused() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // One body of `MAX_BODY` bytes and one that is a byte larger, both in chunked encoding without Content-Length.
+    // These bodies use chunked encoding without Content-Length. One has `MAX_BODY` bytes, the other is a byte larger.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text

@@ -101,7 +101,7 @@ fn paths_match_templates() {
         ("POST", "/files/a/b:touch", "7 path=a/b"),
         ("GET", "/files/a/b:touch", "5 path=a/b:touch"),
         ("POST", "/files/a/b:other", "405 GET,HEAD"),
-        // Rule 9 applies to any method except DELETE, which has rule 10.
+        // Rule 10 applies to DELETE, and rule 9 to all other methods.
         ("PURGE", "/any/1/thing", "9"),
         ("DELETE", "/any/1/thing", "10 x=1"),
         ("GET", "/projects/p/q/r", "11 a=p/q/r"),

@@ -37,7 +37,7 @@ pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
 
-/// The files may import files in `proto/`.
+/// Compiles proto files of a folder. They may import files in `proto/`.
 pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
     let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
     compiler.include_imports(true).open_files(files).unwrap();
@@ -255,7 +255,7 @@ impl TranscoderServer {
         }
     }
 
-    /// `path` starts with a slash and may contain a query.
+    /// Builds a request to the server. `path` starts with a slash and may contain a query.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))

@@ -177,7 +177,7 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
     let last = told.body.lines().last().unwrap();
     assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
-    // The stream fails some time after the client has connected.
+    // The stream fails after the client has connected.
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(away()).await.unwrap();

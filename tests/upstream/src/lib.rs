@@ -83,7 +83,7 @@ pub struct Fixed {
 
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Counted from 0.
+    /// Number of the request, counted from 0.
     pub number: usize,
     /// The path of the request's URL, such as `/v1/chat/completions`.
     pub path: String,
@@ -101,7 +101,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// Empty if the request has no messages.
+    /// Returns the messages of the request; empty if there are none.
     pub fn messages(&self) -> &[Value] {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
@@ -123,7 +123,7 @@ impl Received {
     }
 }
 
-/// Dropping this handle stops the server.
+/// A running server. Dropping this handle stops the server.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
