@@ -18,7 +18,7 @@ use crate::{
 
 /// Maximum number of credits per grant.
 const MAX_GRANT: i64 = 1_000_000_000;
-/// Maximum length of a grant's request key, in characters.
+/// Maximum length of a grant's idempotency key, in characters.
 const MAX_KEY: usize = 100;
 /// Maximum length of a grant's reason, in characters.
 const MAX_REASON: usize = 500;

@@ -170,8 +170,8 @@ impl Config {
         Self::read(&file, file.table().clone())
     }
 
-    /// Merges `over`, which contains the values of the file and the environment, over the defaults. Errors name lines
-    /// of the file.
+    /// Replaces defaults with the values in `over`, which come from the file and the environment. Errors name lines of
+    /// the file.
     fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
         let broken = |error| Error::internal("the built-in default configuration is invalid", error);
         let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;

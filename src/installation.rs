@@ -111,8 +111,9 @@ impl Installation {
     }
 }
 
-/// Periodically reports that the data folder is in use, until a workspace exists. On standby, this function instead
-/// tries to claim the database, and ends the standby when the claim succeeds. Returns when `stopping` is cancelled.
+/// Periodically records in the database that the data folder is in use. On standby, tries to claim the database
+/// instead, and ends the standby on success. Returns once this process owns the database and a workspace exists, or when
+/// `stopping` is cancelled. On SQLite, returns immediately.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;

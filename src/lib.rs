@@ -1,13 +1,13 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form four layers, called rings. From top to bottom, these are the program (`background`, `commands`,
+//! The modules form four layers. From top to bottom, these are the program (`background`, `commands`,
 //! `server`), the wire (`wire`), the nouns (the domain modules, such as `accounts` and `runs`, and `app`) and the
 //! ground (`blocking`, `clock`, `config`, `data_folder`, `db`, `disk`, `error`, `id`, `telemetry`). A module uses only
-//! modules of its own ring and of the rings below. The crates `runyard_engine`, `runyard_sandbox` and
-//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md describes the rings, and tests/it/tidy.rs checks
+//! modules of its own layer and of the layers below. The crates `runyard_engine`, `runyard_sandbox` and
+//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md describes the layers, and tests/it/tidy.rs checks
 //! them.
 
-// The ground ring.
+// The ground layer.
 pub mod blocking;
 pub mod clock;
 pub mod config;
@@ -18,7 +18,7 @@ pub mod error;
 pub mod id;
 pub mod telemetry;
 
-// The noun ring. The order of the nouns in tests/it/tidy.rs determines which other nouns each of them may use.
+// The noun layer. The order of the nouns in tests/it/tidy.rs determines which other nouns each of them may use.
 pub mod account_state;
 pub mod accounts;
 pub mod admin;
@@ -34,10 +34,10 @@ pub mod runs;
 pub mod threads;
 pub mod uploads;
 
-// The wire ring.
+// The wire layer.
 pub mod wire;
 
-// The program ring: background loops, command line and server. `app` belongs to the noun ring.
+// The program layer: background loops, command line and server. `app` belongs to the noun layer.
 pub mod app;
 pub mod background;
 pub mod commands;

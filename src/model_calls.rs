@@ -1,9 +1,9 @@
 //! One-off model calls outside of runs, such as icon suggestions.
 //!
-//! Every one-off call goes through [`call`], which limits the call's tokens, size and time, and bills the account.
-//! One-off calls reserve no credits. Instead, the queue of an account runs one charged call at a time: the next call
-//! checks the balance only after the previous call has been charged. A failed call is not an error, because the calling
-//! code has a fallback.
+//! Every one-off call goes through [`call`], which limits the call's tokens, size and time, and charges the account.
+//! One-off calls reserve no credits. Instead, the queue of an account runs one call at a time, and each call checks the
+//! balance only after the previous call has been charged. A failed call is not an error, because the calling code has a
+//! fallback.
 
 use std::time::Duration;
 

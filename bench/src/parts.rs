@@ -31,7 +31,7 @@ const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 const FIRSTS: usize = 60;
 /// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of calls in each measurement of the bare echo and of `GetRun`.
+/// Number of calls in each measurement of the gRPC echo server and of `GetRun` of Runyard.
 const CALLS: usize = 10_000;
 
 pub(crate) struct Round<'a> {

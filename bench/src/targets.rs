@@ -30,7 +30,8 @@ pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// An upper bound in milliseconds: a fixed time, plus the duration of a number of durable writes.
+    /// An upper bound: a fixed time in milliseconds, plus the measured time of one durable write multiplied by the
+    /// second number.
     Writes(f64, f64),
     /// Zero in every round.
     Zero,

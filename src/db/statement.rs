@@ -62,7 +62,7 @@ pub struct ById {
     pub before: &'static str,
     /// The query for one id: `before` followed by ` = $1`. Used on SQLite.
     pub one: &'static str,
-    /// The end of the query on PostgreSQL, with the order and the lock of the rows.
+    /// The SQL after the list of ids on PostgreSQL, such as `ORDER BY id FOR UPDATE`.
     pub after: &'static str,
 }
 
@@ -188,7 +188,7 @@ pub(super) async fn rows_of_postgres<T>(
 
 /// A Rust type to which [`Row::take`] can convert a column.
 pub trait Cell: TryGetable {
-    /// Converts a value of SQLite.
+    /// Converts an SQLite value to this type.
     ///
     /// # Errors
     /// A type error if the value cannot be converted.

@@ -161,9 +161,9 @@ impl Tx {
         Ok(())
     }
 
-    /// Executes changes. PostgreSQL executes them in one round trip, as a single statement on one snapshot. No change
-    /// may therefore read or change rows that another change writes. A foreign key may refer to a row that another
-    /// change writes, because foreign keys are checked after all changes.
+    /// Executes several writes. PostgreSQL executes them in one round trip, as a single statement on one snapshot.
+    /// Therefore, a write must not read or modify rows that another of these writes modifies. A foreign key may refer to
+    /// a row that another write inserts, because foreign keys are checked after all writes.
     ///
     /// # Errors
     /// The error of the first change that fails. On SQLite, the changes before it have been executed.

@@ -117,7 +117,7 @@ pub fn has_status(status: Status) -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }
 
-/// Condition that the run waits for a worker or a worker executes the run.
+/// Condition that the run has not ended: the run waits for a worker, or a worker is executing the run.
 pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }

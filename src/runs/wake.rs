@@ -1,5 +1,6 @@
-//! Hints to the worker of this process that a run waits or that a run should stop. A lost hint only causes a delay,
-//! because the worker also polls for work and reads stop requests when it renews its leases.
+//! Tells the worker of this process that a run waits to be claimed, or that a run should stop. These signals are only
+//! hints. A lost hint causes only a delay, because the worker also polls for work and reads stop requests when it renews
+//! its leases.
 
 use std::sync::{
     Arc,
@@ -50,8 +51,8 @@ impl Wake {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Records whether runs wait to be claimed, as the worker has just read from the database. If a run was queued
-    /// meanwhile, the next [`Wake::work`] returns immediately and the worker checks again.
+    /// Stores whether runs wait to be claimed, according to the latest query of the worker. If a run was queued after
+    /// the query, the next [`Wake::work`] returns immediately and the worker queries again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }

@@ -69,7 +69,8 @@ pub enum Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     Empty,
-    /// The command reads from the socket over which the service lets it run (module `gate`).
+    /// The command keeps the socket of the gate as its standard input, and the service sends input over the socket
+    /// (module `gate`).
     Gate,
 }
 

@@ -80,7 +80,8 @@ impl Screen {
             }
         }
         if line.characters.len() > COLUMNS {
-            // The lines below the current line become final too, because they were printed before its last characters.
+            // The current line is too long to be kept, so its text becomes final. The lines below it were printed
+            // earlier, so they become final with it.
             self.row = self.lines.len() - 1;
             self.settle();
             self.is_spilled = true;

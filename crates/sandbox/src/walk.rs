@@ -245,7 +245,7 @@ impl Walk {
 
     fn descend(&mut self, found: &Found) {
         if self.levels.len() >= self.limits.depth || found.raw.len() > MAX_PATH_BYTES {
-            // A walk of depth 1 requests no deeper entries, so it is complete.
+            // A depth of 1 means a listing of one folder, so the listing is complete without the content of subfolders.
             if self.limits.depth > 1 {
                 self.cut = Some(TOO_DEEP);
             }

@@ -75,7 +75,8 @@ fn unquote(quoted: &str) -> (String, &str) {
         let after = &quoted[at + letter.len_utf8()..];
         match letter {
             '"' => return (text, after),
-            // Browsers do not escape backslashes, so a backslash before the last quote belongs to the name.
+            // A backslash escapes a backslash or a quote. Before the last quote, it belongs to the name, because browsers
+            // do not escape backslashes.
             '\\' if after.starts_with('\\') || (after.starts_with('"') && after[1..].contains('"')) => {
                 text.extend(letters.next().map(|(_, escaped)| escaped));
             }

@@ -146,8 +146,8 @@ impl Writer {
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
-    /// The channel for the outcome of a lent unit's commit; `None` for a closure, and for a lent unit that must be
-    /// rolled back.
+    /// The channel that reports the outcome of the commit to the borrower of the connection. `None` if the unit is a
+    /// closure, or if the unit must be rolled back.
     pub(super) durable: Option<oneshot::Sender<Outcome>>,
 }
 

@@ -197,7 +197,8 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     stage.job.model.context_window = 6_013;
     let played = stage.run().await;
     played.assert_completed();
-    // The request has 13 tokens: 3 for the system prompt "Be brief.", 2 for "Do it.", and 8 for the user message.
+    // The estimate of the request is 13 tokens: 3 for the system prompt "Be brief.", 2 for the text "Do it.", and 8 for
+    // the overhead of a message. The rest of the window is 6,000 tokens.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);

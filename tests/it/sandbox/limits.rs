@@ -333,7 +333,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // When the service starts again, it kills the sandboxes that were still starting.
+        // After a restart, the service kills the sandboxes that had not finished starting when its process was killed.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }

@@ -274,7 +274,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The total size of unused uploads is limited to ten times the maximum file size, which is 1,000 bytes here.
+            // The total size of unused uploads is limited to ten times the maximum file size: 10 × 100 bytes here.
             // After these 951 bytes, 50 bytes more do not fit.
             for _ in 0..9 {
                 announce(100).await.ok();

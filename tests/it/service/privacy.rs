@@ -102,7 +102,7 @@ async fn j18_public_endpoints_reveal_no_account() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // The metrics contain counts. No label contains an id, a name or a text of an account.
+            // The metrics contain no content of an account: no label contains an id, a name or a text.
             let metrics = server
                 .http
                 .get(server.url("/metrics"))

@@ -67,7 +67,7 @@ async fn write_replaces_a_link_and_never_follows_it() {
         .await;
     assert!(!error.is_empty());
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-    // Control: the same content can be written into the workspace.
+    // Control: a file of this name can be written inside the workspace.
     shop.text("write", json!({"path": "sub/outside", "content": "fine"}))
         .await;
     assert_eq!(shop.content("sub/outside"), "fine");

@@ -39,8 +39,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // The lexer may change the source of the last blocks of a text. A block counts as finished only if its source
-    // occurs unchanged in the text. Without this condition, the offsets of the following blocks could be wrong.
+    // For the last blocks of a text, `token.raw` may differ from the input. A block counts as finished only if its
+    // `raw` is what the input contains at its offset. Otherwise the offsets of the following blocks could be wrong.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);
