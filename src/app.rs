@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accounts::{AccountQueues, Accounts},
     clock::Clock,
-    config::{Config, ModelTable, TierTable},
+    config::{Config, ModeTable, ModelTable, TierTable},
     db::Db,
     disk::Disk,
     error::Result,
@@ -40,6 +40,7 @@ pub struct Handles {
     pub installation: Installation,
     pub tiers: TierTable,
     pub models: ModelTable,
+    pub modes: ModeTable,
     pub accounts: Accounts,
     /// Queues of database writers, one per account.
     pub account_queues: AccountQueues,
@@ -90,6 +91,7 @@ impl App {
         let handles = Handles {
             tiers: config.tier_table(),
             models: config.model_table(),
+            modes: config.mode_table(),
             accounts: Accounts::default(),
             account_queues: AccountQueues::default(),
             model_call_queues: model_calls::queues(),

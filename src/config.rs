@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod models;
+pub mod modes;
 mod place;
 pub mod rates;
 pub mod tiers;
@@ -20,6 +21,7 @@ use toml::{
 
 use crate::error::{Error, Result};
 pub use models::{Model, ModelTable, Provider, ProviderKind};
+pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
@@ -53,6 +55,10 @@ pub struct Config {
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
+    /// Modes in addition to the built-in modes. A mode with the name of a built-in mode replaces the built-in mode.
+    #[serde(default)]
+    pub modes: Vec<Mode>,
+    pub skills: Skills,
     /// New accounts get the first tier.
     pub tiers: Vec<Tier>,
 }
@@ -148,6 +154,17 @@ pub struct Worker {
     pub max_parallel_calls: usize,
 }
 
+/// Settings of skills, which are folders of instructions and files for agents.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skills {
+    /// Maximum size in bytes of the names and descriptions of skills in a system prompt. If they are larger, the
+    /// descriptions are shortened.
+    pub prompt_bytes: usize,
+    /// Maximum total size in bytes of the archives that an account stores, over all versions of all its skills.
+    pub max_bytes_per_account: u64,
+}
+
 impl Auth {
     /// Returns the required issuer of tokens; `None` if every issuer is accepted.
     pub fn expected_issuer(&self) -> Option<&str> {
@@ -185,6 +202,10 @@ impl Config {
         ModelTable::new(self.models.clone())
     }
 
+    pub fn mode_table(&self) -> ModeTable {
+        ModeTable::new(&self.modes)
+    }
+
     pub fn tier_table(&self) -> TierTable {
         TierTable::new(self.tiers.clone())
     }
@@ -192,6 +213,7 @@ impl Config {
     fn check(&self) -> std::result::Result<(), Mistake<'_>> {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)?;
+        modes::check(&self.modes)?;
         if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
             let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");
             return Err(Mistake::at(["database_connections"], range));

@@ -25,6 +25,7 @@ use crate::{
 
 pub const WORKSPACES: &str = "workspaces";
 pub const UPLOADS: &str = "uploads";
+pub const SKILLS: &str = "skills";
 pub const DATABASE: &str = "runyard.db";
 /// Only one process at a time can lock this file.
 pub const LOCK: &str = "lock";
@@ -50,7 +51,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     } else {
         make(folder, mode)?;
     }
-    for (name, mode) in [(WORKSPACES, mode), (UPLOADS, 0o700)] {
+    for (name, mode) in [(WORKSPACES, mode), (UPLOADS, 0o700), (SKILLS, mode)] {
         let inner = folder.join(name);
         if inner.is_dir() {
             close(&inner, mode)?;

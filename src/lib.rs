@@ -31,6 +31,7 @@ pub mod limits;
 pub mod model_calls;
 pub mod projects;
 pub mod runs;
+pub mod skills;
 pub mod threads;
 pub mod uploads;
 

@@ -34,6 +34,7 @@ mod refusal;
 mod runs;
 mod sandboxes;
 pub mod site;
+mod skills;
 pub mod stack;
 pub mod status;
 mod streams;
@@ -65,7 +66,8 @@ pub fn services(app: &App) -> Routes {
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
-        sandbox_service_server::SandboxServiceServer, thread_service_server::ThreadServiceServer,
+        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
+        thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit also applies to decompressed messages. Responses are compressed by the module `compression`.
@@ -84,6 +86,7 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(ThreadServiceServer::new(threads::Threads { app: app() })))
         .add_service(limited!(ProjectServiceServer::new(projects::Projects { app: app() })))
         .add_service(limited!(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() })))
+        .add_service(limited!(SkillServiceServer::new(skills::Skills { app: app() })))
         .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
 }

@@ -54,7 +54,7 @@ const MAX_LATENCY: f64 = 1.3;
 const MAX_IDLE: f64 = 0.5;
 
 /// Paths of the measured GET requests. The page size is one row, because lists without history have only one row.
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 16] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
     "/agent-runs?page_size=1&status=running",
@@ -68,6 +68,7 @@ const PATHS: [&str; 15] = [
     "/threads/{thread}/messages?page_size=1",
     "/projects?page_size=1",
     "/agents?page_size=1",
+    "/skills?page_size=1",
     "/billing/account-state",
     "/billing/usage-history?page_size=1",
 ];

@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "runyard/v1/agents.proto",
     "runyard/v1/runs.proto",
     "runyard/v1/files.proto",
+    "runyard/v1/skills.proto",
     "runyard/v1/threads.proto",
     "runyard/v1/projects.proto",
     "runyard/v1/sandboxes.proto",
@@ -39,7 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), &raw)?;
     prost_build::Config::new()
         .btree_map(["."])
-        .bytes([".google.api.HttpBody.data", ".runyard.v1.UploadChunkRequest.data"])
+        .bytes([
+            ".google.api.HttpBody.data",
+            ".runyard.v1.CreateSkillRequest.archive",
+            ".runyard.v1.UploadChunkRequest.data",
+        ])
         .enable_type_names()
         .include_file("contract.rs")
         .compile_fds(FileDescriptorSet::decode(raw.as_slice())?)?;

@@ -16,6 +16,7 @@ use crate::{
     error::Result,
     id,
     limits::{self, Plan},
+    skills::{Attached, attached},
 };
 
 // Defaults of the icon fields.
@@ -40,6 +41,7 @@ pub struct NewAgent {
     pub configured_mcps: Vec<Server>,
     pub custom_mcps: Vec<Server>,
     pub tools: Settings,
+    pub skills: Vec<Attached>,
     pub tags: Vec<String>,
 }
 
@@ -59,6 +61,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         limits: app.config.limits,
     };
     limits::admit_agent(&plan, account.agents)?;
+    attached::check_known(&tx, caller.scope(), &new.skills).await?;
     if new.is_default {
         default::unset(&tx, caller.scope(), now).await?;
     }
@@ -93,6 +96,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         configured_mcps: json(&new.configured_mcps)?,
         custom_mcps: json(&new.custom_mcps)?,
         tools: json(&settings)?,
+        skills: json(&new.skills)?,
         created_at: now,
         updated_at: now,
     };
@@ -121,5 +125,6 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     mcp::check("configured_mcps", &new.configured_mcps)?;
     mcp::check("custom_mcps", &new.custom_mcps)?;
     mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
-    tools::merged(new.tools.clone())
+    attached::check(&new.skills)?;
+    tools::merged(app, new.tools.clone())
 }

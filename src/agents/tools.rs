@@ -1,58 +1,106 @@
-//! Tool settings of an agent version: the core tools (`tools::core`), which are always enabled, and every other tool
-//! that a request has named.
+//! The tools of an agent, and which of them a run may use.
+//!
+//! The core tools (`tools::core`) are always enabled. Other tools belong to groups, which the tool settings of an agent
+//! version switch on and off ([`GROUPS`]). The mode of a run decides last. [`Access::allows`] is the only function that
+//! decides.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::version::Content;
 use crate::{
+    app::App,
+    config::Mode,
     error::{Error, Result},
     llm::ToolSpec,
-    tools,
+    skills, tools,
 };
 
-/// Maximum number of tool settings in a request.
-const MAX_TOOLS: usize = 100;
-/// Maximum length of a tool's name in bytes.
-const MAX_NAME: usize = 64;
+const FIELD: &str = "agentpress_tools";
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Setting {
     pub enabled: bool,
 }
 
-/// Tool settings by tool name.
+/// Tool settings by the name of a core tool or of a group.
 pub type Settings = BTreeMap<String, Setting>;
+
+/// A group of tools that an agent can switch on and off. A group without a setting is on.
+struct Group {
+    /// Name in the tool settings.
+    name: &'static str,
+    /// Names of the group's tools.
+    tools: &'static [&'static str],
+    /// Specs of the tools. If the list is empty, this server does not offer the group.
+    specs: fn(&App) -> Vec<ToolSpec>,
+    /// Returns whether the other settings of a version give its runs the tools.
+    applies: fn(&Content) -> bool,
+}
+
+const GROUPS: &[Group] = &[Group {
+    name: "skills",
+    tools: &[skills::tool::NAME],
+    specs: |_| vec![skills::tool::spec()],
+    applies: |content| !content.skills.is_empty(),
+}];
+
+fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
+    let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));
+    groups.filter(|(_, specs)| !specs.is_empty())
+}
+
+fn is_on(settings: &Settings, group: &str) -> bool {
+    settings.get(group).is_none_or(|setting| setting.enabled)
+}
 
 /// Adds the core tools to the requested settings.
 ///
 /// # Errors
-/// INVALID_REQUEST for an invalid tool name or too many tools.
-pub fn merged(requested: Settings) -> Result<Settings> {
-    const FIELD: &str = "agentpress_tools";
-    if requested.len() > MAX_TOOLS {
+/// INVALID_REQUEST for a name that is neither a core tool nor a group; the message lists the names.
+pub fn merged(app: &App, requested: Settings) -> Result<Settings> {
+    let core = tools::core();
+    let names: Vec<&str> = core
+        .names()
+        .chain(offered_groups(app).map(|(group, _)| group.name))
+        .collect();
+    if let Some(name) = requested.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(Error::invalid_field(
             FIELD,
-            format!("agentpress_tools must have at most {MAX_TOOLS} entries"),
+            format!(
+                "agentpress_tools: there is no tool {name:?}; the names are {}",
+                names.join(", ")
+            ),
         ));
     }
-    for name in requested.keys() {
-        let fits = (1..=MAX_NAME).contains(&name.len())
-            && name
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || "_-.:".contains(letter));
-        if !fits {
-            return Err(Error::invalid_field(
-                FIELD,
-                format!("agentpress_tools: {name:?} is not a tool name (1 to {MAX_NAME} letters, digits, _ - . :)"),
-            ));
-        }
-    }
     let mut settings = requested;
-    for name in tools::core().names() {
+    for name in core.names() {
         settings.insert(name.to_owned(), Setting { enabled: true });
     }
     Ok(settings)
+}
+
+/// The mode of a run and the tool settings of its agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    pub mode: &'a Mode,
+    /// Settings of the agent's version; empty for the built-in agent.
+    pub settings: &'a Settings,
+}
+
+impl Access<'_> {
+    /// Returns whether the run may use a tool, from whatever source the tool comes.
+    pub fn allows(self, tool: &str) -> bool {
+        let group = GROUPS.iter().find(|group| group.tools.contains(&tool));
+        let is_on = group.is_none_or(|group| is_on(self.settings, group.name));
+        is_on && self.mode.allows(tool)
+    }
+
+    /// Returns whether the run may use the sandbox: it may, if it may use one of the core tools.
+    pub fn allows_sandbox(self) -> bool {
+        tools::core().names().any(|name| self.allows(name))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,14 +110,29 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools of a version. All existing tools are core tools, which are always enabled, so the list is the same
-/// for every version.
-pub fn offered() -> Vec<Offered> {
+/// Lists the tools that this server offers, and whether the runs of an agent's current version have them.
+///
+/// # Errors
+/// INTERNAL if a stored field of the version cannot be decoded.
+pub fn offered(app: &App, agent: &super::Agent) -> Result<Vec<Offered>> {
+    let content = Content::of(&agent.version)?;
     let core = tools::core();
-    let offered = core.specs().into_iter().map(|spec| Offered {
-        enabled: true,
-        is_core: true,
-        spec,
-    });
-    offered.collect()
+    let mut offered: Vec<Offered> = core
+        .specs()
+        .into_iter()
+        .map(|spec| Offered {
+            enabled: true,
+            is_core: true,
+            spec,
+        })
+        .collect();
+    for (group, specs) in offered_groups(app) {
+        let enabled = is_on(&content.tools, group.name) && (group.applies)(&content);
+        offered.extend(specs.into_iter().map(|spec| Offered {
+            spec,
+            is_core: false,
+            enabled,
+        }));
+    }
+    Ok(offered)
 }

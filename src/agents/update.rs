@@ -1,4 +1,5 @@
-//! Changing an agent. A change of the prompt, model, MCP servers or tools creates a new version; a change of any other
+//! Changing an agent. A change of the prompt, model, MCP servers, tools or skills creates a new
+//! version; a change of any other
 //! field, such as the name or icon, does not.
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ use crate::{
     app::App,
     config::Tier,
     error::{Code, Error, Result},
+    skills::{Attached, attached},
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub struct ContentChange {
     pub configured_mcps: Change<Vec<Server>>,
     pub custom_mcps: Change<Vec<Server>>,
     pub tools: Change<Settings>,
+    pub skills: Change<Vec<Attached>>,
 }
 
 /// Changes an agent. If all new values equal the current values, nothing is written.
@@ -102,7 +105,10 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     let new = change
         .content
         .clone()
-        .over(old.clone(), app.tiers.load(&account.tier))?;
+        .over(app, old.clone(), app.tiers.load(&account.tier))?;
+    if new.skills != old.skills {
+        attached::check_known(&tx, caller.scope(), &new.skills).await?;
+    }
     let mut row = apply(before.row.clone(), change)?;
     let mut current = before.version.clone();
     if new != old {
@@ -190,12 +196,14 @@ impl ContentChange {
         self.configured_mcps
             .check(|servers| mcp::check("configured_mcps", servers))?;
         self.custom_mcps.check(|servers| mcp::check("custom_mcps", servers))?;
-        self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
+        self.skills.check(|skills| attached::check(skills))?;
+        self.tools
+            .check(|settings| tools::merged(app, settings.clone()).map(drop))
     }
 
     /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, or if
     /// the MCP servers together are too large.
-    pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
+    pub(super) fn over(self, app: &App, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();
         let new = Content {
@@ -204,9 +212,10 @@ impl ContentChange {
             configured_mcps: self.configured_mcps.value(Vec::new).unwrap_or(old.configured_mcps),
             custom_mcps: self.custom_mcps.value(Vec::new).unwrap_or(old.custom_mcps),
             tools: match self.tools.value(Settings::new) {
-                Some(settings) => tools::merged(settings)?,
+                Some(settings) => tools::merged(app, settings)?,
                 None => old.tools,
             },
+            skills: self.skills.value(Vec::new).unwrap_or(old.skills),
         };
         if changes_servers {
             mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;

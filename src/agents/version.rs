@@ -21,6 +21,7 @@ use crate::{
     db::Tx,
     error::{Code, Error, Result},
     id,
+    skills::Attached,
 };
 
 /// The version that a run is pinned to.
@@ -41,6 +42,7 @@ pub(super) struct Content {
     pub(super) configured_mcps: Vec<Server>,
     pub(super) custom_mcps: Vec<Server>,
     pub(super) tools: Settings,
+    pub(super) skills: Vec<Attached>,
 }
 
 impl Content {
@@ -52,6 +54,7 @@ impl Content {
             configured_mcps: read(&row.configured_mcps)?,
             custom_mcps: read(&row.custom_mcps)?,
             tools: read(&row.tools)?,
+            skills: read(&row.skills)?,
         })
     }
 }
@@ -88,19 +91,32 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the system prompt of the version that a run is pinned to, even if the agent has been deleted since. Returns
-/// `None` for a run without an agent.
+/// The parts of a version that its runs need. A run without an agent gets the default values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    pub system_prompt: Option<String>,
+    pub tools: Settings,
+    pub skills: Vec<Attached>,
+}
+
+/// Loads the instructions of the version that a run is pinned to, even if the agent has been deleted since.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
-pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Option<String>> {
-    let Some(version_id) = version_id else { return Ok(None) };
+pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Instructions> {
+    let Some(version_id) = version_id else {
+        return Ok(Instructions::default());
+    };
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
     let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
-    Ok(Some(version.system_prompt))
+    Ok(Instructions {
+        tools: read(&version.tools)?,
+        skills: read(&version.skills)?,
+        system_prompt: Some(version.system_prompt),
+    })
 }
 
 /// Loads one version of an agent.
@@ -161,6 +177,7 @@ pub(super) async fn add(
         configured_mcps: json(&content.configured_mcps)?,
         custom_mcps: json(&content.custom_mcps)?,
         tools: json(&content.tools)?,
+        skills: json(&content.skills)?,
         created_at: now,
         updated_at: now,
     };

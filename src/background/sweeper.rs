@@ -1,5 +1,5 @@
 //! The sweeper removes unused data: expired uploads that no run used, files in the upload folder without an upload row,
-//! deleted agents whose last run has ended, and workspaces of deleted projects.
+//! deleted agents whose last run has ended, workspaces of deleted projects, and unpacked files of deleted skills.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use tokio::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{accounts::Scope, agents, app::App, error::Result, projects, uploads};
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, skills, uploads};
 
 /// Pause between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
@@ -55,7 +55,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
     let uploads = old_uploads(app, began).await;
-    agents.and(workspaces).and(uploads)
+    let skills = old_skills(app).await;
+    agents.and(workspaces).and(uploads).and(skills)
 }
 
 // Removes workspaces without a project row. A project's row is created before the workspace and deleted before the
@@ -128,6 +129,30 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         let known = uploads::known(app.db.read(), scope, ids(&left)).await?;
         for (_, file) in left.iter().filter(|(upload_id, _)| !known.contains(upload_id)) {
             drop(fs::remove_file(file.path()).await);
+        }
+    }
+}
+
+// Removes the folders of skill versions without a row. A run may still be unpacking a folder that is younger than
+// `ON_ITS_WAY`.
+async fn old_skills(app: &App) -> Result<()> {
+    let Ok(mut folders) = fs::read_dir(skills::folder::folder(app)).await else {
+        return Ok(());
+    };
+    loop {
+        let mut some = next_named(&mut folders).await;
+        if some.is_empty() {
+            return Ok(());
+        }
+        let scope = Scope::system("unpacked skills without a version");
+        let known = skills::list::known(app.db.read(), scope, ids(&some)).await?;
+        some.retain(|(version_id, _)| !known.contains(version_id));
+        for (_, folder) in some {
+            let modified = folder.metadata().await.and_then(|metadata| metadata.modified());
+            let age = modified.map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
+            if age.is_ok_and(|age| age > ON_ITS_WAY) {
+                drop(fs::remove_dir_all(folder.path()).await);
+            }
         }
     }
 }

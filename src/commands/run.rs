@@ -5,7 +5,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
@@ -41,9 +41,9 @@ pub(super) struct Run {
     /// Model to use [default: the agent's model].
     #[arg(long)]
     model: Option<String>,
-    /// Tools the agent may use: all of them (code) or none (chat).
-    #[arg(long, value_enum, default_value_t = Mode::Code)]
-    mode: Mode,
+    /// Mode of the run, such as code, chat or plan [default: code]. An unknown name lists the server's modes.
+    #[arg(long, value_name = "NAME")]
+    mode: Option<String>,
     /// Reasoning effort of the model [default: the effort that the model is configured with].
     #[arg(long, value_name = "EFFORT", value_parser = ReasoningEffort::ALL.map(ReasoningEffort::as_str))]
     reasoning_effort: Option<String>,
@@ -55,21 +55,6 @@ pub(super) struct Run {
     json: bool,
     #[command(flatten)]
     connection: Connection,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    Code,
-    Chat,
-}
-
-impl Mode {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Chat => "chat",
-        }
-    }
 }
 
 impl Run {
@@ -92,7 +77,7 @@ impl Run {
         let run = client.start_run(self.request(files)).await?;
         view.started(client.server(), &run)?;
         let status = watch(client, &run, &mut view, &mut interrupts).await?;
-        if self.mode == Mode::Code {
+        if self.mode.as_deref() != Some("chat") {
             files::take_away(client, &run, self.download.as_deref(), &mut view).await?;
         }
         Ok(match status {
@@ -119,7 +104,7 @@ impl Run {
             thread_id: self.thread.clone().unwrap_or_default(),
             agent_id: self.agent.clone().unwrap_or_default(),
             model_name: self.model.clone().unwrap_or_default(),
-            mode: self.mode.as_str().to_owned(),
+            mode: self.mode.clone().unwrap_or_default(),
             reasoning_effort: self.reasoning_effort.clone().unwrap_or_default(),
             files,
             ..StartRunRequest::default()

@@ -12,29 +12,35 @@ use crate::{
     app::App,
     engine::{self, SandboxSource},
     error::Result,
-    sandbox::{ProjectSandbox, Sandbox},
+    sandbox::{ProjectSandbox, ReadOnlyFolder, Sandbox},
 };
 
 pub struct OnDemand {
     app: App,
     account_id: Uuid,
     project_id: Uuid,
+    folders: Arc<[ReadOnlyFolder]>,
     opened: OnceCell<ProjectSandbox>,
 }
 
 impl OnDemand {
-    pub fn new(app: &App, account_id: Uuid, project_id: Uuid) -> Self {
+    /// `folders` are mounted in the sandbox in addition to the workspace.
+    pub fn new(app: &App, account_id: Uuid, project_id: Uuid, folders: Vec<ReadOnlyFolder>) -> Self {
         Self {
             app: app.clone(),
             account_id,
             project_id,
+            folders: folders.into(),
             opened: OnceCell::new(),
         }
     }
 
     /// The first call creates the sandbox.
     pub async fn ensure(&self) -> Result<&ProjectSandbox> {
-        let create = || sandbox::ensure(&self.app, self.account_id, self.project_id);
+        let create = || async {
+            let sandbox = sandbox::ensure(&self.app, self.account_id, self.project_id).await?;
+            Ok(sandbox.with_folders(Arc::clone(&self.folders)))
+        };
         self.opened.get_or_try_init(create).await
     }
 }

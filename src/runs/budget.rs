@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use super::{Run, claim::Fresh};
-use crate::{accounts::ensure, app::App, engine::Budget, error::Result, limits::Plan};
+use crate::{accounts::ensure, app::App, config::Mode, engine::Budget, error::Result, limits::Plan};
 
 /// Loads the limits of a run. The time since the run's first claim counts towards the run's time limit.
-pub async fn of(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Budget> {
+pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
     });
     let limits = &app.config.worker;
+    let longest = mode.run_timeout_seconds.map_or(Duration::MAX, Duration::from_secs);
     Ok(Budget {
-        max_steps: limits.max_steps,
-        max_duration: time(app, run, fresh).await?.saturating_sub(worked),
-        max_tokens: limits.max_tokens,
+        max_steps: mode.max_steps.unwrap_or(limits.max_steps),
+        max_duration: time(app, run, fresh).await?.min(longest).saturating_sub(worked),
+        max_tokens: mode.max_tokens.unwrap_or(limits.max_tokens),
         max_parallel_calls: limits.max_parallel_calls,
     })
 }

@@ -44,7 +44,7 @@ use crate::{
 use prepared::Prepared;
 use written::Written;
 
-pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, Mode, NewRun};
+pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun};
 pub use started::{Started, Timing};
 
 /// Starts a run.

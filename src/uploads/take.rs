@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
@@ -117,4 +118,25 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
         drop(tokio::fs::remove_file(staged(app, upload_id)).await);
     }
     Ok(())
+}
+
+/// Reads the content of an upload that no run uses.
+///
+/// # Errors
+/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE`; `TOO_LARGE` if the upload has more than `most` bytes.
+pub async fn content(app: &App, scope: Scope, upload_id: Uuid, most: usize) -> Result<Bytes> {
+    let mut rows = load(app.db.read(), scope, &[upload_id]).await?;
+    let row = rows.pop().filter(|row| row.run_id.is_none()).ok_or_else(not_found)?;
+    if row.size.unsigned_abs() > most as u64 {
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("the file may have up to {most} bytes"),
+        ));
+    }
+    match tokio::fs::read(staged(app, row.id)).await {
+        Ok(content) => Ok(content.into()),
+        // A concurrent request has used the upload.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(not_found()),
+        Err(error) => Err(Error::internal("the upload could not be read", error)),
+    }
 }

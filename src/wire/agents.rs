@@ -209,9 +209,9 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::ListAgentToolsResponse>, Status> {
         let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
-        // The tools are the same for every agent, but a caller must have access to the agent.
-        agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
-        let tools = tools::offered().into_iter().map(shown::tool).collect();
+        let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
+        let tools = tools::offered(&self.app, &agent)?;
+        let tools = tools.into_iter().map(shown::tool).collect();
         Ok(Response::new(v1::ListAgentToolsResponse { tools }))
     }
 }

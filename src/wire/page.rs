@@ -48,6 +48,7 @@ list_requests!(
     ListMessagesRequest,
     ListProjectsRequest,
     ListRunsRequest,
+    ListSkillsRequest,
     ListThreadsRequest,
     ListUsageRequest,
 );

@@ -23,12 +23,13 @@ use super::{
 use crate::{
     accounts::{Caller, Role},
     app::App,
+    config::{Mode, modes::DEFAULT_MODE},
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id,
     llm::ReasoningEffort,
     projects,
-    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode},
+    runs::{self, IfBusy, NewRun, Run, Started, list::Listing},
     v1,
 };
 
@@ -56,6 +57,16 @@ impl RunService for Runs {
         });
         let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
         Ok(Response::new(shown_start(&started, timed)))
+    }
+
+    async fn list_modes(
+        &self,
+        request: Request<v1::ListModesRequest>,
+    ) -> Result<Response<v1::ListModesResponse>, Status> {
+        // The modes are the same for every caller, but a caller must have an account.
+        caller::open(request)?;
+        let modes = self.app.modes.iter().map(shown_mode).collect();
+        Ok(Response::new(v1::ListModesResponse { modes }))
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
@@ -240,11 +251,6 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         v1::IfBusy::Reject => IfBusy::Reject,
         v1::IfBusy::Interrupt => IfBusy::Interrupt,
     };
-    let mode = match asked.mode.as_str() {
-        "" | "code" => Mode::Code,
-        "chat" => Mode::Chat,
-        _ => return Err(Error::invalid_field("mode", "mode must be \"code\" or \"chat\"")),
-    };
     let reasoning_effort = match asked.reasoning_effort.as_str() {
         "" => None,
         name => Some(ReasoningEffort::find(name).ok_or_else(|| {
@@ -260,7 +266,7 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         optimistic: asked.optimistic,
         agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
         model: present(asked.model_name),
-        mode,
+        mode: asked.mode,
         memory_enabled: asked.memory_enabled,
         reasoning_effort,
         files: asked
@@ -271,6 +277,20 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         request_key: present(asked.request_id),
         if_busy,
     })
+}
+
+fn shown_mode(mode: &Mode) -> v1::Mode {
+    let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    v1::Mode {
+        name: mode.name.clone(),
+        description: mode.description.clone(),
+        tools: mode.tools.clone(),
+        prompt: mode.prompt.clone(),
+        is_default: mode.name == DEFAULT_MODE,
+        max_steps: mode.max_steps.map(|steps| i32::try_from(steps).unwrap_or(i32::MAX)),
+        max_tokens: mode.max_tokens.map(long),
+        run_timeout_seconds: mode.run_timeout_seconds.map(long),
+    }
 }
 
 fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {

@@ -128,7 +128,7 @@ fn usage_errors_and_failures_have_different_exit_codes() {
         &["fly"][..],
         &["run"],
         &["run", ""],
-        &["run", "x", "--mode", "y"],
+        &["run", "x", "--reasoning-effort", "y"],
         &["token", "--sub", ""],
         &["token", "--sub", "two\nlines"],
         &["token", "--sub", &"x".repeat(256)],

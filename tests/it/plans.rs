@@ -129,6 +129,7 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/threads".to_owned(),
         format!("/threads?project_id={project_id}"),
         "/projects".to_owned(),
+        "/skills".to_owned(),
         "/agent-runs/active".to_owned(),
         format!("/threads/{thread_id}/messages"),
     ]

@@ -63,6 +63,7 @@ const RINGS: &[&[&str]] = &[
         "model_calls",
         "admin",
         "events",
+        "skills",
         "agents",
         "projects",
         "threads",

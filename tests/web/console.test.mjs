@@ -15,6 +15,9 @@ import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
+/** The zip archive of a skill with the name csv-report. */
+const SKILL =
+  "UEsDBBQAAAAAAAAAIQBn/D/BTAAAAEwAAAATAAAAY3N2LXJlcG9ydC9TS0lMTC5tZC0tLQpuYW1lOiBjc3YtcmVwb3J0CmRlc2NyaXB0aW9uOiBNYWtlcyByZXBvcnRzIGZyb20gQ1NWIGZpbGVzLgotLS0KIyBTdGVwcwpQSwECFAMUAAAAAAAAACEAZ/w/wUwAAABMAAAAEwAAAAAAAAAAAAAAgAEAAAAAY3N2LXJlcG9ydC9TS0lMTC5tZFBLBQYAAAAAAQABAEEAAAB9AAAAAAA=";
 const LIMIT = { timeout: 400_000 };
 /** Maximum compressed size of the JavaScript that the first page loads, in bytes. */
 const FIRST_PAGE_BYTES = 200 * 1024;
@@ -190,7 +193,7 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
     await agent.locator("option", { hasText: "Librarian" }).waitFor({ state: "attached" });
     assert.equal(await agent.evaluate((select) => select.selectedOptions[0].label), "Librarian");
     await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
-    await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+    await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Mode: chat" });
     await visited.start("say: Read.");
     await visited.run("completed").getByText("Read.").waitFor();
   });
@@ -539,6 +542,32 @@ test("an API key is shown once, works and can be revoked", LIMIT, async () => {
   });
 });
 
+test("a skill is uploaded, added to an agent, and deleted", LIMIT, async () => {
+  const { token, client } = await account(demo);
+  await visit(demo, async (visited, page) => {
+    await visited.signIn(token, "#/skills");
+    await page.getByRole("heading", { name: "No skills yet" }).waitFor();
+    const archive = { name: "csv-report.zip", mimeType: "application/zip", buffer: Buffer.from(SKILL, "base64") };
+    await page.getByLabel("Zip archive of a skill").setInputFiles(archive);
+    await page.getByText("Stored csv-report, version 1.").first().waitFor();
+    await visited.screenshot("skills");
+    await page.getByLabel("Zip archive of a skill").setInputFiles({ ...archive, buffer: Buffer.from("no archive") });
+    await page.getByRole("alert").waitFor();
+    await visited.go("#/agents/new");
+    await page.getByRole("textbox", { name: "Name" }).fill("Reporter");
+    await page.getByRole("checkbox", { name: /^csv-report/ }).check();
+    await page.getByRole("combobox", { name: "Version of csv-report" }).selectOption({ label: "Version 1" });
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByRole("heading", { level: 1, name: "Reporter" }).waitFor();
+    const [agent] = await client.agents.list().all();
+    assert.deepEqual(agent.currentVersion.skills, [{ name: "csv-report", version: 1 }]);
+    await visited.go("#/skills");
+    await page.getByRole("button", { name: "Delete csv-report" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("heading", { name: "No skills yet" }).waitFor();
+  });
+});
+
 test("a new run in a busy thread can interrupt the active run", LIMIT, async () => {
   const { token, client } = await account(scripted, { tier: "pro" });
   await visit(scripted, async (visited, page) => {
@@ -576,7 +605,7 @@ test("on a phone a task can be run, and every screen fits", LIMIT, async () => {
       await fits("files");
       await visited.go("#/");
       await page.getByRole("button", { name: "Options" }).click();
-      await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+      await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Mode: chat" });
       await fits("options");
       await visited.screenshot("phone-options");
       await visited.start("Say hello");
@@ -588,7 +617,7 @@ test("on a phone a task can be run, and every screen fits", LIMIT, async () => {
       await fits("an agent");
       await visited.screenshot("phone-agent");
       const main = page.getByRole("navigation", { name: "Main (bottom bar)" });
-      for (const name of ["Threads", "Runs", "Agents", "Account"]) {
+      for (const name of ["Threads", "Runs", "Agents", "Skills", "Account"]) {
         await main.getByRole("link", { name }).click();
         await page.getByRole("heading", { level: 1, name }).waitFor();
         await fits(name);
@@ -652,6 +681,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     agents: ["#/agents", "Agents"],
     "new-agent": ["#/agents/new", "New agent"],
     agent: [`#/agents/${agent.agentId}`, "Analyst"],
+    skills: ["#/skills", "Skills"],
     account: ["#/account", "Account"],
   };
   const backgrounds = new Set();

@@ -15,7 +15,7 @@ import {
   type ListAgentsRequest,
   type UpdateAgentRequest,
 } from "./generated/runyard/v1/agents_pb.js";
-import { RunService, type StartRunRequest } from "./generated/runyard/v1/runs_pb.js";
+import { RunService, type Mode as WireMode, type StartRunRequest } from "./generated/runyard/v1/runs_pb.js";
 import { newId } from "./ids.js";
 import { maskOf, type Changes } from "./mask.js";
 import { Listing } from "./pages.js";
@@ -31,6 +31,8 @@ export interface Agent extends Plain<WireAgent> {}
 export interface AgentVersion extends Plain<WireVersion> {}
 /** A tool, and whether the agent may use it. */
 export interface AgentTool extends Plain<WireTool> {}
+/** A mode: the tools, the instructions and the budget of a run. */
+export interface Mode extends Plain<WireMode> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** An icon and its colours, suggested by the server. */
@@ -98,7 +100,7 @@ export class Agents {
     });
   }
 
-  /** Changes an agent. Changing the prompt, model, MCP servers or tools creates a new version. */
+  /** Changes an agent. Changing the prompt, model, MCP servers, tools or skills creates a new version. */
   update(agentId: string, changes: AgentChanges, options?: CallOptions): Promise<Agent> {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);
@@ -159,6 +161,11 @@ export class Agents {
   ): Promise<AgentComparison> {
     const request = { agentId, versionId, otherVersionId };
     return this.#channel.callSafely(AgentService.method.compareAgentVersions, request, options);
+  }
+
+  /** Returns the modes in which a run can be started. */
+  async listModes(options?: CallOptions): Promise<Mode[]> {
+    return (await this.#channel.callSafely(RunService.method.listModes, {}, options)).modes;
   }
 
   /** Uploads the files and starts a run. The run continues in the background, even if no client reads its events. */

@@ -10,6 +10,7 @@ import { Feed, type OnConnection } from "./follow.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
+import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
 
@@ -45,6 +46,7 @@ export class Runyard {
   readonly runs: Runs;
   readonly sandboxes: Sandboxes;
   readonly uploads: Uploads;
+  readonly skills: Skills;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
   readonly #channel: Channel;
@@ -71,6 +73,7 @@ export class Runyard {
     this.sandboxes = new Sandboxes(this.#channel, this.uploads);
     this.runs = new Runs(this.#channel, this.#feed, this.sandboxes);
     this.agents = new Agents(this.#channel, this.#feed, this.uploads, this.sandboxes);
+    this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

@@ -11,4 +11,5 @@ export * from "./generated/runyard/v1/files_pb.js";
 export * from "./generated/runyard/v1/projects_pb.js";
 export * from "./generated/runyard/v1/runs_pb.js";
 export * from "./generated/runyard/v1/sandboxes_pb.js";
+export * from "./generated/runyard/v1/skills_pb.js";
 export * from "./generated/runyard/v1/threads_pb.js";

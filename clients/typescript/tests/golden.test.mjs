@@ -40,6 +40,7 @@ const CALLS = {
     // The client's run handle has no status. A started run always has the status "running".
     return { agentRunId, threadId, projectId, sandboxId, status: "running" };
   },
+  "RunService.ListModes": async (client) => ({ modes: await client.agents.listModes() }),
   "RunService.GetRun": (client, { agentRunId }) => client.runs.get(agentRunId),
   "RunService.StopRun": (client, { agentRunId }) => client.runs.stop(agentRunId),
   "RunService.ListRuns": (client, asked) => page("agentRuns", client.runs.list(asked)),
@@ -58,6 +59,11 @@ const CALLS = {
   "SandboxService.GetSandbox": (client, { sandboxId }) => client.sandboxes.get(sandboxId),
   "SandboxService.ListFiles": (client, { sandboxId, ...asked }) => page("files", client.sandboxes.list(sandboxId, asked)),
   "SandboxService.DeleteFile": (client, { sandboxId, path }) => client.sandboxes.delete(sandboxId, path),
+  "SkillService.CreateSkill": (client, { archive }) =>
+    client.skills.create({ name: "skill.zip", data: Buffer.from(archive, "base64") }),
+  "SkillService.ListSkills": (client, asked) => page("skills", client.skills.list(asked)),
+  "SkillService.GetSkill": (client, { skillId, version }) => client.skills.get(skillId, { version }),
+  "SkillService.DeleteSkill": (client, { skillId, version }) => client.skills.delete(skillId, { version }),
   "AccountService.GetAccountState": (client) => client.account.state(),
   "AccountService.ListUsage": (client, asked) => page("entries", client.account.usage(asked)),
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
@@ -91,7 +97,7 @@ const CODES = {
 };
 
 /** Map fields. The keys of a map come from the caller, so they are not renamed. */
-const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments"]);
+const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "metadata"]);
 
 function renamed(value, rename) {
   if (Array.isArray(value)) {

@@ -90,6 +90,8 @@ codes! {
     FileNotFound = "FILE_NOT_FOUND" => Missing,
     /// The upload does not exist.
     UploadNotFound = "UPLOAD_NOT_FOUND" => Missing,
+    /// The skill does not exist, or has no such version.
+    SkillNotFound = "SKILL_NOT_FOUND" => Missing,
     /// The account does not exist; only administrators receive this code.
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
     /// The API key does not exist.

@@ -24,8 +24,13 @@ work.";
 pub struct Prompt<'a> {
     /// The agent's own system prompt. If this prompt is missing or blank, the built-in default is used.
     pub agent: Option<&'a str>,
-    /// Description of the sandbox; `None` for a run without tools (mode "chat").
+    /// Description of the sandbox; `None` for a run that cannot use the sandbox (mode "chat").
     pub sandbox: Option<&'a str>,
+    /// True if the run has tools.
+    pub has_tools: bool,
+    /// Further sections, such as the instructions of the run's mode and the list of its skills. Empty sections are
+    /// skipped.
+    pub sections: &'a [String],
     /// Today's date, for the model.
     pub today: NaiveDate,
 }
@@ -39,9 +44,11 @@ Files:
 const CHAT_RULES: &str =
     "You have no tools in this conversation: answer from your own knowledge and from the conversation.";
 
+const NO_SANDBOX: &str = "You have no sandbox in this conversation: you cannot run commands or access files.";
+
 impl Prompt<'_> {
-    /// Returns the agent's own prompt or the default, then the rules for files or for chat, the sandbox's description
-    /// and the date.
+    /// Returns the agent's own prompt or the default, then the rules for files or for chat, the sandbox's description,
+    /// the further sections and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();
@@ -55,7 +62,14 @@ impl Prompt<'_> {
                     text.push_str(sandbox);
                 }
             }
+            None if self.has_tools => text.push_str(NO_SANDBOX),
             None => text.push_str(CHAT_RULES),
+        }
+        for section in self.sections.iter().map(|section| section.trim()) {
+            if !section.is_empty() {
+                text.push_str("\n\n");
+                text.push_str(section);
+            }
         }
         let _ = write!(text, "\n\nToday is {}.", self.today.format("%Y-%m-%d"));
         text

@@ -16,9 +16,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 use super::{
+    ReadOnlyFolder,
     beneath::GUEST_FOLDER,
     confine::{Carry, Confinement},
     environment::ENVIRONMENT,
@@ -46,6 +47,8 @@ pub struct Layout<'a> {
     /// Folder that every uid can traverse. The workspace is first mounted there, because the project's uid may be
     /// unable to traverse the workspace's own path. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
+    /// Further folders of the host, mounted read-only.
+    pub folders: &'a [ReadOnlyFolder],
     /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
     pub room: Room,
@@ -101,12 +104,8 @@ impl Layout<'_> {
         self.programs(&mut line);
         self.settings(&mut line, &mut files)?;
         self.devices(&mut line);
-        let source = match self.workspace {
-            Some(folder) => Some(self.workspace_source(folder, &mut confinement)?),
-            None => None,
-        };
-        match source {
-            Some(source) => line.add(["--bind".as_ref(), source.as_os_str(), GUEST_FOLDER.as_ref()]),
+        match self.workspace {
+            Some(folder) => self.workspace(&mut line, folder, &mut confinement, &mut files)?,
             None => line.tmpfs(GUEST_FOLDER, self.tmp_bytes),
         }
         line.add(["--remount-ro", "/", "--chdir", GUEST_FOLDER]);
@@ -227,16 +226,64 @@ impl Layout<'_> {
         line.tmpfs("/tmp", self.tmp_bytes);
     }
 
-    fn workspace_source(&self, folder: &Path, confinement: &mut Confinement) -> io::Result<PathBuf> {
-        let Some(target) = self.carry_over else {
-            return Ok(folder.to_owned());
-        };
-        confinement.carry = Some(Carry {
-            source: CString::new(folder.as_os_str().as_bytes())?,
-            target: CString::new(target.as_os_str().as_bytes())?,
-        });
-        Ok(target.to_owned())
+    /// Adds the workspace and the read-only folders.
+    fn workspace(
+        &self,
+        line: &mut Line,
+        workspace: &Path,
+        confinement: &mut Confinement,
+        files: &mut Files,
+    ) -> io::Result<()> {
+        let mut sources: Vec<PathBuf> = vec![workspace.to_owned()];
+        let mut folders: Vec<&ReadOnlyFolder> = self.folders.iter().collect();
+        if let Some(target) = self.carry_over {
+            folders.retain(|mount| mount.folder.is_dir());
+            sources.extend(folders.iter().map(|mount| mount.folder.clone()));
+            let carry = carry(&sources, target, files)?;
+            sources = carry.targets();
+            confinement.carry = Some(carry);
+        } else {
+            sources.extend(folders.iter().map(|mount| mount.folder.clone()));
+        }
+        let mut sources = sources.iter().map(|source| source.as_os_str());
+        if let Some(source) = sources.next() {
+            line.add(["--bind".as_ref(), source, GUEST_FOLDER.as_ref()]);
+        }
+        for (mount, source) in folders.iter().zip(sources) {
+            line.add(["--ro-bind-try".as_ref(), source, mount.inside.as_ref()]);
+        }
+        Ok(())
     }
+}
+
+/// Prepares the mounts of folders at `target`. A single folder is mounted at `target` itself. Several folders are mounted
+/// below an empty file system, which can hide the folders' own paths. They are therefore opened first.
+fn carry(folders: &[PathBuf], target: &Path, files: &mut Files) -> io::Result<Carry> {
+    let target = target.as_os_str().as_bytes();
+    if let [folder] = folders {
+        return Ok(Carry {
+            below: None,
+            mounts: vec![(CString::new(folder.as_os_str().as_bytes())?, CString::new(target)?)],
+        });
+    }
+    let mut mounts = Vec::with_capacity(folders.len());
+    for (number, folder) in folders.iter().enumerate() {
+        let opened = rustix::fs::open(
+            folder,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let source = CString::new(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
+        files.open.push(opened);
+        mounts.push((
+            source,
+            CString::new([target, format!("/{number}").as_bytes()].concat())?,
+        ));
+    }
+    Ok(Carry {
+        below: Some(CString::new(target)?),
+        mounts,
+    })
 }
 
 /// Arguments of bubblewrap, each terminated by NUL.

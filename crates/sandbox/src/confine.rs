@@ -4,7 +4,13 @@
 //! resource limits, switches to the project's uid and closes all descriptors that bubblewrap should not inherit. The
 //! calling module clears the environment.
 
-use std::{ffi::CString, io, os::fd::RawFd, process::Command};
+use std::{
+    ffi::{CString, OsStr},
+    io,
+    os::{fd::RawFd, unix::ffi::OsStrExt},
+    path::PathBuf,
+    process::Command,
+};
 
 /// All values are created before the fork, because the child must not allocate memory.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +19,7 @@ pub struct Confinement {
     pub join: Vec<RawFd>,
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
-    /// Bind mount of the workspace, needed when the project's uid cannot traverse the path to the workspace.
+    /// Bind mounts of the workspace and of read-only folders, needed when the project's uid cannot traverse their paths.
     pub carry: Option<Carry>,
     /// Resources, each with the value that becomes both its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
@@ -21,13 +27,14 @@ pub struct Confinement {
     pub keep: Vec<RawFd>,
 }
 
-/// A bind mount that is visible only in the child's mount namespace.
+/// Bind mounts that are visible only in the child's mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// Absolute path of the folder to mount.
-    pub source: CString,
-    /// Mount point: a folder that every uid can traverse.
-    pub target: CString,
+    /// A folder that every uid can traverse, for an empty file system with the mount points. `None` if the only mount
+    /// point exists.
+    pub below: Option<CString>,
+    /// The mounts: each the folder to mount, and its mount point.
+    pub mounts: Vec<(CString, CString)>,
 }
 
 /// Makes the kernel kill a command before the service when the host runs out of memory.
@@ -100,6 +107,12 @@ impl Confinement {
 }
 
 impl Carry {
+    /// Returns the mount points.
+    pub fn targets(&self) -> Vec<PathBuf> {
+        let path = |target: &CString| PathBuf::from(OsStr::from_bytes(target.as_bytes()));
+        self.mounts.iter().map(|(_, target)| path(target)).collect()
+    }
+
     fn mount(&self) -> io::Result<()> {
         let none = std::ptr::null::<libc::c_char>();
         // SAFETY: the strings are NUL-terminated and outlive the calls. The kernel does not read the null pointers.
@@ -112,13 +125,27 @@ impl Carry {
                 libc::MS_REC | libc::MS_SLAVE,
                 none.cast(),
             ))?;
-            checked(libc::mount(
-                self.source.as_ptr(),
-                self.target.as_ptr(),
-                none,
-                libc::MS_BIND,
-                none.cast(),
-            ))?;
+            if let Some(below) = &self.below {
+                checked(libc::mount(
+                    c"tmpfs".as_ptr(),
+                    below.as_ptr(),
+                    c"tmpfs".as_ptr(),
+                    libc::MS_NOSUID | libc::MS_NODEV,
+                    c"mode=0755,size=64k".as_ptr().cast(),
+                ))?;
+            }
+            for (source, target) in &self.mounts {
+                if self.below.is_some() {
+                    checked(libc::mkdir(target.as_ptr(), 0o755))?;
+                }
+                checked(libc::mount(
+                    source.as_ptr(),
+                    target.as_ptr(),
+                    none,
+                    libc::MS_BIND,
+                    none.cast(),
+                ))?;
+            }
         }
         Ok(())
     }

@@ -33,6 +33,7 @@ impl Sandboxes {
                 host: Arc::clone(&self.host),
                 workspace: None,
                 owner: self.host.owner(0),
+                folders: Arc::default(),
             };
             let command = Command {
                 script: PROGRAMS_SCRIPT.into(),

@@ -153,6 +153,7 @@ impl Host {
             workspace,
             carry_over: bwrap.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
+            folders: &[],
             room: Room::Free,
             input: Input::Empty,
             max_processes: self.max_processes(),
@@ -245,8 +246,8 @@ impl Host {
             use std::os::unix::ffi::OsStrExt as _;
             let target = std::ffi::CString::new(target.as_os_str().as_bytes())?;
             confinement.carry = Some(Carry {
-                source: c"/usr".into(),
-                target,
+                below: None,
+                mounts: vec![(c"/usr".into(), target)],
             });
         }
         let mut command = Command::new(bwrap);

@@ -74,6 +74,15 @@ pub struct Place {
     pub number: u32,
 }
 
+/// A folder of the host that the commands of a sandbox can read and cannot change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOnlyFolder {
+    /// The folder on the host. A command starts without the folder if it does not exist.
+    pub folder: PathBuf,
+    /// Absolute path inside the sandbox, outside `/workspace`.
+    pub inside: String,
+}
+
 /// A bash script. Its working directory and its home directory are `/workspace`.
 #[derive(Clone, Debug)]
 pub struct Command {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Execution, Files, OutputListener, Place, Sandbox, Spawned, Workspace, execute,
+    Command, Execution, Files, OutputListener, Place, ReadOnlyFolder, Sandbox, Spawned, Workspace, execute,
     host::Host,
     spawned::{self, LongLived},
     start::Cell,
@@ -27,6 +27,7 @@ pub struct ProjectSandbox {
     workspace: Workspace,
     host: Arc<Host>,
     long_lived: Arc<LongLived>,
+    folders: Arc<[ReadOnlyFolder]>,
 }
 
 impl ProjectSandbox {
@@ -36,7 +37,15 @@ impl ProjectSandbox {
             workspace,
             host,
             long_lived: Arc::default(),
+            folders: Arc::default(),
         }
+    }
+
+    /// Adds folders that the commands can read.
+    #[must_use]
+    pub fn with_folders(mut self, folders: Arc<[ReadOnlyFolder]>) -> Self {
+        self.folders = folders;
+        self
     }
 
     /// Returns the location and the owner of the workspace.
@@ -54,6 +63,7 @@ impl ProjectSandbox {
             host: Arc::clone(&self.host),
             workspace: Some(self.workspace.clone()),
             owner: self.host.owner(self.place.number),
+            folders: Arc::clone(&self.folders),
         }
     }
 }

@@ -16,7 +16,10 @@ use super::{
     host::Host,
     workspace::{Usage, Workspace},
 };
-use crate::error::{Error, Result};
+use crate::{
+    ReadOnlyFolder,
+    error::{Error, Result},
+};
 
 /// Maximum script size in bytes: the kernel's limit on one argument of a program.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
@@ -37,6 +40,7 @@ pub struct Cell {
     pub workspace: Option<Workspace>,
     /// Uid to which the command switches; `None` when the service is not root.
     pub owner: Option<u32>,
+    pub folders: Arc<[ReadOnlyFolder]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,7 @@ impl Cell {
         if at_start.is_over(self.host.workspace_limit()) {
             layout.room = Room::Full;
         }
+        layout.folders = &self.folders;
         if streams == Streams::Separate {
             layout.input = Input::Gate;
         }

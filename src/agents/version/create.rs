@@ -12,6 +12,7 @@ use crate::{
     },
     app::App,
     error::Result,
+    skills::attached,
 };
 
 /// Adds a version and makes it the current one, even if it equals the previous version.
@@ -25,7 +26,11 @@ pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentC
     let tx = queue::begin(app, caller.account_id, "agents.version").await?;
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
-    let content = change.over(Content::of(&before.version)?, app.tiers.load(&account.tier))?;
+    let old = Content::of(&before.version)?;
+    let content = change.over(app, old.clone(), app.tiers.load(&account.tier))?;
+    if content.skills != old.skills {
+        attached::check_known(&tx, caller.scope(), &content.skills).await?;
+    }
     let mut row = before.row;
     let added = add(&tx, &mut row, &content, now).await?;
     update::write(&tx, &mut row, now).await?;

@@ -5,7 +5,9 @@
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
-//! | tools | `tools` |
+//! | core tools | `tools` |
+//! | further tools | `worker/tools` |
+//! | mode, which allows tools | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
@@ -13,35 +15,40 @@
 
 use std::sync::Arc;
 
+use super::tools::{Extra, skills};
 use crate::{
     accounts::Scope,
-    agents,
+    agents::{self, tools::Access, version::Instructions},
     app::App,
-    config::Model,
+    config::{Mode, Model},
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
     llm::ReasoningEffort,
     projects::OnDemand,
-    runs::{budget, claim::Claimed, start::Mode},
+    runs::{Run, RunLog, budget, claim::Claimed},
+    sandbox::ReadOnlyFolder,
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
 };
 
-pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
+pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &Arc<RunLog>) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
-    let workplace = workplace(app, claimed).await?;
+    let mode = app.modes.load(&run.mode)?;
     let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let tools = RunTools::of(app, &run.mode).await?;
-    let budget = budget::of(app, run, claimed.fresh.as_ref()).await?;
+    let tools = RunTools::of(app, run, mode, &agent, log).await?;
+    let workplace = workplace(app, claimed, tools.folders).await?;
+    let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
     let prompt = Prompt {
-        agent: agent.as_deref(),
+        agent: agent.system_prompt.as_deref(),
         sandbox: tools.sandbox.as_deref(),
+        has_tools: !tools.toolbox.is_empty(),
+        sections: &tools.sections,
         today: app.clock.now().date_naive(),
     };
     Ok(Job {
@@ -68,33 +75,45 @@ fn limits_of(model: &Model) -> ModelLimits {
 }
 
 /// Returns the sandbox of the run's project. First places the run's files that are not in the workspace yet.
-async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
+async fn workplace(app: &App, claimed: &Claimed, folders: Vec<ReadOnlyFolder>) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
-    let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));
+    let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id, folders));
     if claimed.awaits_files {
         place::place(app, workplace.ensure().await?, run.into()).await?;
     }
     Ok(workplace)
 }
 
-/// Tools of a run, and the description of the sandbox for the model. A run in chat mode has neither.
+/// The tools of a run, what the system prompt says about them, and the folders that the sandbox mounts for them.
 struct RunTools {
     toolbox: Arc<Toolbox>,
+    /// Description of the sandbox; `None` if the run cannot use the sandbox.
     sandbox: Option<String>,
+    sections: Vec<String>,
+    folders: Vec<ReadOnlyFolder>,
 }
 
 impl RunTools {
-    async fn of(app: &App, mode: &str) -> Result<Self> {
-        if mode != Mode::Code.as_str() {
-            return Ok(Self {
-                toolbox: tools::none(),
-                sandbox: None,
-            });
+    async fn of(app: &App, run: &Run, mode: &Mode, agent: &Instructions, log: &Arc<RunLog>) -> Result<Self> {
+        let access = Access {
+            mode,
+            settings: &agent.tools,
+        };
+        let mut extra = Extra::default();
+        if access.allows(skills::NAME) {
+            skills::add(app, run, agent, access, log, &mut extra).await?;
         }
+        extra.sections.push(mode.prompt.clone());
+        let sandbox = if access.allows_sandbox() {
+            Some(app.sandboxes.describe_for_model().await)
+        } else {
+            None
+        };
         Ok(Self {
-            // A run has only the core tools, because no source of further tools exists yet.
-            toolbox: Toolbox::for_run(tools::core(), Vec::new())?,
-            sandbox: Some(app.sandboxes.describe_for_model().await),
+            toolbox: Toolbox::for_run(tools::core(), extra.tools)?.only(|name| access.allows(name)),
+            sandbox,
+            sections: extra.sections,
+            folders: extra.folders,
         })
     }
 }

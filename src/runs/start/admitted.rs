@@ -79,7 +79,7 @@ impl Admitted<'_> {
             agent_id: self.agent.as_ref().map(|agent| agent.agent_id),
             agent_version_id: self.agent.as_ref().map(|agent| agent.version_id),
             status: Status::Running,
-            mode: new.mode.as_str().to_owned(),
+            mode: new.mode.clone(),
             model_requested: new.model.clone(),
             model_used: self.admission.model().to_owned(),
             memory_enabled: new.memory_enabled,

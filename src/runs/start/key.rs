@@ -85,7 +85,7 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
     part(&id(new.project_id));
     part(&id(new.agent_id));
     part(new.model.as_deref().unwrap_or_default());
-    part(new.mode.as_str());
+    part(&new.mode);
     part(&format!(
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic

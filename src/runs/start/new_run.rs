@@ -28,25 +28,6 @@ pub enum IfBusy {
     Interrupt,
 }
 
-/// Tools that a run may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// All tools.
-    #[default]
-    Code,
-    /// No tools.
-    Chat,
-}
-
-impl Mode {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Chat => "chat",
-        }
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
     /// Text of the user message. It may be absent if the run continues an existing thread.
@@ -60,7 +41,8 @@ pub struct NewRun {
     pub agent_id: Option<Uuid>,
     /// The model to use instead of the agent's model.
     pub model: Option<String>,
-    pub mode: Mode,
+    /// Name of the mode (`config::modes`); empty for the default mode.
+    pub mode: String,
     /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
     /// Reasoning effort of the model; `None` for the model's default.
@@ -74,8 +56,9 @@ pub struct NewRun {
 
 impl NewRun {
     /// Validates the request, loads its uploads and measures the workspace. No transaction is open yet.
-    pub(super) async fn prepare(self, app: &App, caller: &Caller) -> Result<Prepared> {
+    pub(super) async fn prepare(mut self, app: &App, caller: &Caller) -> Result<Prepared> {
         self.check()?;
+        self.mode.clone_from(&app.modes.load(&self.mode)?.name);
         let began = Instant::now();
         let files = uploads::take::load(app.db.read(), caller.scope(), &self.files).await?;
         let key = Key::of(&self, &files);

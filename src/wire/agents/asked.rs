@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     agents::{AgentChange, Change, ContentChange, NewAgent, mcp, tools},
     error::{Error, Result},
-    id, v1,
+    id,
+    skills::Attached,
+    v1,
 };
 
 /// Fields that an update mask may contain, although an update never changes them.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
 /// The fields of an agent that an update may change.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "name",
     "description",
     "is_default",
@@ -27,18 +29,20 @@ const FIELDS: [&str; 13] = [
     "configured_mcps",
     "custom_mcps",
     "agentpress_tools",
+    "skills",
     "model",
     "tags",
     "is_public",
 ];
 
 /// The fields that belong to a version. A change to any of these fields creates a new version.
-const CONTENT: [&str; 5] = [
+const CONTENT: [&str; 6] = [
     "system_prompt",
     "model",
     "configured_mcps",
     "custom_mcps",
     "agentpress_tools",
+    "skills",
 ];
 
 /// An update mask. If `fields` is `None`, every field that is set in the message changes.
@@ -101,6 +105,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
             ),
             custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
             tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
+            skills: mask.change("skills", filled(skills(asked.skills))),
         },
         expected_version_id: id::parse_optional("expected_version_id", expected)?,
     })
@@ -118,6 +123,7 @@ pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<Conten
         ),
         custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
         tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
+        skills: mask.change("skills", filled(skills(asked.skills))),
     })
 }
 
@@ -150,8 +156,17 @@ pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
         configured_mcps: servers("configured_mcps", asked.configured_mcps)?,
         custom_mcps: servers("custom_mcps", asked.custom_mcps)?,
         tools: settings(asked.agentpress_tools),
+        skills: skills(asked.skills),
         tags: asked.tags,
     })
+}
+
+fn skills(asked: Vec<v1::AgentSkill>) -> Vec<Attached> {
+    let attached = |skill: v1::AgentSkill| Attached {
+        name: skill.name,
+        version: skill.version,
+    };
+    asked.into_iter().map(attached).collect()
 }
 
 fn servers(field: &'static str, asked: Vec<v1::McpServer>) -> Result<Vec<mcp::Server>> {

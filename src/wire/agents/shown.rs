@@ -11,6 +11,7 @@ use crate::{
     },
     error::Result,
     events::timestamp,
+    skills::Attached,
     v1,
 };
 
@@ -55,6 +56,13 @@ pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersi
         agentpress_tools: settings
             .into_iter()
             .map(|(name, tool)| (name, setting(tool.enabled)))
+            .collect(),
+        skills: read::<Vec<Attached>>(&row.skills)?
+            .into_iter()
+            .map(|skill| v1::AgentSkill {
+                name: skill.name,
+                version: skill.version,
+            })
             .collect(),
         created_at: Some(timestamp(row.created_at)),
         updated_at: Some(timestamp(row.updated_at)),

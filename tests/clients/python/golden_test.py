@@ -1,6 +1,7 @@
 """Plays golden.json through the synchronous and the asyncio Python client."""
 
 import asyncio
+import base64
 import dataclasses
 import datetime
 import unittest
@@ -31,6 +32,7 @@ FACE = {
     "AgentService.CompareAgentVersions": ("agents", "compare_versions", ("agent_id", "version_id", "other_version_id")),
     "AgentService.ListAgentTools": ("agents", "tools", ("agent_id",)),
     "RunService.StartRun": ("agents", "run", ()),
+    "RunService.ListModes": ("agents", "modes", ()),
     "RunService.GetRun": ("runs", "get", ("agent_run_id",)),
     "RunService.StopRun": ("runs", "stop", ("agent_run_id",)),
     "RunService.ListRuns": ("runs", "list", ()),
@@ -49,6 +51,10 @@ FACE = {
     "SandboxService.ListFiles": ("sandboxes", "files", ("sandbox_id",)),
     "SandboxService.WriteFile": ("sandboxes", "write", ("sandbox_id", "path", "upload_id")),
     "SandboxService.DeleteFile": ("sandboxes", "delete_file", ("sandbox_id", "path")),
+    "SkillService.CreateSkill": ("skills", "create", ("archive",)),
+    "SkillService.ListSkills": ("skills", "list", ()),
+    "SkillService.GetSkill": ("skills", "get", ("skill_id",)),
+    "SkillService.DeleteSkill": ("skills", "delete", ("skill_id",)),
     "AccountService.GetAccountState": ("account", "state", ()),
     "AccountService.ListUsage": ("account", "usage", ()),
     "AccountService.CreateApiKey": ("api_keys", "create", ()),
@@ -59,10 +65,10 @@ FACE = {
 # the name of this field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
-    "list_active": "active_runs",
+    "list_active": "active_runs", "modes": "modes",
 }
 # LISTED maps an attribute of the client to the list field that the API method behind `list` returns.
-LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys"}
+LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys", "skills": "skills"}
 ENUMS = ("status", "if_busy", "role", "type")
 
 
@@ -103,6 +109,8 @@ class Door:
         return in_json(answer) or {}
 
     def argument(self, key, value):
+        if key == "archive":
+            return base64.b64decode(value)
         if key == "upload_id":
             return uploaded(value)
         if key == "files":

@@ -8,7 +8,7 @@ from runyard.models import Agent, RunRecord
 
 
 def watch(client: Runyard) -> str:
-    agent = client.agents.create(name="Analyst", agentpress_tools={"web_search": True})
+    agent = client.agents.create(name="Analyst", agentpress_tools={"skills": True})
     assert_type(agent, Agent)
     client.agents.update(agent.agent_id, description=None)
     run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")

@@ -268,14 +268,22 @@ fn the_system_prompt_has_its_parts() {
     let own = Prompt {
         agent: Some(" You count. "),
         sandbox: Some("Python 3.13"),
+        has_tools: true,
+        sections: &["A section.".to_owned(), String::new()],
         today,
     }
     .assemble();
     assert!(own.starts_with("You count.\n\nFiles:"), "{own}");
-    assert!(own.contains("Python 3.13") && own.contains("/workspace/output") && own.ends_with("Today is 2026-11-21."));
+    assert!(
+        own.contains("Python 3.13\n\nA section.\n\nToday")
+            && own.contains("/workspace/output")
+            && own.ends_with("Today is 2026-11-21.")
+    );
     let default = Prompt {
         agent: Some("  "),
         sandbox: None,
+        has_tools: false,
+        sections: &[],
         today,
     }
     .assemble();

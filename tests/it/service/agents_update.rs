@@ -49,7 +49,7 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
                 json!({"model": "kortix/basic"}),
                 json!({"configured_mcps": [mcp_server]}),
                 json!({"custom_mcps": [other]}),
-                json!({"agentpress_tools": {"browser": {"enabled": true}}}),
+                json!({"agentpress_tools": {"skills": {"enabled": true}}}),
             ];
             for (number, change) in (2..).zip(&contents) {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
@@ -65,7 +65,7 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
             assert_eq!(last["current_version"]["model"], "kortix/basic");
             assert_eq!(last["configured_mcps"][0]["url"], "https://a.example/mcp");
             assert_eq!(last["custom_mcps"][0]["url"], "https://b.example/mcp");
-            assert_eq!(last["agentpress_tools"]["browser"], json!({"enabled": true}));
+            assert_eq!(last["agentpress_tools"]["skills"], json!({"enabled": true}));
             assert_eq!(last["agentpress_tools"]["bash"], json!({"enabled": true}));
         },
     )

@@ -78,7 +78,7 @@ async fn versions_are_activated_rolled_back_and_compared() {
             let (agent, path) = made(&caller, json!({"name": "Agent", "system_prompt": "One."})).await;
             let first = text(&agent, "current_version_id").to_owned();
             let mcp_server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
-            let body = json!({"system_prompt": "Two.", "custom_mcps": [mcp_server], "agentpress_tools": {"x": {"enabled": false}}});
+            let body = json!({"system_prompt": "Two.", "custom_mcps": [mcp_server], "agentpress_tools": {"skills": {"enabled": false}}});
             let second = caller.post(&format!("{path}/versions"), body).await.ok();
             assert_eq!((&second["version_name"], &second["is_active"]), (&json!("v2"), &json!(true)));
             assert_eq!(second["model"], agent["current_version"]["model"]);
@@ -178,13 +178,15 @@ async fn core_tools_are_always_on_and_chat_has_none() {
         |_| Script::function(|_| Turn::text("ok")),
         async |server| {
             let caller = server.caller("ann");
-            let off = json!({"bash": {"enabled": false}, "browser": {"enabled": true}});
+            let off = json!({"bash": {"enabled": false}, "skills": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
             let core = ["bash", "read", "write", "edit", "glob", "grep"];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
-            assert_eq!(each(&tools, "tools", "name"), core);
+            assert_eq!(each(&tools, "tools", "name"), [&core[..], &["skill"]].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                assert_eq!((&tool["is_core"], &tool["enabled"]), (&json!(true), &json!(true)));
+                // The agent has no skills, so it does not have the tool that loads them.
+                let is_core = json!(tool["name"] != "skill");
+                assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());
                 let schema: Value = serde_json::from_str(text(tool, "parameters_schema")).unwrap();
                 assert_eq!(schema["type"], "object");
@@ -280,7 +282,7 @@ async fn a_new_version_clears_the_fields_in_its_mask() {
             let mcp_server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
             let other = json!({"name": "b", "type": "sse", "url": "https://b.example/sse"});
             let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [mcp_server], "configured_mcps": [other],
-                "agentpress_tools": {"x": {"enabled": false}}});
+                "agentpress_tools": {"skills": {"enabled": false}}});
             let (_, path) = made(&caller, body).await;
             let versions = format!("{path}/versions");
             // Without an update mask, an empty list changes nothing.
@@ -290,7 +292,7 @@ async fn a_new_version_clears_the_fields_in_its_mask() {
             let cleared = caller.post(&versions, body).await.ok();
             assert_eq!((&cleared["custom_mcps"], &cleared["system_prompt"]), (&json!([]), &json!("One.")));
             assert_eq!(cleared["configured_mcps"].as_array().unwrap().len(), 1);
-            assert!(cleared["agentpress_tools"].get("x").is_none(), "{cleared}");
+            assert!(cleared["agentpress_tools"].get("skills").is_none(), "{cleared}");
             let request = v1::CreateAgentVersionRequest {
                 agent_id: path.rsplit('/').next().unwrap().to_owned(),
                 update_mask: Some(prost_types::FieldMask {

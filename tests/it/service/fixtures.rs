@@ -9,6 +9,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::archives;
 use crate::test_server::{Answer, Caller};
 
 /// Methods of the contract that are not implemented yet. The tests fail if the server implements a method in this list.
@@ -50,6 +51,12 @@ impl Belongings {
             200 => text(&key.json()["api_key"]["key_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+        let skill = archives::skill("a-skill", "Belongs to an account.");
+        let skill = caller.post("/skills", json!({"archive": BASE64.encode(skill)})).await;
+        let skill_id = match skill.status {
+            200 => text(&skill.json()["skill_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let account = caller.get("/billing/account-state").await;
         let account_id = match account.status {
             200 => text(&account.json()["account_id"]),
@@ -67,6 +74,7 @@ impl Belongings {
             ("upload_id", upload(caller).await),
             ("files", upload(caller).await),
             ("key_id", key_id),
+            ("skill_id", skill_id),
             ("account_id", account_id),
         ]);
         Self { ids }
@@ -115,12 +123,15 @@ impl Belongings {
             "CreateUpload" => json!({"name": "more.txt", "size": 4}),
             "UploadChunk" => json!({"upload_id": id("upload_id"), "offset": 0, "data": BASE64.encode("hello")}),
             "CreateApiKey" => json!({"name": "Another key", "scopes": ["read"]}),
+            "CreateSkill" => json!({"files": [id("files")]}),
+            "GetSkill" | "DeleteSkill" => json!({"skill_id": id("skill_id")}),
             "RevokeApiKey" => json!({"key_id": id("key_id")}),
             "CreateAccount" => json!({"subject": "a new subject"}),
             "GetAccount" => json!({"account_id": id("account_id")}),
             "SetAccountTier" => json!({"account_id": id("account_id"), "tier_name": "pro"}),
             "GrantCredits" => json!({"account_id": id("account_id"), "credits": 100, "reason": "a test"}),
-            "ListAgents" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
+            "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState"
+            | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

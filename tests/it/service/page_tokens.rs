@@ -1,5 +1,6 @@
 //! A page token is bound to every field of its list request. The test reads the methods and fields from the contract.
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 use runyard::config::Limits;
 use runyard_upstream::{Gate, Script, Turn};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
+    archives,
     call::{Way, call, methods},
     fixtures::Belongings,
 };
@@ -60,6 +62,8 @@ async fn two_of_each(caller: &Caller) -> Belongings {
     let has = Belongings::of(caller).await;
     caller.post("/api-keys", json!({"name": "Second"})).await.ok();
     caller.post("/agents", json!({"name": "Second"})).await.ok();
+    let skill = BASE64.encode(archives::skill("second", "A second skill."));
+    caller.post("/skills", json!({"archive": skill})).await.ok();
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

@@ -24,12 +24,14 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/threads",
         "/projects",
         "/api-keys",
+        "/skills",
     ]
     .map(str::to_owned)
     .to_vec();
     let sandbox = format!("/sandboxes/{}", has.id("sandbox_id"));
     paths.extend([
         format!("/agents/{}/versions", has.id("agent_id")),
+        format!("/skills/{}", has.id("skill_id")),
         format!("/threads/{}/messages", has.id("thread_id")),
         format!("/agent-run/{}/stream", has.id("agent_run_id")),
         format!("{sandbox}/files?recursive=true"),

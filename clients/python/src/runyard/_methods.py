@@ -34,6 +34,9 @@ from runyard._proto import (
     sandboxes_pb2 as sandboxes,
 )
 from runyard._proto import (
+    skills_pb2 as skills,
+)
+from runyard._proto import (
     threads_pb2 as threads,
 )
 
@@ -86,6 +89,7 @@ LIST_TOOLS = _again("AgentService.ListAgentTools", agents.ListAgentToolsRequest,
 
 # StartRun is repeatable, because every request has an idempotency key.
 START_RUN = _again("RunService.StartRun", runs.StartRunRequest, runs.StartRunResponse)
+LIST_MODES = _again("RunService.ListModes", runs.ListModesRequest, runs.ListModesResponse)
 GET_RUN = _again("RunService.GetRun", runs.GetRunRequest, runs.Run)
 STOP_RUN = _again("RunService.StopRun", runs.StopRunRequest, runs.Run)
 STREAM_RUN = _again("RunService.StreamRun", runs.StreamRunRequest, events.RunEvent)
@@ -114,6 +118,12 @@ LIST_FILES = _again("SandboxService.ListFiles", sandboxes.ListFilesRequest, sand
 READ_FILE = _again("SandboxService.ReadFile", sandboxes.ReadFileRequest, httpbody_pb2.HttpBody)
 WRITE_FILE = _once("SandboxService.WriteFile", sandboxes.WriteFileRequest, sandboxes.File)
 DELETE_FILE = _once("SandboxService.DeleteFile", sandboxes.DeleteFileRequest, empty_pb2.Empty)
+
+# CreateSkill is repeatable, because an archive that is already stored changes nothing.
+CREATE_SKILL = _again("SkillService.CreateSkill", skills.CreateSkillRequest, skills.Skill)
+LIST_SKILLS = _again("SkillService.ListSkills", skills.ListSkillsRequest, skills.ListSkillsResponse)
+GET_SKILL = _again("SkillService.GetSkill", skills.GetSkillRequest, skills.Skill)
+DELETE_SKILL = _once("SkillService.DeleteSkill", skills.DeleteSkillRequest, empty_pb2.Empty)
 
 GET_ACCOUNT_STATE = _again("AccountService.GetAccountState", accounts.GetAccountStateRequest, accounts.AccountState)
 LIST_USAGE = _again("AccountService.ListUsage", accounts.ListUsageRequest, accounts.ListUsageResponse)

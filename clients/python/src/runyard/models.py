@@ -67,6 +67,14 @@ class McpServer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentSkill:
+    """A skill that an agent uses. Without a version, a run uses the current version of the skill."""
+
+    name: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentVersion:
     """One version of an agent: all settings that affect its runs."""
 
@@ -82,6 +90,7 @@ class AgentVersion:
     is_active: bool
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    skills: list[AgentSkill]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +114,61 @@ class Agent:
     agentpress_tools: dict[str, ToolSetting]
     created_at: datetime.datetime
     updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillFile:
+    """A file of a skill."""
+
+    path: str
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillVersion:
+    """A stored version of a skill."""
+
+    version: int
+    description: str
+    archive_bytes: int
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skill:
+    """A skill, with one of its versions. A list of skills contains no instructions, files and versions."""
+
+    skill_id: str
+    name: str
+    version: int
+    current_version: int
+    description: str
+    license: str | None
+    compatibility: str | None
+    metadata: dict[str, str]
+    allowed_tools: list[str]
+    archive_bytes: int
+    unpacked_bytes: int
+    instructions: str
+    files: list[SkillFile]
+    versions: list[SkillVersion]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A mode: the tools, the instructions and the budget of a run."""
+
+    name: str
+    description: str
+    tools: list[str]
+    prompt: str
+    is_default: bool
+    max_steps: int | None
+    max_tokens: int | None
+    run_timeout_seconds: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-// The form for an agent's settings: name, icon, prompt, model, tools and MCP servers.
+// The form for an agent's settings: name, icon, prompt, model, tools, skills and MCP servers.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -8,6 +8,7 @@ import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
+import { type AgentSkill, SkillChoice } from "./skill_choice";
 import { McpEditor, type McpServer, blankServer } from "./mcp_editor";
 
 interface Draft {
@@ -24,6 +25,7 @@ interface Draft {
   configuredMcps: McpServer[];
   customMcps: McpServer[];
   tools: Record<string, { enabled: boolean }>;
+  skills: AgentSkill[];
 }
 
 /** The settings form. If `agent` is null, the form creates a new agent. */
@@ -51,7 +53,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
   };
   const now = draft.value;
   const changes = changesOf(before.value, now);
-  const makesVersion = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools"].some((key) => key in changes);
+  const makesVersion = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools", "skills"].some((key) => key in changes);
   const save = async () => {
     saving.value = true;
     refused.value = null;
@@ -140,8 +142,8 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
                   type="checkbox"
                   role="switch"
                   disabled={tool.isCore}
-                  checked={tool.isCore || (now.tools[tool.name]?.enabled ?? tool.enabled)}
-                  onChange={(event) => set({ tools: { ...now.tools, [tool.name]: { enabled: event.currentTarget.checked } } })}
+                  checked={tool.isCore || isOn(now, tool)}
+                  onChange={(event) => set({ tools: { ...now.tools, [groupOf(tool)]: { enabled: event.currentTarget.checked } } })}
                 />
                 <span>
                   <code>{tool.name}</code> <span class="small dim tool-about">{tool.description}</span>
@@ -150,6 +152,11 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
             </li>
           ))}
         </ul>
+      </fieldset>
+      <fieldset>
+        <legend>Skills</legend>
+        <p class="small dim">Instructions that the agent loads when a task needs them.</p>
+        <SkillChoice chosen={now.skills} onChange={(skills) => set({ skills })} />
       </fieldset>
       <fieldset>
         <legend>MCP servers</legend>
@@ -188,7 +195,20 @@ function draftOf(agent: Agent | null): Draft {
     configuredMcps: version?.configuredMcps ?? [],
     customMcps: version?.customMcps ?? [],
     tools: version?.agentpressTools ?? {},
+    skills: version?.skills ?? [],
   };
+}
+
+// The tool settings switch the tools of some sources on and off together, under the name of the source.
+const GROUPS: Record<string, string> = { skill: "skills" };
+
+function groupOf(tool: AgentTool): string {
+  return GROUPS[tool.name] ?? tool.name;
+}
+
+// A tool without a setting is on.
+function isOn(draft: Draft, tool: AgentTool): boolean {
+  return draft.tools[groupOf(tool)]?.enabled ?? true;
 }
 
 function tagsOf(text: string): string[] {
@@ -206,6 +226,7 @@ function newAgent(draft: Draft) {
     tags: tagsOf(draft.tags),
     configuredMcps: draft.configuredMcps,
     customMcps: draft.customMcps,
+    skills: draft.skills,
     ...(draft.description ? { description: draft.description } : {}),
     ...(draft.systemPrompt.trim() ? { systemPrompt: draft.systemPrompt } : {}),
     ...(draft.model ? { model: draft.model } : {}),
@@ -216,7 +237,7 @@ function newAgent(draft: Draft) {
 function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   const changes: Record<string, unknown> = {};
   const differs = (left: unknown, right: unknown) => JSON.stringify(left) !== JSON.stringify(right);
-  for (const key of ["name", "description", "iconName", "iconColor", "iconBackground", "systemPrompt", "model", "isDefault", "isPublic", "configuredMcps", "customMcps"] as const) {
+  for (const key of ["name", "description", "iconName", "iconColor", "iconBackground", "systemPrompt", "model", "isDefault", "isPublic", "configuredMcps", "customMcps", "skills"] as const) {
     if (differs(before[key], now[key])) changes[key] = now[key];
   }
   if (differs(tagsOf(before.tags), tagsOf(now.tags))) changes["tags"] = tagsOf(now.tags);

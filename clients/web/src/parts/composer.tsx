@@ -7,6 +7,7 @@ import { runyard } from "../client";
 import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
+import { loadModes, modes } from "../stores/modes";
 import { Attachments, type Attachment } from "../stores/attachments";
 import { explainError } from "../errors";
 import { bytes } from "../view/format";
@@ -204,13 +205,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           <div id={choices} class={isOpen.value ? "composer-choices composer-choices-open" : "composer-choices"}>
             <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
             <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
-            <label class="choice" title="With tools: the agent works on files in a sandbox. Chat only: the agent answers without tools.">
-              <span class="unseen">Mode</span>
-              <select value={mode.value} onChange={(event) => (mode.value = event.currentTarget.value)}>
-                <option value="code">With tools</option>
-                <option value="chat">Chat only</option>
-              </select>
-            </label>
+            <ModeChoice value={mode.value} onChange={(value) => (mode.value = value)} />
           </div>
           <button type="submit" class="button button-primary composer-start" disabled={starting.value}>
             {starting.value ? "Starting" : "Start"}
@@ -303,6 +298,24 @@ function AgentChoice({ value, onChange }: { value: string; onChange: (value: str
               {agent.name}
             </option>
           ))}
+      </select>
+    </label>
+  );
+}
+
+function ModeChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  useEffect(() => void loadModes(), []);
+  // Until the server has returned its modes, the menu offers the mode that every server has.
+  const list = modes.value ?? [{ name: "code", description: "" }];
+  return (
+    <label class="choice" title={list.find((mode) => mode.name === value)?.description}>
+      <span class="unseen">Mode</span>
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        {list.map((mode) => (
+          <option key={mode.name} value={mode.name} title={mode.description}>
+            Mode: {mode.name}
+          </option>
+        ))}
       </select>
     </label>
   );

@@ -18,6 +18,7 @@ const PAGES: Target[] = [
   { label: "Runs", kind: "Page", to: "/runs" },
   { label: "Agents", kind: "Page", to: "/agents" },
   { label: "New agent", kind: "Page", to: "/agents/new" },
+  { label: "Skills", kind: "Page", to: "/skills" },
   { label: "Account", kind: "Page", to: "/account" },
 ];
 

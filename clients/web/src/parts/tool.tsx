@@ -1,6 +1,6 @@
 // A tool call: its arguments, its live output and its result. The card of a successful call collapses. The card of an
 // edit stays open.
-import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
@@ -18,6 +18,7 @@ const SIGNS: Record<string, IconNode> = {
   edit: FilePenLine,
   glob: FolderSearch,
   grep: TextSearch,
+  skill: BookOpen,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
@@ -153,6 +154,8 @@ function summary(step: ToolStep): string {
     case "grep":
     case "glob":
       return [text(args["pattern"]), text(args["path"])].filter(Boolean).join(" in ");
+    case "skill":
+      return [text(args["name"]), text(args["file"])].filter(Boolean).join(" · ");
     case "read":
     case "edit":
       return text(args["path"]);

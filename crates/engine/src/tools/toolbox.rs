@@ -53,6 +53,17 @@ impl Toolbox {
         Ok(Arc::new(Self::of(slots)))
     }
 
+    /// Returns the set of the tools whose names `keep` accepts.
+    #[must_use]
+    pub fn only(self: &Arc<Self>, keep: impl Fn(&str) -> bool) -> Arc<Self> {
+        let kept = self.slots.iter().filter(|slot| keep(&slot.spec.name));
+        let kept: Vec<_> = kept.cloned().collect();
+        if kept.len() == self.slots.len() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::of(kept))
+    }
+
     fn of(slots: Vec<Arc<Slot>>) -> Self {
         let spec_bytes = slots
             .iter()

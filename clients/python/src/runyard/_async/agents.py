@@ -14,11 +14,13 @@ from runyard._unset import UNSET, Unset, changes
 from runyard.models import (
     Agent,
     AgentIcon,
+    AgentSkill,
     AgentTool,
     AgentVersion,
     AgentVersionComparison,
     IfBusy,
     McpServer,
+    Mode,
     Page,
     ToolSetting,
     to_message,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from runyard._async.client import AsyncRunyard
 
 Mcps = Sequence[McpServer | Mapping[str, Any]]
+Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 
 
@@ -51,6 +54,7 @@ class AsyncAgents:
         configured_mcps: Mcps | None = None,
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
+        skills: Skills | None = None,
         model: str | None = None,
         tags: Sequence[str] = (),
         is_public: bool = False,
@@ -68,6 +72,7 @@ class AsyncAgents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
             model=model,
             tags=tags,
             is_public=is_public,
@@ -131,6 +136,7 @@ class AsyncAgents:
         configured_mcps: Mcps | Unset | None = UNSET,
         custom_mcps: Mcps | Unset | None = UNSET,
         agentpress_tools: Tools | Unset | None = UNSET,
+        skills: Skills | Unset | None = UNSET,
         model: str | Unset | None = UNSET,
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
@@ -149,6 +155,7 @@ class AsyncAgents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
             model=model,
             tags=tags,
             is_public=is_public,
@@ -182,6 +189,7 @@ class AsyncAgents:
         configured_mcps: Mcps | None = None,
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
+        skills: Skills | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -192,6 +200,7 @@ class AsyncAgents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
         )
         return await self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
@@ -279,6 +288,11 @@ class AsyncAgents:
         if progress:
             await run.show()
         return run
+
+    async def modes(self) -> Page[Mode]:
+        """Returns the modes in which a run can be started."""
+        answer = await self._transport.call(methods.LIST_MODES, methods.LIST_MODES.request())
+        return pages(answer.modes, Mode, "")
 
     async def list_active(self) -> Page[AsyncRun]:
         """Returns the caller's newest active runs, up to 200."""

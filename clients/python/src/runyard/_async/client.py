@@ -7,6 +7,7 @@ from runyard._async.agents import AsyncAgents
 from runyard._async.files import AsyncFiles
 from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
+from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
 from runyard._options import Token, read_options
@@ -42,6 +43,7 @@ class AsyncRunyard:
         self.projects = AsyncProjects(self)
         self.sandboxes = AsyncSandboxes(self)
         self.files = AsyncFiles(self)
+        self.skills = AsyncSkills(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)
         self.admin = AsyncAdmin(self)

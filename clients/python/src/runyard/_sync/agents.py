@@ -15,11 +15,13 @@ from runyard._unset import UNSET, Unset, changes
 from runyard.models import (
     Agent,
     AgentIcon,
+    AgentSkill,
     AgentTool,
     AgentVersion,
     AgentVersionComparison,
     IfBusy,
     McpServer,
+    Mode,
     Page,
     ToolSetting,
     to_message,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from runyard._sync.client import Runyard
 
 Mcps = Sequence[McpServer | Mapping[str, Any]]
+Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 
 
@@ -52,6 +55,7 @@ class Agents:
         configured_mcps: Mcps | None = None,
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
+        skills: Skills | None = None,
         model: str | None = None,
         tags: Sequence[str] = (),
         is_public: bool = False,
@@ -69,6 +73,7 @@ class Agents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
             model=model,
             tags=tags,
             is_public=is_public,
@@ -132,6 +137,7 @@ class Agents:
         configured_mcps: Mcps | Unset | None = UNSET,
         custom_mcps: Mcps | Unset | None = UNSET,
         agentpress_tools: Tools | Unset | None = UNSET,
+        skills: Skills | Unset | None = UNSET,
         model: str | Unset | None = UNSET,
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
@@ -150,6 +156,7 @@ class Agents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
             model=model,
             tags=tags,
             is_public=is_public,
@@ -183,6 +190,7 @@ class Agents:
         configured_mcps: Mcps | None = None,
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
+        skills: Skills | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -193,6 +201,7 @@ class Agents:
             configured_mcps=configured_mcps,
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
+            skills=skills,
         )
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
@@ -280,6 +289,11 @@ class Agents:
         if progress:
             run.show()
         return run
+
+    def modes(self) -> Page[Mode]:
+        """Returns the modes in which a run can be started."""
+        answer = self._transport.call(methods.LIST_MODES, methods.LIST_MODES.request())
+        return pages(answer.modes, Mode, "")
 
     def list_active(self) -> Page[Run]:
         """Returns the caller's newest active runs, up to 200."""

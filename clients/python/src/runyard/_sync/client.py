@@ -8,6 +8,7 @@ from runyard._sync.agents import Agents
 from runyard._sync.files import Files
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
+from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
 from runyard._options import Token, read_options
@@ -43,6 +44,7 @@ class Runyard:
         self.projects = Projects(self)
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
+        self.skills = Skills(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
         self.admin = Admin(self)

@@ -1,0 +1,36 @@
+//! Skills: folders of instructions and files in the public Agent Skills format, which agents load when a task needs
+//! them.
+//!
+//! A client uploads a skill as a zip archive (`skills/archive.rs`, `skills/front_matter.rs`). Each archive becomes a
+//! version of the skill. The database stores the archives, so that they are as durable as all other data and all servers
+//! of an installation see them. Before a run, the worker unpacks the skills of its agent into the data folder
+//! (`skills/folder.rs`), and the sandbox mounts these folders read-only at `/skills`. The model loads the instructions
+//! with a tool (`skills/tool.rs`).
+
+mod archive;
+pub mod attached;
+pub mod create;
+pub mod delete;
+pub mod folder;
+mod front_matter;
+pub mod list;
+mod table;
+pub mod tool;
+
+use serde::{Deserialize, Serialize};
+
+pub use archive::MAX_ARCHIVE_BYTES;
+pub use attached::Attached;
+pub use create::create;
+pub use delete::delete;
+pub use list::{Details, Skill, list, load};
+pub use table::version::Model as SkillVersion;
+
+/// A file of a skill.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct SkillFile {
+    /// Path in the folder of the skill.
+    pub path: String,
+    pub size: u64,
+    pub executable: bool,
+}
