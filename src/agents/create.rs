@@ -6,6 +6,7 @@ use super::{
     Agent, default,
     list::folded,
     mcp::{self, Server},
+    memory::MemorySettings,
     rules::{self, json},
     table::{agent, version},
     tools::{self, Settings},
@@ -40,6 +41,7 @@ pub struct NewAgent {
     pub configured_mcps: Vec<Server>,
     pub custom_mcps: Vec<Server>,
     pub tools: Settings,
+    pub memory: MemorySettings,
     pub tags: Vec<String>,
 }
 
@@ -93,6 +95,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         configured_mcps: json(&new.configured_mcps)?,
         custom_mcps: json(&new.custom_mcps)?,
         tools: json(&settings)?,
+        memory: json(&new.memory)?,
         created_at: now,
         updated_at: now,
     };

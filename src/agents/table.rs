@@ -71,6 +71,8 @@ pub mod version {
         pub custom_mcps: Json,
         /// JSON object whose keys are tool names.
         pub tools: Json,
+        /// JSON object, see `MemorySettings`.
+        pub memory: Json,
         pub created_at: DateTime<Utc>,
         /// Time of creation or of the last activation.
         pub updated_at: DateTime<Utc>,

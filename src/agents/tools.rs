@@ -62,8 +62,7 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools of a version. All existing tools are core tools, which are always enabled, so the list is the same
-/// for every version.
+/// Lists the core tools, which are always enabled.
 pub fn offered() -> Vec<Offered> {
     let core = tools::core();
     let offered = core.specs().into_iter().map(|spec| Offered {

@@ -1,5 +1,5 @@
-//! Changing an agent. A change of the prompt, model, MCP servers or tools creates a new version; a change of any other
-//! field, such as the name or icon, does not.
+//! Changing an agent. A change of the prompt, model, MCP servers, tools or memory settings creates a new version; a
+//! change of any other field, such as the name or icon, does not.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
@@ -9,6 +9,7 @@ use super::{
     Agent, create, default,
     list::{folded, load},
     mcp::{self, Server},
+    memory::MemorySettings,
     rules::{self, json},
     table::agent,
     tools::{self, Settings},
@@ -75,6 +76,7 @@ pub struct ContentChange {
     pub configured_mcps: Change<Vec<Server>>,
     pub custom_mcps: Change<Vec<Server>>,
     pub tools: Change<Settings>,
+    pub memory: Change<MemorySettings>,
 }
 
 /// Changes an agent. If all new values equal the current values, nothing is written.
@@ -207,6 +209,7 @@ impl ContentChange {
                 Some(settings) => tools::merged(settings)?,
                 None => old.tools,
             },
+            memory: self.memory.value(MemorySettings::default).unwrap_or(old.memory),
         };
         if changes_servers {
             mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     mcp::Server,
+    memory::MemorySettings,
     rules::{json, read},
     table::{agent, version},
     tools::Settings,
@@ -41,6 +42,7 @@ pub(super) struct Content {
     pub(super) configured_mcps: Vec<Server>,
     pub(super) custom_mcps: Vec<Server>,
     pub(super) tools: Settings,
+    pub(super) memory: MemorySettings,
 }
 
 impl Content {
@@ -52,6 +54,7 @@ impl Content {
             configured_mcps: read(&row.configured_mcps)?,
             custom_mcps: read(&row.custom_mcps)?,
             tools: read(&row.tools)?,
+            memory: read(&row.memory)?,
         })
     }
 }
@@ -88,19 +91,23 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the system prompt of the version that a run is pinned to, even if the agent has been deleted since. Returns
-/// `None` for a run without an agent.
+/// Loads the version that a run is pinned to, even if the agent has been deleted since. Returns `None` for a run without
+/// an agent.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
-pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Option<String>> {
+pub async fn of_run(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    version_id: Option<Uuid>,
+) -> Result<Option<version::Model>> {
     let Some(version_id) = version_id else { return Ok(None) };
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
     let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
-    Ok(Some(version.system_prompt))
+    Ok(Some(version))
 }
 
 /// Loads one version of an agent.
@@ -161,6 +168,7 @@ pub(super) async fn add(
         configured_mcps: json(&content.configured_mcps)?,
         custom_mcps: json(&content.custom_mcps)?,
         tools: json(&content.tools)?,
+        memory: json(&content.memory)?,
         created_at: now,
         updated_at: now,
     };

@@ -6,6 +6,7 @@
 
 mod drive;
 mod job;
+mod memory;
 mod sink;
 
 use std::{

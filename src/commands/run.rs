@@ -41,12 +41,15 @@ pub(super) struct Run {
     /// Model to use [default: the agent's model].
     #[arg(long)]
     model: Option<String>,
-    /// Tools the agent may use: all of them (code) or none (chat).
+    /// Tools the agent may use: all of them (code) or none except those of memory (chat).
     #[arg(long, value_enum, default_value_t = Mode::Code)]
     mode: Mode,
     /// Reasoning effort of the model [default: the effort that the model is configured with].
     #[arg(long, value_name = "EFFORT", value_parser = ReasoningEffort::ALL.map(ReasoningEffort::as_str))]
     reasoning_effort: Option<String>,
+    /// Whether the run uses memory [default: the agent's setting].
+    #[arg(long, value_name = "BOOL")]
+    memory: Option<bool>,
     /// Save the files that the run creates to this folder.
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
@@ -120,6 +123,7 @@ impl Run {
             agent_id: self.agent.clone().unwrap_or_default(),
             model_name: self.model.clone().unwrap_or_default(),
             mode: self.mode.as_str().to_owned(),
+            memory_enabled: self.memory,
             reasoning_effort: self.reasoning_effort.clone().unwrap_or_default(),
             files,
             ..StartRunRequest::default()

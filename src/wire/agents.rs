@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::{caller, page::Page, traits::runyard::v1::agent_service_server::AgentService, write};
 use crate::{
     agents::{
-        self, Listing, Order, icons, tools,
+        self, Listing, MemorySettings, Order, icons, rules,
+        tools::{self, Offered},
         version::{self, activate},
     },
     app::App,
     error::{Error, Result},
-    id, runs, v1,
+    id, memories, runs, v1,
 };
 
 #[derive(Clone)]
@@ -209,9 +210,14 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::ListAgentToolsResponse>, Status> {
         let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
-        // The tools are the same for every agent, but a caller must have access to the agent.
-        agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
-        let tools = tools::offered().into_iter().map(shown::tool).collect();
+        let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
+        let memory: MemorySettings = rules::read(&agent.version.memory)?;
+        let of_memory = memories::tools::specs().into_iter().map(|spec| Offered {
+            spec,
+            is_core: false,
+            enabled: memory.enabled,
+        });
+        let tools = tools::offered().into_iter().chain(of_memory).map(shown::tool).collect();
         Ok(Response::new(v1::ListAgentToolsResponse { tools }))
     }
 }

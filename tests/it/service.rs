@@ -43,6 +43,8 @@ mod limits;
 mod lists;
 mod logs;
 mod mcps;
+mod memories;
+mod memories_in_runs;
 mod memory;
 mod order;
 mod page_tokens;

@@ -32,12 +32,13 @@ pub fn compare(one: &version::Model, other: &version::Model) -> Result<Vec<Diffe
         .collect())
 }
 
-fn fields(content: &Content) -> Result<[(&'static str, Value); 5]> {
+fn fields(content: &Content) -> Result<[(&'static str, Value); 6]> {
     Ok([
         ("system_prompt", json(&content.system_prompt)?),
         ("model", json(&content.model)?),
         ("configured_mcps", json(&content.configured_mcps)?),
         ("custom_mcps", json(&content.custom_mcps)?),
         ("agentpress_tools", json(&content.tools)?),
+        ("memory", json(&content.memory)?),
     ])
 }

@@ -6,6 +6,7 @@
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | tools | `tools` |
+//! | memory | `memories`, through `worker/memory.rs` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
@@ -13,6 +14,7 @@
 
 use std::sync::Arc;
 
+use super::memory::Recalled;
 use crate::{
     accounts::Scope,
     agents,
@@ -22,25 +24,27 @@ use crate::{
     error::Result,
     llm::ReasoningEffort,
     projects::OnDemand,
-    runs::{budget, claim::Claimed, start::Mode},
+    runs::{RunLog, budget, claim::Claimed, start::Mode},
     threads::history,
-    tools::{self, Toolbox},
+    tools::{self, Tool, Toolbox},
     uploads::place,
 };
 
-pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
+pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &Arc<RunLog>) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let workplace = workplace(app, claimed).await?;
-    let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let tools = RunTools::of(app, &run.mode).await?;
+    let agent = agents::version::of_run(db, scope, run.agent_version_id).await?;
     let budget = budget::of(app, run, claimed.fresh.as_ref()).await?;
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
+    let memory = Recalled::of(app, run, agent.as_ref(), &past.messages, log).await?;
+    let tools = RunTools::of(app, &run.mode, memory.tools).await?;
     let prompt = Prompt {
-        agent: agent.as_deref(),
+        agent: agent.as_ref().map(|version| version.system_prompt.as_str()),
+        memory: memory.facts.as_deref(),
         sandbox: tools.sandbox.as_deref(),
         today: app.clock.now().date_naive(),
     };
@@ -77,23 +81,24 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// Tools of a run, and the description of the sandbox for the model. A run in chat mode has neither.
+/// Tools of a run, and the description of the sandbox for the model. A run in chat mode has no sandbox, and no tools
+/// except those of its memory.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     sandbox: Option<String>,
 }
 
 impl RunTools {
-    async fn of(app: &App, mode: &str) -> Result<Self> {
+    /// `extra` are the tools that only this run has.
+    async fn of(app: &App, mode: &str, extra: Vec<Arc<dyn Tool>>) -> Result<Self> {
         if mode != Mode::Code.as_str() {
             return Ok(Self {
-                toolbox: tools::none(),
+                toolbox: Toolbox::for_run(tools::none(), extra)?,
                 sandbox: None,
             });
         }
         Ok(Self {
-            // A run has only the core tools, because no source of further tools exists yet.
-            toolbox: Toolbox::for_run(tools::core(), Vec::new())?,
+            toolbox: Toolbox::for_run(tools::core(), extra)?,
             sandbox: Some(app.sandboxes.describe_for_model().await),
         })
     }

@@ -60,6 +60,7 @@ async fn two_of_each(caller: &Caller) -> Belongings {
     let has = Belongings::of(caller).await;
     caller.post("/api-keys", json!({"name": "Second"})).await.ok();
     caller.post("/agents", json!({"name": "Second"})).await.ok();
+    caller.post("/memories", json!({"text": "Second"})).await.ok();
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

@@ -24,6 +24,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/threads",
         "/projects",
         "/api-keys",
+        "/memories",
     ]
     .map(str::to_owned)
     .to_vec();
