@@ -1,5 +1,5 @@
 // The frame around every screen: navigation, recent threads, the command palette, screen reader announcements.
-import { BookOpen, Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Brain, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -28,6 +28,7 @@ import { credits } from "./view/format";
 const Agents = lazy(() => import("./screens/agents").then((module) => module.Agents));
 const AgentScreen = lazy(() => import("./screens/agent").then((module) => module.AgentScreen));
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
+const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The console: the sign-in form, or the frame with the current screen. */
@@ -110,6 +111,8 @@ function Screen({ where }: { where: Place }) {
       return (
         <Suspense of={AgentScreen} fallback={waiting} properties={{ key: where.agentId ?? "new", agentId: where.agentId, tab: where.tab }} />
       );
+    case "memory":
+      return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "missing":
@@ -136,6 +139,7 @@ const ENTRIES: Entry[] = [
   { to: "/threads", label: "Threads", icon: MessagesSquare, screens: ["threads", "thread"] },
   { to: "/runs", label: "Runs", icon: Rows3, screens: ["runs"] },
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
+  { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 

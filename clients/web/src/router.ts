@@ -8,6 +8,7 @@ export type Place =
   | { screen: "runs" }
   | { screen: "agents" }
   | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
+  | { screen: "memory" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -36,6 +37,9 @@ export function parse(text: string): Place {
         agentId: second === "new" ? null : second,
         tab: third === "versions" ? "versions" : "settings",
       };
+    case "memory":
+      if (second !== undefined) break;
+      return { screen: "memory" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

@@ -17,6 +17,7 @@ const FIELDS: Record<string, string> = {
   configured_mcps: "Integrations (MCP)",
   custom_mcps: "Custom MCP servers",
   agentpress_tools: "Tools",
+  memory: "Memory",
 };
 
 export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: (agent: Agent) => void }) {
