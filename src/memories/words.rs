@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Maximum length of a word in characters; longer words are truncated.
 const MAX_LENGTH: usize = 64;
 /// Maximum number of different words of a query.
-const MAX_QUERY: usize = 64;
+const MAX_QUERY: usize = 32;
 /// Minimum length, in characters, of a word of a query that also matches longer words.
 const MIN_PREFIX: usize = 4;
 
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(query(DbBackend::Postgres, "\" OR *"), "or");
         assert_eq!(query(DbBackend::Sqlite, "?!"), "");
         let long = (0..100).map(|word| format!("w{word}")).collect::<Vec<_>>().join(" ");
-        assert_eq!(query(DbBackend::Postgres, &long).split(" | ").count(), 64);
+        assert_eq!(query(DbBackend::Postgres, &long).split(" | ").count(), MAX_QUERY);
     }
 }
