@@ -6,6 +6,7 @@ pub mod delete;
 pub mod icons;
 pub mod list;
 pub mod mcp;
+pub mod memory;
 pub mod rules;
 mod table;
 pub mod tools;
@@ -15,6 +16,7 @@ pub mod version;
 pub use create::{NewAgent, create};
 pub use delete::delete;
 pub use list::{Listing, Order, list, load};
+pub use memory::{MemoryScope, MemorySettings};
 pub use table::version::Model as AgentVersion;
 pub use update::{AgentChange, Change, ContentChange, update};
 

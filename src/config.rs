@@ -32,6 +32,10 @@ const MAX_HEARTBEAT: u64 = 10;
 /// Maximum configurable lease in seconds. The runs of a dead worker resume only after their leases expire.
 const MAX_LEASE: u64 = 3_600;
 
+/// Maximum configurable number of memories of an agent, number of memories of an account, and size of a memory in bytes.
+/// PostgreSQL reads all memories of an agent or account to search them.
+const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
+
 /// Maximum configurable number of database connections. The limit exists only to catch mistakes.
 const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
 
@@ -52,6 +56,7 @@ pub struct Config {
     pub http: Http,
     pub worker: Worker,
     pub sandbox: runyard_sandbox::Config,
+    pub memory: Memory,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -165,6 +170,22 @@ pub struct Skills {
     pub max_bytes_per_account: u64,
 }
 
+/// Limits of the memories that agents keep across threads.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Maximum number of memories of one agent. The memories that belong to an account and not to an agent have the
+    /// same limit.
+    pub max_per_agent: u64,
+    /// Maximum number of memories of an account, including the memories of its agents.
+    pub max_per_account: u64,
+    /// Maximum size of a memory in bytes.
+    pub max_bytes: usize,
+    /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. 0 turns this
+    /// off; the model then only finds memories with the tool `recall`.
+    pub prompt_tokens: u64,
+}
+
 impl Auth {
     /// Returns the required issuer of tokens; `None` if every issuer is accepted.
     pub fn expected_issuer(&self) -> Option<&str> {
@@ -222,7 +243,8 @@ impl Config {
     }
 
     fn check_numbers(&self) -> std::result::Result<(), Mistake<'_>> {
-        let (http, worker) = (&self.http, &self.worker);
+        let (http, worker, memory) = (&self.http, &self.worker, &self.memory);
+        let [most_per_agent, most_per_account, largest] = MAX_MEMORY;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         for (path, number, most) in [
             (["http", "heartbeat_seconds"], http.heartbeat_seconds, MAX_HEARTBEAT),
@@ -241,6 +263,9 @@ impl Config {
                 u64::MAX,
             ),
             (["http", "max_unread_bytes"], count(http.max_unread_bytes), u64::MAX),
+            (["memory", "max_per_agent"], memory.max_per_agent, most_per_agent),
+            (["memory", "max_per_account"], memory.max_per_account, most_per_account),
+            (["memory", "max_bytes"], count(memory.max_bytes), largest),
         ] {
             if number == 0 {
                 return Err(Mistake::at(path, "must be 1 or more"));

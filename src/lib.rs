@@ -28,6 +28,7 @@ pub mod events;
 pub mod installation;
 pub mod ledger;
 pub mod limits;
+pub mod memories;
 pub mod model_calls;
 pub mod projects;
 pub mod runs;

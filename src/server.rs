@@ -1,11 +1,23 @@
 //! Binds the port of the server, serves every protocol on the port, and shuts down gracefully.
 
+/// Sets the limits of a built-in gRPC service. Clients without a token can call these services, so the limits bound the
+/// memory that such clients can use.
+macro_rules! limited {
+    ($service:expr) => {
+        $service
+            .max_decoding_message_size($crate::server::MAX_QUESTION)
+            .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
+            .accept_compressed(tonic::codec::CompressionEncoding::Zstd)
+    };
+}
+
 mod connection_slots;
 mod connections;
 mod forward;
 mod health;
 mod linger;
 pub mod protocol_detection;
+mod reflection;
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,16 +28,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::HealthServer;
 use tracing::{info, warn};
 
-use self::{connections::Connections, health::Health};
+use self::{
+    connections::Connections,
+    health::Health,
+    reflection::{Reflection, V1, V1Alpha},
+};
 use crate::{
     app::App,
     background::Background,
     config::{Config, Limits, models::DEMO_PROVIDER},
-    contract::DESCRIPTORS,
     data_folder,
     error::{Code, Error, Result},
     wire::{
@@ -127,26 +141,10 @@ impl Server {
         let stopping = app.stopping.clone();
         let health = Health::new(app.clone())?;
         let watching = tokio::spawn(health.clone().update_watchers());
-        // The reflection service is offered as v1 and as v1alpha, because older tools use v1alpha.
-        let reflection = reflection_of_contract()
-            .build_v1()
-            .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
-        let older = reflection_of_contract()
-            .build_v1alpha()
-            .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
-        // Clients without a token can call these services. The limit bounds the memory that such clients can use.
-        macro_rules! limited {
-            ($service:expr) => {
-                $service
-                    .max_decoding_message_size(MAX_QUESTION)
-                    .accept_compressed(CompressionEncoding::Gzip)
-                    .accept_compressed(CompressionEncoding::Zstd)
-            };
-        }
         let grpc = wire::services(&app)
             .add_service(limited!(HealthServer::new(health)))
-            .add_service(limited!(reflection))
-            .add_service(limited!(older));
+            .add_service(Reflection::<V1>::default())
+            .add_service(Reflection::<V1Alpha>::default());
         let stack = stack::build(&app, verifier, grpc)?;
         // The sandbox check in this task may be slow. The server accepts connections meanwhile.
         let hello = tokio::spawn(say_hello(app.clone(), address));
@@ -208,12 +206,6 @@ async fn say_hello(app: App, address: SocketAddr) {
     }
     let data_dir = std::path::absolute(&app.config.data_dir).unwrap_or_else(|_| app.config.data_dir.clone());
     info!(%address, database = app.db.name(), data_dir = %data_dir.display(), "runyard is listening");
-}
-
-fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Binds the port. Retries for up to one second while the address is in use: after a crash of the server, a forked

@@ -21,6 +21,7 @@ pub mod files;
 mod forwarded;
 pub mod jwt;
 pub mod link;
+mod memories;
 pub mod openapi;
 mod owner;
 pub mod page;
@@ -65,9 +66,9 @@ pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
-        project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
-        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer,
+        memory_service_server::MemoryServiceServer, project_service_server::ProjectServiceServer,
+        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
+        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit also applies to decompressed messages. Responses are compressed by the module `compression`.
@@ -89,4 +90,5 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(SkillServiceServer::new(skills::Skills { app: app() })))
         .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
+        .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
 }

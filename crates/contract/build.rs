@@ -16,6 +16,7 @@ const FILES: &[&str] = &[
     "runyard/v1/errors.proto",
     "runyard/v1/events.proto",
     "runyard/v1/agents.proto",
+    "runyard/v1/memories.proto",
     "runyard/v1/runs.proto",
     "runyard/v1/files.proto",
     "runyard/v1/skills.proto",

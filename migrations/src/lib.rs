@@ -13,6 +13,7 @@ mod m0007_counts;
 mod m0009_installation;
 mod m0010_states;
 mod m0011_models;
+mod m0012_memories;
 mod m0013_skills;
 mod parts;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_installation::Migration),
             Box::new(m0010_states::Migration),
             Box::new(m0011_models::Migration),
+            Box::new(m0012_memories::Migration),
             Box::new(m0013_skills::Migration),
         ]
     }

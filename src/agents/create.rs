@@ -6,6 +6,7 @@ use super::{
     Agent, default,
     list::folded,
     mcp::{self, Server},
+    memory::MemorySettings,
     rules::{self, json},
     table::{agent, version},
     tools::{self, Settings},
@@ -42,6 +43,7 @@ pub struct NewAgent {
     pub custom_mcps: Vec<Server>,
     pub tools: Settings,
     pub skills: Vec<Attached>,
+    pub memory: MemorySettings,
     pub tags: Vec<String>,
 }
 
@@ -97,6 +99,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         custom_mcps: json(&new.custom_mcps)?,
         tools: json(&settings)?,
         skills: json(&new.skills)?,
+        memory: json(&new.memory)?,
         created_at: now,
         updated_at: now,
     };

@@ -1,5 +1,6 @@
-//! Deleting an agent. The agent's runs and threads stay readable. A deletion only hides the agent, because unfinished
-//! runs still need its versions. After the agent's last run has ended, the sweeper removes the agent's row.
+//! Deleting an agent. The memories of the agent are deleted at once. The runs and threads of the agent stay readable. A
+//! deletion only hides the agent, because unfinished runs still need its versions. After the agent's last run has ended,
+//! the sweeper removes the agent's row.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -11,10 +12,15 @@ use super::{list::load_row, table::agent, update};
 use crate::{
     accounts::{Caller, Scope, ensure, of, queue},
     app::App,
+    db::Sql,
     error::{Code, Error, Result},
 };
 
-/// Marks an agent as deleted, so that queries no longer find it. [`purge`] removes its row later.
+// The module `memories` depends on this module, so this statement names its table.
+const FORGET: Sql = Sql::new("DELETE FROM memories WHERE account_id = $1 AND agent_id = $2");
+
+/// Deletes an agent's memories and marks the agent as deleted, so that queries no longer find it. [`purge`] removes its
+/// row later.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
@@ -30,6 +36,8 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     row.deleted_at = Some(now);
     update::write(&tx, &mut row, now).await?;
+    tx.change(FORGET.with([caller.account_id.into(), agent_id.into()]))
+        .await?;
     tx.commit().await
 }
 

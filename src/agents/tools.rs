@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::version::Content;
+use super::{memory, version::Content};
 use crate::{
     app::App,
     config::Mode,
@@ -39,12 +39,20 @@ struct Group {
     applies: fn(&Content) -> bool,
 }
 
-const GROUPS: &[Group] = &[Group {
-    name: "skills",
-    tools: &[skills::tool::NAME],
-    specs: |_| vec![skills::tool::spec()],
-    applies: |content| !content.skills.is_empty(),
-}];
+const GROUPS: &[Group] = &[
+    Group {
+        name: "memory",
+        tools: &memory::NAMES,
+        specs: |_| memory::specs().into(),
+        applies: |content| content.memory.enabled,
+    },
+    Group {
+        name: "skills",
+        tools: &[skills::tool::NAME],
+        specs: |_| vec![skills::tool::spec()],
+        applies: |content| !content.skills.is_empty(),
+    },
+];
 
 fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
     let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));

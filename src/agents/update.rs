@@ -1,6 +1,5 @@
-//! Changing an agent. A change of the prompt, model, MCP servers, tools or skills creates a new
-//! version; a change of any other
-//! field, such as the name or icon, does not.
+//! Changing an agent. A change of the prompt, model, MCP servers, tools, skills or memory settings creates a new
+//! version; a change of any other field, such as the name or icon, does not.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
@@ -10,6 +9,7 @@ use super::{
     Agent, create, default,
     list::{folded, load},
     mcp::{self, Server},
+    memory::MemorySettings,
     rules::{self, json},
     table::agent,
     tools::{self, Settings},
@@ -78,6 +78,7 @@ pub struct ContentChange {
     pub custom_mcps: Change<Vec<Server>>,
     pub tools: Change<Settings>,
     pub skills: Change<Vec<Attached>>,
+    pub memory: Change<MemorySettings>,
 }
 
 /// Changes an agent. If all new values equal the current values, nothing is written.
@@ -216,6 +217,7 @@ impl ContentChange {
                 None => old.tools,
             },
             skills: self.skills.value(Vec::new).unwrap_or(old.skills),
+            memory: self.memory.value(MemorySettings::default).unwrap_or(old.memory),
         };
         if changes_servers {
             mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     mcp::Server,
+    memory::MemorySettings,
     rules::{json, read},
     table::{agent, version},
     tools::Settings,
@@ -43,6 +44,7 @@ pub(super) struct Content {
     pub(super) custom_mcps: Vec<Server>,
     pub(super) tools: Settings,
     pub(super) skills: Vec<Attached>,
+    pub(super) memory: MemorySettings,
 }
 
 impl Content {
@@ -55,6 +57,7 @@ impl Content {
             custom_mcps: read(&row.custom_mcps)?,
             tools: read(&row.tools)?,
             skills: read(&row.skills)?,
+            memory: read(&row.memory)?,
         })
     }
 }
@@ -97,6 +100,7 @@ pub struct Instructions {
     pub system_prompt: Option<String>,
     pub tools: Settings,
     pub skills: Vec<Attached>,
+    pub memory: MemorySettings,
 }
 
 /// Loads the instructions of the version that a run is pinned to, even if the agent has been deleted since.
@@ -115,6 +119,7 @@ pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: O
     Ok(Instructions {
         tools: read(&version.tools)?,
         skills: read(&version.skills)?,
+        memory: read(&version.memory)?,
         system_prompt: Some(version.system_prompt),
     })
 }
@@ -178,6 +183,7 @@ pub(super) async fn add(
         custom_mcps: json(&content.custom_mcps)?,
         tools: json(&content.tools)?,
         skills: json(&content.skills)?,
+        memory: json(&content.memory)?,
         created_at: now,
         updated_at: now,
     };

@@ -47,6 +47,9 @@ pub(super) struct Run {
     /// Reasoning effort of the model [default: the effort that the model is configured with].
     #[arg(long, value_name = "EFFORT", value_parser = ReasoningEffort::ALL.map(ReasoningEffort::as_str))]
     reasoning_effort: Option<String>,
+    /// Whether the run uses memory [default: the agent's setting].
+    #[arg(long, value_name = "BOOL")]
+    memory: Option<bool>,
     /// Save the files that the run creates to this folder.
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
@@ -105,6 +108,7 @@ impl Run {
             agent_id: self.agent.clone().unwrap_or_default(),
             model_name: self.model.clone().unwrap_or_default(),
             mode: self.mode.clone().unwrap_or_default(),
+            memory_enabled: self.memory,
             reasoning_effort: self.reasoning_effort.clone().unwrap_or_default(),
             files,
             ..StartRunRequest::default()

@@ -45,6 +45,7 @@ list_requests!(
     ListAgentsRequest,
     ListApiKeysRequest,
     ListFilesRequest,
+    ListMemoriesRequest,
     ListMessagesRequest,
     ListProjectsRequest,
     ListRunsRequest,

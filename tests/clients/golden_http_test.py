@@ -9,13 +9,33 @@ import unittest
 import urllib.parse
 
 from google.api import annotations_pb2
-from runyard.v1 import accounts_pb2, agents_pb2, files_pb2, projects_pb2, runs_pb2, sandboxes_pb2, skills_pb2, threads_pb2
+from runyard.v1 import (
+    accounts_pb2,
+    agents_pb2,
+    files_pb2,
+    memories_pb2,
+    projects_pb2,
+    runs_pb2,
+    sandboxes_pb2,
+    skills_pb2,
+    threads_pb2,
+)
 
 from golden import Player, Refused, exchanges
 from model import Model
 from program import DEADLINE, Server
 
-FILES = (accounts_pb2, agents_pb2, files_pb2, projects_pb2, runs_pb2, sandboxes_pb2, skills_pb2, threads_pb2)
+FILES = (
+    accounts_pb2,
+    agents_pb2,
+    files_pb2,
+    memories_pb2,
+    projects_pb2,
+    runs_pb2,
+    sandboxes_pb2,
+    skills_pb2,
+    threads_pb2,
+)
 METHODS = {
     f"{service.name}.{method.name}": method
     for file in FILES

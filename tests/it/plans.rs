@@ -36,6 +36,7 @@ const WALKED: &[(&str, &str)] = &[
     ("runs_completed", "\"status\" = (2)"),
     ("runs_failed", "\"status\" = (3)"),
     ("runs_stopped", "\"status\" = (4)"),
+    ("memories_of_account_by_change", "\"agent_id\" IS NULL"),
     ("agents_by_creation", "\"deleted_at\" IS NULL"),
     ("agents_by_change", "\"deleted_at\" IS NULL"),
     ("agents_by_name", "\"deleted_at\" IS NULL"),
@@ -53,6 +54,18 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("\"is_default\" = (TRUE)", "one default agent per account"),
     ("\"is_default\" = ?", "all agents of an account except its default"),
     ("\"is_default\" = $", "all agents of an account except its default"),
+    (
+        "\"memories\".\"text\" =",
+        "the memories of one agent or account; their number is limited",
+    ),
+    (
+        "ORDER BY w.rank",
+        "the index entries of one account that match; the number of memories is limited",
+    ),
+    (
+        "ORDER BY ts_rank",
+        "the memories of one agent or account; their number is limited",
+    ),
     (
         "\"uploads\" WHERE \"uploads\".\"run_id\" IS NULL AND \"uploads\".\"created_at\" <",
         "waiting uploads; up to 300 per account",
@@ -118,6 +131,14 @@ async fn ask_for_all_lists(server: &TestServer) {
         ["agent_run_id", "thread_id", "project_id"].map(|field| run[field].as_str().unwrap().to_owned());
     let again = json!({"prompt": "again", "thread_id": thread_id});
     caller.ended(&caller.post("/agent/start", again).await.ok()).await;
+    let agent = caller.post("/agents", json!({"name": "An agent"})).await.ok();
+    let agent_id = agent["agent_id"].as_str().unwrap().to_owned();
+    for holder in ["", &agent_id] {
+        for fact in ["one fact", "another fact"] {
+            let memory = json!({"agent_id": holder, "text": fact});
+            caller.post("/memories", memory).await.ok();
+        }
+    }
     let time = "2026-01-01T00:00:00Z";
     let times = [
         String::new(),
@@ -131,6 +152,12 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/projects".to_owned(),
         "/skills".to_owned(),
         "/agent-runs/active".to_owned(),
+        "/memories".to_owned(),
+        "/memories?account_only=true".to_owned(),
+        "/memories?search=fact".to_owned(),
+        "/memories?search=fact&account_only=true".to_owned(),
+        format!("/memories?agent_id={agent_id}"),
+        format!("/memories?search=fact&agent_id={agent_id}"),
         format!("/threads/{thread_id}/messages"),
     ]
     .into();

@@ -44,6 +44,8 @@ mod limits;
 mod lists;
 mod logs;
 mod mcps;
+mod memories;
+mod memories_in_runs;
 mod memory;
 mod modes;
 mod order;

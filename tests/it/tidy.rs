@@ -69,6 +69,7 @@ const RINGS: &[&[&str]] = &[
         "threads",
         "uploads",
         "runs",
+        "memories",
         "account_state",
         "installation",
         "app",
@@ -140,8 +141,8 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "src/agents/delete.rs",
-        &["runs"],
-        "an agent stays while an unfinished run needs it, and agents may not use runs",
+        &["runs", "memories"],
+        "an agent stays while an unfinished run needs it, its memories do not, and agents may use neither noun",
     ),
     (
         "src/uploads/room.rs",

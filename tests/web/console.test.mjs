@@ -568,6 +568,49 @@ test("a skill is uploaded, added to an agent, and deleted", LIMIT, async () => {
   });
 });
 
+test("memories are created, searched, changed, shown in a run and deleted", LIMIT, async () => {
+  const { token, client } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token, "#/agents/new");
+    await page.getByRole("textbox", { name: "Name" }).fill("Painter");
+    await page.getByRole("checkbox", { name: /^Remember facts/ }).check();
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByRole("heading", { level: 1, name: "Painter" }).waitFor();
+    const [{ agentId, currentVersion }] = await client.agents.list().all();
+    assert.deepEqual(currentVersion.memory, { enabled: true, scope: "agent" });
+    await client.memories.create({ text: "Bob is tall." });
+    await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Memory" }).click();
+    const list = page.getByRole("list", { name: "Memories" });
+    await list.getByText("Bob is tall.").waitFor();
+    await page.getByRole("button", { name: "New memory" }).click();
+    await page.getByRole("textbox", { name: "Text" }).fill("Ann likes blue.");
+    await page.getByRole("combobox", { name: "Remembered by" }).selectOption({ label: "Painter" });
+    await visited.audit("a new memory");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await list.getByText("Ann likes blue.").waitFor();
+    await page.getByRole("searchbox", { name: "Search memories" }).fill("tall");
+    await list.getByText("Ann likes blue.").waitFor({ state: "detached" });
+    await list.getByText("Bob is tall.").waitFor();
+    await page.getByRole("searchbox", { name: "Search memories" }).fill("");
+    await page.getByRole("combobox", { name: "Memories of" }).selectOption({ label: "Painter" });
+    await list.getByText("Bob is tall.").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Edit Ann likes blue." }).click();
+    await page.getByRole("textbox", { name: "Text" }).fill("Ann likes red.");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await list.getByText("Ann likes red.").waitFor();
+    await visited.screenshot("memory");
+    const run = await client.agents.run({ agentId, prompt: "say: Red." });
+    assert.equal((await run.wait()).status, "completed");
+    await visited.go(`#/threads/${run.threadId}`);
+    await visited.run("completed").getByText("Ann likes red.").waitFor();
+    await visited.go("#/memory");
+    await page.getByRole("button", { name: "Delete Ann likes red." }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await list.getByText("Ann likes red.").waitFor({ state: "detached" });
+  });
+  assert.deepEqual((await client.memories.list().all()).map((memory) => memory.text), ["Bob is tall."]);
+});
+
 test("a new run in a busy thread can interrupt the active run", LIMIT, async () => {
   const { token, client } = await account(scripted, { tier: "pro" });
   await visit(scripted, async (visited, page) => {
@@ -673,6 +716,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
   const run = await client.agents.run({ prompt: TASK, files: [{ name: "data.csv", data: readFileSync(CSV) }] });
   assert.equal((await run.wait()).status, "completed");
   await client.apiKeys.create({ name: "Reader", scopes: ["read"] });
+  await client.memories.create({ text: "Ann likes blue.", agentId: agent.agentId });
   const places = {
     home: ["#/", "What should the agent do?"],
     threads: ["#/threads", "Threads"],
@@ -682,6 +726,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     "new-agent": ["#/agents/new", "New agent"],
     agent: [`#/agents/${agent.agentId}`, "Analyst"],
     skills: ["#/skills", "Skills"],
+    memory: ["#/memory", "Memory"],
     account: ["#/account", "Account"],
   };
   const backgrounds = new Set();

@@ -56,6 +56,7 @@ async function fill(client) {
   const [agent] = await client.agents.list().all();
   await client.agents.update(agent.agentId, { systemPrompt: `Be exact.\n${LONG_WORD}\n${"many words ".repeat(60)}` });
   await client.apiKeys.create({ name: "Reader", scopes: ["read"] });
+  await client.memories.create({ text: `A fact. ${LONG_WORD}`, agentId: agent.agentId });
   return {
     home: ["#/", "What should the agent do?"],
     threads: ["#/threads", "Threads"],
@@ -66,6 +67,7 @@ async function fill(client) {
     "a new agent": ["#/agents/new", "New agent"],
     "an agent": [`#/agents/${agent.agentId}`, agent.name],
     "versions of an agent": [`#/agents/${agent.agentId}/versions`, agent.name],
+    memory: ["#/memory", "Memory"],
     account: ["#/account", "Account"],
     "a missing page": ["#/nowhere", "Page not found"],
   };

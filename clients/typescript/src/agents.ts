@@ -100,7 +100,7 @@ export class Agents {
     });
   }
 
-  /** Changes an agent. Changing the prompt, model, MCP servers, tools or skills creates a new version. */
+  /** Changes an agent. Changing the prompt, model, MCP servers, tools, skills or memory settings creates a new version. */
   update(agentId: string, changes: AgentChanges, options?: CallOptions): Promise<Agent> {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);
@@ -108,7 +108,7 @@ export class Agents {
     return this.#channel.call(AgentService.method.updateAgent, request, options);
   }
 
-  /** Deletes an agent. Its runs and threads stay readable. */
+  /** Deletes an agent with its memories. Its runs and threads stay readable. */
   async delete(agentId: string, options?: CallOptions): Promise<void> {
     await this.#channel.call(AgentService.method.deleteAgent, { agentId }, options);
   }

@@ -7,6 +7,7 @@ import { Agents } from "./agents.js";
 import { Channel, type CallOptions, type Token } from "./channel.js";
 import { invalid } from "./error.js";
 import { Feed, type OnConnection } from "./follow.js";
+import { Memories } from "./memories.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
@@ -42,6 +43,7 @@ export interface RunyardOptions {
 export class Runyard {
   readonly agents: Agents;
   readonly threads: Threads;
+  readonly memories: Memories;
   readonly projects: Projects;
   readonly runs: Runs;
   readonly sandboxes: Sandboxes;
@@ -75,6 +77,7 @@ export class Runyard {
     this.agents = new Agents(this.#channel, this.#feed, this.uploads, this.sandboxes);
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
+    this.memories = new Memories(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);
     this.apiKeys = new ApiKeys(this.#channel);

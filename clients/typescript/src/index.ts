@@ -34,6 +34,7 @@ export {
 } from "./events.js";
 export type { ConnectionState, FollowOptions, OnConnection, RunCursor } from "./follow.js";
 export { newId } from "./ids.js";
+export { Memories, type Memory } from "./memories.js";
 export { Listing, type Page } from "./pages.js";
 export type { Input, Plain } from "./plain.js";
 export { Projects, type Project } from "./projects.js";

@@ -7,7 +7,7 @@
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
-import type { McpTransport } from "./generated/runyard/v1/agents_pb.js";
+import type { McpTransport, MemoryScope } from "./generated/runyard/v1/agents_pb.js";
 import type { NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
@@ -21,11 +21,13 @@ type Word<T> = T extends RunStatus
       ? Lowercase<keyof typeof MessageRole>
       : T extends McpTransport
         ? Lowercase<keyof typeof McpTransport>
-        : T extends ApiKeyScope
-          ? Lowercase<keyof typeof ApiKeyScope>
-          : T extends IfBusy
-            ? Lowercase<keyof typeof IfBusy>
-            : number;
+        : T extends MemoryScope
+          ? Lowercase<keyof typeof MemoryScope>
+          : T extends ApiKeyScope
+            ? Lowercase<keyof typeof ApiKeyScope>
+            : T extends IfBusy
+              ? Lowercase<keyof typeof IfBusy>
+              : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

@@ -53,6 +53,11 @@ const CALLS = {
   "ThreadService.ListMessages": (client, { threadId, ...asked }) =>
     page("messages", client.threads.listMessages(threadId, asked)),
   "ThreadService.AddMessage": (client, { threadId, ...message }) => client.threads.addMessage(threadId, message),
+  "MemoryService.CreateMemory": (client, asked) => client.memories.create(asked),
+  "MemoryService.GetMemory": (client, { memoryId }) => client.memories.get(memoryId),
+  "MemoryService.ListMemories": (client, asked) => page("memories", client.memories.list(asked)),
+  "MemoryService.UpdateMemory": (client, { memoryId, ...changes }) => client.memories.update(memoryId, changes),
+  "MemoryService.DeleteMemory": (client, { memoryId }) => client.memories.delete(memoryId),
   "ProjectService.GetProject": (client, { projectId }) => client.projects.get(projectId),
   "ProjectService.ListProjects": (client, asked) => page("projects", client.projects.list(asked)),
   "ProjectService.DeleteProject": (client, { projectId }) => client.projects.delete(projectId),
@@ -121,8 +126,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|if_busy)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|IF_BUSY)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY)_/.test(value);
 
 class Player {
   kept = {};

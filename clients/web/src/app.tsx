@@ -1,5 +1,5 @@
 // The frame around every screen: navigation, recent threads, the command palette, screen reader announcements.
-import { BookOpen, Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Brain, Command, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -29,6 +29,7 @@ const Agents = lazy(() => import("./screens/agents").then((module) => module.Age
 const AgentScreen = lazy(() => import("./screens/agent").then((module) => module.AgentScreen));
 const Skills = lazy(() => import("./screens/skills").then((module) => module.Skills));
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
+const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The console: the sign-in form, or the frame with the current screen. */
@@ -113,6 +114,8 @@ function Screen({ where }: { where: Place }) {
       );
     case "skills":
       return <Suspense of={Skills} fallback={waiting} properties={{}} />;
+    case "memory":
+      return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "missing":
@@ -140,6 +143,7 @@ const ENTRIES: Entry[] = [
   { to: "/runs", label: "Runs", icon: Rows3, screens: ["runs"] },
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
+  { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 

@@ -9,6 +9,7 @@ export type Place =
   | { screen: "agents" }
   | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
   | { screen: "skills" }
+  | { screen: "memory" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -40,6 +41,9 @@ export function parse(text: string): Place {
     case "skills":
       if (second !== undefined) break;
       return { screen: "skills" };
+    case "memory":
+      if (second !== undefined) break;
+      return { screen: "memory" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

@@ -94,6 +94,8 @@ codes! {
     SkillNotFound = "SKILL_NOT_FOUND" => Missing,
     /// The account does not exist; only administrators receive this code.
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
+    /// The memory does not exist.
+    MemoryNotFound = "MEMORY_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.
@@ -104,6 +106,8 @@ codes! {
     ThreadBusy = "THREAD_BUSY" => Conflicting,
     /// The upload is incomplete, or the chunk would leave a gap.
     UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,
+    /// The agent or the account has the maximum number of memories; delete memories before you create others.
+    MemoryLimitExceeded = "MEMORY_LIMIT_EXCEEDED" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
     /// Another request changed the same data first; retry.

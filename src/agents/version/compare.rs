@@ -32,7 +32,7 @@ pub fn compare(one: &version::Model, other: &version::Model) -> Result<Vec<Diffe
         .collect())
 }
 
-fn fields(content: &Content) -> Result<[(&'static str, Value); 6]> {
+fn fields(content: &Content) -> Result<[(&'static str, Value); 7]> {
     Ok([
         ("system_prompt", json(&content.system_prompt)?),
         ("model", json(&content.model)?),
@@ -40,5 +40,6 @@ fn fields(content: &Content) -> Result<[(&'static str, Value); 6]> {
         ("custom_mcps", json(&content.custom_mcps)?),
         ("agentpress_tools", json(&content.tools)?),
         ("skills", json(&content.skills)?),
+        ("memory", json(&content.memory)?),
     ])
 }

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use super::tools::{Extra, skills};
+use super::tools::{Extra, memory, skills};
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access, version::Instructions},
@@ -23,7 +23,7 @@ use crate::{
     config::{Mode, Model},
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
-    llm::ReasoningEffort,
+    llm::{ChatMessage, ReasoningEffort},
     projects::OnDemand,
     runs::{Run, RunLog, budget, claim::Claimed},
     sandbox::ReadOnlyFolder,
@@ -37,13 +37,13 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let mode = app.modes.load(&run.mode)?;
     let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let tools = RunTools::of(app, run, mode, &agent, log).await?;
-    let workplace = workplace(app, claimed, tools.folders).await?;
-    let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
+    let tools = RunTools::of(app, run, mode, &agent, &past.messages, log).await?;
+    let workplace = workplace(app, claimed, tools.folders).await?;
+    let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),
         sandbox: tools.sandbox.as_deref(),
@@ -94,7 +94,14 @@ struct RunTools {
 }
 
 impl RunTools {
-    async fn of(app: &App, run: &Run, mode: &Mode, agent: &Instructions, log: &Arc<RunLog>) -> Result<Self> {
+    async fn of(
+        app: &App,
+        run: &Run,
+        mode: &Mode,
+        agent: &Instructions,
+        history: &[ChatMessage],
+        log: &Arc<RunLog>,
+    ) -> Result<Self> {
         let access = Access {
             mode,
             settings: &agent.tools,
@@ -102,6 +109,9 @@ impl RunTools {
         let mut extra = Extra::default();
         if access.allows(skills::NAME) {
             skills::add(app, run, agent, access, log, &mut extra).await?;
+        }
+        if access.allows(memory::NAME) {
+            memory::add(app, run, agent, history, log, &mut extra).await?;
         }
         extra.sections.push(mode.prompt.clone());
         let sandbox = if access.allows_sandbox() {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    agents::{AgentChange, Change, ContentChange, NewAgent, mcp, tools},
+    agents::{AgentChange, Change, ContentChange, MemoryScope, MemorySettings, NewAgent, mcp, tools},
     error::{Error, Result},
     id,
     skills::Attached,
@@ -18,7 +18,7 @@ use crate::{
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
 /// The fields of an agent that an update may change.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "name",
     "description",
     "is_default",
@@ -30,19 +30,21 @@ const FIELDS: [&str; 14] = [
     "custom_mcps",
     "agentpress_tools",
     "skills",
+    "memory",
     "model",
     "tags",
     "is_public",
 ];
 
 /// The fields that belong to a version. A change to any of these fields creates a new version.
-const CONTENT: [&str; 6] = [
+const CONTENT: [&str; 7] = [
     "system_prompt",
     "model",
     "configured_mcps",
     "custom_mcps",
     "agentpress_tools",
     "skills",
+    "memory",
 ];
 
 /// An update mask. If `fields` is `None`, every field that is set in the message changes.
@@ -106,6 +108,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
             custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
             tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
             skills: mask.change("skills", filled(skills(asked.skills))),
+            memory: mask.change("memory", asked.memory.map(memory).transpose()?),
         },
         expected_version_id: id::parse_optional("expected_version_id", expected)?,
     })
@@ -124,6 +127,7 @@ pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<Conten
         custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
         tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
         skills: mask.change("skills", filled(skills(asked.skills))),
+        memory: mask.change("memory", asked.memory.map(memory).transpose()?),
     })
 }
 
@@ -142,6 +146,20 @@ fn settings(asked: BTreeMap<String, v1::ToolSetting>) -> tools::Settings {
     asked.into_iter().map(|(name, asked)| (name, setting(asked))).collect()
 }
 
+fn memory(asked: v1::MemorySettings) -> Result<MemorySettings> {
+    let scope = match v1::MemoryScope::try_from(asked.scope) {
+        Ok(v1::MemoryScope::Agent | v1::MemoryScope::Unspecified) => MemoryScope::Agent,
+        Ok(v1::MemoryScope::Account) => MemoryScope::Account,
+        Err(_) => {
+            return Err(Error::invalid_field("memory", "memory.scope must be agent or account"));
+        }
+    };
+    Ok(MemorySettings {
+        enabled: asked.enabled,
+        scope,
+    })
+}
+
 pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
     Ok(NewAgent {
         name: asked.name,
@@ -157,6 +175,7 @@ pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
         custom_mcps: servers("custom_mcps", asked.custom_mcps)?,
         tools: settings(asked.agentpress_tools),
         skills: skills(asked.skills),
+        memory: asked.memory.map(memory).transpose()?.unwrap_or_default(),
         tags: asked.tags,
     })
 }

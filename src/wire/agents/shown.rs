@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     agents::{
-        Agent, AgentVersion, mcp,
+        Agent, AgentVersion, MemoryScope, MemorySettings, mcp,
         rules::read,
         tools::{Offered, Settings},
         version::compare::Difference,
@@ -64,9 +64,21 @@ pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersi
                 version: skill.version,
             })
             .collect(),
+        memory: Some(memory(read(&row.memory)?)),
         created_at: Some(timestamp(row.created_at)),
         updated_at: Some(timestamp(row.updated_at)),
     })
+}
+
+fn memory(settings: MemorySettings) -> v1::MemorySettings {
+    let scope = match settings.scope {
+        MemoryScope::Agent => v1::MemoryScope::Agent,
+        MemoryScope::Account => v1::MemoryScope::Account,
+    };
+    v1::MemorySettings {
+        enabled: settings.enabled,
+        scope: scope.into(),
+    }
 }
 
 pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference {

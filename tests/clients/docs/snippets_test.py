@@ -16,6 +16,7 @@ from program import CSV, DEADLINE, ROOT, Server
 DOCUMENTS = {
     # Maps each document to its minimum number of scripts. The minimum detects a snippet that has lost its mark `run`.
     "docs/quickstart.md": 3,
+    "docs/agents/memory.md": 1,
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,6 +30,9 @@ SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],
     ("docs/quickstart.md", "Python"): ["completed (", "output/report.md", "assistant "],
+    ("docs/agents/memory.md", "Example"): [
+        '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
+    ],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
     ("clients/python/README.md", "Runs"): ["completed"],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],

@@ -44,6 +44,11 @@ FACE = {
     "ThreadService.DeleteThread": ("threads", "delete", ("thread_id",)),
     "ThreadService.ListMessages": ("threads", "messages", ("thread_id",)),
     "ThreadService.AddMessage": ("threads", "add_message", ("thread_id",)),
+    "MemoryService.CreateMemory": ("memories", "create", ("text",)),
+    "MemoryService.ListMemories": ("memories", "list", ()),
+    "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
+    "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
+    "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
     "ProjectService.ListProjects": ("projects", "list", ()),
     "ProjectService.GetProject": ("projects", "get", ("project_id",)),
     "ProjectService.DeleteProject": ("projects", "delete", ("project_id",)),
@@ -68,7 +73,15 @@ LISTS = {
     "list_active": "active_runs", "modes": "modes",
 }
 # LISTED maps an attribute of the client to the list field that the API method behind `list` returns.
-LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys", "skills": "skills"}
+LISTED = {
+    "agents": "agents",
+    "runs": "agent_runs",
+    "threads": "threads",
+    "projects": "projects",
+    "api_keys": "api_keys",
+    "memories": "memories",
+    "skills": "skills",
+}
 ENUMS = ("status", "if_busy", "role", "type")
 
 

@@ -419,6 +419,7 @@ fn short_name(text: &str) -> String {
         "mcp_transport_",
         "notice_kind_",
         "api_key_scope_",
+        "memory_scope_",
     ];
     let short = prefixes
         .iter()

@@ -38,6 +38,8 @@ const FILL: &[&str] = &[
     "INSERT INTO api_keys (id, account_id, name, prefix, salt, hash, scope, created_at, revoked_at) SELECT gen_random_uuid(), id, \
      'key', 'history' || id || n, '\\x00', '\\x00', 1, now(), now() FROM accounts, generate_series(1, 20) n \
      WHERE issuer = 'history'",
+    "INSERT INTO memories (id, account_id, agent_id, text, words, created_at, updated_at) SELECT gen_random_uuid(), account_id, \
+     id, 'a fact', 'fact:1', now(), now() FROM agents, generate_series(1, 20) n WHERE name LIKE 'agent %'",
     "ANALYZE",
 ];
 

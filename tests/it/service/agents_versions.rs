@@ -182,10 +182,11 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
             let core = ["bash", "read", "write", "edit", "glob", "grep"];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
-            assert_eq!(each(&tools, "tools", "name"), [&core[..], &["skill"]].concat());
+            let others = ["remember", "recall", "forget", "skill"];
+            assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                // The agent has no skills, so it does not have the tool that loads them.
-                let is_core = json!(tool["name"] != "skill");
+                // The agent has no memory and no skills, so it does not have their tools.
+                let is_core = json!(core.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());
                 let schema: Value = serde_json::from_str(text(tool, "parameters_schema")).unwrap();

@@ -62,7 +62,15 @@ impl Belongings {
             200 => text(&account.json()["account_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+        let memory = caller
+            .post("/memories", json!({"agent_id": agent_id, "text": "A fact."}))
+            .await;
+        let memory_id = match memory.status {
+            200 => text(&memory.json()["memory_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let ids = BTreeMap::from([
+            ("memory_id", memory_id),
             ("agent_id", agent_id),
             ("version_id", version_id),
             ("expected_version_id", other_version_id.clone()),
@@ -94,7 +102,9 @@ impl Belongings {
             "UpdateAgent" => json!({
                 "agent_id": id("agent_id"), "name": "Renamed", "expected_version_id": id("expected_version_id"),
             }),
-            "GetAgent" | "DeleteAgent" | "ListAgentVersions" | "ListAgentTools" => json!({"agent_id": id("agent_id")}),
+            "GetAgent" | "DeleteAgent" | "ListAgentVersions" | "ListAgentTools" | "ListMemories" => {
+                json!({"agent_id": id("agent_id")})
+            }
             "CreateAgentVersion" => json!({"agent_id": id("agent_id"), "system_prompt": "Third."}),
             "GetAgentVersion" | "ActivateAgentVersion" | "RollbackAgentVersion" => version(),
             "CompareAgentVersions" => json!({
@@ -130,6 +140,9 @@ impl Belongings {
             "GetAccount" => json!({"account_id": id("account_id")}),
             "SetAccountTier" => json!({"account_id": id("account_id"), "tier_name": "pro"}),
             "GrantCredits" => json!({"account_id": id("account_id"), "credits": 100, "reason": "a test"}),
+            "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
+            "UpdateMemory" => json!({"memory_id": id("memory_id"), "text": "A changed fact."}),
+            "GetMemory" | "DeleteMemory" => json!({"memory_id": id("memory_id")}),
             "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState"
             | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),

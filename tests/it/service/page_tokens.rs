@@ -64,6 +64,7 @@ async fn two_of_each(caller: &Caller) -> Belongings {
     caller.post("/agents", json!({"name": "Second"})).await.ok();
     let skill = BASE64.encode(archives::skill("second", "A second skill."));
     caller.post("/skills", json!({"archive": skill})).await.ok();
+    caller.post("/memories", json!({"text": "Second"})).await.ok();
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

@@ -25,6 +25,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/projects",
         "/api-keys",
         "/skills",
+        "/memories",
     ]
     .map(str::to_owned)
     .to_vec();

@@ -25,6 +25,9 @@ from runyard._proto import (
     files_pb2 as files,
 )
 from runyard._proto import (
+    memories_pb2 as memories,
+)
+from runyard._proto import (
     projects_pb2 as projects,
 )
 from runyard._proto import (
@@ -108,6 +111,12 @@ UPDATE_THREAD = _again("ThreadService.UpdateThread", threads.UpdateThreadRequest
 DELETE_THREAD = _once("ThreadService.DeleteThread", threads.DeleteThreadRequest, empty_pb2.Empty)
 LIST_MESSAGES = _again("ThreadService.ListMessages", threads.ListMessagesRequest, threads.ListMessagesResponse)
 ADD_MESSAGE = _once("ThreadService.AddMessage", threads.AddMessageRequest, threads.Message)
+
+CREATE_MEMORY = _again("MemoryService.CreateMemory", memories.CreateMemoryRequest, memories.Memory)
+LIST_MEMORIES = _again("MemoryService.ListMemories", memories.ListMemoriesRequest, memories.ListMemoriesResponse)
+GET_MEMORY = _again("MemoryService.GetMemory", memories.GetMemoryRequest, memories.Memory)
+UPDATE_MEMORY = _again("MemoryService.UpdateMemory", memories.UpdateMemoryRequest, memories.Memory)
+DELETE_MEMORY = _once("MemoryService.DeleteMemory", memories.DeleteMemoryRequest, empty_pb2.Empty)
 
 LIST_PROJECTS = _again("ProjectService.ListProjects", projects.ListProjectsRequest, projects.ListProjectsResponse)
 GET_PROJECT = _again("ProjectService.GetProject", projects.GetProjectRequest, projects.Project)

@@ -34,7 +34,9 @@ NoticeKind = Literal[
     "demo_model",
     "resumed",
     "other",
+    "memories_used",
 ]
+MemoryScope = Literal["agent", "account"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
 
 
@@ -51,6 +53,14 @@ class ToolSetting:
     """Enables or disables a tool for an agent."""
 
     enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySettings:
+    """Whether runs of an agent use memory by default, and which memories they use."""
+
+    enabled: bool = False
+    scope: MemoryScope = "agent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +101,7 @@ class AgentVersion:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     skills: list[AgentSkill]
+    memory: MemorySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +298,18 @@ class Message:
     files: list[str]
     partial: bool
     created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """A fact that an agent, or the account, keeps across threads."""
+
+    memory_id: str
+    agent_id: str | None
+    text: str
+    agent_run_id: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
 
 
 @dataclass(frozen=True, kw_only=True)

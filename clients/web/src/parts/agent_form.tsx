@@ -1,4 +1,4 @@
-// The form for an agent's settings: name, icon, prompt, model, tools, skills and MCP servers.
+// The form for an agent's settings: name, icon, prompt, model, tools, skills, memory and MCP servers.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -26,6 +26,7 @@ interface Draft {
   customMcps: McpServer[];
   tools: Record<string, { enabled: boolean }>;
   skills: AgentSkill[];
+  memory: { enabled: boolean; scope: "agent" | "account" };
 }
 
 /** The settings form. If `agent` is null, the form creates a new agent. */
@@ -53,7 +54,8 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
   };
   const now = draft.value;
   const changes = changesOf(before.value, now);
-  const makesVersion = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools", "skills"].some((key) => key in changes);
+  const versioned = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools", "skills", "memory"];
+  const makesVersion = versioned.some((key) => key in changes);
   const save = async () => {
     saving.value = true;
     refused.value = null;
@@ -135,7 +137,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         <legend>Tools</legend>
         <p class="small dim">The six core tools run in the sandbox and are always enabled.</p>
         <ul class="tool-list">
-          {tools.value.map((tool) => (
+          {tools.value.filter((tool) => !OF_MEMORY.has(tool.name)).map((tool) => (
             <li key={tool.name}>
               <label class="check">
                 <input
@@ -157,6 +159,21 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         <legend>Skills</legend>
         <p class="small dim">Instructions that the agent loads when a task needs them.</p>
         <SkillChoice chosen={now.skills} onChange={(skills) => set({ skills })} />
+      </fieldset>
+      <fieldset>
+        <legend>Memory</legend>
+        <label class="check">
+          <input type="checkbox" checked={now.memory.enabled} onChange={(event) => set({ memory: { ...now.memory, enabled: event.currentTarget.checked } })} />
+          <span>
+            Remember facts across threads <span class="small dim">unless a run turns memory on or off itself</span>
+          </span>
+        </label>
+        <Field label="Memories" hint="The memories that runs of this agent use.">
+          <select value={now.memory.scope} onChange={(event) => set({ memory: { ...now.memory, scope: event.currentTarget.value as Draft["memory"]["scope"] } })}>
+            <option value="agent">Only those of this agent</option>
+            <option value="account">Those of the account, shared with other agents</option>
+          </select>
+        </Field>
       </fieldset>
       <fieldset>
         <legend>MCP servers</legend>
@@ -196,6 +213,7 @@ function draftOf(agent: Agent | null): Draft {
     customMcps: version?.customMcps ?? [],
     tools: version?.agentpressTools ?? {},
     skills: version?.skills ?? [],
+    memory: { enabled: version?.memory?.enabled ?? false, scope: version?.memory?.scope === "account" ? "account" : "agent" },
   };
 }
 
@@ -227,6 +245,7 @@ function newAgent(draft: Draft) {
     configuredMcps: draft.configuredMcps,
     customMcps: draft.customMcps,
     skills: draft.skills,
+    memory: draft.memory,
     ...(draft.description ? { description: draft.description } : {}),
     ...(draft.systemPrompt.trim() ? { systemPrompt: draft.systemPrompt } : {}),
     ...(draft.model ? { model: draft.model } : {}),
@@ -242,8 +261,12 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   }
   if (differs(tagsOf(before.tags), tagsOf(now.tags))) changes["tags"] = tagsOf(now.tags);
   if (differs(before.tools, now.tools)) changes["agentpressTools"] = now.tools;
+  if (differs(before.memory, now.memory)) changes["memory"] = now.memory;
   return changes;
 }
+
+// The tools of memory, which need no switch, because the memory settings turn them on and off.
+const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
 // The tools that the form shows for a new agent. The form also shows them for an existing agent until the server has
 // returned the agent's tools.

@@ -6,7 +6,7 @@ export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.tes
 
 // Navigation shortcuts consist of `g` and a second key. This table maps each second key to the path that the shortcut
 // opens.
-const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", c: "/account" };
+const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", m: "/memory", c: "/account" };
 /** Maximum time between `g` and the second key, in milliseconds. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 

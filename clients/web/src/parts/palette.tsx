@@ -19,6 +19,7 @@ const PAGES: Target[] = [
   { label: "Agents", kind: "Page", to: "/agents" },
   { label: "New agent", kind: "Page", to: "/agents/new" },
   { label: "Skills", kind: "Page", to: "/skills" },
+  { label: "Memory", kind: "Page", to: "/memory" },
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
@@ -88,8 +89,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
         {found.length === 0 && <li class="dim palette-none">No results.</li>}
       </ul>
       <p class="small dim palette-keys">
-        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents or{" "}
-        <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
+        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents,{" "}
+        <kbd>m</kbd> for memory or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

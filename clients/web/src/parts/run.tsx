@@ -107,7 +107,7 @@ function Reasoning({ step, live }: { step: ReasoningStep; live: boolean }) {
 function Notice({ step }: { step: NoticeStep }) {
   return (
     <p class="noticed">
-      <Icon of={Info} size={15} />
+      <Icon of={step.notice === "memories_used" ? Brain : Info} size={15} />
       <span>{step.message}</span>
     </p>
   );

@@ -1,6 +1,6 @@
 // A tool call: its arguments, its live output and its result. The card of a successful call collapses. The card of an
 // edit stays open.
-import { BookOpen, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
@@ -19,6 +19,9 @@ const SIGNS: Record<string, IconNode> = {
   glob: FolderSearch,
   grep: TextSearch,
   skill: BookOpen,
+  remember: Brain,
+  recall: Brain,
+  forget: Brain,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
@@ -159,6 +162,10 @@ function summary(step: ToolStep): string {
     case "read":
     case "edit":
       return text(args["path"]);
+    case "remember":
+      return excerpt(text(args["text"]), 160);
+    case "recall":
+      return excerpt(text(args["query"]), 160);
     default:
       return excerpt(Object.entries(args).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
   }

@@ -18,6 +18,7 @@ const FIELDS: Record<string, string> = {
   custom_mcps: "Custom MCP servers",
   agentpress_tools: "Tools",
   skills: "Skills",
+  memory: "Memory",
 };
 
 export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: (agent: Agent) => void }) {

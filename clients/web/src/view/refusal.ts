@@ -112,6 +112,8 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
       return message("Agent limit reached", `${allows("agent")} Delete an agent you no longer need.`, [
         { label: "View agents", to: "/agents" },
       ]);
+    case "MEMORY_LIMIT_EXCEEDED":
+      return message("Memory limit reached", sentence(refused.message), [{ label: "View memories", to: "/memory" }]);
     case "MODEL_ACCESS_DENIED":
       return message("This model is not in your plan", `${plan} does not include this model. Choose another one.`, [
         { label: "View available models", to: "/account" },

@@ -116,7 +116,9 @@ impl TextView {
             }
             Some(Event::Notice(notice)) => {
                 let style = match notice.kind() {
-                    NoticeKind::DemoModel | NoticeKind::ModelDowngraded => Style::new().cyan(),
+                    NoticeKind::DemoModel | NoticeKind::ModelDowngraded | NoticeKind::MemoriesUsed => {
+                        Style::new().cyan()
+                    }
                     _ => Style::new().yellow(),
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))

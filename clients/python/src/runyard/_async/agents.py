@@ -21,6 +21,7 @@ from runyard.models import (
     IfBusy,
     McpServer,
     Mode,
+    MemorySettings,
     Page,
     ToolSetting,
     to_message,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Mcps = Sequence[McpServer | Mapping[str, Any]]
 Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
+Remembering = MemorySettings | Mapping[str, Any]
 
 
 class AsyncAgents:
@@ -58,6 +60,7 @@ class AsyncAgents:
         model: str | None = None,
         tags: Sequence[str] = (),
         is_public: bool = False,
+        memory: Remembering | None = None,
     ) -> Agent:
         """Creates an agent with its first version."""
         request = to_message(
@@ -76,6 +79,7 @@ class AsyncAgents:
             model=model,
             tags=tags,
             is_public=is_public,
+            memory=memory,
         )
         return await self._transport.load(methods.CREATE_AGENT, request, Agent)
 
@@ -140,6 +144,7 @@ class AsyncAgents:
         model: str | Unset | None = UNSET,
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
+        memory: Remembering | Unset | None = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
         """Changes the given fields. None and [] clear a field."""
@@ -159,11 +164,12 @@ class AsyncAgents:
             model=model,
             tags=tags,
             is_public=is_public,
+            memory=memory,
         )
         return await self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
     async def delete(self, agent_id: str) -> None:
-        """Deletes an agent. Its runs and threads stay readable."""
+        """Deletes an agent with its memories. Its runs and threads stay readable."""
         request = to_message(methods.DELETE_AGENT.request, agent_id=agent_id)
         await self._transport.call(methods.DELETE_AGENT, request)
 
@@ -190,6 +196,7 @@ class AsyncAgents:
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
         skills: Skills | None = None,
+        memory: Remembering | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -201,6 +208,7 @@ class AsyncAgents:
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
             skills=skills,
+            memory=memory,
         )
         return await self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 

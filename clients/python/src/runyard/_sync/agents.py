@@ -22,6 +22,7 @@ from runyard.models import (
     IfBusy,
     McpServer,
     Mode,
+    MemorySettings,
     Page,
     ToolSetting,
     to_message,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Mcps = Sequence[McpServer | Mapping[str, Any]]
 Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
+Remembering = MemorySettings | Mapping[str, Any]
 
 
 class Agents:
@@ -59,6 +61,7 @@ class Agents:
         model: str | None = None,
         tags: Sequence[str] = (),
         is_public: bool = False,
+        memory: Remembering | None = None,
     ) -> Agent:
         """Creates an agent with its first version."""
         request = to_message(
@@ -77,6 +80,7 @@ class Agents:
             model=model,
             tags=tags,
             is_public=is_public,
+            memory=memory,
         )
         return self._transport.load(methods.CREATE_AGENT, request, Agent)
 
@@ -141,6 +145,7 @@ class Agents:
         model: str | Unset | None = UNSET,
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
+        memory: Remembering | Unset | None = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
         """Changes the given fields. None and [] clear a field."""
@@ -160,11 +165,12 @@ class Agents:
             model=model,
             tags=tags,
             is_public=is_public,
+            memory=memory,
         )
         return self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
     def delete(self, agent_id: str) -> None:
-        """Deletes an agent. Its runs and threads stay readable."""
+        """Deletes an agent with its memories. Its runs and threads stay readable."""
         request = to_message(methods.DELETE_AGENT.request, agent_id=agent_id)
         self._transport.call(methods.DELETE_AGENT, request)
 
@@ -191,6 +197,7 @@ class Agents:
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
         skills: Skills | None = None,
+        memory: Remembering | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -202,6 +209,7 @@ class Agents:
             custom_mcps=custom_mcps,
             agentpress_tools=agentpress_tools,
             skills=skills,
+            memory=memory,
         )
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 

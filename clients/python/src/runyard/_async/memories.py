@@ -1,0 +1,77 @@
+"""Memories: facts that agents keep across threads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard._unset import UNSET, Unset, changes
+from runyard.models import Memory, Page, to_message
+
+if TYPE_CHECKING:
+    from runyard._async.client import AsyncRunyard
+
+
+class AsyncMemories:
+    """Manages the memories of agents and of the account."""
+
+    def __init__(self, client: AsyncRunyard) -> None:
+        self._transport = client._transport
+
+    async def create(self, text: str, *, agent_id: str = "") -> Memory:
+        """Creates a memory of an agent. If `agent_id` is empty, the memory belongs to the account."""
+        request = to_message(methods.CREATE_MEMORY.request, text=text, agent_id=agent_id)
+        return await self._transport.load(methods.CREATE_MEMORY, request, Memory)
+
+    async def get(self, memory_id: str) -> Memory:
+        """Returns the memory with this id."""
+        request = to_message(methods.GET_MEMORY.request, memory_id=memory_id)
+        return await self._transport.load(methods.GET_MEMORY, request, Memory)
+
+    async def list(
+        self,
+        *,
+        agent_id: str = "",
+        account_only: bool = False,
+        search: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page[Memory]:
+        """Returns one page of memories: latest change first or, with `search`, best match first."""
+        request = to_message(
+            methods.LIST_MEMORIES.request,
+            agent_id=agent_id,
+            account_only=account_only,
+            search=search,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = await self._transport.call(methods.LIST_MEMORIES, request)
+        return pages(answer.memories, Memory, answer.next_page_token)
+
+    async def list_all(
+        self, *, agent_id: str = "", account_only: bool = False, search: str = ""
+    ) -> AsyncIterator[Memory]:
+        """Iterates over all memories."""
+        token = ""
+        while True:
+            page = await self.list(
+                agent_id=agent_id, account_only=account_only, search=search, page_size=200, page_token=token
+            )
+            for memory in page:
+                yield memory
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def update(self, memory_id: str, *, text: str | Unset = UNSET) -> Memory:
+        """Replaces the text of a memory."""
+        request = changes(to_message(methods.UPDATE_MEMORY.request, memory_id=memory_id), text=text)
+        return await self._transport.load(methods.UPDATE_MEMORY, request, Memory)
+
+    async def delete(self, memory_id: str) -> None:
+        """Deletes a memory."""
+        request = to_message(methods.DELETE_MEMORY.request, memory_id=memory_id)
+        await self._transport.call(methods.DELETE_MEMORY, request)

@@ -1,0 +1,99 @@
+//! Memories of agents and accounts, the index for their full-text search, and the memory settings of agent versions.
+//!
+//! The server splits a text into words itself (`src/memories/words.rs`), so that both databases find the same memories.
+//! On PostgreSQL, the words are the column `memories.words`. That column has no GIN index: only bitmap scans can read
+//! such an index, and the server turns bitmap scans off. A search instead reads the memories of one agent or account,
+//! whose number is limited.
+//!
+//! On SQLite, the words are rows of the FTS5 table `memories_words`, whose row ids are the column `memories.number`. A
+//! trigger deletes the words of each deleted memory. The option `secure-delete` removes deleted words from the index
+//! immediately; without it, they stay in the file until FTS5 merges parts of the index.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{text, timestamp_with_time_zone, uuid, uuid_null},
+    sea_orm::DbBackend,
+};
+
+use crate::parts::{index, table};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const SQLITE: [&str; 3] = [
+    "CREATE VIRTUAL TABLE memories_words USING fts5(words, tokenize = 'ascii')",
+    "INSERT INTO memories_words (memories_words, rank) VALUES ('secure-delete', 1)",
+    "CREATE TRIGGER memories_words_deleted AFTER DELETE ON memories \
+     BEGIN DELETE FROM memories_words WHERE rowid = OLD.number; END",
+];
+
+const POSTGRES: [&str; 1] = ["ALTER TABLE memories ADD COLUMN words tsvector NOT NULL DEFAULT ''"];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        memories(manager).await?;
+        let words: &[&str] = match manager.get_database_backend() {
+            DbBackend::Postgres => &POSTGRES,
+            _ => &SQLITE,
+        };
+        for statement in words {
+            manager.get_connection().execute_unprepared(statement).await?;
+        }
+        let mut settings = ColumnDef::new("memory");
+        settings.json_binary().not_null().default("{}");
+        manager
+            .alter_table(Table::alter().table("agent_versions").add_column(settings).take())
+            .await
+    }
+}
+
+async fn memories(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let mut number = ColumnDef::new("number");
+    number.big_integer().not_null().auto_increment().primary_key();
+    let mut of_account = ForeignKey::create();
+    of_account.from("memories", "account_id").to("accounts", "id");
+    let mut of_agent = ForeignKey::create();
+    of_agent
+        .from("memories", "agent_id")
+        .to("agents", "id")
+        .on_delete(ForeignKeyAction::Cascade);
+    manager
+        .create_table(
+            table("memories")
+                .col(number)
+                .col(uuid("id").unique_key().take())
+                .col(uuid("account_id"))
+                // NULL for a memory that belongs to the account.
+                .col(uuid_null("agent_id"))
+                .col(text("text"))
+                // The run may be deleted before the memory, so this column is not a foreign key.
+                .col(uuid_null("run_id"))
+                .col(timestamp_with_time_zone("created_at"))
+                .col(timestamp_with_time_zone("updated_at"))
+                .foreign_key(&mut of_account)
+                .foreign_key(&mut of_agent)
+                .take(),
+        )
+        .await?;
+    for (name, columns) in [
+        ("memories_by_change", &["account_id", "updated_at", "id"][..]),
+        (
+            "memories_of_agent_by_change",
+            &["account_id", "agent_id", "updated_at", "id"],
+        ),
+        // For the foreign key.
+        ("memories_by_agent", &["agent_id"]),
+    ] {
+        manager.create_index(index(name, "memories", columns).take()).await?;
+    }
+    // PostgreSQL does not use the order of `memories_of_agent_by_change` for the condition `agent_id IS NULL`.
+    let mut of_account = index(
+        "memories_of_account_by_change",
+        "memories",
+        &["account_id", "updated_at", "id"],
+    );
+    manager
+        .create_index(of_account.and_where(Expr::col("agent_id").is_null()).take())
+        .await
+}

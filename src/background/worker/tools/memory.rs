@@ -1,0 +1,59 @@
+//! The memory of a run: its tools, and the memories that the model receives with the prompt.
+
+use std::sync::Arc;
+
+use super::Extra;
+use crate::{
+    agents::{self, version::Instructions},
+    app::App,
+    error::Result,
+    llm::ChatMessage,
+    memories::{self, RunMemory, section::section},
+    runs::{Run, RunLog},
+    v1::{Notice, NoticeKind, run_event::Event},
+};
+
+/// Name of the tool that every run with memory has.
+pub(in super::super) const NAME: &str = agents::memory::NAMES[0];
+
+/// Adds the tools of memory, and the memories for the last user message of `history`. A notice lists these memories. A
+/// run without memory gets nothing.
+///
+/// # Errors
+/// Database errors.
+pub(in super::super) async fn add(
+    app: &App,
+    run: &Run,
+    agent: &Instructions,
+    history: &[ChatMessage],
+    log: &Arc<RunLog>,
+    extra: &mut Extra,
+) -> Result<()> {
+    let Some(memory) = RunMemory::of(app, run, agent.memory) else {
+        return Ok(());
+    };
+    let last = history.iter().rev().find_map(|message| match message {
+        ChatMessage::User { text } => Some(text.as_str()),
+        ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => None,
+    });
+    let found = memory.for_prompt(last.unwrap_or_default()).await?;
+    let facts: Vec<String> = found.into_iter().map(|memory| memory.text).collect();
+    if !facts.is_empty() {
+        log.say(notice(&facts));
+    }
+    extra.tools.extend(memories::tools::of_run(&memory));
+    extra.sections.push(section(&facts));
+    Ok(())
+}
+
+fn notice(facts: &[String]) -> Event {
+    let heading = match facts.len() {
+        1 => "The model received 1 memory:".to_owned(),
+        count => format!("The model received {count} memories:"),
+    };
+    let lines: Vec<String> = facts.iter().map(|fact| format!("\n- {fact}")).collect();
+    Event::Notice(Notice {
+        kind: NoticeKind::MemoriesUsed.into(),
+        message: format!("{heading}{}", lines.concat()),
+    })
+}

@@ -1,0 +1,35 @@
+//! Deleting a memory: `DeleteMemory` and the tool `forget`. The row and its words in the search index are deleted in the
+//! same transaction.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::{
+    Holder,
+    list::load,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Scope, ensure, queue},
+    app::App,
+    error::Result,
+};
+
+/// Deletes a memory of a holder, or any memory of the account if `holder` is `None`. On SQLite, a trigger deletes the
+/// words of the memory.
+///
+/// # Errors
+/// `MEMORY_NOT_FOUND`.
+pub async fn delete(app: &App, account_id: Uuid, holder: Option<Holder>, memory_id: Uuid) -> Result<()> {
+    let scope = Scope::account(account_id);
+    load(app.db.read(), scope, holder, memory_id).await?;
+    let tx = queue::begin(app, account_id, "memories.delete").await?;
+    ensure::lock(&tx, account_id).await?;
+    load(&tx, scope, holder, memory_id).await?;
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account_id))
+        .filter(Column::Id.eq(memory_id))
+        .exec(&tx)
+        .await?;
+    tx.commit().await
+}
