@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use super::{
     Agent, default,
     list::folded,
-    mcp::{self, Server},
+    mcp::{self, Server, headers},
     rules::{self, json},
     table::{agent, version},
     tools::{self, Settings},
@@ -48,8 +48,11 @@ pub struct NewAgent {
 ///
 /// # Errors
 /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; AGENT_LIMIT_EXCEEDED.
-pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
+pub async fn create(app: &App, caller: &Caller, mut new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
+    for servers in [&mut new.configured_mcps, &mut new.custom_mcps] {
+        headers::seal(&app.secrets, caller.account_id, servers, &[])?;
+    }
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "agents.create").await?;
     // Lock the account first, so that two concurrent calls cannot both create the last agent that the plan allows.
@@ -118,8 +121,8 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
         rules::model(app, model)?;
     }
     rules::tags(&new.tags)?;
-    mcp::check("configured_mcps", &new.configured_mcps)?;
-    mcp::check("custom_mcps", &new.custom_mcps)?;
+    mcp::check(app, "configured_mcps", &new.configured_mcps)?;
+    mcp::check(app, "custom_mcps", &new.custom_mcps)?;
     mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     tools::merged(new.tools.clone())
 }

@@ -88,19 +88,33 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the system prompt of the version that a run is pinned to, even if the agent has been deleted since. Returns
-/// `None` for a run without an agent.
+/// Loads the version that a run is pinned to, even if the agent has been deleted since. Returns `None` for a run without
+/// an agent.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
-pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Option<String>> {
+pub async fn pinned(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    version_id: Option<Uuid>,
+) -> Result<Option<version::Model>> {
     let Some(version_id) = version_id else { return Ok(None) };
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
     let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
-    Ok(Some(version.system_prompt))
+    Ok(Some(version))
+}
+
+/// Returns the MCP servers of a version: the configured integrations, then the custom servers.
+///
+/// # Errors
+/// INTERNAL if the stored servers cannot be decoded.
+pub fn servers(version: &version::Model) -> Result<Vec<Server>> {
+    let mut servers: Vec<Server> = read(&version.configured_mcps)?;
+    servers.extend(read::<Vec<Server>>(&version.custom_mcps)?);
+    Ok(servers)
 }
 
 /// Loads one version of an agent.

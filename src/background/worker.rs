@@ -7,6 +7,7 @@
 mod drive;
 mod job;
 mod sink;
+mod tools;
 
 use std::{
     collections::HashMap,

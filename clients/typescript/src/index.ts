@@ -9,6 +9,7 @@ export {
   type AgentIcon,
   type AgentTool,
   type AgentVersion,
+  type McpServerTrial,
   type NewAgent,
   type NewAgentVersion,
   type RunOptions,

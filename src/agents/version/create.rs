@@ -25,7 +25,7 @@ pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentC
     let tx = queue::begin(app, caller.account_id, "agents.version").await?;
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
-    let content = change.over(Content::of(&before.version)?, app.tiers.load(&account.tier))?;
+    let content = change.over(app, &account, Content::of(&before.version)?)?;
     let mut row = before.row;
     let added = add(&tx, &mut row, &content, now).await?;
     update::write(&tx, &mut row, now).await?;

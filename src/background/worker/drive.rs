@@ -162,7 +162,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log);
-    let job = job::assemble(app, claimed, model).await?;
+    let job = job::assemble(app, claimed, model, log).await?;
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 

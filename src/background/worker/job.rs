@@ -3,6 +3,7 @@
 //! | part | owner |
 //! |---|---|
 //! | instructions of the agent | `agents::version` |
+//! | tools of MCP servers | `mcp` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | tools | `tools` |
@@ -13,34 +14,35 @@
 
 use std::sync::Arc;
 
+use super::tools::mcp;
 use crate::{
     accounts::Scope,
-    agents,
+    agents::{self, AgentVersion},
     app::App,
     config::Model,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
     llm::ReasoningEffort,
     projects::OnDemand,
-    runs::{budget, claim::Claimed, start::Mode},
+    runs::{RunLog, budget, claim::Claimed, start::Mode},
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
 };
 
-pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Result<Job> {
+pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &Arc<RunLog>) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let workplace = workplace(app, claimed).await?;
-    let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let tools = RunTools::of(app, &run.mode).await?;
+    let agent = agents::version::pinned(db, scope, run.agent_version_id).await?;
+    let tools = RunTools::of(app, &run.mode, agent.as_ref(), (&workplace, log)).await?;
     let budget = budget::of(app, run, claimed.fresh.as_ref()).await?;
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
     let prompt = Prompt {
-        agent: agent.as_deref(),
+        agent: agent.as_ref().map(|version| version.system_prompt.as_str()),
         sandbox: tools.sandbox.as_deref(),
         today: app.clock.now().date_naive(),
     };
@@ -84,16 +86,23 @@ struct RunTools {
 }
 
 impl RunTools {
-    async fn of(app: &App, mode: &str) -> Result<Self> {
+    /// Sources of tools say in the log which tools the run does not have.
+    async fn of(
+        app: &App,
+        mode: &str,
+        agent: Option<&AgentVersion>,
+        (workplace, log): (&Arc<OnDemand>, &Arc<RunLog>),
+    ) -> Result<Self> {
         if mode != Mode::Code.as_str() {
             return Ok(Self {
                 toolbox: tools::none(),
                 sandbox: None,
             });
         }
+        let mut extra = Vec::new();
+        extra.extend(mcp::tools(app, agent, workplace, log).await?);
         Ok(Self {
-            // A run has only the core tools, because no source of further tools exists yet.
-            toolbox: Toolbox::for_run(tools::core(), Vec::new())?,
+            toolbox: Toolbox::for_run(tools::core(), extra)?,
             sandbox: Some(app.sandboxes.describe_for_model().await),
         })
     }

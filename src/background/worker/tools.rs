@@ -1,0 +1,3 @@
+//! The sources of the tools that only some runs have, one file per source.
+
+pub(super) mod mcp;
