@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-databases clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-mcp test-databases clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ test-databases: ## Test every supported PostgreSQL version, and PgBouncer (half 
 test-models: ## Test Runyard with llama.cpp and LiteLLM (five minutes after a release build)
 	cargo build --locked --release --bin runyard
 	tests/models/run.sh
+
+test-mcp: ## Test MCP servers of other projects, and the protocol's conformance suite (three minutes)
+	cargo build --locked --bin runyard
+	cargo build --locked --package runyard-mcp --example conformance
+	tests/mcp/run.sh
 
 fuzz: ## Fuzz the parsers of untrusted input, 30 seconds each (the first build takes about ten minutes)
 	@scripts/fuzz.sh

@@ -15,10 +15,12 @@ use crate::{
     events::Hub,
     installation::Installation,
     llm::Models,
+    mcp::Mcp,
     model_calls,
     projects::walks::Walks,
     runs::{Journal, Wake, WorkerSlots},
     sandbox::Sandboxes,
+    secrets::Secrets,
     uploads::Arriving,
 };
 
@@ -65,6 +67,10 @@ pub struct Handles {
     /// Notifies open streams when this process has revoked an API key.
     pub key_revoked: watch::Sender<()>,
     pub llm: Models,
+    /// The HTTP client of MCP servers, and the cached lists of their tools.
+    pub mcp: Mcp,
+    /// The key of stored secrets.
+    pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,
 }
@@ -101,6 +107,8 @@ impl App {
             disk: Disk::new(&config.data_dir, config.sandbox.min_free_bytes),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config.engine())?,
+            mcp: Mcp::new(&config.mcp)?,
+            secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),
             key_revoked: watch::Sender::new(()),

@@ -4,6 +4,7 @@
 //! tables of models and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
 
 pub mod environment;
+mod mcp;
 pub mod models;
 pub mod modes;
 mod place;
@@ -20,6 +21,7 @@ use toml::{
 };
 
 use crate::error::{Error, Result};
+pub use mcp::Mcp;
 pub use models::{Model, ModelTable, Provider, ProviderKind};
 pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
@@ -31,6 +33,8 @@ pub use tiers::{Tier, TierTable};
 const MAX_HEARTBEAT: u64 = 10;
 /// Maximum configurable lease in seconds. The runs of a dead worker resume only after their leases expire.
 const MAX_LEASE: u64 = 3_600;
+/// Maximum configurable timeout of MCP servers in seconds: one day.
+const MAX_MCP_TIMEOUT: u64 = 86_400;
 
 /// Maximum configurable number of memories of an agent, number of memories of an account, and size of a memory in bytes.
 /// PostgreSQL reads all memories of an agent or account to search them.
@@ -52,11 +56,15 @@ pub struct Config {
     /// Maximum number of connections to PostgreSQL.
     pub database_connections: u32,
     pub limits: Limits,
+    /// Key that encrypts stored secrets, such as the headers of MCP servers: 32 bytes or more. If it is absent, the server
+    /// generates a key in the data folder.
+    pub secrets_key: Option<SecretString>,
     pub auth: Auth,
     pub http: Http,
     pub worker: Worker,
     pub sandbox: runyard_sandbox::Config,
     pub memory: Memory,
+    pub mcp: Mcp,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -243,13 +251,28 @@ impl Config {
     }
 
     fn check_numbers(&self) -> std::result::Result<(), Mistake<'_>> {
-        let (http, worker, memory) = (&self.http, &self.worker, &self.memory);
+        let (http, worker, memory, mcp) = (&self.http, &self.worker, &self.memory, &self.mcp);
         let [most_per_agent, most_per_account, largest] = MAX_MEMORY;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         for (path, number, most) in [
             (["http", "heartbeat_seconds"], http.heartbeat_seconds, MAX_HEARTBEAT),
             (["worker", "lease_seconds"], worker.lease_seconds, MAX_LEASE),
             (["worker", "run_timeout_seconds"], worker.run_timeout_seconds, u64::MAX),
+            (
+                ["mcp", "connect_timeout_seconds"],
+                mcp.connect_timeout_seconds,
+                MAX_MCP_TIMEOUT,
+            ),
+            (
+                ["mcp", "idle_timeout_seconds"],
+                mcp.idle_timeout_seconds,
+                MAX_MCP_TIMEOUT,
+            ),
+            (
+                ["mcp", "call_timeout_seconds"],
+                mcp.call_timeout_seconds,
+                MAX_MCP_TIMEOUT,
+            ),
             (["http", "max_connections"], count(http.max_connections), u64::MAX),
             (
                 ["http", "max_idle_per_address"],

@@ -31,7 +31,7 @@ pub const DATABASE: &str = "runyard.db";
 pub const LOCK: &str = "lock";
 
 /// A folder that contains a file or folder with one of these names counts as a data folder.
-const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", WORKSPACES, UPLOADS];
+const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", "secrets.key", WORKSPACES, UPLOADS];
 /// Files that earlier versions may have created with read access for other users. The secret is not in this list: if
 /// other users can read the secret, the server refuses to start.
 const FILES: &[&str] = &[DATABASE, "runyard.db-wal", "runyard.db-shm", LOCK];

@@ -2,12 +2,12 @@
 //!
 //! The modules form four layers. From top to bottom, these are the program (`background`, `commands`,
 //! `server`), the wire (`wire`), the nouns (the domain modules, such as `accounts` and `runs`, and `app`) and the
-//! ground (`blocking`, `clock`, `config`, `data_folder`, `db`, `disk`, `error`, `id`, `telemetry`). A module uses only
-//! modules of its own layer and of the layers below. The crates `runyard_engine`, `runyard_sandbox` and
-//! `runyard_contract` depend on none of these modules. ARCHITECTURE.md describes the layers, and tests/it/tidy.rs checks
-//! them.
+//! ground (such as `config`, `db` and `error`). A module uses only modules of its own layer and of the layers below. The
+//! crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on none of these modules. ARCHITECTURE.md
+//! describes the layers, and tests/it/tidy.rs checks them.
 
 // The ground layer.
+pub mod addresses;
 pub mod blocking;
 pub mod clock;
 pub mod config;
@@ -16,6 +16,8 @@ pub mod db;
 pub mod disk;
 pub mod error;
 pub mod id;
+pub mod secret_file;
+pub mod secrets;
 pub mod telemetry;
 
 // The noun layer. The order of the nouns in tests/it/tidy.rs determines which other nouns each of them may use.
@@ -28,6 +30,7 @@ pub mod events;
 pub mod installation;
 pub mod ledger;
 pub mod limits;
+pub mod mcp;
 pub mod memories;
 pub mod model_calls;
 pub mod projects;

@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use super::{
     Agent, default,
     list::folded,
-    mcp::{self, Server},
+    mcp::{self, Server, headers},
     memory::MemorySettings,
     rules::{self, json},
     table::{agent, version},
@@ -52,8 +52,11 @@ pub struct NewAgent {
 ///
 /// # Errors
 /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; AGENT_LIMIT_EXCEEDED.
-pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
+pub async fn create(app: &App, caller: &Caller, mut new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
+    for servers in [&mut new.configured_mcps, &mut new.custom_mcps] {
+        headers::seal(&app.secrets, caller.account_id, servers, &[])?;
+    }
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "agents.create").await?;
     // Lock the account first, so that two concurrent calls cannot both create the last agent that the plan allows.
@@ -125,8 +128,8 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
         rules::model(app, model)?;
     }
     rules::tags(&new.tags)?;
-    mcp::check("configured_mcps", &new.configured_mcps)?;
-    mcp::check("custom_mcps", &new.custom_mcps)?;
+    mcp::check(app, "configured_mcps", &new.configured_mcps)?;
+    mcp::check(app, "custom_mcps", &new.custom_mcps)?;
     mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     attached::check(&new.skills)?;
     tools::merged(app, new.tools.clone())

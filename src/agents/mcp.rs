@@ -1,11 +1,21 @@
 //! MCP servers of an agent version: their stored form and their validation.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod headers;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
-use crate::error::{Error, Result};
+use self::headers::Header;
+use crate::{
+    addresses,
+    app::App,
+    error::{Error, Result},
+};
 
 /// Maximum number of servers in a list.
 const MAX_SERVERS: usize = 50;
@@ -43,7 +53,7 @@ pub struct Server {
     pub command: String,
     pub args: Vec<String>,
     /// Request headers for an http or sse server.
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Header>,
     /// Names of the tools that the agent may call; empty for all tools of the server.
     pub enabled_tools: Vec<String>,
 }
@@ -52,7 +62,7 @@ pub struct Server {
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the field or entry, and the violated rule.
-pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
+pub fn check(app: &App, field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
             field,
@@ -60,7 +70,8 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
         ));
     }
     for (position, server) in servers.iter().enumerate() {
-        if let Some(what) = mistake(server) {
+        let permits_private = app.config.mcp.allow_private_addresses;
+        if let Some(what) = mistake(server).or_else(|| private_address(server).filter(|_| !permits_private)) {
             return Err(Error::invalid_field(field, format!("{field}[{position}]: {what}")));
         }
     }
@@ -82,15 +93,22 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
                 return Err(Error::invalid_field(field, message));
             }
         }
-        bytes += serde_json::to_vec(servers)
-            .map_err(|error| Error::internal("the MCP servers could not be encoded", error))?
-            .len();
+        bytes += size(servers)?;
         if bytes > MAX_BYTES {
             let message = format!("configured_mcps and custom_mcps must have at most {MAX_BYTES} bytes together");
             return Err(Error::invalid_field(field, message));
         }
     }
     Ok(())
+}
+
+/// Returns the size of the servers as JSON, with their header values unencrypted. A value that is kept thus has the same
+/// size as when it was sent.
+fn size(servers: &[Server]) -> Result<usize> {
+    let plain = serde_json::to_vec(&headers::masked(servers))
+        .map_err(|error| Error::internal("the MCP servers could not be encoded", error))?;
+    let headers = servers.iter().flat_map(|server| server.headers.values());
+    Ok(plain.len() + headers.map(Header::size).sum::<usize>())
 }
 
 fn mistake(server: &Server) -> Option<String> {
@@ -101,7 +119,9 @@ fn mistake(server: &Server) -> Option<String> {
         ));
     }
     let texts = server.args.iter().chain(&server.enabled_tools);
-    let texts = texts.chain(server.headers.keys()).chain(server.headers.values());
+    let texts = texts
+        .chain(server.headers.keys())
+        .chain(server.headers.values().filter_map(Header::plain));
     let mut texts = texts.chain([&server.url, &server.command]);
     if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
         let what = format!(
@@ -110,9 +130,16 @@ fn mistake(server: &Server) -> Option<String> {
         );
         return Some(what);
     }
-    let is_no_header = |(name, value): (&String, &String)| !is_header(name) || value.chars().any(char::is_control);
-    if server.headers.iter().any(is_no_header) {
+    let is_no_value = |value: &Header| value.plain().is_some_and(|value| value.chars().any(char::is_control));
+    if server
+        .headers
+        .iter()
+        .any(|(name, value)| !is_header(name) || is_no_value(value))
+    {
         return Some("headers must be valid HTTP header names and values".to_owned());
+    }
+    if let Some(name) = server.headers.keys().find(|name| runyard_mcp::is_reserved_header(name)) {
+        return Some(format!("headers must not set {name}, which the protocol sets"));
     }
     let mut tools = BTreeSet::new();
     if !server
@@ -155,6 +182,22 @@ fn is_address(url: &str) -> bool {
     let is_plain = !authority.is_empty() && !authority.contains('@');
     let is_clean = !url.chars().any(|letter| letter.is_control() || letter.is_whitespace());
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
+}
+
+/// Describes a private address in the URL. The addresses of a host name are checked on each connection.
+fn private_address(server: &Server) -> Option<String> {
+    let url = Url::parse(&server.url).ok()?;
+    let is_public = match url.host()? {
+        Host::Ipv4(address) => addresses::is_public(IpAddr::V4(address)),
+        Host::Ipv6(address) => addresses::is_public(IpAddr::V6(address)),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name != "localhost" && !name.ends_with(".localhost")
+        }
+    };
+    let message = "the url names a private address; only the operator of this service can permit private addresses, with \
+                   mcp.allow_private_addresses = true";
+    (!is_public).then(|| message.to_owned())
 }
 
 fn is_header(name: &str) -> bool {

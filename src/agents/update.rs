@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Agent, create, default,
     list::{folded, load},
-    mcp::{self, Server},
+    mcp::{self, Server, headers},
     memory::MemorySettings,
     rules::{self, json},
     table::agent,
@@ -16,9 +16,8 @@ use super::{
     version::{self, Content},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Account, Caller, ensure, queue},
     app::App,
-    config::Tier,
     error::{Code, Error, Result},
     skills::{Attached, attached},
 };
@@ -103,10 +102,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
         return Err(Error::new(Code::Contended, message));
     }
     let old = Content::of(&before.version)?;
-    let new = change
-        .content
-        .clone()
-        .over(app, old.clone(), app.tiers.load(&account.tier))?;
+    let new = change.content.clone().over(app, &account, old.clone())?;
     if new.skills != old.skills {
         attached::check_known(&tx, caller.scope(), &new.skills).await?;
     }
@@ -195,19 +191,22 @@ impl ContentChange {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
         self.configured_mcps
-            .check(|servers| mcp::check("configured_mcps", servers))?;
-        self.custom_mcps.check(|servers| mcp::check("custom_mcps", servers))?;
+            .check(|servers| mcp::check(app, "configured_mcps", servers))?;
+        self.custom_mcps
+            .check(|servers| mcp::check(app, "custom_mcps", servers))?;
         self.skills.check(|skills| attached::check(skills))?;
         self.tools
             .check(|settings| tools::merged(app, settings.clone()).map(drop))
     }
 
     /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, or if
-    /// the MCP servers together are too large.
-    pub(super) fn over(self, app: &App, old: Content, tier: &Tier) -> Result<Content> {
+    /// the MCP servers together are too large, or if a header has the placeholder but no stored value.
+    pub(super) fn over(self, app: &App, account: &Account, old: Content) -> Result<Content> {
+        let tier = app.tiers.load(&account.tier);
+        let stored = [old.configured_mcps.as_slice(), &old.custom_mcps].concat();
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();
-        let new = Content {
+        let mut new = Content {
             system_prompt: self.system_prompt.value(default_prompt).unwrap_or(old.system_prompt),
             model: self.model.value(|| tier.default_model.clone()).unwrap_or(old.model),
             configured_mcps: self.configured_mcps.value(Vec::new).unwrap_or(old.configured_mcps),
@@ -221,6 +220,9 @@ impl ContentChange {
         };
         if changes_servers {
             mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
+            for servers in [&mut new.configured_mcps, &mut new.custom_mcps] {
+                headers::seal(&app.secrets, account.id, servers, &stored)?;
+            }
         }
         Ok(new)
     }

@@ -95,12 +95,15 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
 }
 
 /// The parts of a version that its runs need. A run without an agent gets the default values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Instructions {
+    pub version_id: Option<Uuid>,
     pub system_prompt: Option<String>,
     pub tools: Settings,
     pub skills: Vec<Attached>,
     pub memory: MemorySettings,
+    /// The configured MCP integrations, then the custom MCP servers.
+    pub servers: Vec<Server>,
 }
 
 /// Loads the instructions of the version that a run is pinned to, even if the agent has been deleted since.
@@ -117,11 +120,23 @@ pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: O
         .await?;
     let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
     Ok(Instructions {
+        version_id: Some(version_id),
         tools: read(&version.tools)?,
         skills: read(&version.skills)?,
         memory: read(&version.memory)?,
+        servers: servers(&version)?,
         system_prompt: Some(version.system_prompt),
     })
+}
+
+/// Returns the MCP servers of a version: the configured integrations, then the custom servers.
+///
+/// # Errors
+/// INTERNAL if the stored servers cannot be decoded.
+pub fn servers(version: &version::Model) -> Result<Vec<Server>> {
+    let mut servers: Vec<Server> = read(&version.configured_mcps)?;
+    servers.extend(read::<Vec<Server>>(&version.custom_mcps)?);
+    Ok(servers)
 }
 
 /// Loads one version of an agent.

@@ -25,6 +25,7 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_DATABASE_URL", None, "database_url"),
     (DATABASE_CONNECTIONS, None, "database_connections"),
     ("RUNYARD_LIMITS", None, "limits"),
+    ("RUNYARD_SECRETS_KEY", None, "secrets_key"),
     ("RUNYARD_JWT_SECRET", Some("auth"), "jwt_secret"),
     ("RUNYARD_JWKS_FILE", Some("auth"), "jwks_file"),
     ("RUNYARD_JWKS_URL", Some("auth"), "jwks_url"),

@@ -40,6 +40,13 @@ impl Mode {
     pub fn allows(&self, tool: &str) -> bool {
         self.tools.iter().any(|pattern| matches(pattern, tool))
     }
+
+    /// Returns whether a run in this mode may use tools of MCP servers. The names of these tools contain `__`.
+    pub fn allows_servers(&self) -> bool {
+        self.tools
+            .iter()
+            .any(|pattern| pattern.contains('*') || pattern.contains("__"))
+    }
 }
 
 fn matches(pattern: &str, name: &str) -> bool {

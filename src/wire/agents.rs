@@ -15,7 +15,7 @@ use crate::{
     },
     app::App,
     error::{Error, Result},
-    id, runs, v1,
+    id, mcp, runs, v1,
 };
 
 #[derive(Clone)]
@@ -210,9 +210,31 @@ impl AgentService for Agents {
         let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
         let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
-        let tools = tools::offered(&self.app, &agent)?;
-        let tools = tools.into_iter().map(shown::tool).collect();
-        Ok(Response::new(v1::ListAgentToolsResponse { tools }))
+        let offer = mcp::preview(&self.app, &caller, &agent.version).await?;
+        let offered = tools::offered(&self.app, &agent)?.into_iter().map(shown::tool);
+        Ok(Response::new(v1::ListAgentToolsResponse {
+            tools: offered
+                .chain(offer.tools.iter().map(|tool| shown::mcp_tool(tool)))
+                .collect(),
+            unavailable_mcp_servers: offer.failures.iter().map(shown::unavailable).collect(),
+        }))
+    }
+
+    async fn test_mcp_server(
+        &self,
+        request: Request<v1::TestMcpServerRequest>,
+    ) -> Result<Response<v1::TestMcpServerResponse>, Status> {
+        let (caller, asked) = caller::open(request)?;
+        let agent_id = id::parse_optional("agent_id", &asked.agent_id)?;
+        let missing = || Error::invalid_field("server", "server is required");
+        let server = asked::server("server", asked.server.ok_or_else(missing)?)?;
+        let offer = mcp::try_out(&self.app, &caller, server, agent_id).await?;
+        let reason = offer.failures.into_iter().next().map(|failure| failure.reason);
+        Ok(Response::new(v1::TestMcpServerResponse {
+            connected: reason.is_none(),
+            reason: reason.unwrap_or_default(),
+            tools: offer.tools.iter().map(|tool| shown::mcp_tool(tool)).collect(),
+        }))
     }
 }
 

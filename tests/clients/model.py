@@ -15,6 +15,7 @@ after the user's message selects the turn, so the server keeps no state. After t
     write: PATH | CONTENT     calls the tool write
     edit: PATH | OLD | NEW    calls the tool edit
     read: PATH                calls the tool read
+    call: NAME | JSON         calls the tool NAME with these arguments
     fail: STATUS              responds with this HTTP status; if the turn has already sent text, breaks the stream
 
 After the colon, \\n means a newline.
@@ -33,6 +34,7 @@ TOOLS = {
     "write": ("path", "content"),
     "edit": ("path", "old_string", "new_string"),
     "read": ("path",),
+    "call": (),
 }
 MOST_PIECES = 100_000
 LONGEST_PAUSE = 300.0
@@ -170,8 +172,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def call(self, verb, argument, call_id):
         names = TOOLS[verb]
-        values = argument.split(" | ", len(names) - 1)
-        arguments = json.dumps(dict(zip(names, values)))
+        if verb == "call":
+            verb, arguments = argument.split(" | ", 1)
+        else:
+            values = argument.split(" | ", len(names) - 1)
+            arguments = json.dumps(dict(zip(names, values)))
         function = {"name": verb, "arguments": ""}
         self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
         # Like real models, sends the arguments of a tool call in chunks.

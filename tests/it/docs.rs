@@ -91,8 +91,8 @@ fn the_page_of_the_configuration_is_up_to_date() {
          model = \"…\"                            # for all public names, instead of each model's `upstream`\n```\n\n\
          [Models](models.md) has an example for each common provider. It lists all settings of providers and models, and what to\n\
          do when a run fails. `runyard models test NAME` tests a model.\n\n\
-         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`, `auth.issuer_url`,\n\
-         `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
+         Optional keys without a default: `database_url`, `secrets_key`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
+         `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
          [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
          [Memory](agents/memory.md) describes the settings of `memory`.\n\n\
@@ -127,6 +127,13 @@ fn the_page_of_the_configuration_is_up_to_date() {
          without an accepted credential is closed after a minute. `http.max_streams` and `http.max_streams_per_account` limit open\n\
          streams; further ones are refused with `THROTTLED`. `http.max_unread_bytes` limits the memory of all responses that clients\n\
          have not read yet; beyond it, the server aborts responses of the account that holds the most.\n\n\
+         ## MCP servers\n\n\
+         Runs connect to the MCP servers of their agents. `mcp.allow_private_addresses = true` permits servers on private, loopback\n\
+         and link-local addresses; set it only if every account may reach the network of the server. The timeouts of `mcp` apply to\n\
+         each server: `connect_timeout_seconds` to starting a server, connecting to it and listing its tools,\n\
+         `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call.\n\n\
+         `secrets_key` encrypts the header values of MCP servers in the database. Without it, the server generates the file\n\
+         `secrets.key` in the data folder. Back up that file together with the database: without the key, header values are lost.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()
     );

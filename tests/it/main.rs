@@ -16,6 +16,7 @@ mod engine;
 mod fuzz;
 mod json;
 mod llm;
+mod mcp;
 mod openapi;
 mod plans;
 mod prose;

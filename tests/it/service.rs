@@ -59,7 +59,7 @@ mod recovery;
 mod refused_bodies;
 mod registration;
 mod relay;
-mod requests;
+pub mod requests;
 mod restart;
 mod silence;
 mod skills;

@@ -43,6 +43,7 @@ const EMPTY_NAMES: &[&str] = &[
 /// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
 const RINGS: &[&[&str]] = &[
     &[
+        "addresses",
         "blocking",
         "clock",
         "config",
@@ -51,6 +52,8 @@ const RINGS: &[&[&str]] = &[
         "disk",
         "error",
         "id",
+        "secret_file",
+        "secrets",
         "telemetry",
         "v1",
     ],
@@ -65,6 +68,7 @@ const RINGS: &[&[&str]] = &[
         "events",
         "skills",
         "agents",
+        "mcp",
         "projects",
         "threads",
         "uploads",
@@ -88,7 +92,11 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("runyard_transcode", &[2, 3], "nouns do not depend on a transport"),
     ("sea_orm", &[0, 1], "only nouns access the database"),
     ("sqlx", &[0], "only the database layer knows the driver"),
-    ("aws_lc_rs", &[2], "tokens are handled by the wire"),
+    (
+        "aws_lc_rs",
+        &[0, 2],
+        "tokens are handled by the wire, and stored secrets by `secrets`",
+    ),
 ];
 
 /// Code that only certain files may contain. Each entry is the text of the code, the files, and the reason.
@@ -171,6 +179,7 @@ const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
         &["runyard-contract", "runyard-sandbox"],
         &["tonic", "hyper", "axum", "sea-orm"],
     ),
+    ("mcp", &[], &["tonic", "hyper", "axum", "sea-orm"]),
     ("sandbox", &[], &["tonic", "hyper", "axum", "sea-orm"]),
     ("transcode", &[], &["hyper", "axum", "sea-orm"]),
 ];

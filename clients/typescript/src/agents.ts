@@ -12,6 +12,8 @@ import {
   type CreateAgentRequest,
   type CreateAgentVersionRequest,
   type GenerateAgentIconResponse,
+  type McpServer as WireServer,
+  type TestMcpServerResponse,
   type ListAgentsRequest,
   type UpdateAgentRequest,
 } from "./generated/runyard/v1/agents_pb.js";
@@ -33,6 +35,8 @@ export interface AgentVersion extends Plain<WireVersion> {}
 export interface AgentTool extends Plain<WireTool> {}
 /** A mode: the tools, the instructions and the budget of a run. */
 export interface Mode extends Plain<WireMode> {}
+/** Whether an MCP server can be used, and its tools or the reason why not. */
+export interface McpServerTrial extends Plain<TestMcpServerResponse> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** An icon and its colours, suggested by the server. */
@@ -121,6 +125,11 @@ export class Agents {
   /** Returns the tools, and whether the agent's current version may use them. */
   async listTools(agentId: string, options?: CallOptions): Promise<AgentTool[]> {
     return (await this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
+  }
+
+  /** Connects to an MCP server and lists its tools. `agentId` names the agent whose stored headers are used. */
+  testMcpServer(server: Input<WireServer>, agentId = "", options?: CallOptions): Promise<McpServerTrial> {
+    return this.#channel.callSafely(AgentService.method.testMcpServer, { server, agentId }, options);
   }
 
   /** Lists the versions of an agent, newest first. */

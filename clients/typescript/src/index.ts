@@ -10,6 +10,7 @@ export {
   type AgentTool,
   type AgentVersion,
   type Mode,
+  type McpServerTrial,
   type NewAgent,
   type NewAgentVersion,
   type RunOptions,

@@ -40,6 +40,7 @@ mod spelling;
 mod start;
 mod terminal;
 mod tree;
+mod trial;
 mod uploads;
 pub mod walk;
 pub mod workspace;
@@ -59,6 +60,7 @@ pub use error::{Error, ErrorKind, Result};
 use host::Host;
 pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};
 pub use project::ProjectSandbox;
+use spawned::LongLived;
 pub use spawned::{MAX_SPAWNED, Spawned};
 pub use start::MAX_SCRIPT_BYTES;
 pub use walk::{Found, Walk, WalkLimits};
@@ -127,6 +129,8 @@ pub enum CommandEnd {
 pub struct Sandboxes {
     host: Arc<Host>,
     programs: Arc<OnceCell<String>>,
+    /// Long-lived processes without a project.
+    trials: Arc<LongLived>,
 }
 
 impl Sandboxes {
@@ -140,6 +144,7 @@ impl Sandboxes {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
             programs: Arc::default(),
+            trials: Arc::default(),
         })
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Content;
 use crate::{
-    agents::{rules::json, table::version},
+    agents::{mcp::headers, rules::json, table::version},
     error::Result,
 };
 
@@ -18,18 +18,30 @@ pub struct Difference {
     pub after: Value,
 }
 
-/// Lists the fields that differ, in the order of the API's fields.
+/// Lists the fields that differ, in the order of the API's fields. Header values of MCP servers are compared but not
+/// returned.
 ///
 /// # Errors
 /// INTERNAL if a stored version cannot be read.
 pub fn compare(one: &version::Model, other: &version::Model) -> Result<Vec<Difference>> {
-    let (one, other) = (fields(&Content::of(one)?)?, fields(&Content::of(other)?)?);
-    Ok(one
+    let (one, other) = (Content::of(one)?, Content::of(other)?);
+    let differs = fields(&one)?
         .into_iter()
-        .zip(other)
-        .filter(|((_, before), (_, after))| before != after)
+        .zip(fields(&other)?)
+        .map(|(one, other)| one != other);
+    let shown = fields(&masked(one))?.into_iter().zip(fields(&masked(other))?);
+    Ok(differs
+        .zip(shown)
+        .filter_map(|(differs, shown)| differs.then_some(shown))
         .map(|((field, before), (_, after))| Difference { field, before, after })
         .collect())
+}
+
+fn masked(mut content: Content) -> Content {
+    for servers in [&mut content.configured_mcps, &mut content.custom_mcps] {
+        *servers = headers::masked(servers);
+    }
+    content
 }
 
 fn fields(content: &Content) -> Result<[(&'static str, Value); 7]> {

@@ -27,7 +27,7 @@ pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentC
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     let old = Content::of(&before.version)?;
-    let content = change.over(app, old.clone(), app.tiers.load(&account.tier))?;
+    let content = change.over(app, &account, old.clone())?;
     if content.skills != old.skills {
         attached::check_known(&tx, caller.scope(), &content.skills).await?;
     }

@@ -3,6 +3,7 @@
 //! | part | owner |
 //! |---|---|
 //! | instructions of the agent | `agents::version` |
+//! | tools of MCP servers | `mcp` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | core tools | `tools` |
@@ -15,18 +16,17 @@
 
 use std::sync::Arc;
 
-use super::tools::{Extra, memory, skills};
+use super::tools::{Extra, mcp, memory, skills};
 use crate::{
     accounts::Scope,
-    agents::{self, tools::Access, version::Instructions},
+    agents::{self, tools::Access},
     app::App,
-    config::{Mode, Model},
+    config::Model,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
-    llm::{ChatMessage, ReasoningEffort},
+    llm::ReasoningEffort,
     projects::OnDemand,
-    runs::{Run, RunLog, budget, claim::Claimed},
-    sandbox::ReadOnlyFolder,
+    runs::{RunLog, budget, claim::Claimed},
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
@@ -41,8 +41,22 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
-    let tools = RunTools::of(app, run, mode, &agent, &past.messages, log).await?;
-    let workplace = workplace(app, claimed, tools.folders).await?;
+    let access = Access {
+        mode,
+        settings: &agent.tools,
+    };
+    let mut extra = Extra::default();
+    if access.allows(skills::NAME) {
+        skills::add(app, run, &agent, access, log, &mut extra).await?;
+    }
+    if access.allows(memory::NAME) {
+        memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
+    }
+    let workplace = workplace(app, claimed, &extra).await?;
+    if mode.allows_servers() {
+        mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
+    }
+    let tools = RunTools::of(app, access, extra).await?;
     let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),
@@ -75,45 +89,31 @@ fn limits_of(model: &Model) -> ModelLimits {
 }
 
 /// Returns the sandbox of the run's project. First places the run's files that are not in the workspace yet.
-async fn workplace(app: &App, claimed: &Claimed, folders: Vec<ReadOnlyFolder>) -> Result<Arc<OnDemand>> {
+async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
-    let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id, folders));
+    let workplace = Arc::new(OnDemand::new(
+        app,
+        run.account_id,
+        run.project_id,
+        extra.folders.clone(),
+    ));
     if claimed.awaits_files {
         place::place(app, workplace.ensure().await?, run.into()).await?;
     }
     Ok(workplace)
 }
 
-/// The tools of a run, what the system prompt says about them, and the folders that the sandbox mounts for them.
+/// The tools of a run, and what the system prompt says about them.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     /// Description of the sandbox; `None` if the run cannot use the sandbox.
     sandbox: Option<String>,
     sections: Vec<String>,
-    folders: Vec<ReadOnlyFolder>,
 }
 
 impl RunTools {
-    async fn of(
-        app: &App,
-        run: &Run,
-        mode: &Mode,
-        agent: &Instructions,
-        history: &[ChatMessage],
-        log: &Arc<RunLog>,
-    ) -> Result<Self> {
-        let access = Access {
-            mode,
-            settings: &agent.tools,
-        };
-        let mut extra = Extra::default();
-        if access.allows(skills::NAME) {
-            skills::add(app, run, agent, access, log, &mut extra).await?;
-        }
-        if access.allows(memory::NAME) {
-            memory::add(app, run, agent, history, log, &mut extra).await?;
-        }
-        extra.sections.push(mode.prompt.clone());
+    async fn of(app: &App, access: Access<'_>, mut extra: Extra) -> Result<Self> {
+        extra.sections.push(access.mode.prompt.clone());
         let sandbox = if access.allows_sandbox() {
             Some(app.sandboxes.describe_for_model().await)
         } else {
@@ -123,7 +123,6 @@ impl RunTools {
             toolbox: Toolbox::for_run(tools::core(), extra.tools)?.only(|name| access.allows(name)),
             sandbox,
             sections: extra.sections,
-            folders: extra.folders,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The sources of tools beyond the core tools, one file per source. `job` asks each source for the tools of a run.
 
+pub(super) mod mcp;
 pub(super) mod memory;
 pub(super) mod skills;
 

@@ -7,7 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    agents::{AgentChange, Change, ContentChange, MemoryScope, MemorySettings, NewAgent, mcp, tools},
+    agents::{
+        AgentChange, Change, ContentChange, MemoryScope, MemorySettings, NewAgent,
+        mcp::{self, headers::Header},
+        tools,
+    },
     error::{Error, Result},
     id,
     skills::Attached,
@@ -189,27 +193,29 @@ fn skills(asked: Vec<v1::AgentSkill>) -> Vec<Attached> {
 }
 
 fn servers(field: &'static str, asked: Vec<v1::McpServer>) -> Result<Vec<mcp::Server>> {
-    let server = |server: v1::McpServer| {
-        let transport = match server.r#type() {
-            v1::McpTransport::Http => mcp::Transport::Http,
-            v1::McpTransport::Sse => mcp::Transport::Sse,
-            v1::McpTransport::Stdio => mcp::Transport::Stdio,
-            v1::McpTransport::Unspecified => {
-                return Err(Error::invalid_field(
-                    field,
-                    format!("{field}: type must be http, sse or stdio"),
-                ));
-            }
-        };
-        Ok(mcp::Server {
-            name: server.name,
-            transport,
-            url: server.url,
-            command: server.command,
-            args: server.args,
-            headers: server.headers,
-            enabled_tools: server.enabled_tools,
-        })
+    asked.into_iter().map(|asked| server(field, asked)).collect()
+}
+
+pub(super) fn server(field: &'static str, asked: v1::McpServer) -> Result<mcp::Server> {
+    let transport = match asked.r#type() {
+        v1::McpTransport::Http => mcp::Transport::Http,
+        v1::McpTransport::Sse => mcp::Transport::Sse,
+        v1::McpTransport::Stdio => mcp::Transport::Stdio,
+        v1::McpTransport::Unspecified => {
+            return Err(Error::invalid_field(
+                field,
+                format!("{field}: type must be http, sse or stdio"),
+            ));
+        }
     };
-    asked.into_iter().map(server).collect()
+    let headers = asked.headers.into_iter();
+    Ok(mcp::Server {
+        name: asked.name,
+        transport,
+        url: asked.url,
+        command: asked.command,
+        args: asked.args,
+        headers: headers.map(|(name, value)| (name, Header::Plain(value))).collect(),
+        enabled_tools: asked.enabled_tools,
+    })
 }

@@ -4,14 +4,17 @@ use uuid::Uuid;
 
 use crate::{
     agents::{
-        Agent, AgentVersion, MemoryScope, MemorySettings, mcp,
+        Agent, AgentVersion, MemoryScope, MemorySettings,
+        mcp::{self, headers},
         rules::read,
         tools::{Offered, Settings},
         version::compare::Difference,
     },
     error::Result,
     events::timestamp,
+    mcp::{Failure, McpTool},
     skills::Attached,
+    tools::Tool,
     v1,
 };
 
@@ -89,6 +92,25 @@ pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference 
     }
 }
 
+pub(super) fn mcp_tool(tool: &McpTool) -> v1::AgentTool {
+    let spec = tool.spec();
+    v1::AgentTool {
+        name: spec.name,
+        description: spec.description,
+        is_core: false,
+        enabled: true,
+        parameters_schema: spec.parameters.to_string(),
+        server: tool.server().to_owned(),
+    }
+}
+
+pub(super) fn unavailable(failure: &Failure) -> v1::UnavailableMcpServer {
+    v1::UnavailableMcpServer {
+        name: failure.server.clone(),
+        reason: failure.reason.clone(),
+    }
+}
+
 pub(super) fn tool(tool: Offered) -> v1::AgentTool {
     v1::AgentTool {
         name: tool.spec.name,
@@ -96,6 +118,7 @@ pub(super) fn tool(tool: Offered) -> v1::AgentTool {
         is_core: tool.is_core,
         enabled: tool.enabled,
         parameters_schema: tool.spec.parameters.to_string(),
+        server: String::new(),
     }
 }
 
@@ -112,7 +135,11 @@ fn shown_servers(stored: &serde_json::Value) -> Result<Vec<v1::McpServer>> {
         url: server.url,
         command: server.command,
         args: server.args,
-        headers: server.headers,
+        headers: server
+            .headers
+            .into_keys()
+            .map(|name| (name, headers::MASK.to_owned()))
+            .collect(),
         enabled_tools: server.enabled_tools,
     };
     Ok(servers.into_iter().map(shown).collect())

@@ -18,6 +18,7 @@ use tokio::net::lookup_host;
 use url::Host;
 
 use crate::{
+    addresses::is_private,
     error::{Error, Result},
     wire::status::chain,
 };
@@ -141,17 +142,5 @@ fn address(host: &Host<&str>) -> Option<IpAddr> {
         Host::Ipv4(address) => Some((*address).into()),
         Host::Ipv6(address) => Some((*address).into()),
         Host::Domain(_) => None,
-    }
-}
-
-/// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or an address of the
-/// shared range 100.64.0.0/10 (RFC 6598), which some clusters and VPNs use.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            address.is_loopback() || address.is_private() || (first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     }
 }

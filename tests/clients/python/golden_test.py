@@ -31,6 +31,7 @@ FACE = {
     "AgentService.RollbackAgentVersion": ("agents", "rollback_version", ("agent_id", "version_id")),
     "AgentService.CompareAgentVersions": ("agents", "compare_versions", ("agent_id", "version_id", "other_version_id")),
     "AgentService.ListAgentTools": ("agents", "tools", ("agent_id",)),
+    "AgentService.TestMcpServer": ("agents", "test_mcp_server", ()),
     "RunService.StartRun": ("agents", "run", ()),
     "RunService.ListModes": ("agents", "modes", ()),
     "RunService.GetRun": ("runs", "get", ("agent_run_id",)),
@@ -132,6 +133,8 @@ class Door:
             return name_of(value).removeprefix("if_busy_")
         if key == "custom_mcps":
             return [{**one, "type": name_of(one["type"])} for one in value]
+        if key == "server":
+            return {**value, "type": name_of(value["type"])}
         return [name_of(one) for one in value] if key == "scopes" else value
 
     def upload(self, name, data):

@@ -110,6 +110,9 @@ impl Belongings {
             "CompareAgentVersions" => json!({
                 "agent_id": id("agent_id"), "version_id": id("version_id"), "other_version_id": id("other_version_id"),
             }),
+            "TestMcpServer" => json!({
+                "server": {"name": "box", "type": "MCP_TRANSPORT_STDIO", "command": "true"}, "agent_id": id("agent_id"),
+            }),
             "GenerateAgentIcon" => json!({"name": "Code Assistant"}),
             "StartRun" => json!({
                 "prompt": "Go on.", "thread_id": id("thread_id"), "project_id": id("project_id"),

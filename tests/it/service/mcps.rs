@@ -19,7 +19,10 @@ fn with(mut entry: Value, key: &str, value: Value) -> Value {
 async fn an_mcp_entry_must_match_its_transport() {
     on_every_database_with(
         |_| Turn::text("x"),
-        |config| config.tiers[0].agents = None,
+        |config| {
+            config.tiers[0].agents = None;
+            config.mcp.allow_private_addresses = true;
+        },
         async |server| {
             let caller = server.caller("ann");
             let create = async |entry: &Value| {
@@ -42,6 +45,9 @@ async fn an_mcp_entry_must_match_its_transport() {
                 let made = create(&good).await.ok();
                 let kept = &made["current_version"]["custom_mcps"][0];
                 for (key, value) in good.as_object().unwrap() {
+                    // Header values are never returned.
+                    let hidden = json!({"X-Key": "***"});
+                    let value = if key == "headers" { &hidden } else { value };
                     assert_eq!(&kept[key], value, "{good}");
                 }
             }
@@ -66,6 +72,8 @@ async fn an_mcp_entry_must_match_its_transport() {
                 with(http("a", "https://x"), "enabled_tools", json!([""])),
                 with(http("a", "https://x"), "enabled_tools", json!(["one", "two", "one"])),
                 with(http("a", "https://x"), "headers", json!({"X Key": "value"})),
+                with(http("a", "https://x"), "headers", json!({"Mcp-Session-Id": "value"})),
+                with(http("a", "https://x"), "headers", json!({"host": "value"})),
                 with(stdio.clone(), "headers", json!({"X-Key": "value"})),
                 with(stdio.clone(), "url", json!("https://x")),
                 with(stdio.clone(), "command", json!(" ")),

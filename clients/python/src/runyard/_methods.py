@@ -88,6 +88,7 @@ ROLLBACK_VERSION = _once("AgentService.RollbackAgentVersion", agents.RollbackAge
 COMPARE_VERSIONS = _again(
     "AgentService.CompareAgentVersions", agents.CompareAgentVersionsRequest, agents.CompareAgentVersionsResponse
 )
+TEST_MCP_SERVER = _again("AgentService.TestMcpServer", agents.TestMcpServerRequest, agents.TestMcpServerResponse)
 LIST_TOOLS = _again("AgentService.ListAgentTools", agents.ListAgentToolsRequest, agents.ListAgentToolsResponse)
 
 # StartRun is repeatable, because every request has an idempotency key.

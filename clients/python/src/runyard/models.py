@@ -218,6 +218,16 @@ class AgentTool:
     is_core: bool
     enabled: bool
     parameters_schema: str
+    server: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class McpServerTrial:
+    """Whether an MCP server can be used, and its tools or the reason why not."""
+
+    connected: bool
+    reason: str
+    tools: list[AgentTool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,6 +457,7 @@ _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
     "CompareAgentVersionsResponse": AgentVersionComparison,
+    "TestMcpServerResponse": McpServerTrial,
     "CreateApiKeyResponse": NewApiKey,
 }
 

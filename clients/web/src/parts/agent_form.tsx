@@ -137,7 +137,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         <legend>Tools</legend>
         <p class="small dim">The six core tools run in the sandbox and are always enabled.</p>
         <ul class="tool-list">
-          {tools.value.filter((tool) => !OF_MEMORY.has(tool.name)).map((tool) => (
+          {tools.value.filter((tool) => tool.server === "" && !OF_MEMORY.has(tool.name)).map((tool) => (
             <li key={tool.name}>
               <label class="check">
                 <input
@@ -178,11 +178,26 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       <fieldset>
         <legend>MCP servers</legend>
         <p class="small dim">
-          Servers that offer more tools over the Model Context Protocol (MCP). Each agent version stores its list of servers, but runs do
-          not use the servers yet.
+          Servers that offer more tools over the Model Context Protocol (MCP). Each run connects to the servers of its agent version and
+          offers their tools to the model.
         </p>
-        <McpEditor label="Integrations" servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
-        <McpEditor label="Custom servers" servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
+        <McpEditor label="Integrations" agentId={agent?.agentId} servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
+        <McpEditor label="Custom servers" agentId={agent?.agentId} servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
+        {tools.value.some((tool) => tool.server !== "") && (
+          <>
+            <p class="small dim">The saved agent has these tools of MCP servers:</p>
+            <ul class="tool-list">
+              {tools.value.filter((tool) => tool.server !== "").map((tool) => (
+                <li key={tool.name}>
+                  <code>{tool.name}</code>{" "}
+                  <span class="small dim tool-about">
+                    {tool.server}: {tool.description}
+                  </span>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
       </fieldset>
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       <div class="form-foot">
@@ -277,4 +292,4 @@ const CORE: readonly AgentTool[] = [
   ["edit", "Replaces part of a text file."],
   ["glob", "Finds files by name pattern."],
   ["grep", "Finds lines that match a pattern."],
-].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}" }));
+].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}", server: "" }));

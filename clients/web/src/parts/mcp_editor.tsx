@@ -1,8 +1,12 @@
 // An editor for an agent's MCP servers. For each server, the user sets the transport and the tools that the agent may
-// use.
-import { Plus, Trash2 } from "lucide";
+// use, and can test the connection before saving.
+import { useSignal } from "@preact/signals";
+import { Plug, Plus, Trash2 } from "lucide";
 import type { AgentVersion } from "@runyard/client";
-import { Field } from "./basic";
+import { runyard } from "../client";
+import { explainError } from "../errors";
+import { Field, Note } from "./basic";
+import { counted } from "../view/format";
 import { Icon } from "./icon";
 
 export type McpServer = AgentVersion["customMcps"][number];
@@ -13,11 +17,14 @@ export function blankServer(): McpServer {
 
 export function McpEditor({
   label,
+  agentId,
   servers,
   onChange,
   onAdd,
 }: {
   label: string;
+  /** The agent whose stored header values a test uses. */
+  agentId?: string | undefined;
   servers: readonly McpServer[];
   onChange: (servers: McpServer[]) => void;
   onAdd: () => McpServer;
@@ -64,7 +71,7 @@ export function McpEditor({
               <Field label="URL">
                 <input required type="url" placeholder="https://…" value={server.url} onInput={(event) => set(at, { url: event.currentTarget.value })} />
               </Field>
-              <Field label="Headers" hint="One per line, as Name: value.">
+              <Field label="Headers" hint="One per line, as Name: value. Stored values are shown as ***.">
                 <textarea
                   class="code"
                   rows={2}
@@ -85,9 +92,39 @@ export function McpEditor({
               onBlur={(event) => set(at, { enabledTools: toolsOf(event.currentTarget.value) })}
             />
           </Field>
+          <Trial server={server} agentId={agentId} />
         </div>
       ))}
     </section>
+  );
+}
+
+/** A button that connects to a server, and the result: the number of its tools, or the reason why it cannot be used. */
+function Trial({ server, agentId }: { server: McpServer; agentId: string | undefined }) {
+  const busy = useSignal(false);
+  const result = useSignal<{ kind: "good" | "error"; text: string } | null>(null);
+  const test = async () => {
+    busy.value = true;
+    result.value = null;
+    try {
+      const { connected, reason, tools } = await runyard().agents.testMcpServer(server, agentId);
+      result.value = connected ? { kind: "good", text: `Connected, ${counted(tools.length, "tool")}.` } : { kind: "error", text: `Not connected: ${reason}.` };
+    } catch (error) {
+      const explained = explainError(error);
+      result.value = explained && { kind: "error", text: explained.text };
+    } finally {
+      busy.value = false;
+    }
+  };
+  const shown = result.value;
+  return (
+    <div class="mcp-trial">
+      <button type="button" class="button button-small" disabled={busy.value} onClick={() => void test()}>
+        <Icon of={Plug} size={15} />
+        {busy.value ? "Testing" : "Test"}
+      </button>
+      {shown && <Note kind={shown.kind}>{shown.text}</Note>}
+    </div>
   );
 }
 

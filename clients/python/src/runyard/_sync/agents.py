@@ -23,6 +23,7 @@ from runyard.models import (
     McpServer,
     Mode,
     MemorySettings,
+    McpServerTrial,
     Page,
     ToolSetting,
     to_message,
@@ -243,6 +244,11 @@ class Agents:
         request = to_message(methods.LIST_TOOLS.request, agent_id=agent_id)
         answer = self._transport.call(methods.LIST_TOOLS, request)
         return pages(answer.tools, AgentTool, "")
+
+    def test_mcp_server(self, server: McpServer | Mapping[str, Any], agent_id: str = "") -> McpServerTrial:
+        """Connects to an MCP server and lists its tools. `agent_id` names the agent whose stored headers are used."""
+        request = to_message(methods.TEST_MCP_SERVER.request, server=server, agent_id=agent_id)
+        return self._transport.load(methods.TEST_MCP_SERVER, request, McpServerTrial)
 
     def run(
         self,

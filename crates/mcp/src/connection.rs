@@ -1,0 +1,200 @@
+//! A connection to one server.
+//!
+//! The revision of the protocol is negotiated with each server. A connection that has lost its session must not be used
+//! again ([`Connection::is_usable`]); the caller then opens another one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rmcp::{
+    RoleClient,
+    model::ProtocolVersion,
+    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RunningService},
+    transport::{IntoTransport, async_rw::AsyncRwTransport},
+};
+use serde_json::{Map, Value};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Duration, Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Limits, Outcome,
+    call::{self, Call, Line},
+    error::{Error, Result},
+    http::{Address, Http, Target},
+    listener::Listener,
+    sse::SseTransport,
+    tools::{self, ToolList},
+};
+
+/// A connection to one server. Dropping it ends the session in the background.
+pub struct Connection {
+    service: RunningService<RoleClient, Listener>,
+    listener: Listener,
+    limits: Limits,
+    is_broken: AtomicBool,
+}
+
+impl Connection {
+    /// Connects to a server over HTTP.
+    ///
+    /// # Errors
+    /// The reason why the server cannot be used.
+    pub async fn http(http: &Http, address: &Address, limits: &Limits) -> Result<Self> {
+        let target = http.target(address)?;
+        let start = Instant::now();
+        let part = |tenths: u32| start + limits.connect * tenths / 10;
+        let last = if address.may_be_sse { part(8) } else { part(10) };
+        let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
+        if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
+            // Some old servers never answer a request that they do not know, or answer it with an empty result.
+            let transport = http.transport(&target, limits);
+            result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
+        }
+        match result {
+            Ok(connection) => Ok(connection),
+            Err(first) if address.may_be_sse => Self::sse(http, &target, part(10), limits).await.map_err(|second| {
+                Error::Failed(format!(
+                    "{}; as a server of the transport of 2024: {second}",
+                    first.error
+                ))
+            }),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    /// Connects to a server over its standard input and output.
+    ///
+    /// # Errors
+    /// The reason why the server cannot be used.
+    pub async fn stdio(
+        stdin: impl AsyncWrite + Send + Unpin + 'static,
+        stdout: impl AsyncRead + Send + Unpin + 'static,
+        limits: &Limits,
+    ) -> Result<Self> {
+        // A line that is not a message, such as a debug print, is skipped.
+        let transport = AsyncRwTransport::<RoleClient, _, _>::new(stdout, stdin);
+        let transport = transport.with_max_line_length(limits.message_bytes);
+        let served = Self::serve(transport, automatic(), Instant::now() + limits.connect, limits).await;
+        served.map_err(|refusal| refusal.error)
+    }
+
+    async fn sse(http: &Http, target: &Target, deadline: Instant, limits: &Limits) -> Result<Self> {
+        let opened = SseTransport::open(http.client.clone(), target, limits.message_bytes);
+        let late = Error::TimedOut(limits.connect);
+        let transport = timeout_at(deadline, opened).await.map_err(|_| late)??;
+        let served = Self::serve(transport, ClientLifecycleMode::Initialize, deadline, limits).await;
+        served.map_err(|refusal| refusal.error)
+    }
+
+    async fn serve<T, E, A>(
+        transport: T,
+        mode: ClientLifecycleMode,
+        deadline: Instant,
+        limits: &Limits,
+    ) -> Result<Self, Refusal>
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let listener = Listener::default();
+        let handshake = listener.clone().serve_with_lifecycle(transport, mode);
+        let service = match timeout_at(deadline, handshake).await {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => return Err(Refusal::of(&error)),
+            Err(_) => {
+                return Err(Refusal {
+                    error: Error::TimedOut(limits.connect),
+                    may_be_old: true,
+                });
+            }
+        };
+        Ok(Self {
+            service,
+            listener,
+            limits: limits.clone(),
+            is_broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Lists the tools of the server.
+    ///
+    /// # Errors
+    /// The reason why the list cannot be read.
+    pub async fn list_tools(&self) -> Result<ToolList> {
+        let limit = self.limits.connect / 2;
+        timeout(limit, tools::list(self.service.peer()))
+            .await
+            .map_err(|_| Error::TimedOut(limit))?
+    }
+
+    /// Calls a tool. While the tool runs, `output` receives its progress messages. The server is told if the call is
+    /// cancelled, reaches a time limit, or if the returned future is dropped.
+    pub async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        output: &(dyn Fn(String) + Send + Sync),
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let call = Call {
+            tool,
+            arguments,
+            output,
+            cancel,
+        };
+        let line = Line {
+            peer: self.service.peer(),
+            listener: &self.listener,
+            limits: &self.limits,
+            is_broken: &self.is_broken,
+        };
+        call::perform(&line, call).await
+    }
+
+    /// Returns whether the next call can use this connection.
+    pub fn is_usable(&self) -> bool {
+        !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
+    }
+
+    /// Returns whether the server has said that its tools have changed, so that a list must not be reused.
+    pub fn tools_changed(&self) -> bool {
+        self.listener.tools_changed()
+    }
+
+    /// Ends the session, and waits up to `limit` for the server to confirm it.
+    pub async fn close(mut self, limit: Duration) {
+        // The session ends in any case; an error only means that its task panicked.
+        let _ = self.service.close_with_timeout(limit).await;
+    }
+}
+
+/// A failed handshake.
+struct Refusal {
+    error: Error,
+    /// True if the server may understand only the handshake of earlier revisions.
+    may_be_old: bool,
+}
+
+impl Refusal {
+    fn of(error: &ClientInitializeError) -> Self {
+        Self {
+            error: Error::of_handshake(error),
+            may_be_old: matches!(
+                error,
+                ClientInitializeError::ExpectedInitResult(_)
+                    | ClientInitializeError::ExpectedInitResponse(_)
+                    | ClientInitializeError::JsonRpcError(_)
+            ),
+        }
+    }
+}
+
+/// Asks for the newest revision, and falls back to the handshake of earlier revisions.
+fn automatic() -> ClientLifecycleMode {
+    ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::LATEST],
+        legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+    }
+}

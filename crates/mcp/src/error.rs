@@ -1,0 +1,95 @@
+//! The error type of the crate: why a server cannot be used. Errors of single calls are [`crate::Outcome`]s.
+
+use std::{error::Error as StdError, time::Duration};
+
+use rmcp::{
+    service::{ClientInitializeError, ServiceError},
+    transport::streamable_http_client::StreamableHttpError,
+};
+
+/// A result whose error type defaults to [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Maximum size in bytes of a text of a server that an error quotes.
+const MAX_QUOTED: usize = 500;
+
+/// Reason why a server cannot be used. The text is for the owner of the server's configuration. It contains no header
+/// and no URL.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration of the server is invalid, or its address is not permitted.
+    #[error("{0}")]
+    Refused(String),
+    /// The server could not be reached, or it did not complete the handshake or the list.
+    #[error("{0}")]
+    Failed(String),
+    /// The server did not answer in time.
+    #[error("no answer within {} seconds", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client for MCP servers could not be set up: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Error {
+    pub(crate) fn of_handshake(error: &ClientInitializeError) -> Self {
+        Self::Failed(match error {
+            ClientInitializeError::TransportError { error, .. } => root(error.error.as_ref()),
+            ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", quoted(&error.message)),
+            ClientInitializeError::ConnectionClosed(_) => "the server closed the connection".to_owned(),
+            other => quoted(&other.to_string()),
+        })
+    }
+
+    pub(crate) fn of_service(error: &ServiceError) -> Self {
+        Self::Failed(described(error))
+    }
+}
+
+/// Describes a failed request without the URL and without headers.
+pub(crate) fn described(error: &ServiceError) -> String {
+    match error {
+        ServiceError::McpError(error) => format!("the server reported: {}", quoted(&error.message)),
+        ServiceError::TransportSend(error) => root(error.error.as_ref()),
+        ServiceError::TransportClosed => "the connection closed".to_owned(),
+        ServiceError::UnexpectedResponse => "the server sent an answer of another kind".to_owned(),
+        other => quoted(&other.to_string()),
+    }
+}
+
+/// Returns the innermost cause. Outer errors of the HTTP client contain the URL, which may contain a key.
+pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = cause(innermost) {
+        innermost = cause;
+    }
+    if let Some(error) = innermost.downcast_ref::<reqwest::Error>() {
+        return match error.status() {
+            Some(status) => format!("the server answered with HTTP status {status}"),
+            None if error.is_timeout() => "the request timed out".to_owned(),
+            None => "the request failed".to_owned(),
+        };
+    }
+    quoted(&innermost.to_string())
+}
+
+/// Returns the cause of an error. The protocol library's error for a failed request does not name its source.
+pub(crate) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => Some(error),
+        _ => error.source(),
+    }
+}
+
+/// Cuts a text of a server, and removes its line breaks and control characters.
+pub(crate) fn quoted(text: &str) -> String {
+    let cut = &text[..text.floor_char_boundary(MAX_QUOTED)];
+    let mut line: String = cut
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    if cut.len() < text.len() {
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,46 @@
+//! A client of Model Context Protocol (MCP) servers.
+//!
+//! The service connects to a server with [`Connection::http`] or [`Connection::stdio`], lists its tools and calls them.
+//! The crate knows no database and no sandbox: the caller starts the process of a stdio server, and decides which
+//! addresses may be reached ([`Http::new`]). Invariants: everything that a server sends is limited in size and time; a
+//! call is sent at most once; nothing that an error says contains a header or a URL of the configuration.
+
+#![warn(missing_docs)]
+
+mod call;
+mod connection;
+mod error;
+mod http;
+mod listener;
+mod names;
+mod outcome;
+mod rendering;
+mod schema;
+mod sse;
+mod tools;
+
+use std::time::Duration;
+
+pub use connection::Connection;
+pub use error::{Error, Result};
+pub use http::{Address, Http, is_reserved_header};
+pub use names::Names;
+pub use outcome::Outcome;
+pub use rendering::{Attachment, Rendered};
+pub use schema::adapted;
+pub use tools::{ListedTool, ToolList};
+
+/// Limits on time and size. They apply to each server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum time to connect, including the handshake. Listing the tools may take half of it in addition.
+    pub connect: Duration,
+    /// Maximum time of a call without any message of the server about it.
+    pub idle: Duration,
+    /// Maximum time of a call.
+    pub call: Duration,
+    /// Maximum size in bytes of one message of a server.
+    pub message_bytes: usize,
+    /// Maximum size in bytes of the text of a result.
+    pub result_bytes: usize,
+}

@@ -1,0 +1,80 @@
+//! How a tool call ended.
+
+use rmcp::{
+    model::ErrorCode,
+    service::ServiceError,
+    transport::streamable_http_client::{HttpStatusError, StreamableHttpError},
+};
+
+use crate::{
+    error::{cause, described, quoted},
+    rendering::Rendered,
+};
+
+/// How a tool call ended. Only the last variant says that the server did nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The tool returned a result.
+    Answered(Rendered),
+    /// The tool ran, and it or its server reported an error.
+    Reported(Rendered),
+    /// The answer was lost, so the tool may or may not have had its effect. Do not repeat the call.
+    Unknown(String),
+    /// The server never started the tool.
+    NotStarted(String),
+}
+
+impl Outcome {
+    pub(crate) fn of_error(error: &ServiceError) -> Self {
+        let why = described(error);
+        match error {
+            ServiceError::McpError(error) if is_refusal(error.code) => {
+                Self::NotStarted(format!("the server refused the call: {}", quoted(&error.message)))
+            }
+            ServiceError::McpError(_) => Self::Reported(Rendered {
+                text: why,
+                ..Rendered::default()
+            }),
+            ServiceError::TransportSend(sent) if never_arrived(sent.error.as_ref()) => Self::NotStarted(why),
+            _ => Self::Unknown(why),
+        }
+    }
+}
+
+fn is_refusal(code: ErrorCode) -> bool {
+    [
+        ErrorCode::METHOD_NOT_FOUND,
+        ErrorCode::INVALID_PARAMS,
+        ErrorCode::INVALID_REQUEST,
+        ErrorCode::PARSE_ERROR,
+    ]
+    .contains(&code)
+}
+
+/// Returns whether a request surely did not reach a tool: the connection was refused, or the server refused the request
+/// before reading it.
+fn never_arrived(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(reqwest::Error::is_connect)
+        {
+            return true;
+        }
+        let is_refused = error
+            .downcast_ref::<StreamableHttpError<reqwest::Error>>()
+            .is_some_and(|error| match error {
+                StreamableHttpError::SessionExpired
+                | StreamableHttpError::AuthRequired(_)
+                | StreamableHttpError::InsufficientScope(_) => true,
+                StreamableHttpError::HttpStatus(HttpStatusError { status, .. }) => *status == 429,
+                _ => false,
+            });
+        if is_refused {
+            return true;
+        }
+        current = cause(error);
+    }
+    false
+}

@@ -1,0 +1,55 @@
+//! The tools of the MCP servers of a run's agent. A server that cannot be used costs the run one notice.
+
+use std::sync::Arc;
+
+use super::Extra;
+use crate::{
+    agents::version::Instructions,
+    app::App,
+    mcp::{self, Place, Servers},
+    projects::OnDemand,
+    runs::{Run, RunLog},
+    tools::Tool,
+    v1::{Notice, NoticeKind, run_event::Event},
+};
+
+/// Adds the tools of the MCP servers of a run's agent.
+pub(in super::super) async fn add(
+    app: &App,
+    run: &Run,
+    agent: &Instructions,
+    workplace: &Arc<OnDemand>,
+    log: &Arc<RunLog>,
+    extra: &mut Extra,
+) {
+    let Some(version_id) = agent.version_id else {
+        return;
+    };
+    let servers = Servers {
+        account_id: run.account_id,
+        version_id,
+        servers: agent.servers.clone(),
+    };
+    let offer = mcp::offer(app, servers, &Place::Project(Arc::clone(workplace) as _)).await;
+    for failure in &offer.failures {
+        let message = format!(
+            "The tools of MCP server {:?} are missing from this run: {}.",
+            failure.server, failure.reason
+        );
+        notify(log, &message);
+    }
+    for note in &offer.notes {
+        notify(log, note);
+    }
+    extra
+        .tools
+        .extend(offer.tools.into_iter().map(|tool| tool as Arc<dyn Tool>));
+}
+
+fn notify(log: &Arc<RunLog>, message: &str) {
+    log.say(Event::Notice(Notice {
+        kind: NoticeKind::Other.into(),
+        // The message may quote a server, so it may contain NUL, which the database cannot store.
+        message: crate::contract::structs::without_nul(message),
+    }));
+}

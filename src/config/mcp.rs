@@ -1,0 +1,37 @@
+//! Settings of connections to MCP servers.
+
+use std::time::Duration;
+
+use runyard_mcp::Limits;
+use serde::Deserialize;
+
+/// Maximum size in bytes of one message of a server.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size in bytes of the text of a result.
+const MAX_RESULT_BYTES: usize = 128 * 1024;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mcp {
+    /// If true, http and sse servers may have private, loopback and link-local addresses, such as metadata services. Set
+    /// it only if every account may reach the network of this server.
+    pub allow_private_addresses: bool,
+    /// Maximum time in seconds to start and connect to a server. Also the maximum time to list its tools.
+    pub connect_timeout_seconds: u64,
+    /// Maximum time in seconds of a tool call without progress.
+    pub idle_timeout_seconds: u64,
+    /// Maximum time in seconds of a tool call.
+    pub call_timeout_seconds: u64,
+}
+
+impl Mcp {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connect: Duration::from_secs(self.connect_timeout_seconds),
+            idle: Duration::from_secs(self.idle_timeout_seconds),
+            call: Duration::from_secs(self.call_timeout_seconds),
+            message_bytes: MAX_MESSAGE_BYTES,
+            result_bytes: MAX_RESULT_BYTES,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Connections of runs to the MCP servers of their agents.
+//!
+//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version at the same time. A list is cached
+//! as long as its server permits. Each tool becomes a tool of the run ([`McpTool`]). The run keeps its connections and its
+//! server processes until its tools are dropped. Invariants: a server that fails costs its tools and one notice, never the
+//! run; a call whose answer is lost is not repeated; stdio servers run only in the sandbox.
+
+mod lists;
+mod offer;
+mod process;
+mod remote;
+mod saved;
+mod tool;
+
+use runyard_mcp::{Http, Limits};
+
+use crate::{
+    accounts::AccountQueues,
+    addresses, config,
+    error::{Error, Result},
+};
+use lists::Lists;
+pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
+pub use remote::Place;
+pub use tool::McpTool;
+
+/// Number of previews and trials of an account that run at the same time, and that wait.
+const TRIALS: (usize, usize) = (2, 20);
+
+/// State that all connections of this process share.
+pub struct Mcp {
+    http: Http,
+    limits: Limits,
+    lists: Lists,
+    /// Queues of previews and trials, one per account.
+    trials: AccountQueues,
+}
+
+impl Mcp {
+    /// Sets up the HTTP client.
+    ///
+    /// # Errors
+    /// INTERNAL if the TLS library cannot be set up.
+    pub fn new(config: &config::Mcp) -> Result<Self> {
+        let permits = if config.allow_private_addresses {
+            |_| true
+        } else {
+            addresses::is_public
+        };
+        let broken = |error| Error::internal("could not build the HTTP client for MCP servers", error);
+        Ok(Self {
+            http: Http::new(permits).map_err(broken)?,
+            limits: config.limits(),
+            lists: Lists::default(),
+            trials: AccountQueues::new(TRIALS.0, TRIALS.1),
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! The command of a stdio server, and the explanation of its failures.
+
+use std::time::Duration;
+
+use runyard_mcp::Error;
+
+use crate::{
+    agents::mcp::Server,
+    sandbox::{Command, Execution},
+};
+
+/// Maximum life of a server process. A process normally ends with its run.
+const MAX_LIFE: Duration = Duration::from_hours(24);
+/// Maximum size in bytes of the standard error that an explanation quotes.
+const MAX_QUOTED: usize = 600;
+
+pub(super) fn command(server: &Server) -> Command {
+    let words = std::iter::once(&server.command).chain(&server.args);
+    let line: Vec<String> = words.map(|word| quoted(word)).collect();
+    Command {
+        script: format!("exec {}", line.join(" ")),
+        timeout: MAX_LIFE,
+    }
+}
+
+/// Describes why a process could not be used, with the end of its standard error.
+pub(super) fn explained(error: &Error, ended: Option<&Execution>) -> String {
+    let Some(ended) = ended else { return error.to_string() };
+    let mut text = error.to_string();
+    if let Some(ending) = ended.ending.describe()
+        && ended.ending != crate::sandbox::CommandEnd::Cancelled
+    {
+        text = format!("{text}; the command ended: {ending}");
+    }
+    let stderr = ended.text.trim();
+    if !stderr.is_empty() {
+        let tail = &stderr[stderr.ceil_char_boundary(stderr.len().saturating_sub(MAX_QUOTED))..];
+        text = format!("{text}; its standard error: {tail}");
+    }
+    text
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("plain"), "'plain'");
+        assert_eq!(quoted("it's $HOME; rm *"), "'it'\\''s $HOME; rm *'");
+    }
+}

@@ -1,0 +1,163 @@
+//! One MCP server of a run: its settings, its cached list of tools and its connection.
+//!
+//! The connection is opened when it is first needed, and again after it has broken. Calls that need it at the same time
+//! wait for one attempt.
+
+use std::{mem, sync::Arc};
+
+use runyard_mcp::{Address, Connection, Outcome, ToolList};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{lists::Key, process};
+use crate::{
+    agents::mcp::{Server, Transport, headers},
+    app::App,
+    engine::SandboxSource,
+    sandbox::Spawned,
+    tools::OutputSink,
+};
+
+/// Where stdio servers run.
+#[derive(Clone)]
+pub enum Place {
+    /// In the sandbox of the run's project.
+    Project(Arc<dyn SandboxSource>),
+    /// In a sandbox with an empty workspace.
+    Empty,
+}
+
+pub(super) struct Remote {
+    app: App,
+    account_id: Uuid,
+    /// `None` if the list of tools must not be cached.
+    key: Option<Key>,
+    server: Server,
+    place: Place,
+    line: Mutex<Option<Arc<Line>>>,
+}
+
+/// An open connection and, for a stdio server, its process. Dropping the process kills it.
+struct Line {
+    connection: Connection,
+    // Only the mutex makes the process usable in a value that tasks share.
+    _process: Option<std::sync::Mutex<Spawned>>,
+}
+
+impl Remote {
+    /// Without `version_id`, the list of tools is not cached.
+    pub(super) fn new(app: &App, account_id: Uuid, version_id: Option<Uuid>, server: Server, place: Place) -> Self {
+        Self {
+            app: app.clone(),
+            account_id,
+            key: version_id.map(|version_id| (version_id, server.name.clone())),
+            server,
+            place,
+            line: Mutex::default(),
+        }
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Lists the tools of the server, from the cache if possible. The error is a text for the owner of the agent.
+    pub(super) async fn tools(&self) -> Result<Arc<ToolList>, String> {
+        let lists = &self.app.mcp.lists;
+        if let Some(key) = &self.key
+            && let Some(list) = lists.find(key, self.app.clock.now()).await
+        {
+            return Ok(list);
+        }
+        let line = self.line().await?;
+        let list = line.connection.list_tools().await;
+        let list = Arc::new(list.map_err(|error| format!("its tools cannot be listed: {error}"))?);
+        if let Some(key) = &self.key {
+            lists.keep(key, &list, self.app.clock.now()).await;
+        }
+        Ok(list)
+    }
+
+    pub(super) async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        output: &OutputSink,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let line = tokio::select! {
+            line = self.line() => line,
+            () = cancel.cancelled() => Err("the call was cancelled".to_owned()),
+        };
+        let line = match line {
+            Ok(line) => line,
+            Err(why) => return Outcome::NotStarted(why),
+        };
+        let outcome = line
+            .connection
+            .call(tool, arguments, &|text| output(text), cancel)
+            .await;
+        if let Some(key) = &self.key
+            && line.connection.tools_changed()
+        {
+            self.app.mcp.lists.forget(key).await;
+        }
+        outcome
+    }
+
+    async fn line(&self) -> Result<Arc<Line>, String> {
+        let mut slot = self.line.lock().await;
+        if let Some(line) = &*slot
+            && line.connection.is_usable()
+        {
+            return Ok(Arc::clone(line));
+        }
+        // Ends a process before another one starts.
+        *slot = None;
+        let line = Arc::new(match self.server.transport {
+            Transport::Http | Transport::Sse => self.over_http().await?,
+            Transport::Stdio => self.over_stdio().await?,
+        });
+        *slot = Some(Arc::clone(&line));
+        Ok(line)
+    }
+
+    async fn over_http(&self) -> Result<Line, String> {
+        let headers = headers::opened(&self.app.secrets, self.account_id, &self.server);
+        let lost = |name| format!("the value of the header {name} cannot be decrypted; save it again");
+        let address = Address {
+            url: self.server.url.clone(),
+            headers: headers.map_err(lost)?,
+            may_be_sse: self.server.transport == Transport::Sse,
+        };
+        let mcp = &self.app.mcp;
+        let connection = Connection::http(&mcp.http, &address, &mcp.limits).await;
+        Ok(Line {
+            connection: connection.map_err(|error| error.to_string())?,
+            _process: None,
+        })
+    }
+
+    async fn over_stdio(&self) -> Result<Line, String> {
+        let command = process::command(&self.server);
+        let started = match &self.place {
+            Place::Project(source) => {
+                let sandbox = source.open().await.map_err(|error| error.message().to_owned())?;
+                sandbox.spawn(command).await
+            }
+            Place::Empty => self.app.sandboxes.spawn_without_project(command).await,
+        };
+        let mut process = started.map_err(|error| error.message().to_owned())?;
+        let stdin = mem::replace(&mut process.stdin, Box::new(tokio::io::sink()));
+        let stdout = mem::replace(&mut process.stdout, Box::new(tokio::io::empty()));
+        match Connection::stdio(stdin, stdout, &self.app.mcp.limits).await {
+            Ok(connection) => Ok(Line {
+                connection,
+                _process: Some(process.into()),
+            }),
+            Err(error) => Err(process::explained(&error, process.stop().await.ok().as_ref())),
+        }
+    }
+}

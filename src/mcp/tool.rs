@@ -1,0 +1,87 @@
+//! A tool of an MCP server, as a tool of a run.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runyard_mcp::{ListedTool, Outcome, Rendered};
+use serde_json::Value;
+
+use super::{remote::Remote, saved};
+use crate::{
+    llm::ToolSpec,
+    tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
+};
+
+pub struct McpTool {
+    remote: Arc<Remote>,
+    /// The name under which the server knows the tool.
+    tool: String,
+    spec: ToolSpec,
+}
+
+impl McpTool {
+    pub(super) fn new(remote: &Arc<Remote>, listed: &ListedTool, name: String, parameters: Value) -> Self {
+        Self {
+            remote: Arc::clone(remote),
+            tool: listed.name.clone(),
+            spec: ToolSpec {
+                name,
+                description: listed.description.clone(),
+                parameters,
+            },
+        }
+    }
+
+    /// Returns the name of the server.
+    pub fn server(&self) -> &str {
+        &self.remote.server().name
+    }
+}
+
+#[async_trait]
+impl Tool for McpTool {
+    fn spec(&self) -> ToolSpec {
+        self.spec.clone()
+    }
+
+    // A server's statement that a tool only reads is not checked by anyone, so an interrupted call is never repeated.
+    fn effect(&self) -> Effect {
+        Effect::Changes
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        let Value::Object(arguments) = arguments else {
+            return Err(ToolFailure::Reported("the arguments must be a JSON object".to_owned()));
+        };
+        let outcome = self
+            .remote
+            .call(&self.tool, arguments, &context.output, &context.cancel)
+            .await;
+        let (rendered, is_error) = match outcome {
+            Outcome::Answered(rendered) => (rendered, false),
+            Outcome::Reported(rendered) => (rendered, true),
+            Outcome::Unknown(why) => {
+                return Err(ToolFailure::Reported(format!(
+                    "outcome unknown: {why}. The tool may or may not have had its effect, and the call is not repeated. Find \
+                     out what happened before you call it again"
+                )));
+            }
+            Outcome::NotStarted(why) => {
+                return Err(ToolFailure::Reported(format!("the tool was not started: {why}")));
+            }
+        };
+        let Rendered {
+            mut text,
+            truncated,
+            attachments,
+        } = rendered;
+        if !attachments.is_empty() {
+            text.push_str(&saved::save(context.sandbox.files(), &self.spec.name, attachments).await);
+        }
+        Ok(ToolAnswer {
+            text,
+            is_error,
+            truncated,
+        })
+    }
+}

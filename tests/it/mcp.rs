@@ -1,0 +1,67 @@
+//! Tests of runs that use MCP servers, over the real protocols: servers of the protocol's library, and servers that break
+//! the protocol.
+
+mod broken;
+mod offers;
+mod old;
+mod raw;
+mod runs;
+mod secrets;
+mod server;
+mod stdio;
+
+use runyard::config::Config;
+use runyard_upstream::{Call, Received, Script, Turn};
+use serde_json::{Value, json};
+
+use crate::test_server::{Caller, SseEvent};
+
+/// Permits the loopback addresses on which the tests' servers listen, and several agents.
+fn permit_loopback(config: &mut Config) {
+    config.mcp.allow_private_addresses = true;
+    config.tiers[0].agents = None;
+}
+
+fn http(name: &str, url: &str) -> Value {
+    json!({"name": name, "type": "http", "url": url})
+}
+
+/// A model that calls one tool and then repeats its result.
+fn calls(name: &'static str, arguments: Value) -> Script {
+    Script::function(move |received: &Received| match received.messages().last() {
+        Some(last) if last["role"] == "tool" => Turn::text(&format!("result: {}", received.last_text())),
+        _ => Turn::calls([Call::new(name, &arguments)]),
+    })
+}
+
+/// Starts a run of a new agent with these servers; returns its events.
+async fn run_with(caller: &Caller, servers: Value) -> Vec<SseEvent> {
+    let agent = caller
+        .post("/agents", json!({"name": "An agent", "custom_mcps": servers}))
+        .await
+        .ok();
+    run_of(caller, &agent).await
+}
+
+async fn run_of(caller: &Caller, agent: &Value) -> Vec<SseEvent> {
+    let body = json!({"prompt": "Use the tool.", "agent_id": agent["agent_id"]});
+    let run = caller.post("/agent/start", body).await.ok();
+    let events = caller.events(&run, 0).await;
+    let last = &events.last().unwrap().data;
+    assert_eq!(last["status"]["status"], "completed", "{events:#?}");
+    events
+}
+
+/// The result of the only tool call.
+fn result(events: &[SseEvent]) -> Value {
+    let results: Vec<&SseEvent> = events.iter().filter(|event| event.event == "tool_result").collect();
+    assert_eq!(results.len(), 1, "{events:#?}");
+    results[0].data["tool_result"].clone()
+}
+
+fn notices(events: &[SseEvent]) -> Vec<String> {
+    let notices = events.iter().filter(|event| event.event == "notice");
+    notices
+        .map(|event| event.data["notice"]["message"].as_str().unwrap().to_owned())
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! A server of the revision 2025-06-18 without a library, so that a test can break the protocol at any point.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Barrier, Notify},
+    task::JoinHandle,
+};
+
+use crate::test_server::TEST_TIMEOUT;
+
+/// What the server does with a request.
+pub enum Reaction {
+    /// Answers as the protocol requires.
+    Normal,
+    /// Answers with this result.
+    Result(Value),
+    /// Answers with this status and body.
+    Status(u16, &'static str),
+    /// Answers as the protocol requires, after all requests that wait at the barrier have arrived.
+    Together(Arc<Barrier>),
+    /// Never answers.
+    Silence,
+    /// Starts an answer and closes the connection.
+    Cut,
+    /// Redirects to another URL.
+    Redirect(String),
+}
+
+pub struct RawServer {
+    pub url: String,
+    /// The methods of the requests.
+    pub seen: Arc<Mutex<Vec<String>>>,
+    arrived: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl RawServer {
+    pub async fn start(react: impl Fn(&str) -> Reaction + Clone + Send + Sync + 'static) -> Self {
+        let seen = Arc::<Mutex<Vec<String>>>::default();
+        let arrived = Arc::<Notify>::default();
+        let (recorded, notify) = (Arc::clone(&seen), Arc::clone(&arrived));
+        let router = Router::new().fallback(move |method: Method, body: Bytes| {
+            let (react, recorded, notify) = (react.clone(), Arc::clone(&recorded), Arc::clone(&notify));
+            async move {
+                if method != Method::POST {
+                    return StatusCode::METHOD_NOT_ALLOWED.into_response();
+                }
+                let request: Value = serde_json::from_slice(&body).unwrap();
+                let name = request["method"].as_str().unwrap_or("response").to_owned();
+                recorded.lock().unwrap().push(name.clone());
+                notify.notify_one();
+                answer(react(&name), &name, &request).await
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            seen,
+            arrived,
+            task,
+        }
+    }
+
+    /// Waits for a request with this method.
+    pub async fn received(&self, method: &str) {
+        let arrived = async {
+            while self.count(method) == 0 {
+                self.arrived.notified().await;
+            }
+        };
+        tokio::time::timeout(TEST_TIMEOUT, arrived).await.unwrap();
+    }
+
+    pub fn count(&self, method: &str) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|name| *name == method).count()
+    }
+}
+
+async fn answer(reaction: Reaction, method: &str, request: &Value) -> Response {
+    if let Reaction::Together(barrier) = &reaction {
+        barrier.wait().await;
+    }
+    let result = match reaction {
+        Reaction::Normal | Reaction::Together(_) => match normal(method) {
+            Some(result) => result,
+            None if request.get("id").is_none() => return StatusCode::ACCEPTED.into_response(),
+            None => {
+                let error =
+                    json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "unknown"}});
+                return json_body(&error);
+            }
+        },
+        Reaction::Result(result) => result,
+        Reaction::Status(status, text) => return (StatusCode::from_u16(status).unwrap(), text).into_response(),
+        Reaction::Silence => std::future::pending().await,
+        Reaction::Cut => {
+            let start = Ok(Bytes::from_static(b"data: {\"jsonrpc\""));
+            let broken = Err(io::Error::other("the connection breaks"));
+            let body = Body::from_stream(futures::stream::iter([start, broken]));
+            return ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
+        }
+        Reaction::Redirect(url) => return Redirect::temporary(&url).into_response(),
+    };
+    json_body(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}))
+}
+
+fn json_body(body: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// The normal result of a method; `None` for a notification or an unknown method.
+pub fn normal(method: &str) -> Option<Value> {
+    let tool = json!({"name": "act", "description": "Acts.", "inputSchema": {"type": "object"}});
+    match method {
+        "initialize" => Some(json!({
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "raw", "version": "1"}
+        })),
+        "tools/list" => Some(json!({"tools": [tool]})),
+        "tools/call" => Some(json!({"content": [{"type": "text", "text": "acted"}]})),
+        _ => None,
+    }
+}

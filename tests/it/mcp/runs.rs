@@ -1,0 +1,209 @@
+//! Runs that use the tools of a server that works.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::sync::Barrier;
+
+use super::{
+    calls, http, notices, permit_loopback,
+    raw::{RawServer, Reaction},
+    result, run_of, run_with,
+    server::McpServer,
+};
+use crate::test_server::on_every_database_with;
+
+#[tokio::test]
+async fn a_run_calls_a_tool_of_an_http_server() {
+    on_every_database_with(
+        |_| calls("box__echo", json!({"text": "Good morning"})),
+        permit_loopback,
+        async |server| {
+            let remote = McpServer::start(None).await;
+            let mut entry = http("box", &remote.url);
+            entry["headers"] = json!({"X-Key": "the secret key"});
+            let events = run_with(&server.caller("ann"), json!([entry])).await;
+            let answer = result(&events);
+            assert_eq!(
+                (&answer["name"], &answer["text"]),
+                (&json!("box__echo"), &json!("Good morning"))
+            );
+            assert_eq!(answer["is_error"].as_bool().unwrap_or_default(), false);
+            assert_eq!(notices(&events), Vec::<String>::new());
+            let requests = server.upstream.requests();
+            let offered = requests[0].tool_names();
+            assert!(
+                offered.contains(&"bash") && offered.contains(&"box__echo"),
+                "{offered:?}"
+            );
+            // Providers refuse other characters, `$defs` and alternatives at the top.
+            assert!(offered.contains(&"box__say_hello_gr__en"), "{offered:?}");
+            let tools = requests[0].body["tools"].to_string();
+            assert!(!tools.contains("$defs") && !tools.contains("$ref"), "{tools}");
+            let keys = remote.seen.keys.lock().unwrap().clone();
+            assert!(
+                keys.len() > 1 && keys.iter().all(|key| key == "the secret key"),
+                "{keys:?}"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_kind_of_result_reaches_the_model() {
+    for (tool, arguments, expected, is_error) in [
+        (
+            "box__say_hello_gr__en",
+            json!({"number": 7}),
+            "hello Some(Number(7))",
+            false,
+        ),
+        ("box__fail", json!({}), "no such city", true),
+        ("box__nothing", json!({}), "(the tool returned no content)", false),
+        (
+            "box__table",
+            json!({}),
+            "a table\nstructured content: {\"rows\":[1,2]}",
+            false,
+        ),
+    ] {
+        on_every_database_with(
+            |_| calls(tool, arguments.clone()),
+            permit_loopback,
+            async |server| {
+                let remote = McpServer::start(None).await;
+                let events = run_with(&server.caller("ann"), json!([http("box", &remote.url)])).await;
+                let answer = result(&events);
+                assert_eq!(answer["text"], expected);
+                assert_eq!(answer["is_error"].as_bool().unwrap_or_default(), is_error, "{answer}");
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_a_result_is_saved_in_the_workspace() {
+    on_every_database_with(
+        |_| calls("box__picture", json!({})),
+        permit_loopback,
+        async |server| {
+            let remote = McpServer::start(None).await;
+            let caller = server.caller("ann");
+            let agent = json!({"name": "An agent", "custom_mcps": [http("box", &remote.url)]});
+            let agent = caller.post("/agents", agent).await.ok();
+            let body = json!({"prompt": "Draw.", "agent_id": agent["agent_id"]});
+            let run = caller.post("/agent/start", body).await.ok();
+            let text = result(&caller.events(&run, 0).await)["text"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            let path = text.split(" is saved as ").nth(1).unwrap().trim_end_matches(']');
+            assert!(text.starts_with("[image 1: image/png, 8 bytes]"), "{text}");
+            let sandbox = run["sandbox_id"].as_str().unwrap();
+            let file = caller.request("GET", &format!("/sandboxes/{sandbox}/files/content?path={path}"));
+            let content = file.send().await.unwrap().bytes().await.unwrap();
+            assert_eq!(&content[..], b"\x89PNG\r\n\x1a\n", "{path}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn progress_appears_as_output_of_the_call() {
+    on_every_database_with(
+        |_| calls("box__progress", json!({})),
+        permit_loopback,
+        async |server| {
+            let remote = McpServer::start(None).await;
+            let events = run_with(&server.caller("ann"), json!([http("box", &remote.url)])).await;
+            let output: Vec<_> = events.iter().filter(|event| event.event == "tool_output").collect();
+            assert_eq!(output[0].data["tool_output"]["text"], "1/2 half\n");
+            assert_eq!(result(&events)["text"], "done");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn only_enabled_tools_are_offered() {
+    on_every_database_with(
+        |_| calls("box__echo", json!({"text": "x"})),
+        permit_loopback,
+        async |server| {
+            let remote = McpServer::start(None).await;
+            let mut entry = http("box", &remote.url);
+            entry["enabled_tools"] = json!(["echo", "gone"]);
+            let events = run_with(&server.caller("ann"), json!([entry])).await;
+            let requests = server.upstream.requests();
+            let offered: Vec<&str> = requests[0].tool_names();
+            let remote: Vec<&&str> = offered.iter().filter(|name| name.starts_with("box")).collect();
+            assert_eq!(remote, [&"box__echo"]);
+            assert!(
+                notices(&events)[0].ends_with("does not have these enabled tools: gone."),
+                "{events:?}"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn servers_are_listed_at_the_same_time_and_after_the_start_is_answered() {
+    on_every_database_with(
+        |_| calls("one__act", json!({})),
+        permit_loopback,
+        async |server| {
+            // The third party at the barrier arrives only after StartRun has answered.
+            let barrier = Arc::new(Barrier::new(3));
+            let gate = Arc::clone(&barrier);
+            let react = move |method: &str| match method {
+                "tools/list" => Reaction::Together(Arc::clone(&gate)),
+                _ => Reaction::Normal,
+            };
+            let (one, two) = (RawServer::start(react.clone()).await, RawServer::start(react).await);
+            let caller = server.caller("ann");
+            let servers = json!([http("one", &one.url), http("two", &two.url)]);
+            let agent = caller
+                .post("/agents", json!({"name": "An agent", "custom_mcps": servers}))
+                .await
+                .ok();
+            let body = json!({"prompt": "Act.", "agent_id": agent["agent_id"]});
+            let run = caller.post("/agent/start", body).await.ok();
+            barrier.wait().await;
+            assert_eq!(result(&caller.events(&run, 0).await)["text"], "acted");
+            assert_eq!((one.count("tools/list"), two.count("tools/list")), (1, 1));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_is_cached_as_long_as_its_server_permits() {
+    on_every_database_with(
+        |_| calls("box__echo", json!({"text": "x"})),
+        permit_loopback,
+        async |server| {
+            for (ttl_ms, lists) in [(None, [1, 2, 3]), (Some(60_000), [1, 1, 2])] {
+                let caller = server.caller("ann");
+                let remote = McpServer::start(ttl_ms).await;
+                let agent = json!({"name": "An agent", "custom_mcps": [http("box", &remote.url)]});
+                let agent = caller.post("/agents", agent).await.ok();
+                let mut seen = Vec::new();
+                for hours in [0, 0, 2] {
+                    server.clock.advance(Duration::from_hours(hours));
+                    // The old token would be expired.
+                    let caller = server.caller("ann");
+                    run_of(&caller, &agent).await;
+                    seen.push(remote.seen.lists.load(Ordering::Relaxed));
+                }
+                assert_eq!(seen, lists, "{ttl_ms:?}");
+            }
+        },
+    )
+    .await;
+}
