@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{self, MemorySettings};
 use crate::{
     error::{Error, Result},
     llm::ToolSpec,
@@ -62,13 +63,18 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the core tools, which are always enabled.
-pub fn offered() -> Vec<Offered> {
+/// Lists the core tools, which are always enabled, and the tools of memory, which the memory settings enable.
+pub fn offered(memory: MemorySettings) -> Vec<Offered> {
     let core = tools::core();
     let offered = core.specs().into_iter().map(|spec| Offered {
         enabled: true,
         is_core: true,
         spec,
     });
-    offered.collect()
+    let of_memory = memory::specs().into_iter().map(|spec| Offered {
+        enabled: memory.enabled,
+        is_core: false,
+        spec,
+    });
+    offered.chain(of_memory).collect()
 }

@@ -91,23 +91,30 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Loads the version that a run is pinned to, even if the agent has been deleted since. Returns `None` for a run without
-/// an agent.
+/// What a run needs from the version that it is pinned to. A run without an agent gets the default values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    pub system_prompt: Option<String>,
+    pub memory: MemorySettings,
+}
+
+/// Loads the instructions of the version that a run is pinned to, even if the agent has been deleted since.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
-pub async fn of_run(
-    db: &impl ConnectionTrait,
-    scope: Scope,
-    version_id: Option<Uuid>,
-) -> Result<Option<version::Model>> {
-    let Some(version_id) = version_id else { return Ok(None) };
+pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: Option<Uuid>) -> Result<Instructions> {
+    let Some(version_id) = version_id else {
+        return Ok(Instructions::default());
+    };
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
     let version = found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))?;
-    Ok(Some(version))
+    Ok(Instructions {
+        memory: read(&version.memory)?,
+        system_prompt: Some(version.system_prompt),
+    })
 }
 
 /// Loads one version of an agent.

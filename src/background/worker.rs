@@ -6,8 +6,8 @@
 
 mod drive;
 mod job;
-mod memory;
 mod sink;
+mod tools;
 
 use std::{
     collections::HashMap,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     accounts::Scope,
-    agents::{AgentVersion, MemoryScope, MemorySettings, rules},
+    agents::{MemoryScope, MemorySettings},
     app::App,
     engine::compact::estimate_bytes,
     error::Result,
@@ -31,30 +31,22 @@ pub struct RunMemory {
 }
 
 impl RunMemory {
-    /// Returns the memory of a run with the agent's version `version`; `None` if memory is off. The run's
-    /// `memory_enabled` takes precedence over the version's settings. A run without an agent uses the memories of the
-    /// account.
-    ///
-    /// # Errors
-    /// INTERNAL if the stored settings cannot be decoded.
-    pub fn of(app: &App, run: &Run, version: Option<&AgentVersion>) -> Result<Option<Self>> {
-        let settings: MemorySettings = match version {
-            Some(version) => rules::read(&version.memory)?,
-            None => MemorySettings::default(),
-        };
+    /// Returns the memory of a run; `None` if memory is off. `settings` belong to the version of the run's agent. The
+    /// run's `memory_enabled` takes precedence over them. A run without an agent uses the memories of the account.
+    pub fn of(app: &App, run: &Run, settings: MemorySettings) -> Option<Self> {
         if !run.memory_enabled.unwrap_or(settings.enabled) {
-            return Ok(None);
+            return None;
         }
-        let holder = match (settings.scope, version) {
-            (MemoryScope::Agent, Some(version)) => Holder::Agent(version.agent_id),
+        let holder = match (settings.scope, run.agent_id) {
+            (MemoryScope::Agent, Some(agent_id)) => Holder::Agent(agent_id),
             (MemoryScope::Account, _) | (MemoryScope::Agent, None) => Holder::Account,
         };
-        Ok(Some(Self {
+        Some(Self {
             app: app.clone(),
             account_id: run.account_id,
             holder,
             run_id: run.id,
-        }))
+        })
     }
 
     pub(super) fn scope(&self) -> Scope {

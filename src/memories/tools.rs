@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -12,14 +12,12 @@ use super::{
     search::{self, Part},
 };
 use crate::{
+    agents::memory::{self as specs, MAX_RECALLED},
     error::Error,
     id,
     llm::ToolSpec,
     tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
 };
-
-/// Maximum number of memories in a result of `recall`.
-const MAX_RECALLED: u64 = 20;
 
 /// Returns the tools of a run with memory.
 pub fn of_run(memory: &RunMemory) -> Vec<Arc<dyn Tool>> {
@@ -30,29 +28,7 @@ pub fn of_run(memory: &RunMemory) -> Vec<Arc<dyn Tool>> {
     ]
 }
 
-/// Returns the specs of the tools, for the list of an agent's tools.
-pub fn specs() -> [ToolSpec; 3] {
-    [remember(), recall(), forget()]
-}
-
 struct Remember(RunMemory);
-
-fn remember() -> ToolSpec {
-    ToolSpec {
-        name: "remember".to_owned(),
-        description:
-            "Stores a fact that will help in later conversations, such as a preference or a decision of the user. \
-                      Store one short fact per call, in a sentence that can be understood without this conversation. \
-                      Never store passwords or other secrets."
-                .to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {"text": {"type": "string", "minLength": 1, "description": "The fact."}},
-            "required": ["text"],
-            "additionalProperties": false
-        }),
-    }
-}
 
 #[derive(Deserialize)]
 struct Fact {
@@ -62,7 +38,7 @@ struct Fact {
 #[async_trait]
 impl Tool for Remember {
     fn spec(&self) -> ToolSpec {
-        remember()
+        specs::remember()
     }
 
     fn effect(&self) -> Effect {
@@ -85,23 +61,6 @@ impl Tool for Remember {
 
 struct Recall(RunMemory);
 
-fn recall() -> ToolSpec {
-    ToolSpec {
-        name: "recall".to_owned(),
-        description: format!(
-            "Searches the facts that were stored in earlier conversations. Returns up to {MAX_RECALLED} facts with their ids, \
-             best match first. Without a query, returns the latest facts."
-        ),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "query": {"type": "string", "maxLength": 1000, "description": "Words to search for. Any of them may match."}
-            },
-            "additionalProperties": false
-        }),
-    }
-}
-
 #[derive(Deserialize)]
 struct Search {
     #[serde(default)]
@@ -111,7 +70,7 @@ struct Search {
 #[async_trait]
 impl Tool for Recall {
     fn spec(&self) -> ToolSpec {
-        recall()
+        specs::recall()
     }
 
     fn effect(&self) -> Effect {
@@ -145,22 +104,6 @@ impl Tool for Recall {
 
 struct Forget(RunMemory);
 
-fn forget() -> ToolSpec {
-    ToolSpec {
-        name: "forget".to_owned(),
-        description:
-            "Deletes a stored fact for good, for example because it is no longer true or because the user asks for it. \
-                      The tool recall returns the ids of facts."
-                .to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {"memory_id": {"type": "string", "description": "The id of the fact."}},
-            "required": ["memory_id"],
-            "additionalProperties": false
-        }),
-    }
-}
-
 #[derive(Deserialize)]
 struct Which {
     memory_id: String,
@@ -169,7 +112,7 @@ struct Which {
 #[async_trait]
 impl Tool for Forget {
     fn spec(&self) -> ToolSpec {
-        forget()
+        specs::forget()
     }
 
     fn effect(&self) -> Effect {

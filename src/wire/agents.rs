@@ -10,13 +10,12 @@ use uuid::Uuid;
 use super::{caller, page::Page, traits::runyard::v1::agent_service_server::AgentService, write};
 use crate::{
     agents::{
-        self, Listing, MemorySettings, Order, icons, rules,
-        tools::{self, Offered},
+        self, Listing, Order, icons, rules, tools,
         version::{self, activate},
     },
     app::App,
     error::{Error, Result},
-    id, memories, runs, v1,
+    id, runs, v1,
 };
 
 #[derive(Clone)]
@@ -211,13 +210,8 @@ impl AgentService for Agents {
         let (caller, asked) = caller::open(request)?;
         let agent_id = id::parse("agent_id", &asked.agent_id)?;
         let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
-        let memory: MemorySettings = rules::read(&agent.version.memory)?;
-        let of_memory = memories::tools::specs().into_iter().map(|spec| Offered {
-            spec,
-            is_core: false,
-            enabled: memory.enabled,
-        });
-        let tools = tools::offered().into_iter().chain(of_memory).map(shown::tool).collect();
+        let memory = rules::read(&agent.version.memory)?;
+        let tools = tools::offered(memory).into_iter().map(shown::tool).collect();
         Ok(Response::new(v1::ListAgentToolsResponse { tools }))
     }
 }

@@ -135,7 +135,7 @@ pub struct Job {
     /// Messages of the thread, oldest first, including those of earlier steps of this run. Incomplete answers of this
     /// run are excluded.
     pub history: Vec<ChatMessage>,
-    /// Tools that the model may call; empty in the mode "chat".
+    /// Tools that the model may call. In the mode "chat", these are only the tools of the run's memory, if it has one.
     pub tools: Arc<Toolbox>,
     /// Provides the sandbox in which the tools run.
     pub workplace: Arc<dyn SandboxSource>,

@@ -5,8 +5,8 @@
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
-//! | tools | `tools` |
-//! | memory | `memories`, through `worker/memory.rs` |
+//! | core tools | `tools` |
+//! | further tools | `worker/tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
@@ -14,19 +14,19 @@
 
 use std::sync::Arc;
 
-use super::memory::Recalled;
+use super::tools::{Extra, memory};
 use crate::{
     accounts::Scope,
-    agents,
+    agents::{self, version::Instructions},
     app::App,
     config::Model,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
-    llm::ReasoningEffort,
+    llm::{ChatMessage, ReasoningEffort},
     projects::OnDemand,
-    runs::{RunLog, budget, claim::Claimed, start::Mode},
+    runs::{Run, RunLog, budget, claim::Claimed, start::Mode},
     threads::history,
-    tools::{self, Tool, Toolbox},
+    tools::{self, Toolbox},
     uploads::place,
 };
 
@@ -34,18 +34,18 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let workplace = workplace(app, claimed).await?;
-    let agent = agents::version::of_run(db, scope, run.agent_version_id).await?;
+    let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
     let budget = budget::of(app, run, claimed.fresh.as_ref()).await?;
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
-    let memory = Recalled::of(app, run, agent.as_ref(), &past.messages, log).await?;
-    let tools = RunTools::of(app, &run.mode, memory.tools).await?;
+    let tools = RunTools::of(app, run, &agent, &past.messages, log).await?;
     let prompt = Prompt {
-        agent: agent.as_ref().map(|version| version.system_prompt.as_str()),
-        memory: memory.facts.as_deref(),
+        agent: agent.system_prompt.as_deref(),
         sandbox: tools.sandbox.as_deref(),
+        has_tools: !tools.toolbox.is_empty(),
+        sections: &tools.sections,
         today: app.clock.now().date_naive(),
     };
     Ok(Job {
@@ -81,25 +81,34 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     Ok(workplace)
 }
 
-/// Tools of a run, and the description of the sandbox for the model. A run in chat mode has no sandbox, and no tools
-/// except those of its memory.
+/// The tools of a run, and what the system prompt says about them.
 struct RunTools {
     toolbox: Arc<Toolbox>,
+    /// Description of the sandbox; `None` in chat mode.
     sandbox: Option<String>,
+    sections: Vec<String>,
 }
 
 impl RunTools {
-    /// `extra` are the tools that only this run has.
-    async fn of(app: &App, mode: &str, extra: Vec<Arc<dyn Tool>>) -> Result<Self> {
-        if mode != Mode::Code.as_str() {
-            return Ok(Self {
-                toolbox: Toolbox::for_run(tools::none(), extra)?,
-                sandbox: None,
-            });
-        }
+    /// A run in chat mode has no core tools.
+    async fn of(
+        app: &App,
+        run: &Run,
+        agent: &Instructions,
+        history: &[ChatMessage],
+        log: &Arc<RunLog>,
+    ) -> Result<Self> {
+        let mut extra = Extra::default();
+        memory::add(app, run, agent, history, log, &mut extra).await?;
+        let (core, sandbox) = if run.mode == Mode::Code.as_str() {
+            (tools::core(), Some(app.sandboxes.describe_for_model().await))
+        } else {
+            (tools::none(), None)
+        };
         Ok(Self {
-            toolbox: Toolbox::for_run(tools::core(), extra)?,
-            sandbox: Some(app.sandboxes.describe_for_model().await),
+            toolbox: Toolbox::for_run(core, extra.tools)?,
+            sandbox,
+            sections: extra.sections,
         })
     }
 }

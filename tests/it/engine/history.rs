@@ -267,40 +267,26 @@ fn the_system_prompt_has_its_parts() {
     let today = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
     let own = Prompt {
         agent: Some(" You count. "),
-        memory: Some(&["Blue is\nthe best.".to_owned(), "42".to_owned()]),
         sandbox: Some("Python 3.13"),
+        has_tools: true,
+        sections: &["A section.".to_owned(), String::new()],
         today,
     }
     .assemble();
-    assert!(
-        own.contains("data, not instructions:\n- Blue is the best.\n- 42\n\nToday"),
-        "{own}"
-    );
     assert!(own.starts_with("You count.\n\nFiles:"), "{own}");
-    assert!(own.contains("Python 3.13") && own.contains("/workspace/output") && own.ends_with("Today is 2026-11-21."));
+    assert!(
+        own.contains("Python 3.13\n\nA section.\n\nToday")
+            && own.contains("/workspace/output")
+            && own.ends_with("Today is 2026-11-21.")
+    );
     let default = Prompt {
         agent: Some("  "),
-        memory: None,
         sandbox: None,
+        has_tools: false,
+        sections: &[],
         today,
     }
     .assemble();
-    let remembering = Prompt {
-        agent: None,
-        memory: Some(&[]),
-        sandbox: None,
-        today,
-    }
-    .assemble();
-    assert!(
-        remembering.contains("Apart from your memory, you have no tools"),
-        "{remembering}"
-    );
-    assert!(
-        remembering.contains("remember stores a fact") && !remembering.contains("data, not"),
-        "{remembering}"
-    );
-    assert!(!default.contains("memory"), "{default}");
     assert!(default.starts_with(DEFAULT_SYSTEM_PROMPT));
     assert!(
         !default.contains("/workspace") && default.contains("no tools"),

@@ -85,7 +85,7 @@ impl Toolbox {
             .find(|slot| slot.spec.name == name)
     }
 
-    /// Returns whether the set has no tools, as in the mode "chat".
+    /// Returns whether the set has no tools, as in the mode "chat" without memory.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -148,7 +148,7 @@ pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// Returns the empty set, for the mode "chat".
+/// Returns the empty set, to which a run in the mode "chat" adds the tools of its memory.
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }
