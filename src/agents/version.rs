@@ -91,7 +91,7 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// What a run needs from the version that it is pinned to. A run without an agent gets the default values.
+/// Settings of the version that a run is pinned to. A run without an agent gets the default values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instructions {
     pub system_prompt: Option<String>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::tools::Tool;
 
-/// What the sources add to a run.
+/// Additions of the sources to a run.
 #[derive(Default)]
 pub(super) struct Extra {
     pub(super) tools: Vec<Arc<dyn Tool>>,
