@@ -1,5 +1,8 @@
 //! Memories: creating, listing, searching, changing and deleting memories over HTTP and gRPC.
 
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
 use runyard_client::v1::{self, memory_service_client::MemoryServiceClient};
 use runyard_upstream::Turn;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -257,6 +260,32 @@ async fn the_number_and_the_size_of_memories_are_limited() {
                 .await
                 .ok();
             create("", "first").await.ok();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn concurrent_calls_create_no_memory_twice_and_stop_at_the_limit() {
+    on_every_database_with(
+        |_| Turn::text("x"),
+        |config| config.memory.max_per_agent = 5,
+        async |server| {
+            let caller = server.caller("ann");
+            let create = async |number: usize| {
+                let body = json!({"text": format!("fact {}", number % 10)});
+                caller.post("/memories", body).await
+            };
+            let answers = join_all((0..40).map(create)).await;
+            let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+            for answer in refused {
+                answer.refused(409, "MEMORY_LIMIT_EXCEEDED");
+            }
+            let ids: BTreeSet<String> = made
+                .iter()
+                .map(|answer| text(&answer.json(), "memory_id").to_owned())
+                .collect();
+            assert_eq!((ids.len(), texts(&caller, "").await.len()), (5, 5));
         },
     )
     .await;

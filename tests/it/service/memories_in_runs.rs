@@ -1,5 +1,7 @@
 //! Memory in runs: what the model receives, the tools `remember`, `recall` and `forget`, and runs without memory.
 
+use futures::TryStreamExt;
+use runyard_client::v1::{self, run_event::Event};
 use runyard_upstream::{Call, Received, Script, Turn};
 use serde_json::{Value, json};
 
@@ -83,6 +85,18 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             // Another thread, at once.
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
+            // The stream over gRPC contains the same notice.
+            let request = v1::StreamRunRequest {
+                agent_run_id: text(&events[0].data, "agent_run_id").to_owned(),
+                ..Default::default()
+            };
+            let mut runs = caller.runs().await;
+            let stream = runs.stream_run(caller.signed(request)).await.unwrap().into_inner();
+            let streamed: Vec<v1::RunEvent> = stream.try_collect().await.unwrap();
+            let is_notice = |event: &v1::RunEvent| {
+                matches!(&event.event, Some(Event::Notice(notice)) if notice.kind() == v1::NoticeKind::MemoriesUsed)
+            };
+            assert_eq!(streamed.iter().filter(|event| is_notice(event)).count(), 1);
             let requests = server.upstream.requests();
             let last = requests.last().unwrap();
             assert!(
@@ -277,7 +291,7 @@ async fn a_run_in_chat_mode_has_only_the_tools_of_its_memory() {
             let requests = server.upstream.requests();
             let last = requests.last().unwrap();
             assert_same_set(&last.tool_names(), &TOOLS, "tools of a chat with memory");
-            assert!(system(last).contains("Apart from your memory, you have no tools"));
+            assert!(system(last).contains("You have no sandbox in this conversation"));
         },
     )
     .await;
