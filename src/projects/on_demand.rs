@@ -11,7 +11,7 @@ use super::sandbox;
 use crate::{
     app::App,
     engine::{self, SandboxSource},
-    error::Result,
+    error::{Error, Result},
     sandbox::{ProjectSandbox, ReadOnlyFolder, Sandbox},
 };
 
@@ -38,7 +38,13 @@ impl OnDemand {
     /// The first call creates the sandbox.
     pub async fn ensure(&self) -> Result<&ProjectSandbox> {
         let create = || async {
-            let sandbox = sandbox::ensure(&self.app, self.account_id, self.project_id).await?;
+            let (app, account_id, project_id) = (self.app.clone(), self.account_id, self.project_id);
+            // The transaction runs in its own task. The engine does not poll a tool call while it records the results
+            // of other calls, and this recording would wait for the transaction.
+            let made = tokio::spawn(async move { sandbox::ensure(&app, account_id, project_id).await });
+            let sandbox = made
+                .await
+                .map_err(|error| Error::internal("the sandbox could not be opened", error))??;
             Ok(sandbox.with_folders(Arc::clone(&self.folders)))
         };
         self.opened.get_or_try_init(create).await

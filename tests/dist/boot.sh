@@ -47,7 +47,7 @@ export RUNYARD_TOKEN RUNYARD_SERVER=http://127.0.0.1:8080
 mkdir made
 timeout 60 runyard run "Analyze data.csv and create visualizations" --file data.csv --download made
 [ -n "$(find made -name '*.svg')" ]
-open=$(find /var/lib/runyard -perm /077 ! -path /var/lib/runyard ! -path '/var/lib/runyard/workspaces/*' ! -path '/var/lib/runyard/workspaces')
+open=$(find /var/lib/runyard -perm /077 ! -path /var/lib/runyard ! -path '/var/lib/runyard/workspaces/*' ! -path '/var/lib/runyard/workspaces' ! -path '/var/lib/runyard/skills/*' ! -path '/var/lib/runyard/skills')
 [ -z "$open" ] || { echo "open to others: $open"; false; }
 before=$(show MainPID)
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --reinstall /root/runyard.deb >/root/apt.log 2>&1

@@ -16,7 +16,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::MemfdFlags;
 
 use super::{
     ReadOnlyFolder,
@@ -105,7 +105,7 @@ impl Layout<'_> {
         self.settings(&mut line, &mut files)?;
         self.devices(&mut line);
         match self.workspace {
-            Some(folder) => self.workspace(&mut line, folder, &mut confinement, &mut files)?,
+            Some(folder) => self.workspace(&mut line, folder, &mut confinement)?,
             None => line.tmpfs(GUEST_FOLDER, self.tmp_bytes),
         }
         line.add(["--remount-ro", "/", "--chdir", GUEST_FOLDER]);
@@ -227,19 +227,13 @@ impl Layout<'_> {
     }
 
     /// Adds the workspace and the read-only folders.
-    fn workspace(
-        &self,
-        line: &mut Line,
-        workspace: &Path,
-        confinement: &mut Confinement,
-        files: &mut Files,
-    ) -> io::Result<()> {
+    fn workspace(&self, line: &mut Line, workspace: &Path, confinement: &mut Confinement) -> io::Result<()> {
         let mut sources: Vec<PathBuf> = vec![workspace.to_owned()];
         let mut folders: Vec<&ReadOnlyFolder> = self.folders.iter().collect();
         if let Some(target) = self.carry_over {
             folders.retain(|mount| mount.folder.is_dir());
             sources.extend(folders.iter().map(|mount| mount.folder.clone()));
-            let carry = carry(&sources, target, files)?;
+            let carry = carry(&sources, target)?;
             sources = carry.targets();
             confinement.carry = Some(carry);
         } else {
@@ -257,32 +251,22 @@ impl Layout<'_> {
 }
 
 /// Prepares the mounts of folders at `target`. A single folder is mounted at `target` itself. Several folders are mounted
-/// below an empty file system, which can hide the folders' own paths. They are therefore opened first.
-fn carry(folders: &[PathBuf], target: &Path, files: &mut Files) -> io::Result<Carry> {
-    let target = target.as_os_str().as_bytes();
+/// below an empty file system.
+fn carry(folders: &[PathBuf], target: &Path) -> io::Result<Carry> {
+    let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     if let [folder] = folders {
         return Ok(Carry {
             below: None,
-            mounts: vec![(CString::new(folder.as_os_str().as_bytes())?, CString::new(target)?)],
+            mounts: vec![(name(folder)?, name(target)?)],
         });
     }
-    let mut mounts = Vec::with_capacity(folders.len());
-    for (number, folder) in folders.iter().enumerate() {
-        let opened = rustix::fs::open(
-            folder,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        let source = CString::new(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
-        files.open.push(opened);
-        mounts.push((
-            source,
-            CString::new([target, format!("/{number}").as_bytes()].concat())?,
-        ));
-    }
+    let mounts = folders
+        .iter()
+        .enumerate()
+        .map(|(number, folder)| Ok((name(folder)?, name(&target.join(number.to_string()))?)));
     Ok(Carry {
-        below: Some(CString::new(target)?),
-        mounts,
+        below: Some(name(target)?),
+        mounts: mounts.collect::<io::Result<_>>()?,
     })
 }
 

@@ -5,11 +5,16 @@
 //! calling module clears the environment.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CStr, CString, OsStr},
     io,
     os::{fd::RawFd, unix::ffi::OsStrExt},
     path::PathBuf,
     process::Command,
+};
+
+use rustix::{
+    fs::{CWD, Mode},
+    mount::{MountFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
 /// All values are created before the fork, because the child must not allocate memory.
@@ -26,6 +31,9 @@ pub struct Confinement {
     /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
 }
+
+/// Maximum number of mounts of a command: the workspace and its read-only folders.
+const MAX_MOUNTS: usize = 64;
 
 /// Bind mounts that are visible only in the child's mount namespace.
 #[derive(Clone, Debug)]
@@ -125,26 +133,42 @@ impl Carry {
                 libc::MS_REC | libc::MS_SLAVE,
                 none.cast(),
             ))?;
-            if let Some(below) = &self.below {
-                checked(libc::mount(
-                    c"tmpfs".as_ptr(),
-                    below.as_ptr(),
-                    c"tmpfs".as_ptr(),
-                    libc::MS_NOSUID | libc::MS_NODEV,
-                    c"mode=0755,size=64k".as_ptr().cast(),
-                ))?;
-            }
-            for (source, target) in &self.mounts {
-                if self.below.is_some() {
-                    checked(libc::mkdir(target.as_ptr(), 0o755))?;
+        }
+        match &self.below {
+            Some(below) => self.mount_below(below),
+            None => self.mount_one(),
+        }
+    }
+
+    fn mount_one(&self) -> io::Result<()> {
+        for (source, target) in &self.mounts {
+            rustix::mount::mount_bind(source.as_c_str(), target.as_c_str())?;
+        }
+        Ok(())
+    }
+
+    /// The empty file system can hide the sources, so they are opened before it is mounted. A read-only folder that was
+    /// removed in the meantime stays empty.
+    fn mount_below(&self, below: &CStr) -> io::Result<()> {
+        let mut opened = [const { None }; MAX_MOUNTS];
+        if self.mounts.len() > opened.len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        for ((source, _), opened) in self.mounts.iter().zip(&mut opened) {
+            *opened = Some(open_tree(CWD, source.as_c_str(), clone));
+        }
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::mount::mount(c"tmpfs", below, c"tmpfs", flags, c"mode=0755,size=64k")?;
+        for (number, ((_, target), opened)) in self.mounts.iter().zip(opened).enumerate() {
+            rustix::fs::mkdir(target.as_c_str(), Mode::from_raw_mode(0o755))?;
+            match opened {
+                Some(Ok(tree)) => {
+                    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+                    move_mount(&tree, c"", CWD, target.as_c_str(), flags)?;
                 }
-                checked(libc::mount(
-                    source.as_ptr(),
-                    target.as_ptr(),
-                    none,
-                    libc::MS_BIND,
-                    none.cast(),
-                ))?;
+                Some(Err(errno)) if number == 0 => return Err(errno.into()),
+                _ => {}
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ impl Sandboxes {
             host: Arc::clone(&self.host),
             workspace: None,
             owner: self.host.owner(0),
+            folders: Arc::default(),
         };
         spawned::spawn(cell, command, &self.trials).await
     }

@@ -64,7 +64,7 @@ async fn forms_uploads_and_grpc_store_the_same_skill() {
         async |server| {
             let caller = server.caller("ann");
             let archive = large();
-            let form = Form::new().part("file", Part::bytes(archive.clone()).file_name("csv-report.zip"));
+            let form = Form::new().part("files", Part::bytes(archive.clone()).file_name("csv-report.zip"));
             let first = caller.form("/skills", form).await.ok();
             let made = json!({"name": "s.zip", "size": archive.len()});
             let upload_id = caller.post("/uploads", made).await.ok()["upload_id"].clone();
@@ -156,6 +156,9 @@ async fn a_new_archive_is_the_next_version_and_versions_can_be_deleted() {
                     "{table}"
                 );
             }
+            // The name is free again, and its versions start at 1.
+            let again = upload(&caller, archives::skill("a", "Again.")).await.ok();
+            assert_eq!(again["version"], 1);
         },
     )
     .await;

@@ -50,7 +50,7 @@ fn hostile() -> Vec<(&'static str, Vec<Entry>)> {
             vec![file("good/a.bin", zeros()), file("good/b.bin", zeros())],
         ),
         (
-            "unpacks to more",
+            "cannot be read",
             vec![Entry {
                 stated_size: Some(1),
                 ..file("good/a.bin", vec![0; 40 * 1024 * 1024])
@@ -141,7 +141,7 @@ async fn an_archive_larger_than_the_maximum_is_refused() {
                     ..file("good/noise.bin", bytes)
                 };
                 let part = reqwest::multipart::Part::bytes(zip(&[skill_file("good", "x"), entry]));
-                reqwest::multipart::Form::new().part("file", part.file_name("good.zip"))
+                reqwest::multipart::Form::new().part("files", part.file_name("good.zip"))
             };
             caller.form("/skills", with(&noise)).await.refused(413, "TOO_LARGE");
             caller.form("/skills", with(&noise[..7 * 1024 * 1024])).await.ok();

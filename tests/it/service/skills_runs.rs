@@ -275,7 +275,7 @@ async fn skills_survive_the_loss_of_their_unpacked_files() {
             for _ in 0..2 {
                 let caller = server.caller("ann");
                 let events = run(&caller, json!([{"name": "csv"}]), "code").await;
-                assert_eq!(text(results(&events)[0]).trim(), "Commas.");
+                assert!(text(results(&events)[0]).starts_with("Commas."), "{events:?}");
                 server.stop().await;
                 let folder = server.data_dir().join("skills");
                 assert_eq!(
