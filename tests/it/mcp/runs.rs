@@ -31,7 +31,7 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 (&answer["name"], &answer["text"]),
                 (&json!("box__echo"), &json!("Good morning"))
             );
-            assert_eq!(answer["is_error"].as_bool().unwrap_or_default(), false);
+            assert!(!answer["is_error"].as_bool().unwrap_or_default(), "{answer}");
             assert_eq!(notices(&events), Vec::<String>::new());
             let requests = server.upstream.requests();
             let offered = requests[0].tool_names();
