@@ -34,7 +34,7 @@ pub struct Offer {
     pub tools: Vec<Arc<McpTool>>,
     /// The servers that cannot be used.
     pub failures: Vec<Failure>,
-    /// What else the owner of the agent should know, one sentence each.
+    /// Further facts for the owner of the agent, one sentence each.
     pub notes: Vec<String>,
 }
 

@@ -103,8 +103,12 @@ const CRATES: &[(&str, &[usize], &str)] = &[
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
-        &["src/config/environment.rs", "crates/sandbox/src/host.rs"],
-        "the environment is configuration; the sandbox looks for programs in PATH",
+        &[
+            "src/config/environment.rs",
+            "crates/sandbox/src/host.rs",
+            "crates/mcp/examples/conformance.rs",
+        ],
+        "the environment is configuration; the sandbox looks for programs in PATH; the conformance suite sets variables",
     ),
     (
         "Utc::now",

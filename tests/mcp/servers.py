@@ -15,7 +15,7 @@ EVERYTHING = os.path.join(
 )
 
 FASTMCP = """
-import sys
+import asyncio, sys
 from fastmcp import Context, FastMCP
 
 server = FastMCP("numbers")
@@ -29,6 +29,7 @@ def add(a: int, b: int) -> int:
 async def steps(context: Context) -> str:
     "Reports progress."
     await context.report_progress(1, 2, "half")
+    await asyncio.sleep(0.5)
     return "all steps"
 
 @server.tool

@@ -15,12 +15,15 @@ use rmcp::{
     RoleClient,
     model::{
         CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequest, InputRequiredResult,
-        ServerResult,
+        ProgressNotificationParam, ServerResult,
     },
     service::{Peer, PeerRequestOptions, RequestHandle, ServiceError},
 };
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -120,7 +123,14 @@ async fn round(
         let ended = tokio::select! {
             biased;
             () = call.cancel.cancelled() => "the call was cancelled while it ran".to_owned(),
-            answer = pending.answer() => return answer.map_err(failed),
+            answer = pending.answer() => {
+                // Progress that arrived just before the answer may still be on its way through its own task.
+                yield_now().await;
+                while let Ok(message) = progress.messages.try_recv() {
+                    (call.output)(line_of(message));
+                }
+                return answer.map_err(failed);
+            }
             () = sleep_until(deadline) => format!("the call did not end within {} seconds", limits.call.as_secs()),
             () = sleep_until(idle_at) => {
                 format!("the server sent nothing about the call for {} seconds", limits.idle.as_secs())
@@ -140,6 +150,10 @@ async fn shown(progress: &mut Progress, output: &(dyn Fn(String) + Send + Sync))
     let Some(message) = progress.messages.recv().await else {
         return std::future::pending().await;
     };
+    output(line_of(message));
+}
+
+fn line_of(message: ProgressNotificationParam) -> String {
     let mut line = match message.total {
         Some(total) => format!("{}/{total}", message.progress),
         None => message.progress.to_string(),
@@ -148,7 +162,7 @@ async fn shown(progress: &mut Progress, output: &(dyn Fn(String) + Send + Sync))
         let _ = write!(line, " {}", quoted(&text));
     }
     line.push('\n');
-    output(line);
+    line
 }
 
 /// A request without an answer yet. Dropping it tells the server that the answer is no longer needed.

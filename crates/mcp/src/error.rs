@@ -1,6 +1,6 @@
 //! The error type of the crate: why a server cannot be used. Errors of single calls are [`crate::Outcome`]s.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, io, time::Duration};
 
 use rmcp::{
     service::{ClientInitializeError, ServiceError},
@@ -12,6 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Maximum size in bytes of a text of a server that an error quotes.
 const MAX_QUOTED: usize = 500;
+const CLOSED: &str = "the server closed the connection";
 
 /// Reason why a server cannot be used. The text is for the owner of the server's configuration. It contains no header
 /// and no URL.
@@ -36,7 +37,7 @@ impl Error {
         Self::Failed(match error {
             ClientInitializeError::TransportError { error, .. } => root(error.error.as_ref()),
             ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", quoted(&error.message)),
-            ClientInitializeError::ConnectionClosed(_) => "the server closed the connection".to_owned(),
+            ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
             other => quoted(&other.to_string()),
         })
     }
@@ -69,6 +70,11 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
             None if error.is_timeout() => "the request timed out".to_owned(),
             None => "the request failed".to_owned(),
         };
+    }
+    // A process that has ended closes both of its pipes, and either of them may be noticed first.
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if innermost.downcast_ref().is_some_and(is_closed) {
+        return CLOSED.to_owned();
     }
     quoted(&innermost.to_string())
 }

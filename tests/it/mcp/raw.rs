@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::test_server::TEST_TIMEOUT;
 
-/// What the server does with a request.
+/// The reaction of the server to a request.
 pub enum Reaction {
     /// Answers as the protocol requires.
     Normal,

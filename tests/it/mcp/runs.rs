@@ -31,7 +31,7 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 (&answer["name"], &answer["text"]),
                 (&json!("box__echo"), &json!("Good morning"))
             );
-            assert_eq!(answer["is_error"].as_bool().unwrap_or_default(), false);
+            assert!(!answer["is_error"].as_bool().unwrap_or_default(), "{answer}");
             assert_eq!(notices(&events), Vec::<String>::new());
             let requests = server.upstream.requests();
             let offered = requests[0].tool_names();
@@ -104,7 +104,9 @@ async fn an_image_of_a_result_is_saved_in_the_workspace() {
                 .to_owned();
             let path = text.split(" is saved as ").nth(1).unwrap().trim_end_matches(']');
             assert!(text.starts_with("[image 1: image/png, 8 bytes]"), "{text}");
-            let sandbox = run["sandbox_id"].as_str().unwrap();
+            let project = format!("/projects/{}", run["project_id"].as_str().unwrap());
+            let project = caller.get(&project).await.ok();
+            let sandbox = project["sandbox_id"].as_str().unwrap();
             let file = caller.request("GET", &format!("/sandboxes/{sandbox}/files/content?path={path}"));
             let content = file.send().await.unwrap().bytes().await.unwrap();
             assert_eq!(&content[..], b"\x89PNG\r\n\x1a\n", "{path}");

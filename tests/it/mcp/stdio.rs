@@ -1,7 +1,7 @@
 //! A stdio server runs in the sandbox of the run's project, with the project's files.
 
 use reqwest::multipart::{Form, Part};
-use runyard_upstream::Turn;
+use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
 use super::{calls, notices, result};
@@ -64,7 +64,7 @@ async fn a_stdio_server_works_on_the_files_of_the_project() {
 #[tokio::test]
 async fn a_command_that_fails_says_why() {
     on_every_database(
-        |_| Turn::text("Done."),
+        |_| Script::function(|_| Turn::text("Done.")),
         async |server| {
             let caller = server.caller("ann");
             for (command, args, expected) in [
