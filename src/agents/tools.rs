@@ -52,7 +52,19 @@ const GROUPS: &[Group] = &[
         specs: |_| vec![skills::tool::spec()],
         applies: |content| !content.skills.is_empty(),
     },
+    without_tools("web_fetch"),
+    without_tools("web_search"),
 ];
+
+/// A group whose setting is stored, although this server has no tools for the group.
+const fn without_tools(name: &'static str) -> Group {
+    Group {
+        name,
+        tools: &[],
+        specs: |_| Vec::new(),
+        applies: |_| false,
+    }
+}
 
 fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
     let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));
@@ -69,10 +81,7 @@ fn is_on(settings: &Settings, group: &str) -> bool {
 /// INVALID_REQUEST for a name that is neither a core tool nor a group; the message lists the names.
 pub fn merged(app: &App, requested: Settings) -> Result<Settings> {
     let core = tools::core();
-    let names: Vec<&str> = core
-        .names()
-        .chain(offered_groups(app).map(|(group, _)| group.name))
-        .collect();
+    let names: Vec<&str> = core.names().chain(GROUPS.iter().map(|group| group.name)).collect();
     if let Some(name) = requested.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(Error::invalid_field(
             FIELD,

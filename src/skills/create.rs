@@ -89,33 +89,30 @@ impl New<'_> {
         let now = app.clock.now();
         let bytes = i64::try_from(self.archive.len()).unwrap_or(i64::MAX);
         let version_id = id::new();
-        let row = match found {
-            Some(mut row) => {
-                row.current_version_id = version_id;
-                row.version_count += 1;
-                row.stored_bytes += bytes;
-                row.updated_at = now;
-                skill::Entity::update(row.clone().into_active_model().reset_all())
-                    .exec(tx)
-                    .await?;
-                row
-            }
-            None => {
-                let row = skill::Model {
-                    id: id::new(),
-                    account_id: self.caller.account_id,
-                    name: self.inspected.front_matter.name.clone(),
-                    current_version_id: version_id,
-                    version_count: 1,
-                    stored_bytes: bytes,
-                    created_at: now,
-                    updated_at: now,
-                };
-                skill::Entity::insert(row.clone().into_active_model())
-                    .exec_without_returning(tx)
-                    .await?;
-                row
-            }
+        let row = if let Some(mut row) = found {
+            row.current_version_id = version_id;
+            row.version_count += 1;
+            row.stored_bytes += bytes;
+            row.updated_at = now;
+            skill::Entity::update(row.clone().into_active_model().reset_all())
+                .exec(tx)
+                .await?;
+            row
+        } else {
+            let row = skill::Model {
+                id: id::new(),
+                account_id: self.caller.account_id,
+                name: self.inspected.front_matter.name.clone(),
+                current_version_id: version_id,
+                version_count: 1,
+                stored_bytes: bytes,
+                created_at: now,
+                updated_at: now,
+            };
+            skill::Entity::insert(row.clone().into_active_model())
+                .exec_without_returning(tx)
+                .await?;
+            row
         };
         let version = self.insert_version(tx, &row, (version_id, bytes)).await?;
         Ok(Skill { row, version })

@@ -76,8 +76,8 @@ async fn a_run_lists_loads_and_mounts_its_skills() {
         upload(&caller, archives::skill("unused", "Not attached.")).await;
         let events = run(&caller, json!([{"name": "csv"}]), "code").await;
         let results = results(&events);
-        let called = events.iter().find(|event| event.event == "tool_call").unwrap();
-        assert_eq!(called.data["tool_call"]["arguments"], json!({"name": "csv"}));
+        let event = events.iter().find(|event| event.event == "tool_call").unwrap();
+        assert_eq!(event.data["tool_call"]["arguments"], json!({"name": "csv"}));
         assert_eq!(
             (&results[0]["name"], &results[0]["is_error"]),
             (&json!("skill"), &json!(false))
