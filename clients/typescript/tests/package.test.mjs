@@ -21,7 +21,7 @@ import { isRunyardError, newId, Runyard, type Agent, type RunEvent, type RunReco
 import { AdminService } from "@runyard/client/proto";
 
 const client = new Runyard({ baseUrl: process.env.RUNYARD_SERVER, token: () => process.env.RUNYARD_TOKEN ?? "" });
-const agent: Agent = await client.agents.create({ name: "Typed", agentpressTools: { web_search: { enabled: true } } });
+const agent: Agent = await client.agents.create({ name: "Typed", agentpressTools: { skills: { enabled: true } } });
 const created: Date | undefined = agent.createdAt;
 const changed: Agent = await client.agents.update(agent.agentId, { description: null, tags: ["a"] });
 const run = await client.agents.run({
