@@ -132,5 +132,5 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     mcp::check(app, "custom_mcps", &new.custom_mcps)?;
     mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     attached::check(&new.skills)?;
-    tools::merged(app, new.tools.clone())
+    tools::merged(new.tools.clone())
 }

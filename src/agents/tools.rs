@@ -79,7 +79,7 @@ fn is_on(settings: &Settings, group: &str) -> bool {
 ///
 /// # Errors
 /// INVALID_REQUEST for a name that is neither a core tool nor a group; the message lists the names.
-pub fn merged(app: &App, requested: Settings) -> Result<Settings> {
+pub fn merged(requested: Settings) -> Result<Settings> {
     let core = tools::core();
     let names: Vec<&str> = core.names().chain(GROUPS.iter().map(|group| group.name)).collect();
     if let Some(name) = requested.keys().find(|name| !names.contains(&name.as_str())) {

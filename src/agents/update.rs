@@ -195,8 +195,7 @@ impl ContentChange {
         self.custom_mcps
             .check(|servers| mcp::check(app, "custom_mcps", servers))?;
         self.skills.check(|skills| attached::check(skills))?;
-        self.tools
-            .check(|settings| tools::merged(app, settings.clone()).map(drop))
+        self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
     /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, or if
@@ -212,7 +211,7 @@ impl ContentChange {
             configured_mcps: self.configured_mcps.value(Vec::new).unwrap_or(old.configured_mcps),
             custom_mcps: self.custom_mcps.value(Vec::new).unwrap_or(old.custom_mcps),
             tools: match self.tools.value(Settings::new) {
-                Some(settings) => tools::merged(app, settings)?,
+                Some(settings) => tools::merged(settings)?,
                 None => old.tools,
             },
             skills: self.skills.value(Vec::new).unwrap_or(old.skills),

@@ -178,7 +178,7 @@ async fn ask_for_all_lists(server: &TestServer) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // Also request the second page, because its SQL statement has one more condition and a plan of its own.
+        // Also request the second page: its SQL statement has one more condition, and another plan.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
