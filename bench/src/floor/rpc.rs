@@ -7,8 +7,9 @@ use futures::{
     stream::{self, BoxStream},
 };
 use runyard::v1::{
-    GetRunRequest, ListActiveRunsRequest, ListActiveRunsResponse, ListRunsRequest, ListRunsResponse, Run, RunEvent,
-    StartRunRequest, StartRunResponse, StopRunRequest, StreamRunRequest, StreamRunsRequest,
+    GetRunRequest, ListActiveRunsRequest, ListActiveRunsResponse, ListModesRequest, ListModesResponse, ListRunsRequest,
+    ListRunsResponse, Run, RunEvent, StartRunRequest, StartRunResponse, StopRunRequest, StreamRunRequest,
+    StreamRunsRequest,
 };
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 use uuid::Uuid;
@@ -134,6 +135,10 @@ impl RunService for Floor {
     }
 
     async fn list_runs(&self, _: Request<ListRunsRequest>) -> Outcome<Response<ListRunsResponse>, Status> {
+        Err(Status::unimplemented("the benchmark does not call this method"))
+    }
+
+    async fn list_modes(&self, _: Request<ListModesRequest>) -> Outcome<Response<ListModesResponse>, Status> {
         Err(Status::unimplemented("the benchmark does not call this method"))
     }
 }
