@@ -69,7 +69,8 @@ async fn servers_that_cannot_be_used_cost_one_notice_each() {
 
 #[tokio::test]
 async fn a_lost_call_is_reported_as_unknown_and_never_repeated() {
-    let reactions: [(&str, fn() -> Reaction); 5] = [
+    type React = fn() -> Reaction;
+    let reactions: [(&str, React); 5] = [
         ("cut", || Reaction::Cut),
         ("silence", || Reaction::Silence),
         ("error", || Reaction::Status(502, "bad gateway")),
