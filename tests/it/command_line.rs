@@ -118,7 +118,7 @@ fn completion_scripts_work() {
         .unwrap();
     bash.stdin.take().unwrap().write_all(script("bash").as_bytes()).unwrap();
     let offered = bash.wait_with_output().unwrap();
-    assert_eq!(stdout(&offered).trim(), "--model --mode");
+    assert_eq!(stdout(&offered).trim(), "--model --mode --memory");
 }
 
 #[test]
