@@ -1,12 +1,12 @@
-//! Which network addresses are private.
+//! Classifies network addresses as private or public.
 //!
-//! The fetcher of token keys (`wire/jwt/remote`) permits plain http only in private networks. Connections to MCP servers
-//! (`mcp`) go only to public addresses, unless the operator permits others.
+//! The fetcher of token keys (`wire/jwt/remote`) permits plain http only in private networks. Connections to MCP
+//! servers (`mcp`) go only to public addresses, unless the operator permits private addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address at which Azure answers its virtual machines. Unlike the metadata addresses of other clouds, it belongs to
-/// no private range.
+/// Address at which Azure serves data to its virtual machines. It is in no reserved range, so [`is_public`] excludes it
+/// explicitly.
 const AZURE_PLATFORM: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or an address of the
@@ -54,10 +54,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public(Ipv4Addr::new(a, b, c, d).into())
     };
     match segments {
-        // An address of IPv6 that contains an address of IPv4: compatible, translated (RFC 6052), 6to4 (RFC 3056).
+        // IPv6 addresses that contain an IPv4 address: IPv4-compatible, translated (RFC 6052) and 6to4 (RFC 3056). Such
+        // an address is public if the IPv4 address is public.
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => inner(high, low),
         [0x2002, high, low, ..] => inner(high, low),
-        // Locally translated (RFC 8215), discarded (RFC 6666), Teredo, documentation.
+        // Ranges that are not public: local translation (RFC 8215), discard-only (RFC 6666), Teredo and documentation.
         [0x64, 0xff9b, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0 | 0xdb8, ..] | [0x3fff, ..] => false,
         _ => !address.is_multicast() && !address.is_unicast_link_local() && (segments[0] & 0xffc0) != 0xfec0,
     }

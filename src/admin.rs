@@ -18,12 +18,11 @@ use crate::{
 
 /// Maximum number of credits per grant.
 const MAX_GRANT: i64 = 1_000_000_000;
-/// Maximum length of a grant's idempotency key, in characters.
+/// Maximum length of a grant's request key, in characters.
 const MAX_KEY: usize = 100;
 /// Maximum length of a grant's reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// An account with its balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub account: Account,
@@ -80,7 +79,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
 pub struct Grant {
     /// Number of whole credits, from 1 to `MAX_GRANT`.
     pub credits: i64,
-    /// Idempotency key: a second grant with the same key adds no credits. Empty if the grant has no key.
+    /// A second grant with the same key adds no credits. Empty if the grant has no key.
     pub request_key: String,
     /// Recorded in the audit log.
     pub reason: String,

@@ -1,4 +1,5 @@
-//! The shared handles of the process, created once at startup.
+//! The state that all parts of the process share, such as the configuration and the database. It is created once at
+//! startup.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -27,13 +28,13 @@ use crate::{
 /// Maximum number of operations that wait to write files to a project's workspace (`placement_queues`).
 const MAX_PLACING: usize = 100;
 
-/// A reference to the shared handles; cheap to clone.
+/// A reference to [`Handles`]; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     handles: Arc<Handles>,
 }
 
-/// An [`App`] dereferences to this struct.
+/// The shared state. An [`App`] dereferences to this struct.
 pub struct Handles {
     pub config: Config,
     pub clock: Clock,
@@ -50,7 +51,8 @@ pub struct Handles {
     pub model_call_queues: AccountQueues,
     /// Limit on concurrent directory walks over workspaces.
     pub walks: Walks,
-    /// Queues of operations that write files to a workspace. The key is the project's id instead of an account's id.
+    /// Queues of operations that write files to a workspace, one per project. Their keys are project ids, not account
+    /// ids.
     pub placement_queues: AccountQueues,
     /// Number and size of the files that are being received as streams, per account.
     pub arriving: Arriving,
@@ -67,9 +69,9 @@ pub struct Handles {
     /// Notifies open streams when this process has revoked an API key.
     pub key_revoked: watch::Sender<()>,
     pub llm: Models,
-    /// The HTTP client of MCP servers, and the cached lists of their tools.
+    /// The HTTP client for MCP servers, and the cached lists of the servers' tools.
     pub mcp: Mcp,
-    /// The key of stored secrets.
+    /// The key that encrypts stored secrets.
     pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Runs blocking work on the blocking thread pool. `failure` is the error message if `work` panics.
+/// Runs `work` on the blocking thread pool of Tokio. `failure` is the error message if `work` panics.
 ///
 /// # Errors
 /// The error that `work` returns; INTERNAL if `work` panics.

@@ -1,4 +1,4 @@
-//! The clock of the process. All decisions that depend on time use it, so that tests can advance the time.
+//! The clock of the process. All decisions that depend on time use this clock, so that tests can advance the time.
 
 use std::{
     sync::{

@@ -1,7 +1,7 @@
-//! The command line.
+//! Parses the command line and executes the command.
 //!
-//! Called only by `main`. The [`Outcome`] or the error of a command determines the exit code: 0 success, 1 failure, 2
-//! wrong usage (set by clap), 130 interrupted.
+//! The [`Outcome`] or the error of a command determines the exit code: 0 success, 1 failure, 2 wrong usage (set by
+//! clap), 130 interrupted.
 
 mod agents;
 mod checks;

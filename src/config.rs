@@ -36,7 +36,7 @@ const MAX_LEASE: u64 = 3_600;
 /// Maximum configurable timeout of MCP servers in seconds: one day.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
 
-/// Maximum configurable number of memories of an agent, number of memories of an account, and size of a memory in bytes.
+/// Largest configurable values of `max_per_agent`, `max_per_account` and `max_bytes`. The values are limited, because
 /// PostgreSQL reads all memories of an agent or account to search them.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
@@ -56,8 +56,8 @@ pub struct Config {
     /// Maximum number of connections to PostgreSQL.
     pub database_connections: u32,
     pub limits: Limits,
-    /// Key that encrypts stored secrets, such as the headers of MCP servers: 32 bytes or more. If it is absent, the server
-    /// generates a key in the data folder.
+    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers. If it is absent, the
+    /// server generates a key in the data folder.
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
     pub http: Http,
@@ -81,7 +81,7 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
     On,
-    /// For private installations.
+    /// Suitable for private installations.
     Off,
 }
 
@@ -145,9 +145,9 @@ pub struct Http {
     pub max_unread_bytes: usize,
     /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// `None` for the default in `config/rates.rs`.
+    /// Request rate per account; `None` for the default in `config/rates.rs`.
     pub rate_per_account: Option<RateLimit>,
-    /// `None` for the default in `config/rates.rs`.
+    /// Request rate per client address; `None` for the default in `config/rates.rs`.
     pub rate_per_address: Option<RateLimit>,
 }
 
@@ -182,15 +182,15 @@ pub struct Skills {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Maximum number of memories of one agent. The memories that belong to an account and not to an agent have the
-    /// same limit.
+    /// Maximum number of memories of one agent. The limit also applies to the memories that belong to the account
+    /// itself.
     pub max_per_agent: u64,
     /// Maximum number of memories of an account, including the memories of its agents.
     pub max_per_account: u64,
     /// Maximum size of a memory in bytes.
     pub max_bytes: usize,
-    /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. 0 turns this
-    /// off; the model then only finds memories with the tool `recall`.
+    /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. If it is 0,
+    /// the model finds memories only with the tool `recall`.
     pub prompt_tokens: u64,
 }
 

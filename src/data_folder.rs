@@ -1,9 +1,9 @@
 //! The data folder and its access rights.
 //!
 //! `server` and `runyard migrate` prepare the folder before any module stores files in it. The folder contains the
-//! database and the secret that signs tokens. A process that reads the database or the secret can act as any account. A
-//! process that escapes from a sandbox has the rights of an ordinary user of the host. Files therefore have mode 0600
-//! and folders have mode 0700, whatever the umask is.
+//! database and the secret that signs tokens. A process that reads the database or the secret can act as any account.
+//! Files therefore have mode 0600 and folders have mode 0700, whatever the umask is. A process that escapes from a
+//! sandbox as an ordinary user of the host cannot read them.
 //!
 //! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
 //! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
@@ -68,7 +68,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails with UNAVAILABLE; the message names the folder.
+/// Prepares the configured data folder. Fails with UNAVAILABLE and a message that names the folder.
 pub fn prepare_for(config: &Config) -> Result<()> {
     prepare(&config.data_dir).map_err(|error| {
         let message = format!("cannot use the data folder {}: {error}", config.data_dir.display());

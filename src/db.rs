@@ -1,10 +1,12 @@
 //! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reads use a pool. Every write is a named unit of work ([`Db::write`] or [`Db::begin`]). On PostgreSQL, a unit of
-//! work is an ordinary transaction. On SQLite, a unit of work is a part of a batch, and the writer's thread
-//! (`db/lane.rs`) commits the whole batch in one transaction (group commit). A unit of work must not wait for a model,
-//! a sandbox, the network or a file. Units of work that run often use [`Db::write`] and the hand-written statements of
-//! `db/statement.rs`. On SQLite, both save thread switches.
+//! Reads use a pool. Every write belongs to a named unit of work ([`Db::write`] or [`Db::begin`]). A unit of work must
+//! not wait for a model, a sandbox, the network or a file. On PostgreSQL, each unit of work is a transaction. On
+//! SQLite, one thread (`db/lane.rs`) executes all units of work, and commits several of them in one transaction (group
+//! commit).
+//!
+//! Frequent units of work use [`Db::write`] and the hand-written statements of `db/statement.rs`. On SQLite, both
+//! reduce the number of thread hops.
 
 mod direct;
 mod fault;
@@ -147,7 +149,7 @@ impl Db {
 
     /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
     ///
-    /// On SQLite, the unit runs again if another unit of its batch fails. Only the result of the last run counts. A
+    /// On SQLite, the unit may run again if another unit of its batch fails. Only the result of the last run counts. A
     /// unit must not change anything outside the database, and must await only SQL.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Clients may see the message.
+    /// Creates an error with a message that clients may see.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -51,7 +51,7 @@ impl Error {
         error
     }
 
-    /// Clients may see the message; the cause is only logged.
+    /// Creates an INTERNAL error. Clients may see the message; the cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }

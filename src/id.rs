@@ -86,7 +86,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Returns `None` if `text` is empty.
+/// Parses an optional id from a request. Returns `None` if `text` is empty.
 pub fn parse_optional(field: &'static str, text: &str) -> Result<Option<Uuid>> {
     if text.is_empty() {
         Ok(None)

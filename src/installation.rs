@@ -112,8 +112,8 @@ impl Installation {
 }
 
 /// Periodically records in the database that the data folder is in use. On standby, tries to claim the database
-/// instead, and ends the standby on success. Returns once this process owns the database and a workspace exists, or when
-/// `stopping` is cancelled. On SQLite, returns immediately.
+/// instead, and ends the standby on success. Returns when this process owns the database and a workspace exists, or
+/// when `stopping` is cancelled. On SQLite, returns immediately.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;

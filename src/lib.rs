@@ -1,9 +1,9 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form four layers. From top to bottom, these are the program (`background`, `commands`,
-//! `server`), the wire (`wire`), the nouns (the domain modules, such as `accounts` and `runs`, and `app`) and the
-//! ground (such as `config`, `db` and `error`). A module uses only modules of its own layer and of the layers below. The
-//! crates `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on none of these modules. ARCHITECTURE.md
+//! The modules form four layers. From top to bottom, the layers are the program (`background`, `commands`, `server`),
+//! the wire (`wire`), the nouns (`app` and the domain modules, such as `accounts` and `runs`) and the ground (such as
+//! `config`, `db` and `error`). A module uses only modules of its own layer and of the layers below. The crates
+//! `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on none of these modules. ARCHITECTURE.md
 //! describes the layers, and tests/it/tidy.rs checks them.
 
 // The ground layer.

@@ -1,7 +1,7 @@
-//! Plan limits. All functions are pure. The `admit` functions take the account's counts, and fail if the plan
-//! does not allow the request. The API documentation fixes the wording of these errors.
+//! Checks the limits of plans. All functions are pure. The `admit` functions compare the account's current usage with
+//! its plan, and fail if the plan does not allow the request. The API documentation fixes the wording of these errors.
 //!
-//! The calling function must have locked the account in its transaction, so that the counts are current.
+//! The calling function must have locked the account in its transaction, so that the usage is current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -42,7 +42,7 @@ pub struct Load {
     pub microcredits: Option<i64>,
 }
 
-/// Permission to create a run. Only [`admit`] and [`Plan::model`] construct an `Admission`.
+/// Permission to create a run with a model. Only [`admit`] and [`Plan::model`] construct an `Admission`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     model: String,

@@ -1,9 +1,11 @@
 //! Connections of runs to the MCP servers of their agents.
 //!
-//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version at the same time. A list is cached
-//! as long as its server permits. Each tool becomes a tool of the run ([`McpTool`]). The run keeps its connections and its
-//! server processes until its tools are dropped. Invariants: a server that fails costs its tools and one notice, never the
-//! run; a call whose answer is lost is not repeated; stdio servers run only in the sandbox.
+//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version at the same time. A server
+//! may permit that its list is cached. Each listed tool becomes a tool of the run ([`McpTool`]). The connections and
+//! server processes stay open until the run's tools are dropped.
+//!
+//! If a server fails, the run continues without the tools of that server, and a notice reports the failure. A call
+//! whose answer is lost is not repeated. Stdio servers run only in the sandbox.
 
 mod lists;
 mod offer;
@@ -24,7 +26,7 @@ pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
 pub use remote::Place;
 pub use tool::McpTool;
 
-/// Number of previews and trials of an account that run at the same time, and that wait.
+/// Maximum numbers of previews and trials per account: at the same time, and waiting.
 const TRIALS: (usize, usize) = (2, 20);
 
 /// State that all connections of this process share.

@@ -1,7 +1,7 @@
 //! Memories: short texts that agents keep across threads. A memory belongs to one agent, or to the account.
 //!
-//! A run with memory reads and writes memories through [`RunMemory`]. A run without memory has no `RunMemory`, so it can
-//! do neither. Every query starts with `list::within`, which restricts it to the account and the holder.
+//! A run accesses memories only through [`RunMemory`]. A run without memory has no `RunMemory`. Every query starts with
+//! `list::within`, which restricts the query to an account or to one holder in the account.
 
 pub mod create;
 pub mod delete;

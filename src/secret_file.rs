@@ -1,7 +1,7 @@
 //! Files in the data folder that contain a generated secret.
 //!
-//! The secret of tokens (`wire/jwt/secret`) and the key of stored secrets (`secrets`) are such files. If several servers
-//! start at the same time, one server creates the file, and the other servers use its secret.
+//! Used for the secret that signs tokens (`wire/jwt/secret`) and the key that encrypts stored secrets (`secrets`). If
+//! several servers start at the same time, one server creates the file, and all servers use its secret.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,8 +1,8 @@
 //! Encrypts secrets of accounts before the database stores them, such as the headers of MCP servers.
 //!
 //! The cipher is AES-256-GCM. The key is derived from `secrets_key` or, without this setting, from a file in the data
-//! folder. Invariant: a stored secret can be decrypted only with the context with which it was encrypted, so a row that
-//! is copied to another account is useless there.
+//! folder. A stored secret can be decrypted only with the context that was used to encrypt it. A row that is copied to
+//! another account can therefore not be decrypted there.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ use crate::{
 
 const FILE: &str = "secrets.key";
 const MIN_BYTES: usize = 32;
-/// Size in bytes of the nonce and of the authentication tag, by which an encrypted secret is longer.
+/// Size in bytes of the nonce and the authentication tag, which encryption adds to a secret.
 const OVERHEAD: usize = NONCE_LEN + 16;
-/// Separates this use of the key from all others.
+/// Context string of the key derivation. Another purpose would derive a different key.
 const PURPOSE: &str = "runyard 2026 stored secrets";
 
-/// The key. Does not print.
+/// The encryption key. The `Debug` output does not contain it.
 pub struct Secrets {
     key: RandomizedNonceKey,
 }

@@ -1,7 +1,7 @@
 //! Binds the port of the server, serves every protocol on the port, and shuts down gracefully.
 
-/// Sets the limits of a built-in gRPC service. Clients without a token can call these services, so the limits bound the
-/// memory that such clients can use.
+/// Limits the message size of a built-in gRPC service, and accepts compressed requests. The limit bounds the memory
+/// that clients without a token can use.
 macro_rules! limited {
     ($service:expr) => {
         $service
@@ -63,7 +63,7 @@ const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 pub enum End {
     /// Graceful shutdown after one signal. Open requests had a grace period, and the runs were handed over.
     InOrder,
-    /// Immediate end after a second signal.
+    /// Immediate end after a second signal, without a grace period.
     AtOnce,
 }
 
@@ -98,14 +98,14 @@ impl Server {
     /// UNAVAILABLE if the port cannot be bound; errors of the configuration, the data folder and the database.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        // Decode the contract on another thread during the start. `stack::build` uses the result.
+        // Decode the contract on another thread during the start. `stack::build` needs the result later.
         drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // `load_keys` only logs a failure: the issuer may become available before the first token arrives.
+        // A failure is only logged, because the issuer may become available before the first token arrives.
         verifier.load_keys(app.clock.now()).await;
         Ok(Self {
             app,
@@ -114,7 +114,7 @@ impl Server {
         })
     }
 
-    /// Used only by tests.
+    /// Returns the shared state; used only by tests.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -146,7 +146,7 @@ impl Server {
             .add_service(Reflection::<V1>::default())
             .add_service(Reflection::<V1Alpha>::default());
         let stack = stack::build(&app, verifier, grpc)?;
-        // The sandbox check in this task may be slow. The server accepts connections meanwhile.
+        // The sandbox check in this task may be slow. The server accepts connections without waiting for it.
         let hello = tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);

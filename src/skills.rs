@@ -2,10 +2,9 @@
 //! them.
 //!
 //! A client uploads a skill as a zip archive (`skills/archive.rs`, `skills/front_matter.rs`). Each archive becomes a
-//! version of the skill. The database stores the archives, so that they are as durable as all other data and all servers
-//! of an installation see them. Before a run, the worker unpacks the skills of its agent into the data folder
-//! (`skills/folder.rs`), and the sandbox mounts these folders read-only at `/skills`. The model loads the instructions
-//! with a tool (`skills/tool.rs`).
+//! version of the skill. The archives are stored in the database, so that all servers of an installation can read them.
+//! Before a run, the worker unpacks the skills of its agent into the data folder (`skills/folder.rs`), and the sandbox
+//! mounts these folders read-only at `/skills`. The model loads the instructions with a tool (`skills/tool.rs`).
 
 mod archive;
 pub mod attached;
@@ -26,10 +25,9 @@ pub use delete::delete;
 pub use list::{Details, Skill, list, load};
 pub use table::version::Model as SkillVersion;
 
-/// A file of a skill.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct SkillFile {
-    /// Path in the folder of the skill.
+    /// Path relative to the folder of the skill.
     pub path: String,
     pub size: u64,
     pub executable: bool,

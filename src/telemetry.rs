@@ -1,6 +1,6 @@
-//! Logs and metrics.
+//! Sets up logs and metrics.
 //!
-//! Started by `commands`. A second start changes nothing, so tests can start many servers in one process.
+//! Started by `commands`. A second start has no effect, so that tests can start many servers in one process.
 
 use std::{
     fmt as text,
@@ -47,7 +47,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
     // exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
-    // The call fails if a subscriber is already installed. That subscriber then stays in use.
+    // The call fails if a subscriber is already installed. That subscriber stays in use.
     let _ = if stderr().is_terminal() {
         registry
             .with(fmt::layer().with_writer(stderr).with_target(false))

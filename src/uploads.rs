@@ -41,13 +41,13 @@ pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
 
-/// The staging folder. It is on the same file system as the workspaces, so that a rename can move a file into a
+/// Returns the staging folder. It is on the same file system as the workspaces, so that a rename can move a file into a
 /// workspace.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::UPLOADS)
 }
 
-/// Maximum size in bytes of a file that an account may upload.
+/// Returns the maximum size in bytes of a file that an account may upload.
 ///
 /// # Errors
 /// Database errors.

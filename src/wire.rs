@@ -1,7 +1,7 @@
 //! The protocol layer. Only this module and `server` use JSON Web Tokens and the crates tonic and http.
 //!
-//! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
-//! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.
+//! A service method reads its request, calls one domain function and writes the response. HTTP needs no handlers,
+//! because `crates/transcode` translates HTTP requests to calls of the same services.
 
 mod access;
 mod accounts;
@@ -61,7 +61,7 @@ pub(crate) mod traits {
     include!(concat!(env!("OUT_DIR"), "/traits/traits.rs"));
 }
 
-/// All services of the contract, as one tower service that speaks gRPC.
+/// Combines the gRPC services of the contract into one tower service.
 pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
@@ -71,7 +71,7 @@ pub fn services(app: &App) -> Routes {
         skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
-    // The size limit also applies to decompressed messages. Responses are compressed by the module `compression`.
+    // The size limit applies to messages after decompression. Responses are compressed by the module `compression`.
     macro_rules! limited {
         ($service:expr) => {
             $service

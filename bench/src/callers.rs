@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{Result, children::SECRET};
 
 const CALLERS_PER_CONNECTION: usize = 16;
-/// Timeout of one JSON request.
+/// Timeout of an HTTP request with a JSON body.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Caller {
     }
 }
 
-/// Returns the final status of a run if `event` is the run's terminal event, and `None` otherwise.
+/// Returns the final status of a run if `event` is the run's terminal event.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

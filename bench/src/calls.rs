@@ -1,4 +1,5 @@
-//! Measures small gRPC calls: `StartRun` and `GetRun` of the bare echo (`echo.rs`), and `GetRun` of a Runyard server.
+//! Measures small gRPC calls: `StartRun` and `GetRun` on the gRPC echo server (`echo.rs`), and `GetRun` on a Runyard
+//! server.
 
 use std::{
     future::Future,
@@ -24,7 +25,8 @@ use crate::{
 /// Number of callers. All callers share one connection.
 pub(crate) const CALLERS: usize = 16;
 
-/// Returns the calls per second, and the 99th percentile of the latency in milliseconds.
+/// Measures `StartRun` on the echo server. Returns the calls per second, and the 99th percentile of the latency in
+/// milliseconds.
 pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: usize) -> Result<(f64, f64)> {
     let account = account.clone();
     let start = move |mut client: RunServiceClient<Channel>| {
@@ -34,7 +36,7 @@ pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: u
     repeat(&connect(address).await?, calls, start).await
 }
 
-/// Returns the calls per second.
+/// Measures `GetRun` on the echo server. Returns the calls per second.
 pub(crate) async fn echo_gets(address: SocketAddr, account: &Account, calls: usize) -> Result<f64> {
     let id = uuid::Uuid::now_v7().to_string();
     gets(&connect(address).await?, account, id, calls).await
@@ -59,8 +61,8 @@ async fn gets(client: &RunServiceClient<Channel>, account: &Account, run: String
     Ok(repeat(client, calls, get).await?.0)
 }
 
-/// Lets the callers repeat a call in parallel, `calls` times in total. Returns the calls per second, and the 99th
-/// percentile of the latency in milliseconds.
+/// Makes `calls` calls, distributed over the parallel callers. Returns the calls per second, and the 99th percentile of
+/// the latency in milliseconds.
 async fn repeat<C, F>(client: &RunServiceClient<Channel>, calls: usize, call: C) -> Result<(f64, f64)>
 where
     C: Fn(RunServiceClient<Channel>) -> F + Clone + Send + 'static,

@@ -1,4 +1,4 @@
-//! Checks that no event is lost or duplicated.
+//! Checks that the server delivers each event of a run exactly once and in order.
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 

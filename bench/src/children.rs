@@ -1,5 +1,5 @@
-//! Child processes of the benchmark: the server, the minimal comparison server (`floor.rs`), the scripted models and
-//! the echo. A child is killed when its handle is dropped.
+//! Starts the child processes of the benchmark: the Runyard servers, the minimal comparison server (`floor.rs`), the
+//! scripted models and the gRPC echo server (`echo.rs`). A child is killed when its handle is dropped.
 
 use std::{
     io::{Read, Write},
@@ -122,11 +122,11 @@ pub(crate) async fn until_input_ends() -> Result<()> {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Time from the start of the process until it was ready.
+    /// Time from the start of the process until the server was ready.
     pub(crate) start_up: Duration,
 }
 
-/// A server to start. Without a database URL, the server uses SQLite.
+/// The program, folder, configuration and database URL of a server. If `database` is `None`, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,

@@ -1,6 +1,5 @@
-//! Measures how many transactions per second PostgreSQL commits if the benchmark itself is the client. Each transaction
-//! inserts the rows of a started run. The measurement is equivalent to pgbench with a script of these statements and
-//! `--protocol=prepared`.
+//! Measures how many transactions per second PostgreSQL commits without a Runyard server. The benchmark itself connects
+//! to the database. Each transaction inserts the rows of a started run.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ const INSERTS: [&str; 5] = [
 pub(crate) struct Rows(DatabaseConnection);
 
 impl Rows {
-    /// Creates the tables in an empty database.
+    /// Connects to an empty database and creates the tables.
     pub(crate) async fn create(url: &str) -> Result<Self> {
         let mut options = ConnectOptions::new(url);
         options

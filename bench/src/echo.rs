@@ -1,5 +1,5 @@
-//! A bare gRPC echo. It exchanges the messages of `StartRun` and `GetRun` over tonic but does no work, so that only the
-//! transport is measured.
+//! A gRPC server that answers `StartRun` and `GetRun` but does no work. The benchmark measures it to find the cost of
+//! the transport alone.
 
 use std::{
     convert::Infallible,
@@ -38,7 +38,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// The echo has the name of the real service, so that the same client can call both.
+// The echo has the name of Runyard's service, so that the same gRPC client can call the echo and Runyard.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }

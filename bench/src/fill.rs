@@ -1,8 +1,7 @@
-//! Fills a database with finished runs: copies of a real run's rows with new ids and times.
+//! Fills a database with copies of a finished run. Each copy has new ids and times.
 //!
-//! A copy includes all rows of a run: project, thread, messages, run, events and ledger entry. The column names come
-//! from the database, so new columns are copied without a change in this file. On SQLite, the server must be stopped
-//! while the rows are copied.
+//! A copy consists of a run and its project, thread, messages, events and ledger entry. The column names are read from
+//! the database, so this file does not list them. With SQLite, the server must be stopped while the rows are copied.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// Selection of the rows to copy: a column name, and a function that picks the column's value from a [`Template`].
+/// A column that selects the rows to copy, and a function that returns the column's value from a [`Template`].
 type Key = (&'static str, fn(Template) -> Uuid);
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
@@ -22,7 +21,7 @@ const TABLES: [(&str, Key); 6] = [
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
-/// Maximum number of rows per statement. SQLite allows 32,766 bound values per statement.
+/// Maximum number of rows per statement. A row has eight bound values, and SQLite allows 32,766 per statement.
 const AT_ONCE: usize = 1_000;
 /// Time between the start times of two consecutive copies, in milliseconds.
 const BETWEEN: u64 = 500;
@@ -37,7 +36,7 @@ pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
     let now = Clock::default().now();
     let mut rows = Vec::with_capacity(AT_ONCE);
     for number in 0..runs {
-        // The copied rows are older than all rows that the server creates later. The first copy is the oldest.
+        // All copies start in the past, and the first copy is the oldest.
         let age = BETWEEN * (runs - number) as u64;
         let at = now - Duration::from_millis(age);
         let mut row: Vec<Value> = vec![accounts[number % accounts.len()].into(), at.into()];
@@ -170,8 +169,8 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// Returns the database URL for the server's configuration, and the URL with which the benchmark opens the database. On
-/// SQLite, the server chooses the path, so the first value is `None`. On PostgreSQL, creates a new database.
+/// Returns the database URL for the server, and the URL with which the benchmark opens the database. With PostgreSQL, a
+/// new database is created. With SQLite, the first value is `None`, because the server chooses the path.
 pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");

@@ -1,9 +1,9 @@
-//! The floor: a minimal service that does only the work that every service of this kind must do. The benchmark compares
-//! the server with the floor. The floor is never shipped.
+//! The floor: a minimal server that does only the work that every service of this kind must do. The benchmark compares
+//! Runyard with the floor.
 //!
-//! The floor starts runs over JSON and gRPC, calls the model, and streams the events of the runs. All rows are durable
-//! in SQLite, and an event is sent only after its commit. There is no sign-in, no limit, no secondary index and no
-//! sandbox. The floor distinguishes callers by the bytes of their tokens.
+//! The floor starts runs over JSON and gRPC, calls the model, and streams the events of the runs. It stores all rows in
+//! SQLite, and sends an event only after its commit. It has no limits, no secondary indexes and no sandbox. It does not
+//! verify tokens; the hash of a token identifies the caller.
 
 mod rpc;
 mod store;
@@ -79,7 +79,7 @@ struct Floor {
     models: Models,
 }
 
-/// Serves the floor until the parent exits.
+/// Serves the floor until the parent process exits.
 pub(crate) async fn serve(setup: &Setup) -> Result<()> {
     let runs = Runs::default();
     let floor = Floor {
@@ -196,8 +196,8 @@ impl Floor {
         }
     }
 
-    /// Calls the model, and queues each chunk of its answer for storage. Returns the whole answer, always as `Some`.
-    /// The return type is an option only because `execute` uses `None` for a stopped run.
+    /// Calls the model, queues each chunk of its answer for storage, and returns the whole answer. This method never
+    /// returns `None`, which `execute` uses for a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();

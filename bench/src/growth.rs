@@ -24,7 +24,7 @@ use crate::{
     starts::{self, Target},
 };
 
-/// Number of finished runs on each measured server. The first server has no history.
+/// Numbers of finished runs on the measured servers. The first server has no history.
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 /// Numbers of accounts that share the history. Each number is measured separately.
 const ACCOUNTS: [usize; 2] = [1, 1_000];

@@ -1,4 +1,4 @@
-//! Slow runs, each with a live stream. They are the background load while `StartRun` is measured.
+//! Starts slow runs and streams their events. The live streams are measured alone and as background load of `StartRun`.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Returns when every stream has received its first event.
+    /// Starts `count` runs with a stream each. Returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
         let mut starting = Caller::all(Protocol::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);

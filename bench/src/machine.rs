@@ -1,4 +1,4 @@
-//! Measurements of the machine: the duration of a durable write, the resource usage of a process, and the load of other
+//! Measures the machine: the duration of a durable write, the resource usage of a process, and the load of other
 //! programs.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use crate::Result;
 
-/// Clock ticks per second in /proc. For programs on Linux, this is always 100.
+/// Number of clock ticks per second in /proc, which is always 100 on Linux.
 const TICKS: u64 = 100;
 
 /// Appends `count` blocks of 4 KiB to a file and syncs each block. Returns the duration of each sync in milliseconds.
@@ -111,7 +111,7 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Baseline of the resource usage of a server, of the benchmark's processes and of the machine.
+/// Resource usage of a server, of the benchmark's processes and of the machine at the start of a measurement.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -131,8 +131,8 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Starts measuring a server. `others` are the benchmark's other child processes. Their processor time is excluded
-    /// from [`Used::others`].
+    /// Starts measuring a server. `others` are the benchmark's remaining child processes. [`Used::others`] excludes the
+    /// processor time of these processes.
     pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
         let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
         let at_start = Self::read(server, &family)?;

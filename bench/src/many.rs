@@ -21,7 +21,7 @@ use crate::{
 };
 
 const STREAMS_PER_CONNECTION: usize = 50;
-/// The runs start at regular intervals within this time.
+/// Time within which all runs are started, at regular intervals.
 const RAMP: Duration = Duration::from_secs(1);
 /// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);

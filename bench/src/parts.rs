@@ -1,4 +1,5 @@
-//! The parts of a round. Each part measures one server and adds the results to the server's figures.
+//! Measures the parts of a round, such as `starts` and `tokens`. Each part measures one server and adds the results to
+//! the server's figures.
 
 use std::{path::Path, time::Duration};
 
@@ -31,7 +32,7 @@ const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 const FIRSTS: usize = 60;
 /// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of calls in each measurement of the gRPC echo server and of `GetRun` of Runyard.
+/// Number of calls in each measurement of `calls.rs`.
 const CALLS: usize = 10_000;
 
 pub(crate) struct Round<'a> {

@@ -20,7 +20,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Returns `None` if there are no values.
+    /// Returns the statistics of the values, or `None` if there are no values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -42,8 +42,7 @@ impl Figures {
         values.push(value);
     }
 
-    /// Returns the values of a figure in the order in which they were added. The slice is empty if the figure is
-    /// missing.
+    /// Returns the values of a figure in the order in which they were added. An unknown figure has no values.
     pub(crate) fn values(&self, name: &str) -> &[f64] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }

@@ -1,5 +1,5 @@
-//! Performs a benchmark: starts all servers, measures all parts one after another in each round, and finally measures
-//! the parts that need a server with many runs.
+//! Performs the benchmark. First, it starts all servers. In each round, it measures every part on every server. At the
+//! end, it measures the parts that need many runs or a separate server.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
     targets::{Compared, FULL},
 };
 
-/// Number of `StartRun` calls of the quiet account in each of its two measurements.
+/// Number of `StartRun` calls of the quiet account in each measurement of `neighbours.rs`.
 const QUIET: usize = 200;
 
 const HOW: &str = "\
@@ -93,8 +93,8 @@ async fn stage(options: &Options, folder: &Path) -> Result<Stage> {
     })
 }
 
-/// Starts two servers of each program, one with limits and one without. If the servers use SQLite, also starts the
-/// minimal comparison server (`floor.rs`).
+/// Starts two servers of each program, one with limits and one without. With SQLite, starts the minimal comparison
+/// server (`floor.rs`) as well.
 async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for (number, program) in options.servers.iter().enumerate() {

@@ -54,7 +54,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // Before the measurement begins, this call creates the account and, for JSON, opens the connection.
+        // This call creates the account and opens the JSON connection, so that the measurement does not include either.
         line.start("bench/one").await?;
     }
     for account in accounts {

@@ -1,4 +1,5 @@
-//! The programs under measurement: each server with limits and without limits, and the minimal comparison server.
+//! Starts the programs under measurement: each Runyard server with limits and without limits, and the minimal
+//! comparison server (`floor.rs`).
 
 use std::{fmt::Write, path::Path, path::PathBuf, time::Duration};
 
@@ -62,7 +63,7 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// If the servers use PostgreSQL, also creates the server's database.
+    /// Prepares a server without starting it. If the servers use PostgreSQL, creates the server's database.
     pub(crate) async fn server(
         options: &Options,
         stage: &Stage,
@@ -125,7 +126,6 @@ pub(crate) struct Measured {
     pub(crate) subject: Subject,
     pub(crate) server: Server,
     pub(crate) figures: Figures,
-    /// Number of runs that were started.
     pub(crate) runs: usize,
 }
 
@@ -152,7 +152,7 @@ impl Measured {
         Ok(measured)
     }
 
-    /// Measures the start-up time with the data of many runs.
+    /// Restarts the server to measure the start-up time with the data of many runs.
     pub(crate) async fn restart_full(self) -> Result<Self> {
         self.restart(EXISTING).await
     }
@@ -188,8 +188,8 @@ impl Measured {
     }
 }
 
-/// Returns the configuration of the servers. It contains the scripted models, a plan with limits that are checked but
-/// never reached, and enough worker slots for all concurrent streams. All other settings are the defaults.
+/// Returns the configuration of a server with the scripted models. The runs never reach the limits of the plan, and the
+/// worker slots suffice for all concurrent streams.
 pub(crate) fn config(models: &str, limits: Limits) -> Result<String> {
     // All accounts are created from one address, so the limit on new accounts per address is turned off.
     let slots = Load::of_this_machine().streams.max(DEFAULT_SLOTS);

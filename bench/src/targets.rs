@@ -1,6 +1,5 @@
-//! The targets of the service, as a table. Each row compares a figure with a required bound and with a desired bound,
-//! and shows the value of the minimal comparison server (`floor.rs`). Each round measures every program, so other load
-//! on the machine hardly changes the ratios.
+//! Formats the targets of Runyard as a table. Each row compares a figure with a required bound and with a desired
+//! bound, and shows the value of the minimal comparison server (`floor.rs`).
 
 use std::fmt::Write;
 
@@ -10,7 +9,6 @@ use crate::{
 };
 
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";
-// Names of the figures from which the rows are computed.
 pub(crate) const EXISTING: &str = "start-up, data of many runs";
 pub(crate) const NEW_FOLDER: &str = "start-up, new data folder";
 pub(crate) const IDLE: &str = "memory, idle";
@@ -45,7 +43,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// A requirement on the machine or the options. If it is not met, the row has no figure.
+/// A requirement of a row on the machine or the options. If the requirement is not met, the row has no figure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -156,8 +154,8 @@ impl Compared<'_> {
         table
     }
 
-    /// Formats a row. Also returns whether the row meets its required bound, or `None` if the figure or the bound is
-    /// missing.
+    /// Formats a row. The second value is true if the row meets its required bound, and `None` if the figure or the
+    /// bound is missing.
     fn line(&self, row: &Row) -> (String, Option<bool>) {
         let Row(name, unit, value, must, aim, _) = row;
         let Some(stats) = self.stats(row) else {
@@ -225,8 +223,8 @@ fn raw(floor: &Figures, value: Value) -> Option<f64> {
     }
 }
 
-/// Returns the ratios of two figures: one ratio per round if both figures have the same number of values, and otherwise
-/// the ratio of the medians. Returns `None` if a figure is missing or a divisor is zero.
+/// Divides a figure by another figure. If both have the same number of values, returns one ratio per value. If the
+/// numbers differ, returns only the ratio of the medians. Returns `None` if a figure is missing or a divisor is zero.
 fn ratios(figure: &[f64], to: &[f64]) -> Option<Vec<f64>> {
     if to.iter().any(|value| *value <= 0.0) {
         return None;

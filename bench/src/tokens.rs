@@ -1,5 +1,5 @@
-//! Measures tokens: the rate at which the server stores the output of runs and sends it to followers, and the latency
-//! that the server adds to the first token.
+//! Measures the rate at which the server stores and streams the output of runs, and the latency that the server adds to
+//! the first token.
 
 use std::{
     net::SocketAddr,
@@ -26,7 +26,7 @@ const RUNS_PER_CONNECTION: usize = 50;
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
-    /// Model tokens per second that reached the followers.
+    /// Tokens per second that the event streams delivered.
     pub(crate) tokens: f64,
     /// Durable events per second.
     pub(crate) events: f64,

@@ -1,5 +1,5 @@
-//! Checks page tokens and event ids. A page token is valid only for the caller and the query for which it was issued,
-//! and decoding it yields the original cursor. The id of a server-sent event must be an integer.
+//! Checks page tokens and event ids. A page token must be valid only for the caller and the query for which it was
+//! issued, and must be decoded to the original cursor. An accepted event id must be decoded to the number in its text.
 
 use std::sync::LazyLock;
 

@@ -95,8 +95,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Sends an arbitrary body in one chunk and in small chunks, and checks that the responses are the same. The last byte
-/// determines the size of the small chunks.
+/// Sends an arbitrary body in one chunk and in small chunks, and checks that the responses are equal. The last byte of
+/// the body determines the size of the small chunks.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));

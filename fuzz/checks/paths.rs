@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     template(text);
-    // Converts the text to a valid URI path, which starts with a slash and ends before a question mark or number sign.
+    // A URI path starts with a slash and ends before a question mark or a number sign.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
     for method in METHODS {

@@ -1,4 +1,4 @@
-//! Credits, API keys and the audit log of administrators.
+//! Adds credits, API keys and the audit log of administrators.
 //!
 //! The ledger is double-entry: each entry moves an amount from one book to another, so all books together always sum to
 //! zero. The enum `Book` in `src/ledger/table.rs` lists the books. The balance of an account is the sum of the entries

@@ -1,6 +1,6 @@
 //! Adds the column `agents.search_text`: the name and the description in lower case. The server and this migration
-//! convert the text themselves, because the SQL function `lower` converts only ASCII letters or the letters of the
-//! database's locale.
+//! convert the text themselves, because the SQL function `lower` converts only ASCII letters on SQLite and depends on
+//! the database's locale on PostgreSQL.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,5 +1,5 @@
-//! Adds indexes that keep every statement fast even with many finished runs. Also advances `updated_at` of
-//! threads and projects, because their lists are sorted by `updated_at` from this migration on.
+//! Adds indexes that keep every statement fast even with many finished runs. Advances `updated_at` of threads and
+//! projects, because their lists are sorted by `updated_at` from this migration on.
 //!
 //! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
 //! worker, use a partial index without finished runs. Unused indexes are dropped, because every new row must be
@@ -61,8 +61,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // The status 1 is `running`. Queries must contain this number as a literal too, because a condition with a
-        // bound parameter cannot use a partial index.
+        // The status 1 is `running`. A query must contain this number as a literal, because a condition with a bound
+        // parameter cannot use a partial index.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
@@ -103,9 +103,9 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Sets `updated_at` of each thread to the time of its latest run, and `updated_at` of each project to that of its
-// latest thread, if these times are later. Before this migration, a new run did not change `updated_at`. SQLite
-// compares the times as text, and the order of the texts is chronological.
+// Advances `updated_at` of each thread to the time of its latest run, and of each project to the time of its latest
+// thread. Before this migration, a new run did not change `updated_at`. SQLite compares the times as text, and the
+// order of the texts is chronological.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

@@ -1,5 +1,5 @@
-//! Counts of agents, threads and projects in each account's row. A `StartRun` call reads these counts instead of
-//! counting rows.
+//! Adds the numbers of agents, threads and projects to each account's row. A `StartRun` call reads these counts instead
+//! of counting rows.
 //!
 //! Triggers update the counts in the transaction that adds or removes rows. The triggers fire for every statement and
 //! for foreign key cascades, so the counts are always exact.

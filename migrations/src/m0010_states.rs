@@ -1,4 +1,4 @@
-//! One partial index for each state of a run, instead of one index over all states.
+//! Replaces the index over all states of runs with one partial index for each state.
 //!
 //! To list runs by state, PostgreSQL uses the same plan for every state. If almost all runs of an account have the same
 //! state, a query for another state could read all runs to find a few. A partial index contains only the runs of one

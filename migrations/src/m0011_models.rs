@@ -1,8 +1,8 @@
-//! Adds columns for the reasoning effort of a run, and for the provider data of a message, which later requests must
-//! send back to the provider.
+//! Adds the columns `runs.reasoning_effort` and `messages.carried`. The column `carried` contains data that a model
+//! provider has sent with a message, and that later requests must send back to the provider.
 //!
-//! The provider data is stored as text, not as JSON: a provider may check that it receives exactly the bytes that it
-//! sent, and PostgreSQL's JSON cannot contain NUL.
+//! The data is stored as text, not as JSON: a provider may check that it receives exactly the bytes that it sent, and
+//! PostgreSQL's JSON cannot contain NUL.
 
 use sea_orm_migration::{
     prelude::*,

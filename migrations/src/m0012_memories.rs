@@ -1,11 +1,11 @@
-//! Memories of agents and accounts, the index for their full-text search, and the memory settings of agent versions.
+//! Adds memories of agents and accounts, an index for full-text search, and the memory settings of agent versions.
 //!
 //! The server splits a text into words itself (`src/memories/words.rs`), so that both databases find the same memories.
-//! On PostgreSQL, the words are the column `memories.words`. That column has no GIN index: only bitmap scans can read
-//! such an index, and the server turns bitmap scans off. A search instead reads the memories of one agent or account,
-//! whose number is limited.
+//! PostgreSQL stores the words in the column `memories.words`. The column has no GIN index: only bitmap scans can read
+//! such an index, and the server turns bitmap scans off. Instead, a search reads all memories of one agent or
+//! account. Their number is limited.
 //!
-//! On SQLite, the words are rows of the FTS5 table `memories_words`, whose row ids are the column `memories.number`. A
+//! SQLite stores the words in the FTS5 table `memories_words`, whose row ids are the values of `memories.number`. A
 //! trigger deletes the words of each deleted memory. The option `secure-delete` removes deleted words from the index
 //! immediately; without it, they stay in the file until FTS5 merges parts of the index.
 
@@ -82,7 +82,7 @@ async fn memories(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             "memories_of_agent_by_change",
             &["account_id", "agent_id", "updated_at", "id"],
         ),
-        // For the foreign key.
+        // The foreign key uses this index to find the memories of a deleted agent.
         ("memories_by_agent", &["agent_id"]),
     ] {
         manager.create_index(index(name, "memories", columns).take()).await?;

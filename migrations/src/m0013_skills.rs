@@ -1,6 +1,6 @@
-//! Skills, their versions and the contents of the versions; and the list of skills of an agent version.
+//! Adds tables for skills, their versions and the contents of the versions, and the column `agent_versions.skills`.
 //!
-//! The content of a version is in its own table, so that a list of skills reads small rows only.
+//! The content of a version is in its own table, so that listing skills reads only small rows.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,8 +1,8 @@
-//! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether the first request of a subject
-//! may create an account.
+//! Finds or creates the account of a token's subject. `wire/caller.rs` calls this module after it has verified a token,
+//! and decides whether a subject's first request may create an account.
 //!
-//! `wire/caller.rs` calls this module after each verification of a token. To save database queries, known subjects are
-//! cached in memory. The cache cannot go stale: an account is never deleted and its id never changes.
+//! To save database queries, known subjects are cached in memory. The cache cannot go stale: an account is never
+//! deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
     Ok(found.map(|found| found.id))
 }
 
-/// Creates an account in the first configured tier. If another request has created the subject's account in the
-/// meantime, returns the id of that account.
+/// Creates an account in the first configured tier and returns its id. If the subject already has an account, returns
+/// the id of that account.
 ///
 /// # Errors
 /// Database errors.
@@ -90,7 +90,7 @@ pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     Ok(account_id)
 }
 
-/// Inserts an account for a subject unless one exists, and returns its id.
+/// Inserts an account for a subject that has none. Returns the id of the subject's account.
 ///
 /// # Errors
 /// Database errors.
@@ -130,9 +130,8 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
 /// Loads an account and locks its row. Concurrent writers then check the plan's limits one after another. SQLite needs
 /// no row lock, because it runs only one write transaction at a time.
 ///
-/// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which does not conflict with inserts and updates of rows that
-/// reference the account. A stronger lock could deadlock: another transaction could lock a referencing row and wait for
-/// the account's row, while this transaction holds the account's row and waits for the referencing row.
+/// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which lets other transactions insert and update rows that reference
+/// the account. A stronger lock would block them and could cause a deadlock.
 ///
 /// # Errors
 /// Database errors.

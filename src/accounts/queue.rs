@@ -1,9 +1,9 @@
 //! Per-account queue: writers of one account wait here before they get a database connection.
 //!
-//! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row. This
-//! queue lets only two writers of an account use connections at a time. The other writers wait here without a
-//! connection, in order of arrival. SQLite needs no queue: all writers share one writer task (`db/lane.rs`), which
-//! commits concurrent writes together.
+//! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row. Many
+//! writers of one account could occupy the whole pool. This queue therefore lets only two writers of an account use
+//! connections at a time. The other writers wait here without a connection, in order of arrival. SQLite needs no queue:
+//! all writers share one writer task (`db/lane.rs`), which commits concurrent writes together.
 //!
 //! Other operations of an account, such as model calls, wait in other [`AccountQueues`].
 
@@ -66,7 +66,7 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
-/// Waits until the account's queue admits this writer, then runs a unit of work and commits it.
+/// Waits until the account's queue admits this writer, then runs `unit` in a transaction and commits it.
 ///
 /// # Errors
 /// UNAVAILABLE if the queue is full or the wait times out; the errors of [`crate::db::Db::write`].

@@ -23,7 +23,7 @@ impl Scope {
         Self { account_id: None }
     }
 
-    /// Returns the account; `None` for the rows of all accounts.
+    /// Returns the id of the account; `None` if the scope includes all accounts.
     pub fn account_id(self) -> Option<Uuid> {
         self.account_id
     }

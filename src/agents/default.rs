@@ -14,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// The condition contains the literal `TRUE`, because databases do not use the partial index `agents_one_default` for a
-/// bound parameter.
+/// Returns the condition that selects default agents. It contains the literal `TRUE`, because databases do not use the
+/// partial index `agents_one_default` for a bound parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }

@@ -1,6 +1,6 @@
-//! Deleting an agent. The memories of the agent are deleted at once. The runs and threads of the agent stay readable. A
-//! deletion only hides the agent, because unfinished runs still need its versions. After the agent's last run has ended,
-//! the sweeper removes the agent's row.
+//! Deleting an agent. The agent's memories are deleted at once. The agent's row is only marked as deleted, because
+//! unfinished runs still need the agent's versions. After the agent's last run has ended, the sweeper removes the row.
+//! The runs and threads of the agent stay readable.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -16,11 +16,11 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-// The module `memories` depends on this module, so this statement names its table.
+// This statement names the table of the module `memories`. A call of that module would form a dependency cycle.
 const FORGET: Sql = Sql::new("DELETE FROM memories WHERE account_id = $1 AND agent_id = $2");
 
-/// Deletes an agent's memories and marks the agent as deleted, so that queries no longer find it. [`purge`] removes its
-/// row later.
+/// Deletes an agent's memories and marks the agent as deleted, so that queries no longer find the agent. [`purge`]
+/// removes the agent's row later.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
@@ -47,8 +47,8 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 /// # Errors
 /// Database errors.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // The module `runs` depends on this module, and modules must not form a dependency cycle. This query therefore
-    // names the table `runs` instead of using its entity. Status 1 is `running`.
+    // This query names the table `runs` instead of using its entity, because the module `runs` depends on this module
+    // and modules must not form a dependency cycle. Status 1 is `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
         .expr(Expr::cust("1"))

@@ -1,6 +1,5 @@
-//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the
-//! model's answer is unusable, or if only the built-in model is available, a hash of the name selects the icon. The
-//! same name then always gets the same icon.
+//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the model
+//! gives no usable answer, a hash of the agent's name selects the icon.
 
 use std::time::Duration;
 
@@ -183,12 +182,13 @@ pub struct Icon {
 }
 
 /// Suggests an icon for an agent's name. The account pays for the model call from the part of its balance that is not
-/// reserved for runs. The future `held` returns the reserved part, in millionths of a credit. `held` is awaited only
-/// after the account's earlier suggestions have finished.
+/// reserved for runs. `held` returns the reserved part in millionths of a credit. It is awaited after the account's
+/// earlier suggestions have finished, so that the amount is current.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
-/// UNAVAILABLE if too many suggestions of the account are waiting. A failed model call is not an error.
+/// UNAVAILABLE if too many suggestions of the account are waiting or if the wait times out; database errors. A failed
+/// model call is not an error.
 pub async fn generate(
     app: &App,
     caller: &Caller,

@@ -49,8 +49,8 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Builds the searchable text of an agent: its name and description in lower case. Rust converts the text, because
-/// SQLite converts only ASCII letters and PostgreSQL's result depends on the locale.
+/// Builds the searchable text of an agent: its name and description in lower case. Rust converts the text to lower
+/// case, because SQLite converts only ASCII letters and PostgreSQL's result depends on the locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }

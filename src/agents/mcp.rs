@@ -102,8 +102,8 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the size of the servers as JSON, with their header values unencrypted. A value that is kept thus has the same
-/// size as when it was sent.
+/// Returns the size of the servers in bytes of JSON. An encrypted header value counts with its unencrypted size, so
+/// encryption does not change the result.
 fn size(servers: &[Server]) -> Result<usize> {
     let plain = serde_json::to_vec(&headers::masked(servers))
         .map_err(|error| Error::internal("the MCP servers could not be encoded", error))?;
@@ -184,7 +184,8 @@ fn is_address(url: &str) -> bool {
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
-/// Describes a private address in the URL. The addresses of a host name are checked on each connection.
+/// Returns an error message if the host in the URL is a private address or `localhost`. The addresses of other host
+/// names are checked on each connection.
 fn private_address(server: &Server) -> Option<String> {
     let url = Url::parse(&server.url).ok()?;
     let is_public = match url.host()? {

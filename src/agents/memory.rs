@@ -6,17 +6,16 @@ use serde_json::json;
 
 use crate::llm::ToolSpec;
 
-/// Names of the tools.
+/// Names of the memory tools.
 pub const NAMES: [&str; 3] = ["remember", "recall", "forget"];
 
 /// Maximum number of memories in a result of `recall`.
 pub const MAX_RECALLED: u64 = 20;
 
-/// Memory settings of an agent version.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct MemorySettings {
-    /// True if runs use memory unless the `StartRun` request turns it off.
+    /// True if runs use memory by default. A `StartRun` request can override this setting.
     pub enabled: bool,
     pub scope: MemoryScope,
 }
@@ -32,7 +31,6 @@ pub enum MemoryScope {
     Account,
 }
 
-/// Returns the specs of the tools, for the list of an agent's tools.
 pub fn specs() -> [ToolSpec; 3] {
     [remember(), recall(), forget()]
 }

@@ -75,7 +75,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| Error::internal("a field of the agent could not be encoded", error))
 }
 
-/// Reads a value from JSON that the database stores.
+/// Decodes a value from stored JSON.
 ///
 /// # Errors
 /// INTERNAL if the JSON does not have the expected form.

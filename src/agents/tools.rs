@@ -1,8 +1,7 @@
-//! The tools of an agent, and which of them a run may use.
+//! The tools of an agent, and the rules that decide whether a run may use a tool.
 //!
-//! The core tools (`tools::core`) are always enabled. Other tools belong to groups, which the tool settings of an agent
-//! version switch on and off ([`GROUPS`]). The mode of a run decides last. [`Access::allows`] is the only function that
-//! decides.
+//! The settings of an agent version always enable the core tools (`tools::core`). They switch groups of other tools on
+//! and off ([`GROUPS`]). The mode of a run can exclude any tool. Only [`Access::allows`] applies these rules to a run.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ pub struct Setting {
     pub enabled: bool,
 }
 
-/// Tool settings by the name of a core tool or of a group.
+/// Maps the name of a core tool or of a group to its setting.
 pub type Settings = BTreeMap<String, Setting>;
 
 /// A group of tools that an agent can switch on and off. A group without a setting is on.
@@ -35,7 +34,8 @@ struct Group {
     tools: &'static [&'static str],
     /// Specs of the tools. If the list is empty, this server does not offer the group.
     specs: fn(&App) -> Vec<ToolSpec>,
-    /// Returns whether the other settings of a version give its runs the tools.
+    /// Returns whether the other settings of a version turn the group's tools on. The memory tools, for example, need
+    /// memory to be enabled.
     applies: fn(&Content) -> bool,
 }
 
@@ -56,7 +56,7 @@ const GROUPS: &[Group] = &[
     without_tools("web_search"),
 ];
 
-/// A group whose setting is stored, although this server has no tools for the group.
+/// Creates a group without tools. Its setting is stored but has no effect.
 const fn without_tools(name: &'static str) -> Group {
     Group {
         name,
@@ -107,14 +107,14 @@ pub struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// Returns whether the run may use a tool, from whatever source the tool comes.
+    /// Returns whether the run may use a tool. The tool may come from any source, such as an MCP server.
     pub fn allows(self, tool: &str) -> bool {
         let group = GROUPS.iter().find(|group| group.tools.contains(&tool));
         let is_on = group.is_none_or(|group| is_on(self.settings, group.name));
         is_on && self.mode.allows(tool)
     }
 
-    /// Returns whether the run may use the sandbox: it may, if it may use one of the core tools.
+    /// Returns whether the run may use the sandbox. A run that may use a core tool needs the sandbox.
     pub fn allows_sandbox(self) -> bool {
         tools::core().names().any(|name| self.allows(name))
     }
@@ -127,7 +127,7 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools that this server offers, and whether the runs of an agent's current version have them.
+/// Lists the tools that this server offers. `enabled` is true if the agent's current version gives its runs the tool.
 ///
 /// # Errors
 /// INTERNAL if a stored field of the version cannot be decoded.

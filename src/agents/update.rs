@@ -51,7 +51,7 @@ impl<T> Change<T> {
 
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// `Clear` is refused.
+    /// `Clear` is refused, because an agent must have a name.
     pub name: Change<String>,
     pub description: Change<String>,
     /// True if the agent becomes the account's default agent, false if it stops being the default.
@@ -186,7 +186,7 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 }
 
 impl ContentChange {
-    /// Validates each new value by itself. [`Self::over`] also checks the MCP servers together.
+    /// Validates each new value by itself. [`Self::over`] checks the two lists of MCP servers together.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
@@ -198,7 +198,7 @@ impl ContentChange {
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
-    /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, or if
+    /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, if
     /// the MCP servers together are too large, or if a header has the placeholder but no stored value.
     pub(super) fn over(self, app: &App, account: &Account, old: Content) -> Result<Content> {
         let tier = app.tiers.load(&account.tier);

@@ -74,7 +74,7 @@ pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
 }
 
-// The condition on the time lets only one of several concurrent requests write.
+// If several requests use the key at the same time, the filter on `LastUsedAt` lets only one of them write.
 async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;

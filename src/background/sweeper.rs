@@ -133,8 +133,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     }
 }
 
-// Removes the folders of skill versions without a row. A run may still be unpacking a folder that is younger than
-// `ON_ITS_WAY`.
+// Removes unpacked folders whose skill version no longer exists. Keeps folders that are younger than `ON_ITS_WAY`,
+// because a run may still be unpacking them.
 async fn old_skills(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(skills::folder::folder(app)).await else {
         return Ok(());

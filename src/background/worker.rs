@@ -1,8 +1,7 @@
 //! The worker claims runs and executes them.
 //!
-//! Each process has one worker. The worker renews the leases of all its runs in one transaction. If another worker owns
-//! a run, this worker cannot renew the run's lease. This worker then stops executing the run and writes nothing more
-//! for the run.
+//! Each process has one worker. The worker renews the leases of all its runs in one transaction. A lease cannot be
+//! renewed if another worker owns the run. The worker then stops executing the run and writes nothing more for the run.
 
 mod drive;
 mod job;

@@ -1,4 +1,4 @@
-//! The results of the checks of `runyard doctor` and `runyard models test`, and their output.
+//! Check results of `runyard doctor` and `runyard models test`, and the report that prints them.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// If a check is bad, the command exits with status 1.
+/// Result of a check. If a check is `Bad`, the command exits with status 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {

@@ -1,4 +1,4 @@
-//! Connects `run`, `agents` and `tier` to a server, and selects the credential.
+//! Connects the commands `run`, `agents` and `tier` to a server, and selects their credential.
 
 use std::net::IpAddr;
 
@@ -102,7 +102,7 @@ impl Connection {
 }
 
 impl Connected {
-    /// Returns the outcome of a call. If the server refused the token, the error names the source of the token.
+    /// Returns the outcome of a call. If the server refused the token, the error contains the advice for this token.
     pub(super) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| match error.code() {
             Code::NotAuthenticated => {

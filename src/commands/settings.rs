@@ -13,7 +13,7 @@ use crate::{
     error::Result,
 };
 
-/// The environment variables, printed below the help text.
+/// List of the environment variables, which is printed below the help text.
 pub(super) const VARIABLES: &str = "\
 Environment:
   RUNYARD_CONFIG            configuration file (TOML)

@@ -1,7 +1,7 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. These commands only read the secret. They never create a secret,
-//! because no server would accept tokens that are signed with a new secret.
+//! Used by `token`, `run`, `agents` and `tier`. These commands never create a secret, because no server would accept a
+//! token that is signed with a new secret.
 
 use std::{
     fmt,

@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 /// Maximum size in bytes of one message of a server.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Maximum size in bytes of the text of a result.
+/// Maximum size in bytes of the text of a tool result.
 const MAX_RESULT_BYTES: usize = 128 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mcp {
-    /// If true, http and sse servers may have private, loopback and link-local addresses, such as metadata services. Set
-    /// it only if every account may reach the network of this server.
+    /// If true, MCP servers with the transport http or sse may have private, loopback and link-local addresses, such as
+    /// the addresses of metadata services. Every account can then reach the internal network of this process.
     pub allow_private_addresses: bool,
     /// Maximum time in seconds to start and connect to a server. Also the maximum time to list its tools.
     pub connect_timeout_seconds: u64,

@@ -31,7 +31,7 @@ pub struct Mode {
     pub max_steps: Option<u32>,
     /// Maximum number of tokens per run; `None` for the worker's `max_tokens`.
     pub max_tokens: Option<u64>,
-    /// Maximum duration of a run in seconds, if it is shorter than the time limit of the plan.
+    /// Maximum duration of a run in seconds. If the time limit of the plan is shorter, that limit applies.
     pub run_timeout_seconds: Option<u64>,
 }
 
@@ -66,7 +66,8 @@ pub struct ModeTable {
 }
 
 impl ModeTable {
-    /// A configured mode replaces the built-in mode of the same name. `check` must have accepted the modes.
+    /// Creates the table of built-in and configured modes. A configured mode replaces the built-in mode of the same
+    /// name. `check` must have accepted the configured modes.
     pub fn new(configured: &[Mode]) -> Self {
         let mut modes = built_in().to_vec();
         for mode in configured {

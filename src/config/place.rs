@@ -50,7 +50,8 @@ pub(super) struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    /// Fails with INVALID_REQUEST; the message contains `name`, the line and the problem.
+    /// Parses a configuration file. Errors have the code INVALID_REQUEST and a message with `name`, the line and the
+    /// problem.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { name, text, root }),

@@ -15,7 +15,7 @@ const PER_ACCOUNT: (u32, u32) = (50, 200);
 /// Default request rate per client address: requests per second, and burst.
 const PER_ADDRESS: (u32, u32) = (100, 400);
 
-/// A sustained request rate with a burst.
+/// A limit on requests: a sustained rate and a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -24,7 +24,7 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
-/// A sustained rate of new accounts with a burst.
+/// A limit on new accounts: a sustained rate and a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SlowRate {
@@ -70,7 +70,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Returns true if the network is too large for a single site, so it probably includes client addresses.
+    /// Returns true if the network is so large that it probably includes client addresses.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,

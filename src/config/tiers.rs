@@ -32,7 +32,7 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// `model` is the public name, not an alias.
+    /// Returns true if the plan includes a model. `model` is its public name, not an alias.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
@@ -66,7 +66,7 @@ impl TierTable {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// Returns the first tier if no tier has this name.
+    /// Returns the tier with this name. If no tier has this name, returns the first tier.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }

@@ -1,4 +1,4 @@
-//! Executes statements of SQLite in the calling thread.
+//! Executes SQLite statements in the calling thread.
 //!
 //! sqlx gives each SQLite connection its own thread, so each statement through sqlx costs two thread switches, which
 //! take longer than most statements. [`Direct`] executes statements without sqlx. The writer also uses its connection
@@ -31,9 +31,6 @@ impl Direct {
     ///
     /// The owner must drop this value before the sqlx connection, and must never execute a statement on the sqlx
     /// connection while this value executes one.
-    ///
-    /// # Errors
-    /// Database errors.
     pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, DbErr> {
         let handle: NonNull<ffi::sqlite3> = {
             let mut locked = connection.lock_handle().await.map_err(of_statement)?;
@@ -48,9 +45,6 @@ impl Direct {
     }
 
     /// Opens another connection to a database in WAL mode, for reads only.
-    ///
-    /// # Errors
-    /// Database errors.
     pub(super) fn reader(file: &Path, busy_timeout: Duration, settings: &[(&str, &str)]) -> Result<Self, DbErr> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
@@ -67,9 +61,6 @@ impl Direct {
     }
 
     /// Executes one statement and returns the number of changed rows.
-    ///
-    /// # Errors
-    /// The error of the statement.
     pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         statement.raw_execute().map(|rows| rows as u64).map_err(failed)

@@ -13,10 +13,10 @@ const SQLITE_UNAVAILABLE: [i32; 5] = [10, 8, 13, 14, 5];
 /// Prefixes of the SQLSTATE codes for an unavailable database: insufficient resources (53), operator intervention
 /// (57P), system errors (58) and connection errors (08).
 const POSTGRES_UNAVAILABLE: [&str; 4] = ["53", "57P", "58", "08"];
-/// SQLSTATE codes for an unavailable database that no prefix covers: a read-only transaction, for example on a standby
-/// server, and an idle-in-transaction timeout.
+/// Further SQLSTATE codes for an unavailable database: a read-only transaction, for example on a standby server, and an
+/// idle-in-transaction timeout.
 const POSTGRES_UNAVAILABLE_CODES: [&str; 2] = ["25006", "25P03"];
-/// SQLSTATE codes of a lost race: deadlock, serialisation failure and lock timeout.
+/// SQLSTATE codes for conflicts between transactions: deadlock, serialisation failure and lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
 /// Returns true if an error is a unique constraint violation.
@@ -24,10 +24,10 @@ pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(driver(error), Some(sqlx::Error::Database(fault)) if fault.is_unique_violation())
 }
 
-/// Extended result codes of SQLite for a violated primary key and a violated unique constraint.
+/// SQLite extended result codes for a violated primary key and a violated unique constraint.
 const SQLITE_DUPLICATE: [i32; 2] = [1555, 2067];
 
-/// An error of SQLite from a statement that was executed without sqlx. It implements [`DatabaseError`], so that it is
+/// An SQLite error from a statement that was executed without sqlx. It implements [`DatabaseError`], so that it is
 /// classified like an error from sqlx.
 #[derive(Debug)]
 pub(super) struct SqliteFailure {

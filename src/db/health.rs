@@ -1,5 +1,5 @@
 //! Checks that the database can be written. A recent commit is proof. Without a recent commit, the check performs a
-//! small write (the probe).
+//! write (the probe).
 //!
 //! Called by `/readyz`, which needs no credential and may be called at any rate. Concurrent callers therefore share one
 //! probe.

@@ -23,7 +23,6 @@ pub enum Schema {
     Newer(String),
 }
 
-/// A connection to the inspected database.
 pub struct Inspected {
     connection: Connection,
 }
@@ -71,18 +70,12 @@ impl Inspected {
     }
 
     /// Returns the time of the database server; `None` on SQLite.
-    ///
-    /// # Errors
-    /// An error if the query fails.
     pub async fn time(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
         self.read("SELECT clock_timestamp() AS value").await
     }
 
     /// Returns the column `value` of the first row of a PostgreSQL query; `None` on SQLite, if there is no row, or if
     /// the value is NULL.
-    ///
-    /// # Errors
-    /// An error if the query fails.
     pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
         if matches!(self.connection, Connection::Sqlite(_)) {
             return Ok(None);

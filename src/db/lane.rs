@@ -37,8 +37,8 @@ pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A closure that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the closure on the connection in `unit`, and keeps the result. Returns `unit`, or `None` if the connection
-    /// was lost. Also returns whether the closure succeeded. May be called again after a rollback.
+    /// Runs the closure on the connection in `unit`, and keeps the result. Returns `unit` (`None` if the connection was
+    /// lost), and whether the closure succeeded. May be called again after a rollback.
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
     /// Sends the result of the last run, or the error of the commit, to the caller.

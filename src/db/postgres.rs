@@ -24,11 +24,10 @@ use address::Address;
 pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
-/// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
-/// may be idle, so that a stuck process releases its locks. The other three make the plan of a statement independent of
-/// its values and of the table sizes: an index scan returns rows in order and stops at the query's LIMIT. A bitmap scan
-/// or a sequential scan would read all matching rows before it returns the first row, and the planner prefers a
-/// sequential scan for small tables.
+/// Settings of every connection. The first setting limits the wait for a lock. The second setting limits the idle time
+/// of a transaction, so that a stuck process releases its locks. The other settings make the plan of a statement
+/// independent of its values and of the table sizes. They prefer index scans, which return rows in order and stop at
+/// the query's LIMIT. With other scans, PostgreSQL reads and sorts all matching rows before it returns the first row.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),

@@ -27,8 +27,8 @@ const WAL_BYTES: &str = "16777216";
 /// The cache is small, because a missing page can be read from the cache of the operating system, which all connections
 /// share.
 const READER_CACHE: &str = "-512";
-/// Size of the page cache of the connection for writes: SQLite's default. With a smaller cache, more changed pages would
-/// be written to the log before the commit.
+/// Size of the page cache of the connection for writes: SQLite's default. With a smaller cache, SQLite would write more
+/// changed pages to the log before the commit.
 const WRITER_CACHE: &str = "-2000";
 
 /// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
@@ -95,9 +95,6 @@ pub(super) async fn writer(file: &Path) -> Result<Writer> {
 }
 
 /// Opens a connection for short reads in the calling thread.
-///
-/// # Errors
-/// Database errors.
 pub(super) fn inline_reader(file: &Path) -> Result<Direct, DbErr> {
     let settings = [("cache_size", READER_CACHE), ("temp_store", "MEMORY")];
     Direct::reader(file, ACQUIRE_TIMEOUT, &settings)

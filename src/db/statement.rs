@@ -1,5 +1,5 @@
-//! Statements that are written by hand, once for both databases. The code that starts and executes runs uses them,
-//! because building a statement with SeaORM costs more than executing it on SQLite.
+//! Hand-written statements for both databases. The code that starts and executes runs uses them, because building a
+//! statement with SeaORM costs more than executing it on SQLite.
 //!
 //! A statement is constant SQL with the parameters `$1`, `$2` and so on. The parameters must first occur in this order,
 //! because SQLite numbers them by their first occurrence. The columns of a row are read in the order in which the
@@ -168,9 +168,6 @@ pub trait Rows: ConnectionTrait {
     fn rows<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Vec<T>, DbErr>> + Send;
 
     /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
-    ///
-    /// # Errors
-    /// The errors of [`Rows::rows`].
     fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Option<T>, DbErr>> + Send {
         async move { Ok(self.rows(query, read).await?.into_iter().next()) }
     }

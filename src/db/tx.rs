@@ -70,8 +70,8 @@ impl Tx {
     ///
     /// # Errors
     /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise
-    /// INTERNAL. The unit has been rolled back, except if the connection or the disk failed during the commit. In that
-    /// case, it is unknown whether the unit was committed.
+    /// INTERNAL. If the connection or the disk failed during the commit, it is unknown whether the unit was committed.
+    /// After any other error, the unit has been rolled back.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
@@ -109,9 +109,6 @@ impl Tx {
     }
 
     /// Executes a hand-written statement and returns the number of changed rows.
-    ///
-    /// # Errors
-    /// The error of the statement.
     pub async fn change(&self, Bound { sql, values }: Bound) -> Result<u64, DbErr> {
         let changed = match &self.work {
             Work::Unit(unit) => self.noting(unit_execute(unit, sql.sqlite(), &values).await)?,
@@ -125,9 +122,6 @@ impl Tx {
 
     /// Finds rows by id, sorted by id. On SQLite, executes the query once per id. On PostgreSQL, one statement finds
     /// the rows of many ids.
-    ///
-    /// # Errors
-    /// The errors of [`Rows::rows`].
     pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         // Sort the ids, so that all transactions lock rows in one order and cannot deadlock.
         let mut ids = ids.to_vec();
@@ -162,11 +156,11 @@ impl Tx {
     }
 
     /// Executes several writes. PostgreSQL executes them in one round trip, as a single statement on one snapshot.
-    /// Therefore, a write must not read or modify rows that another of these writes modifies. A foreign key may refer to
-    /// a row that another write inserts, because foreign keys are checked after all writes.
+    /// Therefore, a write must not read or modify rows that another of these writes modifies. A foreign key may refer
+    /// to a row that another write inserts, because foreign keys are checked after all writes.
     ///
     /// # Errors
-    /// The error of the first change that fails. On SQLite, the changes before it have been executed.
+    /// The error of the first write that fails. On SQLite, the writes before it have been executed.
     pub async fn change_together(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(_) => self.change_all(changes).await,

@@ -87,7 +87,7 @@ impl Follower {
         match self.ring.after(self.cursor, self.page.budget()) {
             RingRead::Events(events) => {
                 self.page.extend(events);
-                // Later events also arrive in the ring.
+                // The ring also receives all later events, so the follower need not read the table.
                 self.look_in_table = false;
                 return Ok(());
             }

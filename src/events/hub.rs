@@ -119,9 +119,9 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events and wakes the followers. Ignores the events if the first one is not newer than the newest
-    /// event in the ring; followers then find them in the table. A run may have two writers, such as its worker and a
-    /// request that interrupts the run. The writers may push in a different order than they committed.
+    /// Adds committed events and wakes the followers. If the first event is not newer than the newest event in the
+    /// ring, ignores the events; followers then find them in the table. A run may have two writers, such as its worker
+    /// and a request that interrupts the run. They may push events in a different order than they commit them.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;

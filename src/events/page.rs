@@ -1,5 +1,4 @@
-//! Pages of events. A page holds the events that a follower has read, from the ring in memory or from the table, but
-//! has not yet passed to its client.
+//! Pages of events. A page holds the events that a follower has read but has not yet passed to its client.
 //!
 //! `events/follow.rs` uses this module. If a client stops reading, its page stays in memory, so pages are small. The
 //! process also counts the bytes of all pages; above a limit, each new page holds only one event.

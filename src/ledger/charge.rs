@@ -27,7 +27,7 @@ const INSERT: Sql = Sql::new(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (run_id, step) DO NOTHING",
 );
 
-/// A model call of a run, with its token counts and its cost.
+/// The charge for a model call of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub account_id: Uuid,

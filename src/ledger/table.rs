@@ -1,4 +1,4 @@
-//! Database rows of the ledger.
+//! Database rows of the ledger: one balance per account, and the entries.
 
 pub mod balance {
     use sea_orm::entity::prelude::*;

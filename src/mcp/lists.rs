@@ -1,7 +1,7 @@
 //! Cached lists of tools, per agent version and server.
 //!
-//! A version never changes, so a list belongs to the same address and headers as long as it is cached. A list stays in the
-//! cache as long as its server permits, and at most one hour.
+//! A version never changes, so a cached list always belongs to the current address and headers of its server. A list
+//! stays in the cache as long as its server permits, up to one hour.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use moka::future::Cache;
 use runyard_mcp::{ListedTool, ToolList};
 use uuid::Uuid;
 
-/// Maximum total size of the lists in bytes, approximately.
+/// Approximate maximum total size of the cached lists in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Maximum time in the cache, whatever the server permits.
+/// Maximum time of a list in the cache, even if its server permits a longer time.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
-/// The version that has the server, and the name of the server.
+/// The id of the agent version, and the name of the server.
 pub(super) type Key = (Uuid, String);
 
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Lists {
         (now < entry.until).then_some(entry.list)
     }
 
-    /// Keeps a list if its server permits it.
+    /// Caches a list if its server permits caching.
     pub(super) async fn keep(&self, key: &Key, list: &Arc<ToolList>, now: DateTime<Utc>) {
         let Some(fresh_for) = list.fresh_for else { return };
         let until = now + fresh_for.min(MAX_AGE);

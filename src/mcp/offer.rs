@@ -1,5 +1,5 @@
-//! The tools that the MCP servers of an agent version offer: for a run, for the list of an agent's tools, and for the trial
-//! of one server.
+//! Lists the tools of the MCP servers of an agent version: for a run, for the list of an agent's tools, and for the
+//! trial of one server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,14 +27,14 @@ const MAX_TOOLS: usize = 100;
 /// Maximum total size in bytes of the tools' descriptions and schemas. The model reads all of them in every call.
 const MAX_SPEC_BYTES: usize = 256 * 1024;
 
-/// The tools of the servers.
+/// The result of listing the tools of one or more servers.
 #[derive(Default)]
 pub struct Offer {
     /// The tools, with unique names.
     pub tools: Vec<Arc<McpTool>>,
     /// The servers that cannot be used.
     pub failures: Vec<Failure>,
-    /// Further facts for the owner of the agent, one sentence each.
+    /// Other messages for the owner of the agent, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -47,14 +47,13 @@ pub struct Failure {
     pub reason: String,
 }
 
-/// The servers of an agent version.
 pub struct Servers {
     pub account_id: Uuid,
     pub version_id: Uuid,
     pub servers: Vec<Server>,
 }
 
-/// Lists the tools of all servers of a version, at the same time. A server that fails is not an error.
+/// Lists the tools of all servers of a version in parallel. If a server fails, [`Offer::failures`] contains the reason.
 pub async fn offer(app: &App, of: Servers, place: &Place) -> Offer {
     let version_id = Some(of.version_id);
     let remote = |server| Arc::new(Remote::new(app, of.account_id, version_id, server, place.clone()));
@@ -75,8 +74,8 @@ pub async fn preview(app: &App, caller: &Caller, version: &AgentVersion) -> Resu
     Ok(offer(app, servers, &Place::Empty).await)
 }
 
-/// Connects to a server and lists its tools. A header with the placeholder gets the stored value of the agent's current
-/// version.
+/// Connects to a server and lists its tools. If a header contains the placeholder for a stored value, the value comes
+/// from the agent's current version.
 ///
 /// # Errors
 /// INVALID_REQUEST if the server's settings are invalid; `AGENT_NOT_FOUND`; UNAVAILABLE if too many previews and trials

@@ -1,4 +1,4 @@
-//! The command of a stdio server, and the explanation of its failures.
+//! Builds the command of a stdio server, and explains its failures.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::{
     sandbox::{Command, Execution},
 };
 
-/// Maximum life of a server process. A process normally ends with its run.
+/// Maximum lifetime of a server process. A process normally ends with its run.
 const MAX_LIFE: Duration = Duration::from_hours(24);
-/// Maximum size in bytes of the standard error that an explanation quotes.
+/// Maximum number of bytes of a process's standard error in an error text.
 const MAX_QUOTED: usize = 600;
 
 pub(super) fn command(server: &Server) -> Command {

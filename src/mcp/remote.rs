@@ -1,7 +1,6 @@
 //! One MCP server of a run: its settings, its cached list of tools and its connection.
 //!
-//! The connection is opened when it is first needed, and again after it has broken. Calls that need it at the same time
-//! wait for one attempt.
+//! The connection is opened on first use, and reopened after it breaks. Concurrent calls wait for a single attempt.
 
 use std::{mem, sync::Arc};
 
@@ -20,7 +19,7 @@ use crate::{
     tools::OutputSink,
 };
 
-/// Where stdio servers run.
+/// The sandbox in which stdio servers run.
 #[derive(Clone)]
 pub enum Place {
     /// In the sandbox of the run's project.
@@ -42,7 +41,7 @@ pub(super) struct Remote {
 /// An open connection and, for a stdio server, its process. Dropping the process kills it.
 struct Line {
     connection: Connection,
-    // Only the mutex makes the process usable in a value that tasks share.
+    // The mutex is never locked. It makes the process `Sync`, so that tasks can share this value.
     _process: Option<std::sync::Mutex<Spawned>>,
 }
 
@@ -114,7 +113,7 @@ impl Remote {
         {
             return Ok(Arc::clone(line));
         }
-        // Ends a process before another one starts.
+        // End the previous process before another one starts.
         *slot = None;
         let line = Arc::new(match self.server.transport {
             Transport::Http | Transport::Sse => self.over_http().await?,

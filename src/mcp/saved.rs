@@ -6,10 +6,9 @@ use runyard_mcp::Attachment;
 
 use crate::{blocking, error::Error, sandbox::Files};
 
-/// Folder in the workspace.
 const FOLDER: &str = "/workspace/mcp";
 
-/// Returns one line per file, for the model.
+/// Saves the files. Returns one line per file for the model.
 pub(super) async fn save(files: Arc<dyn Files>, tool: &str, attachments: Vec<Attachment>) -> String {
     let tool = tool.to_owned();
     let written = blocking::run("saving the files of a tool's result failed", move || {

@@ -1,4 +1,4 @@
-//! A tool of an MCP server, as a tool of a run.
+//! Makes a tool of an MCP server available to a run.
 
 use std::sync::Arc;
 
@@ -32,7 +32,6 @@ impl McpTool {
         }
     }
 
-    /// Returns the name of the server.
     pub fn server(&self) -> &str {
         &self.remote.server().name
     }
@@ -44,7 +43,8 @@ impl Tool for McpTool {
         self.spec.clone()
     }
 
-    // A server's statement that a tool only reads is not checked by anyone, so an interrupted call is never repeated.
+    // A server may claim that a tool only reads, but nothing verifies this claim. All tools therefore count as
+    // changing, and an interrupted call is never repeated.
     fn effect(&self) -> Effect {
         Effect::Changes
     }

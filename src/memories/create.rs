@@ -1,4 +1,4 @@
-//! Creating a memory: `CreateMemory` and the tool `remember`.
+//! Creates memories, for `CreateMemory` and the tool `remember`.
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -21,7 +21,6 @@ use crate::{
     id,
 };
 
-/// A memory to create.
 #[derive(Clone, Debug)]
 pub struct NewMemory {
     pub holder: Holder,
@@ -104,7 +103,7 @@ const INDEX: Sql = Sql::different(
     "UPDATE memories SET words = CAST($1 AS tsvector) WHERE account_id = $2 AND id = $3",
 );
 
-/// Replaces the words of a memory in the search index.
+/// Stores the words of a memory in the search index, in place of any earlier words.
 pub(super) async fn index(tx: &Tx, account_id: Uuid, memory_id: Uuid, text: &str) -> Result<()> {
     let words = words::indexed(tx.get_database_backend(), account_id, text);
     tx.change(INDEX.with([words.into(), account_id.into(), memory_id.into()]))

@@ -1,5 +1,5 @@
-//! Deleting a memory: `DeleteMemory` and the tool `forget`. The row and its words in the search index are deleted in the
-//! same transaction.
+//! Deletes memories, for `DeleteMemory` and the tool `forget`. A memory and its words in the search index are deleted
+//! in one transaction.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;

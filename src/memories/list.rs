@@ -1,4 +1,4 @@
-//! Queries for memories. Every query of this noun starts with [`within`].
+//! Queries for memories. Every query starts with [`within`], which restricts it to a holder or an account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -26,7 +26,7 @@ pub(super) fn within(scope: Scope, holder: Option<Holder>) -> Select<Entity> {
     }
 }
 
-/// Loads a memory that must exist in the scope.
+/// Loads a memory of a holder, or any memory in the scope if `holder` is `None`.
 ///
 /// # Errors
 /// `MEMORY_NOT_FOUND`; database errors.
@@ -37,9 +37,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, holder: Option<Holder
 
 /// Lists memories, most recently changed first. `before` is the page cursor: the time of the last change and the id of
 /// the last memory of the previous page, or `None` for the first page.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -17,8 +17,7 @@ use crate::{
     runs::Run,
 };
 
-/// Number of memories from which the memories for the prompt are chosen: as many matches of the prompt and as many
-/// recently changed memories.
+/// The memories for a prompt are chosen from up to this number of matches and up to this number of recent memories.
 const CANDIDATES: u64 = 50;
 
 /// Access of a run to its memories. A run without memory has no value of this type.
@@ -53,11 +52,8 @@ impl RunMemory {
         Scope::account(self.account_id)
     }
 
-    /// Returns the memories that the model receives with a prompt, within the configured number of tokens: first the
-    /// memories that match the prompt, best match first, then the most recently changed ones.
-    ///
-    /// # Errors
-    /// Database errors.
+    /// Returns the memories that the model receives with a prompt: first the memories that match the prompt, best match
+    /// first, then the most recently changed memories. Their total size is limited by `prompt_tokens`.
     pub async fn for_prompt(&self, prompt: &str) -> Result<Vec<Memory>> {
         let most = self.app.config.memory.prompt_tokens;
         if most == 0 {

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{accounts::Scope, error::Result};
 
-/// Defines the SQL of a query for the ids of the memories that match a search expression, on SQLite and on PostgreSQL.
-/// `$holder` is a condition on the agent.
+/// Builds two queries, for SQLite and for PostgreSQL, that find the ids of the memories that match a search expression.
+/// `$holder` is an additional condition on the agent.
 macro_rules! ranked {
     ($holder:literal, $limit:literal) => {
         (
-            // The join order is fixed, so that SQLite reads the index of words first.
+            // CROSS JOIN fixes the join order, so that SQLite reads the index of words first.
             concat!(
                 "SELECT m.id FROM memories_words w CROSS JOIN memories m ON m.number = w.rowid \
                  WHERE w.words MATCH $1 AND m.account_id = $2",
@@ -40,7 +40,7 @@ const OF_ALL: (&str, &str) = ranked!("", "LIMIT $3 OFFSET $4");
 const OF_AGENT: (&str, &str) = ranked!(" AND m.agent_id = $3", "LIMIT $4 OFFSET $5");
 const OF_ACCOUNT: (&str, &str) = ranked!(" AND m.agent_id IS NULL", "LIMIT $3 OFFSET $4");
 
-/// A page of search results.
+/// The requested page of the search results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     pub offset: u32,
@@ -48,9 +48,6 @@ pub struct Part {
 }
 
 /// Finds the memories that contain one or more words of a text. A text without words finds nothing.
-///
-/// # Errors
-/// Database errors.
 pub async fn search(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -92,8 +89,8 @@ pub async fn search(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    // The holder is not a condition here, because PostgreSQL would then read all memories of the account itself instead
-    // of the index of ids.
+    // These rows already belong to the holder. With the holder as a condition, PostgreSQL would read all memories of
+    // the account itself instead of using the index of ids.
     let rows = within(scope, None)
         .filter(Column::Id.is_in(ids.iter().copied()))
         .all(db)

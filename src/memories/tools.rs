@@ -140,7 +140,7 @@ fn answer(text: String) -> ToolAnswer {
     }
 }
 
-/// An error of the memory does not end the run: the model is told what failed.
+/// Converts an error to a message for the model, because a failed memory tool must not end the run.
 fn told(error: &Error) -> ToolFailure {
     if error.cause().is_some() {
         tracing::warn!(%error, "a memory tool failed");

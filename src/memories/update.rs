@@ -1,4 +1,4 @@
-//! Changing the text of a memory.
+//! Changes the text of memories.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

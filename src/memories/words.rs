@@ -1,8 +1,8 @@
-//! The words of texts, for full-text search. The same code splits memories and queries on both databases, so that both
-//! databases find the same memories.
+//! Splits texts into words for full-text search. The same code splits memories and queries on both databases, so that
+//! both databases find the same memories.
 //!
-//! On SQLite, each word in the index begins with a mark of its account, such as `1f0c2a9eblue`. A search therefore reads
-//! only index entries of its own account, no matter how many accounts have memories with the same word.
+//! On SQLite, each word in the index begins with a mark of its account: `blue` is stored as `1f0c2a9eblue`. A search
+//! therefore reads only index entries of its own account, however many accounts have memories with this word.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 const MAX_LENGTH: usize = 64;
 /// Maximum number of different words of a query.
 const MAX_QUERY: usize = 32;
-/// Minimum length, in characters, of a word of a query that also matches longer words.
+/// Minimum length, in characters, of a query word that also matches longer words with this prefix.
 const MIN_PREFIX: usize = 4;
 
 /// Returns the value to store for the words of a memory: the text of an FTS5 row or a `tsvector`.
@@ -61,10 +61,10 @@ pub(super) fn query(backend: DbBackend, account_id: Uuid, text: &str) -> Option<
     Some(parts.iter().map(part).collect::<Vec<_>>().join(" OR "))
 }
 
-/// Returns 32 bits of an account's id, mostly random ones, as hexadecimal digits. Two accounts may have the same mark:
-/// the mark only makes a search fast, and the query also compares the account's id.
+/// Returns 32 mostly random bits of an account's id as hexadecimal digits. Two accounts may have the same mark, so the
+/// query also compares the account's id.
 fn mark(account_id: Uuid) -> String {
-    // An id ends with its 64 least significant bits. The first two of them are the variant.
+    // Only the first two of these 64 bits are not random: the variant of the UUID.
     format!("{:08x}", account_id.as_u64_pair().1 >> 32)
 }
 

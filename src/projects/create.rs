@@ -11,7 +11,7 @@ use crate::{
     id,
 };
 
-/// The calling function must have checked the plan's limit.
+/// Inserts a project. The calling function must have checked the plan's limit.
 pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>) -> Result<project::Model> {
     let row = project::Model {
         id: id::new(),

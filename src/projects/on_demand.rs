@@ -35,12 +35,12 @@ impl OnDemand {
         }
     }
 
-    /// The first call creates the sandbox.
+    /// Returns the sandbox. The first call creates it.
     pub async fn ensure(&self) -> Result<&ProjectSandbox> {
         let create = || async {
             let (app, account_id, project_id) = (self.app.clone(), self.account_id, self.project_id);
-            // The transaction runs in its own task. The engine does not poll a tool call while it records the results
-            // of other calls, and this recording would wait for the transaction.
+            // The transaction runs in its own task, because the engine does not poll a tool call while it records the
+            // results of other calls. An open transaction that is not polled would block this recording.
             let made = tokio::spawn(async move { sandbox::ensure(&app, account_id, project_id).await });
             let sandbox = made
                 .await

@@ -1,8 +1,7 @@
-//! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
+//! Runs the directory walks that requests need: listing files, measuring a workspace and building an archive.
 //!
-//! A walk over a large workspace can occupy a processor for most of a second. Each account therefore runs one walk at a
-//! time, so that an account with many requests delays only its own requests. The process also limits its total number
-//! of concurrent walks.
+//! A walk over a large workspace can take most of a second of CPU time. Each account runs only one walk at a time: an
+//! account with many requests delays only its own requests. The process limits the total number of concurrent walks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +22,8 @@ use crate::{
 const MAX_WAITING: usize = 200;
 /// Maximum time that a walk waits in the queue of its account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Highest limit on concurrent walks in the process. The limit is the number of processors, clamped to the range from 2
-/// to this number.
+/// Maximum number of concurrent walks in the process. With fewer processors, the limit is the number of processors, but
+/// at least 2.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
@@ -59,7 +58,7 @@ impl Default for Walks {
 
 impl Walks {
     /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues, and the
-    /// account's next walk starts only after this walk has ended.
+    /// account's next walk waits until it has ended.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.

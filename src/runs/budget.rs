@@ -20,8 +20,8 @@ pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Res
     })
 }
 
-// Returns the time limit of the account's tier. Without `fresh`, the tier must be loaded from the database. This query
-// is skipped if no tier sets a time limit.
+// Returns the time limit of the account's tier. If `fresh` is `None`, the tier is read from the database. If no tier
+// sets a time limit, no query is needed.
 async fn time(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Duration> {
     let tier = match fresh {
         Some(fresh) => app.tiers.load(&fresh.tier),

@@ -37,17 +37,17 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
 
-/// Data of a run that is the first run of its thread and has no files.
+/// Data that `StartRun` passes directly to the worker. The run is the first of its thread and has no files.
 pub struct Fresh {
     /// The prompt, which is the only message of the thread.
     pub prompt: String,
     pub tier: String,
-    /// The ring with the run's first events. While it exists, a client that follows the run need not read these events
-    /// from the table.
+    /// Memory buffer with the run's first events. A client that follows the run reads the events from this buffer
+    /// instead of the table.
     pub ring: Arc<Ring>,
 }
 
-/// A claimed run, with the other data that its worker needs to start work.
+/// A claimed run and the data that its worker needs to start.
 pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event; 0 if the run has no events.
@@ -109,10 +109,9 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the leases of the given runs. The worker's other leases are not renewed: if the worker never received the
-/// response to a claim, the lease from that claim must expire. Returns the runs whose lease the worker still holds,
-/// including runs that a request has ended. A run is missing from the result if its lease was released or if another
-/// worker now holds the lease.
+/// Renews the worker's leases of the given runs. If the response to a claim was lost, the worker does not know its
+/// runs, and their leases expire. Returns the runs whose lease the worker still holds, including runs that a request
+/// has ended.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
@@ -151,8 +150,8 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .collect())
 }
 
-/// Releases the lease of a run that is unfinished or that a request has ended. A worker can then claim the run, or the
-/// next run of its thread, without waiting for the lease to expire.
+/// Releases the lease of a run before it expires. A worker can then claim the run if it is unfinished. If a request has
+/// ended the run, a worker can claim the next run of the thread.
 pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     let tx = app.db.begin("runs.release").await?;
     Entity::update_many()

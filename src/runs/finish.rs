@@ -22,7 +22,7 @@ use crate::{
 /// or until the lease expires. Returns the terminal event, which the calling function publishes after the commit, or
 /// `None` if the run had already ended.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
-    // This update also locks the row, so that the journal cannot write events before the terminal event is committed.
+    // This update locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()
         .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
         .filter(Column::AccountId.eq(run.account_id))

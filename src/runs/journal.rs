@@ -1,14 +1,13 @@
 //! The journal writes the output of all runs that this process executes. No other module writes this output.
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
-//! logs and writes it in one transaction: events, messages, usage and the ends of runs. A batch is the output that was
-//! collected while the previous batch was written. The task first compares the epoch of each log with the epoch in the
-//! run's row. If the lease of a run was lost, the task drops the output of the run and notifies its worker. Events are
-//! published to followers only after the commit.
+//! logs and writes it as a batch in one transaction: events, messages, usage and the ends of runs. The task first
+//! compares the epoch of each log with the epoch in the run's row. If the lease of a run was lost, the task drops the
+//! output of the run and notifies its worker. Events are published to followers only after the commit.
 //!
-//! Most output is a further chunk of a message that followers already see. If only such chunks are pending, the journal
-//! writes them once per [`PAUSE`], because a commit for every token would be expensive. All other output is urgent: it
-//! is written immediately, together with all pending output.
+//! Most output consists of further chunks of a message. If only such chunks are pending, the journal writes them once
+//! per [`PAUSE`], because a commit for every token would be expensive. All other output is urgent: it is written
+//! immediately, together with all pending output.
 
 mod log;
 mod rows;
@@ -24,7 +23,7 @@ use tokio::{
 use crate::{clock::Clock, db::Db};
 pub use log::{Entry, RunEnd, RunLog, Spent};
 
-/// Maximum number of logs in the queue of the journal. Each log is in the queue only once.
+/// Maximum number of logs in the queue of the journal. A log is queued only once, even if it has much output.
 const QUEUE: usize = 16_384;
 /// Maximum number of logs written in one transaction.
 const BATCH: usize = 512;

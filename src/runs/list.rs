@@ -51,7 +51,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(before) = listing.created_before {
         query = query.filter(Column::CreatedAt.lt(before));
     }
-    // An id contains the creation time of its row, so the index on ids also finds the rows of a time span.
+    // An id contains the creation time of its row. A time span is therefore a range of ids, which the index on ids can
+    // find.
     let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));

@@ -1,8 +1,8 @@
 //! Deletes threads and projects together with their runs.
 //!
 //! `wire` calls this module for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start.
-//! Foreign keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper
-//! (`background/sweeper.rs`) removes files that are left over after a crash.
+//! Foreign keys cascade the deletion to messages, runs, events and uploads. Files are deleted after the commit; the
+//! sweeper (`background/sweeper.rs`) removes files that are left over after a crash.
 
 use sea_orm::{
     ColumnTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -57,8 +57,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// If a request has ended a run, the run counts as busy until its worker releases the lease or the lease expires. Until
-// then, the run's processes may still write files.
+// Fails if the thread or project has an active run. A run that a request has ended stays active until its worker
+// releases the lease or the lease expires. Until then, the run's processes may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;

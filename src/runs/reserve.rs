@@ -9,10 +9,10 @@
 //!
 //! - The transaction that makes a reservation holds the lock on the balance until its commit.
 //! - A charge releases its reservation, then locks and lowers the balance. The commit of the charge makes the release
-//!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation needs the
-//!   lock too, so it reads either both changes or neither.
-//! - The end of a run without a charge releases the reservation without the lock. The balance does not change. A new
-//!   reservation may still count the released one. It then finds fewer credits than are available, never more.
+//!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation waits for
+//!   this lock, and therefore reads either both changes or neither.
+//! - A run that ends without a charge releases its reservation without the lock. A concurrent new reservation may still
+//!   count the released reservation. It then finds fewer credits than are available, never more.
 //!
 //! A request can end a run during a model call. The reservation is then released before the call is charged. If the
 //! balance is then lower than the cost, only the balance is charged.
@@ -68,7 +68,7 @@ pub(super) fn first(price: Price, model: &Model) -> i64 {
 /// INSUFFICIENT_CREDITS if the balance is too low; CONTENDED if another worker owns the run; database errors.
 pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> Result<Reservation> {
     let tx = app.db.begin("runs.reserve").await?;
-    // Lock the run's row before the balance, in the same order as the journal.
+    // Lock the run's row before the balance, as the journal does. A different order could cause a deadlock.
     let mut query = of::<Entity>(Scope::account(run.account_id)).filter(Column::Id.eq(run.id));
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_exclusive();
@@ -94,7 +94,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     Ok(hold)
 }
 
-/// Sum of the reservations of an account's unfinished runs, in millionths of a credit.
+/// Returns the sum of the reservations of an account's unfinished runs, in millionths of a credit.
 pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
     sum_held(app.db.read(), account_id, None).await
 }

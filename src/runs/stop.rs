@@ -16,8 +16,8 @@ use crate::{
     error::Result,
 };
 
-/// Requests that a run stop. A run that has already ended does not change. Returns the run, which is still unfinished
-/// if a worker has to end it.
+/// Requests that a run stop. A run that has already ended does not change. Returns the run. If a worker holds the run,
+/// the returned run is still unfinished.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.

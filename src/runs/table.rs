@@ -1,4 +1,4 @@
-//! The table `runs`, and conditions on the status that can use the partial indexes of the table.
+//! Database rows of runs, and query conditions on the status that can use partial indexes.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
@@ -58,7 +58,7 @@ pub struct Model {
     /// The agent's version that the run is pinned to; absent for the built-in agent.
     pub agent_version_id: Option<Uuid>,
     pub status: Status,
-    /// Name of the mode: `code` or `chat`.
+    /// Name of the mode (`config::modes`).
     pub mode: String,
     pub model_requested: Option<String>,
     /// Public name of the model that the run uses.
@@ -122,7 +122,7 @@ pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
-/// Condition that the run has ended. As in [`has_status`], the number is a literal.
+/// Condition that the run has ended. The number is a literal, for the reason given at [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

@@ -1,6 +1,5 @@
-//! Tells the worker of this process that a run waits to be claimed, or that a run should stop. These signals are only
-//! hints. A lost hint causes only a delay, because the worker also polls for work and reads stop requests when it renews
-//! its leases.
+//! Tells the worker of this process that a run waits to be claimed, or that a run should stop. A lost signal causes
+//! only a delay, because the worker polls for work, and reads stop requests when it renews its leases.
 
 use std::sync::{
     Arc,
@@ -20,8 +19,7 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Runs that an earlier process queued may still wait to be claimed, so `waits` is true until the worker has queried
-    // the database.
+    // Until the worker has queried the database, assume that runs of an earlier process wait to be claimed.
     fn default() -> Self {
         Self {
             work: Arc::default(),

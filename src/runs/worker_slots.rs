@@ -1,9 +1,9 @@
-//! The free slots that this process's worker offers to new runs.
+//! Gives new runs the free slots of this process's worker.
 //!
 //! A `StartRun` request that gets a slot writes its run as already claimed and hands the run to the worker after the
 //! commit. This saves the query and the commit of a separate claim before the model is called. No request gets a slot
-//! while a run waits to be claimed. Dropping a slot frees it. If the request had already committed its run, a worker
-//! claims the run after the run's lease has expired.
+//! while a run waits to be claimed. Dropping a slot frees it. If a slot is dropped after the commit of its run, a
+//! worker claims the run when the lease has expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -32,7 +32,6 @@ struct Open {
 pub type ClaimedInSlot = (Claimed, OwnedSemaphorePermit);
 
 pub struct WorkerSlot {
-    /// The worker that will execute the run.
     pub worker_id: Uuid,
     /// Duration of the first lease.
     pub lease: Duration,
@@ -87,7 +86,7 @@ impl WorkerSlot {
     /// # Errors
     /// Returns the run if the worker has stopped. The calling function must then release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
-        // The channel has as much capacity as there are slots, so it is never full.
+        // The channel has one place for each slot, so it is never full.
         self.seated
             .try_send((claimed, self.permit))
             .map_err(|refused| Box::new(refused.into_inner().0))

@@ -1,5 +1,5 @@
-//! Limits the number of open connections. Each connection occupies a slot. If all slots are in use, this module closes
-//! some connections.
+//! Limits the number of open connections. Each open connection uses one slot. If all slots are in use, some connections
+//! are closed.
 //!
 //! Called by `server/connections.rs`. A connection is recognized as soon as one of its requests has an accepted
 //! credential. Connections are closed in this order:
@@ -11,8 +11,8 @@
 //! A recognized connection with an open request is never closed. Unrecognized connections are closed first, because a
 //! client can open any number of them without a credential.
 //!
-//! One address may fill only a part of the slots with unrecognized idle connections. This limit does not affect
-//! proxies: the requests that a proxy forwards contain credentials, so its connections are recognized.
+//! One address may use only a part of the slots for unrecognized idle connections. This limit does not affect proxies:
+//! the requests that a proxy forwards contain credentials, so its connections are recognized.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Idle time after which an unrecognized connection counts toward the limit of its address. Most clients send the first
 /// request within this time.
 const SETTLED: Duration = Duration::from_secs(1);
-/// One search closes up to 1/128 of the connections. A separate search for each new connection would be expensive.
+/// When connections must be closed, one search closes up to 1/128 of them. A separate search for each new connection
+/// would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -48,7 +49,8 @@ struct Book {
 }
 
 impl ConnectionSlots {
-    /// `most_unrecognized` is the maximum number of slots that one address may fill with unrecognized idle connections.
+    /// `most` is the number of slots. `most_unrecognized` is the maximum number of unrecognized idle connections per
+    /// address.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -124,9 +126,10 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes up to `count` connections. Connections that are already closing reduce this number.
+/// Closes up to `count` connections. Each connection that is already closing reduces `count` by one.
 ///
-/// One call closes connections of only one kind. The list at the top of this file has the order of the kinds.
+/// One call closes connections of only one kind: the first kind with any connections. The list at the top of this file
+/// gives the order of the kinds.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

@@ -1,8 +1,8 @@
 //! Accepts, serves and closes connections.
 //!
-//! Called by `server`. Each connection occupies a slot (`server/connection_slots.rs`), must start a protocol in time
-//! (`server/protocol_detection.rs`), and must present a credential in time. The last response is not lost if the
-//! connection closes with unread input (`server/linger.rs`).
+//! Called by `server`. Each connection uses a slot (`server/connection_slots.rs`). It must start a protocol
+//! (`server/protocol_detection.rs`) and present a credential within time limits. A client receives the last response
+//! even if the server did not read all of its input (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -45,11 +45,11 @@ const MAX_SEND_BUFFER: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time after which the server stops accepting requests on a connection without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Interval of the checks after [`UNRECOGNIZED`]. Each check closes the connection if it has no open request.
+/// Interval of the checks after [`UNRECOGNIZED`]. A check closes the connection if no request is open.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
 /// Maximum value to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// One in this many file descriptors is reserved for files, databases and tools.
+/// A quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
 pub(super) struct Connections {

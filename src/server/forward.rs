@@ -1,7 +1,7 @@
 //! Forwards the writes of a stream wrapper to the wrapped stream.
 //!
-//! Used by the wrappers of `server/protocol_detection.rs` and `server/linger.rs`, which change only how a stream is
-//! read and closed.
+//! The wrappers in `server/protocol_detection.rs` and `server/linger.rs` use this macro. They change how a stream is
+//! read and closed, but not how it is written.
 
 /// Defines all methods of `AsyncWrite` except `poll_shutdown`. Each method calls the field `$stream`.
 macro_rules! forward_writes {

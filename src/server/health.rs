@@ -1,7 +1,8 @@
-//! The health service `grpc.health.v1`. It reports readiness for the whole server and, by name, for each service.
+//! The health service `grpc.health.v1`. It reports the readiness of the whole server, for the empty name and for the
+//! name of each service.
 //!
-//! Called by `server`. `Check` runs the same checks as `/readyz`. One check every [`CHECK_INTERVAL`] serves all `Watch`
-//! calls. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
+//! Called by `server`. `Check` runs the same checks as `/readyz`. All `Watch` calls share one check every
+//! [`CHECK_INTERVAL`]. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
 //! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -41,7 +42,7 @@ impl Health {
         })
     }
 
-    /// Checks readiness periodically until the server stops. Skips the check while there are no `Watch` calls.
+    /// Checks readiness periodically until the server stops. Does not check while no `Watch` call is open.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

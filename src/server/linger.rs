@@ -2,8 +2,8 @@
 //!
 //! Called by `server/connections.rs` for every connection. If a socket with unread bytes is closed, the kernel resets
 //! the connection, and the reset may discard the response before the client reads it. A client that is still sending a
-//! body would then not learn why its request was refused. The server therefore closes only its sending side first. It
-//! then reads and discards the remaining bytes of the client, up to a maximum time and a maximum number of bytes.
+//! body would then not learn why its request was refused. To avoid this reset, the server first closes only its sending
+//! side. It then reads and discards the client's remaining bytes, up to a maximum time and a maximum number of bytes.
 
 use std::{
     io,

@@ -1,7 +1,7 @@
-//! The gRPC reflection service, as v1 and as v1alpha, because older tools use v1alpha.
+//! The gRPC reflection service in the versions v1 and v1alpha. Older tools need v1alpha.
 //!
-//! The index of all symbols takes time and memory, and few clients need it. Each version of the service is therefore
-//! built for its first request.
+//! Building a service takes time and memory, because it indexes all symbols. Few clients use reflection, so each
+//! version is built at its first request.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,6 @@ use tower::{Service, ServiceExt};
 
 use crate::contract::DESCRIPTORS;
 
-/// A version of the reflection protocol.
 pub(super) trait Version: Send + Sync + 'static {
     const NAME: &'static str;
 

@@ -1,8 +1,8 @@
 //! Reads the zip archive of a skill. The archive comes from a client and is not trusted.
 //!
-//! An archive contains one folder with regular files only. Links, special files, absolute paths, `..`, repeated names,
-//! encryption and unusual compression are refused. The sizes that the archive states are not trusted: the limits count
-//! the bytes that come out.
+//! An archive must contain one folder, with only regular files and folders below it. Links, special files, absolute
+//! paths, `..`, repeated names, encryption and unusual compression are refused. The sizes in the archive's headers are
+//! not trusted: the limits apply to the bytes that are actually unpacked.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,6 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// Maximum size of an archive in bytes.
 pub const MAX_ARCHIVE_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum total size of the files in bytes.
 const MAX_UNPACKED_BYTES: u64 = 32 * 1024 * 1024;
@@ -39,7 +38,7 @@ const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 const EXECUTE: u32 = 0o111;
 
-/// The content of an archive, after all checks.
+/// The content of an archive that has passed all checks.
 #[derive(Debug)]
 pub(super) struct Inspected {
     pub(super) front_matter: FrontMatter,
@@ -51,7 +50,7 @@ pub(super) struct Inspected {
 /// Checks an archive and reads SKILL.md.
 ///
 /// # Errors
-/// `TOO_LARGE` for an archive that is too large; INVALID_REQUEST with the reason for all others.
+/// `TOO_LARGE` if the archive is too large; INVALID_REQUEST, with the reason, if it breaks another rule.
 pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(Error::new(
@@ -104,8 +103,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
     })
 }
 
-/// Unpacks an archive into a new folder that every user can read. All files are written durably, because the folder is
-/// never written again.
+/// Unpacks an archive into a new folder that every user can read. All files are synced to disk, because a complete
+/// folder is never written again.
 ///
 /// # Errors
 /// The errors of [`inspect`], and INTERNAL if a file cannot be written.
@@ -160,8 +159,8 @@ struct Entry {
     executable: bool,
 }
 
-/// Calls `visit` with each entry and its content, after the checks of the entry. `visit` returns the number of bytes
-/// that it read.
+/// Checks each entry, then calls `visit` with the entry and its content. `visit` returns the number of bytes that it
+/// read.
 fn walk(bytes: &[u8], mut visit: impl FnMut(&Entry, &mut dyn Read) -> io::Result<u64>) -> Result<()> {
     let damaged = |error: &dyn std::fmt::Display| refused(format!("cannot be read: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
@@ -189,7 +188,7 @@ fn walk(bytes: &[u8], mut visit: impl FnMut(&Entry, &mut dyn Read) -> io::Result
     names.folder.map(drop).ok_or_else(|| refused("is empty"))
 }
 
-/// Checks an entry without its content. Returns `None` for files that macOS adds to archives.
+/// Checks the name and the type of an entry, but not its content. Returns `None` for files that macOS adds to archives.
 fn entry(found: &ZipFileEntry<'_>) -> Result<Option<Entry>> {
     let Ok(name) = std::str::from_utf8(found.name_raw()) else {
         return Err(refused("contains a name that is not UTF-8"));
@@ -242,7 +241,7 @@ fn entry(found: &ZipFileEntry<'_>) -> Result<Option<Entry>> {
     }))
 }
 
-/// The names of an archive so far.
+/// The names of the entries that were read so far.
 #[derive(Default)]
 struct Names {
     folder: Option<String>,

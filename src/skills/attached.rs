@@ -1,4 +1,4 @@
-//! The skills of an agent version: their stored form, their validation, and the versions that a run uses.
+//! Validates the list of skills of an agent version, and finds the skill versions that a run uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,15 +19,15 @@ const FIELD: &str = "skills";
 /// Maximum number of skills of an agent.
 const MAX_ATTACHED: usize = 32;
 
-/// A skill that an agent names. A version of the agent stores it as JSON.
+/// An entry in an agent version's list of skills, stored as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Attached {
     pub name: String,
-    /// Number of the version; `None` for the version that is current when a run starts.
+    /// Number of the skill's version; `None` for the version that is current when a run starts.
     pub version: Option<i32>,
 }
 
-/// Validates a list of skills without looking at the account's skills.
+/// Validates a list of skills. Does not check whether the skills exist.
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the entry and the rule.
@@ -68,7 +68,7 @@ pub async fn check_known(db: &impl ConnectionTrait, scope: Scope, attached: &[At
     }
 }
 
-/// Describes a skill for people.
+/// Describes a skill for error messages.
 pub fn describe(attached: &Attached) -> String {
     match attached.version {
         Some(version) => format!("version {version} of the skill {}", attached.name),

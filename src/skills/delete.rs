@@ -1,6 +1,6 @@
-//! Deleting a skill or one of its versions.
+//! Deletes a skill or one of its versions.
 //!
-//! Agents keep the name of a deleted skill: their versions never change. A run of such an agent continues without the
+//! Agent versions never change, so they keep the name of a deleted skill. A run of such an agent continues without the
 //! skill (`skills/attached.rs`). The sweeper (`background/sweeper.rs`) removes the unpacked files.
 
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
@@ -16,8 +16,8 @@ use crate::{
     error::Result,
 };
 
-/// Deletes a skill, or the version with this number. The newest of the remaining versions becomes the current one. If
-/// no version remains, the skill is deleted.
+/// Deletes the version with the given number, or the whole skill if `number` is `None`. The newest remaining version
+/// becomes the current one. If no version remains, the skill is deleted.
 ///
 /// # Errors
 /// `SKILL_NOT_FOUND`.

@@ -22,7 +22,7 @@ pub struct Skill {
     pub version: version::Model,
 }
 
-/// A skill with the content of the version, and all versions.
+/// A skill with the content of one version, and the list of all its versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     pub skill: Skill,
@@ -67,8 +67,8 @@ pub(super) async fn versions_of(
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<BTreeMap<Uuid, version::Model>> {
     let ids: Vec<Uuid> = ids.collect();
-    // For an empty list, SeaORM would build a condition that is always false, and a database may still scan the table to
-    // evaluate the condition.
+    // For an empty list, SeaORM would build a condition that is always false. A database may scan the whole table to
+    // evaluate such a condition.
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -110,7 +110,7 @@ pub(super) async fn versions(db: &impl ConnectionTrait, scope: Scope, skill_id: 
         .await?)
 }
 
-/// Adds the content of the version and the list of versions.
+/// Loads the content of a skill's version, and the list of all versions.
 ///
 /// # Errors
 /// `SKILL_NOT_FOUND` if the version was deleted.

@@ -93,7 +93,6 @@ pub mod content {
         pub instructions: String,
         /// JSON list of `SkillFile`.
         pub files: Json,
-        /// The zip archive.
         pub archive: Vec<u8>,
     }
 

@@ -16,16 +16,14 @@ use crate::{
     tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
 };
 
-/// Name of the tool.
 pub const NAME: &str = "skill";
 /// Folder in the sandbox below which the folders of skills are mounted.
 pub const MOUNTED_AT: &str = "/skills";
-/// Maximum size in bytes of a file that the tool returns. SKILL.md is always smaller.
+/// Maximum number of bytes that the tool returns from a file. A longer file is truncated.
 const MAX_FILE: u64 = 64 * 1024;
 /// Maximum number of files that the tool lists.
 const MAX_LISTED: usize = 100;
 
-/// A skill of a run.
 #[derive(Clone, Debug)]
 pub struct RunSkill {
     pub name: String,
@@ -63,7 +61,8 @@ pub fn spec() -> ToolSpec {
     }
 }
 
-/// Lists the skills for the system prompt. If the lines have more than `most` bytes, the descriptions are shortened.
+/// Builds the section of the system prompt that lists the skills. If the list has more than `most` bytes, the
+/// descriptions are shortened.
 pub fn section(skills: &[RunSkill], has_sandbox: bool, most: usize) -> String {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = |skill: &RunSkill, description: &str| format!("\n- {}: {description}", skill.name);
@@ -90,7 +89,7 @@ pub fn section(skills: &[RunSkill], has_sandbox: bool, most: usize) -> String {
     text
 }
 
-/// The tool of one run.
+/// The tool `skill`, with the skills of one run.
 pub struct LoadSkill {
     skills: Vec<RunSkill>,
     has_sandbox: bool,
@@ -204,7 +203,7 @@ fn content(path: &Path) -> io::Result<(String, bool)> {
     }
 }
 
-/// Adds the paths of all files below a folder, relative to `top`.
+/// Adds the paths of all files below `folder` to `files`. The paths are relative to `top`.
 fn list(top: &Path, folder: &Path, files: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

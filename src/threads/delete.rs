@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::table::thread::{Column, Entity};
 use crate::{db::Tx, error::Result};
 
-/// Deletes the row of a thread. Foreign keys delete its messages and runs. The calling function must have locked the
-/// account.
+/// Deletes the row of a thread. Foreign keys cascade the deletion to its messages and runs. The calling function must
+/// have locked the account.
 ///
 /// # Errors
 /// Database errors.

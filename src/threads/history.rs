@@ -1,4 +1,4 @@
-//! Builds, from the messages of a thread, the conversation that a run sends to its model.
+//! Converts the messages of a thread to the conversation that a run sends to its model.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// The history of a thread whose only message is a prompt without files.
+/// Returns the history of a thread whose only message is a prompt without files.
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::User {
@@ -103,8 +103,8 @@ pub async fn load(
     })
 }
 
-/// Removes partial answers that a later model call replaces. The run of such an answer has already called the model
-/// again, or the run is `run_id` and will call the model next.
+/// Removes a partial answer if its run has called the model again, or if its run is `run_id`, which calls the model
+/// next.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

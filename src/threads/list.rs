@@ -29,7 +29,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }
 
-/// The error for a thread that does not exist or belongs to another account.
+/// Returns the error for a thread that does not exist or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }

@@ -1,4 +1,4 @@
-//! Writes the messages of a thread, and reads them in the order in which the model receives them.
+//! Writes and reads the messages of threads. Messages are sorted in the order in which the model receives them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -19,8 +19,8 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Allowed numbers of rows in one INSERT statement on PostgreSQL, so that few different statements must be prepared.
-/// [`padded`] extends a shorter batch with copies of its last row. The statement ignores the copies.
+/// Numbers of rows that one INSERT statement on PostgreSQL may have. With few sizes, few different statements must be
+/// prepared. [`padded`] extends a shorter batch with copies of its last row. The statement ignores the copies.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
@@ -159,7 +159,7 @@ pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     tx.change_all(changes).await
 }
 
-/// Changes the name of a file in the user message with which a run started.
+/// Changes the name of a file in the user message that started a run.
 ///
 /// # Errors
 /// Database errors.

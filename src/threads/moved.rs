@@ -11,8 +11,8 @@ use crate::{
 const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 const MOVE_AND_NAME: Sql = Sql::new("UPDATE threads SET updated_at = $1, name = $2 WHERE account_id = $3 AND id = $4");
 
-/// Builds the statements that set the last-activity time of a thread and of its project. If a name is given, the
-/// statements also rename the thread.
+/// Builds the statements that set the last-activity time of a thread and of its project. If a name is given, the first
+/// statement sets this name.
 pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Bound> {
     let (account_id, id) = (thread.account_id.into(), thread.id.into());
     let update = match name {

@@ -257,7 +257,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> R
         .ok_or_else(not_found)
 }
 
-/// The error for an upload that does not exist, was used or belongs to another account.
+/// Returns the error for an upload that does not exist, was already used, or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::UploadNotFound, "Upload not found")
 }

@@ -3,8 +3,8 @@
 //!
 //! Each process has one queue per project ([`crate::app::Handles::placement_queues`]). An operation that writes files
 //! waits in the queue for the earlier operations, and leaves the queue only after its files are in the workspace. Two
-//! operations can therefore not both use the last free space. The check counts the uploads of all unfinished runs of
-//! the project, including runs of other processes and runs from before a crash.
+//! operations of a process can therefore not both use the last free space. The check counts the uploads of all
+//! unfinished runs of the project, including runs of other processes and runs from before a crash.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::{
     sandbox::{ProjectSandbox, Usage},
 };
 
-/// Allocation unit of the disk in bytes.
+/// Block size of the file system in bytes, as assumed by the check.
 const BLOCK: u64 = 4096;
 
 // Finds the uploads of a project's unfinished runs. The condition `status = 1` matches a partial index. The query does
@@ -112,7 +112,7 @@ impl Measured {
     }
 }
 
-// Returns the disk usage of a file: its size, rounded up to whole blocks as in `Usage`.
+// Returns the disk usage of a file: its size, rounded up to whole blocks.
 fn on_disk(size: i64) -> u64 {
     let size = size.unsigned_abs();
     size.checked_next_multiple_of(BLOCK).unwrap_or(size)

@@ -108,7 +108,8 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // Another request may have bound the upload to its own run meanwhile. The file then belongs to that run.
+        // Another request may have bound the upload to its own run since `uploads` was loaded. The file then belongs to
+        // that run.
         if bound.rows_affected == 1 {
             given.push(upload_id);
         }

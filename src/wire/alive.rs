@@ -37,7 +37,7 @@ pub(super) struct Alive<S> {
 }
 
 impl<S> Alive<S> {
-    /// `last` is the last event that the client has received: its run and its sequence number.
+    /// `last` is the run and the sequence number of the last event that the client has received.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {

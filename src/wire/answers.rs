@@ -1,4 +1,4 @@
-//! Defines the trait of the services in `wire/stack.rs`, and wraps these services in layers.
+//! Defines a trait for HTTP services that never fail, and wraps such services in layers. Used by `wire/stack.rs`.
 
 use std::{
     convert::Infallible,

@@ -1,8 +1,8 @@
 //! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a client that
-//! stalls or sends very slowly would occupy a file, a buffer and a task forever.
+//! stalls or sends very slowly would keep a file, a buffer and a task open forever.
 //!
-//! Only the time during which the server waits for bytes counts. The time that a service needs to process a body does
-//! not count. `wire/unread_body.rs` handles the part of a body that no service reads.
+//! The limit counts only the time during which the server waits for bytes, not the time that a service needs to process
+//! them. `wire/unread_body.rs` handles the part of a body that no service reads.
 
 use std::{
     error::Error as StdError,
@@ -51,8 +51,8 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Limits the time for the body of a request. If the server must close the connection because of an unread rest of the
-/// body, adds `Connection: close` to the response.
+/// Limits the time for the body of a request. If the server must close the connection because the body was not read
+/// completely, adds `Connection: close` to the response.
 pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
         return run(next, request).await;
@@ -102,7 +102,7 @@ impl Awaited {
         }
     }
 
-    /// Maximum remaining time to wait for the next byte.
+    /// Returns the maximum remaining time to wait for the next byte.
     fn left(&self, timeout: BodyTimeout) -> Duration {
         let earned = Duration::from_secs(self.received / timeout.bytes_per_second.max(1));
         let all = timeout.grace.saturating_add(earned);

@@ -159,7 +159,7 @@ fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
-    // The large futures are boxed, because most requests need none of them.
+    // The large futures are boxed to keep this future small, because most requests need none of them.
     let token = match shown {
         Shown::Verified(token) => token,
         Shown::Token(token) => Box::pin(verifier.authenticate(&token, app.clock.now())).await?,
@@ -222,7 +222,8 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Compares the token in constant time, so that the response time reveals nothing about it.
+// Returns whether the request has the metrics token. The comparison takes constant time, so that the response time
+// reveals nothing about the token.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;

@@ -49,7 +49,7 @@ pub fn connect_descriptors() -> Result<DescriptorPool> {
     Ok(pool)
 }
 
-/// The JSON codec of the contract. The contract declares the transcoder's options in the package `runyard.v1`.
+/// Returns the JSON codec of the contract. The contract declares the transcoder's options in the package `runyard.v1`.
 pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }

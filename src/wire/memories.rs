@@ -97,7 +97,7 @@ impl Memories {
         Ok(())
     }
 
-    /// Returns a page of a list, and the token of the next page.
+    /// Returns a page of memories, most recently changed first, and the token of the next page.
     async fn newest(
         &self,
         caller: &Caller,

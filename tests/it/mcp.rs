@@ -1,4 +1,4 @@
-//! Tests of runs that use MCP servers, over the real protocols: servers of the protocol's library, and servers that break
+//! Tests of runs that use MCP servers. Some servers use the library `rmcp`; others are written without it and can break
 //! the protocol.
 
 mod broken;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::test_server::{Caller, SseEvent};
 
-/// Permits the loopback addresses on which the tests' servers listen, and several agents.
+/// Permits MCP servers on loopback addresses, and removes the limit on the number of agents.
 fn permit_loopback(config: &mut Config) {
     config.mcp.allow_private_addresses = true;
     config.tiers[0].agents = None;
@@ -26,7 +26,7 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// A model that calls one tool and then repeats its result.
+/// Returns a script in which the model calls a tool and then answers with the tool's result.
 fn calls(name: &'static str, arguments: Value) -> Script {
     Script::function(move |received: &Received| match received.messages().last() {
         Some(last) if last["role"] == "tool" => Turn::text(&format!("result: {}", received.last_text())),
@@ -52,7 +52,7 @@ async fn run_of(caller: &Caller, agent: &Value) -> Vec<SseEvent> {
     events
 }
 
-/// The result of the only tool call.
+/// Returns the result of the run's only tool call.
 fn result(events: &[SseEvent]) -> Value {
     let results: Vec<&SseEvent> = events.iter().filter(|event| event.event == "tool_result").collect();
     assert_eq!(results.len(), 1, "{events:#?}");

@@ -44,7 +44,7 @@ pub(super) enum Work {
         rows: Vec<Row>,
         committed: oneshot::Sender<()>,
     },
-    /// Appends events of a run that continues.
+    /// Appends events to an unfinished run.
     Append { run: Arc<Run>, rows: Vec<Row> },
     End {
         run: Arc<Run>,
@@ -170,7 +170,8 @@ impl Work {
         Ok(())
     }
 
-    /// Called after the commit. Publishes the events to the run's readers and, for a start, reports the commit.
+    /// Called after the commit. Publishes the events to the run's readers, and reports the commit of a new run to
+    /// [`Store::start`].
     fn committed(self, runs: &Runs) {
         let (run, rows, has_ended, starting) = match self {
             Self::Start {

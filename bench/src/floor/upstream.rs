@@ -42,7 +42,7 @@ struct Delta {
 }
 
 impl Models {
-    /// `line` contains the model URLs that `children::play_model` printed.
+    /// Parses the model URLs in `line`, which `children::play_model` printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -59,7 +59,7 @@ impl Models {
         Ok(found.ok_or("an unknown model")?.1.clone())
     }
 
-    /// Returns as soon as the headers of the response have arrived.
+    /// Calls a model, and returns as soon as the headers of the response have arrived.
     pub(super) async fn call(&self, url: Uri, prompt: &str) -> Result<Answer> {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let request = Request::post(url)

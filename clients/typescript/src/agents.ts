@@ -1,4 +1,4 @@
-// Agents, their versions, and starting runs.
+// Manages agents and their versions, and starts runs.
 
 import type { CallOptions, Channel } from "./channel.js";
 import type { Feed, OnConnection } from "./follow.js";
@@ -35,7 +35,7 @@ export interface AgentVersion extends Plain<WireVersion> {}
 export interface AgentTool extends Plain<WireTool> {}
 /** A mode: the tools, the instructions and the budget of a run. */
 export interface Mode extends Plain<WireMode> {}
-/** Whether an MCP server can be used, and its tools or the reason why not. */
+/** The result of testing an MCP server: its tools, or the reason why it cannot be used. */
 export interface McpServerTrial extends Plain<TestMcpServerResponse> {}
 /** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
@@ -58,8 +58,8 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
   /** Files that the server places in /workspace. Each entry is a file to upload or the id of a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
-   * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the
-   * client generates one. If `optimistic` is set, the default key is the thread's UUID.
+   * The idempotency key. For 24 hours, a retry with the same key returns the same run. The default key is a new UUID
+   * or, if `optimistic` is set, the thread's UUID.
    */
   idempotencyKey?: string | undefined;
   /** Aborts the call, but does not stop a run that has started. */
@@ -104,7 +104,7 @@ export class Agents {
     });
   }
 
-  /** Changes an agent. Changing the prompt, model, MCP servers, tools, skills or memory settings creates a new version. */
+  /** Changes an agent. A change of the prompt, model, MCP servers, tools, skills or memory creates a new version. */
   update(agentId: string, changes: AgentChanges, options?: CallOptions): Promise<Agent> {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);

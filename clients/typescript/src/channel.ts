@@ -1,5 +1,5 @@
-// Calls to the server over one gRPC-Web transport. Adds the token and a timeout to each call, and retries calls that
-// are safe to repeat.
+// Calls the server over one gRPC-Web transport. Adds the token and a timeout to each call, and retries calls that are
+// safe to repeat.
 
 import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
@@ -21,7 +21,7 @@ export interface CallOptions {
   timeoutMs?: number | undefined;
 }
 
-/** The options of `Runyard` that apply to calls, with defaults applied. */
+/** The options of `Runyard` that affect calls. Omitted options have been replaced by their defaults. */
 export interface ChannelOptions {
   baseUrl: string;
   token: Token | undefined;

@@ -23,8 +23,8 @@ export interface RunyardOptions {
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
   /**
-   * Maximum number of attempts of a call that is safe to repeat, if the server is unavailable or throttles the caller;
-   * 5 by default.
+   * Maximum number of attempts of a call; 5 by default. If the server is unavailable or throttles the caller, the
+   * client retries calls that are safe to repeat.
    */
   attempts?: number | undefined;
   /**

@@ -98,7 +98,7 @@ export class RunyardError extends Error {
   }
 }
 
-/** Whether an error is a `RunyardError`. Errors from another copy of this package count, too. */
+/** Whether an error is a `RunyardError`, even if another copy of this package created it. */
 export function isRunyardError(error: unknown): error is RunyardError {
   return error instanceof RunyardError || (error instanceof Error && error.name === "RunyardError" && "errorCode" in error);
 }

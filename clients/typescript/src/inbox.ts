@@ -1,5 +1,5 @@
-// A queue of events between a stream and its reader. The queue is bounded: while `isFull` is true, the stream
-// (group.ts) adds no more than one event per run.
+// A queue of events between a stream and its reader. When the queue is full, the stream (group.ts) stops reading, or
+// drops events and requests them again later.
 
 import type { RunEvent } from "./events.js";
 

@@ -1,5 +1,4 @@
-// Update masks. As in the HTTP API, the keys that are present in an object are the fields to change. Null clears a
-// field.
+// Builds update masks. The keys of an object are the fields to change, and the value null clears a field.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 

@@ -134,7 +134,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.#channel.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
   }
 
-  /** Returns the files in a workspace folder, recursively; the folder "output" by default. */
+  /** Returns all files below a workspace folder, by default the folder "output". */
   async files(options: CallOptions & { path?: string } = {}): Promise<RunFile[]> {
     const { path = "output", ...call } = options;
     const sandboxId = this.#sandboxId ?? (await this.get(call)).sandboxId;

@@ -1,4 +1,4 @@
-// Fetching, listing, streaming and stopping runs.
+// Fetches, lists, streams and stops runs.
 
 import type { CallOptions, Channel } from "./channel.js";
 import type { RunEvent } from "./events.js";

@@ -111,8 +111,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes of a file. If the connection breaks, resumes after the last received byte,
-  // provided that the file has not changed.
+  // Yields the content type, then the bytes of a file. After a broken connection, resumes after the last received byte.
+  // Throws if the file has changed in the meantime.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;

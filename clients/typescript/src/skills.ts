@@ -18,7 +18,7 @@ export class Skills {
     this.#uploads = uploads;
   }
 
-  /** Uploads a zip archive and stores it as a skill, or as the next version of the skill of the same name. */
+  /** Creates a skill from a zip archive. If the name exists, creates the next version of the existing skill. */
   async create(
     archive: FileInput | { uploadId: string },
     options: CallOptions & { onUploadProgress?: ((progress: UploadProgress) => void) | undefined } = {},
@@ -28,7 +28,7 @@ export class Skills {
     return this.#channel.call(SkillService.method.createSkill, { files: [upload.uploadId] }, call);
   }
 
-  /** Returns a version of a skill, by default the current one, with its instructions and files. */
+  /** Returns a skill with the instructions and files of one version, by default the current version. */
   get(skillId: string, query: { version?: number | undefined } & CallOptions = {}): Promise<Skill> {
     const { version, ...call } = query;
     return this.#channel.callSafely(SkillService.method.getSkill, { skillId, version }, call);
@@ -44,7 +44,7 @@ export class Skills {
     });
   }
 
-  /** Deletes a version of a skill, or by default the skill with all its versions. */
+  /** Deletes a skill with all its versions. If `version` is set, deletes only this version. */
   async delete(skillId: string, query: { version?: number | undefined } & CallOptions = {}): Promise<void> {
     const { version, ...call } = query;
     await this.#channel.call(SkillService.method.deleteSkill, { skillId, version }, call);

@@ -270,7 +270,7 @@ test("an error of one run does not affect the others", LIMIT, async () => {
 test("a slow reader does not block others and loses no events", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   const [slow, fast] = await Promise.all([
-    // Words that follow each other more quickly would share events.
+    // With less than 8 ms between the words, several words could share an event.
     client.agents.run({ prompt: "slow: 2000 8" }),
     client.agents.run({ prompt: "slow: 10 50\nsay: Done." }),
   ]);

@@ -1,4 +1,4 @@
-// The API client of the signed-in account. The console sends every request through it.
+// The API client of the signed-in account.
 import { computed } from "@preact/signals";
 import { Runyard } from "@runyard/client";
 import { token } from "./session";

@@ -1,11 +1,11 @@
-//! Converts a gRPC `Status` to the client's error, and keeps the error code and the message that the server sent.
+//! Converts a gRPC `Status` to the client's error.
 
 use runyard_contract::status::StatusDetails;
 use tonic::{Code as Grpc, Status};
 
 use crate::error::{Code, Error, ErrorDetails};
 
-/// Returns true if a retry may succeed, because the server was unavailable or the connection broke.
+/// Returns true if the server was unavailable or the connection broke. In these cases, a retry may succeed.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,

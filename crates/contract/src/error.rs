@@ -76,7 +76,7 @@ codes! {
     RegistrationClosed = "REGISTRATION_CLOSED" => Forbidden,
     /// The agent does not exist.
     AgentNotFound = "AGENT_NOT_FOUND" => Missing,
-    /// The agent has no such version.
+    /// The agent does not have this version.
     AgentVersionNotFound = "AGENT_VERSION_NOT_FOUND" => Missing,
     /// The thread does not exist.
     ThreadNotFound = "THREAD_NOT_FOUND" => Missing,
@@ -90,7 +90,7 @@ codes! {
     FileNotFound = "FILE_NOT_FOUND" => Missing,
     /// The upload does not exist.
     UploadNotFound = "UPLOAD_NOT_FOUND" => Missing,
-    /// The skill does not exist, or has no such version.
+    /// The skill or the requested version of the skill does not exist.
     SkillNotFound = "SKILL_NOT_FOUND" => Missing,
     /// The account does not exist; only administrators receive this code.
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
@@ -136,7 +136,7 @@ codes! {
     Cancelled = "CANCELLED" => Cancelled,
     /// This build does not implement the method.
     Unimplemented = "UNIMPLEMENTED" => Unimplemented,
-    /// The server failed; its log has the cause under the request id.
+    /// The server failed; its log contains the cause with the request id.
     Internal = "INTERNAL" => Internal,
 }
 

@@ -31,8 +31,8 @@ pub struct StatusDetails {
 }
 
 impl StatusDetails {
-    /// Reads a Status. If its details contain no `ErrorInfo`, for example because tonic created the Status, the kind
-    /// and the reason are derived from the gRPC code and the message.
+    /// Reads a Status. A Status that tonic created has no `ErrorInfo` in its details. The kind and the reason of such a
+    /// Status are derived from the gRPC code and the message.
     ///
     /// `code` is the gRPC code. `description` is the standard text for the code; it is used if `message` is empty.
     /// `details` is an encoded `google.rpc.Status`.

@@ -3,8 +3,9 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
-/// Maximum nesting depth of a JSON object. Protobuf readers accept up to 100 nested messages, and a Struct needs up to
-/// three messages for each JSON level. The limit leaves some levels for the messages that contain the Struct.
+/// Maximum nesting depth of a JSON object. Protobuf readers accept up to 100 nested messages. A Struct needs up to
+/// three messages for each JSON level: 72 for 24 levels. The other 28 are left for the messages that contain the
+/// Struct.
 const MAX_DEPTH: usize = 24;
 
 /// Converts a JSON object. Returns `None` if the value is not an object, or if the Struct would be nested too deeply

@@ -24,13 +24,12 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
 /// Maximum size of a tool call's arguments in bytes. A call with larger arguments is not run.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum total size in bytes of the arguments of one answer's tool calls. Calls beyond the total are not run.
+/// Maximum total size in bytes of the tool arguments in one answer. A call that exceeds the total is not run.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of tool calls of an answer that are run. Further calls, up to [`MAX_RECEIVED_CALLS`], get an error
-/// result.
+/// Maximum number of tool calls that are run per answer. Further calls get an error result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of tool calls of an answer that are kept. Further calls are dropped, and a notice reports their
-/// number.
+/// Maximum number of tool calls that are kept per answer, including calls that are not run. Further calls are dropped,
+/// and a notice reports their number.
 pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size in bytes of a tool name or a call id. Longer values are cut.
 const MAX_NAME_BYTES: usize = 128;
@@ -56,7 +55,6 @@ pub(super) struct ReceivedCall {
     pub(super) refusal: Option<String>,
 }
 
-/// One answer of the model, complete or not.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// Id of the thread message that stores the answer.

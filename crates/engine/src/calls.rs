@@ -194,7 +194,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// A panic in the tool becomes an error result.
+    /// Runs one call. A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Decision::Run => {}

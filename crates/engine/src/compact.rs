@@ -1,11 +1,13 @@
 //! Shortens a conversation to fit the model's context window.
 //!
-//! The main loop (`turn`) calls [`compact`] when the conversation is too long, and records a notice. First, old
-//! assistant messages and old tool results are shortened. If this is not enough, old turns are dropped and replaced by
-//! a note. A turn is one message and the tool results that follow it, so a call and its results are kept or dropped
-//! together. The last turn and the turns of the first and the last user message are never dropped. If the conversation
-//! is still too long, all messages are shortened. A shortened assistant message loses its provider data ([`Carried`]),
-//! which is valid only for the complete message.
+//! The main loop (`turn`) calls [`compact`] when the conversation is too long, and records a notice. [`compact`] takes
+//! these steps until the conversation fits:
+//! 1. Shorten old assistant messages and old tool results.
+//! 2. Replace old turns by a note. A turn is one message and the tool results that follow it. The last turn and the
+//!    turns of the first and the last user message are kept.
+//! 3. Shorten all messages.
+//!
+//! A shortened assistant message loses its provider data ([`Carried`]), which is valid only for the complete message.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -170,7 +172,7 @@ impl From<ChatMessage> for Entry {
     }
 }
 
-/// Returns whether the message came from the user. The engine's notes also have the user role.
+/// Returns whether the message came from the user. The engine's notes have the user role, but do not count.
 fn is_prompt(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }
@@ -226,9 +228,9 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops the oldest turns until the conversation fits into `max_tokens`, and inserts a note in their place. Keeps the
-/// last turn and the turns of the first and the last user message. Returns the conversation and the number of dropped
-/// messages.
+/// Drops turns, oldest first, until the conversation fits into `max_tokens` or no further turn can be dropped. The last
+/// turn and the turns of the first and the last user message are kept. A note replaces the dropped turns. Returns the
+/// conversation and the number of dropped messages.
 fn drop_turns(entries: Vec<Entry>, max_tokens: u64) -> (Vec<Entry>, usize) {
     let mut turns = split(entries);
     let is_users = |turn: &Vec<Entry>| turn.first().is_some_and(Entry::is_prompt);
@@ -266,8 +268,8 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Returns the text of the note that replaces dropped turns: the number of dropped messages, the called tools, and the
-/// newest of the dropped user messages.
+/// Returns the text of the note that replaces dropped turns: the number of dropped messages, the called tools, and
+/// quotes of the newest dropped user messages.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();

@@ -1,4 +1,4 @@
-//! Configuration of the model providers and of the public models that they serve.
+//! Configuration of model providers, and of the public models that they serve.
 
 mod capabilities;
 
@@ -19,7 +19,7 @@ pub const DEFAULT_PROVIDER: &str = "default";
 /// Name of the built-in demo provider, which needs no configuration.
 pub const DEMO_PROVIDER: &str = "demo";
 
-/// Model providers and public models.
+/// Configuration of the engine: the model providers and the public models.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Model providers by name.
@@ -82,10 +82,10 @@ pub struct Provider {
     pub query: BTreeMap<String, String>,
     /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Name of the request field that limits the number of output tokens; `None` for the value of the built-in provider
-    /// table.
+    /// Name of the request field that limits the number of output tokens. By default, the built-in table of providers
+    /// determines the name.
     pub max_tokens_field: Option<MaxTokensField>,
-    /// If false, requests omit `stream_options`, the field that requests token usage.
+    /// If false, the field `stream_options` is not sent. The field makes the provider report token usage in a stream.
     pub stream_options: Option<bool>,
     /// If false, answers are requested as one JSON document instead of a stream.
     pub stream: Option<bool>,

@@ -23,7 +23,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error without a cause. If the error ends a run, clients receive the code and the message.
+    /// Creates an error without a cause.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -56,7 +56,7 @@ impl Error {
         self.inner.code
     }
 
-    /// Returns the message for people. If the error ends a run, clients receive the message.
+    /// Returns the message, which clients receive if the error ends a run.
     pub fn message(&self) -> &str {
         &self.inner.message
     }

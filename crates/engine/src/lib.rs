@@ -42,8 +42,8 @@ pub use turn::run;
 /// needs no sandbox.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox. The engine calls this function before each tool call. The first invocation may create
-    /// the sandbox.
+    /// Returns the sandbox, which the first invocation may create. The engine invokes this function before each tool
+    /// call.
     ///
     /// # Errors
     /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.
@@ -122,7 +122,7 @@ pub const CODES: &[(&str, &str)] = &[
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
 ];
 
-/// Input of one run.
+/// Input of [`run`].
 pub struct Job {
     /// Id of the run, used in log lines.
     pub run_id: Uuid,
@@ -167,7 +167,7 @@ pub struct Budget {
     /// Maximum number of model calls that offer tools. When the limit is reached, a final call without tools requests a
     /// summary.
     pub max_steps: u32,
-    /// Maximum duration of the run, measured from the start of this job.
+    /// Maximum duration of the run, measured from the call of [`run`].
     pub max_duration: Duration,
     /// Maximum number of input and output tokens of all model calls together. The limit is checked before each model
     /// call, so the last call can exceed the limit.

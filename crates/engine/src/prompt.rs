@@ -1,4 +1,4 @@
-//! The system prompt: the agent's own prompt or the built-in default, followed by facts and rules for the run.
+//! The system prompt: the agent's own prompt or the built-in default, followed by rules and information for the run.
 //!
 //! The worker calls [`Prompt::assemble`] once per run. The result depends only on the fields of [`Prompt`].
 

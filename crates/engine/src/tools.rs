@@ -1,8 +1,8 @@
 //! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
-//! The caller of the engine builds the [`Toolbox`] of each run from the core tools ([`core`]) or no tools ([`none`]),
-//! plus the run's own tools. The engine validates the arguments against the tool's schema before each call. No argument
-//! passes through a shell, except the command of the `bash` tool.
+//! The caller of the engine builds a [`Toolbox`] for each run: the core tools ([`core`]) or none ([`none`]), and the
+//! run's own tools. The engine validates the arguments against the tool's schema before each call. No argument passes
+//! through a shell, except the command of the `bash` tool.
 
 pub mod bash;
 mod diff;

@@ -1,7 +1,7 @@
 //! The main loop: call the model, run its tool calls, repeat.
 //!
-//! The worker calls [`run`] each time it claims a run. Invariants: an answer and its tool calls are recorded before any
-//! of these calls starts, and the loop stops as soon as the sink fails to record.
+//! The worker calls [`run`] each time it claims a run. Invariants: An answer and its tool calls are recorded before any
+//! of the calls starts. If an event cannot be recorded, the loop stops.
 
 mod again;
 mod fit;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
 
-/// Executes a run until it ends. The engine sends all events to the sink; the caller records the run's final state.
+/// Executes a run until it ends. All events go to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
@@ -63,7 +63,7 @@ struct RunLoop<'a> {
     /// Raised output token limit, set after an answer reached the normal limit without any text.
     larger_answer: Option<u32>,
     /// Maximum size of the conversation in estimated tokens. The value is lowered when the provider rejects a
-    /// conversation as too long although its estimate fits the context window.
+    /// conversation whose estimated size fits the context window.
     ceiling: u64,
 }
 

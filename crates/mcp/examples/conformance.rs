@@ -1,6 +1,6 @@
-//! The client that the protocol's conformance suite runs (tests/mcp/run.sh). It lists the tools of the server whose URL is
-//! the last argument, and calls them: with the arguments in `MCP_CONFORMANCE_CONTEXT`, or else with simple values for the
-//! required arguments.
+//! The client that the protocol's conformance suite runs (tests/mcp/run.sh). The last argument is the URL of a server.
+//! The client lists the server's tools and calls them with the arguments in `MCP_CONFORMANCE_CONTEXT`. Without that
+//! variable, it passes simple values for the required arguments.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -13,7 +13,7 @@ use runyard_mcp::{Address, Connection, Http, Limits, ListedTool, Outcome};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// A schema is given to the tool that asks for one.
+/// Name of the argument that gets another tool's schema as its value.
 const ECHOED: &str = "schema";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,7 @@
 //! One call of a tool, from its request to its outcome.
 //!
-//! The protocol of 2026-07-28 lets a server answer with questions instead of a result. The call is then sent again with
-//! the answers: every question is declined, because no person is asked. This continues the same call, so it is not a
-//! repetition.
+//! In the protocol of 2026-07-28, a server may answer a call with questions instead of a result. No person can answer
+//! them, so the client declines every question and sends the request again. The server then continues the same call.
 
 use std::{
     collections::BTreeMap,
@@ -46,12 +45,12 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
-/// The connection of a call.
+/// The connection and the limits of a call.
 pub(crate) struct Line<'a> {
     pub(crate) peer: &'a Peer<RoleClient>,
     pub(crate) listener: &'a Listener,
     pub(crate) limits: &'a Limits,
-    /// Set if a request failed, so that the connection may have lost its session.
+    /// Set after a failed request, because the connection may have lost its session.
     pub(crate) is_broken: &'a AtomicBool,
 }
 
@@ -124,7 +123,7 @@ async fn round(
             biased;
             () = call.cancel.cancelled() => "the call was cancelled while it ran".to_owned(),
             answer = pending.answer() => {
-                // Progress that arrived just before the answer may still be on its way through its own task.
+                // The task that forwards progress may not have delivered the last messages yet.
                 yield_now().await;
                 while let Ok(message) = progress.messages.try_recv() {
                     (call.output)(line_of(message));
@@ -145,7 +144,7 @@ async fn round(
     }
 }
 
-/// Passes the next progress message on.
+/// Waits for the next progress message and passes it to `output`.
 async fn shown(progress: &mut Progress, output: &(dyn Fn(String) + Send + Sync)) {
     let Some(message) = progress.messages.recv().await else {
         return std::future::pending().await;
@@ -180,10 +179,11 @@ impl Pending {
 }
 
 impl Pending {
-    /// Tells the server that the answer is no longer needed. The connection may end right afterwards.
+    /// Tells the server that the answer is no longer needed. Waits until the notice is sent, because the caller may
+    /// close the connection next.
     async fn cancel(&mut self) {
         if let Some(handle) = self.0.take() {
-            // A server that does not take the notice learns of the end when the connection ends.
+            // The notice is optional, so errors and timeouts are ignored.
             let _ = timeout(NOTICE_TIMEOUT, handle.cancel(Some(NO_LONGER_NEEDED.to_owned()))).await;
         }
     }
@@ -200,8 +200,8 @@ impl Drop for Pending {
 /// The answers to questions, and the state that the server wants back.
 type Answers = (Option<BTreeMap<String, Value>>, Option<String>);
 
-/// Declines every question. Returns `None` if a question is about something that was never announced, or if the server
-/// asks nothing.
+/// Declines every question. Returns `None` if the server asks nothing, or if it asks for anything that this client does
+/// not support.
 fn answered(asked: InputRequiredResult) -> Option<Answers> {
     let questions = asked.input_requests.unwrap_or_default();
     if questions.is_empty() && asked.request_state.is_none() {

@@ -1,7 +1,7 @@
 //! A connection to one server.
 //!
-//! The revision of the protocol is negotiated with each server. A connection that has lost its session must not be used
-//! again ([`Connection::is_usable`]); the caller then opens another one.
+//! The protocol revision is negotiated with each server. If a connection has lost its session,
+//! [`Connection::is_usable`] returns false, and the caller opens a new connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +48,7 @@ impl Connection {
         let last = if address.may_be_sse { part(8) } else { part(10) };
         let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
         if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
-            // Some old servers never answer a request that they do not know, or answer it with an empty result.
+            // Some old servers never answer an unknown request, or answer it with an empty result.
             let transport = http.transport(&target, limits);
             result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
         }
@@ -129,8 +129,8 @@ impl Connection {
             .map_err(|_| Error::TimedOut(limit))?
     }
 
-    /// Calls a tool. While the tool runs, `output` receives its progress messages. The server is told if the call is
-    /// cancelled, reaches a time limit, or if the returned future is dropped.
+    /// Calls a tool. While the tool runs, `output` receives its progress messages. The server is notified if the call
+    /// is cancelled, if it reaches a time limit, or if the returned future is dropped.
     pub async fn call(
         &self,
         tool: &str,
@@ -158,14 +158,14 @@ impl Connection {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
     }
 
-    /// Returns whether the server has said that its tools have changed, so that a list must not be reused.
+    /// Returns whether the server has reported a change of its tools. An earlier list is then out of date.
     pub fn tools_changed(&self) -> bool {
         self.listener.tools_changed()
     }
 
     /// Ends the session, and waits up to `limit` for the server to confirm it.
     pub async fn close(mut self, limit: Duration) {
-        // The session ends in any case; an error only means that its task panicked.
+        // The session ends even if this call fails: an error only means that the session's task panicked.
         let _ = self.service.close_with_timeout(limit).await;
     }
 }
@@ -191,7 +191,7 @@ impl Refusal {
     }
 }
 
-/// Asks for the newest revision, and falls back to the handshake of earlier revisions.
+/// Requests the newest protocol revision. Older servers get the handshake of earlier revisions instead.
 fn automatic() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::LATEST],

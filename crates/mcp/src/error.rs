@@ -1,4 +1,4 @@
-//! The error type of the crate: why a server cannot be used. Errors of single calls are [`crate::Outcome`]s.
+//! The error type of the crate. The failure of a single tool call is a [`crate::Outcome`] instead.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -10,7 +10,7 @@ use rmcp::{
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Maximum size in bytes of a text of a server that an error quotes.
+/// Maximum size in bytes of a server's text that an error quotes.
 const MAX_QUOTED: usize = 500;
 const CLOSED: &str = "the server closed the connection";
 
@@ -21,7 +21,7 @@ pub enum Error {
     /// The configuration of the server is invalid, or its address is not permitted.
     #[error("{0}")]
     Refused(String),
-    /// The server could not be reached, or it did not complete the handshake or the list.
+    /// The server could not be reached, or it did not complete the handshake or the tool list.
     #[error("{0}")]
     Failed(String),
     /// The server did not answer in time.
@@ -71,7 +71,7 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
             None => "the request failed".to_owned(),
         };
     }
-    // A process that has ended closes both of its pipes, and either of them may be noticed first.
+    // If a server process has ended, a write to its standard input may fail before its closed output is noticed.
     let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if innermost.downcast_ref().is_some_and(is_closed) {
         return CLOSED.to_owned();
@@ -79,7 +79,7 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
     quoted(&innermost.to_string())
 }
 
-/// Returns the cause of an error. The protocol library's error for a failed request does not name its source.
+/// Returns the cause of an error. The protocol library's error for a failed request does not implement `source`.
 pub(crate) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::Client(error)) => Some(error),
@@ -87,7 +87,7 @@ pub(crate) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn 
     }
 }
 
-/// Cuts a text of a server, and removes its line breaks and control characters.
+/// Cuts a server's text to [`MAX_QUOTED`] bytes and replaces control characters with spaces.
 pub(crate) fn quoted(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(MAX_QUOTED)];
     let mut line: String = cut

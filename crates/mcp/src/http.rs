@@ -1,9 +1,8 @@
 //! The HTTP client of all servers, and the rules for addresses and headers.
 //!
-//! All servers share one client: a client of its own costs each server 130 kB and 13 ms. Invariants: a connection goes
-//! only to an address that the rule permits, because the resolver of the client drops all other addresses and literal
-//! addresses are checked before each connection; redirects are not followed; proxies are not used, because a proxy would
-//! resolve the name itself.
+//! All servers share one client, because each additional client costs 130 kB and 13 ms. Invariants: Connections go only
+//! to permitted addresses; the resolver checks host names, and `target` checks literal addresses. Redirects are not
+//! followed. Proxies are not used, because a proxy would resolve host names itself.
 
 use std::{
     collections::HashMap,
@@ -42,10 +41,10 @@ use crate::{
 
 /// Maximum time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time after which an idle connection is closed. Common servers close theirs after five seconds, and a request on a
-/// connection that the server is closing is lost.
+/// Time after which an idle connection is closed. Common servers close idle connections after five seconds, and a
+/// request that is sent at that moment is lost.
 const IDLE_CONNECTION: Duration = Duration::from_secs(2);
-/// Maximum time of a notice to a server, such as a cancellation.
+/// Maximum time to send a notice to a server, such as a cancellation.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum size in bytes of an error body.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
@@ -67,13 +66,13 @@ const RESERVED: [&str; 10] = [
 ];
 const RESERVED_PREFIXES: [&str; 4] = ["content-", "mcp-", "proxy-", "transfer-"];
 
-/// Returns whether a header belongs to the protocol or to HTTP, so that a configuration must not set it.
+/// Returns whether the protocol or the HTTP client sets a header. A configuration must not set such a header.
 pub fn is_reserved_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns whether connections to an address are permitted.
+/// A function that returns whether connections to an address are permitted.
 type AddressRule = fn(IpAddr) -> bool;
 
 /// The HTTP client of all servers. Cheap to clone.
@@ -83,19 +82,19 @@ pub struct Http {
     permits: AddressRule,
 }
 
-/// The address of a server, and the headers of each request to it.
+/// The URL of a server, and the headers of each request to it.
 #[derive(Clone)]
 pub struct Address {
     /// The URL: http or https.
     pub url: String,
     /// The headers. Their values are secret.
     pub headers: Vec<(String, SecretString)>,
-    /// True if the server may speak the transport of 2024, HTTP with server-sent events. It is used if the current
-    /// transport fails.
+    /// True if the server may use the transport of 2024, HTTP with server-sent events. The client tries it if the
+    /// current transport fails.
     pub may_be_sse: bool,
 }
 
-/// A checked address.
+/// An address that [`Http::target`] has checked.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) url: Arc<str>,
@@ -125,7 +124,7 @@ impl Http {
         let refused = |why: &str| Error::Refused(why.to_owned());
         let url = Url::parse(&address.url).map_err(|_| refused("the address is not a URL"))?;
         let host = url.host_str().ok_or_else(|| refused("the URL names no host"))?;
-        // The resolver sees only names, so an address in the URL is checked here.
+        // The resolver checks only host names, so an IP address in the URL is checked here.
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         if literal.is_ok_and(|address| !(self.permits)(address)) {
             return Err(refused(NOT_PERMITTED));
@@ -156,7 +155,7 @@ impl Http {
             .max_json_response_size(limits.message_bytes)
             .max_error_response_size(MAX_ERROR_BYTES)
             .control_request_timeout(NOTICE_TIMEOUT)
-            // By default, a call whose session has ended is sent again, although the tool may have run.
+            // By default, the library would repeat a call whose session has ended, although the tool may have run.
             .reinit_on_expired_session(false);
         config.retry_config = Arc::new(retries);
         StreamableHttpClientTransport::with_client(Checked(self.client.clone()), config)
@@ -178,7 +177,7 @@ impl fmt::Debug for Address {
 const NOT_PERMITTED: &str =
     "the address is private; only the operator can permit private addresses (mcp.allow_private_addresses)";
 
-/// Resolves host names. Omits addresses that are not permitted.
+/// Resolves host names to permitted addresses only.
 struct PermittedHosts(AddressRule);
 
 impl Resolve for PermittedHosts {
@@ -195,8 +194,8 @@ impl Resolve for PermittedHosts {
     }
 }
 
-/// The HTTP client, with a check of responses after which a request would wait for ever: a request that is accepted
-/// without an answer, and an error that names no request.
+/// An HTTP client that rejects two kinds of responses after which a request would wait forever: an acceptance of the
+/// request without an answer, and an error that names no request.
 #[derive(Clone)]
 pub(crate) struct Checked(Client);
 

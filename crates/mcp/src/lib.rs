@@ -1,9 +1,9 @@
 //! A client of Model Context Protocol (MCP) servers.
 //!
 //! The service connects to a server with [`Connection::http`] or [`Connection::stdio`], lists its tools and calls them.
-//! The crate knows no database and no sandbox: the caller starts the process of a stdio server, and decides which
-//! addresses may be reached ([`Http::new`]). Invariants: everything that a server sends is limited in size and time; a
-//! call is sent at most once; nothing that an error says contains a header or a URL of the configuration.
+//! The crate uses no database and no sandbox: the caller starts the process of a stdio server, and decides which
+//! addresses may be reached ([`Http::new`]). Invariants: All messages of a server are limited in size and time. A call
+//! is sent at most once. Errors contain no header and no URL of the configuration.
 
 #![warn(missing_docs)]
 
@@ -30,12 +30,12 @@ pub use rendering::{Attachment, Rendered};
 pub use schema::adapted;
 pub use tools::{ListedTool, ToolList};
 
-/// Limits on time and size. They apply to each server.
+/// Limits on time and size, which apply to each server separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum time to connect, including the handshake. Listing the tools may take half of it in addition.
+    /// Maximum time to connect, including the handshake. Listing the tools may take an additional half of this time.
     pub connect: Duration,
-    /// Maximum time of a call without any message of the server about it.
+    /// Maximum time during a call in which the server sends nothing about the call.
     pub idle: Duration,
     /// Maximum time of a call.
     pub call: Duration,

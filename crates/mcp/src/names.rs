@@ -1,8 +1,8 @@
-//! Names under which a model sees the tools of servers: `server__tool`.
+//! Gives each tool of a server the name that the model sees: `server__tool`.
 //!
 //! Model providers accept 1 to 64 letters, digits, `_` and `-`, and some require a letter or `_` at the start. Servers
-//! may use any characters. If a name is too long, or if another tool already has it, it is shortened and gets a hash
-//! of the original names. The same tools in the same order therefore always get the same names.
+//! may use any characters. A name that is too long or already taken is shortened and gets a hash of the original names.
+//! Tools that are added in the same order always get the same names.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 64;
 /// Number of hexadecimal digits of the hash.
 const HASH_LENGTH: usize = 8;
 
-/// Minimum number of characters of a server's name that a shortened name keeps.
+/// Number of characters of a server's name that are never cut.
 const MIN_SERVER: usize = 16;
 const SEPARATOR: &str = "__";
 
@@ -48,8 +48,8 @@ fn first_safe(name: &str) -> String {
     if is_safe { name.to_owned() } else { format!("_{name}") }
 }
 
-/// Leaves room for a hash. Cuts the server's name first, because the tool's name tells the model more. Safe names are
-/// ASCII, so they can be cut at any byte.
+/// Shortens a name so that a separator and a hash fit behind it. Cuts the server's name first, because the tool's name
+/// tells the model more. Safe names are ASCII, so they can be cut at any byte.
 fn shortened(server: &str, tool: &str) -> String {
     let room = MAX_LENGTH - HASH_LENGTH - 1 - SEPARATOR.len();
     let server = &server[..server.len().min(room.saturating_sub(tool.len()).max(MIN_SERVER))];

@@ -1,4 +1,4 @@
-//! How a tool call ended.
+//! The outcome of a tool call.
 
 use rmcp::{
     model::ErrorCode,
@@ -11,7 +11,7 @@ use crate::{
     rendering::Rendered,
 };
 
-/// How a tool call ended. Only the last variant says that the server did nothing.
+/// How a tool call ended. The tool may have had an effect, except after [`Outcome::NotStarted`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The tool returned a result.
@@ -51,7 +51,7 @@ fn is_refusal(code: ErrorCode) -> bool {
     .contains(&code)
 }
 
-/// Returns whether a request surely did not reach a tool: the connection was refused, or the server refused the request
+/// Returns whether a request cannot have reached a tool: the connection was refused, or the server refused the request
 /// before reading it.
 fn never_arrived(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut current = Some(error);

@@ -23,7 +23,7 @@ pub struct Rendered {
 /// A file in the result of a tool call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The number of the file in the text.
+    /// Number by which the text refers to the file.
     pub number: usize,
     /// The media type that the server states, such as `image/png`.
     pub mime_type: String,
@@ -71,7 +71,8 @@ impl Rendered {
     }
 }
 
-/// Returns whether a text of the result is the structured content. Servers repeat it for clients that read only text.
+/// Returns whether a text of the result repeats the structured content. Servers send such a text for clients that read
+/// only text.
 fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
     let texts = content.iter().filter_map(ContentBlock::as_text);
     let unwrapped = match structured {
@@ -83,7 +84,8 @@ fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
         if parsed.as_ref() == Some(structured) {
             return true;
         }
-        // The Python libraries wrap a plain value as {"result": value}, and a plain text is not JSON.
+        // The Python libraries wrap a plain value as {"result": value}. A wrapped string is compared without parsing,
+        // because the text is not JSON.
         let is_wrapped = match unwrapped {
             Some(Value::String(plain)) => *plain == text.text,
             Some(value) => parsed.as_ref() == Some(value),

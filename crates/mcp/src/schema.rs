@@ -1,9 +1,9 @@
 //! Adapts the input schemas of tools to model providers.
 //!
-//! Providers accept an object with properties at the top, and refuse `$defs`, `$ref` and top-level `anyOf`. A schema is
-//! therefore rewritten: references are replaced by what they name, and alternatives at the top are merged into one
-//! object. The result may accept more than the original, never less; the server itself checks the arguments. Invariant:
-//! no reference is ever fetched.
+//! Providers accept an object with properties at the top, and refuse `$defs`, `$ref` and top-level `anyOf`. An adapted
+//! schema contains the definitions instead of references, and top-level alternatives are merged into one object. It may
+//! permit more arguments than the original, never fewer; the server itself checks the arguments. Invariant: no
+//! reference is ever fetched.
 
 use serde_json::{Map, Value, json};
 
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 const MAX_BYTES: usize = 64 * 1024;
 /// Maximum depth of nested schemas, and of references within references.
 const MAX_DEPTH: usize = 32;
-/// Maximum number of schemas that references are replaced by. A few definitions can name each other in very many ways.
+/// Maximum number of schemas to visit. A few definitions that refer to each other can expand to a huge schema.
 const MAX_NODES: usize = 10_000;
 
-/// Keywords that only combine or describe schemas at the top, and that providers refuse there.
+/// Top-level keywords that providers refuse.
 const DROPPED_AT_TOP: [&str; 15] = [
     "$schema",
     "$id",
@@ -147,7 +147,7 @@ fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
                 }
             }
         }
-        // A property of an alternative may be unknown to the object itself.
+        // An alternative may permit properties that the object itself forbids.
         if object.get("additionalProperties") == Some(&Value::Bool(false)) && is_open {
             object.remove("additionalProperties");
         }

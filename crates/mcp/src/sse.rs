@@ -1,8 +1,8 @@
-//! The transport of 2024, HTTP with server-sent events, which the protocol library no longer has.
+//! The transport of 2024, HTTP with server-sent events, which the protocol library no longer supports.
 //!
 //! A GET request opens a stream of events. The first event, `endpoint`, names the URL to which the client posts its
-//! messages; the answers arrive on the stream. Invariant: the URL for messages has the origin of the stream, because the
-//! headers of the configuration are sent to it.
+//! messages; the answers arrive on the stream. Invariant: that URL has the same origin as the stream, because the
+//! client sends the configured headers to it.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) struct SseTransport {
     client: Client,
-    /// Where messages are posted, and with which headers.
+    /// URL and headers of the requests that post messages.
     endpoint: Target,
     events: BoxStream<'static, Result<Sse, SseError>>,
 }
@@ -111,7 +111,7 @@ impl Transport<RoleClient> for SseTransport {
             let event = self.events.next().await?.ok()?;
             let is_message = event.event.as_deref().is_none_or(|kind| kind == "message");
             let data = event.data.unwrap_or_default();
-            // A message that cannot be read is skipped. The call that it answers ends at its time limit.
+            // An unreadable message is skipped. The call that it answers then ends at its time limit.
             if is_message && let Ok(message) = serde_json::from_str(&data) {
                 return Some(message);
             }

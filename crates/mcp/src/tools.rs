@@ -10,10 +10,10 @@ use rmcp::{
 
 use crate::error::{Error, Result};
 
-/// Maximum number of pages, and of tools, of one server.
+/// Maximum number of pages of one server's tool list.
 const MAX_PAGES: usize = 50;
 const MAX_TOOLS: usize = 1_000;
-/// Maximum total size in bytes of the names, descriptions and schemas of one server.
+/// Maximum total size in bytes of the names, descriptions and schemas of one server's tools.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum size in bytes of a description for the model.
 const MAX_DESCRIPTION: usize = 8 * 1024;
@@ -23,7 +23,7 @@ const MAX_NAME: usize = 1_024;
 /// A tool of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedTool {
-    /// The name under which the server knows the tool.
+    /// The server's name for the tool.
     pub name: String,
     /// Description for the model.
     pub description: String,
@@ -34,7 +34,7 @@ pub struct ListedTool {
 impl ListedTool {
     /// Returns the size in bytes of the name, the description and the schema.
     pub fn size(&self) -> usize {
-        // Keys are strings, so the schema can always be written.
+        // Serialization cannot fail, because all keys are strings.
         let schema = serde_json::to_string(&*self.schema).unwrap_or_default();
         self.name.len() + self.description.len() + schema.len()
     }
@@ -80,7 +80,7 @@ pub(crate) async fn list(peer: &Peer<RoleClient>) -> Result<ToolList> {
                 list.tools.push(tool);
             }
         }
-        // A cursor that appears twice would repeat the same pages for ever.
+        // If a cursor appears twice, the server would repeat its pages forever.
         match page.next_cursor {
             Some(next) if cursors.insert(next.clone()) => cursor = Some(next),
             _ => return Ok(list),

@@ -79,7 +79,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// The path on the host is trusted, but its last component must not be a link.
+    /// Opens the workspace at a trusted path. Its last component must not be a link.
     pub fn open(folder: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
@@ -101,7 +101,7 @@ impl Root {
         open_folder(&self.folder, path.as_ref())
     }
 
-    /// Never blocks on a pipe without a writer or on a file lease.
+    /// Opens a regular file for reading. Never blocks on a pipe without a writer or on a file lease.
     pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
         let path = path.as_ref();
         let file = self
@@ -116,7 +116,7 @@ impl Root {
     }
 }
 
-/// Links are not followed, and the path cannot lead out of the folder.
+/// Opens a path inside a folder. Links are not followed, and the path cannot lead out of the folder.
 pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -129,9 +129,9 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// If the folder's mode denies access to its owner, the mode is first set to 0700. A command therefore cannot use
-/// `chmod 000` to hide files from the measurement of disk usage (module `tree`) or to prevent the removal of the
-/// workspace.
+/// Opens a folder for reading. If the folder's mode denies access to its owner, the mode is first set to 0700. A
+/// command therefore cannot use `chmod 000` to hide files from the measurement of disk usage (module `tree`) or to
+/// prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -143,14 +143,13 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Sets the mode of a folder to 0700 through an open descriptor, so that a command cannot replace the folder with a
-/// link meanwhile.
+/// Sets the mode of a folder to 0700. The folder is opened first, because a command could replace the path with a link.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// A link is not followed: the status describes the link itself.
+/// Returns the status of a file. For a link, the status describes the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -170,7 +169,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// A modification time before 1970 becomes 1970-01-01.
+/// Converts a file status to metadata. A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -210,7 +209,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts the error of a system call on a path. The message names the path unless the disk is the cause.
+/// Converts the error of a system call to an [`Error`]. The message names the path unless the disk is the cause.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

@@ -1,7 +1,7 @@
-//! Builds the invocation of bubblewrap, which defines what a sandboxed command can access.
+//! Builds the invocation of bubblewrap. The arguments define what a sandboxed command can access.
 //!
-//! `start` and the probe in `host` use this module. bubblewrap reads its arguments from a descriptor. On the command
-//! line, the sandboxed command could read them in `/proc/1/cmdline`. The command can also read bubblewrap's
+//! `start` and the probe in `host` use this module. bubblewrap reads its arguments from a descriptor, because the
+//! sandboxed command could read a command line in `/proc/1/cmdline`. The command can also read bubblewrap's
 //! environment, which therefore contains only the variables that `environment` lists.
 
 use std::{
@@ -33,9 +33,8 @@ const GUEST_ID: &str = "1000";
 /// Folders of the root file system that contain programs. If the root file system has a symbolic link instead of such a
 /// folder (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the sandbox's first process (pid 1). The script waits until the service is ready (module
-/// `gate`), sets the last limits and runs the command's shell. bubblewrap's own pid 1 is not used, because it would
-/// keep open a descriptor that the command should not have.
+/// End of the script of the sandbox's first process (pid 1). It runs the command's shell. bubblewrap's own pid 1 is not
+/// used, because it would keep open a descriptor that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
@@ -72,22 +71,21 @@ pub enum Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     Empty,
-    /// The command keeps the socket of the gate as its standard input, and the service sends input over the socket
-    /// (module `gate`).
+    /// The command's standard input is the socket of the gate (module `gate`), over which the service sends input.
     Gate,
 }
 
 pub struct Prepared {
     pub command: Command,
-    /// Read end of the pipe on which bubblewrap reports the first process and the exit status.
+    /// Read end of the pipe over which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
     pub gate: Gate,
-    /// Files that must stay open until the command is spawned.
+    /// Files that must stay open until bubblewrap is spawned.
     _files: Vec<OwnedFd>,
 }
 
 impl Layout<'_> {
-    /// `output` and `errors` become the script's standard output and standard error.
+    /// Prepares the invocation. `output` and `errors` become the script's standard output and standard error.
     pub fn prepare(
         &self,
         script: &str,
@@ -139,9 +137,9 @@ impl Layout<'_> {
         })
     }
 
-    /// The script sets two limits that cannot be set earlier. An earlier file-size limit would apply to bubblewrap,
-    /// which itself writes small files. The process limit is set inside the sandbox's user namespace, so that it counts
-    /// only the processes of this command.
+    /// Returns the script of the first process. It sets two limits that cannot be set earlier. An earlier file-size
+    /// limit would apply to bubblewrap, which itself writes small files. The process limit must be set inside the
+    /// sandbox's user namespace, because it then counts only the processes of this command.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,
@@ -250,8 +248,8 @@ impl Layout<'_> {
     }
 }
 
-/// Prepares the mounts of folders at `target`. A single folder is mounted at `target` itself. Several folders are mounted
-/// below an empty file system.
+/// Prepares the mounts of folders at `target`. A single folder is mounted at `target` itself. Several folders are
+/// mounted inside an empty file system at `target`.
 fn carry(folders: &[PathBuf], target: &Path) -> io::Result<Carry> {
     let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     if let [folder] = folders {
@@ -287,8 +285,8 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them. In
-/// bubblewrap's process, the confinement clears the close-on-exec flag.
+/// Descriptors for bubblewrap. They are close-on-exec, so that no other child of the service inherits them. The
+/// confinement clears the flag in bubblewrap's process.
 #[derive(Default)]
 struct Files {
     open: Vec<OwnedFd>,

@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// CPU shares of every group in version 1: half of the kernel's default, so that commands get less processor time than
-/// other groups.
+/// CPU shares of every group in version 1. The value is half of the kernel's default, so that commands get less
+/// processor time than other groups.
 const V1_CPU_SHARES: u64 = 512;
-/// CPU weight of every group in version 2: half of the kernel's default, like [`V1_CPU_SHARES`].
+/// CPU weight of every group in version 2, which is half of the kernel's default.
 const V2_CPU_WEIGHT: u64 = 50;
 /// Maximum number of attempts to remove a group. Removal fails until the killed processes have ended.
 const REMOVAL_TRIES: u32 = 200;
@@ -115,7 +115,7 @@ impl Cgroups {
         }
     }
 
-    /// Returns `None` if the service cannot use control groups.
+    /// Creates a group for one command; returns `None` if the service cannot use control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -163,7 +163,7 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // If the folder still contains a group, the removal fails, and the next start of the service removes the
+            // Removal fails if the folder still contains a group. The next start of the service then removes the
             // folder.
             let _ = fs::remove_dir(folder);
         }

@@ -17,16 +17,16 @@ use rustix::{
     mount::{MountFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
-/// All values are created before the fork, because the child must not allocate memory.
+/// Setup of a child process. All values are created before the fork, because the child must not allocate memory.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     /// Descriptors of the `cgroup.procs` files of the control groups that the child joins, open for writing.
     pub join: Vec<RawFd>,
     /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
-    /// Bind mounts of the workspace and of read-only folders, needed when the project's uid cannot traverse their paths.
+    /// Bind mounts of the workspace and of read-only folders; `None` if the project's uid can traverse their paths.
     pub carry: Option<Carry>,
-    /// Resources, each with the value that becomes both its soft and its hard limit.
+    /// Each entry is a resource and the value of both its soft and its hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
     /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
@@ -38,14 +38,14 @@ const MAX_MOUNTS: usize = 64;
 /// Bind mounts that are visible only in the child's mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// A folder that every uid can traverse, for an empty file system with the mount points. `None` if the only mount
-    /// point exists.
+    /// Folder on which an empty file system for the mount points is mounted. `None` if there is only one mount, whose
+    /// mount point exists.
     pub below: Option<CString>,
-    /// The mounts: each the folder to mount, and its mount point.
+    /// Pairs of a folder and its mount point.
     pub mounts: Vec<(CString, CString)>,
 }
 
-/// Makes the kernel kill a command before the service when the host runs out of memory.
+/// OOM score of commands. When the host runs out of memory, the kernel kills commands before the service.
 const OOM_SCORE: &[u8] = b"600";
 /// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
@@ -147,8 +147,8 @@ impl Carry {
         Ok(())
     }
 
-    /// The empty file system can hide the sources, so they are opened before it is mounted. A read-only folder that was
-    /// removed in the meantime stays empty.
+    /// Mounts the folders inside a new file system at `below`. The new file system can hide the source folders, so they
+    /// are opened first. If a read-only folder no longer exists, its mount point stays empty.
     fn mount_below(&self, below: &CStr) -> io::Result<()> {
         let mut opened = [const { None }; MAX_MOUNTS];
         if self.mounts.len() > opened.len() {
@@ -189,7 +189,7 @@ fn stand_back() {
     }
 }
 
-/// If the service itself has a lower hard limit, that limit is used.
+/// Sets the soft and the hard limit. If the service itself has a lower hard limit, that limit is used.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

@@ -78,8 +78,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that gives a whole number. Other sizes are in megabytes from 10 MiB on,
-/// and in bytes below.
+/// Formats a size in the largest binary unit that gives a whole number. Other sizes are in megabytes if they are at
+/// least 10 MiB, and in bytes if they are smaller.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

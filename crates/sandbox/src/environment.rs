@@ -4,8 +4,8 @@
 //! files that a program saves in `~` are kept. Caches and downloads go to /tmp, so that they are not stored among the
 //! project's files.
 //!
-//! Commands have no network. Some package managers would retry downloads for a minute. The variables limit retries, so
-//! that the package managers fail quickly with a clear error.
+//! Commands have no network. By default, some package managers retry a failed download for a minute, so the variables
+//! limit the number of retries.
 
 use super::beneath::GUEST_FOLDER;
 

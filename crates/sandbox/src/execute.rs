@@ -47,7 +47,7 @@ const MAX_REPORT_BYTES: u64 = 8192;
 /// Numbers of the standard signals. If signal N kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// `live` receives chunks of the command's output while the channel has room.
+/// Runs a command until it ends. `live` receives chunks of the command's output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -79,7 +79,7 @@ pub struct Running {
     /// Task that records the command and then lets it run. Its result is `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
-    /// Stops the pump before the end of the output.
+    /// Makes `pump` stop before the end of the output.
     enough: CancellationToken,
 }
 
@@ -257,8 +257,8 @@ impl Drop for Running {
     }
 }
 
-/// Records the sandbox, and then lets the command run. If the service is killed, its next start uses the record to kill
-/// the sandbox. If bubblewrap does not report the sandbox, the command does not run.
+/// Records the sandbox and then lets the command run. If the service is killed, its next start uses the record to kill
+/// the sandbox. A command that cannot be found in bubblewrap's report does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,
@@ -317,7 +317,7 @@ async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>
     }
 }
 
-/// Each line of the report is a JSON object; an incomplete last line is ignored.
+/// Returns a number from bubblewrap's report. Each line is a JSON object; an incomplete last line is ignored.
 fn field(report: &str, name: &str) -> Option<i64> {
     let complete = &report[..=report.rfind('\n')?];
     let mut lines = complete

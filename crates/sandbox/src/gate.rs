@@ -22,8 +22,8 @@ pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Also returns the other end of the gate's socket, which becomes the standard input of the first process. Other
-    /// child processes inherit neither end.
+    /// Creates a gate. Also returns the other end of its socket, which becomes the standard input of the first process.
+    /// Other child processes inherit neither end.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))

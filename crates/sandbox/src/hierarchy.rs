@@ -18,7 +18,8 @@ use super::{
 /// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of `/proc/self/cgroup`.
+/// Detects the cgroup version. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
+/// `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -121,7 +122,8 @@ fn own_name() -> String {
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Processes of another pid namespace, for example in another container, are not visible and count as running.
+/// Returns whether the process with this name has ended. Processes of another pid namespace, such as another container,
+/// are not visible and count as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {

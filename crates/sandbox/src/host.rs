@@ -37,7 +37,7 @@ use crate::{
 
 /// Oldest supported version of bubblewrap: major and minor number.
 const OLDEST: (u32, u32) = (0, 8);
-/// Lower uids belong to users and services of the host.
+/// Lowest permitted `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Candidates for the mount point of a workspace: folders that exist on most hosts and that every uid can traverse. The
@@ -69,7 +69,7 @@ struct Bwrap {
 }
 
 impl Host {
-    /// Fails for a problem that must stop the service from starting.
+    /// Detects the features of the host. Fails for a problem that must stop the service from starting.
     pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -138,7 +138,7 @@ impl Host {
     }
 
     /// Value of RLIMIT_NPROC for a command: the maximum number of its processes. `None` if a control group limits the
-    /// processes. Also `None` on kernels before 5.14, which would count the service's own processes too.
+    /// processes. Also `None` on kernels before 5.14, where the count would include the service's own processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -327,7 +327,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// A bare name is looked up in the service's PATH.
+/// Finds a program. A bare name is looked up in the service's PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());
@@ -356,7 +356,7 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
     ))
 }
 
-/// Returns the first folder on the path that other users may not traverse. The last component is checked too.
+/// Returns the first folder on the path that other users may not traverse; the check includes the last component.
 fn closed_folder(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;

@@ -28,8 +28,7 @@ const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
     /// Returns the memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to
-    /// count. A quick estimate comes first. It may be too high. If it exceeds `limit`, a slower and more exact sum is
-    /// returned.
+    /// count. If a quick, high estimate exceeds `limit`, a slower and more exact sum is returned.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -73,13 +72,13 @@ impl Scope {
     }
 }
 
-/// Shared pages count in full.
+/// Memory of a process in bytes. Shared pages count in full.
 fn resident_bytes(process: i32) -> u64 {
     let names = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:"];
     figures(&format!("/proc/{process}/status"), &names).unwrap_or_default()
 }
 
-/// Of a shared page, only the process's proportional share counts.
+/// Memory of a process in bytes. Of a shared page, only the process's proportional share counts.
 fn proportional_bytes(process: i32) -> u64 {
     let names = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
     let shares = figures(&format!("/proc/{process}/smaps_rollup"), &names);

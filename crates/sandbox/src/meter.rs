@@ -1,8 +1,8 @@
 //! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! A meter runs beside each command. It counts the blocks and files of the workspace once a second, or less often if
-//! counting takes long. Between two measurements, a command can write more than the limit allows; only disk quotas
-//! could prevent this. On hosts without a memory control group, the meter also measures memory four times a second.
+//! Each command has a meter. It counts the blocks and files of the workspace once a second, or less often if counting
+//! takes long. Between two measurements, a command can write more than the limit allows; only disk quotas could prevent
+//! this. On hosts without a memory control group, the meter also measures memory four times a second.
 
 use std::time::{Duration, Instant};
 

@@ -90,8 +90,8 @@ impl Live {
         }
     }
 
-    /// A live view can only append text. If a program overwrites a line that was already sent in part, the new content
-    /// starts on a new line.
+    /// Adds a step of the output. A live view can only append text. If a program overwrites a line that was already
+    /// sent in part, the new content starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the live output, which is read after each piece.
+    /// Returns the live output; `take` is called after each piece.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

@@ -23,7 +23,7 @@ pub struct Scope {
     pub namespace: u64,
     /// Host pid of the first process in the namespace.
     pub first: i32,
-    /// File that lists the processes of the control group; `None` if there is no control group. All of /proc is then
+    /// File that lists the processes of the control group. `None` if there is no control group; all of /proc is then
     /// scanned.
     pub list: Option<PathBuf>,
 }
@@ -89,7 +89,7 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Returns false if there are too many open files to check.
+    /// Calls `look` for each open file of the processes. Returns false if there are too many open files to check.
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {

@@ -66,7 +66,7 @@ impl CommandRecords {
         &self.mark
     }
 
-    /// `process` is the host pid of the sandbox's first process.
+    /// Records a running command. `process` is the host pid of the sandbox's first process.
     ///
     /// # Errors
     /// File-system errors, and `NotFound` when the process does not exist.
@@ -210,7 +210,7 @@ mod tests {
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();
         fs::write(folder.join(format!("{dead}{}-{started}", left.id())), "").unwrap();
-        // The command has ended, and another process has its pid now.
+        // The process with this pid has another start time than the record, because the pid was reused.
         fs::write(folder.join(format!("{dead}{}-1", others.id())), "").unwrap();
         fs::write(folder.join("nonsense"), "").unwrap();
 

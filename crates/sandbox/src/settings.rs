@@ -130,8 +130,8 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// The settings of a repository or a user override these settings. Processes that outlive their command are killed, so
-/// git must not collect garbage in the background.
+/// System configuration of git, which the settings of a repository or a user override. Git must not collect garbage in
+/// the background, because processes that outlive their command are killed.
 const GIT: &str = "\
 [user]
 \tname = Runyard agent
@@ -173,7 +173,7 @@ pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns the paths that match, relative to the root. Some of them may not exist.
+/// Returns the paths that match the pattern, relative to the root. Some of them may not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

@@ -94,7 +94,7 @@ impl Drop for LongLived {
 /// The service's ends of standard input and standard output. Standard output is `None` only for [`Streams::Merged`].
 type Pipes = (UnixStream, Option<OwnedFd>);
 
-/// Starts a process, and returns when it begins to run. Fails if the sandbox has no free slot for it.
+/// Starts a process, and returns when it begins to run. Fails if the sandbox already runs [`MAX_SPAWNED`] processes.
 pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Spawned> {
     let slot = Arc::clone(&owner.slots).try_acquire_owned().map_err(|_| {
         let message = format!("a sandbox can run up to {MAX_SPAWNED} long-lived processes; end one of them first");
@@ -121,7 +121,7 @@ pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Sp
     })
 }
 
-/// The slot becomes free when the process and all processes that it started have ended.
+/// Runs the process. The slot becomes free when the process and all processes that it started have ended.
 async fn live(
     cell: Cell,
     command: Command,

@@ -28,7 +28,7 @@ struct Job {
 }
 
 impl Spawner {
-    /// The thread runs until the returned handle is dropped.
+    /// Starts the thread, which runs until the returned handle is dropped.
     pub fn start() -> Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
         thread::Builder::new()
@@ -38,7 +38,7 @@ impl Spawner {
         Ok(Self { jobs })
     }
 
-    /// Blocks until fork and exec are done.
+    /// Starts a command. Blocks until fork and exec are done.
     pub fn spawn(&self, command: Command) -> io::Result<Child> {
         let gone = || io::Error::other("the sandbox thread has ended");
         let (answer, child) = sync_channel(1);

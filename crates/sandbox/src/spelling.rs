@@ -62,7 +62,7 @@ fn byte_of(digits: [u8; 2]) -> Option<u8> {
     Some(digit(digits[0])? * 16 + digit(digits[1])?)
 }
 
-/// Fails with `INVALID_REQUEST` for the workspace itself.
+/// Splits a path into its parent folder and its name. Fails with `INVALID_REQUEST` for the workspace itself.
 pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => Ok((&path[..slash], &path[slash + 1..])),
@@ -72,8 +72,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace. Returns the open workspace, and the given path relative to it. If no file has the given
-    /// path, and `raw_of` can decode it, the decoded path is returned.
+    /// Opens the workspace. Returns it together with the path relative to it. If no file has this path and `raw_of` can
+    /// decode the path, the decoded path is returned.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.
@@ -112,7 +112,7 @@ mod tests {
         for text in ["caf%C3%A9", "100%", "%2e%2e%2f", "%25", "%zz", "%"] {
             assert_eq!(raw_of(text), None, "{text}: UTF-8 has no other text");
         }
-        // Separators and dots are never decoded.
+        // Separators, dots and NUL are never decoded.
         assert_eq!(
             raw_of("%2e%2e%2f%ff%00").as_deref(),
             Some(b"%2e%2e%2f\xff%00".as_slice())

@@ -23,7 +23,7 @@ use crate::{
 
 /// Maximum script size in bytes: the kernel's limit on one argument of a program.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// Maximum number of bubblewrap's own processes, which the control group also counts.
+/// Maximum number of bubblewrap's own processes. The control group counts them with the command's processes.
 const OWN_PROCESSES: u64 = 3;
 /// Maximum number of processes per uid. The kernel counts all processes of the uid, so this limit only stops runaway
 /// commands. The control group enforces the exact limit of a command.
@@ -54,7 +54,7 @@ pub enum Streams {
 /// A started command. It waits until its gate is opened (module `gate`).
 pub struct Started {
     pub process: Process,
-    /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses this pipe too.
+    /// Read end of the pipe for standard error. With [`Streams::Merged`], the pipe also carries standard output.
     pub output: OwnedFd,
     /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,
@@ -66,7 +66,7 @@ pub struct Started {
 }
 
 impl Cell {
-    /// Blocks; must be called within the tokio runtime.
+    /// Starts a command. Blocks; must be called within the tokio runtime.
     ///
     /// # Errors
     /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist; `INVALID_REQUEST`

@@ -29,7 +29,7 @@ pub enum Step<'a> {
     Control(char, Option<usize>),
 }
 
-/// An escape sequence may be split between several calls.
+/// Splits text into steps. An escape sequence may be split between several calls.
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
@@ -55,7 +55,7 @@ enum State {
 }
 
 impl Decoder {
-    /// The first bytes of an incomplete character are kept for the next call.
+    /// Decodes a chunk. The first bytes of an incomplete character are kept for the next call.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let mut bytes = match mem::take(&mut self.partial) {
             partial if partial.is_empty() => bytes.to_vec(),
@@ -81,13 +81,13 @@ impl Decoder {
         }
     }
 
-    /// At the end of the input, decodes the start of a character that was never completed.
+    /// Returns U+FFFD if the input ended within a character, and an empty text otherwise.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }
 }
 
-/// True if the bytes are the incomplete start of one character.
+/// Returns whether the bytes are the incomplete start of one character.
 fn is_beginning(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }

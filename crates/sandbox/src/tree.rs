@@ -68,7 +68,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     Ok(usage)
 }
 
-/// If the entry is a folder, its content is removed too.
+/// Removes an entry of a folder. If the entry is a folder, its content is removed with it.
 pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}

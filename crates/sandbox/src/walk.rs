@@ -229,7 +229,7 @@ impl Walk {
         let folder = match self.folder(depth, &above) {
             Ok(folder) => folder,
             Err(errno) => {
-                // The remaining names of this level are in the same folder, so they are skipped too.
+                // The remaining names of this level are in the same folder, so they are skipped.
                 self.note(errno);
                 self.levels.truncate(depth);
                 return None;

@@ -112,7 +112,7 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// If `owner` is set, the files and folders that the service creates in the workspace get this uid.
+    /// If `owner` is set, all files and folders that the service creates in the workspace get this uid.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
@@ -134,7 +134,7 @@ impl Workspace {
         }
     }
 
-    /// Also succeeds if the workspace folder does not exist.
+    /// Removes the workspace. Succeeds if the workspace folder does not exist.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
@@ -197,7 +197,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // If the removal fails too, the temporary file remains until the workspace is removed.
+            // If this removal fails, the temporary file remains until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),
@@ -331,7 +331,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Missing folders on the path are created and get the project's uid.
+    /// Opens a folder. Missing folders on the path are created and get the project's uid.
     pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),

@@ -18,8 +18,8 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
 ///
 /// A header takes precedence over query parameters: when an EventSource reconnects, it sends the new value in the
 /// header `Last-Event-ID`, but repeats the query of its first request. If several query parameters set the field, the
-/// parameter that is last in the method's option `aliases` wins. A client that cannot send headers can therefore
-/// repeat its first query and append this parameter to override the value.
+/// parameter that is last in the method's option `aliases` wins. A client that cannot send headers can append that
+/// parameter to its first query to override the value.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

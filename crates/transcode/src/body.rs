@@ -1,4 +1,4 @@
-//! Reads the body of an HTTP request: the declared media type, and the bytes up to a limit.
+//! Checks the media type and the encoding of an HTTP request body, and reads the body up to a size limit.
 
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -25,10 +25,10 @@ pub fn essence(headers: &HeaderMap) -> Option<&str> {
     Some(value.split(';').next().unwrap_or_default().trim())
 }
 
-/// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
+/// Returns true if the body is JSON: its declared type is `application/json` or `application/…+json`, or no type is
+/// declared.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
-        // A body without a Content-Type is parsed as JSON.
         return true;
     }
     let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
@@ -38,12 +38,12 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// GET and HEAD requests have no body.
+/// Returns true for GET and HEAD, whose requests have no body.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// Fails with 413 if the body is larger than `max_bytes`, and with 400 if the body is incomplete.
+/// Reads the whole body. Fails with 413 if it is larger than `max_bytes`, and with 400 if it is incomplete.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let too_large = || {
         Error::new(
@@ -74,7 +74,8 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Appends a `google.api.HttpBody`: as the value of the field `number`, or as the whole message if `number` is `None`.
+/// Appends an encoded `google.api.HttpBody` to `wire`. If `number` is set, the body becomes the value of the field with
+/// this number.
 pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
     // In `HttpBody`, field 1 is `content_type` and field 2 is `data`. A content type that is not UTF-8 is omitted,

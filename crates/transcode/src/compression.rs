@@ -27,7 +27,7 @@ pub enum Encoding {
 /// Reason why a message cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// The decompressed message is larger than this number of bytes, the caller's limit.
+    /// The decompressed message is larger than the caller's limit, in bytes.
     #[error("the decompressed message is larger than {0} bytes")]
     TooLarge(usize),
     /// The input is not valid for the algorithm.
@@ -74,8 +74,8 @@ impl Encoding {
         Self::from_name(name).map(Some).ok_or(UnknownEncoding)
     }
 
-    /// Returns the first supported algorithm in a header such as `Accept-Encoding`; `None` if the client accepts no
-    /// supported algorithm. Weights other than 0 are ignored.
+    /// Returns the first supported algorithm in a header such as `Accept-Encoding`; `None` if the header names none.
+    /// Algorithms with the weight 0 are skipped. All other weights are ignored.
     pub fn accepted(headers: &HeaderMap, header: &HeaderName) -> Option<Self> {
         let values = headers.get_all(header).iter();
         let names = values
@@ -128,7 +128,7 @@ fn unpack_zstd(message: &[u8], limit: u64, output: &mut Vec<u8>) -> io::Result<u
     decoder.take(limit).read_to_end(output)
 }
 
-/// The weight 0 in `Accept-Encoding` means that the client does not accept the algorithm.
+/// Returns true if an entry of `Accept-Encoding` has the weight 0, with which a client refuses the algorithm.
 fn is_refused(entry: &str) -> bool {
     let parameters = entry.split(';').skip(1);
     let mut weights = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q="));

@@ -2,8 +2,8 @@
 //!
 //! A [`ConnectService`] converts each Connect call to a gRPC call in the same process, and converts the response back.
 //! Unary calls and server streams may use JSON or binary messages. Client streams and bidirectional streams must use
-//! binary messages. JSON is canonical proto3 JSON. Methods need no annotations. GET requests are refused, because
-//! caches could store the responses.
+//! binary messages. JSON is canonical proto3 JSON. Methods need no `google.api.http` annotations. GET requests are
+//! refused, because caches could store the responses.
 //!
 //! A server that serves several protocols on one port can recognise Connect calls with [`CallKind::of`].
 
@@ -108,8 +108,8 @@ impl Connect {
         ConnectService { front, grpc }
     }
 
-    /// Renders an error Status as the response to a call of this kind. The Status is also added to the response's
-    /// extensions.
+    /// Renders an error Status as the response to a call of this kind. The extensions of the response contain the
+    /// Status.
     pub fn refuse(&self, kind: CallKind, status: Status) -> Response<Body> {
         let mut response = match kind {
             CallKind::Unary(_) => error::response(&self.shared.codec, &status),

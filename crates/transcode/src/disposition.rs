@@ -19,7 +19,7 @@ pub struct Disposition {
 }
 
 impl Disposition {
-    /// A name whose encoding is invalid is returned undecoded.
+    /// Parses the value of the header. A name whose encoding is invalid is returned undecoded.
     pub fn read(header: &[u8]) -> Self {
         let header = match str::from_utf8(header) {
             Ok(text) => Cow::Borrowed(text),
@@ -75,8 +75,8 @@ fn unquote(quoted: &str) -> (String, &str) {
         let after = &quoted[at + letter.len_utf8()..];
         match letter {
             '"' => return (text, after),
-            // A backslash escapes a backslash or a quote. Before the last quote, it belongs to the name, because browsers
-            // do not escape backslashes.
+            // A backslash escapes a backslash or a quote. A backslash before the last quote belongs to the name,
+            // because browsers do not escape backslashes.
             '\\' if after.starts_with('\\') || (after.starts_with('"') && after[1..].contains('"')) => {
                 text.extend(letters.next().map(|(_, escaped)| escaped));
             }
@@ -167,18 +167,18 @@ mod tests {
 
     #[test]
     fn file_names_of_common_clients_are_read() {
-        // RFC 7578, as sent by browsers and curl.
+        // Browsers and curl follow RFC 7578.
         assert_file("filename=\"文件.csv\"", "文件.csv");
         assert_file("filename=plain.txt", "plain.txt");
         assert_file("FileName = \"a b.txt\" ", "a b.txt");
         assert_file("filename=\"say %22hi%22%0D%0A.txt\"", "say \"hi\"\r\n.txt");
         assert_file("filename=\"100%25.txt\"", "100%25.txt");
-        // Older versions of curl and Firefox. In the last header, a browser sends a name that ends in a backslash.
+        // Older versions of curl and Firefox escape with backslashes. Other clients do not escape backslashes.
         assert_file(r#"filename="say \"hi\".txt""#, "say \"hi\".txt");
         assert_file(r#"filename="a\\b.txt""#, "a\\b.txt");
         assert_file(r#"filename="C:\dir\a.txt""#, "C:\\dir\\a.txt");
         assert_file(r#"filename="a\""#, "a\\");
-        // RFC 8187, as sent by Java and Python. .NET also sends an encoded word (RFC 2047) in `filename`.
+        // Java and Python send `filename*` (RFC 8187). .NET adds a `filename` with an encoded word (RFC 2047).
         assert_file("filename*=UTF-8''caf%C3%A9.txt", "café.txt");
         assert_file("filename*=utf-8'en'caf%c3%a9.txt; filename=\"cafe.txt\"", "café.txt");
         assert_file("filename=\"cafe.txt\"; filename*=\"UTF-8''caf%C3%A9.txt\"", "café.txt");

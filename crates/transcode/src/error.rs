@@ -64,7 +64,7 @@ impl Error {
         error
     }
 
-    /// Clients may receive the message. The cause is only logged.
+    /// Creates an internal error. Clients may receive the message, but the cause is only logged.
     pub(crate) fn internal(
         message: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,

@@ -110,7 +110,8 @@ pub(crate) struct RpcStatus {
     pub(crate) details: Vec<Any>,
 }
 
-/// In the message `FieldViolation`, field 1 is `field` and field 2 is `description`.
+/// Returns a `google.rpc.BadRequest` with one `FieldViolation`. In a violation, field 1 is `field` and field 2
+/// is `description`.
 fn bad_request(field: &str, description: &str) -> Any {
     let (mut violation, mut value) = (Vec::new(), Vec::new());
     body::put_bytes(1, field.as_bytes(), &mut violation);
@@ -140,7 +141,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
     response
 }
 
-/// The mapping is documented in `google/rpc/code.proto`.
+/// Returns the HTTP status that `google/rpc/code.proto` documents for a gRPC code.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,

@@ -136,7 +136,7 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// Implementations of `http_body::Body` call this method instead of [`Frames::next`].
+    /// Polls for the next message, like [`Frames::next`]. Implementations of `http_body::Body` call this method.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {

@@ -104,7 +104,7 @@ impl Shared {
         self.faults.error(error).map(Body::from)
     }
 
-    /// `methods` are the HTTP methods that the path supports.
+    /// Returns a 405 response. `methods` are the HTTP methods that the path supports.
     fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mut response = self.refuse(Error::new(

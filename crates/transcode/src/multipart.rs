@@ -70,7 +70,7 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// Call this method after the service has accepted the request.
+    /// Keeps the uploads. Call this method after the service has accepted the request.
     pub fn keep(mut self) {
         self.ids.clear();
     }

@@ -1,7 +1,7 @@
-//! Reads from the descriptors the options that configure the transcoder: `google.api.http` and the options in
+//! Reads the options that configure the transcoder from the descriptors: `google.api.http` and the options in
 //! `proto/transcode/v1/options.proto`.
 //!
-//! The messages of the options are written by hand, so the crate needs no build script. They contain only the fields
+//! The Rust types of the options are written by hand, so the crate needs no build script. They contain only the fields
 //! that the transcoder reads.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Calls the gRPC service. Defines the tower service that HTTP/JSON and Connect share.
+//! The tower service that HTTP/JSON and Connect share, and the function with which it calls the gRPC service.
 
 use std::{
     convert::Infallible,

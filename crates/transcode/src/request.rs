@@ -1,8 +1,9 @@
 //! Converts the path, the query, the body, the headers and the form of an HTTP request to a gRPC request.
 //!
-//! The message is written in the protobuf wire format, field by field. If a field occurs several times, the last value
-//! wins. The fields from the path are therefore written last, so that no other value can replace the values that
-//! determined the route. A request may set each field in only one place.
+//! The message is written in the protobuf wire format, in which the last value of a singular field wins. The fields
+//! from the path are written last, so that no other value can replace the values that determined the route. A query
+//! parameter or form field that sets a singular field again is refused. An alias of a field that is already set is
+//! ignored.
 
 mod form;
 mod query;
@@ -261,8 +262,8 @@ pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Reques
     request
 }
 
-/// Headers that are not copied to the gRPC request. They describe the HTTP message, so a gRPC service would
-/// misinterpret them.
+/// Headers that are not copied to the gRPC request. They describe the connection or the body of the HTTP request, and
+/// would be wrong for the gRPC request.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,

@@ -38,8 +38,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format that the header `Accept` requests. The default is server-sent events. If the header lists
-    /// `application/x-ndjson`, the format is newline-delimited JSON.
+    /// Returns newline-delimited JSON if the header `Accept` lists `application/x-ndjson`. The default is server-sent
+    /// events.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();
@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-/// `rule` is the index of the matching rule.
+/// Renders the response to a call of a streaming method. `rule` is the index of the matching rule.
 pub(crate) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -137,7 +137,7 @@ impl StreamBody {
         out.into()
     }
 
-    /// On error, leaves `out` unchanged and returns the rendered error.
+    /// Appends the text of one message. On error, leaves `out` unchanged and returns the rendered error.
     fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Bytes> {
         let before = out.len();
         self.try_write_one(message, out).map_err(|error| {

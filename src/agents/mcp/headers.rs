@@ -1,8 +1,8 @@
 //! Header values of MCP servers. They are secrets: stored encrypted, never returned and never logged.
 //!
-//! The API returns the placeholder [`MASK`] instead of a value. A request that sends the placeholder keeps the stored
-//! value of the same header, as long as the server's name and origin stay the same: a stored value is never sent to an
-//! address for which it was not given.
+//! The API returns the placeholder [`MASK`] instead of a value. If a request contains the placeholder, the header keeps
+//! its stored value. The server's name and origin must then be unchanged, so that a stored value is never sent to
+//! another server.
 
 use std::fmt;
 
@@ -20,13 +20,12 @@ use crate::{
 /// Placeholder for a stored value.
 pub const MASK: &str = "***";
 
-/// The value of a header.
 #[derive(Clone, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Header {
     /// The encrypted value.
     Sealed { sealed: String },
-    /// A value in a request, the placeholder, or a value that an earlier version of the service has stored.
+    /// An unencrypted value: one from a request, the placeholder, or one that an earlier version of the service stored.
     Plain(String),
 }
 
@@ -59,8 +58,8 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Encrypts the header values of `servers`. A placeholder is replaced by the stored value in `stored`, and so is a value
-/// that equals the stored one, so that an unchanged server stays equal.
+/// Encrypts the header values of `servers`. If a value is the placeholder or equals the value in `stored`, the value in
+/// `stored` is kept. A server with unchanged values then equals its stored form.
 ///
 /// # Errors
 /// INVALID_REQUEST if no value is stored for a placeholder.
@@ -97,7 +96,7 @@ pub fn seal(secrets: &Secrets, account_id: Uuid, servers: &mut [Server], stored:
 /// Decrypts the header values of a server.
 ///
 /// # Errors
-/// The name of a header whose value was encrypted with another key.
+/// The name of a header whose value cannot be decrypted, for example because it was encrypted with another key.
 pub fn opened(secrets: &Secrets, account_id: Uuid, server: &Server) -> Result<Vec<(String, SecretString)>, String> {
     let open = |(name, value): (&String, &Header)| {
         let opened = value.open(secrets, &context(account_id, name));

@@ -142,8 +142,8 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     Ok(work.await)
 }
 
-/// Waits until this worker must release a run, because the worker has lost the lease or the process shuts down. At
-/// shutdown, first waits up to [`TOOL_GRACE`] for running tool calls to end, and then commits all output so far.
+/// Waits until this worker gives up the run or the process shuts down. At shutdown, waits up to [`TOOL_GRACE`] for
+/// running tool calls to end, and then commits all output so far.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,

@@ -8,7 +8,7 @@
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | core tools | `tools` |
 //! | further tools | `worker/tools` |
-//! | mode, which allows tools | `config::modes`, `agents::tools` |
+//! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
@@ -88,7 +88,7 @@ fn limits_of(model: &Model) -> ModelLimits {
     }
 }
 
-/// Returns the sandbox of the run's project. First places the run's files that are not in the workspace yet.
+/// Returns the sandbox of the run's project, after placing the run's files that are not in the workspace yet.
 async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(
@@ -103,7 +103,7 @@ async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<On
     Ok(workplace)
 }
 
-/// The tools of a run, and what the system prompt says about them.
+/// The tools of a run, and the parts of the system prompt that belong to the run's tools and mode.
 struct RunTools {
     toolbox: Arc<Toolbox>,
     /// Description of the sandbox; `None` if the run cannot use the sandbox.

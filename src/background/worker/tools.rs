@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{sandbox::ReadOnlyFolder, tools::Tool};
 
-/// The additions of all sources to a run.
+/// The tools, prompt sections and folders that all sources add to a run.
 #[derive(Default)]
 pub(super) struct Extra {
     pub(super) tools: Vec<Arc<dyn Tool>>,

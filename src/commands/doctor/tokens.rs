@@ -6,7 +6,7 @@ use crate::{
     wire::jwt::{self, Verifier},
 };
 
-/// Loads the public keys as the server does, but creates no secret.
+/// Checks the secret, and the public keys if they are configured. Unlike the server, creates no secret.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![secret(config)];
     if config.auth.has_public_keys() {

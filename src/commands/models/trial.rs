@@ -102,7 +102,7 @@ impl Heard {
         }
     }
 
-    /// Returns the reason why the answer failed; `None` if it ended normally or at the token limit.
+    /// Returns the reason why the answer failed; `None` if the answer ended normally or at the token limit.
     fn failure(&self) -> Option<String> {
         match (&self.error, self.end) {
             (Some(error), _) => Some(error.to_string()),

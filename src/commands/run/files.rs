@@ -48,7 +48,8 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// The server may create the sandbox after the `StartRun` response. The project then contains the sandbox id.
+/// Finds the id of the run's sandbox. If the server creates the sandbox after the `StartRun` response, only the project
+/// contains the id.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());

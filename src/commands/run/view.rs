@@ -52,7 +52,8 @@ impl View {
         }
     }
 
-    /// Prints one line of the command's result.
+    /// Prints one line of the command's result. The JSON format omits this line, because its output contains only
+    /// events.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.line(text),
@@ -68,7 +69,6 @@ impl View {
         }
     }
 
-    /// Removes the spinner.
     pub(super) fn quiet(&mut self) {
         match self {
             Self::TextView(view) => view.quiet(),

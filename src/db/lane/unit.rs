@@ -37,9 +37,6 @@ pub(in crate::db) struct Writer {
 
 impl Writer {
     /// Prepares a connection for units of work.
-    ///
-    /// # Errors
-    /// Database errors.
     pub(in crate::db) async fn new(mut connection: SqliteConnection) -> Result<Self, DbErr> {
         Ok(Self {
             direct: Mutex::new(Direct::open(&mut connection).await?),

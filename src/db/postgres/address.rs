@@ -22,7 +22,7 @@ const PUBLIC: &str = "system";
 pub(super) struct Address {
     /// Connection options, without `super::SETTINGS`.
     pub options: PgConnectOptions,
-    /// True if the URL contains `pgbouncer=true`, because the server is behind a connection pooler.
+    /// True if the URL contains `pgbouncer=true`, which means that the server is behind a connection pooler.
     pub is_pooler: bool,
 }
 
@@ -104,16 +104,16 @@ fn check_file(key: &str, path: &str) -> Result<bool> {
     )))
 }
 
-/// Removes the start-up option `extra_float_digits`, which some poolers refuse, and the brackets around an IPv6
-/// address. PostgreSQL 12 and later return exact floating-point numbers without this option.
+/// Removes the brackets around an IPv6 address. Also removes the start-up option `extra_float_digits`, which some
+/// poolers refuse. PostgreSQL 12 and later return exact floating-point numbers without this option.
 fn bare(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host).extra_float_digits(None).disable_statement_logging()
 }
 
-/// Sets the TLS mode as libpq does: if `sslrootcert` is set, `require` also verifies the certificate chain, and a
-/// connection to a Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. `allow`
-/// and `prefer` both permit connections with and without TLS; only the order of the attempts differs.
+/// Sets the TLS mode as libpq does. If `sslrootcert` is set, `require` also verifies the certificate chain. A
+/// connection to a Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. Both modes
+/// permit connections with and without TLS; only the order of the attempts differs.
 fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
     let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
     let mode = match (tls.mode.as_deref(), tls.is_public) {

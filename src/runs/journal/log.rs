@@ -1,4 +1,4 @@
-//! The pending output of one claimed run.
+//! Collects the pending output of one claimed run.
 //!
 //! [`RunLog::say`] never waits. Adjacent chunks of one message that are pending together are merged into one event.
 //! [`RunLog::record`] and [`RunLog::finish`] return after the commit.
@@ -51,7 +51,7 @@ pub struct Entry {
     pub messages: Vec<NewMessage>,
     /// Usage to add to the run's row.
     pub spent: Spent,
-    /// Charges for the usage; empty if usage is not recorded.
+    /// Charges for the usage; empty for the built-in model, which has no cost.
     pub charges: Vec<Charge>,
 }
 
@@ -170,7 +170,7 @@ impl RunLog {
         self.write(|_| {}).await
     }
 
-    /// Total usage of the run, including the usage that earlier workers recorded.
+    /// Returns the total usage of the run, including the usage that earlier workers recorded.
     pub fn used(&self) -> Spent {
         self.lock().used
     }
@@ -233,7 +233,7 @@ impl RunLog {
         self.lock().next_sequence = next_sequence;
     }
 
-    /// Notifies the worker that a request has ended the run. The usage up to that time is still recorded.
+    /// Notifies the worker that a request has ended the run.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }

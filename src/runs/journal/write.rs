@@ -47,7 +47,7 @@ struct Taken {
     waiting: Waiting,
 }
 
-/// The calls that wait for a commit of the journal.
+/// Response channels of the calls that wait for the commit.
 type Waiting = Mutex<Vec<oneshot::Sender<Result<()>>>>;
 
 impl Taken {
@@ -169,7 +169,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     })
 }
 
-/// Writes the output that the lease state of each run allows. Returns the lease states in the order of the runs.
+/// Writes the output that the lease state of each run allows. Returns the lease states in the order of `taken`.
 async fn write_once(db: &Db, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
     if taken.is_empty() {
         return Ok(Vec::new());

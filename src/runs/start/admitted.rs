@@ -132,8 +132,8 @@ impl Admitted<'_> {
         first
     }
 
-    // Inserts the rows of the run. If the request has no files, all changes are executed together. Returns the row of
-    // the sandbox, if it exists.
+    // Inserts the rows of the run. If the request has no files, all rows are inserted together. Returns the row of the
+    // sandbox, if it exists.
     async fn insert(&self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (self.tx, &self.target);
         let Prepared {
@@ -142,8 +142,8 @@ impl Admitted<'_> {
         let mut changes = target.inserts(run, new);
         changes.push(table::insertion(run));
         changes.extend(first.iter().map(|event| events::insertion(run.id, event)));
-        // Without files, the message with the prompt is already complete, so it is inserted together with the other
-        // rows. On PostgreSQL, this saves a round trip.
+        // Without files, the message needs no file names and can be inserted together with the rows above. On
+        // PostgreSQL, this saves a round trip.
         let early = files.is_empty();
         if early {
             changes.extend(message(run, new.prompt.as_deref(), Vec::new())?);

@@ -19,10 +19,10 @@ use crate::{
     uploads::Upload,
 };
 
-/// Time for which a request key is valid, counted from the creation of its run.
+/// Time for which a key is valid, counted from the creation of its run.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
-/// The name of a request, unique within the account, and a hash of the request's content.
+/// An idempotency key (`name`), unique within the account, and a hash of the request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -73,7 +73,8 @@ impl Key {
     }
 }
 
-// Each part is preceded by its length, so that different requests cannot produce the same text for hashing.
+// Hashes the content of a request. The length precedes each part, so that different requests cannot produce the same
+// text.
 fn hash(new: &NewRun, files: &[Upload]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {
@@ -90,8 +91,7 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
-    // Leave out an absent reasoning effort. The hash of a request without one must be the same as in earlier versions,
-    // which did not have this field.
+    // Earlier versions had no `reasoning_effort`. A request without it must keep the hash that they computed.
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }

@@ -77,7 +77,7 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    // The requested model, or else the agent's model.
+    // Returns the requested model. If the request names none, returns the agent's model.
     fn model(&self) -> Option<&str> {
         let agent = self.agent.as_ref().map(|agent| agent.model.as_str());
         self.prepared.new.model.as_deref().or(agent)

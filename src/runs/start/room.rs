@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Size and file names of the project's workspace, read before the transaction; empty if no measurement was needed.
-/// While this value exists, this process places no other files in a measured workspace.
+/// While this value exists, other requests of this process place no files in a measured workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,

@@ -1,5 +1,5 @@
-//! The last stage of a `StartRun` request: the run that this request or an earlier request with the same key has
-//! started.
+//! The last stage of a `StartRun` request: the run was started, by this request or by an earlier request with the same
+//! key.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The list of an agent's tools, the trial of a server, and the addresses that servers may have.
+//! Tests of the list of an agent's tools, of trying out an MCP server, and of the addresses that MCP servers may have.
 
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn the_list_of_an_agents_tools_names_the_server_of_each_tool() {
                 unavailable[0]["reason"].as_str().unwrap().contains("refused"),
                 "{unavailable}"
             );
-            // Another account cannot make the service connect.
+            // Another account cannot make the service connect to the agent's MCP servers.
             let path = format!("/agents/{}/tools", agent["agent_id"].as_str().unwrap());
             server.caller("bob").get(&path).await.refused(404, "AGENT_NOT_FOUND");
         },

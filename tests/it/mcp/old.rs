@@ -1,5 +1,5 @@
-//! A server of the transport of 2024: a GET request opens a stream, and messages are posted to the endpoint that the stream
-//! names. A POST to the stream's own URL is refused.
+//! An MCP server with the older HTTP transport of 2024. A GET request opens a stream. The client posts messages to the
+//! endpoint that the stream names. A POST to the stream's own URL is refused.
 
 use std::{convert::Infallible, sync::Arc};
 

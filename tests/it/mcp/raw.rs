@@ -1,4 +1,5 @@
-//! A server of the revision 2025-06-18 without a library, so that a test can break the protocol at any point.
+//! An MCP server for the protocol revision 2025-06-18. It uses no MCP library, so that a test can break the protocol at
+//! any point.
 
 use std::{
     io,
@@ -19,7 +20,6 @@ use tokio::{
 
 use crate::test_server::TEST_TIMEOUT;
 
-/// The reaction of the server to a request.
 pub enum Reaction {
     /// Answers as the protocol requires.
     Normal,
@@ -39,7 +39,7 @@ pub enum Reaction {
 
 pub struct RawServer {
     pub url: String,
-    /// The methods of the requests.
+    /// Methods of the received messages, in order.
     pub seen: Arc<Mutex<Vec<String>>>,
     arrived: Arc<Notify>,
     task: JoinHandle<()>,
@@ -80,7 +80,7 @@ impl RawServer {
         }
     }
 
-    /// Waits for a request with this method.
+    /// Waits until the server has received a message with this method.
     pub async fn received(&self, method: &str) {
         let arrived = async {
             while self.count(method) == 0 {
@@ -128,7 +128,7 @@ fn json_body(body: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// The normal result of a method; `None` for a notification or an unknown method.
+/// Returns the result that the protocol requires; `None` for a notification or an unknown method.
 pub fn normal(method: &str) -> Option<Value> {
     let tool = json!({"name": "act", "description": "Acts.", "inputSchema": {"type": "object"}});
     match method {

@@ -1,4 +1,4 @@
-//! Header values are stored encrypted and never returned.
+//! Tests that the header values of MCP servers are stored encrypted and never returned.
 
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -27,12 +27,12 @@ async fn a_header_value_is_kept_behind_its_placeholder() {
             let made = caller.post("/agents", body).await.ok();
             assert_eq!(made["custom_mcps"][0]["headers"], json!({"X-Key": "***"}));
             let path = format!("/agents/{}", text(&made, "agent_id"));
-            // A client sends back what it has received, with another tool list.
+            // The client sends back the entry that it received, with another tool list.
             let mut entry = made["custom_mcps"][0].clone();
             entry["enabled_tools"] = json!(["echo"]);
             let changed = patch(&caller, &path, json!({"custom_mcps": [entry]})).await.ok();
             assert_eq!(changed["version_count"], 2);
-            // Neither the placeholder nor the same value is a change.
+            // Sending the placeholder or the stored value is no change.
             for same in ["***", "the secret key"] {
                 entry["headers"]["X-Key"] = json!(same);
                 let unchanged = patch(&caller, &path, json!({"custom_mcps": [entry]})).await.ok();
@@ -104,7 +104,7 @@ async fn a_stored_value_is_not_sent_to_another_address() {
                     .iter()
                     .all(|key| key == "the secret key")
             );
-            // A new agent has no stored values, and neither has another account.
+            // A new agent has no stored values, and another account cannot use the values of this agent.
             let fresh = json!({"name": "Another", "custom_mcps": [with_key(&remote.url, "***")]});
             caller.post("/agents", fresh).await.refused(400, "INVALID_REQUEST");
             let body = json!({"server": with_key(&remote.url, "***"), "agent_id": made["agent_id"]});

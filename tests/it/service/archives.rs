@@ -1,11 +1,9 @@
-//! Writes zip archives for the tests of skills, byte by byte, so that a test can also write archives that no zip program
-//! writes.
+//! Builds zip archives for the tests of skills. No zip library is used, so that a test can build invalid archives.
 
 use std::io::Write;
 
 use flate2::{Compression, Crc, write::DeflateEncoder};
 
-/// An entry of an archive.
 pub struct Entry {
     pub name: Vec<u8>,
     pub content: Vec<u8>,
@@ -15,7 +13,7 @@ pub struct Entry {
     pub flags: u16,
     /// Compression method: 0 for none, 8 for deflate.
     pub method: u16,
-    /// Size that the archive states in place of the actual size.
+    /// Size to write into the headers instead of the actual size.
     pub stated_size: Option<u32>,
 }
 
@@ -63,7 +61,6 @@ fn put(bytes: &mut Vec<u8>, numbers: &[(u32, usize)]) {
     }
 }
 
-/// Returns an archive with these entries.
 pub fn zip(entries: &[Entry]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     let size = |length: usize| u32::try_from(length).unwrap();

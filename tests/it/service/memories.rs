@@ -1,4 +1,4 @@
-//! Memories: creating, listing, searching, changing and deleting memories over HTTP and gRPC.
+//! Tests of creating, listing, searching, changing and deleting memories over HTTP and gRPC.
 
 use std::collections::BTreeSet;
 
@@ -155,7 +155,7 @@ async fn a_list_contains_the_memories_of_one_holder_or_of_all() {
             );
             assert_eq!(texts(&caller, "account_only=true").await, ["blue shared"]);
             assert_eq!(texts(&bob, "").await, ["blue bob"]);
-            // Equally good matches are sorted by their last change.
+            // Equally good matches are sorted by the time of their last change, newest first.
             assert_eq!(
                 texts(&caller, "search=blue").await,
                 ["blue shared", "blue other", "blue one"]
@@ -251,7 +251,7 @@ async fn the_number_and_the_size_of_memories_are_limited() {
             let second = create(&one, "tenletters").await.ok();
             let refused = create(&one, "third").await.refused(409, "MEMORY_LIMIT_EXCEEDED");
             assert!(refused.to_string().contains("limit of 2 memories"), "{refused}");
-            // A fact that the agent already has is not a new memory.
+            // Storing a fact again creates no new memory, so the limit does not apply.
             create(&one, "first").await.ok();
             create(&other, "first").await.ok();
             let refused = create("", "first").await.refused(409, "MEMORY_LIMIT_EXCEEDED");
@@ -291,7 +291,8 @@ async fn concurrent_calls_create_no_memory_twice_and_stop_at_the_limit() {
     .await;
 }
 
-/// Counts the entries with a word in the full-text index, and the pages of SQLite's index that contain the word.
+/// Counts the entries of the full-text index that contain a word. On SQLite, the count includes the raw blocks of the
+/// index.
 async fn indexed(server: &TestServer, word: &str) -> i64 {
     let db = server.outside().await;
     let counts: Vec<String> = match db.get_database_backend() {
@@ -339,7 +340,7 @@ async fn a_deleted_or_changed_memory_leaves_nothing_in_the_index() {
                 .ok();
             assert_eq!(indexed(server, "quagmire").await, 0);
             assert!(indexed(server, "platypus").await > 0);
-            // Deleting an agent deletes its memories at once.
+            // Deleting an agent deletes its memories immediately.
             remember(&caller, "", "kept").await;
             delete(&caller, &format!("/agents/{agent_id}")).await.ok();
             assert_eq!(texts(&caller, "").await, ["kept"]);

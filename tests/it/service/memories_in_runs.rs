@@ -1,4 +1,5 @@
-//! Memory in runs: what the model receives, the tools `remember`, `recall` and `forget`, and runs without memory.
+//! Tests of memory in runs: the memories in the prompt, the tools `remember`, `recall` and `forget`, and runs without
+//! memory.
 
 use futures::TryStreamExt;
 use runyard_client::v1::{self, run_event::Event};
@@ -16,8 +17,8 @@ use crate::{
 
 const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
 
-/// A model that calls the tool that the prompt names, such as `recall {"query": "blue"}`, and then answers with the
-/// result of the call.
+/// Returns a script in which the model calls the tool that the prompt names, such as `recall {"query": "blue"}`, and
+/// then answers with the result of the call.
 fn obedient() -> Script {
     Script::function(|request| {
         let last = request.messages().last().cloned().unwrap_or_default();
@@ -54,7 +55,7 @@ fn results(events: &[SseEvent]) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the notices that list the memories for the model.
+/// Returns the notices that list the memories that the model received.
 fn used(events: &[SseEvent]) -> Vec<&str> {
     let notices = events.iter().map(|event| &event.data["notice"]);
     notices
@@ -82,7 +83,7 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             let memory = &listed["memories"][0];
             assert_eq!(memory["text"], "Ann likes\nblue.");
             assert_eq!(memory["agent_run_id"], events[0].data["agent_run_id"]);
-            // Another thread, at once.
+            // A new thread receives the memory immediately.
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
             // The stream over gRPC contains the same notice.
@@ -105,7 +106,7 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
                 system(last)
             );
             assert!(TOOLS.iter().all(|tool| last.tool_names().contains(tool)));
-            // The same fact again creates no second memory.
+            // Remembering the same fact again creates no second memory.
             run(&caller, r#"remember {"text": "Ann likes\nblue."}"#, of).await;
             assert_eq!(texts(&caller, "").await.len(), 1);
         },
@@ -223,7 +224,7 @@ async fn memories_are_separate_for_each_agent_and_account() {
                 );
                 assert_eq!(recalled(who, agent_id).await, expected);
             }
-            // The tool forget does not reach memories of another holder.
+            // The tool `forget` cannot delete memories of another agent or account.
             let listed = caller.get(&format!("/memories?agent_id={own}")).await.ok();
             let id = each(&listed, "memories", "memory_id").remove(0);
             for (who, agent_id) in [(&caller, shared.as_str()), (&bob, &bobs)] {
@@ -249,7 +250,8 @@ async fn the_best_memories_within_the_token_budget_come_first() {
                 remember(&caller, "", fact).await;
             }
             let events = run(&caller, "Does Ann like BLUE?", json!({})).await;
-            // The long memory does not fit. After the match, the latest memories follow.
+            // The long memory does not fit into the token budget. The matching memory comes first, then the latest
+            // memories.
             let expected = "The model received 4 memories:\n- Ann likes blue.\n- The car is fast.\n- The shed is green.\n- Bob is tall.";
             assert_eq!(used(&events), [expected]);
             let requests = server.upstream.requests();

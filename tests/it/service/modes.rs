@@ -1,4 +1,4 @@
-//! Modes: the built-in modes, the configured modes, and what a mode changes in a run.
+//! Tests of the built-in modes, of configured modes, and of the effects of a mode on a run.
 
 use runyard::{
     config::{Config, Mode},

@@ -1,4 +1,5 @@
-//! Hostile archives of skills: each is refused with its reason, and the same archive without the hostile part is stored.
+//! Tests of hostile skill archives. Each archive is refused with a reason. An archive with harmless entries of the same
+//! kinds is stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use runyard_upstream::Turn;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::archives::{Entry, file, skill_file, zip};
 use crate::test_server::on_every_database;
 
-/// Returns hostile entries, each with a part of the refusal.
+/// Returns groups of hostile entries, each with a part of the expected error text.
 fn hostile() -> Vec<(&'static str, Vec<Entry>)> {
     let one = |change: fn(&mut Entry)| {
         let mut entry = file("good/x.txt", "content");

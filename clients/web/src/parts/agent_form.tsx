@@ -232,7 +232,7 @@ function draftOf(agent: Agent | null): Draft {
   };
 }
 
-// The tool settings switch the tools of some sources on and off together, under the name of the source.
+// Maps a tool's name to the name of its setting, if the two names differ.
 const GROUPS: Record<string, string> = { skill: "skills" };
 
 function groupOf(tool: AgentTool): string {
@@ -280,7 +280,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   return changes;
 }
 
-// The tools of memory, which need no switch, because the memory settings turn them on and off.
+// Tools for which the form shows no switch, because the memory settings turn them on and off.
 const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
 // The tools that the form shows for a new agent. The form also shows them for an existing agent until the server has

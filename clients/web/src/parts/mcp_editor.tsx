@@ -99,7 +99,7 @@ export function McpEditor({
   );
 }
 
-/** A button that connects to a server, and the result: the number of its tools, or the reason why it cannot be used. */
+/** A button that tests an MCP server. Shows the number of the server's tools, or the reason why the test failed. */
 function Trial({ server, agentId }: { server: McpServer; agentId: string | undefined }) {
   const busy = useSignal(false);
   const result = useSignal<{ kind: "good" | "error"; text: string } | null>(null);

@@ -1,4 +1,4 @@
-// The skills of an agent: adds and removes skills, and selects their versions.
+// An editor for an agent's skills. The user adds and removes skills, and selects their versions.
 import type { AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { loadSkills, skills } from "../stores/skills";
@@ -78,7 +78,7 @@ function named(name: string, version: number | undefined): AgentSkill {
   return version === undefined ? { name } : { name, version };
 }
 
-/** The versions to choose from: the current version, and the version that the agent names. */
+/** Returns the versions to choose from: the skill's current version, and the version that the agent uses. */
 function versions(current: number, chosen: number | undefined): number[] {
   return [...new Set([current, ...(chosen === undefined ? [] : [chosen])])].sort((left, right) => right - left);
 }

@@ -1,4 +1,4 @@
-// The sign-in screen: a form for a token. The screen checks the token with the server before it signs in.
+// The sign-in screen, with a form for a token.
 import { useSignal } from "@preact/signals";
 import { Runyard, isRunyardError } from "@runyard/client";
 import { useEffect, useRef } from "preact/hooks";

@@ -6,7 +6,6 @@ import { runyard } from "../client";
 import { changes } from "./live";
 import { Loadable } from "./loaded";
 
-/** Polling interval in milliseconds. */
 const POLL_INTERVAL_MS = 5_000;
 
 /** The active runs, newest first. */

@@ -7,8 +7,8 @@ export interface DiffLine {
 }
 
 /**
- * Bound on the cost of a comparison, which grows with the product of the two line counts. If the product is larger than
- * the square of this number, all lines between the first and the last change are shown as removed and added.
+ * Bound on the cost of a comparison. The cost grows with the product of the two line counts. If the product is larger
+ * than the square of this number, all lines between the first and the last change are shown as removed and added.
  */
 const MAX_LINES = 2_000;
 /** Number of unchanged lines shown around a change. */

@@ -39,8 +39,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // For the last blocks of a text, `token.raw` may differ from the input. A block counts as finished only if its
-    // `raw` is what the input contains at its offset. Otherwise the offsets of the following blocks could be wrong.
+    // For the last blocks of a text, `token.raw` may differ from the input. A block is finished only if the input
+    // contains `token.raw` at the block's offset, because the offsets of the following blocks depend on it.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);

@@ -9,8 +9,8 @@ const TICK = 10;
 
 /**
  * Returns the files that were modified at or after `startedAt`, the time of the run's first output. Modification times
- * are imprecise, so times up to `TICK` earlier also count. This does not apply to attached files, because the server
- * stores them shortly before the first output.
+ * are imprecise, so files modified up to `TICK` earlier are included. Attached files get no such tolerance, because the
+ * server stores them shortly before the first output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

@@ -1,9 +1,9 @@
 //! Decides when to turn off tools because the model's calls keep failing.
 //!
 //! Tools are turned off in two cases:
-//! - The same call, with the same arguments, fails in two consecutive answers. A successful call in between that may
-//!   have changed the workspace clears the failures. Two identical failures in one answer do not count, because the
-//!   model has not yet received the first failure.
+//! - A call fails in two consecutive answers with the same arguments. Repeated failures within one answer count once,
+//!   because the model has not yet received the first result. After a successful call that may have changed the
+//!   workspace, all earlier failures are forgotten.
 //! - [`MAX_MISTAKES`] consecutive calls are invalid.
 
 use serde_json::Value;

@@ -72,7 +72,7 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If the task mentions files without a name, the file that the user named last.
+    /// The file that the task names. If the task is about files but names none, the file that the user named last.
     file: Option<&'a str>,
     /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
@@ -201,8 +201,9 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message refers to, by name or as an upload. Files that are both named and uploaded come
-/// first, then uploads, then named files. Among these, the first table is preferred.
+/// Returns the file that a message refers to: the first table among the candidates or, without a table, the first
+/// candidate. The candidates are the files that are both named and uploaded; if there are none, all uploads; without
+/// uploads, all named files.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();

@@ -282,7 +282,8 @@ impl Asking {
 }
 
 impl Inner {
-    /// Combines the properties of a model from the built-in table, the configuration and earlier refused requests.
+    /// Returns the properties of a model, combined from the built-in table, the configuration and earlier refused
+    /// requests.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
@@ -353,8 +354,8 @@ impl Inner {
     }
 }
 
-/// Returns the maximum size in bytes of an answer's text and reasoning. The limit protects against providers that
-/// ignore the token limit.
+/// Returns the maximum size in bytes of an answer's text and reasoning together. The limit protects against providers
+/// that ignore the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

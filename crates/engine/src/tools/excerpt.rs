@@ -7,8 +7,8 @@ use std::borrow::Cow;
 /// Number of bytes reserved for the notice between head and tail.
 const MARK_BYTES: usize = 64;
 
-/// Returns the text if it fits into `max_bytes`. Otherwise returns its head (two thirds) and its tail, with a notice
-/// between them.
+/// Returns the text if it fits into `max_bytes`. For a longer text, returns its head (two thirds) and its tail, with a
+/// notice between them.
 pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

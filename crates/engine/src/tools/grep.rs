@@ -1,8 +1,8 @@
 //! grep: finds lines by regular expression.
 //!
-//! The `regex` crate guarantees a search time that is linear in the size of the text, for every pattern. The numbers of
-//! files, bytes and lines and the search time are limited. The result names the limit that ended the search. Symbolic
-//! links are never followed.
+//! The `regex` crate guarantees a search time that is linear in the size of the text, for every pattern. A search is
+//! limited in files, bytes, lines and time. The result names the limit that ended the search. Symbolic links are never
+//! followed.
 
 use std::{
     fmt::Write as _,
@@ -176,7 +176,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// `path` is the name of the file in the result.
+    /// Searches one file. `path` is the name of the file in the result.
     fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {

@@ -1,6 +1,6 @@
 //! Reads lines of any length with bounded memory, for the tools `read` and `grep`.
 //!
-//! For a line over the size limit, the reader returns only the start and the full length.
+//! If a line exceeds the size limit, the reader returns the start of the line and the full length.
 
 use std::io::{self, BufRead};
 
@@ -40,9 +40,9 @@ impl<R: BufRead> Lines<R> {
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. After each
-    /// chunk of a long line, calls `give_up` with the number of bytes read from the file. If `give_up` returns true,
-    /// the line ends there.
+    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. A long line is
+    /// read in chunks. After each chunk, `give_up` gets the number of bytes read from the file. If it returns true, the
+    /// rest of the line is not read.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;

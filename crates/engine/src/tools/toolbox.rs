@@ -1,6 +1,6 @@
 //! The tools of a run, with their specs and compiled schemas.
 //!
-//! All runs share the core tools, because compiling their schemas for each run would be slow. A run can have additional
+//! All runs share the core tools, because compiling their schemas for each run would be slow. A run can add its own
 //! tools. Tool names are unique.
 
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -25,14 +25,14 @@ pub struct Toolbox {
 }
 
 pub struct Slot {
-    /// Call it only with arguments that [`Slot::check`] accepts.
+    /// Call the tool only with arguments that [`Slot::check`] accepts.
     pub tool: Arc<dyn Tool>,
     pub spec: ToolSpec,
     validator: OnceLock<Option<Validator>>,
 }
 
 impl Toolbox {
-    /// Creates the set of tools of one run: the shared `core` and the run's own tools.
+    /// Returns the tools of one run: the shared `core` and the run's own tools.
     ///
     /// # Errors
     /// `CONFLICT` if two tools have the same name.
@@ -53,7 +53,7 @@ impl Toolbox {
         Ok(Arc::new(Self::of(slots)))
     }
 
-    /// Returns the set of the tools whose names `keep` accepts.
+    /// Returns the tools whose names `keep` accepts.
     #[must_use]
     pub fn only(self: &Arc<Self>, keep: impl Fn(&str) -> bool) -> Arc<Self> {
         let kept = self.slots.iter().filter(|slot| keep(&slot.spec.name));
@@ -96,7 +96,7 @@ impl Toolbox {
             .find(|slot| slot.spec.name == name)
     }
 
-    /// Returns whether the set has no tools, as in the mode "chat".
+    /// Returns whether the set has no tools.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -118,7 +118,7 @@ impl Slot {
     /// Validates arguments against the schema.
     ///
     /// # Errors
-    /// The first schema errors, as text for the model.
+    /// Returns up to five schema errors as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
         // If the schema does not compile, only the tool's own deserialization checks the arguments.
         let validator = self
@@ -159,7 +159,7 @@ pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// Returns the empty set, for the mode "chat".
+/// Returns a toolbox without tools, for the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }

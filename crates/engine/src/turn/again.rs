@@ -1,7 +1,6 @@
 //! Calls the model again after an answer that broke off, was empty, or reached its length limit without any text.
 //!
-//! The text of an answer that broke off is recorded as a partial message. Partial messages are not part of the
-//! conversation, so a worker that resumes the run also calls the model again.
+//! The text of an answer that broke off is recorded as a partial message. Partial messages are not sent to the model.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -45,10 +44,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and without calls. If the provider refused to answer, the run fails. If the
-    /// answer reached its length limit and the limit can be raised, the model is called again with the raised limit.
-    /// After any other empty answer, the model is called again with a note. Each of these retries is made once. Then an
-    /// empty answer fails the run.
+    /// Handles an answer without text and without calls. A refusal fails the run. If the answer reached its length
+    /// limit, the model is called again with a higher limit, if one is possible. After any other empty answer, the
+    /// model is called again with a note. Each retry is made only once; the next empty answer fails the run.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());

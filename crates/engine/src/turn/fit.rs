@@ -9,16 +9,14 @@ use crate::{
     record,
 };
 
-/// Target size of a compacted conversation, in percent of the available tokens. The rest is free for new messages, so
-/// that not every step compacts the conversation.
+/// Target size of a compacted conversation, in percent of the available tokens. The rest stays free for new messages,
+/// so that the next steps need not compact the conversation again.
 const COMPACTED_PERCENT: u64 = 75;
 /// Maximum number of retries per answer after the provider rejected the conversation as too long.
 const MAX_REJECTIONS: u32 = 4;
-/// Smallest plausible context window in tokens; a smaller window in a provider's error is ignored. If the provider
-/// rejects a conversation below this size, its length cannot be the cause, so `ceiling` is not lowered.
+/// Smallest plausible context window in tokens. A smaller window in a provider's error is ignored.
 const MIN_WINDOW: u64 = 1_024;
-/// Divisor for the length of an answer: after the provider reports a smaller window, an answer may use up to a quarter
-/// of that window.
+/// After the provider reports a smaller window, an answer may use up to a quarter of that window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -31,11 +29,10 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Shortens the conversation after the provider rejected it as too long. If the provider reported a smaller window,
-    /// the rest of the run uses that window. If the estimated size of the conversation fits, the estimate was too low,
-    /// so `ceiling` becomes two thirds of the estimate. Returns whether to call the model again. After the first
-    /// rejection, the answer is always yes. After a later rejection, the window or the conversation must have become
-    /// smaller.
+    /// Shortens the conversation after the provider rejected it as too long. Returns whether to call the model again.
+    ///
+    /// If the provider reported a smaller window, the rest of the run uses that window. If the estimated size of the
+    /// conversation is within the limit, the estimate was too low, so `ceiling` is lowered.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);

@@ -43,7 +43,7 @@ impl RunLoop<'_> {
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
         if calls.is_empty() {
-            // The caller records the end of the run next, which also commits these events.
+            // The caller commits these events together with the end of the run.
             self.sink.leave(events);
             return Ok(Next::Finish);
         }
@@ -59,7 +59,7 @@ impl RunLoop<'_> {
 
     /// Plans the tool calls of an answer. An answer without structured calls may contain calls in its text. Each call
     /// gets an id that is unique in the run. On the last step, and if the run has no tools, all calls are ignored. If
-    /// any call was ignored or left out, the provider data (`carried`) is dropped, because it may refer to that call.
+    /// any call is ignored, the provider data (`carried`) is dropped, because it may refer to that call.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -98,7 +98,8 @@ impl RunLoop<'_> {
     }
 
     /// Counts the tokens of an answer and returns the usage event. If the provider reported no plausible usage, the
-    /// usage is estimated. Returns `None` if the call failed before a usage report or any part of the answer arrived.
+    /// usage is estimated. Returns `None` if the model call failed before a usage report or any part of the answer
+    /// arrived.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -129,7 +130,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// `has_begun` is true if any part of the answer has arrived.
+/// Returns the error code of a failed model call. `has_begun` is true if any part of the answer has arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
@@ -144,7 +145,7 @@ fn code(error: &LlmError, has_begun: bool) -> &'static str {
     }
 }
 
-/// Notice for the user that the answer is incomplete or that some of its calls were ignored.
+/// Returns a notice for the user if the answer is incomplete or if some of its calls were ignored.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

@@ -52,7 +52,7 @@ fn describe(codec: &Codec, detail: &Any) -> Value {
     described
 }
 
-/// Connect uses the gRPC names in lower case, but writes `canceled` with one `l`.
+/// Returns the name of a code in Connect: the gRPC name in lower case, except that `canceled` has only one `l`.
 fn name(code: Code) -> String {
     match code {
         Code::Cancelled => "canceled".to_owned(),

@@ -34,8 +34,8 @@ use crate::{
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// `method` is `None` if the descriptor pool does not contain the method. An error after the start of the response is
-/// not returned, but sent in the last envelope.
+/// Answers a streaming call. `method` is `None` if the descriptor pool does not contain the method. An error after the
+/// start of the response is sent in the last envelope.
 pub async fn call<S>(
     shared: &Arc<Shared>,
     format: Format,

@@ -16,7 +16,7 @@ use crate::{
     over_grpc, request,
 };
 
-/// `method` is `None` if the descriptor pool does not contain the method.
+/// Answers a unary call. `method` is `None` if the descriptor pool does not contain the method.
 pub async fn call<S>(
     shared: &Shared,
     format: Format,
@@ -60,7 +60,7 @@ where
     Ok(render(format, accepted, &single, body))
 }
 
-/// Trailing metadata becomes headers with the prefix `trailer-`.
+/// Renders a successful response. Trailing metadata becomes headers with the prefix `trailer-`.
 fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Bytes) -> Response<Body> {
     let packed = accepted
         .filter(|_| body.len() >= compression::MIN_BYTES)
@@ -119,7 +119,7 @@ pub fn no_method(path: &str) -> Status {
     Status::unimplemented(format!("no method has the path {short}"))
 }
 
-/// The metadata `accept-encoding` of the error lists the supported algorithms.
+/// Returns the error for an unsupported algorithm. Its metadata `accept-encoding` lists the supported algorithms.
 pub fn unknown_encoding(error: UnknownEncoding) -> Status {
     let mut status = Status::unimplemented(error.to_string());
     let names = tonic::metadata::MetadataValue::from_static(Encoding::NAMES);

@@ -1,7 +1,7 @@
 //! Decodes JSON text to wire bytes.
 //!
-//! The decoder reads the text once, and writes each value as soon as it has read the value. Default values are also
-//! written, because a key in the JSON means that the field is set.
+//! The decoder writes each value as soon as it has read the value. It does not omit default values, because a key in
+//! the JSON means that the field is set.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -33,7 +33,7 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Returns false if the index was recorded before.
+    /// Records an index. Returns false if the index was recorded before.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -57,7 +57,7 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Returns false if the key was recorded before.
+    /// Records a key. Returns false if the key was recorded before.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -180,7 +180,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Returns false if the field stays unset because its value is null.
+    /// Decodes the value of a field. Returns false if the field stays unset because its value is null.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -229,7 +229,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// `entry` is the message type of the map's entries.
+    /// Decodes a map. `entry` is the message type of the map's entries.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
@@ -302,7 +302,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// `refusal` is the error text if the next token is not a string.
+    /// Reads a string. `refusal` is the error text if the next token is not a string.
     pub fn string(&mut self, refusal: &'static str) -> Result<&str, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
@@ -317,7 +317,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// In JSON, map keys of all types are strings.
+/// Parses a map key, and appends its value. In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::String => put_bytes(wire, text.as_bytes()),

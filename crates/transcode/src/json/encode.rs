@@ -1,7 +1,7 @@
 //! Encodes wire bytes as JSON text.
 //!
 //! The encoder reads a message in two passes. The first pass locates the value of each field. If a singular field
-//! occurs several times, the last value wins, and messages are merged, as the wire format requires. The second pass
+//! occurs several times, the last value wins, but messages are merged, as the wire format requires. The second pass
 //! prints the fields in the order of the proto file. Whether unset fields are printed depends on the dialect and on the
 //! field option `omit_unset`.
 
@@ -90,7 +90,8 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Returns false if the field is omitted. The calling function then removes the key that it has printed.
+    /// Prints the value of a field. Returns false if the field is omitted. The calling function then removes the key
+    /// that it has printed.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -289,7 +290,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// In JSON, map keys of all types are strings.
+/// Prints a map key. In JSON, map keys of all types are strings.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

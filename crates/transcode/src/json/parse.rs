@@ -119,7 +119,7 @@ impl<'j> Parser<'j> {
         Ok(more)
     }
 
-    /// Call this method after `peek` has returned `String`.
+    /// Reads a string. Call this method after `peek` has returned `String`.
     pub fn string(&mut self) -> Result<&str, CodecError> {
         self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
@@ -137,18 +137,18 @@ impl<'j> Parser<'j> {
         std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
-    /// Call this method after `peek` has returned `Bool`.
+    /// Reads a boolean. Call this method after `peek` has returned `Bool`.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Call this method after `peek` has returned `Null`.
+    /// Reads a null. Call this method after `peek` has returned `Null`.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Skips a value and checks its syntax. UTF-8 and the limits of this parser are checked in another pass, in which
-    /// the decoder reads the value.
+    /// Skips a value and checks its syntax, but not UTF-8 or the limits of this parser. The decoder checks them when it
+    /// reads the value.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }

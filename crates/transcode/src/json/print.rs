@@ -19,7 +19,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
 
-/// `value` is the value as read from the wire, such as the bits of a double or a zigzag-encoded integer.
+/// Prints a number. `value` is the value on the wire, such as the bits of a double or a zigzag-encoded integer.
 pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::Double => float(f64::from_bits(value), f64::from_bits(value), json),

@@ -36,7 +36,7 @@ impl Slots {
         Self(Vec::with_capacity(64))
     }
 
-    /// `base` is the index of the message's first slot.
+    /// Returns the slot of the field at `index`. `base` is the index of the message's first slot.
     pub fn at(&self, base: usize, index: usize) -> Slot {
         self.0[base + index]
     }
@@ -85,7 +85,7 @@ impl Slots {
         self.0.truncate(base);
     }
 
-    /// Returns an empty slot if no field has this number.
+    /// Returns the slot of the field with this number, or an empty slot if no field has this number.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)

@@ -158,7 +158,7 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Accepts the standard alphabet and the URL-safe alphabet, with or without padding.
+/// Decodes base64 in the standard or URL-safe alphabet, with or without padding. Appends the bytes after their length.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);

@@ -44,7 +44,7 @@ impl<'w> Records<'w> {
         Self { bytes, at: 0 }
     }
 
-    /// `at` is the offset of a record's tag.
+    /// Reads the records from the offset `at`, at which a tag must begin.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
@@ -183,7 +183,7 @@ impl Kind {
 }
 
 impl Field {
-    /// A list accepts records with a single value and records with packed values.
+    /// Returns true if the field accepts records of this wire type. A list accepts single values and packed values.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,

@@ -1,8 +1,7 @@
 //! Generates JSON schemas of messages. A schema describes the JSON that the codec prints or accepts.
 //!
-//! Each message that an operation uses becomes a component, and so does each message in its fields. In a response
-//! schema, the fields that are always present are required. In a request schema, the fields with the behaviour
-//! `REQUIRED` are required.
+//! Each message that an operation uses, directly or in a field, becomes a component. In a response schema, the fields
+//! that are always present are required. In a request schema, the fields with the behaviour `REQUIRED` are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

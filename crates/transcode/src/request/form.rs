@@ -30,7 +30,7 @@ impl Draft<'_> {
         }
         for (name, value) in pairs(form) {
             let (name, value) = decode(name).zip(decode(value)).ok_or_else(not_text)?;
-            // Browsers also send empty inputs, so an empty value leaves the field unset.
+            // Browsers send empty inputs of a form, so an empty value leaves the field unset.
             if !value.is_empty() {
                 self.form_text(&name, &value)?;
             }

@@ -1,5 +1,5 @@
-//! Reads the query of a request. A query parameter sets a field, is an alias, or is ignored because another program
-//! added it to bypass caches or to track visitors.
+//! Reads the query of a request. A query parameter sets a field by its name or by an alias. Parameters that other
+//! programs add to bypass caches or to track visitors are ignored.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! A search walks the tree up to six times. A walk visits each node at most once, so the cost of a search is bounded
-//! for every path.
+//! A search consists of a few walks through the tree, and no walk visits a node twice. The size of the tree therefore
+//! bounds the cost of a search, whatever the path is.
 
 use std::borrow::Cow;
 

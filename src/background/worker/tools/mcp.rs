@@ -1,4 +1,5 @@
-//! The tools of the MCP servers of a run's agent. A server that cannot be used costs the run one notice.
+//! The tools of the MCP servers of a run's agent. If a server cannot be used, the run continues without the server's
+//! tools and gets a notice.
 
 use std::sync::Arc;
 
@@ -13,7 +14,6 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Adds the tools of the MCP servers of a run's agent.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,

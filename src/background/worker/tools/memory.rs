@@ -13,11 +13,11 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Name of the tool that every run with memory has.
+/// Name of the tool `remember`. A run has memory only if it may use this tool.
 pub(in super::super) const NAME: &str = agents::memory::NAMES[0];
 
-/// Adds the tools of memory, and the memories for the last user message of `history`. A notice lists these memories. A
-/// run without memory gets nothing.
+/// Adds the memory tools and the memories that the model receives with the last user message of `history`. A notice
+/// lists these memories. Adds nothing if the run does not use memory.
 ///
 /// # Errors
 /// Database errors.

@@ -19,10 +19,10 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Adds the skills of a run's agent. A skill that no longer exists costs a notice.
+/// Adds the skills of a run's agent. The run gets a notice for each skill that no longer exists.
 ///
 /// # Errors
-/// Database errors, and errors of the disk while a skill is unpacked.
+/// Database errors; file system errors while a skill is unpacked.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,

@@ -38,7 +38,8 @@ pub(in crate::commands::run) struct TextView {
     usage: Usage,
 }
 
-/// The output of a running tool call. `rest` is the last line while it is incomplete.
+/// The state of the output of a running tool call. `lines` counts all lines, and `hidden` counts the lines that are not
+/// shown. `rest` is the output after the last newline.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -330,7 +331,8 @@ impl std::fmt::Display for Usage {
     }
 }
 
-/// Summarises the arguments of a tool call in one line: only the main argument, such as `command`, if the call has one.
+/// Summarises the arguments of a tool call in one line. If the call has a main argument, such as `command`, shows only
+/// this argument.
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {

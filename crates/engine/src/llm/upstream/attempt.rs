@@ -1,4 +1,4 @@
-//! One attempt of a model call: receives the answer. The attempt fails if the provider sends nothing for too long, or
+//! Receives the answer of one attempt of a model call. The attempt fails if the provider sends nothing for too long, or
 //! if the answer is too large or incomplete.
 
 use std::{
@@ -31,7 +31,6 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Maximum size in bytes of an answer that is a JSON document instead of an event stream.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Result of [`Attempt::next`].
 pub(super) enum Step {
     Event(ModelEvent),
     End,
@@ -119,7 +118,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the next event of the queue; `None` if the queue is empty. If the text and the reasoning exceed
+    /// Returns the next event of the queue; `None` if the queue is empty. If the text and the reasoning together exceed
     /// `max_bytes`, ends the answer with [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
@@ -214,9 +213,9 @@ impl Attempt {
         }
     }
 
-    /// Handles the alarm. If bytes have arrived since the alarm was set, sets a later alarm, because a reset on every
-    /// chunk would be slow. If the provider has sent nothing for too long, ends a complete answer and fails for an
-    /// incomplete one.
+    /// Handles the alarm. Received bytes do not reset the alarm, because a reset for every chunk would be slow. If
+    /// bytes have arrived since the alarm was set, sets a later alarm. If the provider has sent nothing for too long,
+    /// ends a complete answer and fails for an incomplete one.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {

@@ -49,7 +49,7 @@ impl Calls {
         self.list.is_empty()
     }
 
-    /// Adds a chunk of a call, which is one element of `tool_calls`. A chunk that is not a JSON object is ignored.
+    /// Adds one element of `tool_calls`: a chunk of a call. A chunk that is not a JSON object is ignored.
     ///
     /// # Errors
     /// A temporary failure if the number or the total size of the calls exceeds its limit.
@@ -113,8 +113,8 @@ impl Calls {
     }
 
     /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index 0
-    /// or no index for every call. A different id starts a new call. Without an id and an index, a different name starts
-    /// a new call, and so do further arguments after arguments that are complete JSON.
+    /// or no index for every call. A chunk with a different id starts a new call. A chunk without id and index starts a
+    /// new call if its name differs, or if the arguments of `call` are already complete.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;
@@ -191,7 +191,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds the name from a chunk, which is the next part of the call's name or the whole name so far.
+    /// Adds the name in a chunk: the next part of the call's name, or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;

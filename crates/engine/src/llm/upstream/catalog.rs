@@ -1,4 +1,4 @@
-//! Requests the model names or the size of a context window from a provider, to explain an error.
+//! Fetches the model names or the size of a context window from a provider, to explain an error.
 
 use serde_json::Value;
 

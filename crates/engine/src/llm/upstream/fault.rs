@@ -221,7 +221,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
-        // Gemini also reports an exceeded quota for per-minute limits, but then sends a retry delay.
+        // Gemini reports an exceeded quota even for per-minute limits, but then sends a retry delay.
         (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
         (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
             Fault::Final(LlmError::UnknownModel(message))
@@ -250,8 +250,8 @@ impl Scrubber {
         }
     }
 
-    /// Removes the secrets from a failure's message, then cuts the message to [`MAX_QUOTE`]. In the opposite order, a
-    /// part of a secret could remain.
+    /// Removes the secrets from a failure's message, then cuts the message to [`MAX_QUOTE`]. If the message were cut
+    /// first, a part of a secret could remain.
     pub(super) fn clean(&self, mut fault: Fault) -> Fault {
         let text = fault.text();
         *text = self.quote(text);
@@ -275,7 +275,7 @@ impl Scrubber {
     }
 }
 
-/// The innermost cause is the most specific one.
+/// Returns the text of the innermost cause, which is the most specific one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

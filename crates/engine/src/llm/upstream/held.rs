@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Returns a temporary failure if the total exceeds [`MAX_HELD_BYTES`].
+    /// Adds to the total. Returns a temporary failure if the total exceeds [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {

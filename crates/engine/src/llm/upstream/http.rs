@@ -34,7 +34,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Fails if the proxy, the base URL or a header is invalid.
+    /// Creates the client. Fails if the proxy, the base URL or a header is invalid.
     pub(super) fn new(provider: &Provider, connect_time: Duration) -> Result<Self> {
         let mut client = Client::builder()
             .connect_timeout(connect_time)

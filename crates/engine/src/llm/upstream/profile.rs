@@ -104,7 +104,7 @@ impl Overlay {
     }
 }
 
-/// All properties of a model that affect its requests and answers, with defaults for unset properties. [`Provider`] and
+/// All properties of a model. Properties that no [`Overlay`] sets have default values. [`Provider`] and
 /// [`Capabilities`] describe the properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
@@ -130,7 +130,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Unset properties of the overlay get default values.
+    /// Creates a profile. Properties that the overlay does not set get default values.
     pub(super) fn new(provider: &str, model: &str, overlay: Overlay) -> Self {
         let capabilities = overlay.capabilities;
         Self {
@@ -153,7 +153,7 @@ impl Profile {
         }
     }
 
-    /// Returns `None` if the provider data came from another provider or model family.
+    /// Returns the provider data to send back; `None` if the data came from another provider or model family.
     pub(super) fn carried<'c>(&self, carried: Option<&'c Carried>) -> Option<&'c serde_json::Value> {
         carried
             .filter(|carried| carried.provider == self.provider && carried.family == self.family)

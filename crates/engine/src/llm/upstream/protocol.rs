@@ -86,7 +86,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// An empty chunk is ignored.
+    /// Adds a chunk of text. An empty chunk is ignored.
     pub(super) fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -94,7 +94,7 @@ impl Pieces {
         }
     }
 
-    /// An empty chunk is ignored.
+    /// Adds a chunk of reasoning. An empty chunk is ignored.
     pub(super) fn reasoning(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -102,7 +102,7 @@ impl Pieces {
         }
     }
 
-    /// Returns a temporary failure if the number or the total size of the answer's calls exceeds its limit.
+    /// Adds a tool call. Returns a temporary failure if the number or the total size of the calls exceeds its limit.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -127,7 +127,7 @@ impl Pieces {
         }
     }
 
-    /// No event may follow the end.
+    /// Adds the end of the answer. No event may follow the end.
     pub(super) fn end(&mut self, reason: EndReason) {
         self.events.push_back(ModelEvent::End(reason));
     }
@@ -137,7 +137,8 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// The provider data is not in the queue; see [`Pieces::take_carried`].
+    /// Removes the oldest event and returns it. The queue does not contain the provider data; see
+    /// [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Number of attempts after which half of the exponential backoff is added to the pause that the provider requests.
+/// Number of attempts for which the pause that the provider requests is trusted. After further attempts, half of the
+/// exponential backoff is added to this pause.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.

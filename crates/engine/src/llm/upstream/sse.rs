@@ -1,10 +1,10 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! No existing parser is used. After invalid UTF-8, `eventsource-stream` 0.2.3 delivers no events until the stream
-//! ends, and `sse-stream` 0.2.6 drops the event with the invalid bytes. Both crates also allocate for each event. This
-//! parser replaces invalid UTF-8, refuses events over [`MAX_EVENT_BYTES`] and reuses its buffers. In addition to the
-//! standard, it accepts two forms that servers use for errors: a field `error`, and a line of bare JSON. `attempt.rs`
-//! removes a byte order mark before it passes the bytes to this parser.
+//! Existing crates lose events after invalid UTF-8: `eventsource-stream` 0.2.3 delivers no events until the stream
+//! ends, and `sse-stream` 0.2.6 drops the event with the invalid bytes. This parser replaces the invalid bytes. It
+//! refuses events over [`MAX_EVENT_BYTES`], and reuses its buffers instead of allocating for each event. In addition to
+//! the standard, it accepts two forms that servers use for errors: a field `error`, and a line of bare JSON.
+//! `attempt.rs` removes a byte order mark before it passes the bytes to this parser.
 
 /// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
@@ -49,7 +49,7 @@ pub(super) struct Event<'e> {
 pub(super) struct TooLarge;
 
 impl Events {
-    /// Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
+    /// Adds bytes of the stream. Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -109,7 +109,7 @@ impl Events {
         position.map(|position| from + position)
     }
 
-    /// Returns true if the line that ends at `end` completes an event.
+    /// Parses the line that ends at `end`. Returns true if the line completes an event.
     fn take_line(&mut self, end: usize) -> bool {
         let line = &self.buffer[self.start..end];
         self.after_return = self.buffer.get(end) == Some(&b'\r');

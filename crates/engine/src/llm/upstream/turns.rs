@@ -33,7 +33,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A message without parts is skipped.
+    /// Adds a message to the last turn, or starts a new turn. A message without parts is skipped.
     pub(super) fn add(&mut self, side: Side, parts: Vec<Value>) {
         if parts.is_empty() {
             return;
@@ -58,8 +58,8 @@ pub(super) struct CallNames<'a> {
 }
 
 impl<'a> CallNames<'a> {
-    /// Registers a call. Returns the id to send: the provider's id `own`, or a plain id if `own` is missing or an
-    /// earlier call already uses this id.
+    /// Registers a call. Returns the id to send: the provider's id `own`, or a plain id if `own` is missing or already
+    /// used.
     pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
         let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
         let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
@@ -137,8 +137,8 @@ pub(super) fn object_text(text: &str) -> String {
     }
 }
 
-/// Returns the tools to declare, and whether the model may call them. If a request has no tools but its conversation
-/// contains calls, the called tools are declared, because providers refuse calls of undeclared tools.
+/// Returns the tools to declare, and whether the model may call them. A request without tools must still declare the
+/// tools that earlier messages called, because providers refuse calls of undeclared tools.
 pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSpec>, bool) {
     if !tools.is_empty() {
         return (tools.to_vec(), true);
@@ -162,7 +162,7 @@ pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSp
 }
 
 /// Returns the version in a model's name: the numbers after the family's name, such as (4, 6) for
-/// `claude-opus-4-6-20260205` or (2, 5) for `gemini-2.5-flash`. `None` for names without a version.
+/// `claude-opus-4-6-20260205` or (2, 5) for `gemini-2.5-flash`. Returns `None` for a name without a version.
 pub(super) fn version(model: &str, family: &str) -> Option<(u32, u32)> {
     let model = model.to_ascii_lowercase();
     let (_, rest) = model.split_once(family)?;

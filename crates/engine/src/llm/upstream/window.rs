@@ -63,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Phrases of rate limit errors, which also mention tokens but do not concern the context window.
+/// Phrases of rate limit errors. These errors mention token limits, but do not concern the context window.
 const RATE: &[&str] = &[
     "per min",
     "per day",

@@ -8,7 +8,6 @@ use super::super::{
 };
 use crate::llm::ToolRequest;
 
-/// Block types that the reader distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -76,7 +75,7 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// `number` is the position of the call in the answer.
+    /// Converts the block to a tool call. `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| {
             self.start
@@ -92,7 +91,7 @@ impl Block {
         }
     }
 
-    /// Returns whether the engine's message contains all data of the block. The original block then need not be kept.
+    /// Returns whether a `ChatMessage` can hold all data of the block. Such a block need not be kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain_id = |id: &str| {
             id.bytes()

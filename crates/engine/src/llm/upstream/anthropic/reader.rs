@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
+/// One event of a stream. Frequent fields are deserialized to their own types, for speed. Rare fields are JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -239,8 +239,8 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block that `fits` accepts and that has this index. A missing index, of the event or of the
-    /// block, matches any index.
+    /// Finds the newest block with this index whose kind `fits` accepts. If the event or the block has no index, the
+    /// indexes are not compared.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
@@ -279,7 +279,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Stores the blocks as provider data if they contain data that the engine's message does not contain.
+    /// Stores the blocks as provider data, unless [`Block::is_plain`] is true for all of them.
     fn carry(&mut self, reason: EndReason, out: &mut Pieces) {
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.iter().all(Block::is_plain) {

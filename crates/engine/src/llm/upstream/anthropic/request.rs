@@ -1,7 +1,7 @@
 //! Builds the requests of the Anthropic Messages protocol.
 //!
-//! Invariant: when a conversation grows, its earlier part keeps the same bytes except for cache markers, so that the
-//! provider's prompt cache works. The provider ignores cache markers when it compares prefixes.
+//! Invariant: when a conversation grows, the bytes of its earlier messages do not change, so that the provider's prompt
+//! cache finds them. Only the cache markers move, and the provider ignores them in its comparison.
 
 use serde_json::{Map, Value, json};
 
@@ -17,10 +17,9 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of newest user turns that get a cache marker. The newest turn of the previous request is now the
-/// second-newest, so its marker finds the cache entry of that request. The marker of the newest turn may not find the
-/// entry, because the provider searches only 20 blocks back from a marker. The tools and the system prompt also have
-/// one marker each. The provider accepts up to four markers.
+/// Number of newest user turns that get a cache marker. The provider searches for a cache entry only 20 blocks back
+/// from each marker. The second-newest turn was the newest turn of the previous request, so its marker finds the cache
+/// entry of that request. The provider accepts four markers; the tools and the system prompt use the other two.
 const MARKED_TURNS: usize = 2;
 
 /// Builds the body of a request, without `extra_body`, which `http.rs` adds.
@@ -119,9 +118,9 @@ fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
 }
 
-/// Returns the provider's blocks unchanged, except for call ids. The n-th call corresponds to the n-th block with a
-/// call. Blocks of calls that the engine dropped are left out. Calls that the engine extracted from the text have no
-/// block, so blocks are added for them.
+/// Returns the provider's blocks of an answer, adapted to `calls`. The n-th block with a call belongs to the n-th call.
+/// Surplus blocks are left out, because the engine dropped their calls. Surplus calls get new blocks, because the
+/// engine extracted these calls from the text.
 fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let mut calls = calls.iter();
     let mut kept = Vec::with_capacity(blocks.len());

@@ -90,7 +90,7 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         ReasoningEffort::Medium => 8192,
         ReasoningEffort::High => 24_576,
     };
-    // The thinking budget counts towards the answer's token limit.
+    // The budget counts towards the answer's token limit. At least half of the limit stays free for the text.
     let budget = budget.min(request.max_output_tokens / 2);
     (budget >= MIN_BUDGET && !is_in_foreign_loop(&request.messages))
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))

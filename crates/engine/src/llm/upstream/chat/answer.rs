@@ -130,7 +130,7 @@ impl ChatReader {
         Ok(())
     }
 
-    /// Reads one element of the content of a message, if the content is a list instead of a string.
+    /// Reads one element of a message's content. Some providers send the content as a list instead of a string.
     fn part(&mut self, part: &Value, out: &mut Pieces) {
         let kind = part["type"].as_str().unwrap_or("text");
         match kind {

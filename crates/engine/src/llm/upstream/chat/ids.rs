@@ -29,8 +29,8 @@ impl Ids {
         }
     }
 
-    /// Returns the id to send for a call. `own` is the id that the same provider gave the call earlier, and `used`
-    /// contains the ids of the other calls of the message.
+    /// Returns the id to send for a call, and adds the id to `used`. `own` is the provider's id for the call. `used`
+    /// contains the ids of the earlier calls of the message.
     pub(super) fn of_call(&mut self, id: &str, name: &str, own: Option<&str>, used: &mut HashSet<String>) -> String {
         let own = own.filter(|own| self.is_right(own) && !used.contains(*own));
         let spelling = own.map_or_else(|| self.spell(id, name), str::to_owned);
@@ -45,7 +45,8 @@ impl Ids {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Returns whether an id that the provider generated has a format that the provider accepts.
+    /// Returns whether the provider accepts its own id `own`. Mistral requires its format even for ids that it
+    /// generated.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }

@@ -12,7 +12,7 @@ pub(super) enum Kind {
     Place,
     /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up. If the provider also sends a retry delay, the failure is only a rate limit.
+    /// Credit or quota is used up. If the provider sends a retry delay, the failure is only a rate limit.
     Plan,
     UnknownModel,
     /// The server is loading its model or is overloaded.
@@ -49,13 +49,11 @@ const PHRASES: &[(&str, Kind)] = &[
     ("sensitive words", Kind::Blocked),
     ("high risk", Kind::Blocked),
     ("content exists risk", Kind::Blocked),
-    // Countries.
     ("unsupported_country", Kind::Place),
     ("region, or territory not supported", Kind::Place),
     ("location is not supported", Kind::Place),
     ("not available in your country", Kind::Place),
     ("not available in your region", Kind::Place),
-    // API keys.
     ("api_key_invalid", Kind::Credentials),
     ("api key not valid", Kind::Credentials),
     ("api key expired", Kind::Credentials),
@@ -72,7 +70,6 @@ const PHRASES: &[(&str, Kind)] = &[
     ("invalid token", Kind::Credentials),
     ("no auth credentials", Kind::Credentials),
     ("unauthenticated", Kind::Credentials),
-    // Credit and quota.
     ("insufficient_quota", Kind::Quota),
     ("insufficient_balance", Kind::Quota),
     ("insufficient balance", Kind::Quota),
@@ -103,7 +100,6 @@ const PHRASES: &[(&str, Kind)] = &[
     ("余额不足", Kind::Quota),
     ("欠费", Kind::Quota),
     ("exceeded your current quota", Kind::Plan),
-    // Models.
     ("model_not_found", Kind::UnknownModel),
     ("model not found", Kind::UnknownModel),
     ("model_not_exist", Kind::UnknownModel),
@@ -123,7 +119,6 @@ const PHRASES: &[(&str, Kind)] = &[
     ("model does not exist", Kind::UnknownModel),
     // Anthropic's error message for an unknown model consists only of `model: ` and the name.
     ("\"message\":\"model: ", Kind::UnknownModel),
-    // Temporary failures.
     ("loading model", Kind::Busy),
     ("model is loading", Kind::Busy),
     ("is currently loading", Kind::Busy),

@@ -66,7 +66,7 @@ impl Part {
         self.call.is_none() && self.is_plain()
     }
 
-    /// Returns whether the engine's message contains all data of the part. The original part then need not be kept.
+    /// Returns whether a `ChatMessage` can hold all data of the part. Such a part need not be kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());
         self.signature.is_none() && self.rest.is_empty() && !has_id

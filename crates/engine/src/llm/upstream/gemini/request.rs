@@ -162,9 +162,9 @@ fn call_part(call: &ToolRequest) -> Value {
     json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}})
 }
 
-/// Returns the provider's parts unchanged. The n-th call corresponds to the n-th part with a call. Parts of calls that
-/// the engine dropped are left out. Calls that the engine extracted from the text have no part, so parts are added for
-/// them.
+/// Returns the provider's parts of an answer, adapted to `tool_calls`. The n-th part with a call belongs to the n-th
+/// call. Surplus parts are left out, because the engine dropped their calls. Surplus calls get new parts, because the
+/// engine extracted these calls from the text.
 fn carried_parts<'a>(
     parts: &[Value],
     tool_calls: &'a [ToolRequest],

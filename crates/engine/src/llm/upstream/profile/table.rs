@@ -13,7 +13,8 @@ pub(super) struct Entry {
     pub(super) overlay: Overlay,
 }
 
-/// The table. All entries that match both the host and the model are applied; later entries override earlier ones.
+/// Properties of known providers and models. All entries that match both the host and the model are applied. Later
+/// entries override earlier ones.
 pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],

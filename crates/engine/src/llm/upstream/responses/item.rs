@@ -14,7 +14,6 @@ pub(super) const CALL: &str = "function_call";
 
 pub(super) const REASONING: &str = "reasoning";
 
-/// Item types that the reader distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
@@ -96,7 +95,7 @@ impl Item {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// `number` is the position of the call in the answer.
+    /// Converts the item to a tool call. `number` is the position of the call in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = if field("call_id").is_empty() {
@@ -111,7 +110,7 @@ impl Item {
         }
     }
 
-    /// Returns whether the engine's message contains all data of the item. The original item then need not be kept.
+    /// Returns whether a `ChatMessage` can hold all data of the item. Such an item need not be kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         match self.kind {
             Kind::Message => self.value.get("phase").is_none_or(Value::is_null),

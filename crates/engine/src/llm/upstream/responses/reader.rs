@@ -18,7 +18,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// Frequent fields are deserialized directly, for speed. Other fields are deserialized as JSON values.
+/// One event of a stream. Frequent fields are deserialized to their own types, for speed. Rare fields are JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]

@@ -116,10 +116,10 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
-/// Adds the provider's items unchanged, except for call ids. The n-th call corresponds to the n-th item with a call.
-/// Items of calls that the engine dropped are left out. Calls that the engine extracted from the text have no item, so
-/// items are added for them. Reasoning at the end is left out, because the provider refuses reasoning without the item
-/// that followed it.
+/// Adds the provider's items of an answer, adapted to `calls`. The n-th item with a call belongs to the n-th call.
+/// Surplus items are left out, because the engine dropped their calls. Surplus calls get new items, because the engine
+/// extracted these calls from the text. Reasoning at the end is left out, because the provider refuses reasoning
+/// without the item that followed it.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],
