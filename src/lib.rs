@@ -1,7 +1,7 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
 //! The modules form four layers. From top to bottom, the layers are the program (`background`, `commands`, `server`),
-//! the wire (`wire`), the nouns (`app` and the domain modules, such as `accounts` and `runs`) and the ground (such as
+//! the protocols (`wire`), the domain (`app` and modules such as `accounts` and `runs`) and the ground (such as
 //! `config`, `db` and `error`). A module uses only modules of its own layer and of the layers below. The crates
 //! `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on none of these modules. ARCHITECTURE.md
 //! describes the layers, and tests/it/tidy.rs checks them.

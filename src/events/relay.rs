@@ -63,7 +63,7 @@ pub async fn relay(app: App) {
     }
 }
 
-// Finds the rings whose followers wait for events of another process.
+// Finds the rings whose followers wait for events of runs that other processes execute.
 fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     let mut rings = app.hub.waiting();
     rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));

@@ -20,8 +20,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. Tracing libraries in a page may add `traceparent` and
-/// the headers after it.
+/// Request headers that pages of the configured origins may send. Tracing libraries in a
+/// page add the entries from `traceparent` to the end of the list.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::{Budget, ModelLimits};
 use crate::llm::TokenUsage;
 
-/// Maximum plausible token usage of one model call, as a multiple of the model's context window. A report of a higher
-/// usage is ignored.
+/// Maximum plausible number of input tokens, and of output tokens, of one model call, as a multiple of the model's
+/// context window. A report of higher usage is ignored.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
 #[derive(Debug)]

@@ -94,7 +94,7 @@ pub struct Carried {
 pub enum ChatMessage {
     /// A message from the user, or a note of the engine (`history.rs`).
     User {
-        /// Text of the message.
+        /// Text of the message. A note of the engine starts with `history::NOTE`.
         text: String,
     },
     /// A message from the model.

@@ -35,7 +35,7 @@ pub use tools::{ListedTool, ToolList};
 pub struct Limits {
     /// Maximum time to connect, including the handshake. Listing the tools may take an additional half of this time.
     pub connect: Duration,
-    /// Maximum time during a call in which the server sends nothing about the call.
+    /// Idle timeout of a call: the maximum time between two messages of the server about the call.
     pub idle: Duration,
     /// Maximum time of a call.
     pub call: Duration,

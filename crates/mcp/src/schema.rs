@@ -147,7 +147,7 @@ fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
                 }
             }
         }
-        // An alternative may permit properties that the object itself forbids.
+        // A merged part may permit properties that the object forbids, so the result must permit them.
         if object.get("additionalProperties") == Some(&Value::Bool(false)) && is_open {
             object.remove("additionalProperties");
         }

@@ -1,4 +1,5 @@
-//! The sixth stage of a `StartRun` request: all rows are written, but not committed.
+//! The sixth stage of a `StartRun` request: all rows are written. The caller commits the transaction before it calls
+//! `finish`.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-// Connects a client in Node to the scenario: reads settings from environment variables and prints lines to standard
+// Runs a client in Node for scenario.py: reads settings from environment variables and prints lines to standard
 // output.
 
 export const settings = { ...process.env, VARIANT: process.argv[2] };

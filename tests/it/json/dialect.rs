@@ -20,7 +20,8 @@ fn compact(text: &str) -> String {
         .collect()
 }
 
-/// A version has two more fields than the seed document; they come last.
+/// The document is the example of the API documentation, with the newer fields `skills` and `memory` at the end of the
+/// version.
 #[test]
 fn an_agent_prints_as_in_the_seed_document() {
     let seed = r##"{

@@ -56,7 +56,7 @@ struct Request {
     what: &'static str,
     method: u8,
     path: String,
-    /// The content type of the request; empty for plain HTTP.
+    /// The content type of the request; empty for a GET request, which has no body.
     content_type: &'static str,
     body: Vec<u8>,
 }

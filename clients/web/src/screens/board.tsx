@@ -17,7 +17,7 @@ import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 const MAX_RUNS = 24;
-/** Number of last steps of a run that its card shows. */
+/** Maximum number of steps on the card of a run. The card shows the latest steps. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
