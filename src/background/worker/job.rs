@@ -37,10 +37,6 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let mode = app.modes.load(&run.mode)?;
     let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let past = match &claimed.fresh {
-        Some(fresh) => history::of_prompt(&fresh.prompt),
-        None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
-    };
     let access = Access {
         mode,
         settings: &agent.tools,
@@ -49,10 +45,15 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     if access.allows(skills::NAME) {
         skills::add(app, run, &agent, access, log, &mut extra).await?;
     }
+    let workplace = workplace(app, claimed, &extra).await?;
+    // The history contains the names under which the files were placed.
+    let past = match &claimed.fresh {
+        Some(fresh) => history::of_prompt(&fresh.prompt),
+        None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
+    };
     if access.allows(memory::NAME) {
         memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
     }
-    let workplace = workplace(app, claimed, &extra).await?;
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
