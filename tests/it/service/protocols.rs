@@ -1,5 +1,6 @@
 //! One contract, four protocols: gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost::Message;
 use runyard::v1;
 use runyard_transcode::connect::Format;
@@ -7,6 +8,7 @@ use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
 use super::{
+    archives,
     call::{Reply, Way, call, methods, ways},
     fixtures::{Belongings, LATER},
 };
@@ -215,7 +217,14 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
             for method in in_safe_order() {
                 let mut answers = Vec::new();
                 for ((caller, has), (_, way)) in callers.iter().zip(&has).zip(ways) {
-                    let mut answer = call(caller, &method, &has.request(&method), way).await;
+                    let request = match method.name() {
+                        // StartRun has used the upload of the table.
+                        "CreateSkill" => {
+                            json!({"archive": BASE64.encode(archives::skill("second", "A second skill."))})
+                        }
+                        _ => has.request(&method),
+                    };
+                    let mut answer = call(caller, &method, &request, way).await;
                     if LATER.contains(&method.name()) {
                         assert_eq!(
                             answer.code(),
