@@ -159,9 +159,10 @@ impl Server {
             warn!("some requests did not finish before the shutdown deadline");
         }
         // Both tasks hold a handle of the database. The database must be closed when this method returns.
-        watching.abort();
-        hello.abort();
-        drop(hello.await);
+        for task in [watching, hello] {
+            task.abort();
+            drop(task.await);
+        }
         background.stop().await?;
         info!("stopped");
         Ok(())

@@ -112,13 +112,16 @@ async fn queued_runs_survive_a_restart() {
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
-    let hold = |folder: &std::path::Path| {
+    // The lock must not block the thread, because the tasks of the stopped server end on this thread.
+    let hold = async |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();
-        lock.lock().unwrap();
+        while lock.try_lock().is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         lock
     };
     server.stop().await;
-    let lock = hold(&server.data_dir());
+    let lock = hold(&server.data_dir()).await;
     let refused = Server::open(server.config.clone()).await.err().unwrap();
     assert!(
         refused
