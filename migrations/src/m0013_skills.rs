@@ -47,8 +47,6 @@ async fn skills(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .foreign_key(child("skills", "account_id", "accounts").on_delete(ForeignKeyAction::Restrict))
         .take();
     manager.create_table(skills).await?;
-    // Of two indexes with equal costs, PostgreSQL uses the one that was created last. On a table with few rows, a search
-    // by account and id must not use the index of names.
     for index in [
         index("skills_by_name", "skills", &["account_id", "name"])
             .unique()

@@ -19,6 +19,8 @@ use runyard_upstream::Turn;
 /// Partial indexes that stay small, no matter how long the service runs. Each entry is the name of the index and a note
 /// on its rows.
 const SMALL: &[(&str, &str)] = &[
+    ("skills_by_account", "up to 100 skills per account"),
+    ("skills_by_name", "up to 100 skills per account"),
     ("runs_unfinished", "unfinished runs"),
     ("runs_running", "unfinished runs"),
     ("runs_claimable", "unfinished runs"),
