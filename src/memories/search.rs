@@ -89,8 +89,8 @@ pub async fn search(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    // These rows already belong to the holder. With the holder as a condition, PostgreSQL would read all memories of
-    // the account itself instead of using the index of ids.
+    // These rows already belong to the holder, so the query has no condition on the holder. With the condition that
+    // `agent_id` is null, PostgreSQL would not use the index of ids.
     let rows = within(scope, None)
         .filter(Column::Id.is_in(ids.iter().copied()))
         .all(db)

@@ -3,7 +3,6 @@
 //! | part | owner |
 //! |---|---|
 //! | instructions of the agent | `agents::version` |
-//! | tools of MCP servers | `mcp` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | core tools | `tools` |

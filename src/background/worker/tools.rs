@@ -6,7 +6,13 @@ pub(super) mod skills;
 
 use std::sync::Arc;
 
-use crate::{sandbox::ReadOnlyFolder, tools::Tool};
+use crate::{
+    contract::structs::without_nul,
+    runs::RunLog,
+    sandbox::ReadOnlyFolder,
+    tools::Tool,
+    v1::{Notice, NoticeKind, run_event::Event},
+};
 
 /// The tools, prompt sections and folders that all sources add to a run.
 #[derive(Default)]
@@ -16,4 +22,13 @@ pub(super) struct Extra {
     pub(super) sections: Vec<String>,
     /// Folders that the sandbox mounts.
     pub(super) folders: Vec<ReadOnlyFolder>,
+}
+
+/// Tells the user of a run something about the run's tools. NUL is removed from `message`, because a message may quote
+/// a server, and the database cannot store NUL.
+fn notify(log: &Arc<RunLog>, kind: NoticeKind, message: &str) {
+    log.say(Event::Notice(Notice {
+        kind: kind.into(),
+        message: without_nul(message),
+    }));
 }

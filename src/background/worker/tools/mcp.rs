@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Extra;
+use super::{Extra, notify};
 use crate::{
     agents::version::Instructions,
     app::App,
@@ -11,7 +11,7 @@ use crate::{
     projects::OnDemand,
     runs::{Run, RunLog},
     tools::Tool,
-    v1::{Notice, NoticeKind, run_event::Event},
+    v1::NoticeKind,
 };
 
 pub(in super::super) async fn add(
@@ -36,20 +36,12 @@ pub(in super::super) async fn add(
             "The tools of MCP server {:?} are missing from this run: {}.",
             failure.server, failure.reason
         );
-        notify(log, &message);
+        notify(log, NoticeKind::Other, &message);
     }
     for note in &offer.notes {
-        notify(log, note);
+        notify(log, NoticeKind::Other, note);
     }
     extra
         .tools
         .extend(offer.tools.into_iter().map(|tool| tool as Arc<dyn Tool>));
-}
-
-fn notify(log: &Arc<RunLog>, message: &str) {
-    log.say(Event::Notice(Notice {
-        kind: NoticeKind::Other.into(),
-        // The message may quote a server, so it may contain NUL, which the database cannot store.
-        message: crate::contract::structs::without_nul(message),
-    }));
 }

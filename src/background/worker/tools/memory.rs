@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Extra;
+use super::{Extra, notify};
 use crate::{
     agents::{self, version::Instructions},
     app::App,
@@ -10,7 +10,7 @@ use crate::{
     llm::ChatMessage,
     memories::{self, RunMemory, section::section},
     runs::{Run, RunLog},
-    v1::{Notice, NoticeKind, run_event::Event},
+    v1::NoticeKind,
 };
 
 /// Name of the tool `remember`. A run has memory only if it may use this tool.
@@ -39,21 +39,18 @@ pub(in super::super) async fn add(
     let found = memory.for_prompt(last.unwrap_or_default()).await?;
     let facts: Vec<String> = found.into_iter().map(|memory| memory.text).collect();
     if !facts.is_empty() {
-        log.say(notice(&facts));
+        notify(log, NoticeKind::MemoriesUsed, &listed(&facts));
     }
     extra.tools.extend(memories::tools::of_run(&memory));
     extra.sections.push(section(&facts));
     Ok(())
 }
 
-fn notice(facts: &[String]) -> Event {
+fn listed(facts: &[String]) -> String {
     let heading = match facts.len() {
         1 => "The model received 1 memory:".to_owned(),
         count => format!("The model received {count} memories:"),
     };
     let lines: Vec<String> = facts.iter().map(|fact| format!("\n- {fact}")).collect();
-    Event::Notice(Notice {
-        kind: NoticeKind::MemoriesUsed.into(),
-        message: format!("{heading}{}", lines.concat()),
-    })
+    format!("{heading}{}", lines.concat())
 }

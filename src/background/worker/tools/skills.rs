@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Extra;
+use super::{Extra, notify};
 pub(in super::super) use crate::skills::tool::NAME;
 use crate::{
     accounts::Scope,
@@ -16,7 +16,7 @@ use crate::{
         folder,
         tool::{LoadSkill, RunSkill, section},
     },
-    v1::{Notice, NoticeKind, run_event::Event},
+    v1::NoticeKind,
 };
 
 /// Adds the skills of a run's agent. The run gets a notice for each skill that no longer exists.
@@ -45,13 +45,13 @@ pub(in super::super) async fn add(
                 folder,
             }),
             (_, Err(fault)) if fault.code() != Code::SkillNotFound => return Err(fault),
-            _ => log.say(Event::Notice(Notice {
-                kind: NoticeKind::Other.into(),
-                message: format!(
+            _ => {
+                let message = format!(
                     "The {} was deleted, so this run continues without it. Upload it again, or remove it from the agent.",
                     describe(attached)
-                ),
-            })),
+                );
+                notify(log, NoticeKind::Other, &message);
+            }
         }
     }
     if skills.is_empty() {
