@@ -1,4 +1,4 @@
-// A real server with the scripted model, started through tests/clients/serve.py.
+// Starts a server with the scripted model through tests/clients/serve.py.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -37,7 +37,7 @@ export class Server {
     return answer;
   }
 
-  // Sends the next command only after the response to the previous one, because a response does not name its command.
+  // A response does not name its command, so commands are sent one after another.
   ask(command) {
     this.#last = this.#last
       .catch(() => {})

@@ -1,4 +1,4 @@
-// Routing: turns the URL fragment, such as `#/threads/UUID`, into a `Place`.
+// Converts the URL fragment, such as `#/threads/UUID`, to a `Place`.
 import { computed, signal } from "@preact/signals";
 
 export type Place =
@@ -66,7 +66,7 @@ export function followAddress(): void {
   });
 }
 
-/** Reads the URL again. Call it after `history.replaceState`, which fires no event. */
+/** Reads the URL again. Needed after `history.replaceState`, which fires no event. */
 export function readAddress(): void {
   path.value = readPath();
 }

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 
-# These are aliases of Any, because the types of descriptors differ between protobuf implementations.
+# The types of descriptors differ between protobuf implementations.
 Field = Any
 Enum = Any
 
@@ -452,7 +452,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Maps the name of a protobuf message to its class, if the two names differ.
+# Classes whose names differ from their protobuf messages.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -504,7 +504,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # A lint rule of buf requires the name PREFIX_UNSPECIFIED for the value 0, so this name contains the enum's prefix.
+    # In protobuf, the value 0 is named PREFIX_UNSPECIFIED, so its name contains the prefix of all values.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 

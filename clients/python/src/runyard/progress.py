@@ -25,7 +25,7 @@ from runyard.events import (
 
 SHOWN_ARGUMENT = 100
 SHOWN_STEPS = 200
-# Minimum time between updates of a notebook, in seconds.
+# Minimum seconds between updates of a notebook.
 DRAW_EVERY = 0.1
 
 

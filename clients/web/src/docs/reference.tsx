@@ -1,4 +1,4 @@
-// The API reference: services at the side, operations in the middle, a filter above them.
+// The page of the API reference: a filter, the services and their operations.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Note, Spinner } from "../parts/basic";

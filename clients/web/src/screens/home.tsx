@@ -76,13 +76,12 @@ export function Home() {
   );
 }
 
-// Shows the plan, the remaining credits, and the usage of the plan's limits.
+// The plan, the remaining credits and the usage of limits.
 function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // Without an error, render a placeholder of the same height, so that the content below does not move when the
-    // account has been loaded.
+    // While the account is loading, a placeholder of the same height keeps the content below in place.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;

@@ -1,4 +1,4 @@
-// The active runs of the account, polled every few seconds while the page is visible.
+// The active runs of the account, polled while the page is visible.
 import { computed } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
 import { useEffect } from "preact/hooks";

@@ -1,12 +1,10 @@
-// Files attached to a task. The console uploads each file in chunks as soon as the user adds it, so that StartRun does
-// not have to wait for uploads.
+// Files attached to a task. Each file is uploaded as soon as the user adds it, so that StartRun need not wait.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import { account } from "./account";
 
-/** Maximum number of files per task. */
 const MAX_FILES = 50;
 const PARALLEL_UPLOADS = 2;
 
@@ -58,7 +56,7 @@ export class Attachments {
     this.problem.value = null;
   }
 
-  /** Waits for all uploads. Returns the upload ids, or null if an upload failed. */
+  /** Waits for all uploads. Returns their ids, or null if an upload failed. */
   async ready(): Promise<string[] | null> {
     await new Promise<void>((resolve) => {
       const stop = this.list.subscribe((list) => {

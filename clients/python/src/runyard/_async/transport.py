@@ -30,7 +30,7 @@ class AsyncLine:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.aio.Channel:
-        # Several threads may share a client. The lock ensures that they open only one channel.
+        # Threads that share a client must open only one channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
