@@ -6,8 +6,7 @@ use uuid::Uuid;
 use super::table::thread::{Column, Entity};
 use crate::{db::Tx, error::Result};
 
-/// Deletes the row of a thread. Foreign keys cascade the deletion to its messages and runs. The calling function must
-/// have locked the account.
+/// Deletes a thread; foreign keys also delete its messages and runs. The caller must have locked the account.
 ///
 /// # Errors
 /// Database errors.

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// Removes up to `limit` expired uploads with their files. Returns the number of expired uploads that were found.
+/// Removes up to `limit` expired uploads and their files. Returns the number of expired uploads found.
 ///
 /// # Errors
 /// Database errors.

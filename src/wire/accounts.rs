@@ -148,7 +148,7 @@ impl Accounts {
     }
 }
 
-// Returns the widest requested scope, which includes all narrower scopes. Returns `Run` if `scopes` is empty.
+// Returns the widest requested scope, because it includes all narrower scopes. Without scopes, returns `Run`.
 fn access(scopes: &[i32]) -> Result<Access> {
     let mut widest = None;
     for scope in scopes {

@@ -1,8 +1,8 @@
 //! Renders errors as HTTP responses with a JSON body.
 //!
-//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse requests. The body has the form
-//! `{"detail":…}`. If the account's plan refuses the request, `detail` is the object that the API documentation
-//! defines. For all other errors, `detail` is a sentence. The header `X-Error-Code` contains the error code.
+//! The body has the form `{"detail":…}`. For errors about the account's plan, `detail` is an object that the API
+//! documentation defines. For other errors, `detail` is a sentence. The header `X-Error-Code` contains the error
+//! code.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,7 +21,6 @@ use crate::{
 
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
-/// Renders the errors of the transcoder and of the services behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpFaults;
 
@@ -78,7 +77,7 @@ pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// `allow` is the value of the header `Allow`, such as `GET, HEAD`.
+/// `allow` is the value of the header `Allow`.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {
@@ -105,7 +104,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
         Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        // Status 499 is nginx's "client closed request". No registered status exists for this case.
+        // nginx's "client closed request". No registered status exists for this case.
         Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -130,7 +129,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // The delay is rounded up to whole seconds, because a retry before the end of the delay would be refused.
+            // Rounded up to whole seconds, because a retry before the end of the delay would be refused.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -144,7 +143,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
 fn body(fault: &StatusDetails) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
-        // All authentication failures have the same text, because the reason would only help an attacker.
+        // Always the same text, because the reason would only help an attacker.
         None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
         None => Detail::Sentence(&fault.message),
     };
@@ -167,7 +166,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Bytes> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // Serialization cannot fail: the keys are strings, and the output goes to memory.
+    // Cannot fail: the keys are strings, and the output goes to memory.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -190,8 +189,7 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The keys that the API documentation defines for an error code, in the documented order. [`object`] writes them
-/// between `message` and `error_code`.
+/// The documented keys of an error's `detail` object. [`object`] writes them between `message` and `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

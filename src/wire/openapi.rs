@@ -1,7 +1,5 @@
-//! The `OpenAPI` document of the API (`/openapi.json`). The transcoder generates the document from the contract. This
-//! file adds the parts that the contract does not define, such as the error responses.
-//!
-//! Called by `wire/stack.rs` for the first request of the document.
+//! The `OpenAPI` document (`/openapi.json`). The transcoder generates it from the contract, and this file adds parts
+//! that the contract does not define, such as error responses.
 
 use prost_reflect::MessageDescriptor;
 use runyard_transcode::{
@@ -37,7 +35,7 @@ pub fn document(router: &Router) -> Value {
     openapi::document(router, &description)
 }
 
-/// Returns the JSON Schema of a refusal. Only two keys are required, because the other keys depend on the error.
+/// Only two keys are required, because the others depend on the error.
 fn schema(refusal: &MessageDescriptor) -> Value {
     let properties = openapi::fields(refusal, Dialect::Plain);
     json!({"type": "object", "properties": properties, "required": ["message", "error_code"]})

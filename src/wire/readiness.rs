@@ -2,11 +2,11 @@
 
 use crate::app::App;
 
-/// Checks that the database is available, that the disk has free space, and that this process is neither shutting down
-/// nor on standby (see `installation`).
+/// Checks the database and the free disk space, and that this process is neither shutting down nor on standby (see
+/// `installation`).
 ///
 /// # Errors
-/// One line with the reason.
+/// The reason, on one line.
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");

@@ -1,7 +1,5 @@
-//! Limits the number of open streams: per account, per address for requests without a credential, and for the whole
-//! process.
-//!
-//! Called by `wire/stack.rs` for every protocol. A stream counts as open until its response is dropped.
+//! Limits the number of open streams: per account, per address without a credential, and for the process. A stream is
+//! open until its response is dropped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,15 +19,14 @@ use tower::{ServiceExt, service_fn};
 use super::{answers::Answers, owner::Owner};
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of open streams per address, for requests without a credential.
+/// For requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Requests without a credential may together use the maximum number of streams divided by this number.
+/// Requests without a credential may use one tenth of all streams.
 const OPEN_PART: usize = 10;
-/// Retry delay in the response to a refused stream.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub struct Streams {
-    /// gRPC paths of the methods that return a stream.
+    /// gRPC paths of the streaming methods.
     methods: HashSet<String>,
     most: usize,
     most_per_account: usize,
@@ -67,7 +64,7 @@ impl Streams {
         })
     }
 
-    /// Counts a stream as open until the returned ticket is dropped.
+    /// Counts a stream as open until the ticket is dropped.
     ///
     /// # Errors
     /// THROTTLED if a limit is reached.
@@ -102,7 +99,7 @@ impl Streams {
         })
     }
 
-    /// Admits the stream of a request. Returns `None` if the method does not return a stream.
+    /// Returns `None` if the method does not stream.
     fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
         if !self.methods.contains(request.uri().path()) {
             return Ok(None);

@@ -1,11 +1,11 @@
 //! Limits the total memory of responses that clients have not read.
 //!
-//! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
-//! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
-//! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
-//! use the most memory. Of these responses, it aborts the one that has waited longest. This selection is repeated until
-//! the total is clearly below the limit. The client of an aborted response can send its request again. A client can
-//! resume an event stream at its last cursor.
+//! The unsent part of a response stays in memory while its client does not read. This layer passes responses to the
+//! connection in small chunks, and counts the remaining bytes.
+//!
+//! If the total exceeds the limit, the layer finds the account or address with the most bytes. It aborts that owner's
+//! response that has waited longest, and repeats this until the total is clearly below the limit. The client can
+//! repeat its request, or resume an event stream at its cursor.
 
 mod answer;
 
@@ -43,19 +43,18 @@ pub(super) async fn limit(ledger: Arc<Ledger>, request: Request<Body>, next: imp
     ledger.hold(answer, visit)
 }
 
-/// The responses that are not yet sent completely.
+/// The responses that are not yet completely sent.
 pub(super) struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
     answers: DashMap<u64, Arc<PendingResponse>>,
-    /// Locked while responses are selected and aborted.
     relief: Mutex<()>,
     opened: Instant,
 }
 
 impl Ledger {
-    /// `limit` is the maximum total size of all unread responses, in bytes.
+    /// `limit` is in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -88,7 +87,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records how many bytes of a response are in memory. If the total grows above the limit, aborts responses.
+    /// Records how many bytes of a response are in memory. Aborts responses if the total exceeds the limit.
     fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -101,8 +100,8 @@ impl Ledger {
         }
     }
 
-    /// Aborts responses until the total is no more than seven eighths of the limit. Does nothing if another thread is
-    /// already aborting responses.
+    /// Aborts responses until the total is below seven eighths of the limit. Does nothing if another thread is
+    /// already here.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();
@@ -115,7 +114,7 @@ impl Ledger {
             }
         }
         for (_, answers) in owners.values_mut() {
-            // The response that has waited longest is sorted to the end and popped first.
+            // The last response in the list has waited longest and is popped first.
             answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
         }
         let room = self.limit - self.limit / 8;
@@ -134,7 +133,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response whose unread bytes are counted until the body is dropped.
+/// A response body. Its unread bytes are counted until it is dropped.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
@@ -202,7 +201,7 @@ mod tests {
         layer(service, Arc::clone(ledger), limit)
     }
 
-    /// A service whose responses never end. `frame` is the size of each frame in bytes.
+    /// A service with endless responses. `frame` is in bytes.
     fn endless(frame: usize) -> impl Answers<Body> {
         service_fn(move |request: Request<Body>| async move {
             let frames = stream::repeat_with(move || Ok::<_, Infallible>(Bytes::from(vec![7; frame])));
@@ -243,7 +242,6 @@ mod tests {
         let mut ann = Vec::new();
         for _ in 0..6 {
             let mut body = answer(&service, 1).await;
-            // Each client reads one chunk and stops.
             let _ = read(&mut body).await;
             ann.push(body);
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;

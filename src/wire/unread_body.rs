@@ -1,10 +1,8 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
-//! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
-//! request follows the body, so the server must either read the body to its end, or announce in the response that the
-//! connection closes. In both protocol versions, the server reads a short remainder while it sends the response, and
-//! drops a long remainder.
+//! An HTTP/2 connection should stay open, but h2 closes it after too many unread frames ("too_many_data_frames"). An
+//! HTTP/1 connection can serve the next request only after the whole body. So the server reads a short remainder. For
+//! a long remainder on HTTP/1, the response announces that the connection closes.
 
 use std::{
     pin::pin,
@@ -23,21 +21,20 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Limits for reading the rest of a body on a shared (HTTP/2) connection: number of bytes, and time. Most messages are
-/// smaller than 64 KiB.
+/// Limits for reading the rest of a body on an HTTP/2 connection: bytes and time. Most messages are smaller than 64
+/// KiB.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// Limits for reading the rest of a body on an HTTP/1 connection: number of bytes, and time. These limits are higher
-/// than [`SHARED`], because no other request uses the connection meanwhile.
+/// The same limits for HTTP/1. They are higher, because no other request uses the connection meanwhile.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the rest of a body is read or dropped if the service stops reading before the end of the body.
+/// Decides whether the unread rest of a body is read or dropped.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
-    /// True if other calls share the connection.
+    /// True for HTTP/2, where other calls share the connection.
     is_shared: bool,
-    /// True if the client waits for `100 Continue` before it sends its body.
+    /// True if the client waits for `100 Continue` before it sends the body.
     waits: bool,
-    /// True if the connection cannot be used for another request.
+    /// True if the connection must close after the response.
     cut: Arc<AtomicBool>,
 }
 
@@ -58,12 +55,12 @@ impl UnreadBody {
         }
     }
 
-    /// Records that the service has started to read, so the client no longer waits for `100 Continue`.
+    /// Called when the service starts to read: the client then no longer waits for `100 Continue`.
     pub(super) fn record_demand(&mut self) {
         self.waits = false;
     }
 
-    /// Reads or drops the rest of a body that no service will read.
+    /// Reads or drops the rest of the body.
     pub(super) fn take(&self, body: Body) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.is_shared {
@@ -87,7 +84,7 @@ impl UnreadBody {
         });
     }
 
-    /// Marks an HTTP/1 connection as unusable, because the rest of the body will not be read.
+    /// Marks an HTTP/1 connection as unusable for further requests.
     pub(super) fn give_up(&self) {
         if !self.is_shared {
             self.cut.store(true, Relaxed);
@@ -98,7 +95,7 @@ impl UnreadBody {
     }
 }
 
-/// The decision whether the connection of a request must close.
+/// Tells whether the connection must close.
 pub(super) struct Verdict {
     cut: Arc<AtomicBool>,
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the Python client: lints and type-checks the source, builds the wheel as for a release, installs and tests it.
+# Checks, builds, installs and tests the Python client.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,14 +12,14 @@ cd clients/python
 "$tools/ruff" check --quiet .
 "$tools/ruff" format --quiet --check .
 "$tools/mypy"
-# Builds the wheel from the source distribution, so that the tests detect files missing from either of them.
+# Builds the wheel from the source distribution, so that a file missing from either is detected.
 rm -rf "$RUNYARD_CLIENTS/dist"
 "$tools/python" -m build --no-isolation --outdir "$RUNYARD_CLIENTS/dist" . >"$RUNYARD_CLIENTS/build.log" 2>&1 ||
     { cat "$RUNYARD_CLIENTS/build.log"; exit 1; }
 cd ../..
 
 installed=$(tests/clients/venv.sh client tests/clients/python/requirements.txt "$(ls "$RUNYARD_CLIENTS"/dist/*.whl)")
-# mypy must accept the correct uses in typed.py and report exactly the marked lines of typed_wrong.py.
+# mypy must accept typed.py and report exactly the marked lines of typed_wrong.py.
 mypy=("$tools/mypy" --strict --python-executable "$installed/bin/python")
 "${mypy[@]}" tests/clients/python/typed.py
 if "${mypy[@]}" tests/clients/python/typed_wrong.py >"$RUNYARD_CLIENTS/typed_wrong.log"; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. Creates a new
-# environment only if the requirements, the Python version or pyproject.toml have changed. Reinstalls the wheel on every
+# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. A change of the
+# requirements, the Python version or pyproject.toml creates a new environment. The wheel is reinstalled on every
 # call.
 set -euo pipefail
 
@@ -20,7 +20,7 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 if [ ! -f "$venv/ready" ]; then
     rm -rf "$RUNYARD_CLIENTS/$name"-*
     python3 -m venv "$venv"
-    # In a new environment, pip also installs the dependencies of the wheel.
+    # Here pip also installs the dependencies of the wheel.
     "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
     touch "$venv/ready"
 elif [ -n "$wheel" ]; then

@@ -1,8 +1,8 @@
-//! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
+//! Fetches a JWKS or an OpenID Connect discovery document of an identity provider.
 //!
-//! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant:
-//! http is used only for loopback hosts and, if `auth.allow_private_http` is set, for hosts in private networks. All
-//! other hosts require https. For http, the resolved addresses of a host name are checked on every connection.
+//! The size and duration of a fetch are limited, and redirects are not followed. Invariant: http is used only for
+//! loopback hosts and, with `auth.allow_private_http`, for private networks. For http, the resolved addresses are
+//! checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,9 +23,9 @@ use crate::{
     wire::status::chain,
 };
 
-/// Maximum size of a document, in bytes.
+/// In bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
-/// Maximum duration of a fetch, including the connection setup.
+/// Includes the connection setup.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Creates the HTTP clients. `allow_private_http` permits http to hosts in private networks.
+    /// `allow_private_http` permits http to private networks.
     ///
     /// # Errors
     /// INTERNAL if the TLS library cannot be set up.
@@ -44,15 +44,13 @@ impl Fetcher {
         let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
         Ok(Self {
             https: client().build().map_err(broken)?,
-            // Requests over http do not use a proxy: a proxy would resolve the host name itself, and this process could
-            // not check the addresses.
+            // Without a proxy: a proxy would resolve the host name itself, and this process could not check the
+            // addresses.
             http: client().no_proxy().dns_resolver(PrivateHosts).build().map_err(broken)?,
             allow_private_http,
         })
     }
 
-    /// Parses a URL and checks that documents may be fetched from it.
-    ///
     /// # Errors
     /// The reason why the URL is not permitted.
     pub(super) fn check(&self, text: &str) -> Result<Url, String> {
@@ -77,10 +75,10 @@ impl Fetcher {
         ))
     }
 
-    /// Fetches the document at a URL that [`Fetcher::check`] returned.
+    /// Fetches a URL that [`Fetcher::check`] has returned.
     ///
     /// # Errors
-    /// The URL, and the reason why the fetch failed.
+    /// The URL and the reason.
     pub(super) async fn get(&self, url: &Url) -> Result<String, String> {
         let client = if url.scheme() == "http" {
             &self.http
@@ -121,7 +119,7 @@ async fn read(client: &Client, url: &Url) -> Result<String, String> {
     String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())
 }
 
-/// Resolves host names for http. Omits addresses that are not private.
+/// Resolves host names for http, and omits addresses that are not private.
 struct PrivateHosts;
 
 impl Resolve for PrivateHosts {

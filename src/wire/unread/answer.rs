@@ -1,6 +1,4 @@
 //! A response that is being sent to the connection in chunks.
-//!
-//! Used by `wire/unread.rs`, which counts the bytes of all responses in memory.
 
 use std::{
     error::Error as StdError,
@@ -20,15 +18,15 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum size of a chunk, in bytes. When a response is aborted, the chunks that the connection has already buffered
-/// stay in memory, so chunks are small.
+/// Maximum chunk size in bytes. Chunks that the connection has buffered stay in memory after an abort, so chunks are
+/// small.
 pub(super) const PIECE: usize = 16 * 1024;
 
 pub(super) struct PendingResponse {
     pub(super) owner: Owner,
-    /// Number of bytes of the response in memory.
+    /// Number of the response's bytes in memory.
     pub(super) bytes: AtomicUsize,
-    /// Time at which the connection most recently accepted data, in milliseconds since the ledger was created.
+    /// Time of the last data that the connection accepted, in milliseconds after the ledger's creation.
     pub(super) taken_at: AtomicU64,
     content: Mutex<Content>,
 }
@@ -36,15 +34,15 @@ pub(super) struct PendingResponse {
 /// The unsent part of a response.
 pub(super) struct Content {
     body: Option<Body>,
-    /// The unsent rest of a frame that was too large for one chunk.
+    /// The unsent rest of a frame that exceeds one chunk.
     rest: Bytes,
-    /// Size of the frame to which `rest` belongs, in bytes.
+    /// Size in bytes of the frame to which `rest` belongs.
     frame: usize,
     cut: bool,
 }
 
 impl PendingResponse {
-    /// `now` is the time in milliseconds since the ledger was created.
+    /// `now` is in milliseconds after the ledger's creation.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -63,21 +61,21 @@ impl PendingResponse {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Aborts the response. The unsent bytes are dropped, and the client receives an error.
+    /// Drops the unsent bytes, and sends the client an error.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // The body is dropped after the lock is released. Dropping the body makes the service stop producing data.
+        // Dropped after the lock is released, because dropping the body stops the service.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Number of bytes in memory: the rest of the current frame, and the bytes that the body buffers. The buffered
-    /// bytes are estimated as the larger of the size that the body reports and the size of the most recent frame.
+    /// Number of bytes in memory: the rest of the current frame, and an estimate of the body's buffer. The estimate
+    /// is the larger of the size that the body reports and the size of the last frame.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -86,7 +84,7 @@ impl Content {
         body.saturating_add(self.rest.len())
     }
 
-    /// Returns the next chunk of up to [`PIECE`] bytes; `None` at the end of the response.
+    /// Returns the next chunk; `None` at the end of the response.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.cut {
@@ -100,7 +98,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The connection requests more data, so it has accepted the previous frame completely.
+                // The connection polls again only after it has accepted the previous frame.
                 self.frame = 0;
                 return Poll::Pending;
             };
@@ -149,7 +147,7 @@ impl Content {
         if self.frame <= PIECE {
             return std::mem::take(&mut self.rest);
         }
-        // The chunk is copied, because a slice would keep the whole frame in memory.
+        // A copy, because a slice would keep the whole frame in memory.
         let piece = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PIECE)]);
         self.rest.advance(piece.len());
         if self.rest.is_empty() {
@@ -159,7 +157,6 @@ impl Content {
     }
 }
 
-/// The error of a response that was aborted because the client did not read the response.
 #[derive(Debug)]
 struct TooSlow;
 
