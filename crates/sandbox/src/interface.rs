@@ -50,8 +50,8 @@ pub trait Files: Send + Sync {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` for a path outside the workspace, a path
-    /// through a symbolic link, or a path of anything else than a regular file.
+    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
+    /// through a symbolic link, or is not a regular file.
     fn open(&self, path: &str) -> Result<OpenFile>;
 
     /// Reads a whole file.

@@ -42,7 +42,6 @@ impl Clip {
         }
     }
 
-    /// Returns the text, and whether its middle was omitted.
     pub fn finish(mut self) -> (String, bool) {
         self.cut();
         if self.left_out == 0 {
@@ -65,7 +64,6 @@ impl Clip {
     }
 }
 
-/// Collects output into chunks for a live view.
 #[derive(Debug)]
 pub struct Live {
     pending: String,

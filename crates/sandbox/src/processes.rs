@@ -15,7 +15,6 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 /// Maximum number of open files that one measurement checks.
 const MAX_DESCRIPTORS: usize = 20_000;
 
-/// Identifies the processes of one sandbox.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// Inode of the pid namespace.
@@ -57,7 +56,6 @@ impl Scope {
         }
     }
 
-    /// Returns whether the first process still exists.
     pub fn holds_first(&self) -> bool {
         self.holds(self.first)
     }

@@ -106,7 +106,6 @@ pub(super) async fn run(
     let _stop_when_dropped = stop.clone().drop_guard();
     let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
     let task = tokio::spawn(execute::run(cell, command, sender, stop));
-    // The channel closes when the command's output ends.
     while let Some(piece) = pieces.recv().await {
         output(&piece);
     }

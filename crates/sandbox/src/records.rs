@@ -65,9 +65,6 @@ impl CommandRecords {
     }
 
     /// Records a running command by the host pid of the sandbox's first process.
-    ///
-    /// # Errors
-    /// File-system errors, and `NotFound` when the process does not exist.
     pub fn record(&self, process: i32) -> io::Result<Record> {
         let number = u32::try_from(process).map_err(io::Error::other)?;
         let started = start_time(number).ok_or(io::ErrorKind::NotFound)?;
@@ -97,7 +94,6 @@ fn place() -> String {
     format!("{boot}-{}-", own_namespace())
 }
 
-/// Inode of the service's pid namespace.
 pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
@@ -175,7 +171,6 @@ pub fn start_time(process: u32) -> Option<u64> {
     // The program name is in parentheses and may contain parentheses, so split at the last one.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A zombie counts as ended.
     if fields.next()? == "Z" {
         return None;
     }

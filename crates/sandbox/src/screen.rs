@@ -125,7 +125,6 @@ impl Screen {
         }
     }
 
-    /// Makes all lines final, without a newline after the last line.
     fn settle(&mut self) {
         for (index, line) in self.lines.iter().enumerate() {
             if index > 0 {

@@ -23,7 +23,6 @@ const SHARED: &[&str] = &[
     "etc/ld.so.cache",
     "etc/ld.so.conf",
     "etc/ld.so.conf.d",
-    // System information.
     "etc/debian_version",
     "etc/lsb-release",
     "etc/os-release",

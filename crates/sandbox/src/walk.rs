@@ -127,7 +127,6 @@ impl Walk {
         self.root.open_regular(&found.raw)
     }
 
-    /// Returns whether a returned file is still a regular file.
     pub(super) fn is_file(&self, found: &Found) -> bool {
         let opened = self.root.open_at(&found.raw, OFlags::PATH | OFlags::NOFOLLOW);
         let stat = opened.and_then(rustix::fs::fstat);
@@ -204,7 +203,6 @@ impl Walk {
         None
     }
 
-    /// Returns the folder at `path`, which is already open if it is the current folder.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -220,7 +218,6 @@ impl Walk {
         }
     }
 
-    /// Returns the entry and its metadata; `None` if it cannot be accessed.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {

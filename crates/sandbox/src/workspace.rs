@@ -148,8 +148,8 @@ impl Workspace {
     /// not UTF-8 must be percent-encoded, as `list` and `walk` return it.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` for a path outside the workspace, a path
-    /// through a symbolic link, or a path of anything else than a regular file.
+    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
+    /// through a symbolic link, or is not a regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
         let (root, path) = self.locate(path)?;
         root.open_regular(&path)
