@@ -13,7 +13,7 @@ use super::{
     text,
 };
 
-/// A handle for reads outside a unit of work. These reads see only committed data.
+/// These reads see only committed data.
 #[derive(Clone)]
 pub struct Read {
     from: ReadFrom,
@@ -41,8 +41,7 @@ impl Read {
         Self { from }
     }
 
-    /// Returns true if hand-written statements run in the calling thread. They then complete without waiting for
-    /// another thread.
+    /// True if hand-written statements run in the calling thread, and therefore without a thread hop.
     pub fn is_inline(&self) -> bool {
         matches!(self.from, ReadFrom::Sqlite(_))
     }
