@@ -1,8 +1,7 @@
-//! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the
-//! table.
+//! Runs the table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the table.
 //!
-//! Uploads, streams and downloads use the methods of the client. Every other call uses the client's gRPC channel
-//! directly. prost-reflect converts requests and answers, so the test does not use the JSON codec of the server.
+//! Uploads, streams and downloads use the client's own methods. Other calls use the client's gRPC channel.
+//! prost-reflect converts the JSON, so the test does not depend on the server's JSON codec.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +23,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Fields of an update request that never appear in its update mask.
+/// Fields of update requests that never appear in the update mask.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",
@@ -58,7 +57,7 @@ async fn every_exchange_of_the_golden_table_passes() {
     .await;
 }
 
-/// The result of a step. The error describes the mismatch.
+/// The error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
 struct Player {
@@ -238,7 +237,7 @@ impl Player {
         Ok(())
     }
 
-    /// Replaces the placeholders in a request with the saved values.
+    /// Replaces placeholders in a request with saved values.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -335,8 +334,8 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a unary method. `request` is canonical JSON with proto field names. If the method has an update mask, this
-/// function fills it with the changed fields of `request`.
+/// Calls a unary method. `request` is canonical JSON with proto field names. An update mask is filled with the
+/// changed fields.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -375,7 +374,7 @@ fn printed(message: &DynamicMessage) -> Value {
         .unwrap()
 }
 
-/// Returns an error of the client as JSON, with the keys that the table uses.
+/// Converts an error of the client to JSON with the table's keys.
 fn refusal(error: &Error) -> Value {
     let mut details = Map::from_iter([
         ("message".to_owned(), error.message().into()),
@@ -398,7 +397,7 @@ fn refusal(error: &Error) -> Value {
     })
 }
 
-/// Converts a name such as `NotFound` to `NOT_FOUND`.
+/// Converts `NotFound` to `NOT_FOUND`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -410,7 +409,7 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// Shortens the name of an enum value. Both `RUN_STATUS_RUNNING` and `running` become `running`.
+/// Converts both `RUN_STATUS_RUNNING` and `running` to `running`.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
     let prefixes = [
@@ -428,7 +427,7 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// Reads a number. Canonical JSON prints 64-bit numbers as strings, so a string that contains a number is accepted.
+/// Canonical JSON prints 64-bit numbers as strings.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

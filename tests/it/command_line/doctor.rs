@@ -1,4 +1,4 @@
-//! `runyard doctor`: its checks and their messages. The command changes nothing.
+//! The checks of `runyard doctor` and their messages.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -16,8 +16,8 @@ use crate::{
     test_server::{TestServer, on_every_database},
 };
 
-/// Runs `runyard doctor` on a folder with this configuration. Returns the name, verdict and message of each check, and
-/// the exit status.
+/// Runs `runyard doctor` with this configuration. Returns name, verdict and message of each check, and the exit
+/// status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -116,7 +116,7 @@ fn disabled_limits_are_bad_only_on_an_exposed_server() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "bad");
     assert_eq!(verdict(&checks, "new accounts").0, "bad");
-    // Control: for a server that other machines can reach, the default settings pass both checks.
+    // Control: the default settings of a public server pass both checks.
     let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "ok");
@@ -269,7 +269,6 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
         found == "bad" && code == Some(1) && message.contains("exactly that issuer"),
         "{message}"
     );
-    // Without a configured identity provider, the check `identity provider` is omitted.
     let (checks, _) = auth("").await;
     assert!(
         checks.iter().all(|[name, ..]| name != "identity provider"),

@@ -1,5 +1,5 @@
-//! The rules of both JSON dialects, with one table for each dialect. The examples of the API documentation must match
-//! byte for byte.
+//! The rules of both JSON dialects, one table for each. The examples of the API documentation must match byte for
+//! byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -9,7 +9,7 @@ use runyard_transcode::json::Dialect::{self, Canonical, Plain};
 
 use super::{CONTRACT, EVERYTHING};
 
-/// Removes the white space between tokens.
+/// Removes white space between tokens.
 fn compact(text: &str) -> String {
     let mut inside = false;
     text.chars()
@@ -20,8 +20,7 @@ fn compact(text: &str) -> String {
         .collect()
 }
 
-/// The document is the example of the API documentation, with the newer fields `skills` and `memory` at the end of the
-/// version.
+/// The example of the API documentation, plus the newer fields `skills` and `memory`.
 #[test]
 fn an_agent_prints_as_in_the_seed_document() {
     let seed = r##"{
@@ -186,8 +185,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads JSON in the dialect `from` and prints it in the dialect `to`. Returns the printed JSON, or the text of the
-/// error.
+/// Converts JSON from one dialect to the other. Returns the result or the error.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -243,7 +241,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (r#"{"aDouble": 1e999}"#, "a_double: is out of range"),
         (r#"{"aFloat": 1e39}"#, "a_float: is out of range"),
-        // Booleans and strings accept only their own JSON type. Bytes accept either base64 alphabet, but not a mixture.
+        // Bytes accept either base64 alphabet, but not a mixture.
         (r#"{"aBool": "true"}"#, "a_bool: must be true or false"),
         (r#"{"aBool": 1}"#, "a_bool: must be true or false"),
         (r#"{"aString": 1}"#, "a_string: must be a string"),
@@ -351,7 +349,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in Runyard's own dialect, and prints each of its fields as `name=value`.
+/// Prints each field of a message in Runyard's dialect as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {
@@ -377,8 +375,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // The codec reads the short name, the full name and the number of an enum value. It prints the short name, null
-        // for the unspecified value, and the number of an unknown value.
+        // An enum value may be its short name, full name or number. The codec prints the short name, null for the
+        // unspecified value, or the number of an unknown value.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -390,11 +388,11 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
         ),
         (r#"{"a_level": 0}"#, "a_level=\"low\""),
         (r#"{"r_colour": [null, "red"]}"#, "r_colour=[null,\"red\"]"),
-        // Integers are printed as numbers, and may be read from strings.
+        // Integers are printed as numbers, and read from numbers or strings.
         (r#"{"aInt64": "-9223372036854775808"}"#, "a_int64=-9223372036854775808"),
         (r#"{"m_int32": {"1": 18}}"#, "m_int32={\"1\":18}"),
         (r#"{"w_uint64": 18446744073709551615}"#, "w_uint64=18446744073709551615"),
-        // Times are printed with at least three fractional digits.
+        // Times have at least three fractional digits.
         (
             r#"{"k_time": "2025-08-15T10:30:00Z"}"#,
             "k_time=\"2025-08-15T10:30:00.000Z\"",
@@ -404,7 +402,6 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
             "k_time=\"2025-08-15T10:30:00.000001Z\"",
         ),
         (r#"{"k_duration": "1s"}"#, "k_duration=\"1s\""),
-        // A field mask may use proto field names.
         (r#"{"k_mask": "icon_name,iconColor"}"#, "k_mask=\"iconName,iconColor\""),
         // Null means unset. An unset optional field is printed as null.
         (
@@ -448,14 +445,13 @@ fn unset_fields_print_as_documented() {
 
 #[test]
 fn repeated_wire_fields_merge_as_protobuf_specifies() {
-    // The message contains text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, and
-    // text = "c".
+    // text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, text = "c".
     let wire = b"\x0a\x01a\x1a\x05\x0a\x01b\x10\x01\x1a\x02\x10\x02\xa8\x3e\x01\x0a\x01c";
     assert_eq!(
         EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
         r#"{"text":"c","inner":{"text":"b","number":2}}"#
     );
-    // The message contains a partly packed list, a map with a repeated key, and a oneof that is set twice.
+    // A partly packed list, a map with a repeated key, and a oneof that is set twice.
     let mut wire = Vec::new();
     let pieces = [
         r#"{"rInt32":[1,2]}"#,

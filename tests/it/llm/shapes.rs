@@ -1,6 +1,6 @@
-//! Tests the parsing of model answers. A shape is a test case: one or more answers from a provider's documentation or
-//! from a bug report, and the expected results. A scripted server sends the answers to the real adapter over a socket.
-//! `shapes/README.md` describes the format of the shapes, which are in `shapes/*.toml`.
+//! Tests the parsing of model answers. A shape is a test case: answers from a provider's documentation or a bug
+//! report, and the expected results. A scripted server sends the answers to the adapter. `shapes/README.md` describes
+//! the format of the shapes.
 
 mod play;
 mod table;
@@ -90,7 +90,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
+/// Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -167,7 +167,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the next response of the queue. The last response stays in the queue and is repeated.
+/// Returns the next response of the queue. The last response is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {
@@ -201,7 +201,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
-        // If the shape expects an error, the adapter retries only for a short time.
+        // A shape that expects an error needs no long retries.
         total: if is_hopeless {
             Duration::from_millis(100)
         } else {
@@ -398,8 +398,8 @@ fn is_same_call(expected: &str, seen: &str) -> bool {
     is_id && expected[1] == seen[1] && arguments(expected[2]) == arguments(seen[2])
 }
 
-/// Describes the parts of the earlier request that the later request does not repeat. The later request may add
-/// messages.
+/// Describes parts of the earlier request that the later request does not repeat. The later request may have
+/// additional messages.
 fn differences(before: &Received, after: &Received) -> Vec<String> {
     let mut wrong = Vec::new();
     for field in ["system", "instructions", "systemInstruction", "tools"] {
@@ -420,7 +420,7 @@ fn differences(before: &Received, after: &Received) -> Vec<String> {
     wrong
 }
 
-/// Removes cache markers, because their position changes from request to request.
+/// Removes cache markers, because their position differs between requests.
 fn unmarked(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

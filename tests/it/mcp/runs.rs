@@ -1,4 +1,4 @@
-//! Tests of runs that use the tools of a working MCP server.
+//! Runs with the tools of a working MCP server.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -39,7 +39,7 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 offered.contains(&"bash") && offered.contains(&"box__echo"),
                 "{offered:?}"
             );
-            // Providers refuse tool names with other characters, and schemas with `$defs`.
+            // Providers refuse other characters in tool names, and schemas with `$defs`.
             assert!(offered.contains(&"box__say_hello_gr__en"), "{offered:?}");
             let tools = requests[0].body["tools"].to_string();
             assert!(!tools.contains("$defs") && !tools.contains("$ref"), "{tools}");
@@ -160,7 +160,8 @@ async fn servers_are_listed_at_the_same_time_and_after_the_start_is_answered() {
         |_| calls("one__act", json!({})),
         permit_loopback,
         async |server| {
-            // Three parties must reach the barrier: both servers, and this test after StartRun has responded.
+            // Both servers and this test must reach the barrier. This test reaches it only after StartRun has
+            // responded.
             let barrier = Arc::new(Barrier::new(3));
             let gate = Arc::clone(&barrier);
             let react = move |method: &str| match method {
@@ -198,7 +199,7 @@ async fn a_list_is_cached_as_long_as_its_server_permits() {
                 let mut seen = Vec::new();
                 for hours in [0, 0, 2] {
                     server.clock.advance(Duration::from_hours(hours));
-                    // Sign a new token, because an earlier token may have expired.
+                    // An earlier token may have expired.
                     let caller = server.caller("ann");
                     run_of(&caller, &agent).await;
                     seen.push(remote.seen.lists.load(Ordering::Relaxed));

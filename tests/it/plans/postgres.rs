@@ -1,12 +1,11 @@
-//! Finds faults in the plans of PostgreSQL. The plans are generic: they do not depend on parameter values.
+//! Finds faults in the generic plans of PostgreSQL, which do not depend on parameter values.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Settings of the server's PostgreSQL connections. Plans then do not depend on parameter values, and use an index if
-/// one exists.
+/// These settings force generic plans, which use an index if one exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
@@ -43,7 +42,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     plan
 }
 
-/// Checks a plan node and its children. `limited` is true if a LIMIT bounds the number of rows that the node reads.
+/// Checks a plan node and its children. `limited`: a LIMIT bounds the rows that the node reads.
 fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str().unwrap_or_default();
     let (kind, index, condition) = (text("Node Type"), text("Index Name"), text("Index Cond"));
@@ -65,7 +64,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // A node that collects rows, such as a sort, reads all its rows before it returns the first, even below a LIMIT.
+    // Even below a LIMIT, a node such as a sort reads all its rows before it returns the first.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

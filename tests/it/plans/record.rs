@@ -1,5 +1,4 @@
-//! Records the text of every statement that a server in this process prepares. The database layer logs each statement
-//! with the target `runyard::sql`.
+//! Records every statement that a server in this process prepares, from the log target `runyard::sql`.
 
 use std::{
     collections::HashMap,
@@ -22,10 +21,10 @@ use tracing_subscriber::{
 
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// Name prefix of tables that only tests create. Statements on these tables are not recorded.
+/// Name prefix of test tables, whose statements are not recorded.
 const TEST_TABLES: &str = " test_";
 
-/// Key of a recorded statement: the kind of database, and the SQL text without the lengths of its value lists.
+/// The kind of database, and the SQL text without the lengths of its value lists.
 type Shape = (&'static str, String);
 
 struct Noted {
@@ -48,7 +47,7 @@ pub fn noted(backend: DbBackend) -> Vec<String> {
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// Returns the statements that were not explained yet, and marks these statements as explained.
+/// Returns the statements that are new since the last call.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -104,9 +103,9 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Normalizes value lists, so that a statement with three ids and the same statement with four ids are explained once.
+/// Shortens value lists, so that statements with three and with four ids have the same text.
 fn shape(sql: &str) -> String {
-    // Removes only the numbers of placeholders. Literals stay, because a different literal may need a different index.
+    // Removes only the numbers of placeholders. Different literals stay, because they may need different indexes.
     let mut after_dollar = false;
     let is_kept = |char: &char| {
         after_dollar = *char == '$' || (after_dollar && char.is_ascii_digit());

@@ -1,5 +1,4 @@
-//! Checks properties of the schema that no query plan shows: foreign keys that refer to deletable rows are indexed, and
-//! triggers count the rows of each account.
+//! Checks the schema: foreign keys to deletable rows are indexed, and triggers count the rows of each account.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +10,7 @@ use runyard_upstream::Turn;
 /// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
-/// Checks that the row counters equal the numbers of rows. Triggers update the counters.
+/// Checks that the counters, which triggers update, equal the numbers of rows.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
         WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \
@@ -39,7 +38,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// Returns the foreign keys. Each entry is the table, the column and the referenced table.
+/// Each entry is the table, the column and the referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -54,7 +53,7 @@ async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     texts(db, sql).await
 }
 
-/// Returns the first column of each index that is not partial. Each entry is the table and the column.
+/// Each entry is the table and the first column of an index that is not partial.
 async fn first_columns(db: &DatabaseConnection) -> BTreeSet<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {

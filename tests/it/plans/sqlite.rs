@@ -1,5 +1,5 @@
-//! Finds faults in the plans of SQLite, which `EXPLAIN QUERY PLAN` prints. The plans depend neither on parameter values
-//! nor on row counts.
+//! Finds faults in the plans that `EXPLAIN QUERY PLAN` of SQLite prints. These plans depend neither on parameter
+//! values nor on row counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes the text of each explained statement unique. For a repeated text, a connection could return a cached plan from
-/// before an index was dropped.
+/// Makes each explained text unique. Otherwise a connection could return a cached plan from before an index was
+/// dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ fn why(sql: &str, line: &str) -> Option<&'static str> {
     (by_account && !is_bounded).then_some("reads all rows of an account")
 }
 
-/// Returns true if a statement reads one page in index order without skipping rows.
+/// True if a statement reads one page in index order without skipping rows.
 fn is_page(sql: &str, index: &str) -> bool {
     let Some((_, rest)) = sql.split_once(" WHERE ") else {
         return false;

@@ -220,7 +220,7 @@ async fn agent_search_ignores_case_in_every_alphabet() {
             ] {
                 assert_eq!(found(text).await, count, "{text}");
             }
-            // After an update, the search matches the new text of the agent.
+            // The search matches the updated text.
             let path = format!("/agents/{}", second.as_str().unwrap());
             let request = caller.request("PATCH", &path).json(&json!({"name": "\u{d8}rsted"}));
             Answer::of(request.send().await.unwrap()).await.ok();

@@ -55,7 +55,6 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
-                // An update that changes no value creates no version.
                 let again = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(again, changed, "{change}");
             }
@@ -268,7 +267,7 @@ async fn deleting_an_agent_keeps_its_runs() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // A deleted agent is not visible and does not count towards the limit.
+            // A deleted agent does not count towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
@@ -300,7 +299,7 @@ async fn deleting_an_agent_keeps_its_runs() {
                 .post("/agents", json!({"name": "Agent"}))
                 .await
                 .refused(402, "AGENT_LIMIT_EXCEEDED");
-            // The run continues with the agent version with which it started.
+            // The run continues with its first agent version.
             server.gate.open();
             let ended = caller.ended(&run).await;
             assert_eq!(
@@ -319,7 +318,7 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // After a restart, the sweeper removes deleted agents that no unfinished run uses. Their finished runs stay
+            // After a restart, the sweeper removes deleted agents without unfinished runs. Their finished runs stay
             // readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;

@@ -1,5 +1,5 @@
-//! If the stream of a model breaks, the server calls the model again. Data that a provider needs in later requests is
-//! stored with the message.
+//! After a broken model stream, the server calls the model again. Provider data for later requests is stored with the
+//! message.
 
 use runyard::{
     accounts::Scope,
@@ -22,7 +22,7 @@ async fn messages_of(caller: &Caller, run: &Value) -> Vec<Value> {
     caller.get(&path).await.ok()["messages"].as_array().unwrap().clone()
 }
 
-/// Returns the role and the text of each message of a request, except system messages.
+/// Returns the role and text of each message except system messages.
 fn conversation(request: &runyard_upstream::Received) -> Vec<(&str, &str)> {
     let messages = request.messages().iter();
     let messages = messages.map(|message| {
@@ -114,7 +114,7 @@ async fn the_value_that_a_provider_wants_back_is_stored_and_never_shown() {
             let id = |value: &Value| -> Uuid { value.as_str().unwrap().parse().unwrap() };
             let (account_id, thread_id) = (id(&account_id), id(&run["thread_id"]));
             let run_id = id(&run["agent_run_id"]);
-            // The value contains a NUL character, which PostgreSQL's JSON types cannot store.
+            // PostgreSQL's JSON types cannot store NUL.
             let value = json!({"signature": "SIGNED", "text": "a\u{0}b", "number": 1e30});
             let carried = Carried {
                 provider: "default".to_owned(),

@@ -1,5 +1,4 @@
-//! Calls any method of the contract by its descriptor, over any protocol. Requests are given as JSON bodies of the HTTP
-//! API.
+//! Calls any method of the contract over any protocol. Requests are JSON bodies of the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -51,19 +50,18 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into the returned list.
+/// [`Way::Http`] contains an index into this list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
 }
 
-/// The protocol over which [`call`] sends a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     Grpc,
     GrpcWeb,
     Connect(Format),
-    /// HTTP/JSON, through the binding with this index.
+    /// The index selects one of the method's HTTP bindings.
     Http(usize),
 }
 
@@ -81,11 +79,11 @@ pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     .collect()
 }
 
-/// The answer to a call, reduced to the parts that must be equal over all protocols.
+/// An answer, reduced to the parts that must be equal over all protocols.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Good(Vec<Value>),
-    /// A refusal: the HTTP status of its error kind, its error code and its `detail`.
+    /// The HTTP status of the error, its code and its `detail`.
     Refused(u16, String, Value),
 }
 
@@ -101,7 +99,7 @@ impl Reply {
         }
     }
 
-    /// Returns the reply as lines, so that two long replies can be compared line by line.
+    /// Lines are easier to compare for two long replies.
     pub fn lines(&self) -> Vec<String> {
         format!("{self:#?}").lines().map(str::to_owned).collect()
     }
@@ -170,7 +168,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Plain, &wire, &mut text).unwrap();
-            // HTTP/JSON omits the null fields and the empty lists of a refusal.
+            // HTTP/JSON omits null fields and empty lists of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));
@@ -199,7 +197,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// Wraps a message in an uncompressed frame. gRPC and gRPC-Web use the same format.
+/// Wraps a message in an uncompressed frame, which gRPC and gRPC-Web share.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -218,7 +216,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-    // If an answer has no message, the gRPC status is in the headers.
+    // Without a message, the gRPC status is in the headers.
     let mut trailers = response.headers().clone();
     let mut body = response.bytes().await.unwrap();
     let mut messages = Vec::new();
@@ -284,7 +282,6 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // The events stay in the order in which the server sent them.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]

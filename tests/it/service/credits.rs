@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-/// Price of a call to the model kortix/minimax with this many input and output tokens, in millionths of a credit.
+/// Price of a call to kortix/minimax in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
