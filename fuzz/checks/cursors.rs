@@ -120,7 +120,6 @@ fn event_id(text: &str) {
     assert!(same, "{text:?} was read as {number}");
 }
 
-/// Returns true for leading zeros, such as `007`, which JSON does not allow.
 fn has_leading_zero(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     digits.len() > 1 && digits.starts_with('0')

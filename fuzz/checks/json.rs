@@ -101,8 +101,8 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     Some(json.split_off(6))
 }
 
-/// Returns the JSON of prost-reflect; `None` if it cannot print the message. A detour over text keeps the digits of
-/// 32-bit floats.
+/// Returns the JSON of prost-reflect; `None` if it cannot print the message. A direct conversion would widen 32-bit
+/// floats, so the message is printed as text and parsed.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);

@@ -15,7 +15,7 @@ pub fn table(name: &'static str) -> TableCreateStatement {
     table
 }
 
-/// Returns an index over all rows, with duplicates. The caller may add a condition or uniqueness.
+/// Returns an index over all rows that allows duplicates. The caller may add a condition or uniqueness.
 pub fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).table(on);

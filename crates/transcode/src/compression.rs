@@ -102,7 +102,7 @@ impl Encoding {
         Ok(output)
     }
 
-    /// Decompresses a message of up to `max_bytes` decompressed bytes.
+    /// Decompresses a message, and stops as soon as the output exceeds `max_bytes`.
     ///
     /// # Errors
     /// The output is larger than `max_bytes`, or the input is invalid.

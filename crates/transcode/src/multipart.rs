@@ -99,7 +99,6 @@ impl Drop for Uploads {
 
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
-    /// Maximum size of the body in bytes.
     pub form_bytes: u64,
     /// Maximum size of all text parts together in bytes.
     pub text_bytes: usize,

@@ -8,7 +8,6 @@ use tonic::Status;
 use super::{error, metadata};
 use crate::{frames, json::Codec};
 
-/// The message is compressed.
 pub const COMPRESSED: u8 = 0b01;
 /// This is the last envelope of a response.
 pub const END: u8 = 0b10;

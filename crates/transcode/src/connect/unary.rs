@@ -113,7 +113,6 @@ pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> R
     })
 }
 
-/// The error for a call whose method does not exist or is not in the descriptor pool.
 pub fn no_method(path: &str) -> Status {
     let short: String = path.chars().take(256).collect();
     Status::unimplemented(format!("no method has the path {short}"))

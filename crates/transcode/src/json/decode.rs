@@ -31,7 +31,6 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Records an index. Returns false if it was recorded before.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -55,7 +54,6 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Records a key. Returns false if it was recorded before.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -79,7 +77,6 @@ impl<'c, 'j> Decoder<'c, 'j> {
         })
     }
 
-    /// Decodes the whole text as one message.
     pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.message(id, wire)?;
         self.json.end()

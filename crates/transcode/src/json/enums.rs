@@ -9,7 +9,6 @@ use prost_reflect::EnumDescriptor;
 
 use super::Dialect;
 
-/// Maximum number of enum names that an error lists.
 const MAX_NAMES: usize = 12;
 
 #[derive(Debug)]

@@ -81,7 +81,6 @@ impl Slots {
         self.0.truncate(base);
     }
 
-    /// Returns the slot of the field with this number; empty if there is no such field.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)

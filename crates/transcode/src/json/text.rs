@@ -27,7 +27,6 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Decodes the value of the field at `path`, and appends the field.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),

@@ -242,7 +242,6 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// Returns the media type object of a form.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

@@ -58,9 +58,6 @@ impl Draft<'_> {
     }
 
     /// Checks the name of a form field before its text is read.
-    ///
-    /// # Errors
-    /// 400 if the field does not exist.
     pub fn check_form_name(&self, name: &str) -> Result<()> {
         if name == CHARSET || self.has_field(self.form_name(name)) {
             return Ok(());

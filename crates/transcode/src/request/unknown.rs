@@ -61,7 +61,6 @@ impl Draft<'_> {
     }
 }
 
-/// Returns the most similar known name, if any is similar.
 fn closest<'n>(wrong: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     // Comparing long names would be slow. No known name contains a dot.
     if wrong.len() > 64 || wrong.contains('.') {
