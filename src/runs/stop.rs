@@ -1,4 +1,4 @@
-//! Stops runs. A run that no worker holds ends immediately. If a worker holds the run, that worker ends it.
+//! Stops runs. If a worker holds the run, that worker ends it. Otherwise the run ends at once.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -16,13 +16,13 @@ use crate::{
     error::Result,
 };
 
-/// Requests that a run stop. A run that has already ended does not change. Returns the run. If a worker holds the run,
-/// the returned run is still unfinished.
+/// Requests that a run stop, and returns the run. The run is still unfinished if a worker holds it. A run that has
+/// already ended does not change.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
-    // Refuse a run of another account before locking the caller's account.
+    // A run of another account must fail before the caller's account is locked.
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;
