@@ -3,7 +3,7 @@
 //!
 //! Every running command has a file in `commands/` of the data folder. The file is created before the command runs
 //! and removed after the command has ended. Its name identifies the first process of the sandbox by pid, start time,
-//! boot id and pid namespace, because a pid alone may be reused.
+//! boot id and pid namespace. A pid alone may be reused.
 
 use std::{
     fs::{self, DirBuilder},

@@ -7,7 +7,7 @@
 //! - neither the package nor its documentation puts passwords, tokens or keys into the file.
 //!
 //! This excludes `npmrc`, `wgetrc`, `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`. A listed
-//! file is skipped if not every user of the host may read it, or if it links out of /etc, /usr and /var.
+//! file is skipped if it is not readable for all users of the host. A link out of /etc, /usr and /var is skipped too.
 
 use std::{
     fs,

@@ -22,9 +22,9 @@ pub trait Faults: Send + Sync + 'static {
     /// Renders an error of the transcoder. The transcoder adds the header `Allow` to a 405 response.
     fn error(&self, error: Error) -> Response<Bytes>;
 
-    /// Converts an error of the transcoder to a Status, for the Connect protocol. The default takes the gRPC code
-    /// from the error's category, adds a `google.rpc.BadRequest` for an invalid field, and logs the cause of an
-    /// internal error.
+    /// Converts an error of the transcoder to a Status, for the Connect protocol. The default derives the gRPC code
+    /// from the error's category, and adds a `google.rpc.BadRequest` for an invalid field. The cause of an internal
+    /// error is logged.
     fn convert(&self, error: Error) -> Status {
         log(&error);
         let code = match error.kind() {
