@@ -1,5 +1,4 @@
-//! Tests of the rules for source code: where code belongs, how long files are, and which other modules a module may
-//! use.
+//! Checks the rules for source code: where code belongs, how long files are, and which modules a module may use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +11,7 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason not to
-/// split the file.
+/// Files that may exceed [`MAX_LINES`]: path, maximum number of lines, and the reason.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
@@ -36,11 +34,11 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers) from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are
-/// called nouns.
+/// The module layers from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are called
+/// nouns.
 ///
-/// A module may use every module of an inner ring. Within its own ring, a module of ring 0 or 3 may use all modules; a
-/// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
+/// A module may use every module of an inner ring. In rings 0 and 3, it may also use all modules of its own ring. In
+/// rings 1 and 2, it may use only `app` and the modules listed before it.
 const RINGS: &[&[&str]] = &[
     &[
         "addresses",
@@ -82,8 +80,7 @@ const RINGS: &[&[&str]] = &[
     &["background", "server", "commands"],
 ];
 
-/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason for the
-/// restriction.
+/// Crates that only certain rings may use: crate, permitted rings, and the reason.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[2, 3], "nouns do not depend on a transport"),
     ("axum", &[2, 3], "nouns do not depend on a transport"),
@@ -99,7 +96,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ),
 ];
 
-/// Code that only certain files may contain. Each entry is the text of the code, the files, and the reason.
+/// Code that only certain files may contain: text, files, and the reason.
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
@@ -139,7 +136,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Files whose SQL uses tables of another module. Each entry is the file, the tables, and the reason.
+/// Files whose SQL uses tables of another module: file, tables, and the reason.
 const JOINS: &[(&str, &[&str], &str)] = &[
     (
         "src/runs/start/account.rs",
@@ -173,8 +170,7 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that it
-/// must not use.
+/// The library crates: crate, permitted crates of this repository, and forbidden crates.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
@@ -203,8 +199,7 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// Returns the lines without `//` comments. Also cuts off a `//` in a string, which does not matter for a text
-    /// search.
+    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter here.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
@@ -380,8 +375,8 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
-/// A noun, such as `runs`, exports its row types, but keeps its `table` modules private. A query needs these modules,
-/// so the compiler refuses a query for the rows of another noun.
+/// A noun, such as `runs`, exports its row types but not its `table` modules. Queries need these modules, so the
+/// compiler refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -472,7 +467,7 @@ fn restricted_code_stays_in_its_files() {
     assert_none("code outside its allowed files", &broken);
 }
 
-/// Control: the search functions find their targets in sample code, so the tests above can detect violations.
+/// Control: the search functions find their targets in sample code.
 #[test]
 fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";
@@ -490,18 +485,17 @@ fn the_search_functions_find_what_they_look_for() {
     assert_eq!(named_tables(sql), expected);
 }
 
-/// Returns true if a path starts at this position. For example, `http::` starts a path in `http::Uri`, but not in
-/// `wire::http::` or `tower_http::`.
+/// True if a path starts here: `http::` starts a path in `http::Uri`, but not in `wire::http::` or `tower_http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }
 
-/// Returns true if a word starts at this position. A path may precede the word: `env::var` occurs in `std::env::var`.
+/// True if a word starts here. A path may precede it: `env::var` occurs in `std::env::var`.
 fn starts_a_word(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == '_' || letter.is_alphanumeric())
 }
 
-/// Returns the modules of the crate that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
+/// Returns the crate's modules that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, start) in text.match_indices("crate::") {
@@ -527,7 +521,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Returns the first segment of a path; `None` if this segment is a type.
+/// Returns the first segment of a path, unless it is a type.
 fn module_name(path: &str) -> Option<String> {
     let name: String = path
         .trim_start()

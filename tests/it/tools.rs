@@ -1,5 +1,4 @@
-//! Tests of the six core tools in a real sandbox: their answers and their limits. No tool can access anything outside
-//! the workspace.
+//! The six core tools in a real sandbox. No tool can access anything outside the workspace.
 
 mod bash;
 mod escape;
@@ -25,10 +24,10 @@ use runyard::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Each test uses its own project number, and therefore its own uid.
+/// Each test uses its own project number and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
-/// The sandbox of a project whose workspace is empty at first. Also collects the output that the tool calls stream.
+/// A sandbox with an empty workspace. Collects the streamed output of the tool calls.
 pub struct Shop {
     pub sandbox: Arc<ProjectSandbox>,
     pub workspace: PathBuf,
@@ -63,7 +62,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does. A call with arguments that do not match the schema fails.
+    /// Calls a tool as the engine does. Arguments that do not match the schema are an error.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
@@ -85,7 +84,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must succeed; returns its text.
+    /// Calls a tool that must succeed, and returns its text.
     #[track_caller]
     fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -97,7 +96,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must fail; returns the text that the model receives.
+    /// Calls a tool that must fail, and returns the text for the model.
     async fn error(&self, tool: &str, arguments: Value) -> String {
         match self.call(tool, arguments).await {
             Err(text) => text,
@@ -110,7 +109,7 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Writes a file into the workspace, as the host.
+    /// Writes a file as the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -136,7 +135,6 @@ fn there_are_six_core_tools_with_strict_schemas() {
         assert!(spec.description.len() < 800, "{}", spec.name);
         assert_eq!(spec.parameters["type"], "object");
         assert_eq!(spec.parameters["additionalProperties"], false, "{}", spec.name);
-        // The schema is valid and refuses an unknown argument.
         assert!(
             core.find(&spec.name).unwrap().check(&json!({"nonsense": 1})).is_err(),
             "{}",

@@ -1,4 +1,4 @@
-//! Tests of the transcoder over real sockets, in front of a tonic gRPC service with scripted answers.
+//! The transcoder over real sockets, in front of a scripted gRPC service.
 
 mod connect;
 mod faults;

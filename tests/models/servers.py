@@ -14,7 +14,7 @@ import urllib.request
 
 PYTHON = os.environ["RUNYARD_MODELS_PYTHON"]
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Timeout in seconds for the start of a server. It is long enough for a busy machine.
+# Timeout in seconds for the start of a server. Long enough for a busy machine.
 DEADLINE = 300
 
 
@@ -110,7 +110,7 @@ class LiteLLM(Process):
         super().__init__()
 
     def environment(self):
-        # The first setting prevents the download of the price table, the second turns off telemetry.
+        # The first setting prevents a download of the price table, the second turns off telemetry.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",

@@ -13,7 +13,7 @@ import time
 
 ENVOY = os.environ["RUNYARD_ENVOY"]
 DEADLINE = 60
-# Short timeout of the proxies in seconds. It is longer than three heartbeat intervals of one second.
+# Short timeout of the proxies in seconds. It exceeds three heartbeat intervals.
 SHORT = 4
 
 
@@ -97,7 +97,7 @@ class Nginx(Proxy):
                 server {{
                     listen 127.0.0.1:{self.http};
                     location / {{ proxy_pass http://{self.server}; }}
-                    # Forwards to the same server, but with upstream keep-alive and without buffering request bodies.
+                    # Forwards to the same server, with upstream keep-alive and without buffering request bodies.
                     location /kept/ {{
                         proxy_pass http://kept/;
                         proxy_http_version 1.1;

@@ -1,6 +1,5 @@
-//! PostgreSQL over TLS. The PostgreSQL server accepts only TLS and uses the certificate in `tests/it/client/tls`. The
-//! client key in `tests/it/service/tls` is used only in these tests. The private key of the CA that signed the client
-//! certificate was deleted.
+//! PostgreSQL that accepts only TLS, with the certificate in `tests/it/client/tls`. The client key in
+//! `tests/it/service/tls` is used only here. The private key of its CA was deleted.
 
 use std::{
     path::Path,
@@ -17,9 +16,9 @@ use url::Url;
 use crate::test_server::{Database, TestServer, databases};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// CA certificate that signed the server's certificate.
+/// CA certificate of the server.
 const AUTHORITY: &str = "tests/it/client/tls/authority.pem";
-/// CA certificate that signed the client's certificate.
+/// CA certificate of the client.
 const CLIENTS: &str = "tests/it/service/tls/clients.pem";
 
 struct Cluster {
@@ -28,7 +27,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a server; `None` if the tests run without PostgreSQL.
+    /// Returns `None` if the tests run without PostgreSQL.
     fn start() -> Option<Self> {
         databases()
             .iter()
@@ -51,8 +50,7 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Returns the URL of the server with these query parameters. Paths in `parameters` are relative to the repository
-    /// root.
+    /// Paths in `parameters` are relative to the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

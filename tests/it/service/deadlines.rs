@@ -1,4 +1,4 @@
-//! A `grpc-timeout` bounds streams as well as unary calls. Each protocol reports an expired deadline in its own form.
+//! `grpc-timeout` bounds streams and unary calls. Each protocol reports an expired deadline in its own form.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database
 
 const WHY: &str = "the deadline of the call has passed";
 
-/// Returns a script that sends a few words and then waits until the gate opens.
+/// Sends a few words and then waits until the gate opens.
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     |gate| {
         let gate = gate.clone();
@@ -42,7 +42,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Streams a run over gRPC-Web. Returns the number of messages, and the trailers.
+/// Returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
@@ -96,7 +96,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");
 
-        // A distant deadline has no effect. The expired deadlines above did not stop the run.
+        // The expired deadlines above did not stop the run. A distant deadline has no effect.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             server.gate.open();

@@ -1,5 +1,5 @@
-//! Files are uploaded in chunks and in forms, and downloaded completely and in ranges. Files with hostile names stay
-//! inside the workspace.
+//! Uploads in chunks and forms, and downloads of whole files and ranges. Files with hostile names stay inside the
+//! workspace.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             let first = caller.get(&path).await;
             let etag = first.header("etag").to_owned();
             assert!(!etag.is_empty() && first.header("accept-ranges") == "bytes");
-            // Downloads the range over HTTP and over gRPC, and checks that both answers are equal.
+            // The answers over HTTP and over gRPC must be equal.
             let ask = async |if_range: &str| {
                 let request = caller.request("GET", &path).header("range", "bytes=4-");
                 let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
@@ -148,7 +148,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
 #[tokio::test]
 async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
     let page: &[u8] = b"<html><script>alert(1)</script>";
-    // Each row is a file: its name, its content, and the expected content type and disposition (inline or attachment).
+    // Each row is a file: name, content, expected content type, and expected disposition.
     let files: [(&str, &[u8], &str, &str); 7] = [
         ("plain.txt", b"only text", "text/plain", "inline"),
         ("program.txt", b"MZ\x90\0", "text/plain", "inline"),
@@ -163,7 +163,7 @@ async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
         async |server| {
             let caller = server.caller("ann");
             let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
-                // The server ignores the content type that the client sends.
+                // The server ignores the client's content type.
                 let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
                 form.part("files", part.mime_str("text/html").unwrap())
             });
@@ -274,8 +274,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The total size of unused uploads is limited to ten times the maximum file size: 10 × 100 bytes here.
-            // After these 951 bytes, 50 bytes more do not fit.
+            // The unused uploads of an account may have ten times the maximum file size in total, here 1,000 bytes.
+            // After these 951 bytes, 50 more do not fit.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -293,8 +293,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             );
             let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
-            // A file that still fits is accepted. Each account has its own limit. A file no longer counts once a run
-            // uses it.
+            // A file that fits is accepted. Each account has its own limit. A file that a run uses no longer counts.
             let last = announce(0).await.ok();
             server
                 .caller("bob")

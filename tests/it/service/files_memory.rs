@@ -1,4 +1,4 @@
-//! The server streams files in chunks, so a large file hardly increases the memory of the real program.
+//! The server streams files, so a large file hardly increases its memory.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -18,11 +18,11 @@ use super::{
     requests::text,
 };
 
-/// Size of a chunk of the form, in bytes.
+/// Size of a chunk in bytes.
 const PIECE: usize = 1_000_000;
-/// Number of chunks of the file that is sent in a form. The file has 1 GB, the maximum file size on this server.
+/// Number of chunks of the file in the form. This file has the maximum size, 1 GB.
 const PIECES: usize = 1_000;
-/// Number of chunks of the file that is uploaded over gRPC.
+/// Number of chunks of the gRPC upload.
 const CHUNKS: usize = 200;
 /// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
@@ -103,7 +103,7 @@ async fn a_large_file_is_uploaded_and_downloaded_in_little_memory() {
         .connect()
         .await
         .unwrap();
-    // The first round triggers the allocations that happen only once.
+    // The first round causes the one-time allocations.
     server.fetch(&server.start_with(1).await, "big.bin").await;
     let before = program.memory();
     let check = |what: &str, most: u64| {

@@ -1,4 +1,4 @@
-//! Placing, deleting and archiving files through the sandbox service of the API.
+//! Placing, deleting and archiving files through `SandboxService`.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use crate::{
     test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with},
 };
 
-/// Runs a command in the workspace of a new project; returns the project, and the API path of its files.
+/// Runs a command in a new project. Returns the project, and the API path of its files.
 async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -66,7 +66,7 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 .await
                 .refused(404, "UPLOAD_NOT_FOUND");
             assert_eq!(std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count(), 0);
-            // The upload replaces the existing file, and the next command of the agent reads the new content.
+            // The upload replaces the file, and the agent's next command reads the new content.
             let second = upload(&caller, b"new\n").await;
             caller
                 .post(&files, json!({"path": "data.csv", "upload_id": second}))
@@ -125,11 +125,11 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
             }
             let long = json!({"path": "x".repeat(256), "upload_id": id});
             caller.post(&files, long).await.refused(400, "INVALID_REQUEST");
-            // The refused requests did not consume the upload. The server replaces the link and does not follow it.
+            // The refused requests did not use up the upload. The server replaces the link instead of following it.
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-            // Two Unicode normalization forms of the same name refer to the same file.
+            // Two Unicode normalization forms of a name refer to the same file.
             for (spelling, text) in [("u\u{308}ber.txt", "one"), ("\u{fc}ber.txt", "two")] {
                 let id = upload(&caller, text.as_bytes()).await;
                 let file = caller
@@ -196,7 +196,7 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
     .await;
 }
 
-/// Unpacks an archive into a folder with `tar`; returns the list of its entries.
+/// Unpacks an archive with `tar`, and returns its entries.
 fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
     let file = folder.join("archive.tar");
     std::fs::write(&file, archive).unwrap();
@@ -251,7 +251,6 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
             assert!(big.bytes().all(|byte| byte == b'x') && big.len() == 300_000, "{} bytes", big.len());
             let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("out/run.sh")).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o755);
-            // Downloads the whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
             let request = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
@@ -276,8 +275,8 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
     .await;
 }
 
-/// A command can create a file whose name is not UTF-8. Lists percent-encode the invalid bytes. A query may contain
-/// either the listed path or the bytes of the name.
+/// A command can create a file whose name is not UTF-8. Lists percent-encode the invalid bytes. A request may contain
+/// the listed path or the raw bytes.
 #[tokio::test]
 async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
     let command =
@@ -306,7 +305,7 @@ async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
                 let answer = content(&caller, &files, &encoded(path)).await;
                 assert_eq!((answer.status, answer.text.as_str()), (200, expected), "{path}");
             }
-            // In these requests, the percent-decoded path is the raw bytes of the name.
+            // These decoded paths are the raw bytes of the name.
             assert_eq!(content(&caller, &files, "caf%E9.txt").await.text, "one");
             assert_eq!(content(&caller, &files, "d%ff/100%25").await.text, "two");
             let below = caller.get(&format!("{files}?path=d%FF")).await.ok();

@@ -22,8 +22,8 @@ fn staged(server: &TestServer) -> usize {
     std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until the folder for uploads is empty, because the server deletes an aborted upload only after its connection
-/// has ended. Then checks that no object was created.
+/// Waits until the upload folder is empty, because the server deletes an aborted upload only after its connection has
+/// ended.
 async fn assert_nothing_kept(server: &TestServer, caller: &Caller) {
     let swept = tokio::time::timeout(TEST_TIMEOUT, async {
         while staged(server) > 0 {
@@ -69,7 +69,7 @@ async fn u04_the_size_limits_of_a_form_are_exact() {
                 .form("/agent/start", form(&[1; 300]))
                 .await
                 .refused(413, "TOO_LARGE");
-            // The next body uses chunked encoding and declares no length.
+            // This body uses chunked encoding and declares no length.
             let boundary = "b";
             let head = format!(
                 "--{boundary}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.bin\"\r\n\r\n{}",
@@ -161,7 +161,7 @@ async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
                 stream.write_all(&body.as_bytes()[..end]).await.unwrap();
                 open.push(stream);
             }
-            // Other requests are served while these forms are incomplete.
+            // The server handles other requests while these forms are incomplete.
             caller.get("/agents").await.ok();
             drop(open);
             assert_nothing_kept(server, &caller).await;

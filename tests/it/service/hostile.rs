@@ -1,5 +1,5 @@
-//! Strings that other programs could interpret, such as SQL, HTML and templates. The server stores these strings
-//! verbatim or refuses them, over every protocol and on every database.
+//! Strings that other programs could interpret, such as SQL, HTML and templates. The server stores them verbatim or
+//! refuses them.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -58,7 +58,7 @@ async fn h14_injection_strings_are_stored_verbatim() {
             let read = caller.get(&path).await.ok();
             assert_eq!((&read["name"], &read["description"]), (&json!(text), &json!(text)));
             assert_eq!((&read["tags"], &read["current_version"]["system_prompt"]), (&json!([text]), &json!(text)));
-            // A search takes every character literally, so a search for the text finds only this agent.
+            // A search takes every character literally.
             let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
             for by in ["search", "tag"] {
                 let found = caller.get(&format!("/agents?{by}={query}")).await.ok();
@@ -192,7 +192,6 @@ async fn h09_text_with_a_nul_is_refused() {
         caller.get("/agents?search=%00").await.refused(400, "INVALID_REQUEST");
         let form = reqwest::multipart::Form::new().text("prompt", "a\u{0}b");
         caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-        // File content may contain NUL bytes.
         let upload = caller.post("/uploads", json!({"name": "a.bin", "size": 3})).await.ok();
         let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
         let request = caller.request("PUT", &path).json(&json!({"offset": 0, "data": "AAAA"}));
@@ -245,7 +244,7 @@ async fn h09_malformed_json_is_refused() {
     .await;
 }
 
-/// The subject of a token may be any printable string.
+/// A subject may be any printable string.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
     without_limits(async |server| {

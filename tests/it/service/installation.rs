@@ -1,6 +1,5 @@
-//! Servers that share a PostgreSQL database must share one data folder. While workspaces exist, a server with a
-//! different data folder refuses to start. Before any workspace exists, such a server starts, but refuses requests and
-//! executes no runs.
+//! Servers on one PostgreSQL database must share one data folder. If workspaces exist, a server with another folder
+//! refuses to start. Otherwise it starts, but refuses requests and executes no runs.
 
 use std::path::Path;
 
@@ -50,7 +49,7 @@ async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     // A second server with the same folder can start, and the first server can restart.
     drop(Server::open(server.config.clone()).await.unwrap());
     server.restart().await;
-    // After `adopt` assigns the database to the other folder, the first folder is refused.
+    // `adopt` assigns the database to the other folder. The first folder is then refused.
     server.stop().await;
     let db = Db::open(&other).await.unwrap();
     installation::adopt(&other, &db).await.unwrap();

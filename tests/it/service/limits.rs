@@ -1,5 +1,4 @@
-//! Plan limits: the documented JSON objects of refusals over HTTP, the same details over gRPC, and exact limits under
-//! concurrent requests.
+//! Plan limits: the documented refusals over HTTP and gRPC, and exact limits under concurrent requests.
 
 use runyard::{v1, wire::status};
 use runyard_upstream::{Script, Turn};
@@ -27,7 +26,6 @@ async fn a_refusal_has_the_same_details_over_grpc() {
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
             server.gate.open();
             caller.ended(&first).await;
-            // The slot was released, so another run can start.
             caller.ended(&caller.start("z").await).await;
         },
     )
@@ -103,8 +101,7 @@ async fn with_limits_off_nothing_is_limited() {
             let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", request).await.ok();
             server.gate.open();
-            // The file size limit of the tier does not apply. The server accepts any file up to the maximum size of a
-            // form.
+            // The tier's file size limit does not apply. Only the maximum size of a form does.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {
@@ -133,7 +130,7 @@ async fn a_run_times_out_after_the_limit_of_its_tier() {
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
             let request = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
             Answer::of(request.send().await.unwrap()).await.ok();
-            // The run with the longer time limit starts first, but the run with the shorter limit times out first.
+            // The run with the longer time limit starts first but ends last.
             let long = bob.start("x").await;
             server.upstream.wait_for(1).await;
             let ended = ann.ended(&ann.start("x").await).await;
@@ -173,8 +170,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                 ann.post("/agent/start", request.clone()).await.ok(),
             ];
             set("free").await;
-            // The account has two running runs, one more than the new plan allows. Both runs continue with their
-            // models.
+            // The two running runs exceed the new plan by one. Both continue.
             let detail = ann
                 .post("/agent/start", json!({"prompt": "x"}))
                 .await

@@ -45,7 +45,6 @@ async fn an_mcp_entry_must_match_its_transport() {
                 let made = create(&good).await.ok();
                 let kept = &made["current_version"]["custom_mcps"][0];
                 for (key, value) in good.as_object().unwrap() {
-                    // Header values are never returned.
                     let hidden = json!({"X-Key": "***"});
                     let value = if key == "headers" { &hidden } else { value };
                     assert_eq!(&kept[key], value, "{good}");
@@ -102,7 +101,7 @@ async fn an_mcp_name_is_unique_across_both_lists() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // Names must be unique across `configured_mcps` and `custom_mcps`, even if a request updates only one list.
+            // Names must be unique across both lists, even if a request updates only one of them.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await
@@ -137,8 +136,8 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB, and 17 entries do not,
-            // regardless of their distribution over the two lists.
+            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB; 17 do not, in any
+            // distribution over the two lists.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

@@ -1,5 +1,4 @@
-//! Tests of memory in runs: the memories in the prompt, the tools `remember`, `recall` and `forget`, and runs without
-//! memory.
+//! Memory in runs: the memories in the prompt, the tools `remember`, `recall` and `forget`, and runs without memory.
 
 use futures::TryStreamExt;
 use runyard_client::v1::{self, run_event::Event};
@@ -17,8 +16,8 @@ use crate::{
 
 const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
 
-/// Returns a script in which the model calls the tool that the prompt names, such as `recall {"query": "blue"}`, and
-/// then answers with the result of the call.
+/// The prompt names a tool call, such as `recall {"query": "blue"}`. The model makes this call and answers with its
+/// result.
 fn obedient() -> Script {
     Script::function(|request| {
         let last = request.messages().last().cloned().unwrap_or_default();
@@ -32,7 +31,7 @@ fn obedient() -> Script {
     })
 }
 
-/// Starts a run with memory, and waits for its end. Returns its events.
+/// Runs with memory to the end, and returns the events.
 async fn run(caller: &Caller, prompt: &str, with: Value) -> Vec<SseEvent> {
     let mut body = json!({"prompt": prompt, "memory_enabled": true});
     for (key, value) in with.as_object().unwrap() {
@@ -55,7 +54,7 @@ fn results(events: &[SseEvent]) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the notices that list the memories that the model received.
+/// Returns the notices that list the memories in the prompt.
 fn used(events: &[SseEvent]) -> Vec<&str> {
     let notices = events.iter().map(|event| &event.data["notice"]);
     notices
@@ -83,10 +82,9 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             let memory = &listed["memories"][0];
             assert_eq!(memory["text"], "Ann likes\nblue.");
             assert_eq!(memory["agent_run_id"], events[0].data["agent_run_id"]);
-            // A new thread receives the memory immediately.
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
-            // The stream over gRPC contains the same notice.
+            // The gRPC stream contains the same notice.
             let request = v1::StreamRunRequest {
                 agent_run_id: text(&events[0].data, "agent_run_id").to_owned(),
                 ..Default::default()
@@ -106,7 +104,7 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
                 system(last)
             );
             assert!(TOOLS.iter().all(|tool| last.tool_names().contains(tool)));
-            // Remembering the same fact again creates no second memory.
+            // Remembering a fact again creates no second memory.
             run(&caller, r#"remember {"text": "Ann likes\nblue."}"#, of).await;
             assert_eq!(texts(&caller, "").await.len(), 1);
         },
@@ -161,7 +159,7 @@ async fn a_run_without_memory_neither_reads_nor_writes() {
             for with in [
                 json!({"agent_id": agent_id, "memory_enabled": false}),
                 json!({"memory_enabled": false}),
-                // Without an agent, the default is off.
+                // Without an agent, memory is off by default.
                 json!({"memory_enabled": null}),
             ] {
                 let events = run(&caller, prompt, with).await;
@@ -224,7 +222,7 @@ async fn memories_are_separate_for_each_agent_and_account() {
                 );
                 assert_eq!(recalled(who, agent_id).await, expected);
             }
-            // The tool `forget` cannot delete memories of another agent or account.
+            // `forget` cannot delete memories of another agent or account.
             let listed = caller.get(&format!("/memories?agent_id={own}")).await.ok();
             let id = each(&listed, "memories", "memory_id").remove(0);
             for (who, agent_id) in [(&caller, shared.as_str()), (&bob, &bobs)] {
@@ -250,8 +248,7 @@ async fn the_best_memories_within_the_token_budget_come_first() {
                 remember(&caller, "", fact).await;
             }
             let events = run(&caller, "Does Ann like BLUE?", json!({})).await;
-            // The long memory does not fit into the token budget. The matching memory comes first, then the latest
-            // memories.
+            // The long memory exceeds the token budget. The matching memory comes first, then the latest ones.
             let expected = "The model received 4 memories:\n- Ann likes blue.\n- The car is fast.\n- The shed is green.\n- Bob is tall.";
             assert_eq!(used(&events), [expected]);
             let requests = server.upstream.requests();

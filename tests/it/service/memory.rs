@@ -1,4 +1,4 @@
-//! The server releases the memory of finished runs. SQLite's log shrinks after a long read transaction has ended.
+//! The server releases the memory of finished runs. SQLite's log shrinks after a long read.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Waits until no run and no stream is in memory, and no more than `most` tasks are alive. Returns the number of tasks.
+/// Waits until no run or stream is in memory and up to `most` tasks are alive. Returns the number of tasks.
 async fn settled(server: &TestServer, most: usize) -> usize {
     let waiting = async {
         loop {
@@ -43,7 +43,7 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
                 let run = caller.post("/agent/start", body).await.ok();
                 caller.ended(&run).await;
             };
-            // The first runs open connections that stay open, so the tasks are counted after these runs.
+            // The first runs open connections that stay open.
             for _ in 0..3 {
                 run("chat").await;
                 run("code").await;
@@ -53,7 +53,7 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
                 run("chat").await;
                 run("code").await;
             }
-            // A few additional connections are not a leak. A leak would add one task for each run.
+            // A leak would add one task for each run. A few connections are no leak.
             settled(server, before + 4).await;
         },
     )

@@ -1,4 +1,4 @@
-//! Recovery after a crash. Every run whose StartRun request was answered resumes and ends exactly once.
+//! After a crash, every run whose StartRun was answered resumes and ends exactly once.
 
 use std::{fs::File, time::Duration};
 
@@ -107,12 +107,11 @@ async fn queued_runs_survive_a_restart() {
     .await;
 }
 
-// If the stopped server had just forked a child process, the child may still hold the lock of the data folder. The
-// child releases the lock when it executes another program.
+// A child process that the stopped server has just forked may hold the lock until it executes another program.
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
-    // The lock must not block the thread, because the tasks of the stopped server end on this thread.
+    // Blocking would stop the tasks of the stopped server, which end on this thread.
     let hold = async |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();
         while lock.try_lock().is_err() {

@@ -1,5 +1,4 @@
-//! SIGTERM and restart of the real program with its default grace period. The program hands over its running runs
-//! immediately. No event that a client has received is lost.
+//! SIGTERM and restart of the real program. It hands over its runs immediately, and no received event is lost.
 
 use std::{path::Path, time::Duration};
 
@@ -23,8 +22,7 @@ use crate::{
     test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
 };
 
-/// Deadline for a shutdown. A shutdown takes much less time, but waiting for the running runs to end would take much
-/// more.
+/// A shutdown takes much less time than this. Waiting for the runs to end would take much more.
 const SOON: Duration = Duration::from_secs(12);
 
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
@@ -52,7 +50,7 @@ async fn stream_of(program: &Program, run: &Value, after: i64) -> Response {
     program.request("GET", &path).send().await.unwrap()
 }
 
-/// Returns the events of a stream that the server ended, without the final fault event.
+/// Returns the events of an interrupted stream without the final fault.
 fn cut_off(text: &str) -> Vec<SseEvent> {
     let mut seen = parse_sse(text);
     let last = seen.pop().unwrap();
@@ -112,7 +110,7 @@ async fn ten_running_runs_resume_after_a_restart() {
                 kinds(&joined)
             );
         }
-        // The server released each lease, so no run had to wait until its lease expired.
+        // Every lease was released, so no run waits for an expiry.
         let handed_over = program
             .lines()
             .iter()
@@ -236,7 +234,7 @@ async fn requests_received_before_the_signal_are_answered() {
     const STARTS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // The connections are opened before the signal, because the server closes its listening port after the signal.
+    // The connections must be open before the signal, because the server then closes its port.
     let warm = join_all((0..STARTS).map(|_| program.request("GET", "/healthz").send())).await;
     assert!(warm.into_iter().all(|answer| answer.is_ok()));
     let starts = (0..STARTS).map(|_| {
@@ -249,7 +247,7 @@ async fn requests_received_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial response.
+    // The server may refuse a connection that it had not accepted, but it sends no partial response.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

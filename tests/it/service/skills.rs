@@ -1,4 +1,4 @@
-//! Tests of skills over gRPC, JSON and forms: storing, reading, versions, deleting, limits and attaching to agents.
+//! Skills over gRPC, JSON and forms: storing, reading, versions, deleting, limits and attaching to agents.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use reqwest::multipart::{Form, Part};
@@ -144,7 +144,6 @@ async fn a_new_archive_is_the_next_version_and_versions_can_be_deleted() {
                 (&json!("Two."), vec![2, 1])
             );
             delete("?version=3").await.refused(404, "SKILL_NOT_FOUND");
-            // The number of a deleted version is not reused.
             assert_eq!(upload(&caller, archives::skill("a", "Three.")).await.ok()["version"], 4);
             delete("").await.ok();
             caller.get(&path).await.refused(404, "SKILL_NOT_FOUND");

@@ -1,4 +1,4 @@
-//! Responses that consist of a single message or of raw bytes.
+//! Responses with a single message or with raw bytes.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -143,8 +143,7 @@ async fn allowed_metadata_becomes_response_headers() {
     let server = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
     let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
-    // A service can set only the statuses 200, 201, 202, 204, 206, 304 and 416, so it cannot redirect a
-    // client.
+    // A service can set only the statuses 200, 201, 202, 204, 206, 304 and 416, so it cannot redirect a client.
     let server = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
     assert_eq!(server.get("/downloads/a").await.status, 200);
 }
@@ -158,7 +157,7 @@ async fn a_failing_download_is_an_error_or_is_aborted() {
         (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
     );
     let server = download(&[], &[Ok("one"), Err(())]).await;
-    // The client gets the error before or after the headers, and never accepts the partial body as complete.
+    // The error may come before or after the headers, but the partial body never seems complete.
     let read = async { server.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }

@@ -1,8 +1,7 @@
-//! A scripted OpenAI-compatible model server on loopback. With raw turns, it can also act as another provider.
+//! A scripted model server on loopback. It speaks the OpenAI protocol or, with raw turns, any other protocol.
 //!
-//! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
-//! requests. The benchmark starts a server with a fixed response. Dropping the handle stops the server and every open
-//! response.
+//! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and check the received
+//! requests.
 
 mod serve;
 mod turn;
@@ -24,10 +23,10 @@ use tokio::sync::{Notify, watch};
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
 pub enum Script {
-    /// Each request gets the next turn. A request after the last turn gets status 400.
+    /// Each request gets the next turn. Later requests get status 400.
     Turns(VecDeque<Turn>),
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
-    /// Every request gets the same frames, and the server does not record requests. Benchmarks use this variant.
+    /// Every request gets the same frames, and no request is recorded. For benchmarks.
     Fixed(Fixed),
 }
 
@@ -40,7 +39,7 @@ impl Script {
         Self::Function(Box::new(function))
     }
 
-    /// Returns a script that answers every request with the same `tokens` words. Each word is one delta.
+    /// Answers every request with the same `tokens` words, one delta each.
     pub fn fixed(tokens: usize) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -48,7 +47,7 @@ impl Script {
         })
     }
 
-    /// Returns a script that answers every request with the same `tokens` words. `pace` is the pause before each frame.
+    /// Like [`Script::fixed`], with a pause before each frame.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -83,25 +82,24 @@ pub struct Fixed {
 
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Number of the request, counted from 0.
+    /// Counted from 0.
     pub number: usize,
-    /// The path of the request's URL, such as `/v1/chat/completions`.
+    /// A path such as `/v1/chat/completions`.
     pub path: String,
-    /// The request's query, without the question mark; empty if there is none.
+    /// The query without the question mark.
     pub query: String,
-    /// The request's headers; their names are in lower case.
+    /// The names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The value of the header `x-api-key` or `x-goog-api-key`. Some protocols use these headers instead of
-    /// `Authorization`. `None` if the request has neither header.
+    /// The header `x-api-key` or `x-goog-api-key`, which some protocols use instead of `Authorization`.
     pub api_key: Option<String>,
-    /// The value of the `Authorization` header, such as `Bearer KEY`; `None` if the header is missing.
+    /// The header `Authorization`, such as `Bearer KEY`.
     pub authorization: Option<String>,
-    /// The body as JSON. A body that is not JSON becomes a string.
+    /// A body that is not JSON becomes a string.
     pub body: Value,
 }
 
 impl Received {
-    /// Returns the messages of the request; empty if there are none.
+    /// Returns no messages if the body has none.
     pub fn messages(&self) -> &[Value] {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
@@ -114,7 +112,7 @@ impl Received {
             .collect()
     }
 
-    /// The text of the last message; empty if there is no message.
+    /// The text of the last message; empty without a message.
     pub fn last_text(&self) -> &str {
         self.messages()
             .last()
@@ -123,7 +121,7 @@ impl Received {
     }
 }
 
-/// A running server. Dropping this handle stops the server.
+/// Dropping this handle stops the server and every open response.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -170,7 +168,7 @@ impl Upstream {
         }
     }
 
-    /// The base URL for a provider, ending in `/v1/`.
+    /// The base URL for a provider ends in `/v1/`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1/", self.address)
     }
@@ -179,17 +177,17 @@ impl Upstream {
         self.address
     }
 
-    /// Returns all recorded requests, oldest first. A fixed script records no requests.
+    /// Oldest first. A fixed script records no requests.
     pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared.received).clone()
     }
 
-    /// Returns the number of completions that clients have requested so far.
+    /// Number of requested completions so far.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// Returns the number of responses whose client disconnected before the end of the response.
+    /// Number of responses whose client disconnected early.
     pub fn dropped(&self) -> usize {
         self.shared.dropped.load(Ordering::Acquire)
     }

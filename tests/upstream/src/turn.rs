@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// A gate that blocks a response until the test opens the gate.
+/// Blocks responses until the test opens it.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -22,7 +22,7 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Opens the gate permanently. All waiting responses continue.
+    /// Opens the gate permanently.
     pub fn open(&self) {
         self.0.close();
     }
@@ -33,12 +33,12 @@ impl Gate {
     }
 }
 
-/// One step of a raw response: it sends bytes, waits, or ends the response.
+/// A step sends bytes, waits, or ends the response.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Sends a JSON value as one SSE event.
+    /// One SSE event.
     Event(Value),
-    /// Sends these bytes without SSE framing.
+    /// Bytes without SSE framing.
     Bytes(Bytes),
     Pause(Duration),
     Wait(Gate),
@@ -71,12 +71,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with JSON arguments. The call's id is `call_` followed by the name.
+    /// The call's id is `call_` followed by the name.
     pub fn new(name: &str, arguments: &Value) -> Self {
         Self::raw(name, &arguments.to_string())
     }
 
-    /// A call whose arguments are arbitrary text. The call's id is `call_` followed by the name.
+    /// Like [`Call::new`], with any text as arguments.
     pub fn raw(name: &str, arguments: &str) -> Self {
         Self {
             id: format!("call_{name}"),
@@ -108,7 +108,7 @@ pub struct Answer {
 }
 
 impl Turn {
-    /// A response with this text in a single delta.
+    /// The text is a single delta.
     pub fn text(text: &str) -> Self {
         Self::deltas([text])
     }
@@ -120,7 +120,7 @@ impl Turn {
         })
     }
 
-    /// A response with `count` words, one delta each.
+    /// Each word is one delta.
     pub fn words(count: usize) -> Self {
         Self::answer(Answer {
             text: (0..count).map(|n| format!("w{n} ")).collect(),
@@ -128,7 +128,6 @@ impl Turn {
         })
     }
 
-    /// A response with these tool calls and no text.
     pub fn calls(calls: impl IntoIterator<Item = Call>) -> Self {
         Self::answer(Answer {
             calls: calls.into_iter().collect(),
@@ -136,7 +135,7 @@ impl Turn {
         })
     }
 
-    /// A response with this status and an empty body.
+    /// The body is empty.
     pub fn status(status: u16) -> Self {
         Self {
             before: Vec::new(),
@@ -175,14 +174,14 @@ impl Turn {
         self
     }
 
-    /// Replaces the body with this text. The server sends it as `application/json`, not as an event stream.
+    /// The body is sent as `application/json`, not as an event stream.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.body = Body::Plain(body.to_owned());
         self
     }
 
-    /// Sends the headers only after the gate has been opened.
+    /// Sends the headers only after the gate was opened.
     #[must_use]
     pub fn held_by(mut self, gate: &Gate) -> Self {
         self.before.push(Step::Wait(gate.clone()));
@@ -218,7 +217,7 @@ impl Turn {
         self.with(|answer| answer.argument_pieces = pieces.max(1))
     }
 
-    /// Pauses for this duration before each text delta.
+    /// Pauses before each text delta.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.with(|answer| answer.delay = Some(delay))
@@ -242,7 +241,7 @@ impl Turn {
         self.with(|answer| answer.hang_after = Some(deltas))
     }
 
-    /// Sets the finish reason. The default is `tool_calls` for a response with tool calls, and `stop` otherwise.
+    /// The default is `tool_calls` for a response with tool calls, and otherwise `stop`.
     #[must_use]
     pub fn finish(self, reason: &str) -> Self {
         self.with(|answer| answer.finish = Some(reason.to_owned()))
@@ -384,7 +383,6 @@ impl Answer {
     }
 }
 
-/// Encodes one event of a stream as SSE.
 pub(crate) fn frame(event: &Value) -> Bytes {
     Bytes::from(format!("data: {event}\n\n"))
 }
