@@ -1,6 +1,5 @@
-//! Receives one answer from the model.
+//! Receives one answer from the model and forwards its text and reasoning to the sink.
 //!
-//! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning are forwarded to the sink as they arrive.
 //! Invariants: the size of an answer is bounded, and cancellation or the deadline ends an answer immediately.
 
 use futures::StreamExt;
@@ -18,22 +17,22 @@ use crate::{
     llm::{Carried, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
 };
 
-/// Maximum size of an answer's text in bytes. A longer text is cut, and the answer ends.
+/// Maximum bytes of text. A longer text is cut, and the answer ends.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Maximum size of an answer's reasoning in bytes. Longer reasoning is cut, and the answer ends.
+/// Maximum bytes of reasoning. Longer reasoning is cut, and the answer ends.
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
-/// Maximum size of a tool call's arguments in bytes. A call with larger arguments is not run.
+/// Maximum bytes of a tool call's arguments. A call with larger arguments is not run.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum total size in bytes of the tool arguments in one answer. A call that exceeds the total is not run.
+/// Maximum bytes of all tool arguments in an answer. A call beyond this limit is not run.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of tool calls that are run per answer. Further calls get an error result.
+/// Maximum number of calls that are run per answer. Further calls get an error result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of tool calls that are kept per answer, including calls that are not run. Further calls are dropped,
-/// and a notice reports their number.
+/// Maximum number of calls that are kept per answer, including calls that are not run. A notice reports the number of
+/// dropped calls.
 pub const MAX_RECEIVED_CALLS: usize = 64;
-/// Maximum size in bytes of a tool name or a call id. Longer values are cut.
+/// Maximum bytes of a tool name or a call id. Longer values are cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Size in bytes to which oversized arguments are cut.
+/// Oversized arguments are cut to this number of bytes.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 #[derive(Debug)]

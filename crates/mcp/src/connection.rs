@@ -1,7 +1,4 @@
-//! A connection to one server.
-//!
-//! The protocol revision is negotiated with each server. If a connection has lost its session,
-//! [`Connection::is_usable`] returns false, and the caller opens a new connection.
+//! A connection to one server. The protocol revision is negotiated.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +45,7 @@ impl Connection {
         let last = if address.may_be_sse { part(8) } else { part(10) };
         let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
         if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
-            // Some old servers never answer an unknown request, or answer it with an empty result.
+            // Some old servers answer an unknown request with an empty result, or not at all.
             let transport = http.transport(&target, limits);
             result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
         }
@@ -129,8 +126,8 @@ impl Connection {
             .map_err(|_| Error::TimedOut(limit))?
     }
 
-    /// Calls a tool. While the tool runs, `output` receives its progress messages. The server is notified if the call
-    /// is cancelled, if it reaches a time limit, or if the returned future is dropped.
+    /// Calls a tool. `output` receives progress messages while the tool runs. The server is notified if the call is
+    /// cancelled or times out, or if the future is dropped.
     pub async fn call(
         &self,
         tool: &str,
@@ -153,19 +150,19 @@ impl Connection {
         call::perform(&line, call).await
     }
 
-    /// Returns whether the next call can use this connection.
+    /// Returns whether the connection still has its session. If not, the caller opens a new connection.
     pub fn is_usable(&self) -> bool {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
     }
 
-    /// Returns whether the server has reported a change of its tools. An earlier list is then out of date.
+    /// Returns whether the server has reported a change of its tools, so that earlier lists are out of date.
     pub fn tools_changed(&self) -> bool {
         self.listener.tools_changed()
     }
 
-    /// Ends the session, and waits up to `limit` for the server to confirm it.
+    /// Ends the session. Waits up to `limit` for the server's confirmation.
     pub async fn close(mut self, limit: Duration) {
-        // The session ends even if this call fails: an error only means that the session's task panicked.
+        // An error only means that the session's task panicked; the session ends anyway.
         let _ = self.service.close_with_timeout(limit).await;
     }
 }
@@ -173,7 +170,7 @@ impl Connection {
 /// A failed handshake.
 struct Refusal {
     error: Error,
-    /// True if the server may understand only the handshake of earlier revisions.
+    /// True if the server may only know the handshake of earlier revisions.
     may_be_old: bool,
 }
 
@@ -191,7 +188,7 @@ impl Refusal {
     }
 }
 
-/// Requests the newest protocol revision. Older servers get the handshake of earlier revisions instead.
+/// Requests the newest revision, and falls back to the handshake of earlier revisions.
 fn automatic() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::LATEST],

@@ -57,8 +57,8 @@ export function watch(runId: string): () => void {
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A component that moves in the tree stops watching and immediately watches again. The microtask runs after both
-    // steps, so the run's stream stays open.
+    // A component that moves in the tree stops watching and immediately watches again. After a microtask both steps are
+    // done, so the run's stream stays open.
     queueMicrotask(() => {
       if (run.watchers === 0) stopFollowing(runId, run);
       dropIdleViews();
@@ -75,7 +75,7 @@ export function retryStream(runId: string): void {
   if (run && run.watchers > 0) void follow(runId, run);
 }
 
-/** Drops all views. Called on sign-out. */
+/** Drops all views on sign-out. */
 export function forgetRuns(): void {
   for (const [runId, run] of runs) stopFollowing(runId, run);
   runs.clear();
@@ -124,8 +124,8 @@ async function follow(runId: string, run: Watched): Promise<void> {
   }
 }
 
-// Waits for a new macrotask, so that the page can respond. An `await` of a value that is already available continues in
-// the same task and would block the page.
+// Waits for a new macrotask, so that the page can respond. An `await` of an available value would continue in the same
+// task.
 function nextTask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -133,7 +133,7 @@ function nextTask(): Promise<void> {
 function stopFollowing(runId: string, run: Watched): void {
   run.following?.abort();
   run.following = null;
-  // The queued events can be dropped. The view has not applied them, so the next stream of the run delivers them again.
+  // The view has not applied the queued events, so the run's next stream delivers them again.
   run.queue = [];
   run.resume?.();
   run.resume = null;
@@ -162,7 +162,7 @@ function removeKey(map: Signal<ReadonlyMap<string, Explained>>, key: string): vo
   map.value = rest;
 }
 
-// A hidden page renders no frames, so its updates use a timer.
+// A hidden page renders no frames, so a timer updates its views.
 function scheduleUpdate(): void {
   if (updateScheduled) return;
   updateScheduled = true;

@@ -1,4 +1,4 @@
-// The threads of the account, most recently active first, loaded page by page.
+// The threads of the account, most recently active first.
 import { signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
