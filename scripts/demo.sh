@@ -49,8 +49,8 @@ mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# The server of an earlier demo locks the data folder, so stop that server. Another program may have its process id by
-# now, so check the command line first.
+# The server of an earlier demo locks the data folder, so stop that server. Another program may have the recorded
+# process id by now, so check the command line first.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then

@@ -109,7 +109,7 @@ def rust_packages():
     packages = []
     for found in metadata["packages"]:
         name, version = found["name"], found["version"]
-        # A package without a source is part of this repository.
+        # A package without a source is part of this repository, so skip it.
         if (name, f"v{version}") not in inside or found["source"] is None:
             continue
         licence = (found["license"] or "").replace("/", " OR ")

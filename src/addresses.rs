@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Address at which Azure serves data to its virtual machines. No reserved range contains it, so it is listed here.
+/// Address at which Azure serves data to its virtual machines. No reserved range contains this address, so
+/// [`is_public`] excludes it explicitly.
 const AZURE_PLATFORM: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Loopback addresses and private networks (RFC 1918, RFC 4193). Also the shared range 100.64.0.0/10 (RFC 6598),

@@ -61,7 +61,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     })?;
     find(app.db.read(), account_id).await?;
     let tx = queue::begin(app, account_id, "admin.set_tier").await?;
-    // Under the lock, so that the audit entry names the tier that this change replaces.
+    // Read the old tier under the lock, so that the audit entry names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
     tier::set(&tx, account_id, new).await?;
     let detail = format!("from {} to {}", before.tier, new.name);
@@ -71,7 +71,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub credits: i64,
-    /// A second grant with the same key adds no credits; empty for no key.
+    /// Idempotency key: a second grant with the same key adds no credits. Empty if there is no key.
     pub request_key: String,
     pub reason: String,
 }

@@ -81,7 +81,8 @@ impl Deref for App {
 impl App {
     /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
-    /// The error message says what to do.
+    /// # Errors
+    /// Any error that prevents startup. The message says what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;

@@ -20,7 +20,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Truncated to microseconds, the resolution of the databases.
+    /// The current time, truncated to microseconds, the resolution of the databases.
     pub fn now(&self) -> DateTime<Utc> {
         let now = Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed));
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)

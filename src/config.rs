@@ -27,9 +27,9 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
-/// In seconds. The API promises that heartbeats are never further apart.
+/// Maximum heartbeat interval in seconds. The API promises that heartbeats are never further apart.
 const MAX_HEARTBEAT: u64 = 10;
-/// In seconds. The runs of a dead worker resume only after their leases expire.
+/// Maximum lease in seconds. The runs of a dead worker resume only after their leases expire.
 const MAX_LEASE: u64 = 3_600;
 /// One day, in seconds.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
@@ -97,15 +97,15 @@ pub struct Auth {
     pub issuer_url: Option<String>,
     /// Permits http to private networks for `jwks_url` and `issuer_url`.
     pub allow_private_http: bool,
-    /// Required `iss` of tokens.
+    /// Required `iss` of tokens. The default is `issuer_url`.
     pub issuer: Option<String>,
-    /// Value that the `aud` of tokens must contain.
+    /// Value that the `aud` of tokens must contain; `None` for no check.
     pub audience: Option<String>,
-    /// Permitted clients; empty for all. Each of the claims `azp`, `client_id` and `appid` of a token must name one,
-    /// and at least one of these claims must exist.
+    /// Clients to which tokens may be issued; empty for all. A token must have a claim `azp`, `client_id` or `appid`.
+    /// Each of these claims must name a permitted client.
     pub client_ids: Vec<String>,
     pub role_claim: String,
-    /// Grants access to /metrics. The token of a super admin does too.
+    /// Token for /metrics. The token of a super admin is accepted too.
     pub metrics_token: Option<SecretString>,
     /// If false, only administrators create accounts. If true, a valid token with a new subject creates one.
     pub self_registration: bool,
@@ -132,7 +132,7 @@ pub struct Http {
     pub max_connections: usize,
     /// Maximum number of idle connections per client address. Connections with an accepted credential do not count.
     pub max_idle_per_address: usize,
-    /// Event streams, file contents, health and reflection.
+    /// Maximum number of open streams: events, file contents, health and reflection.
     pub max_streams: usize,
     pub max_streams_per_account: usize,
     /// Maximum total size of responses that clients have not read yet.
@@ -165,7 +165,7 @@ pub struct Worker {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Skills {
-    /// Maximum size of the skill list in a system prompt. Descriptions are shortened to fit.
+    /// Maximum size of the skill list in a system prompt. If the list is larger, descriptions are shortened.
     pub prompt_bytes: usize,
     /// Maximum total size of an account's stored archives, over all skills and versions.
     pub max_bytes_per_account: u64,
@@ -177,7 +177,7 @@ pub struct Skills {
 pub struct Memory {
     /// Maximum number of memories per agent, and of memories that belong to no agent.
     pub max_per_agent: u64,
-    /// Maximum number of memories per account, including those of its agents.
+    /// Maximum number of memories per account, including the memories of its agents.
     pub max_per_account: u64,
     pub max_bytes: usize,
     /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. With 0, the

@@ -25,19 +25,18 @@ pub const WORKSPACES: &str = "workspaces";
 pub const UPLOADS: &str = "uploads";
 pub const SKILLS: &str = "skills";
 pub const DATABASE: &str = "runyard.db";
-/// Locked by the running process.
+/// The running process locks this file.
 pub const LOCK: &str = "lock";
 
 /// Names whose presence marks a folder as a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", "secrets.key", WORKSPACES, UPLOADS];
-/// Files that earlier versions may have created readable for other users. The secret is not listed: if others can
-/// read it, the server refuses to start.
+/// Files that earlier versions may have created readable for other users. The secret is not listed: if other users
+/// can read the secret, the server refuses to start.
 const FILES: &[&str] = &[DATABASE, "runyard.db-wal", "runyard.db-shm", LOCK];
 /// Permission bits that let the group and other users read or write.
 const READ_OR_WRITE: u32 = 0o066;
 
-/// Creates the data folder with its subfolders. Files that an earlier version created readable for other users are
-/// closed.
+/// Creates the data folder with its subfolders. Removes other users' access to files that an earlier version created.
 pub fn prepare(folder: &Path) -> io::Result<()> {
     let mode = if rustix::process::geteuid().is_root() {
         0o711

@@ -104,7 +104,7 @@ impl Db {
         })
     }
 
-    /// For reads outside a unit of work. They see only committed data.
+    /// The handle for reads outside a unit of work. Such reads see only committed data.
     pub fn read(&self) -> &Read {
         &self.read
     }
@@ -115,7 +115,7 @@ impl Db {
         matches!(self.writer, Writer::Lane(_))
     }
 
-    /// For log lines.
+    /// The name of the database system for log lines.
     pub fn name(&self) -> &'static str {
         match self.writer {
             Writer::Lane(_) => "sqlite",

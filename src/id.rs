@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 /// Maximum time by which the timestamp of an id may be later than the creation time of its row. Earlier versions of
 /// Runyard created the id slightly after reading the clock. [`crate::clock::Clock::stamp`] gives equal times.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// The latest timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for it.
+/// The latest timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for its timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;
 
-/// RFC 9562, version 7.
+/// Returns a new time-ordered id (RFC 9562, version 7).
 pub fn new() -> Uuid {
     Uuid::now_v7()
 }
@@ -67,7 +67,7 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     rand::random()
 }
 
-/// In `0.0..1.0`.
+/// Returns a random number in `0.0..1.0`, for jitter.
 pub fn jitter() -> f64 {
     rand::random()
 }

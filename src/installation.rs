@@ -4,10 +4,10 @@
 //! run agents in empty workspaces. Each data folder therefore has a random id in a file, and the database stores the
 //! id of its folder. The first process on a new database writes that id.
 //!
-//! If a workspace exists, a process with another folder refuses to start. If none exists, no files can be missing, so
-//! such a process goes on standby: it answers no requests and claims no runs. Once the database's folder has been
-//! unused for 30 seconds, the process assigns the database to its own folder and starts to work. A SQLite database is
-//! in the data folder itself and needs none of this.
+//! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
+//! missing, so such a process goes on standby: it answers no requests and claims no runs. Once the database's folder
+//! has been unused for 30 seconds, the process assigns the database to its own folder and starts to work. None of
+//! this applies to SQLite, because its database is in the data folder itself.
 
 mod marker;
 mod table;

@@ -39,7 +39,7 @@ pub struct Load {
     pub microcredits: Option<i64>,
 }
 
-/// Permission to create a run with a model. Only [`admit`] and [`Plan::model`] construct it.
+/// Permission to create a run with a model. Only [`admit`] and [`Plan::model`] construct an `Admission`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     model: String,
@@ -65,7 +65,7 @@ impl Plan<'_> {
         }
     }
 
-    /// In bytes. Without plan limits, the maximum form size.
+    /// Maximum size of an uploaded file in bytes. Without plan limits, this is the maximum form size.
     pub fn largest_upload(&self, http: &Http) -> u64 {
         match self.limits {
             Limits::On => self.tier.max_upload_bytes,
@@ -73,7 +73,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Without plan limits or a timeout of the tier, the worker's timeout applies.
+    /// Maximum duration of a run. If plan limits are off or the tier has no timeout, the worker's timeout applies.
     pub fn run_timeout(&self, worker: &Worker) -> Duration {
         let seconds = match self.limits {
             Limits::On => self.tier.run_timeout_seconds,

@@ -10,7 +10,8 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    // With huge pages, an idle server takes twice the memory. An error only costs that memory.
+    // With huge pages, an idle server takes twice the memory. The server also works with huge pages, so errors are
+    // ignored.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     runyard::commands::main()
 }

@@ -1,8 +1,9 @@
 //! Connections of runs to the MCP servers of their agents.
 //!
-//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each becomes a tool of the
-//! run ([`McpTool`]). If a server fails, the run continues without its tools, and a notice says so. The connections
-//! and server processes stay open until the run's tools are dropped. Stdio servers run only in the sandbox.
+//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each listed tool becomes a
+//! tool of the run ([`McpTool`]). If a server fails, the run continues without that server's tools, and a notice says
+//! so. The connections and server processes stay open until the run's tools are dropped. Stdio servers run only in
+//! the sandbox.
 
 mod lists;
 mod offer;

@@ -20,12 +20,12 @@ use crate::{
     llm::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
-/// Per account.
+/// Maximum number of waiting calls per account.
 const MAX_WAITING: usize = 100;
 
 #[derive(Clone, Debug)]
 pub struct OneOffCall<'a> {
-    /// For log lines.
+    /// Purpose of the call, for log lines.
     pub purpose: &'static str,
     /// Public name.
     pub model: &'a str,
@@ -47,7 +47,7 @@ pub fn queues() -> AccountQueues {
 /// limit, or if only the built-in demo serves the model.
 ///
 /// The account pays with credits that are not reserved for runs. `held` returns the reserved amount, in millionths of
-/// a credit. It is awaited after the account's earlier calls have finished.
+/// a credit. `held` is awaited only after the account's earlier calls have finished.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many calls wait; database errors.
@@ -64,7 +64,7 @@ pub async fn call(
     let request = request(call);
     let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
     let billing = Billing::of(app, model);
-    // Keep the turn until the charge is written, so that the next call reads the new balance.
+    // Keep the turn in the account's queue until the charge is written, so that the next call reads the new balance.
     let mut turn = None;
     if let Some(price) = billing.charged() {
         turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);

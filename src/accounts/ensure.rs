@@ -42,8 +42,8 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// Locks account creation in this process. Of a subject's concurrent first requests, only one then creates the
-    /// account.
+    /// Locks account creation in this process. If a subject sends several first requests at once, only one of them
+    /// creates the account.
     pub async fn registering(&self) -> MutexGuard<'_, ()> {
         self.registering.lock().await
     }
@@ -82,7 +82,7 @@ pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     Ok(account_id)
 }
 
-/// Like [`create`], within a transaction.
+/// Does the work of [`create`] in the caller's transaction.
 pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<Uuid> {
     let new = table::ActiveModel {
         id: Set(id::new()),
@@ -113,7 +113,7 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
 }
 
 /// Loads an account and locks its row, so that concurrent writers check the plan's limits one after another. SQLite
-/// needs no row lock, because it runs only one write transaction at a time.
+/// needs no row lock, because SQLite runs only one write transaction at a time.
 ///
 /// A stronger lock than `FOR NO KEY UPDATE` would block inserts of rows that reference the account, and could cause a
 /// deadlock.

@@ -5,7 +5,6 @@
 //! thread runs all writes (`db/lane.rs`).
 //!
 //! Model calls of an account wait in a separate [`AccountQueues`].
-//! Other operations of an account, such as model calls, wait in other [`AccountQueues`].
 
 use std::{
     collections::HashMap,
@@ -45,7 +44,7 @@ struct Line {
     length: usize,
 }
 
-/// A waiting or running operation in an account's queue. Dropping it removes the operation from the queue.
+/// A waiting or running operation in an account's queue. Dropping the value removes the operation from the queue.
 pub struct QueueTurn {
     account_id: Uuid,
     turns: AccountQueues,
@@ -89,7 +88,7 @@ impl Default for AccountQueues {
 }
 
 impl AccountQueues {
-    /// `at_once` is the maximum number of running operations per account, `waiting` that of waiting operations.
+    /// `at_once` and `waiting` are the maximum numbers of running and of waiting operations per account.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             at_once,

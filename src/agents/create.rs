@@ -29,7 +29,7 @@ pub struct NewAgent {
     pub name: String,
     pub description: Option<String>,
     pub is_default: bool,
-    /// The label grants no access.
+    /// The label "public" grants no access.
     pub is_public: bool,
     pub icon_name: Option<String>,
     pub icon_color: Option<String>,
@@ -57,7 +57,7 @@ pub async fn create(app: &App, caller: &Caller, mut new: NewAgent) -> Result<Age
     }
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "agents.create").await?;
-    // Two concurrent calls must not both create the last agent that the plan allows.
+    // Lock the account, because two concurrent calls must not both create the last agent that the plan allows.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {
         tier: app.tiers.load(&account.tier),

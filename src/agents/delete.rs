@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-// Names the table directly, because a call of the module `memories` would form a dependency cycle.
+// Names the table `memories` directly, because a use of the module `memories` would form a dependency cycle.
 const FORGET: Sql = Sql::new("DELETE FROM memories WHERE account_id = $1 AND agent_id = $2");
 
 /// Deletes the agent's memories and marks the agent as deleted. [`purge`] removes the row later.
@@ -43,7 +43,7 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 /// Removes up to `limit` deleted agents that have no unfinished run, with their versions. Returns the number of
 /// removed agents.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // Names the table directly, because a use of the module `runs` would form a dependency cycle. Status 1 is
+    // Names the table `runs` directly, because a use of the module `runs` would form a dependency cycle. Status 1 is
     // `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()

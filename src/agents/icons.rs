@@ -1,5 +1,5 @@
-//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If its
-//! answer is unusable, a hash of the agent's name chooses.
+//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the
+//! model gives no usable answer, a hash of the agent's name chooses the icon.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of output tokens, including reasoning tokens.
 const MAX_TOKENS: u32 = 1_000;
-/// In bytes; a longer answer is not used.
+/// Maximum size of an answer in bytes; a longer answer is not used.
 const MAX_ANSWER: usize = 4_096;
 
 /// Names of the Lucide icons that suit an agent.
@@ -182,7 +182,7 @@ pub struct Icon {
 /// Suggests an icon for an agent's name. The account pays for the model call with credits that are not reserved for
 /// runs.
 ///
-/// `held` returns the reserved amount in millionths of a credit. It is awaited after the account's earlier
+/// `held` returns the reserved amount in millionths of a credit. `held` is awaited only after the account's earlier
 /// suggestions, so that the amount is current.
 ///
 /// # Errors
@@ -223,7 +223,7 @@ fn request<'a>(model: &'a str, name: &str) -> OneOffCall<'a> {
     }
 }
 
-// Models often add text around the requested JSON object.
+// Ignores text around the JSON object, because models often add some.
 fn understood(answer: &str) -> Option<Icon> {
     let object = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
     let icon: Icon = serde_json::from_str(object).ok()?;

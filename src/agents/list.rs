@@ -32,11 +32,11 @@ pub enum Order {
 
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Text to find in names and descriptions, ignoring case; empty for all agents.
+    /// Lists only agents whose name or description contains this text, ignoring case; empty for all.
     pub search: String,
     /// `true` for the default agent, `false` for the other agents, `None` for all.
     pub is_default: Option<bool>,
-    /// Tag of the agents; empty for all agents.
+    /// Lists only agents with this tag; empty for all agents.
     pub tag: String,
     pub order: Order,
     pub offset: u64,
@@ -47,8 +47,8 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Builds the searchable text of an agent. Rust lowers the case, because SQLite lowers only ASCII letters and
-/// PostgreSQL's result depends on the locale.
+/// Builds the searchable text of an agent. Rust converts the text to lower case, because SQLite converts only ASCII
+/// letters and PostgreSQL's result depends on the locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
@@ -119,7 +119,7 @@ fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     }
 }
 
-/// Fails with `AGENT_NOT_FOUND` also if the agent is deleted.
+/// Fails with `AGENT_NOT_FOUND` if the agent does not exist or is deleted.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<Agent> {
     let row = load_row(db, scope, agent_id).await?;
     let version = versions::current(db, scope, &row).await?;

@@ -168,8 +168,8 @@ fn reach(server: &Server) -> Option<&'static str> {
     }
 }
 
-// A URL parser repairs invalid input: it removes line breaks and reads `http:///name` as `http://name/`. The text is
-// therefore checked before parsing.
+// A URL parser repairs invalid input: it removes line breaks and reads `http:///name` as `http://name/`. This
+// function therefore checks the text of the URL before parsing it.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {
@@ -180,8 +180,8 @@ fn is_address(url: &str) -> bool {
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
-/// Returns an error message if the URL's host is a private address or `localhost`. Other host names are resolved and
-/// checked on each connection.
+/// Returns an error message if the URL's host is a private address or `localhost`. The addresses of other host names
+/// are checked on each connection.
 fn private_address(server: &Server) -> Option<String> {
     let url = Url::parse(&server.url).ok()?;
     let is_public = match url.host()? {

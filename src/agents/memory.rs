@@ -13,7 +13,7 @@ pub const MAX_RECALLED: u64 = 20;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct MemorySettings {
-    /// Default for runs whose `StartRun` request does not set it.
+    /// Whether runs use memory, unless their `StartRun` request says otherwise.
     pub enabled: bool,
     pub scope: MemoryScope,
 }

@@ -18,7 +18,7 @@ pub mod agent {
         pub icon_color: String,
         pub icon_background: String,
         pub is_default: bool,
-        /// The label grants no access.
+        /// The label "public" grants no access.
         pub is_public: bool,
         /// Searchable text, built by `list::folded`.
         pub search_text: String,

@@ -30,9 +30,9 @@ pub type Settings = BTreeMap<String, Setting>;
 struct Group {
     name: &'static str,
     tools: &'static [&'static str],
-    /// An empty list hides the group on this server.
+    /// If the list is empty, this server does not offer the group.
     specs: fn(&App) -> Vec<ToolSpec>,
-    /// Whether the rest of the version lets runs have these tools. Memory tools, for example, need memory to be
+    /// Whether the other settings of the version permit these tools. Memory tools, for example, need memory to be
     /// enabled.
     applies: fn(&Content) -> bool,
 }

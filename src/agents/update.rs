@@ -50,11 +50,11 @@ impl<T> Change<T> {
 
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// `Clear` is refused.
+    /// `Clear` is refused, because an agent must have a name.
     pub name: Change<String>,
     pub description: Change<String>,
     pub is_default: Change<bool>,
-    /// The label grants no access.
+    /// The label "public" grants no access.
     pub is_public: Change<bool>,
     pub icon_name: Change<String>,
     pub icon_color: Change<String>,
@@ -85,10 +85,10 @@ pub struct ContentChange {
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
-    // An agent of another account must fail before the account is locked.
+    // Refuse an agent of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), agent_id).await?;
     let tx = queue::begin(app, caller.account_id, "agents.update").await?;
-    // The lock also ensures that no other writer creates the same version number or another default agent.
+    // While the account is locked, no other writer can create the same version number or another default agent.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     if change

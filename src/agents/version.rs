@@ -1,5 +1,5 @@
-//! Versions of an agent. Version numbers start at 1 and have no gaps: [`add`] assigns them while the account is
-//! locked.
+//! Versions of an agent. Version numbers start at 1 and have no gaps: [`add`] assigns the next number while the
+//! account is locked.
 
 pub mod activate;
 pub mod compare;
@@ -91,7 +91,7 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// Content of a version that runs need. For the built-in agent, all values are the defaults.
+/// The parts of a version that a run needs. For the built-in agent, all values are the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Instructions {
     pub version_id: Option<Uuid>,
@@ -102,7 +102,8 @@ pub struct Instructions {
     pub servers: Vec<Server>,
 }
 
-/// Loads the instructions of a pinned version. An agent that was deleted after its run started is found too.
+/// Loads the instructions of a pinned version. The version is found even if the agent was deleted after the run
+/// started.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
@@ -132,7 +133,7 @@ pub fn servers(version: &version::Model) -> Result<Vec<Server>> {
     Ok(servers)
 }
 
-/// Fails with `AGENT_VERSION_NOT_FOUND` also if the version belongs to another agent.
+/// Fails with `AGENT_VERSION_NOT_FOUND` if the version does not exist or belongs to another agent.
 pub async fn load_of(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -147,7 +148,7 @@ pub async fn load_of(
     found.ok_or_else(|| Error::new(Code::AgentVersionNotFound, "Agent version not found"))
 }
 
-/// Lists an agent's versions, newest first; with `before`, only versions with lower numbers.
+/// Lists an agent's versions, newest first. With `before`, lists only versions with lower numbers.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

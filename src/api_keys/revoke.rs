@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{accounts::Caller, app::App, error::Result};
 
-/// If the key is already revoked, its time of revocation does not change.
+/// Revokes a key. If the key is already revoked, its time of revocation does not change.
 ///
 /// # Errors
 /// `API_KEY_NOT_FOUND`.
@@ -26,7 +26,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> 
         .await?;
     let row = load(&tx, caller.scope(), key_id).await?;
     tx.commit().await?;
-    // Open streams with the key wake up and check it again.
+    // Wake the open streams, so that each stream checks its key again.
     app.key_revoked.send_replace(());
     Ok(row)
 }

@@ -15,7 +15,7 @@ pub struct Model {
     /// First characters of the key, used to find the row.
     #[sea_orm(unique)]
     pub prefix: String,
-    /// Key of BLAKE3's keyed mode: 32 random bytes.
+    /// Salt of the hash: 32 random bytes, used as the key of BLAKE3's keyed mode.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub salt: Vec<u8>,
     /// BLAKE3 hash of the whole key.

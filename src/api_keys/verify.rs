@@ -17,7 +17,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// In bytes. A longer key is refused before the database is read.
+/// Maximum length of a key in bytes. A longer key is refused before the database is read.
 const MAX_KEY_BYTES: usize = 128;
 /// Minimum time between two updates of `last_used_at`.
 const USED_EVERY: Duration = Duration::from_mins(1);

@@ -54,8 +54,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads).and(skills)
 }
 
-// A project's row is created before the workspace and deleted before the workspace. A workspace without a row
-// therefore belongs to a deleted project.
+// Removes workspaces without a project row. A project's row is created before its workspace, so such a workspace
+// belongs to a deleted project.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -108,7 +108,7 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
-        // Check the ages before the rows: a file that is old enough has its row already or never gets one.
+        // Check the ages before the rows: a file that is old enough has its row already, or will never get a row.
         let mut left = Vec::new();
         for (upload_id, file) in some {
             let modified = file.metadata().await.and_then(|metadata| metadata.modified());
@@ -126,7 +126,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     }
 }
 
-// A run may still be unpacking a folder that is younger than `ON_ITS_WAY`.
+// Removes unpacked folders without a skill version. Keeps folders younger than `ON_ITS_WAY`, because a run may still
+// be unpacking them.
 async fn old_skills(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(skills::folder::folder(app)).await else {
         return Ok(());

@@ -35,8 +35,8 @@ use crate::{
 
 /// Poll interval on PostgreSQL. Other processes on the database do not wake this worker (`runs::Wake`).
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Poll interval on SQLite. Only this process queues and ends runs, and then wakes the worker, so polls rarely find
-/// work.
+/// Poll interval on SQLite. Only this process queues and ends runs, and it wakes the worker each time. Polls
+/// therefore rarely find work.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 const CLAIM_AT_ONCE: usize = 64;
 /// Maximum time to hand over all runs at shutdown. A run that takes longer resumes only after its lease has expired.
@@ -114,8 +114,8 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // A `StartRun` call may still hold a worker slot. `seating` ends after every such call has sent its run or
-    // released its slot. The hand-over below therefore includes these runs.
+    // A `StartRun` call may still hold a worker slot. The task `seating` ends only after each such call has sent its
+    // run or released its slot. The hand-over below therefore includes these runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives new runs has failed");

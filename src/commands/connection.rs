@@ -50,7 +50,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator. Prefers a token signed with the local server's secret to the configured token.
+    /// Connects as an administrator. Signs a token with the local server's secret if possible. Otherwise, uses the
+    /// configured token.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.explicit()) {
@@ -72,8 +73,8 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. Fails for a server on another machine, which could use the token at this
-    /// machine's server.
+    /// Signs a token for the local account. Fails if the server is on another machine. That machine could use the
+    /// token at this machine's server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {

@@ -32,9 +32,9 @@ use crate::{
 
 /// Recommended limit on open files. Each connection and each running command uses file descriptors.
 const WANTED_FILES: u64 = 16 * 1024;
-/// In bytes, the default of `sandbox.min_free_bytes`. Below it, the server kills commands that write.
+/// Free space in bytes below which the server kills commands that write: the default of `sandbox.min_free_bytes`.
 const FULL_DISK: u64 = 256 << 20;
-/// In bytes. Below it, `doctor` prints a warning.
+/// Free space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before other machines may reach it.

@@ -1,7 +1,7 @@
 //! Prints the output of all commands. No other module writes to standard output.
 //!
-//! Text from a server, a model or a tool is cleaned first. Its control characters could move the cursor or hide other
-//! output.
+//! Text from a server, a model or a tool is cleaned first. Control characters in such text could move the cursor or
+//! hide other output.
 
 use std::io::{self, Write};
 
@@ -57,12 +57,12 @@ pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The width is in terminal columns.
+/// Truncates text to a width in terminal columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }
 
-/// With a decimal unit, such as kB. A negative number counts as 0.
+/// Formats a size with a decimal unit, such as kB. A negative number counts as 0.
 pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }

@@ -1,4 +1,5 @@
-//! Options of all commands. They override environment variables, which override the configuration file.
+//! Options of all commands. Options override environment variables, and environment variables override the
+//! configuration file.
 
 use std::{
     net::SocketAddr,

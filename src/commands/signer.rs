@@ -1,6 +1,6 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! The signer never creates a secret, because no server would accept its tokens.
+//! The signer never creates a secret, because no server would accept a token signed with a new secret.
 
 use std::{
     fmt,
@@ -51,8 +51,8 @@ impl fmt::Display for Source {
 }
 
 impl Signer {
-    /// A server that is starting may not have written its secret yet. While the data folder contains no server data,
-    /// this method retries for up to a second.
+    /// Finds the server's secret in the configuration or the data folder. A server that is starting may not have
+    /// written its secret yet. While the data folder contains no server data, this method retries for up to a second.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
         let mut attempt = 1;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::place::Mistake;
 use crate::error::{Error, Result};
 
-/// In bytes.
+/// Maximum length of a mode's name in bytes.
 const MAX_NAME: usize = 64;
 
 /// Mode of a run whose request names none.
@@ -26,9 +26,9 @@ pub struct Mode {
     /// Added to the system prompt.
     #[serde(default)]
     pub prompt: String,
-    /// Model calls per run; `None` for the worker's `max_steps`.
+    /// Maximum number of model calls per run; `None` for the worker's `max_steps`.
     pub max_steps: Option<u32>,
-    /// Tokens per run; `None` for the worker's `max_tokens`.
+    /// Maximum number of tokens per run; `None` for the worker's `max_tokens`.
     pub max_tokens: Option<u64>,
     /// Maximum duration of a run, unless the plan's limit is shorter.
     pub run_timeout_seconds: Option<u64>,
@@ -39,7 +39,7 @@ impl Mode {
         self.tools.iter().any(|pattern| matches(pattern, tool))
     }
 
-    /// The names of MCP tools contain `__`.
+    /// True if the mode permits tools of MCP servers. The names of these tools contain `__`.
     pub fn allows_servers(&self) -> bool {
         self.tools
             .iter()

@@ -64,7 +64,7 @@ impl<'t> File<'t> {
         self.root.get_ref()
     }
 
-    /// For an unknown key or a value of the wrong type.
+    /// Returns the error for an unknown key or a value of the wrong type.
     pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
         let what = error.message().replace('\n', ", ");
         let Some(span) = error.span() else {
@@ -75,8 +75,9 @@ impl<'t> File<'t> {
         self.refusal(line(self.text, span.start), &path, &what)
     }
 
-    /// For a failed validation. If the file does not set the value, the error names the line of the nearest enclosing
-    /// value. If no enclosing value exists either, the error blames the default value.
+    /// Returns the error for a failed validation. If the file does not set the value, the error names the line of the
+    /// nearest enclosing value. If no enclosing value exists either, the error says that the default value is
+    /// invalid.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()
@@ -119,7 +120,7 @@ fn line(text: &str, at: usize) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The span of an entry in an array of tables is that of its header.
+/// For an entry in an array of tables, returns the span of the entry's header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -161,7 +162,7 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// The span of a table covers only its header, so the entries are checked too.
+/// The span of a table covers only its header, so the table's entries are checked too.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {

@@ -17,9 +17,9 @@ pub struct Tier {
     pub projects: Option<i32>,
     /// Public names; `*` stands for all models.
     pub models: Vec<String>,
-    /// For new agents without a model, and for runs with neither an agent nor a model.
+    /// The model for new agents without a model, and for runs with neither an agent nor a model.
     pub default_model: String,
-    /// Replacements for models that the plan does not include, by the requested model.
+    /// Replacements for models that the plan does not include: requested model to used model.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     pub max_upload_bytes: u64,

@@ -1,8 +1,8 @@
 //! Executes SQLite statements in the calling thread.
 //!
 //! sqlx gives each SQLite connection its own thread. Each statement therefore costs two thread hops, which take
-//! longer than most statements. [`Direct`] executes statements without sqlx. The writer uses one connection both
-//! ways, so one transaction can contain statements of both kinds.
+//! longer than most statements. [`Direct`] executes statements without sqlx. The writer uses its connection with and
+//! without sqlx, so one transaction can contain both kinds of statements.
 
 use std::{path::Path, ptr::NonNull, time::Duration};
 
@@ -28,8 +28,8 @@ pub(super) struct Direct {
 impl Direct {
     /// Creates a rusqlite connection that shares the database handle of `connection`.
     ///
-    /// The owner must drop this value before the sqlx connection. The two must never execute statements at the same
-    /// time.
+    /// The owner must drop this value before the sqlx connection. This value and the sqlx connection must never
+    /// execute statements at the same time.
     pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, DbErr> {
         let handle: NonNull<ffi::sqlite3> = {
             let mut locked = connection.lock_handle().await.map_err(of_statement)?;

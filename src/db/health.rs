@@ -1,5 +1,5 @@
-//! Checks that the database can be written. A recent commit proves it. Otherwise, the check performs a write (the
-//! probe).
+//! Checks that the database can be written. A recent commit is proof. Without a recent commit, the check performs a
+//! write (the probe).
 //!
 //! `/readyz` needs no credential and may be called at any rate, so concurrent callers share one probe.
 
@@ -29,7 +29,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The probe on PostgreSQL. The written value is never read.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 /// The probe on SQLite. It writes more data than `StartRun`. On a nearly full disk, a smaller write could succeed,
-/// because the write-ahead log may still have room for it.
+/// because the write-ahead log may still have room for a small change.
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
 #[derive(Clone, Default)]

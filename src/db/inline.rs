@@ -1,8 +1,8 @@
 //! Executes short SQLite reads in the calling thread.
 //!
-//! A read through sqlx costs two thread hops, which take longer than a read of a few rows. Here, a statement blocks
-//! its thread, so it must read only a few pages. A thread never holds a reader across an `await`. There are therefore
-//! no more readers than threads.
+//! A read through sqlx costs two thread hops, which take longer than a read of a few rows. A statement here blocks
+//! its thread, so the statement must read only a few pages. A connection is never held across an `await`, so there
+//! are no more connections than threads.
 
 use std::{
     path::PathBuf,

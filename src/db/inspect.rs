@@ -16,7 +16,7 @@ pub enum Schema {
     /// The database has no tables yet.
     New,
     Current,
-    /// The database lacks this number of migrations.
+    /// Number of migrations that the database lacks.
     Behind(usize),
     /// Name of a migration that this version does not have: a newer version has applied it.
     Newer(String),

@@ -1,8 +1,8 @@
 //! The writer of SQLite: one thread that executes all units of work, with group commit.
 //!
 //! Every durable commit costs an fsync, so units of work share commits. A batch consists of the units that queued
-//! while the previous commit ran; there is no timer. Units run one after another. If a unit fails, its batch is
-//! committed without its changes. If a commit fails, every unit of its batch fails.
+//! while the previous commit ran; there is no timer. Units run one after another. If a unit fails, the batch is
+//! committed without that unit's changes. If a commit fails, every unit of its batch fails.
 //!
 //! A unit is either a closure that the thread runs ([`Lane::run`]), or a loan: a caller borrows the connection
 //! ([`Lane::lend`]). A closure costs two thread hops and a loan costs four, so frequent units are closures.
@@ -60,7 +60,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// When the last handle is dropped, the thread ends and releases the lock of the data folder.
+    /// When the last [`Lane`] is dropped, the writer's thread ends and releases the lock of the data folder.
     pub(super) fn start(writer: Writer, lock: File) -> Result<Self> {
         let (requests, queue) = mpsc::channel(QUEUE);
         let runtime = Handle::current();

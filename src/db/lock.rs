@@ -1,7 +1,7 @@
-//! The lock of the data folder. It keeps other processes out, because leases and the writer thread (`db/lane.rs`)
-//! assume a single process.
+//! The lock of the data folder. The lock keeps other processes out, because leases and the writer thread
+//! (`db/lane.rs`) assume a single process.
 //!
-//! A child process inherits the lock and holds it from fork until exec. It may therefore still hold the lock for a
+//! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock for a
 //! moment after its parent has ended, so this module retries for a second.
 
 use std::{

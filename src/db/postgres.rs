@@ -24,8 +24,8 @@ pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
 /// Settings of every connection. The idle timeout makes a stuck process release its locks. The last three settings
-/// keep the plan of a statement independent of its values and of the table sizes. They prefer index scans, which
-/// return rows in order and stop at LIMIT. Other scans would read and sort all matching rows first.
+/// keep the plan of a statement independent of its values and of the table sizes. These settings prefer index scans,
+/// which return rows in order and stop at LIMIT. Other scans would read and sort all matching rows first.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -43,7 +43,7 @@ const OLDEST: u32 = 150_000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How connections reach the server. It determines how long the state of a connection lasts.
+/// How connections reach the server. The route determines how long the state of a connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     /// Settings and prepared statements last as long as the connection.
@@ -131,7 +131,7 @@ impl Server {
     async fn check(&self) -> Result<Checked, sqlx::Error> {
         let mut connection = self.start_up().connect().await?;
         if self.route == Route::Pooler {
-            // A pooler in statement mode refuses transactions, so this transaction detects it at start.
+            // A pooler in statement mode refuses transactions, so this transaction detects that mode at start.
             let begun = connection.begin_with(AssertSqlSafe(pool::begin(self.route))).await?;
             begun.commit().await?;
         }

@@ -45,7 +45,7 @@ pub(super) async fn caught<T>(name: &str, unit: BoxFuture<'_, Result<T>>) -> Res
     })
 }
 
-/// A unit of work that waits for the writer's thread. After it has run, it holds its result.
+/// A unit of work that waits for the writer's thread. After a run, the value holds the unit's result.
 struct QueuedUnit<T, F> {
     /// The caller's span, so that log lines contain the id of its request.
     span: Span,

@@ -13,7 +13,7 @@ use super::{
     text,
 };
 
-/// These reads see only committed data.
+/// A handle for reads outside a unit of work. These reads see only committed data.
 #[derive(Clone)]
 pub struct Read {
     from: ReadFrom,
@@ -41,7 +41,7 @@ impl Read {
         Self { from }
     }
 
-    /// True if hand-written statements run in the calling thread, and therefore without a thread hop.
+    /// True if hand-written statements (`db/statement.rs`) run in the calling thread, without a thread hop.
     pub fn is_inline(&self) -> bool {
         matches!(self.from, ReadFrom::Sqlite(_))
     }

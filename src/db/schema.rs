@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 use super::fault;
 use crate::error::{Code, Error, Result};
 
-/// PostgreSQL advisory lock: "runyard" in ASCII.
+/// Key of the PostgreSQL advisory lock for migrations: "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum wait for another process that is applying migrations.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;

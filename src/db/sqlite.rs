@@ -30,8 +30,8 @@ const READER_CACHE: &str = "-512";
 /// log before the commit.
 const WRITER_CACHE: &str = "-2000";
 
-/// Creates the database file if it is missing. Only the service's user can read it and the files that SQLite creates
-/// beside it, whatever the umask is.
+/// Creates the database file if it is missing. Whatever the umask is, only the service's user can read this file and
+/// the files that SQLite creates beside it.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -67,7 +67,7 @@ async fn open(file: &Path, connections: u32, synchronous: SqliteSynchronous) -> 
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not break, so it is neither tested nor replaced.
+        // A connection to a file does not break, so the pool need not test or replace it.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -110,8 +110,8 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         .pragma("journal_size_limit", WAL_BYTES)
 }
 
-/// Opens a read-only connection. Without a log file, nothing uses the database: it is opened as immutable, so that
-/// SQLite creates no files beside it.
+/// Opens a read-only connection. If the database is not in use, it is opened as immutable, so that SQLite creates no
+/// files beside it.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file.

@@ -1,8 +1,8 @@
 //! Hand-written statements for both databases. The code that starts and executes runs uses them: on SQLite, building
 //! a statement with SeaORM costs more than executing it.
 //!
-//! A statement has the parameters `$1`, `$2` and so on. They must first occur in this order, because SQLite numbers
-//! them by their first occurrence. Columns are read in the order in which the statement returns them.
+//! A statement has the parameters `$1`, `$2` and so on. The parameters must first occur in this order, because SQLite
+//! numbers them by first occurrence. Columns are read in the order in which the statement returns them.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, ValueRef};
@@ -26,7 +26,7 @@ impl Sql {
     }
 
     /// Different SQL on each database, for example with a row lock on PostgreSQL. SQLite needs no row lock, because
-    /// it has one writer.
+    /// SQLite has only one writer.
     pub const fn different(sqlite: &'static str, postgres: &'static str) -> Self {
         Self { sqlite, postgres }
     }

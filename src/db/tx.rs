@@ -28,7 +28,7 @@ pub struct Tx {
     name: &'static str,
     work: Work,
     health: Health,
-    /// A commit without changes does not prove that the disk can be written.
+    /// True if the unit changed anything. A commit without changes does not prove that the disk can be written.
     changed: AtomicBool,
     // Declared after `work`, and therefore dropped after `work`.
     kept: Option<Box<dyn Send + Sync>>,
@@ -152,8 +152,8 @@ impl Tx {
     }
 
     /// Executes several writes. On PostgreSQL, they are one statement on one snapshot, which takes one round trip. A
-    /// write must therefore not read or modify rows that another of them modifies. A foreign key may refer to a row
-    /// that another of them inserts, because foreign keys are checked last.
+    /// write must therefore not read or modify rows that another of these writes modifies. A foreign key may refer to
+    /// a row that another of these writes inserts, because foreign keys are checked last.
     ///
     /// # Errors
     /// The error of the first write that fails. On SQLite, the writes before it have been executed.

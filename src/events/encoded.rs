@@ -8,7 +8,7 @@ use prost::{
 
 use crate::v1::RunEvent;
 
-/// Replaces `RunEvent` in response streams of the server.
+/// The server uses this type instead of `RunEvent` in response streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvent {
     bytes: Bytes,
@@ -42,7 +42,7 @@ impl Message for EncodedEvent {
         buf: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // The server never receives events, and clients decode into `RunEvent`.
+        // Skip the field: the server never receives events, and clients decode into `RunEvent`.
         prost::encoding::skip_field(wire_type, tag, buf, ctx)
     }
 

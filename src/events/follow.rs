@@ -127,8 +127,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads the next page of events. If it is empty, also reads the sequence number of the run's newest event, and
-    /// whether that event is terminal.
+    /// Reads the next page of events. If the page is empty, also reads the sequence number of the run's newest event,
+    /// and whether that event is terminal.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
         let reading = async move {

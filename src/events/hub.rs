@@ -21,7 +21,7 @@ use super::{
 };
 
 const RING_EVENTS: usize = 1024;
-/// In bytes.
+/// Maximum size of the events in a ring buffer.
 const RING_BYTES: usize = 512 * 1024;
 
 #[derive(Clone, Default)]
@@ -37,9 +37,9 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest cursor of a follower that waits for events of another process; -1 if there was none.
+    /// Highest cursor of a follower that waits for events of another process; -1 if no follower has waited yet.
     reached: AtomicI64,
-    /// Wakes followers to read an event from the table that is too large for the relay (`events/relay.rs`).
+    /// Tells followers to read the table, because an event is too large for the relay (`events/relay.rs`).
     hints: watch::Sender<()>,
 }
 
@@ -100,7 +100,7 @@ impl Hub {
         rings
     }
 
-    /// Waits until a follower needs events of another process, or has needed some since the last call.
+    /// Waits until a follower needs an event of another process, or has needed one since the last call.
     pub(super) async fn followed(&self) {
         self.follower.notified().await;
     }
@@ -117,7 +117,7 @@ impl Hub {
 impl Ring {
     /// Adds committed events and wakes the followers. Events that are not newer than the ring's newest event are
     /// ignored, and followers find them in the table. A run can have two writers: its worker, and a request that
-    /// interrupts the run. They may push events in a different order than they commit them.
+    /// interrupts the run. These writers may push events in a different order than they commit them.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -127,8 +127,8 @@ impl Ring {
             if first.sequence <= *self.newest.borrow() {
                 return;
             }
-            // A ring must have no gap. If events are missing before the new ones, drop the older events; followers
-            // find them in the table.
+            // A ring must have no gap. If events are missing before the new events, drop the older events. Followers
+            // find the dropped events in the table.
             if kept
                 .events
                 .back()
@@ -149,7 +149,7 @@ impl Ring {
         }
     }
 
-    /// A follower has read up to `cursor` and waits for events that another process writes.
+    /// Records that a follower has read up to `cursor` and waits for events that another process writes.
     pub(super) fn await_behind(&self, cursor: i64) {
         self.reached.fetch_max(cursor, Ordering::Relaxed);
         self.hub.follower.notify_one();
@@ -177,7 +177,7 @@ impl Ring {
         self.newest.subscribe()
     }
 
-    /// Returns as many events after the cursor as fit into `max_bytes`, but at least one if any exists.
+    /// Returns as many events after the cursor as fit into `max_bytes`, but at least one if an event exists.
     pub fn after(&self, cursor: i64, max_bytes: usize) -> RingRead {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {

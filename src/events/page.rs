@@ -14,7 +14,7 @@ use std::{
 
 use super::Stored;
 
-/// In bytes. The first event of a page may be larger.
+/// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
 /// Total bytes of all pages above which each new page holds only one event.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
@@ -61,7 +61,7 @@ impl Page {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);
         if self.events.is_empty() {
-            // A follower without pending events then keeps no memory allocated.
+            // Free the buffer, so that a follower without pending events keeps no memory allocated.
             self.events = VecDeque::new();
         }
         Some(event)

@@ -1,9 +1,9 @@
 //! The relay fetches events of runs that other processes execute, for the followers in this process
 //! (`events/follow.rs`).
 //!
-//! One task per process polls for the events of all these runs together. It polls often while events arrive, less
-//! often otherwise, and not at all without such runs. PostgreSQL's `NOTIFY` is not used, because every commit with a
-//! notification acquires a lock of the whole database server.
+//! One task per process polls for the events of all these runs together. The task polls often while events arrive,
+//! less often otherwise, and not at all if there are no such runs. PostgreSQL's `NOTIFY` is not used, because every
+//! commit with a notification acquires a lock of the whole database server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,18 +20,19 @@ use uuid::Uuid;
 use super::{Ring, Stored};
 use crate::{app::App, error::Result};
 
-/// Pause between two polls while events arrive. It grows with each poll that finds none.
+/// Pause between two polls while events arrive. The pause grows with each poll that finds no events.
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs in one statement. Only these are used, so that the database prepares few different statements.
+/// Numbers of runs in one statement. Only these numbers are used, so that the database prepares few different
+/// statements.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. The next poll fetches further events.
 const EVENTS: u64 = 32;
-/// In bytes. Followers read larger events from the table.
+/// Maximum size in bytes of a fetched event. Followers read larger events from the table.
 const LARGEST: u64 = 32 * 1024;
 
-/// Returns when the process stops.
+/// Polls for events of runs that other processes execute, until this process stops.
 pub async fn relay(app: App) {
     let mut pause = SHORTEST;
     loop {
@@ -66,7 +67,7 @@ fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     rings
 }
 
-/// Polls once and pushes new events to the rings. Returns whether there were any.
+/// Polls once and pushes new events to the rings. Returns whether new events were found.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {

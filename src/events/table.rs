@@ -122,8 +122,8 @@ async fn list(db: &impl Rows, run_id: Uuid, after: i64, limit: i64) -> Result<Ve
     Ok(events.await?)
 }
 
-/// Lists as many events after a cursor as fit into `max_bytes`, but at least one if any exists, oldest first. The
-/// calling code must have checked access to the run.
+/// Lists as many events after a cursor as fit into `max_bytes`, but at least one if an event exists, oldest first.
+/// The calling code must have checked access to the run.
 pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;

@@ -32,8 +32,8 @@ pub(super) enum Claim {
     Used(String),
 }
 
-/// Claims the database for this folder if it has no folder yet. Also claims it if no workspace exists and its folder
-/// has been unused for 30 seconds.
+/// Claims the database for this folder if it belongs to no folder yet. If no workspace exists, also claims a database
+/// whose folder has been unused for 30 seconds.
 pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let tx = db.begin("installation.claim").await?;
     let row = tx

@@ -25,7 +25,7 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Newest first. Charges are kept when their run or thread is deleted.
+/// Lists charges, newest first. Charges are kept when their run or thread is deleted.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Model>> {
     let mut query = of::<Entity>(scope).filter(is_charge());
     if let Some(after) = listing.created_after {

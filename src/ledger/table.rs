@@ -58,7 +58,7 @@ pub mod entry {
         pub debited: Book,
         pub credited: Book,
         pub microcredits: i64,
-        /// Part of a call's cost that exceeded the balance. It is never charged.
+        /// Part of a call's cost that exceeded the balance. This part is never charged.
         pub uncollected: i64,
         /// `None` for grants and for calls outside of runs.
         pub run_id: Option<Uuid>,

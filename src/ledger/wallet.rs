@@ -1,4 +1,4 @@
-//! The balance of an account. Its first use in each calendar month (UTC) grants the tier's monthly credits. A month
+//! The balance of an account. The first use in each calendar month (UTC) grants the tier's monthly credits. A month
 //! without use grants nothing.
 
 use chrono::{DateTime, Datelike, Utc};

@@ -10,7 +10,7 @@ use moka::future::Cache;
 use runyard_mcp::{ListedTool, ToolList};
 use uuid::Uuid;
 
-/// Approximate limit on the cached lists together, in bytes.
+/// Approximate maximum size of all cached lists together, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Maximum time in the cache, even if the server permits more.
 const MAX_AGE: Duration = Duration::from_hours(1);

@@ -23,7 +23,7 @@ use crate::{
 
 /// Maximum number of tools of all servers of a run. Model providers accept up to 128 tools.
 const MAX_TOOLS: usize = 100;
-/// Maximum total size of the tools' descriptions and schemas in bytes. The model reads them in every call.
+/// Maximum total size of the tools' descriptions and schemas in bytes. The model reads all of this in every call.
 const MAX_SPEC_BYTES: usize = 256 * 1024;
 
 /// The result of listing the tools of one or more servers.

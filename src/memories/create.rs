@@ -29,7 +29,7 @@ pub struct NewMemory {
     pub run_id: Option<Uuid>,
 }
 
-/// If the holder already has a memory with this text, returns that memory.
+/// Creates a memory. If the holder already has a memory with this text, returns that memory.
 ///
 /// # Errors
 /// INVALID_REQUEST for an empty or too large text; `AGENT_NOT_FOUND`; `MEMORY_LIMIT_EXCEEDED`.
@@ -38,7 +38,8 @@ pub async fn create(app: &App, account_id: Uuid, new: NewMemory) -> Result<Model
     let scope = Scope::account(account_id);
     let now = app.clock.now();
     let tx = queue::begin(app, account_id, "memories.create").await?;
-    // Two concurrent calls must not both create the last permitted memory, or the same memory.
+    // Lock the account, because two concurrent calls must not both create the last permitted memory, or the same
+    // memory.
     ensure::lock(&tx, account_id).await?;
     if let Holder::Agent(agent_id) = new.holder {
         agents::load(&tx, scope, agent_id).await?;

@@ -53,7 +53,7 @@ impl RunMemory {
     }
 
     /// Returns the memories that the model receives with a prompt. Memories that match the prompt come first, best
-    /// match first, then the most recently changed ones. `prompt_tokens` limits their total size.
+    /// match first, then the most recently changed memories. The setting `prompt_tokens` limits the total size.
     pub async fn for_prompt(&self, prompt: &str) -> Result<Vec<Memory>> {
         let most = self.app.config.memory.prompt_tokens;
         if most == 0 {

@@ -2,14 +2,14 @@
 //! find the same memories.
 //!
 //! On SQLite, each word in the index begins with a mark of its account: `blue` is stored as `1f0c2a9eblue`. A search
-//! therefore reads only index entries of its own account.
+//! therefore reads only the index entries of one account.
 
 use std::collections::HashSet;
 
 use sea_orm::DbBackend;
 use uuid::Uuid;
 
-/// In characters; longer words are truncated.
+/// Maximum length of a word in characters; longer words are truncated.
 const MAX_LENGTH: usize = 64;
 /// Maximum number of different words of a query.
 const MAX_QUERY: usize = 32;

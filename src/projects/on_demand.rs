@@ -1,5 +1,5 @@
 //! Gives the engine access to the sandbox of a project. The sandbox is created on first use, because not every run
-//! needs it.
+//! needs a sandbox.
 
 use std::sync::Arc;
 

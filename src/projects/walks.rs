@@ -22,7 +22,8 @@ use crate::{
 const MAX_WAITING: usize = 200;
 /// Maximum wait in the queue of the account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process. With fewer processors, it is their number, but at least 2.
+/// Maximum number of concurrent walks in the process. With fewer processors, the limit is the number of processors,
+/// but at least 2.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
@@ -56,8 +57,8 @@ impl Default for Walks {
 }
 
 impl Walks {
-    /// Runs a walk after the account's earlier walks. If the caller disconnects, the walk still continues and delays
-    /// the next one.
+    /// Runs a walk after the account's earlier walks. If the caller disconnects, the walk continues, and the
+    /// account's next walk waits for its end.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
@@ -96,6 +97,6 @@ pub async fn usage(app: &App, row: &sandbox::Model, opened: &ProjectSandbox) -> 
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;
-    // Concurrent callers share one error. Its cause is already logged, so the copies omit it.
+    // Concurrent callers share one error. The cause is already logged, so the copies omit the cause.
     usage.map_err(|error| Error::new(error.code(), error.message().to_owned()))
 }

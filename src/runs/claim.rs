@@ -42,7 +42,7 @@ pub struct Fresh {
     /// The only message of the thread.
     pub prompt: String,
     pub tier: String,
-    /// Buffer with the run's first events, so that followers need not read the table.
+    /// Ring buffer with the run's first events, from which clients receive them without a database query.
     pub ring: Arc<Ring>,
 }
 

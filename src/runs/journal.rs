@@ -1,9 +1,9 @@
 //! The journal writes the output of all runs that this process executes.
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task writes the pending output of all
-//! logs in one transaction: events, messages, usage and the ends of runs. First, it compares the epoch of each log
-//! with the epoch in the run's row. If the lease of a run was lost, the task drops the run's output and notifies its
-//! worker. Events are published only after the commit.
+//! logs in one transaction: events, messages, usage and the ends of runs. First, the task compares the epoch of each
+//! log with the epoch in the run's row. If the lease of a run was lost, the task drops the run's output and notifies
+//! its worker. Events are published only after the commit.
 //!
 //! Most output consists of further chunks of a message. A commit for every token would be expensive, so chunks are
 //! written once per [`PAUSE`]. All other output is urgent: it is written immediately, together with all pending

@@ -78,7 +78,7 @@ pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<
     ordered.collect()
 }
 
-/// Queued runs count too.
+/// Counts the unfinished runs, including queued runs.
 pub async fn count_unfinished(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
     Ok(of::<Entity>(scope).filter(is_unfinished()).count(db).await?)
 }

@@ -86,7 +86,7 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
 }
 
 // Finds the uploaded files of the runs that will be deleted. Call this before the upload rows are deleted. The query
-// starts with the account's unplaced uploads, because they are fewer than its runs.
+// starts with the account's unplaced uploads, because an account has fewer unplaced uploads than runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let is_deleted = |run_id: Expr| {
         let run = of::<Entity>(scope)

@@ -1,5 +1,5 @@
-//! Logs one line when a run is committed and one when it ends. The lines contain ids, codes and numbers, but no text
-//! from a caller, a model or a provider.
+//! Logs one line when a run is committed and one line when the run ends. The lines contain ids, codes and numbers,
+//! but no text from a caller, a model or a provider.
 
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};

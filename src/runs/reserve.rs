@@ -2,7 +2,7 @@
 //!
 //! `StartRun` reserves the cost of a typical first call. Before a call that may cost more, the worker reserves the
 //! maximum cost of that call. The reservation is stored in the run's row and counts only while the run is unfinished.
-//! The charge for the call or the end of the run releases it.
+//! The charge for the call or the end of the run releases the reservation.
 //!
 //! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
 //! reservations. This order is safe on PostgreSQL, where transactions run concurrently:
@@ -11,7 +11,7 @@
 //! - A charge also holds this lock until its commit, which makes the lower balance and the released reservation
 //!   visible together. A new reservation therefore reads both changes or neither.
 //! - A run that ends without a charge releases its reservation without the lock. A concurrent reservation may still
-//!   count it, and then finds too few credits, but never too many.
+//!   count the released one. It then finds fewer credits than are available, never more.
 //!
 //! A request can end a run during a model call. The reservation is then released before the call is charged. If the
 //! balance no longer covers the cost, only the balance is charged.
@@ -53,7 +53,7 @@ pub struct Reservation {
     pub max_output_tokens: u32,
 }
 
-/// In millionths of a credit.
+/// The amount that `StartRun` reserves for the first model call, in millionths of a credit.
 pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }

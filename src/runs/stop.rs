@@ -16,13 +16,13 @@ use crate::{
     error::Result,
 };
 
-/// Requests that a run stop, and returns the run. The run is still unfinished if a worker holds it. A run that has
-/// already ended does not change.
+/// Requests that a run stop, and returns the run. If a worker holds the run, the returned run is still unfinished. A
+/// run that has already ended does not change.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
-    // A run of another account must fail before the caller's account is locked.
+    // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;

@@ -71,8 +71,8 @@ pub struct Model {
     pub request_hash: Option<String>,
     /// `None` if no worker holds the lease.
     pub lease_owner: Option<Uuid>,
-    /// Fencing number. A claim increments it, and so does a request that ends the run. Writes with an earlier epoch
-    /// are refused.
+    /// Fencing number. A claim increments the number, and so does a request that ends the run. Writes with an earlier
+    /// epoch are refused.
     pub lease_epoch: i64,
     /// `None` if no worker holds the lease.
     pub lease_expires_at: Option<DateTime<Utc>>,

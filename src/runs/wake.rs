@@ -35,7 +35,7 @@ impl Wake {
         self.work.notify_one();
     }
 
-    /// A run has ended, so the next run of its thread may be claimed now.
+    /// Signals that a run has ended, so that the next run of its thread may be claimed.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();
@@ -58,7 +58,7 @@ impl Wake {
         self.stops.is_empty()
     }
 
-    /// Waits for a signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if one has arrived
+    /// Waits for a signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if a signal has arrived
     /// since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
@@ -75,7 +75,7 @@ impl Wake {
         self.stops.contains_key(&run_id)
     }
 
-    /// This process is executing the run until the returned guard is dropped.
+    /// Registers that this process is executing a run, until the returned guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);
         Working {

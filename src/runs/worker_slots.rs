@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::claim::Claimed;
 
-/// The slots that the worker offers. There are none before [`WorkerSlots::open`] is called.
+/// The slots that the worker offers. No slots are offered before [`WorkerSlots::open`] is called.
 #[derive(Clone, Default)]
 pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
@@ -80,10 +80,10 @@ impl WorkerSlots {
 }
 
 impl WorkerSlot {
-    /// Hands the committed run to the worker.
-    /// If the worker has stopped, returns the run. The calling function must then release it.
+    /// Hands the committed run to the worker. If the worker has stopped, returns the run, and the calling function
+    /// must release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
-        // The channel has one place for each slot, so it is never full.
+        // The channel has one place for each slot, so the channel is never full.
         self.seated
             .try_send((claimed, self.permit))
             .map_err(|refused| Box::new(refused.into_inner().0))

@@ -1,4 +1,4 @@
-//! Header values of MCP servers. They are secrets: stored encrypted, never returned and never logged.
+//! Header values of MCP servers. The values are secrets: they are stored encrypted, never returned and never logged.
 //!
 //! The API returns the placeholder [`MASK`] instead of a value. A request with the placeholder keeps the stored
 //! value, if the server's name and origin are unchanged. A stored value is therefore never sent to another server.

@@ -45,7 +45,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
         skills::add(app, run, &agent, access, log, &mut extra).await?;
     }
     let workplace = workplace(app, claimed, &extra).await?;
-    // Load the history after placing the files, because it contains the names under which they were placed.
+    // Load the history after placing the files, because the history contains the names of the placed files.
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,

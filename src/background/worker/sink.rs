@@ -1,4 +1,5 @@
-//! The sink for the engine's output: writes it to the journal and reserves and charges credits for model calls.
+//! The sink for the engine's output: it writes the output to the journal, and reserves and charges credits for model
+//! calls.
 
 use std::sync::{
     Arc,
@@ -132,8 +133,8 @@ impl Sink for JournalSink {
         let results = count(|event| matches!(event, Event::ToolResult(_)));
         self.open_calls.send_modify(|open| *open += calls);
         let outcome = self.log.record(self.entry(recorded)).await;
-        // `results` can include calls that an earlier worker recorded. `open_calls` does not count them, so the
-        // subtraction saturates.
+        // `results` can include calls that an earlier worker recorded. `open_calls` does not count those calls, so
+        // the subtraction saturates at zero.
         self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
         Ok(outcome?)
     }

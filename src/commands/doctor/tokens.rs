@@ -41,11 +41,11 @@ fn rules(auth: &Auth) -> Check {
     Check::ok(name, "the server checks the issuer, and the audience or the client")
 }
 
-/// Checks that the public keys can be loaded. Warns about http to other machines of a private network, where one of
-/// them could replace the keys.
+/// Checks that the public keys can be loaded. Warns if http to private networks is permitted, because another machine
+/// in such a network could replace the keys.
 async fn keys(auth: &Auth) -> Option<Check> {
     let name = "identity provider";
-    // `None`: loading the public keys needs no secret.
+    // Loading the public keys needs no secret.
     let verifier = match Verifier::new(auth, None) {
         Ok(verifier) => verifier,
         Err(error) => return Some(Check::bad(name, error.message())),

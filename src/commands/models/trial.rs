@@ -24,7 +24,7 @@ use crate::{
 const TOOL: &str = "lookup";
 /// The result of the tool, which the model's last answer should contain.
 const VALUE: &str = "teal";
-/// In terminal columns.
+/// Maximum width of a quoted answer, in terminal columns.
 const QUOTED: usize = 60;
 
 pub(super) async fn test(model: &Model, models: &Models, is_json: bool) -> Result<Outcome> {

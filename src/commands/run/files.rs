@@ -47,7 +47,7 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// If the sandbox was created after the `StartRun` response, only the project names it.
+/// If the sandbox was created after the `StartRun` response, only the project contains its id.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());
@@ -66,7 +66,7 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path relative to the output folder. A server that is not trustworthy could send a path outside it.
+/// Returns the path relative to the output folder. An untrusted server could send a path outside that folder.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

@@ -141,8 +141,7 @@ impl Writer {
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
-    /// Reports the outcome of the commit to the borrower. `None` for a closure, and for a unit that must be rolled
-    /// back.
+    /// Reports the outcome of the commit to the borrower. `None` if the unit is a closure or must be rolled back.
     pub(super) durable: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -285,7 +284,7 @@ impl ConnectionTrait for Unit {
     }
 }
 
-/// For a batch whose transaction SQLite has ended. Clients receive UNAVAILABLE and may retry.
+/// Creates the error for a batch whose transaction SQLite has ended. Clients receive UNAVAILABLE and may retry.
 fn lost() -> DbErr {
     let message = "SQLite has rolled back the transaction after an error";
     DbErr::Conn(RuntimeErr::Internal(message.to_owned()))

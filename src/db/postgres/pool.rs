@@ -2,8 +2,8 @@
 //!
 //! Behind a pooler in transaction mode, such as PgBouncer, each transaction may use a different server connection.
 //! `BEGIN` and the settings are therefore sent together, and prepared statements have no names. sqlx parses and
-//! executes a prepared statement in two steps, which must use the same server connection. Even a single one therefore
-//! runs in a transaction.
+//! executes a prepared statement in two steps, which must use the same server connection. Even a single prepared
+//! statement therefore runs in a transaction.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(in crate::db) struct Pool {
     begin: Arc<str>,
 }
 
-/// If it is dropped without [`Transaction::commit`], it is rolled back.
+/// A transaction. If the value is dropped without [`Transaction::commit`], it is rolled back.
 pub(in crate::db) struct Transaction {
     open: Mutex<sqlx::Transaction<'static, Postgres>>,
     route: Route,
@@ -164,7 +164,7 @@ async fn execute_unprepared(connection: &mut PgConnection, sql: &str) -> Result<
     done.map(ExecResult::from).map_err(of_statement)
 }
 
-/// For a connection that could not be opened or was lost.
+/// Converts the error of a connection that could not be opened or was lost.
 fn lost(error: sqlx::Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -22,7 +22,7 @@ use crate::{
     v1::run_event::Event,
 };
 
-/// In bytes.
+/// Maximum size of a merged chunk.
 const MERGED_BYTES: usize = 16 * 1024;
 
 /// Usage of one or more model calls.
@@ -201,7 +201,8 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // The queue is full or the journal has stopped. A new task waits, because this method must not.
+            // The queue is full or the journal has stopped. A new task waits for the queue, because this method must
+            // not wait.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });
@@ -224,12 +225,12 @@ impl RunLog {
         self.lock().next_sequence = next_sequence;
     }
 
-    /// A request has ended the run.
+    /// Notifies the worker that a request has ended the run.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Another worker owns the run.
+    /// Notifies the worker that another worker owns the run.
     pub(super) fn lose(&self) {
         self.lost.cancel();
     }

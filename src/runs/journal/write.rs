@@ -34,7 +34,7 @@ const REFUSALS: u32 = 4;
 const REFUSALS_ALONE: u32 = 2;
 /// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
-/// Pause after the first attempt. It doubles after each further attempt.
+/// Pause after the first attempt. The pause doubles after each further attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Taken {
@@ -64,8 +64,8 @@ impl Taken {
 enum LeaseState {
     /// The log's worker holds the lease: all output is written.
     Current,
-    /// A request ended the run while its worker held it. No event may follow the terminal event. Messages are still
-    /// added to the thread, and usage is charged.
+    /// A request ended the run while its worker held the lease. No event may follow the terminal event. Messages are
+    /// still added to the thread, and usage is charged.
     Ended,
     /// Another worker holds the run, or the run was deleted: nothing is written.
     Lost,

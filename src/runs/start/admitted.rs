@@ -33,14 +33,14 @@ pub(super) struct Admitted<'a> {
     pub(super) agent: Option<Pinned>,
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) admission: Admission,
-    /// To reserve for the first model call.
+    /// Amount to reserve for the first model call.
     pub(super) held_microcredits: i64,
     /// Time from the beginning of the request until the admission.
     pub(super) loaded: Duration,
 }
 
 impl Admitted<'_> {
-    /// If the run gets a worker slot, it is written as already claimed.
+    /// Writes the rows of the run. A run that gets a worker slot is written as already claimed.
     pub(super) async fn write(self) -> Result<Written> {
         let mut run = self.run();
         let slot = self.worker_slot();
@@ -131,7 +131,7 @@ impl Admitted<'_> {
         first
     }
 
-    // Returns the row of the sandbox, if it exists.
+    // Inserts the rows of the run. Returns the row of the sandbox, if the sandbox exists.
     async fn insert(&self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (self.tx, &self.target);
         let Prepared {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
-/// In characters.
+/// Maximum length of the idempotency key in characters.
 pub const MAX_KEY: usize = 255;
 
 /// Action if the thread already has an unfinished run.

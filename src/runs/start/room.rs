@@ -1,5 +1,5 @@
 //! Space in the workspace for the files of a `StartRun` request. The workspace is measured before the transaction;
-//! the space is checked inside it.
+//! the space is checked inside the transaction.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use crate::{
     uploads::{self, Upload, room::Measured},
 };
 
-/// Size and file names of the project's workspace; empty if it was not measured. While this value exists, other
-/// requests of this process place no files in a measured workspace.
+/// Size and file names of the project's workspace; empty if the workspace was not measured. While this value exists,
+/// other requests of this process place no files in a measured workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,

@@ -18,8 +18,8 @@ pub struct Started {
 /// Durations of the phases of a `StartRun` request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Until the plan admits the run. Includes loading the uploads, measuring the workspace, and waiting for the
-    /// account's lock or for SQLite's writer thread.
+    /// Time until the plan admits the run. This includes loading the uploads, measuring the workspace, and waiting
+    /// for the account's lock or for SQLite's writer thread.
     pub load: Duration,
     pub write: Duration,
     pub commit: Duration,

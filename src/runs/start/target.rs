@@ -99,7 +99,8 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// The changes that insert a new thread or project, and that move an existing one to the top of its list.
+    /// The changes that insert a new thread or project, and that move an existing thread or project to the top of the
+    /// list.
     pub(super) fn inserts(&self, run: &Run, new: &NewRun) -> Vec<Bound> {
         let name: String = new
             .prompt

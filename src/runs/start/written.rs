@@ -77,7 +77,7 @@ impl Written {
 }
 
 // The run is already committed, so the request succeeds even if the files cannot be placed. The worker then places
-// them before the first step.
+// the files before the first step.
 async fn place_files(app: &App, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;

@@ -38,8 +38,8 @@ pub(in crate::commands::run) struct TextView {
     usage: Usage,
 }
 
-/// Printed output of a running tool call. `lines` counts all lines, `hidden` those not shown. `rest` is the output
-/// after the last newline.
+/// Printed output of a running tool call. `lines` counts all lines, and `hidden` the lines that are not shown. `rest`
+/// is the output after the last newline.
 #[derive(Default)]
 struct Shown {
     lines: usize,
