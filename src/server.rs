@@ -97,8 +97,7 @@ impl Server {
     /// UNAVAILABLE if the port cannot be bound; errors of the configuration, the data folder and the database.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        // Decoding the API descriptors is slow, so another thread starts it now. `stack::build` needs the result
-        // later.
+        // Decoding the API descriptors is slow, so another thread begins now. `stack::build` needs the result.
         drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
@@ -114,7 +113,7 @@ impl Server {
         })
     }
 
-    /// For tests only.
+    /// Only tests call this method.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -125,8 +124,8 @@ impl Server {
         })
     }
 
-    /// Serves until the app is stopping, then reports that it is not ready, accepts no new connections and claims no
-    /// new runs. Hands over its runs immediately, and gives open requests a grace period.
+    /// Serves until the app is stopping. The server then reports that it is not ready, accepts no new connections and
+    /// claims no new runs. It hands over its runs immediately and gives open requests a grace period.
     ///
     /// # Errors
     /// Errors of the setup, or the error with which the worker ended.
@@ -145,7 +144,7 @@ impl Server {
             .add_service(Reflection::<V1>::default())
             .add_service(Reflection::<V1Alpha>::default());
         let stack = stack::build(&app, verifier, grpc)?;
-        // The sandbox check in this task may be slow, so the server does not wait for it.
+        // `say_hello` checks the sandbox, which may be slow. The server accepts connections meanwhile.
         let hello = tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);

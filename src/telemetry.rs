@@ -39,10 +39,10 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // Hides a notice of PostgreSQL: the migrations table already exists at most server starts.
+    // At every start, PostgreSQL reports that the migrations table already exists. This filter hides the notice.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
-    // Fails if a subscriber is already installed. That subscriber stays in use.
+    // The call fails if a subscriber is already installed. That subscriber stays in use.
     let _ = if stderr().is_terminal() {
         registry
             .with(fmt::layer().with_writer(stderr).with_target(false))
@@ -144,7 +144,7 @@ pub async fn add_up_samples() {
     }
 }
 
-/// Renders the metrics in the Prometheus text format. Returns no text if another recorder was installed first.
+/// Renders the metrics in the Prometheus text format. The text is empty if another recorder was installed first.
 pub fn render() -> String {
     handle().map_or_else(String::new, |handle| {
         handle.run_upkeep();

@@ -46,9 +46,6 @@ pub fn folder(app: &App) -> PathBuf {
 }
 
 /// Returns the maximum size of an account's upload in bytes.
-///
-/// # Errors
-/// Database errors.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     let plan = Plan {
         tier: ensure::tier(app, app.db.read(), account_id).await?,
@@ -59,11 +56,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
 
 /// Lists the ids of uploads that are bound to a run and not yet in the workspace. `of_run` gets the run-id column and
 /// returns a condition on it.
-///
-/// # Errors
-/// Database errors.
 pub async fn unplaced(db: &impl ConnectionTrait, scope: Scope, of_run: impl FnOnce(Expr) -> Expr) -> Result<Vec<Uuid>> {
-    // A literal, because a database does not use a partial index for a bound parameter.
+    // `FALSE` is a literal, because a database does not use a partial index for a bound parameter.
     let placed = Expr::col((Entity, Column::Placed)).eq(Expr::cust("FALSE"));
     Ok(of::<Entity>(scope)
         .select_only()

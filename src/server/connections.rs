@@ -48,7 +48,7 @@ const UNRECOGNIZED: Duration = Duration::from_mins(1);
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
 /// Upper bound for raising the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// One of four file descriptors is reserved for files, databases and tools.
+/// A quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
 pub(super) struct Connections {

@@ -20,7 +20,6 @@ use super::{
 use crate::error::{Code, Error, Result};
 
 pub const MAX_ARCHIVE_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum total size of the files in bytes.
 const MAX_UNPACKED_BYTES: u64 = 32 * 1024 * 1024;
 /// Maximum number of files and folders in an archive.
 const MAX_ENTRIES: usize = 1000;
@@ -100,8 +99,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
     })
 }
 
-/// Unpacks an archive into a new folder that every user can read. All files are synced, because a complete folder is
-/// never written again.
+/// Unpacks an archive into a new folder that every user can read. All files are synced to disk, because a complete
+/// folder is never written again.
 pub(super) fn unpack(bytes: &[u8], into: &Path) -> Result<()> {
     make_folder(into).map_err(not_unpacked)?;
     walk(bytes, |entry, content| {

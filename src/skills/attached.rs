@@ -16,7 +16,6 @@ use crate::{
 };
 
 const FIELD: &str = "skills";
-/// Maximum number of skills of an agent.
 const MAX_ATTACHED: usize = 32;
 
 /// An entry in an agent version's list of skills. The database stores the list as JSON.
@@ -28,9 +27,6 @@ pub struct Attached {
 }
 
 /// Validates a list of skills. Does not check whether the skills exist.
-///
-/// # Errors
-/// INVALID_REQUEST.
 pub fn check(attached: &[Attached]) -> Result<()> {
     if attached.len() > MAX_ATTACHED {
         let message = format!("skills must have at most {MAX_ATTACHED} entries");
@@ -53,9 +49,6 @@ pub fn check(attached: &[Attached]) -> Result<()> {
 }
 
 /// Checks that the account has all skills and versions of a list.
-///
-/// # Errors
-/// INVALID_REQUEST.
 pub async fn check_known(db: &impl ConnectionTrait, scope: Scope, attached: &[Attached]) -> Result<()> {
     let found = find(db, scope, attached).await?;
     match found.iter().position(|(_, version)| version.is_none()) {
@@ -76,9 +69,6 @@ pub fn describe(attached: &Attached) -> String {
 }
 
 /// Finds the versions of the listed skills, with `None` for each missing skill or version.
-///
-/// # Errors
-/// Database errors.
 pub async fn find<'a>(
     db: &impl ConnectionTrait,
     scope: Scope,

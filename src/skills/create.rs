@@ -18,9 +18,7 @@ use crate::{
     id,
 };
 
-/// Maximum number of skills of an account.
 pub(super) const MAX_SKILLS: u64 = 100;
-/// Maximum number of versions of a skill.
 pub(super) const MAX_VERSIONS: u64 = 100;
 
 /// Stores an archive as a skill, or as the next version if the account has a skill with this name. If the archive

@@ -18,9 +18,6 @@ use crate::{
 
 /// Deletes one version, or the whole skill if `number` is `None`. The newest remaining version becomes current.
 /// Deleting the last version deletes the skill.
-///
-/// # Errors
-/// `SKILL_NOT_FOUND`.
 pub async fn delete(app: &App, caller: &Caller, skill_id: Uuid, number: Option<i32>) -> Result<()> {
     list::load(app.db.read(), caller.scope(), skill_id, number).await?;
     let now = app.clock.now();

@@ -40,9 +40,6 @@ impl FrontMatter {
 }
 
 /// Splits SKILL.md into front matter and instructions, and checks the front matter.
-///
-/// # Errors
-/// INVALID_REQUEST.
 pub(super) fn read(text: &str) -> Result<(FrontMatter, &str)> {
     let Some((yaml, instructions)) = split(text) else {
         return Err(refused("must start with front matter between two lines ---"));
@@ -103,8 +100,7 @@ impl FrontMatter {
     }
 }
 
-/// # Errors
-/// The rule that the name breaks, as text for an error message.
+/// Returns the rule that the name breaks as the error, for use in a message.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let is_plain = (1..=MAX_NAME).contains(&name.len())
         && name.split('-').all(|part| {

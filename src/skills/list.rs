@@ -35,9 +35,6 @@ pub struct Details {
 }
 
 /// Lists skills with their current versions, newest first. `before` is the last id of the previous page.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<Skill>> {
     let rows = rows(db, scope, before, limit).await?;
     let mut versions = versions_of(db, scope, rows.iter().map(|row| row.current_version_id)).await?;
@@ -80,9 +77,6 @@ pub(super) async fn versions_of(
 }
 
 /// Loads a skill with one version; `None` selects the current version.
-///
-/// # Errors
-/// `SKILL_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid, number: Option<i32>) -> Result<Skill> {
     let row = of::<skill::Entity>(scope)
         .filter(skill::Column::Id.eq(skill_id))
@@ -136,8 +130,6 @@ pub async fn details(db: &impl ConnectionTrait, scope: Scope, skill: Skill) -> R
     })
 }
 
-/// # Errors
-/// `SKILL_NOT_FOUND`.
 pub(super) async fn archive(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<Vec<u8>> {
     let found: Option<Vec<u8>> = of::<content::Entity>(scope)
         .filter(content::Column::Id.eq(version_id))
@@ -150,9 +142,6 @@ pub(super) async fn archive(db: &impl ConnectionTrait, scope: Scope, version_id:
 }
 
 /// Returns the subset of `ids` for which a version exists in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -59,8 +59,8 @@ pub fn spec() -> ToolSpec {
     }
 }
 
-/// Builds the section of the system prompt that lists the skills. If it exceeds `most` bytes, the descriptions are
-/// shortened.
+/// Builds the section of the system prompt that lists the skills. If the list exceeds `most` bytes, the descriptions
+/// are shortened.
 pub fn section(skills: &[RunSkill], has_sandbox: bool, most: usize) -> String {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = |skill: &RunSkill, description: &str| format!("\n- {}: {description}", skill.name);

@@ -78,7 +78,7 @@ pub fn insertion(row: thread::Model) -> Bound {
     ])
 }
 
-/// Renames a thread. The current name changes nothing.
+/// Renames a thread. Setting the current name again changes nothing.
 ///
 /// # Errors
 /// INVALID_REQUEST, `THREAD_NOT_FOUND`.

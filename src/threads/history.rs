@@ -18,8 +18,8 @@ use crate::{
 
 /// Maximum number of messages. The engine shortens the history further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum bytes of history per token of the context window. This exceeds the window, so that the engine can choose
-/// what to shorten.
+/// Maximum number of bytes of history per token of the context window. A history of this size exceeds the window, so
+/// that the engine can choose what to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
 /// Maximum size of the history in bytes, for any context window.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -31,7 +31,7 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// The history of a thread whose only message is a prompt without files.
+/// Returns the history of a thread whose only message is a prompt without files.
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::User {
@@ -69,7 +69,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // Provider data that cannot be parsed is not sent.
+                    // The message is sent without provider data that cannot be parsed.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,
@@ -97,7 +97,8 @@ pub async fn load(
     })
 }
 
-/// Removes partial answers that their run has generated again. The run `run_id` is about to do so.
+/// Removes a partial answer if its run has called the model again, or if its run is `run_id`, which calls the model
+/// next.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -17,8 +17,6 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
     Ok(of::<Entity>(scope).filter(Column::Id.eq(thread_id)).one(db).await?)
 }
 
-/// # Errors
-/// `THREAD_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Model> {
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }
@@ -29,9 +27,6 @@ pub fn not_found() -> Error {
 
 /// Lists the threads of one or all projects, most recently active first. `before` is the page cursor: last-activity
 /// time and id of the last thread on the previous page.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

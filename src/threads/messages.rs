@@ -115,8 +115,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the statement that inserts a message. An existing id is ignored, because the response to an earlier commit
-/// may have been lost.
+/// Builds the statement that inserts a message. The statement ignores an existing id: an earlier attempt has written
+/// the message, but the response to the commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
@@ -137,9 +137,6 @@ pub fn insertion(row: Model) -> db::Bound {
 }
 
 /// Inserts messages and ignores existing ids.
-///
-/// # Errors
-/// Database errors.
 pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     if tx.get_database_backend() == DbBackend::Postgres {
         for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
@@ -155,9 +152,6 @@ pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
 }
 
 /// Renames a file in the user message that started a run.
-///
-/// # Errors
-/// Database errors.
 pub async fn rename_file(
     tx: &Tx,
     scope: Scope,
@@ -193,9 +187,6 @@ pub struct Bound {
 }
 
 /// Lists the messages after a cursor (`turn` and `id`), oldest first. The flag is true if more messages follow.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -214,11 +205,8 @@ pub async fn list(
     .await
 }
 
-/// Returns the newest messages that fit into the bound, oldest first. A run reads its own messages and those ordered
-/// before the run.
-///
-/// # Errors
-/// Database errors.
+/// Returns the newest messages that fit into the bound, sorted from oldest to newest. A run reads its own messages
+/// and all messages that are ordered before the run.
 pub async fn history(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -240,7 +228,7 @@ pub async fn history(
     Ok(rows)
 }
 
-/// The sort key as a tuple. A comparison of tuples can use an index; the equivalent condition with OR cannot.
+/// Returns the sort key as a tuple. A comparison of tuples can use an index; the equivalent condition with OR cannot.
 fn place() -> Expr {
     Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }

@@ -11,7 +11,7 @@ use crate::{
 const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 const MOVE_AND_NAME: Sql = Sql::new("UPDATE threads SET updated_at = $1, name = $2 WHERE account_id = $3 AND id = $4");
 
-/// Builds the update statements. A given name also renames the thread.
+/// Builds the update statements. If a name is given, the first statement also sets the name.
 pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Bound> {
     let (account_id, id) = (thread.account_id.into(), thread.id.into());
     let update = match name {

@@ -15,7 +15,7 @@ pub mod thread {
         pub project_id: Uuid,
         pub name: String,
         pub created_at: DateTime<Utc>,
-        /// Time of the last run start, `AddMessage` call or renaming. Lists of threads are sorted by it.
+        /// Time of the last run start, `AddMessage` call or renaming. Lists of threads are sorted by this time.
         pub updated_at: DateTime<Utc>,
     }
 
@@ -45,7 +45,8 @@ pub mod message {
         pub account_id: Uuid,
         pub thread_id: Uuid,
         pub run_id: Option<Uuid>,
-        /// Sort key within the thread: the id of the message's run, or the message's own id without a run.
+        /// Sort key within the thread: the id of the message's run or, for a message without a run, the message's own
+        /// id.
         pub turn: Uuid,
         /// Number of a `MessageRole`.
         pub role: i16,
@@ -58,7 +59,7 @@ pub mod message {
         pub tool_call_id: Option<String>,
         /// JSON list of the names of files in the workspace.
         pub files: Option<Json>,
-        /// True if a tool call failed.
+        /// True for the result of a failed tool call.
         pub is_error: bool,
         /// True if the model's stream broke off before the message was complete.
         pub partial: bool,

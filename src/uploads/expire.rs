@@ -16,9 +16,6 @@ use crate::{
 };
 
 /// Removes up to `limit` expired uploads and their files. Returns the number of expired uploads found.
-///
-/// # Errors
-/// Database errors.
 pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
     let old = app.clock.now() - KEPT;
     let scope = Scope::system("uploads that no run used");
@@ -38,9 +35,6 @@ pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
 }
 
 /// Returns the subset of `ids` for which an upload exists in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,

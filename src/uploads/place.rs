@@ -121,14 +121,14 @@ async fn rename(
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // `names` has up to `MAX_NAMES` entries, so also check the folder itself.
+        // `names` contains only the first `MAX_NAMES` names, so also check the folder itself.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))
     });
     let free = free.await?;
     let tx = queue::begin(app, upload.account_id, "uploads.rename").await?;
-    // The lock prevents a concurrent renaming in the same message.
+    // While the account is locked, no other file of the same message can be renamed.
     ensure::lock(&tx, upload.account_id).await?;
     let scope = Scope::account(upload.account_id);
     let row = of::<Entity>(scope).filter(Column::Id.eq(upload.id)).one(&tx).await?;

@@ -146,7 +146,7 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
-    // Checks the account's limits while bytes arrive. `insert` checks them again with the final size.
+    // `arrival` checks the account's limits while bytes arrive. `insert` checks them again with the final size.
     let arrival = Arrival::begin(app, caller.account_id, largest).await?;
     let upload_id = id::new();
     let mut staging = Staging {
@@ -213,9 +213,6 @@ async fn copy(
 }
 
 /// Removes uploads that no run uses, with their files.
-///
-/// # Errors
-/// Database errors.
 pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()> {
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(upload_ids.iter().copied()))
@@ -243,9 +240,6 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
 }
 
 /// Loads an upload, whether or not it is complete or used.
-///
-/// # Errors
-/// `UPLOAD_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> Result<Model> {
     of::<Entity>(scope)
         .filter(Column::Id.eq(upload_id))

@@ -41,7 +41,7 @@ struct Sum {
     bytes: u64,
 }
 
-/// An arriving file. It counts until this value is dropped.
+/// A file that is being received. The file is counted until this value is dropped.
 pub(super) struct Arrival {
     arriving: Arriving,
     account_id: Uuid,
@@ -66,7 +66,7 @@ impl Arrival {
     /// Starts to count a file before its first byte arrives.
     ///
     /// # Errors
-    /// THROTTLED if the account has too many unused or arriving files; database errors.
+    /// THROTTLED if the account has too many unused or arriving files.
     pub(super) async fn begin(app: &App, account_id: Uuid, largest: u64) -> Result<Self> {
         let waiting = Waiting::read(app, app.db.read(), account_id).await?;
         let room = Sum {

@@ -28,9 +28,9 @@ use super::{
 use crate::{error::Kind, id, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Maximum length in characters of a request id that a client chooses.
+/// Maximum length of a client's request id in characters.
 const MAX_REQUEST_ID: usize = 128;
-/// In bytes. Longer paths are shortened in the log.
+/// Maximum length of a logged path in bytes. Longer paths are truncated.
 const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
@@ -39,7 +39,7 @@ pub(super) fn note_account(account_id: Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request. A missing or invalid request id is replaced.
+/// Counts and logs a request. Replaces a missing or invalid request id.
 pub(super) async fn log(
     unauthenticated: Arc<Limited>,
     mut request: Request<Body>,

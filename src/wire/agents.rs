@@ -1,4 +1,4 @@
-//! `AgentService`.
+//! Implements the gRPC service `AgentService`.
 
 mod asked;
 mod shown;

@@ -1,10 +1,10 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
-//! A proxy closes a stream without data after some time: nginx by default after one minute. HTTP/2 pings do not help,
+//! A proxy closes a stream on which no data arrives, nginx by default after one minute. HTTP/2 pings do not help,
 //! because proxies do not forward them.
 //!
-//! A heartbeat is a `RunEvent` without an `event`. It repeats the last sequence number, so clients that compare
-//! sequence numbers ignore it. In server-sent events, `runyard_transcode` sends each heartbeat as a comment.
+//! A heartbeat is a `RunEvent` without an `event`. The heartbeat repeats the last sequence number, so clients that
+//! compare sequence numbers ignore it. `runyard_transcode` sends a heartbeat as a comment in server-sent events.
 
 use std::{
     pin::Pin,

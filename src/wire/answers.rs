@@ -1,4 +1,4 @@
-//! A trait for HTTP services that never fail, and a function that wraps them in layers.
+//! Defines a trait for HTTP services that never fail, and a function that wraps such services in layers.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ impl<B, S> Answers<B> for S where
 
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// A service in a layer, with erased type. Cheap to clone.
+/// A service that is wrapped in a layer. The inner type is erased. Cheap to clone.
 #[derive(Clone)]
 pub struct Layered {
     serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,
@@ -35,7 +35,7 @@ impl Service<Request<Body>> for Layered {
     type Future = Answered;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Always ready, because each request waits for its own clone of the inner service.
+        // The service is always ready, because each request waits for its own clone of the inner service.
         Poll::Ready(Ok(()))
     }
 
@@ -46,8 +46,8 @@ impl Service<Request<Body>> for Layered {
 
 /// Wraps a service in a layer. For each request, `handle` receives the state, the request and the service.
 ///
-/// Each layer boxes its future. Otherwise a request's future would contain the futures of all layers, and each layer
-/// would copy them.
+/// The future of each layer is boxed. Otherwise a request's future would contain the futures of all layers, and each
+/// layer would copy it.
 pub fn layer<A, S, H, F>(service: A, state: S, handle: H) -> Layered
 where
     A: Answers<Body>,

@@ -1,6 +1,6 @@
 //! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a stalled
-//! client would keep a file, a buffer and a task open forever. Only the time during which the server waits for bytes
-//! counts.
+//! client would keep a file, a buffer and a task open forever. The limit counts only the time during which the server
+//! waits for bytes.
 
 use std::{
     error::Error as StdError,
@@ -24,21 +24,21 @@ use super::{
 };
 use crate::error::Error;
 
-/// Path prefix of gRPC reflection. It has no body timeout, because its clients keep one request stream open.
+/// Path prefix of gRPC reflection. Reflection has no body timeout, because its clients keep one request stream open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout {
     /// Maximum time to wait for the next byte.
     pub idle: Duration,
-    /// Maximum total time to wait for bytes. It grows with the received bytes; see `bytes_per_second`.
+    /// Maximum total time to wait for bytes. Received bytes extend this time; see `bytes_per_second`.
     pub grace: Duration,
-    /// Each time this many bytes arrive, `grace` grows by one second.
+    /// Number of received bytes that extend `grace` by one second.
     pub bytes_per_second: u64,
 }
 
 impl Default for BodyTimeout {
-    /// 8 KiB per second is the rate of a very slow mobile connection.
+    /// The default of 8 KiB per second is the rate of a very slow mobile connection.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -66,12 +66,12 @@ pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answ
 struct Awaited {
     body: Body,
     rest: UnreadBody,
-    /// `None` if the time is unlimited.
+    /// `None` if the body has no time limit.
     timeout: Option<BodyTimeout>,
     received: u64,
-    /// Total time of completed waits.
+    /// Total time of all completed waits for bytes.
     waited: Duration,
-    /// Start and timer of the current wait; `None` while no bytes are awaited.
+    /// Start and timer of the current wait for bytes.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     progress: Progress,
 }
@@ -156,8 +156,8 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. The transcoder reports it to HTTP clients as a body that ended early. tonic
-/// reports `status` to gRPC clients.
+/// The error of a body that timed out. The transcoder reports the error to HTTP clients as a body that ended early.
+/// tonic reports `status` to gRPC clients.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

@@ -33,7 +33,7 @@ use crate::{
 /// Value of the role claim that makes the caller a super admin.
 const SUPER_ADMIN: &str = "super_admin";
 
-/// Paths that need no credential. A final slash includes all paths below.
+/// Paths that need no credential. A path with a final slash includes all paths below it.
 const OPEN: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -43,12 +43,15 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. It is removed unless the caller is a super admin.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from other
+/// requests.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// Needs the metrics token or the credential of a super admin.
+/// The path of the metrics. Only the metrics token and super admins have access.
 pub const METRICS: &str = "/metrics";
 
+/// Returns the caller and the message of a request.
+///
 /// # Errors
 /// NOT_AUTHENTICATED if the request did not pass through [`authenticate`].
 pub(super) fn open<T>(request: tonic::Request<T>) -> Result<(Caller, T)> {
@@ -78,8 +81,8 @@ impl Gate {
     }
 }
 
-/// Refuses a request whose required credential is missing or invalid. Adds the caller and the credential expiry to
-/// the extensions of other requests.
+/// Refuses a request without a valid credential, unless the path needs none. Adds the caller and the credential
+/// expiry to the extensions of an authenticated request.
 pub(super) async fn authenticate(
     gate: Arc<Gate>,
     mut request: Request<Body>,
@@ -98,8 +101,8 @@ pub(super) async fn authenticate(
     if let Err(error) = gate.app.installation.check() {
         return refusal::render(&gate.connect, Protocol::of(&request), error);
     }
-    // Reads the credential before the first await. A `Body` is not `Sync`, so the future must not borrow the request
-    // across an await.
+    // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the
+    // request across an await.
     let shown = gate
         .throttle
         .check_address(address)
@@ -137,7 +140,7 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// The credential of a request: a remembered token, a new token, or an API key.
+/// The credential of a request: a token that was verified before, a new token, or an API key.
 enum Shown {
     Verified(Arc<VerifiedToken>),
     Token(String),
@@ -156,7 +159,7 @@ fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
-    // These futures are large and rarely needed. Boxes keep the outer future small.
+    // The futures of `authenticate` and `verify` are large and rarely needed. Boxing them keeps this future small.
     let token = match shown {
         Shown::Verified(token) => token,
         Shown::Token(token) => Box::pin(verifier.authenticate(&token, app.clock.now())).await?,
@@ -219,8 +222,8 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// True if the request has the metrics token. The comparison takes constant time, so that its duration does not reveal
-// the token.
+// Returns whether the request has the metrics token. The comparison takes constant time, so that its duration does
+// not reveal the token.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;

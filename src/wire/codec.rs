@@ -1,7 +1,7 @@
 //! The descriptors of the contract, and the gRPC and JSON codecs of its services.
 //!
-//! The gRPC codec refuses strings with the character NUL, because PostgreSQL cannot store NUL in text. It covers all
-//! protocols, because the transcoder converts their requests to gRPC.
+//! The gRPC codec refuses strings with the character NUL, because PostgreSQL cannot store NUL in text. Requests of
+//! all protocols pass through this codec, because the transcoder converts them to gRPC.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -25,7 +25,7 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// The descriptors of the contract, decoded once.
+/// Returns the descriptors of the contract. They are decoded once.
 ///
 /// # Errors
 /// INTERNAL if the contract cannot be decoded.
@@ -34,8 +34,8 @@ pub fn descriptors() -> Result<&'static DescriptorPool> {
     POOL.as_ref().ok_or_else(failed)
 }
 
-/// The descriptors of all messages that Connect may transfer as JSON: the contract, the health service and the error
-/// details.
+/// Returns the descriptors of all messages that Connect may transfer as JSON: the contract, the health service and
+/// the error details.
 ///
 /// # Errors
 /// INTERNAL if the descriptors cannot be decoded.
@@ -48,7 +48,7 @@ pub fn connect_descriptors() -> Result<DescriptorPool> {
     Ok(pool)
 }
 
-/// The contract declares the transcoder's options in the package `runyard.v1`.
+/// Returns the JSON codec of the contract, which declares the transcoder's options in the package `runyard.v1`.
 pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }

@@ -1,4 +1,4 @@
-//! Compresses large gRPC response messages with gzip or zstd if the client accepts it.
+//! Compresses large messages of gRPC responses with gzip or zstd, if the client accepts one of them.
 //!
 //! This layer replaces tonic's compression of responses. tonic would compress every message, but compressing small
 //! messages costs time and saves little. File contents stay uncompressed, because most large files are already
@@ -56,7 +56,8 @@ fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
 }
 
 fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> {
-    // A gRPC status in the headers means that no messages follow. An encoding means that they are already compressed.
+    // A gRPC status in the headers means that the response has no messages. An encoding means that the messages are
+    // already compressed.
     if answer.headers().contains_key(&STATUS) || answer.headers().contains_key(&ENCODING) {
         return answer;
     }
@@ -91,8 +92,8 @@ impl CompressedBody {
         out.into()
     }
 
-    /// Compresses a message and appends it to `out`. Returns false and appends nothing if compression is useless or
-    /// already done.
+    /// Compresses a message and appends it to `out`. Returns false and appends nothing if the message is too small,
+    /// already compressed, or would not become smaller.
     fn compress(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let (header, content) = message.split_at(HEADER_BYTES);
         if header[0] != PLAIN || content.len() < MIN_BYTES {
@@ -111,14 +112,14 @@ impl CompressedBody {
     }
 }
 
-/// Returns the length of the first message without its header; `None` if the message is incomplete.
+/// Returns the length of the first message without its header. Returns `None` if the message is incomplete.
 fn first_length(received: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = received.first_chunk::<HEADER_BYTES>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     (received.len() - HEADER_BYTES >= length).then_some(length)
 }
 
-/// True if all messages of a frame are complete and too small to compress.
+/// Returns true if a frame consists of complete messages that are too small to compress.
 fn is_small(mut frame: &[u8]) -> bool {
     while let Some(length) = first_length(frame) {
         if length >= MIN_BYTES {
@@ -181,7 +182,7 @@ mod tests {
         [&[PLAIN][..], &length, content].concat()
     }
 
-    /// Sends the bytes in chunks of `piece` bytes. Returns each message, and true if it was compressed.
+    /// Sends the bytes in chunks of `piece` bytes. Returns each received message, with true if it was compressed.
     async fn messages(sent: &[u8], piece: usize, encoding: Encoding) -> Vec<(bool, Vec<u8>)> {
         let pieces: Vec<_> = sent
             .chunks(piece)

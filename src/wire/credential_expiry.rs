@@ -1,8 +1,8 @@
 //! Ends an open stream when the credential of its request expires or is revoked.
 //!
-//! A stream's API key is checked every 30 seconds, and immediately after this process has revoked any key. The stream
-//! of an invalid credential ends with NOT_AUTHENTICATED. The client can reconnect with a new credential and its last
-//! cursor.
+//! The API key of a stream is checked at least every 30 seconds, and immediately after this process has revoked any
+//! key. If the credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect
+//! with a new credential and its last cursor.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct CredentialExpiry {
 }
 
 impl CredentialExpiry {
-    /// The claim `exp` plus the leeway for clock differences.
+    /// A token is valid until its claim `exp` plus the leeway for clock differences.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
         Self {
@@ -42,7 +42,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// A key is valid until its revocation or its optional expiry time.
+    /// An API key is valid until its revocation or its optional expiry time.
     pub fn of_key(key: &ApiKey) -> Self {
         Self {
             until: key.expires_at,
@@ -77,11 +77,11 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // The query runs in a separate task. In the stream's task, a client that stops reading would suspend the
-            // query, and the query would keep its database connection.
+            // The query runs in a separate task. Inside the stream, the query would be suspended when the client
+            // stops reading, and would keep its database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
-            // A failed query does not end the stream, because the database may soon be available again.
+            // A failed query does not end the stream, because the database may be unavailable only for a short time.
             if matches!(AbortOnDropHandle::new(looking).await, Ok(Ok(false))) {
                 return;
             }
@@ -89,7 +89,7 @@ impl CredentialExpiry {
     }
 }
 
-/// Wraps a stream. When the credential becomes invalid, the stream yields one error and ends.
+/// Wraps a stream. When the credential is no longer valid, the wrapped stream yields one error and ends.
 pub fn hold<T, S>(
     app: &App,
     expiry: CredentialExpiry,

@@ -1,8 +1,8 @@
-//! Ends calls and their streams at the client's deadline, for every protocol. The header is `grpc-timeout`, or
-//! `connect-timeout-ms` for the Connect protocol.
+//! Ends calls and their streams at the client's deadline, for every protocol. The client sends the timeout in the
+//! header `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
 //!
-//! [`end_call`] stores the deadline in the request, and answers with DEADLINE_EXCEEDED if the call has no response by
-//! then. [`end_streams`] ends a stream that is still open at the deadline with DEADLINE_EXCEEDED trailers.
+//! [`end_call`] stores the deadline in the request. It answers with DEADLINE_EXCEEDED if the call has no response by
+//! then. [`end_streams`] ends a stream that is still open at the deadline, with DEADLINE_EXCEEDED trailers.
 
 use std::{
     pin::Pin,
@@ -61,10 +61,10 @@ pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers
 }
 
 struct Expiring {
-    /// `None` after the deadline.
+    /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// Set at the first wait for a frame.
+    /// The timer for the deadline, which is created at the first wait for a frame.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -87,7 +87,7 @@ impl http_body::Body for Expiring {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        // Checked before the body is polled, so that a stream with endless data also ends.
+        // The deadline is checked before the body is polled, so that a stream with endless data also ends.
         if Instant::now() < this.until {
             if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                 return Poll::Ready(frame);
@@ -99,7 +99,7 @@ impl http_body::Body for Expiring {
                 return Poll::Pending;
             }
         }
-        // Stops the service.
+        // Dropping the body stops the service.
         this.body = None;
         let mut trailers = HeaderMap::new();
         let status = Status::from(passed());
@@ -135,7 +135,7 @@ fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration
     }
 }
 
-// Format: up to eight digits and a unit ("Timeout" in the specification of gRPC over HTTP/2).
+// Parses up to eight digits and a unit: the format of "Timeout" in the specification of gRPC over HTTP/2.
 fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -77,7 +77,7 @@ pub fn refuse(error: Error) -> Response<Body> {
     HttpFaults.status(&Status::from(error)).map(Body::from)
 }
 
-/// `allow` is the value of the header `Allow`.
+/// `allow` is the value of the header `Allow`, such as `GET, HEAD`.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = wrong_method().map(Body::from);
     if let Ok(value) = HeaderValue::from_str(allow) {
@@ -104,7 +104,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
         Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        // nginx's "client closed request". No registered status exists for this case.
+        // Status 499 is nginx's "client closed request". No registered status exists for this case.
         Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -129,7 +129,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // Rounded up to whole seconds, because a retry before the end of the delay would be refused.
+            // The delay is rounded up to whole seconds, because an earlier retry would be refused.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -143,7 +143,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
 fn body(fault: &StatusDetails) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
-        // Always the same text, because the reason would only help an attacker.
+        // All authentication failures have the same text, because the reason would only help an attacker.
         None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
         None => Detail::Sentence(&fault.message),
     };
@@ -166,7 +166,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Bytes> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // Cannot fail: the keys are strings, and the output goes to memory.
+    // Serialization cannot fail: the keys are strings, and the output goes to memory.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -189,7 +189,8 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The documented keys of an error's `detail` object. [`object`] writes them between `message` and `error_code`.
+/// Returns the documented keys of an error's `detail` object. [`object`] writes them between `message` and
+/// `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

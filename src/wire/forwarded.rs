@@ -1,7 +1,7 @@
 //! Finds the address of a client behind trusted proxies.
 //!
-//! Each proxy appends the address of its peer to `X-Forwarded-For`. The client is the last address that belongs to no
-//! trusted proxy. Earlier addresses are ignored, because the client may have forged them.
+//! Each proxy appends the address of its peer to `X-Forwarded-For`. The last address that belongs to no trusted proxy
+//! is the client. Earlier addresses are ignored, because the client may have forged them.
 
 use std::net::{IpAddr, SocketAddr};
 

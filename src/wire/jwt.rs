@@ -45,7 +45,7 @@ use source::Source;
 /// Maximum size of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Allowed clock difference between the issuer and this server.
+/// Allowed clock difference between the issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
 const HS256: &str = "HS256";
@@ -54,7 +54,8 @@ const HS256: &str = "HS256";
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
-    /// An empty set for servers without public keys. It remembers the tokens that the secret has verified.
+    /// The key set of a server without public keys. It contains no keys, but remembers the tokens that the secret has
+    /// verified.
     no_keys: Arc<KeySet>,
     rules: Rules,
 }
@@ -66,7 +67,7 @@ pub struct PublishedKeys {
     pub source: String,
     /// The number of usable keys, or the reason why loading failed.
     pub usable: Result<usize, String>,
-    /// The skipped keys and the keys that share a key id, with reasons.
+    /// The skipped keys and the keys that share a key id, each with a reason.
     pub problems: Option<String>,
 }
 
@@ -74,7 +75,7 @@ pub struct PublishedKeys {
 enum Refusal {
     /// No loaded key verifies the token, but the issuer may have published a new key.
     UnknownKey(String),
-    /// The token is invalid. The keys are not reloaded for it.
+    /// The token is invalid, and the keys are not reloaded for it.
     Invalid(String),
 }
 
@@ -98,12 +99,12 @@ impl From<Refusal> for Error {
 }
 
 impl Verifier {
-    /// Creates a verifier for the configured issuer, audience, clients and public keys. With `secret`, it also
-    /// accepts HS256 tokens.
+    /// Creates a verifier for the configured issuer, audience, clients and public keys. If `secret` is set, the
+    /// verifier also accepts HS256 tokens.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the secret is too short, or the public keys are missing or configured incorrectly. INTERNAL
-    /// if the TLS library cannot be set up.
+    /// INVALID_REQUEST if the secret is too short, the public keys are configured incorrectly, or no key is
+    /// configured. INTERNAL if the TLS library cannot be set up.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -145,8 +146,8 @@ impl Verifier {
         })
     }
 
-    /// Returns a remembered token that is still valid. Returns `None` if the public keys are stale, because the next
-    /// load may remove the token's key.
+    /// Returns a token that was verified before and is still valid. Returns `None` if the public keys are stale,
+    /// because the next load may remove the token's key.
     pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
         if let Some(published) = &self.published
             && published.is_stale(now.timestamp())
@@ -156,8 +157,8 @@ impl Verifier {
         self.keys().verified.find(token, now)
     }
 
-    /// Verifies a token. Stale public keys are reloaded first. If no loaded key verifies the token, the keys are
-    /// reloaded once for it.
+    /// Verifies a token, after reloading stale public keys. If no loaded key verifies the token, the keys are
+    /// reloaded once, and the token is verified again.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, always with the same message. UNAVAILABLE if the token needs a public key, but no keys have

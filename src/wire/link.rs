@@ -19,9 +19,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 pub struct Link {
     address: Option<IpAddr>,
     opened: Instant,
-    /// Number of requests without a complete response.
+    /// Number of requests whose responses are not complete.
     open_requests: AtomicU32,
-    /// End of the most recent response, in milliseconds after `opened`.
+    /// Time of the most recent completed response, in milliseconds after `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
     /// True if bytes have arrived since the most recent request began or was answered.
@@ -45,12 +45,12 @@ impl Link {
         }
     }
 
-    /// The client's address, if known. IPv4-mapped IPv6 addresses are converted to IPv4.
+    /// Returns the client's address, if it is known. IPv4-mapped IPv6 addresses are converted to IPv4.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The request is open until the returned guard is dropped.
+    /// Counts a request as open until the returned guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Visit {
         self.open_requests.fetch_add(1, Relaxed);
         self.unanswered.store(false, Relaxed);
@@ -65,8 +65,8 @@ impl Link {
         self.recognized.load(Relaxed)
     }
 
-    /// The end of the most recent response or, before the first request, the time of the accept. `None` while a
-    /// request is open.
+    /// Returns the end of the most recent response or, before the first request, the time at which the connection was
+    /// accepted. Returns `None` while a request is open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -86,7 +86,8 @@ impl Link {
         self.cut.store(true, Relaxed);
     }
 
-    /// True if the client may still be sending. Closing the connection immediately could then lose the response.
+    /// Returns true if the client may still be sending. Closing the connection immediately could then lose the
+    /// response.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }

@@ -1,4 +1,4 @@
-//! `MemoryService`.
+//! Implements the gRPC service `MemoryService`.
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
@@ -143,8 +143,8 @@ fn holder(asked: &v1::ListMemoriesRequest) -> Result<Option<Holder>> {
     }
 }
 
-// Returns the new text, or `None` for no change. A mask with `text` but no text sets an empty text, which is refused
-// later.
+// Returns the new text of the memory, or `None` if the text does not change. If the mask contains `text` but the
+// message sets none, the new text is empty and is refused later.
 fn new_text(asked: v1::UpdateMemoryRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

@@ -35,7 +35,7 @@ pub fn document(router: &Router) -> Value {
     openapi::document(router, &description)
 }
 
-/// Only two keys are required, because the others depend on the error.
+/// Returns the JSON Schema of a refusal. Only two keys are required, because the other keys depend on the error.
 fn schema(refusal: &MessageDescriptor) -> Value {
     let properties = openapi::fields(refusal, Dialect::Plain);
     json!({"type": "object", "properties": properties, "required": ["message", "error_code"]})

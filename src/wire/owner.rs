@@ -13,7 +13,7 @@ pub enum Owner {
     Account(Uuid),
     /// The IPv4 address or IPv6 network of a client without a credential.
     Address(IpAddr),
-    /// Shared by all requests with neither a credential nor a known address.
+    /// The shared owner of all requests with neither a credential nor a known address.
     Unknown,
 }
 

@@ -1,5 +1,5 @@
-//! Pages of lists (AIP-158). A page token is opaque, and is valid only for the account and the query for which it was
-//! issued. The query is the request without page size and page token.
+//! Pages of lists (AIP-158). A page token is opaque. It is valid only for the account and the query for which it was
+//! issued. The query consists of all request fields except the page size and the page token.
 
 use std::mem;
 
@@ -18,7 +18,7 @@ use crate::{
 const SIZES: (i32, i32) = (50, 200);
 /// Size in bytes of the hash that binds a page token to its account and query.
 const MARK: usize = 12;
-/// In bytes. Even the token for the longest file path is smaller.
+/// Maximum size of a page token in bytes. Even the token for the longest file path is smaller.
 const MAX_TOKEN: usize = 8192;
 
 pub trait ListRequest: Message + Name {
@@ -66,7 +66,8 @@ pub struct Page<C> {
 }
 
 impl<C: Cursor> Page<C> {
-    /// Removes page size and page token from a request. Fails if the token belongs to another account or query.
+    /// Reads the requested page, and removes page size and page token from the request. Fails if the token belongs to
+    /// another account or query.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
         Self::within(caller, asked, SIZES)
     }
@@ -92,7 +93,7 @@ impl<C: Cursor> Page<C> {
         })
     }
 
-    /// One row more than the page size, to detect whether a next page exists.
+    /// Returns one row more than the page size, to detect whether a next page exists.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
@@ -105,7 +106,7 @@ impl<C: Cursor> Page<C> {
         (rows, self.token(next.as_ref()))
     }
 
-    /// The token of the page after the position `next`; empty if `next` is `None`.
+    /// Returns the token of the page after the position `next`. The token is empty if `next` is `None`.
     pub(super) fn token(&self, next: Option<&C>) -> String {
         next.map_or_else(String::new, |next| {
             BASE64.encode([&self.mark[..], &next.to_bytes()].concat())
@@ -113,7 +114,7 @@ impl<C: Cursor> Page<C> {
     }
 }
 
-/// Hashes the account and the query, without page size and page token.
+/// Hashes the account and the query. `query` must no longer contain the page size and the page token.
 fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
     let mut hasher = blake3::Hasher::new();
     hasher
@@ -153,7 +154,7 @@ impl Cursor for Uuid {
     }
 }
 
-/// For lists sorted by two ids, such as the messages of a thread: by run id, then by message id.
+/// The cursor of a list that is sorted by two ids. Messages of a thread are sorted by run id and then by message id.
 impl Cursor for (Uuid, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [*self.0.as_bytes(), *self.1.as_bytes()].concat()
@@ -165,7 +166,7 @@ impl Cursor for (Uuid, Uuid) {
     }
 }
 
-/// For lists sorted by a time and then by id. The cursor stores the time in microseconds.
+/// The cursor of a list that is sorted by a time, stored in microseconds, and then by id.
 impl Cursor for (DateTime<Utc>, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [&self.0.timestamp_micros().to_be_bytes()[..], self.1.as_bytes()].concat()
@@ -178,7 +179,7 @@ impl Cursor for (DateTime<Utc>, Uuid) {
     }
 }
 
-/// For lists paged by row number: the number of rows up to the end of this page.
+/// The cursor of a list that is paged by row number: the number of rows up to the end of the page.
 impl Cursor for u32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -189,7 +190,7 @@ impl Cursor for u32 {
     }
 }
 
-/// For lists sorted by a number, such as the version number of an agent.
+/// The cursor of a list that is sorted by a number, such as the version number of an agent.
 impl Cursor for i32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -200,7 +201,7 @@ impl Cursor for i32 {
     }
 }
 
-/// For lists of files: a path, which may be invalid UTF-8.
+/// The cursor of a list of files: a path, which may be invalid UTF-8.
 impl Cursor for Vec<u8> {
     fn to_bytes(&self) -> Vec<u8> {
         self.clone()

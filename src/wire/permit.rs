@@ -18,7 +18,7 @@ use crate::{
     v1,
 };
 
-/// The scope that each method requires. The keys are gRPC paths such as `/runyard.v1.RunService/StartRun`.
+/// The scope that each method requires, by gRPC path such as `/runyard.v1.RunService/StartRun`.
 pub struct Scopes {
     methods: HashMap<String, Access>,
 }
@@ -46,7 +46,8 @@ impl Scopes {
         }
     }
 
-    /// The required scope of a gRPC path; `None` for services outside the contract, such as health and reflection.
+    /// Returns the scope that a gRPC path requires. Returns `None` for services outside the contract, such as health
+    /// and reflection.
     pub fn needed(&self, path: &str) -> Option<Access> {
         self.methods.get(path).copied()
     }
@@ -72,8 +73,8 @@ pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Ans
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // The path needs no credential, or the method is outside the contract. Methods that need a caller check
-            // for it themselves.
+            // Either the path needs no credential, or the method is outside the contract. A method that needs a
+            // caller checks for one itself.
             (None, _) | (_, None) => Ok(()),
         };
         let grpc = grpc.clone();

@@ -1,6 +1,6 @@
-//! Logs a line when a plan refuses a request, with advice for the operator on changing the account's plan.
+//! Logs a line when a plan refuses a request. The line tells the operator how to change the account's plan.
 //!
-//! The response cannot contain this advice, because the contract defines its content. The log is limited to one line
+//! The response cannot contain this advice, because the contract defines the response. The log is limited to one line
 //! per account and hour, because callers can cause any number of refusals.
 
 use std::{
@@ -46,7 +46,7 @@ pub(super) fn log(grpc: impl Answers<Body>, clock: Clock) -> impl Answers<Body> 
     })
 }
 
-/// The accounts in the log, with the time of the last line.
+/// The accounts that were mentioned in the log, with the time of the last line.
 struct Mentioned {
     clock: Clock,
     accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,
@@ -83,7 +83,7 @@ impl Mentioned {
     }
 }
 
-/// Reads the error of a response; `None` if no plan refused the request.
+/// Reads the error of a response. Returns `None` if no plan refused the request.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

@@ -1,4 +1,4 @@
-//! `ProjectService`.
+//! Implements the gRPC service `ProjectService`.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

@@ -14,11 +14,11 @@ const WEB_TEXT: &str = "application/grpc-web-text+proto";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
-    /// With the content type of the response.
+    /// gRPC-Web, with the content type of the response.
     GrpcWeb(&'static str),
-    /// A unary call or a stream.
+    /// The Connect protocol: a unary call or a stream.
     Connect(CallKind),
-    /// JSON, forms, event streams and pages.
+    /// Plain HTTP: JSON, forms, event streams and pages.
     Http,
 }
 
@@ -41,7 +41,7 @@ impl Protocol {
         };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // As in tonic-web, `Accept` selects the encoding of the response.
+            // As in tonic-web, the header `Accept` selects the encoding of the response.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

@@ -1,6 +1,6 @@
 //! Evaluates the range and conditional headers of a request (RFC 9110, sections 13 and 14).
 
-/// Missing headers are empty strings.
+/// The range headers of a request. A missing header is an empty string.
 pub(super) struct Asked<'a> {
     pub(super) range: &'a str,
     pub(super) if_range: &'a str,
@@ -9,13 +9,13 @@ pub(super) struct Asked<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Status 200.
+    /// The whole file, with status 200.
     Whole,
-    /// From the first to the second offset, both inclusive. Status 206.
+    /// The bytes from the first to the second offset, both inclusive, with status 206.
     Range(u64, u64),
-    /// Status 304: the client already has the current file.
+    /// Status 304, because the client already has the current file.
     Unchanged,
-    /// Status 416: the range is outside the file.
+    /// Status 416, because the range is outside the file.
     Unsatisfiable,
 }
 
@@ -37,7 +37,7 @@ impl Asked<'_> {
 }
 
 impl Part {
-    /// `None` for the default status, 200.
+    /// Returns the HTTP status; `None` for the default status, 200.
     pub(super) fn status(self) -> Option<u16> {
         match self {
             Self::Whole => None,

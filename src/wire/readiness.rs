@@ -2,8 +2,8 @@
 
 use crate::app::App;
 
-/// Checks the database and the free disk space, and that this process is neither shutting down nor on standby (see
-/// `installation`).
+/// Checks that the database is available and the disk has free space. This process must be neither shutting down nor
+/// on standby (see `installation`).
 ///
 /// # Errors
 /// The reason, on one line.

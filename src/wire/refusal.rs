@@ -1,5 +1,4 @@
-//! Renders an error in the protocol of the request. For layers that refuse requests before the requests reach a
-//! service.
+//! Renders an error in the protocol of the request, for layers that refuse requests before they reach a service.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
@@ -23,8 +22,7 @@ pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Res
     }
 }
 
-/// Adds the headers that describe an error to a Connect response. Does nothing without a [`Status`] in the response
-/// extensions.
+/// Adds the headers that describe an error to a Connect response, if the response extensions contain a [`Status`].
 pub(super) fn mark(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = response.extensions().get::<Status>() {
         let fault = status::read(status);

@@ -1,4 +1,4 @@
-//! `RunService`. Stored events are sent unchanged.
+//! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -63,7 +63,7 @@ impl RunService for Runs {
         &self,
         request: Request<v1::ListModesRequest>,
     ) -> Result<Response<v1::ListModesResponse>, Status> {
-        // Modes are the same for all callers, but a caller must be authenticated.
+        // The modes are the same for every caller, but the caller must be authenticated.
         caller::open(request)?;
         let modes = self.app.modes.iter().map(shown_mode).collect();
         Ok(Response::new(v1::ListModesResponse { modes }))
@@ -239,7 +239,7 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation defines this error, so this check comes before the ids are parsed.
+    // The API documentation defines the error for missing ids, so this check comes before the ids are parsed.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }

@@ -1,4 +1,4 @@
-//! `SandboxService`. File contents are streamed.
+//! Implements the gRPC service `SandboxService`. File contents are streamed.
 
 mod send;
 

@@ -1,7 +1,8 @@
 //! The console and the API reference, built from clients/web and served unchanged.
 //!
-//! `build.rs` embeds the files in the program, and `http.console_dir` replaces them. If the files are missing, a page
-//! explains how to build them. A method of the contract takes precedence over a file with the same path.
+//! `build.rs` embeds the files in the program, and the files in `http.console_dir` replace them. If there are no
+//! files, a page explains how to build them. A method of the contract takes precedence over a file with the same
+//! path.
 
 mod asset;
 
@@ -32,10 +33,10 @@ const WITHOUT: &[(&str, &[u8])] = &[
     ("without.css", include_bytes!("site/without.css")),
 ];
 
-/// The folder of files with a hash in their names. A missing file in this folder is a 404 even for a client without a
-/// credential.
+/// The folder of files with a hash in their names. A missing file in this folder is reported as 404, even to a client
+/// without a credential.
 const HASHED: &str = "/assets/";
-/// Browsers request this icon automatically.
+/// The path of the icon that browsers request automatically.
 const ICON: &str = "/favicon.ico";
 /// Maximum number of files in `http.console_dir`, which stay in memory.
 const MAX_FILES: usize = 4096;
@@ -47,7 +48,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Loads the files of `folder`, or the embedded files. A page replaces a missing console or API reference.
+    /// Loads the files of `folder` or the embedded files. If the console or the API reference is missing, adds a page
+    /// that explains how to build the files.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder cannot be read or contains no console.
@@ -61,7 +63,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A folder may contain no API reference, and a build may contain no site.
+        // `folder` may contain no API reference, and a program may be built without the site.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -87,8 +89,8 @@ impl Site {
         self.assets.contains_key(path)
     }
 
-    /// True if a request for this path needs no credential. Missing icons and assets are also open, so that the
-    /// response is 404 and not 401.
+    /// Returns true if a request for this path needs no credential. Missing icons and assets need none either, so
+    /// that the response is 404 and not 401.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }

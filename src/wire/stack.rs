@@ -1,4 +1,4 @@
-//! The tower stack for all protocols, from the outermost to the innermost layer:
+//! The tower stack for all protocols. Its layers, from the outermost to the innermost:
 //!
 //! 1. Limit the total size of the responses that clients do not read.
 //! 2. Time out stalled request bodies, and handle the part of a body that no service reads.
@@ -60,14 +60,14 @@ const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
 
 pub type Stack = Layered;
 
-/// Builds the stack around the services in `grpc`.
+/// Builds the stack of all layers and services. `grpc` contains the gRPC services.
 ///
 /// # Errors
-/// INVALID_REQUEST or INTERNAL if the contract, the console or the CORS settings are invalid.
+/// Fails if the HTTP rules of the contract conflict, or if the console or the CORS settings are invalid.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
     let callable = codec::connect_descriptors()?;
-    // HTTP/JSON and Connect share one codec, because its tables are large.
+    // HTTP/JSON and Connect share one codec, because the codec's tables are large.
     let json = Arc::new(codec::json(&callable));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
@@ -78,7 +78,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let connect = Connect::new(&callable, Arc::clone(&json), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
-    // Adds the error code to tonic's own errors, and removes needless percent-encoding from all error messages.
+    // Adds the error code to the errors that tonic itself creates. Removes needless percent-encoding from all error
+    // messages.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -105,7 +106,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let pages = pages(app, &transcoder);
     let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));
     let calls = connect.over(grpc.clone());
-    // A request clones only the service of its protocol.
+    // Each request clones only the service of its protocol.
     let services = Arc::new((grpc, web, calls, pages, contract));
     let protocols = service_fn(move |request: Request<Body>| -> Answered {
         let services = Arc::clone(&services);
@@ -130,7 +131,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     });
     let gate = Gate::new(app.clone(), verifier, site, connect.clone());
     let ledger = Arc::new(Ledger::new(http.max_unread_bytes));
-    // Each call of `layer` wraps the stack in one more layer.
+    // Each call of `layer` wraps the stack in one more layer, so the innermost layer comes first.
     let stack = layer(protocols, connect, deadline::end_call);
     let stack = layer(stack, Arc::new(gate), caller::authenticate);
     let stack = layer(stack, Arc::new(cors::layer(http)?), cors::apply);
@@ -157,7 +158,7 @@ fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
 struct Pages {
     app: App,
     transcoder: Transcoder,
-    /// Generated for the first request.
+    /// The OpenAPI document, which is generated for the first request.
     openapi: Arc<OnceLock<Bytes>>,
 }
 
@@ -180,13 +181,13 @@ fn pages(app: &App, transcoder: &Transcoder) -> Router {
         .with_state(state)
 }
 
-/// Serves the site's file at the path, or passes the request to `contract`.
+/// Serves the site's file at the request's path. Passes requests for all other paths to `contract`.
 fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
-            // Split before the first await: a `Body` is not `Sync`, so the future must not borrow the request across
-            // an await.
+            // The request is split before the first await: a `Body` is not `Sync`, so the future must not borrow the
+            // request across an await.
             let (parts, body) = request.into_parts();
             if let Some(answer) = site.answer(&parts.method, parts.uri.path(), &parts.headers).await {
                 return Ok(answer);
@@ -204,7 +205,7 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 }
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
-    // Requests with the metrics token have no caller.
+    // A request with the metrics token has no caller.
     if request
         .extensions()
         .get::<Caller>()

@@ -1,5 +1,5 @@
 //! Converts an [`Error`] to a `google.rpc.Status`, and reads a Status. Only the Status is sent to the client. The
-//! cause of the error is logged here.
+//! cause of the error is only logged.
 
 use std::collections::HashMap;
 
@@ -37,8 +37,8 @@ pub fn read(status: &Status) -> StatusDetails {
 
 /// Adds Runyard's error code and details to a Status of tonic, in the headers of a trailers-only response.
 ///
-/// For a request that cannot be decoded, tonic reports INTERNAL, the code of a server error. This function corrects
-/// it.
+/// If a request message cannot be decoded, tonic reports INTERNAL, which means a server error. This function corrects
+/// the code.
 pub fn complete(headers: &mut HeaderMap) {
     let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
     if !failed || headers.contains_key(DETAILS_HEADER) {
@@ -58,13 +58,13 @@ pub fn complete(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     if full.add_header(headers).is_err() {
-        // The message may be too long for a header. The gRPC code still tells the kind of error.
+        // The message may be too long for a header. The gRPC code still identifies the kind of error.
         headers.insert(STATUS_HEADER, http::HeaderValue::from(full.code() as i32));
     }
 }
 
-/// Makes messages readable for clients that do not percent-decode them. gRPC requires percent-encoding only for `%`
-/// and for bytes outside printable ASCII, but tonic also encodes characters such as spaces.
+/// Makes the message of a Status readable for clients that do not percent-decode it. gRPC requires percent-encoding
+/// only for `%` and for bytes outside printable ASCII, but tonic also encodes other characters, such as spaces.
 pub fn show(headers: &mut HeaderMap) {
     use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
     const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
@@ -76,7 +76,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
     let text: Vec<u8> = percent_decode(message.as_bytes()).collect();
     let encoded = percent_encode(&text, ENCODED).to_string();
-    // A header loses leading and trailing spaces, so a message with such spaces stays encoded.
+    // A header value loses leading and trailing spaces, so a message with such spaces stays encoded.
     if encoded.trim() == encoded
         && let Ok(value) = http::HeaderValue::try_from(encoded)
     {
@@ -115,7 +115,7 @@ fn log(error: &Error) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
         (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
-        // Debug level, because any client can cause these errors.
+        // Any client can cause errors such as invalid tokens, so these errors are logged only at debug level.
         (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }
@@ -127,7 +127,7 @@ pub(super) fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already contain the text of their source.
+        // Many errors already contain the text of their source, so that text is not repeated.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);
@@ -186,7 +186,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// The details as strings, for clients that know google.rpc but not Runyard's detail type.
+/// Returns the details as strings, for clients that know google.rpc but not Runyard's detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();

@@ -19,9 +19,9 @@ use tower::{ServiceExt, service_fn};
 use super::{answers::Answers, owner::Owner};
 use crate::error::{Code, Error, Result};
 
-/// For requests without a credential.
+/// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Requests without a credential may use one tenth of all streams.
+/// Requests without a credential may together use one tenth of the maximum number of streams.
 const OPEN_PART: usize = 10;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -64,7 +64,7 @@ impl Streams {
         })
     }
 
-    /// Counts a stream as open until the ticket is dropped.
+    /// Counts a stream as open until the returned ticket is dropped.
     ///
     /// # Errors
     /// THROTTLED if a limit is reached.
@@ -99,7 +99,7 @@ impl Streams {
         })
     }
 
-    /// Returns `None` if the method does not stream.
+    /// Admits the stream of a request. Returns `None` if the method does not return a stream.
     fn ticket(self: &Arc<Self>, request: &Request<Body>) -> Result<Option<Ticket>> {
         if !self.methods.contains(request.uri().path()) {
             return Ok(None);

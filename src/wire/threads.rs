@@ -1,4 +1,4 @@
-//! `ThreadService`.
+//! Implements the gRPC service `ThreadService`.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
@@ -18,8 +18,8 @@ use crate::{
     v1,
 };
 
-/// Maximum total size of the messages on a page in bytes, unless a single message is larger. Such pages stay below
-/// the message limits of common clients.
+/// Maximum total size of the messages on a page in bytes. A page with a single message may be larger. Pages of this
+/// size stay below the message limits of common clients.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Clone)]
@@ -125,7 +125,8 @@ impl ThreadService for Threads {
     }
 }
 
-// Returns the new name, or `None` for no change. A mask with `name` but no name sets an empty name.
+// Returns the new name of the thread, or `None` if the name does not change. If the mask contains `name` but the
+// message sets none, the new name is empty.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

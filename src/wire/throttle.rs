@@ -1,7 +1,7 @@
 //! Rate limits for requests per account, requests per address, and new accounts per address.
 //!
-//! Memory use is bounded: a clean-up removes accounts and addresses without recent requests. If too many remain, all
-//! counts are reset.
+//! Memory use is bounded: a clean-up removes accounts and addresses without recent requests. If too many of them
+//! remain, all counts are reset.
 
 use std::{
     hash::Hash,
@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of accounts or addresses in a limiter after a clean-up.
+/// Maximum number of accounts or addresses that a limiter tracks. Only the clean-up enforces the maximum.
 const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
@@ -48,7 +48,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a request. An unknown address (`None`) has no limit.
+    /// Counts a request from an address. Requests from an unknown address (`None`) are not limited.
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
@@ -61,7 +61,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a new account. `address` is the client address; an unknown address (`None`) has no limit.
+    /// Counts a new account. `address` is the client address of the request that creates the account.
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
@@ -120,8 +120,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// Returns the IPv4 address, or the /64 network of an IPv6 address. One client usually controls the whole /64
-/// network.
+/// Returns the IPv4 address, or the /64 network of an IPv6 address. One client usually controls all addresses of a
+/// /64 network.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

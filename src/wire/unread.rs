@@ -3,9 +3,9 @@
 //! The unsent part of a response stays in memory while its client does not read. This layer passes responses to the
 //! connection in small chunks, and counts the remaining bytes.
 //!
-//! If the total exceeds the limit, the layer finds the account or address with the most bytes. It aborts that owner's
-//! response that has waited longest, and repeats this until the total is clearly below the limit. The client can
-//! repeat its request, or resume an event stream at its cursor.
+//! If all responses together exceed the limit, the layer selects the account or address with the most unread bytes.
+//! Of its responses, the layer aborts the one that has waited longest. This is repeated until the total is clearly
+//! below the limit. The client can repeat its request, or resume an event stream at its cursor.
 
 mod answer;
 
@@ -54,7 +54,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// `limit` is in bytes.
+    /// `limit` is the maximum total size of all unread responses, in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -87,7 +87,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records how many bytes of a response are in memory. Aborts responses if the total exceeds the limit.
+    /// Records how many bytes of a response are in memory. If the total grows above the limit, aborts responses.
     fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -100,8 +100,8 @@ impl Ledger {
         }
     }
 
-    /// Aborts responses until the total is below seven eighths of the limit. Does nothing if another thread is
-    /// already here.
+    /// Aborts responses until the total is no more than seven eighths of the limit. Does nothing if another thread is
+    /// already aborting responses.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();
@@ -114,7 +114,7 @@ impl Ledger {
             }
         }
         for (_, answers) in owners.values_mut() {
-            // The last response in the list has waited longest and is popped first.
+            // The response that has waited longest is sorted to the end and popped first.
             answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
         }
         let room = self.limit - self.limit / 8;
@@ -133,7 +133,7 @@ impl Ledger {
     }
 }
 
-/// A response body. Its unread bytes are counted until it is dropped.
+/// The body of a response. Its unread bytes are counted until this value is dropped.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
@@ -201,7 +201,7 @@ mod tests {
         layer(service, Arc::clone(ledger), limit)
     }
 
-    /// A service with endless responses. `frame` is in bytes.
+    /// A service whose responses never end. `frame` is the size of each frame in bytes.
     fn endless(frame: usize) -> impl Answers<Body> {
         service_fn(move |request: Request<Body>| async move {
             let frames = stream::repeat_with(move || Ok::<_, Infallible>(Bytes::from(vec![7; frame])));

@@ -1,8 +1,9 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! An HTTP/2 connection should stay open, but h2 closes it after too many unread frames ("too_many_data_frames"). An
-//! HTTP/1 connection can serve the next request only after the whole body. So the server reads a short remainder. For
-//! a long remainder on HTTP/1, the response announces that the connection closes.
+//! An HTTP/2 connection should stay open, but h2 closes a connection that has too many unread frames
+//! ("too_many_data_frames"). On an HTTP/1 connection, the next request follows the body. The server therefore reads a
+//! short remainder and drops a long one. If it drops the remainder on HTTP/1, the response announces that the
+//! connection closes.
 
 use std::{
     pin::pin,
@@ -21,20 +22,21 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Limits for reading the rest of a body on an HTTP/2 connection: bytes and time. Most messages are smaller than 64
-/// KiB.
+/// Limits for reading the rest of a body on a shared (HTTP/2) connection: number of bytes, and time. Most messages
+/// are smaller than 64 KiB.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// The same limits for HTTP/1. They are higher, because no other request uses the connection meanwhile.
+/// Limits for reading the rest of a body on an HTTP/1 connection: number of bytes, and time. They are higher than
+/// [`SHARED`], because no other request uses the connection meanwhile.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the unread rest of a body is read or dropped.
+/// Decides whether the rest of a body is read or dropped, if the service stops reading before the end.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
-    /// True for HTTP/2, where other calls share the connection.
+    /// True if other calls share the connection, as in HTTP/2.
     is_shared: bool,
     /// True if the client waits for `100 Continue` before it sends the body.
     waits: bool,
-    /// True if the connection must close after the response.
+    /// True if the connection cannot be used for another request.
     cut: Arc<AtomicBool>,
 }
 
@@ -55,12 +57,12 @@ impl UnreadBody {
         }
     }
 
-    /// Called when the service starts to read: the client then no longer waits for `100 Continue`.
+    /// Records that the service has started to read, so the client no longer waits for `100 Continue`.
     pub(super) fn record_demand(&mut self) {
         self.waits = false;
     }
 
-    /// Reads or drops the rest of the body.
+    /// Reads or drops the rest of a body that no service will read.
     pub(super) fn take(&self, body: Body) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.is_shared {
@@ -84,7 +86,7 @@ impl UnreadBody {
         });
     }
 
-    /// Marks an HTTP/1 connection as unusable for further requests.
+    /// Marks an HTTP/1 connection as unusable, because the rest of the body will not be read.
     pub(super) fn give_up(&self) {
         if !self.is_shared {
             self.cut.store(true, Relaxed);
@@ -95,7 +97,7 @@ impl UnreadBody {
     }
 }
 
-/// Tells whether the connection must close.
+/// Records whether the connection of a request must close.
 pub(super) struct Verdict {
     cut: Arc<AtomicBool>,
 }

@@ -1,7 +1,7 @@
 //! Runs a write to its end, even if the client disconnects or the deadline of its call passes.
 //!
-//! hyper drops a request's future when the client disconnects. The write then continues in its own task. Used by
-//! methods that change something, and by read methods that may grant credits.
+//! hyper drops the future of a request when the client disconnects. The write of such a request continues in its own
+//! task. Methods that change something use this module, and read methods that may grant credits.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -19,6 +19,8 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Runs the operation `verb` to its end, even if the returned future is dropped.
+///
 /// # Errors
 /// The error of the operation; INTERNAL if the operation panics.
 pub(super) async fn write<T, F>(app: &App, caller: Caller, verb: F) -> Result<T>
@@ -36,9 +38,9 @@ async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
     outcome.unwrap_or_else(|_| Err(Error::panicked().caused_by("a panic, which the log describes")))
 }
 
-/// A future that runs to its end. Dropping it moves the rest into a separate task.
+/// A future that runs to its end. If it is dropped before its end, the rest runs in a separate task.
 struct Uninterrupted<T: Send + 'static> {
-    /// `None` after the end.
+    /// The rest of the work; `None` after its end.
     rest: Option<BoxFuture<'static, T>>,
 }
 
@@ -64,9 +66,9 @@ impl<T: Send + 'static> Future for Uninterrupted<T> {
 impl<T: Send + 'static> Drop for Uninterrupted<T> {
     fn drop(&mut self) {
         let Some(rest) = self.rest.take() else { return };
-        // Without a runtime, the process is ending.
+        // A missing runtime means that the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };
-        // In the span of the request, so that log lines contain the request id.
+        // The task runs in the span of the request, so that its log lines contain the request id.
         runtime.spawn(rest.in_current_span());
     }
 }

@@ -9,7 +9,7 @@ import urllib.request
 
 from program import Server
 
-# Checks for every response. A documented error response passes.
+# Checks that schemathesis applies to every response. An error response passes if the document describes it.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -18,7 +18,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# In seconds: maximum time for generated requests, and for the whole process.
+# BUDGET is the maximum time for generated requests, PATIENCE for the whole process. Both are in seconds.
 BUDGET, PATIENCE = 100, 180
 
 

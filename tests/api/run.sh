@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a real server with schemathesis, which sends valid and invalid requests according to /openapi.json. Fails for
-# a 5xx status or an undocumented response. Takes up to three minutes, plus the installation of the tools.
+# Tests a real server with schemathesis, which sends valid and invalid requests according to /openapi.json. The test
+# fails if a response has a 5xx status or violates the document. It takes up to three minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -88,7 +88,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """Answers a request with the turn that its prompt describes."""
 
     protocol_version = "HTTP/1.1"
-    # In seconds. The connection of a silent client is closed after this time.
+    # Timeout in seconds. The connection of a client that sends nothing for this time is closed.
     timeout = 600
 
     def log_message(self, *_):
@@ -135,7 +135,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # Default usage: one token per four characters of the request, and one per chunk of text.
+        # The default usage is one token per four characters of the request, and one token per chunk of text.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})
@@ -166,7 +166,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         until = time.monotonic() + min(seconds, LONGEST_PAUSE)
         while (left := until - time.monotonic()) > 0 and not (until_exists and os.path.exists(until_exists)):
             time.sleep(min(left, 0.1 if until_exists else 0.5))
-            # Raises an exception if the client has disconnected.
+            # This write raises an exception if the client has disconnected.
             self.chunk(b": still here\n\n")
 
     def call(self, verb, argument, call_id):

@@ -19,7 +19,7 @@ import uuid
 PROGRAM = os.environ["RUNYARD_BIN"]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CSV = os.path.join(ROOT, "examples", "data.csv")
-# Timeout in seconds for each request, command, start and stop. Long enough for a busy machine.
+# Timeout in seconds for each request, command, start and stop. It is long enough for a busy machine.
 DEADLINE = 180
 
 
@@ -32,11 +32,12 @@ def free_port():
 class Server:
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
-        # As root, the server runs commands as other users, which must reach their folders in here.
+        # As root, the server runs commands as other users, which must be able to reach their folders below this
+        # folder.
         os.chmod(self.data, 0o755)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        # The test's own environment is not passed on.
+        # The server gets only these variables and not the environment of the test.
         self.environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "RUNYARD_DATA_DIR": self.data,

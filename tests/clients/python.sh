@@ -12,7 +12,7 @@ cd clients/python
 "$tools/ruff" check --quiet .
 "$tools/ruff" format --quiet --check .
 "$tools/mypy"
-# Builds the wheel from the source distribution, so that a file missing from either is detected.
+# Builds the wheel from the source distribution, so that the tests detect files missing from either of them.
 rm -rf "$RUNYARD_CLIENTS/dist"
 "$tools/python" -m build --no-isolation --outdir "$RUNYARD_CLIENTS/dist" . >"$RUNYARD_CLIENTS/build.log" 2>&1 ||
     { cat "$RUNYARD_CLIENTS/build.log"; exit 1; }

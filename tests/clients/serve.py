@@ -52,7 +52,7 @@ def say(line):
 
 
 def main():
-    # SystemExit lets the program stop the server and the model first.
+    # SIGTERM raises SystemExit, so that the program stops the server and the model before it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     environment = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
     model = None if "--demo" in sys.argv[1:] else Model()

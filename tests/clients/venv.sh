@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. A change of the
-# requirements, the Python version or pyproject.toml creates a new environment. The wheel is reinstalled on every
-# call.
+# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. The environment is
+# new if the requirements, the Python version or pyproject.toml have changed. The wheel is reinstalled on every call.
 set -euo pipefail
 
 name=$1
@@ -20,7 +19,7 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 if [ ! -f "$venv/ready" ]; then
     rm -rf "$RUNYARD_CLIENTS/$name"-*
     python3 -m venv "$venv"
-    # Here pip also installs the dependencies of the wheel.
+    # In a new environment, pip also installs the dependencies of the wheel.
     "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
     touch "$venv/ready"
 elif [ -n "$wheel" ]; then

@@ -26,7 +26,7 @@ DEBIAN_FRONTEND=noninteractive chroot "$folder" sh -c 'apt-get update --quiet &&
 
 cat >"$folder/root/try" <<'END'
 #!/bin/bash
-# Runs inside the booted filesystem. The last line of the log is the result.
+# The rest of this file runs inside the booted filesystem. The last line of its log is the result.
 exec >/root/try.log 2>&1
 set -euo pipefail
 trap 'journalctl --unit=runyard --no-pager --output=cat | tail -n 30; systemctl --force --force poweroff' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Creates a minimal Debian root filesystem: root.sh FOLDER
 #
-# The package test uses this filesystem, because the packages of this machine may change during the test. The
-# filesystem has the same Debian release. The result is cached in XDG_CACHE_HOME for a week. Needs root.
+# FOLDER gets the Debian release of this machine. The package test needs its own filesystem, because the packages of
+# this machine may change during the test. The result is cached in XDG_CACHE_HOME for a week. Needs root.
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/../.."

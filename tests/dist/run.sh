@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tests the tarball and the Debian package of `make dist`. RUNYARD_BIN is the program to package; without it, the test
-# builds a release. As root, the test also installs the package into a fresh Debian, which needs a network. For a
-# release build, or with FULL=1, it also boots this Debian.
+# Tests the tarball and the Debian package of `make dist`. RUNYARD_BIN is the program to package. Without RUNYARD_BIN,
+# the test builds a release. As root, the test also installs the package into a fresh Debian, which needs a network.
+# For a release build, or with FULL=1, the test also boots this Debian.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -39,7 +39,7 @@ for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runy
     completions/runyard completions/_runyard completions/runyard.fish; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
-# This checks a sample of the dependencies and notices.
+# The test checks only some of the dependencies and notices.
 for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
     grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not list $inside"
 done
@@ -136,7 +136,7 @@ install -d -m 777 "$work/made"
     fail "the run failed"
 }
 [ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
-# In a pipe, grep may exit early, and curl would then fail.
+# The page is stored in a variable: in a pipe, grep may exit early, and curl would then fail.
 page=$(curl --silent --fail --max-time 5 "$url/")
 grep -qi '<!doctype html>' <<<"$page" || fail "/ does not serve a page"
 if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then

@@ -55,7 +55,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 def main():
-    # SystemExit lets the program stop Chromium first.
+    # SIGTERM raises SystemExit, so that the program stops Chromium before it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PAGE_PORT"])), Page)
     server.daemon_threads = True

@@ -79,7 +79,7 @@ prepare_ruby() {
         --grpc_out="$RUNYARD_FOREIGN/ruby" "${all_protos[@]}"
 }
 
-# Compiling takes minutes, so it is skipped if no source has changed.
+# Compiling takes minutes, so the client is compiled again only if a source has changed.
 prepare_cpp() {
     scripts/install.sh c++:g++ pkg-config:pkg-config libgrpc++-dev grpc_cpp_plugin:protobuf-compiler-grpc
     local cpp=$RUNYARD_FOREIGN/cpp wanted name

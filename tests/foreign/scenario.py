@@ -47,11 +47,12 @@ class Client:
     # Registry and name, such as `npm:grpc-web`.
     package: str
     command: tuple[str, ...]
-    # Codes that the client reports after a cut and for a frozen connection. None: the client cannot notice this.
+    # Codes that the client reports after a cut and for a frozen connection. `frozen` is None if the client does not
+    # notice a frozen connection.
     cut: str = "UNAVAILABLE"
     frozen: str | None = "UNAVAILABLE"
     deadline: str = "DEADLINE_EXCEEDED"
-    # Code that the client reports after it cancels a stream. None: the client can cancel a stream only by exiting.
+    # Code that the client reports after it cancels a stream. None if the client can cancel only by exiting.
     cancelled: str | None = "CANCELLED"
 
 

@@ -338,7 +338,7 @@ fn j13_only_the_compact_form_is_accepted() {
     ] {
         refuse(&verifier, &bad);
     }
-    // `enc` marks an encrypted token (JWE).
+    // The header `enc` marks an encrypted token (JWE).
     refuse(
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
@@ -383,7 +383,7 @@ fn j17_a_subject_is_scoped_to_its_issuer() {
     let foreign = accept(&verifier, &signer.sign(&with("iss", "https://other.example")));
     assert_eq!(ours.subject, foreign.subject);
     assert_ne!(ours.issuer, foreign.issuer);
-    // A Cyrillic letter that looks like the Latin a makes a different subject.
+    // A subject with a Cyrillic letter that looks like the Latin a is a different subject.
     let latin = accept(&verifier, &signer.sign(&with("sub", "alice")));
     let cyrillic = accept(&verifier, &signer.sign(&with("sub", "\u{430}lice")));
     assert_ne!(latin.subject, cyrillic.subject);

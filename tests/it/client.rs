@@ -1,4 +1,4 @@
-//! Tests of the Rust client and of `runyard run`, over connections that break.
+//! Tests of the Rust client and of `runyard run` against a real server, over connections that break.
 
 mod example;
 mod golden;
@@ -117,7 +117,7 @@ async fn the_example_of_the_documentation_works() {
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
         async |server| {
-            // The built-in model answers, and its tools write real files.
+            // No provider is configured, so the built-in model answers. Its tools write real files.
             let made = tempfile::tempdir().unwrap();
             let token = server.caller("ann").token;
             let answer = example::analyze(&server.url("/"), &token, made.path()).await.unwrap();

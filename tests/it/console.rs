@@ -41,7 +41,7 @@ async fn with_console(test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
-/// This client does not decompress responses, unlike the test server's client.
+/// Returns a client that does not decompress responses.
 fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_gzip().build().unwrap()
 }
@@ -103,7 +103,7 @@ async fn api_routes_take_precedence_over_console_files() {
             .await
             .refused(401, "NOT_AUTHENTICATED");
         assert_eq!(get(server, "/openapi.json").await.json()["openapi"], "3.1.0");
-        // A link to a file outside the folder is not served.
+        // A symbolic link to a file outside the folder is not served.
         get(server, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
         caller.get("/passwd").await.refused(404, "NO_SUCH_PATH");
     })
@@ -194,7 +194,7 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
-    // These checks pass with and without a built-in console.
+    // These checks pass whether or not the program contains a console.
     on_every_database_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},

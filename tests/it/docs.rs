@@ -1,4 +1,4 @@
-//! Fails if a generated page in docs/ is out of date. `make docs` updates the pages.
+//! Tests of the generated pages in docs/. A test fails if a page is out of date. `make docs` updates the pages.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -62,7 +62,6 @@ fn the_page_of_errors_is_up_to_date() {
     check("errors.md", &page);
 }
 
-/// Converts `InvalidArgument` to `INVALID_ARGUMENT`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -238,7 +237,6 @@ fn field_comment(field: &FieldDescriptor) -> String {
     comment(parent.parent_file().file_descriptor_proto(), field.path())
 }
 
-/// Returns the comment of a proto element on one line.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);

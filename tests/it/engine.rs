@@ -1,5 +1,5 @@
-//! Tests of the engine with a scripted model and scripted tools. They check the recorded events and the requests to
-//! the model.
+//! Tests of the engine with a scripted model and scripted tools. The tests check the recorded events and the requests
+//! to the model.
 
 mod answers;
 mod budgets;

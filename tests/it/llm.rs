@@ -1,4 +1,4 @@
-//! Model providers, the model registry and the built-in model.
+//! Tests of model providers, of the model registry and of the built-in model.
 
 mod demo;
 mod models;

@@ -1,4 +1,4 @@
-//! The integration tests. `service/` tests the API.
+//! The integration tests, in one binary. Tests of the API are in `service/`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Tests of runs with MCP servers. Some servers use the library `rmcp`. Others are written without it, so that they
-//! can break the protocol.
+//! Tests of runs with MCP servers. Some servers use the library `rmcp`. Other servers are written without it, so that
+//! they can break the protocol.
 
 mod broken;
 mod offers;
@@ -26,7 +26,7 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// Makes the model call a tool and then answer with the tool's result.
+/// Returns a script in which the model calls a tool and then answers with the tool's result.
 fn calls(name: &'static str, arguments: Value) -> Script {
     Script::function(move |received: &Received| match received.messages().last() {
         Some(last) if last["role"] == "tool" => Turn::text(&format!("result: {}", received.last_text())),
@@ -34,7 +34,7 @@ fn calls(name: &'static str, arguments: Value) -> Script {
     })
 }
 
-/// Starts a run of a new agent with these servers.
+/// Starts a run of a new agent with these servers, and returns its events.
 async fn run_with(caller: &Caller, servers: Value) -> Vec<SseEvent> {
     let agent = caller
         .post("/agents", json!({"name": "An agent", "custom_mcps": servers}))

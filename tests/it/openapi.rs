@@ -1,5 +1,5 @@
-//! The `OpenAPI` document matches the router, contains every HTTP rule of the contract, and has no unresolved
-//! references.
+//! Tests that the `OpenAPI` document matches the router, contains every HTTP rule of the contract, and has no
+//! unresolved references.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -19,7 +19,7 @@ fn document() -> &'static Value {
     &DOCUMENT.1
 }
 
-/// `pointer` is a JSON pointer such as `/paths/~1agents/get`.
+/// Returns the value at a JSON pointer such as `/paths/~1agents/get`.
 fn at(pointer: &str) -> &'static Value {
     document()
         .pointer(pointer)

@@ -1,8 +1,8 @@
-//! Checks query plans: the cost of a statement must not grow with finished runs or other history.
+//! Tests of query plans: the cost of a statement must not grow with finished runs or other history.
 //!
-//! `plans/record.rs` records every SQL statement of every test. When a test server closes, [`check`] explains the new
-//! statements. The test fails if a plan scans a table, sorts without a bound or reads all rows of an account. This
-//! file lists the exceptions.
+//! `plans/record.rs` records every SQL statement of every test. When a test server closes, [`check`] runs EXPLAIN on
+//! the new statements. The test fails if a plan scans a table, sorts without a bound or reads all rows of an account.
+//! This file lists the exceptions.
 
 mod history;
 mod postgres;
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
-/// Partial indexes that stay small forever. Each entry is the index and a note on its rows.
+/// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and a note on its
+/// rows.
 const SMALL: &[(&str, &str)] = &[
     ("skills_by_account", "up to 100 skills per account"),
     ("skills_by_name", "up to 100 skills per account"),
@@ -73,7 +74,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Parts of statements that may sort, because an IN list of ids bounds their rows.
+/// Parts of statements that may sort, because an IN list of ids bounds the number of rows.
 const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
 
 fn is_small(index: &str) -> bool {
@@ -88,7 +89,7 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Explains the recorded statements that are new for this kind of database. Also checks the row counters.
+/// Runs EXPLAIN on the recorded statements that are new for this kind of database. Also checks the row counters.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();
@@ -178,7 +179,7 @@ async fn ask_for_all_lists(server: &TestServer) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // The second page has another plan, because its SQL statement has one more condition.
+        // The request for the second page has another plan, because its SQL statement has one more condition.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
@@ -203,7 +204,7 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
                     "no recorded statement contains {part}"
                 );
             }
-            // `check` explains the recorded statements after this block, when the server closes.
+            // When the server closes, after this block, `check` runs EXPLAIN on the recorded statements.
         },
     )
     .await;
@@ -221,8 +222,8 @@ async fn a_plan_that_grows_with_history_is_reported() {
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
-            // Each entry is an index and a part of statements that need it. Only without the index do their plans
-            // have a fault.
+            // Each entry is an index and a part of the statements that need it. The plans of these statements have a
+            // fault only without the index.
             for (index, part) in [
                 ("runs_completed", "\"runs\".\"status\" = (2)"),
                 ("runs_unfinished", "UPDATE runs SET lease_owner"),

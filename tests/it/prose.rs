@@ -1,10 +1,10 @@
-//! Comments and documents must not contain the phrases that docs/STYLE.md replaces.
+//! Checks that comments and documents do not contain the phrases that docs/STYLE.md replaces.
 
 use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
 
-/// Phrases to avoid, each with its replacement.
+/// Regular expressions of phrases to avoid, each with its replacement.
 const PHRASES: &[(&str, &str)] = &[
     (r"\bany more\b", "no longer"),
     (r"\b(somebody|nobody|whoever)\b", "name the actor"),
@@ -39,7 +39,7 @@ const EXEMPT: &[&str] = &[
     "tests/clients/GOLDEN.md",
 ];
 
-/// Returns the lines of prose: line number, text, and true if a comment or paragraph starts here.
+/// Returns the lines of prose in a file: line number, text, and true if a comment or paragraph starts at the line.
 fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     let mark = match Path::new(path).extension().and_then(|name| name.to_str()) {
         Some("rs" | "proto" | "ts" | "tsx" | "mjs") => "//",
@@ -62,7 +62,7 @@ fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     lines
 }
 
-/// Compiling the phrases for each file would take a minute.
+/// The phrases are compiled only once, because compiling them for each file would take a minute.
 static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let compile = |phrase: &str| Regex::new(&format!("(?i){phrase}")).unwrap();
     PHRASES
@@ -104,7 +104,7 @@ const SKIPPED: &[&str] = &[
     "artifacts",
 ];
 
-/// `prefix` is the path of the folder from the root of the repository.
+/// Lists the files of a folder. `prefix` is the path of the folder from the root of the repository.
 fn files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

@@ -106,8 +106,8 @@ async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
     execution.text
 }
 
-/// Returns a sleep duration that identifies a process. It contains the id of the test process, because two test runs
-/// may overlap.
+/// Returns a sleep duration in seconds that also identifies a process. The duration contains the id of this test
+/// process, because two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }

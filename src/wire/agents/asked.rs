@@ -1,7 +1,7 @@
 //! Converts request messages to changes of an agent.
 //!
-//! With an update mask, only the fields in the mask change, and fields that are in the mask but not in the message
-//! are cleared. Without a mask, every field that is set in the message changes. A list or map is set if it is not
+//! With an update mask, only the fields in the mask change. A field in the mask that the message does not set is
+//! cleared. Without a mask, every field that the message sets changes. A list or map counts as set if it is not
 //! empty.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use crate::{
     v1,
 };
 
-/// Fields that a mask may contain, although they never change.
+/// Fields that an update mask may contain, although they never change.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
 /// The fields that an update may change.
@@ -51,7 +51,7 @@ const CONTENT: [&str; 7] = [
     "memory",
 ];
 
-/// An update mask; `None` if the request has no mask.
+/// An update mask. `fields` is `None` if the request has no mask.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
@@ -89,7 +89,7 @@ impl Mask {
     }
 }
 
-/// The mask may contain only [`FIELDS`] and [`IDS`].
+/// Converts an update. Its mask may contain only [`FIELDS`] and [`IDS`].
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
@@ -118,7 +118,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// The mask may contain only [`CONTENT`] and [`IDS`].
+/// Converts a new version. Its mask may contain only [`CONTENT`] and [`IDS`].
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{self, VerificationAlgorithm};
 
 #[derive(Debug)]
 pub(super) struct Algorithm {
-    /// Values of `alg` in a token header or a JWK.
+    /// Values of `alg`, in a token header or a JWK, that select the algorithm.
     pub(super) names: &'static [&'static str],
     pub(super) verification: &'static dyn VerificationAlgorithm,
 }

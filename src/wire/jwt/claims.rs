@@ -20,11 +20,11 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// The last second of the year 9999, as a Unix time. RFC 3339 cannot represent later times.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// Claims that name the client of a token. `azp` is from OpenID Connect, `client_id` from RFC 9068, and `appid` from
-/// version 1 of Microsoft Entra.
+/// Claims that name the client to which a token was issued. `azp` is from OpenID Connect, `client_id` from RFC 9068,
+/// and `appid` from version 1 of Microsoft Entra.
 const CLIENT_CLAIMS: [&str; 3] = ["azp", "client_id", "appid"];
 
-/// The claims that Runyard uses.
+/// The claims that Runyard uses, from a token that passed all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `iss`; empty if the token has no issuer.
@@ -93,7 +93,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
     })
 }
 
-/// Decodes a JSON object without repeated names from base64url without padding.
+/// Decodes base64url without padding. The result must be a JSON object without repeated names.
 pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -101,7 +101,7 @@ pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
 }
 
-/// Reads a `NumericDate`, truncated to whole seconds; `None` if the member is missing.
+/// Reads a member as a `NumericDate`, truncated to whole seconds.
 fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
     let Some(value) = members.get(name) else {
         return Ok(None);
@@ -113,13 +113,13 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// True if a string can be a subject or issuer: 1 to [`MAX_NAME_BYTES`] bytes without control characters. PostgreSQL
-/// cannot store NUL, and a line break would split a log line.
+/// Returns true if a string can be a subject or issuer: 1 to [`MAX_NAME_BYTES`] bytes without control characters.
+/// PostgreSQL cannot store NUL, and a line break would split a log line.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// Reads a claim such as `sub` or `iss`, for which [`is_name`] must return true.
+/// Reads a claim such as `sub` or `iss`. Its value must satisfy [`is_name`].
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
@@ -138,7 +138,7 @@ fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// True if at least one of [`CLIENT_CLAIMS`] is present, and each present claim names a permitted client.
+/// Returns true if at least one of [`CLIENT_CLAIMS`] is present, and each present claim names a permitted client.
 fn is_issued_to(members: &BTreeMap<String, Value>, client_ids: &[String]) -> bool {
     let mut named = CLIENT_CLAIMS.iter().filter_map(|name| members.get(*name)).peekable();
     let is_permitted = |client: &Value| client.as_str().is_some_and(|id| client_ids.iter().any(|one| one == id));

@@ -14,8 +14,8 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
 }
 
-/// Reads `Authorization: Bearer <token or API key>` or `X-API-Key`. If both headers are present, they must contain
-/// the same credential.
+/// Reads the credential from `Authorization: Bearer <token or API key>` or from `X-API-Key`. If both headers are
+/// present, they must contain the same credential.
 ///
 /// # Errors
 /// NOT_AUTHENTICATED for a missing credential, two different credentials, a repeated header, a scheme other than

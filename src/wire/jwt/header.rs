@@ -11,7 +11,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Refuses members that change how the token must be interpreted.
+    /// Reads a header. Refuses members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
         // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc` marks

@@ -31,7 +31,7 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// Returns `None` for an encryption key.
+    /// Converts the JWK to a key. Returns `None` for an encryption key.
     ///
     /// # Errors
     /// The reason why the key cannot verify tokens.
@@ -61,7 +61,7 @@ impl Jwk {
         Key::new(self.kid, &allowed, &public).map(Some)
     }
 
-    /// Returns the algorithms for the key's type, and the public key in the encoding that they require.
+    /// Returns the algorithms of the key's type, and the public key in the encoding that these algorithms require.
     fn public_key(&self) -> Result<(&'static [Algorithm], Vec<u8>), String> {
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Ok((&algorithms::RSA, self.rsa()?)),

@@ -22,7 +22,7 @@ use crate::error::Result;
 const TTL_SECONDS: i64 = 300;
 /// Minimum time between two attempts to reload stale keys, in seconds.
 const STALE_RETRY_SECONDS: i64 = 60;
-/// Maximum burst of loads for unknown keys.
+/// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
 /// Time in seconds after which one more load for an unknown key is permitted.
 const UNKNOWN_SECONDS: i64 = 5;
@@ -38,17 +38,18 @@ enum Why {
 pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
-    /// Locked during a load. Only requests that need an unknown key wait for it. Other requests use the old keys.
+    /// This lock is held during a load. A request that needs an unknown key waits for the load. Other requests use
+    /// the old keys.
     gate: Arc<Mutex<()>>,
     attempts: AtomicU64,
     tried_at: AtomicI64,
     loaded_at: AtomicI64,
-    /// Unix time at which the full burst is available again.
+    /// Unix time at which the full burst of loads for unknown keys is available again.
     replenished_at: AtomicI64,
 }
 
 impl KeyCache {
-    /// Reads a file immediately. A URL is loaded later.
+    /// Creates a cache. Reads the keys from a file immediately, but loads nothing from a URL.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or contains no usable key.
@@ -77,13 +78,13 @@ impl KeyCache {
         self.keys.load_full()
     }
 
-    /// True if the keys are stale and may be reloaded now.
+    /// Returns true if the keys are stale and may be reloaded now.
     pub(super) fn is_stale(&self, now: i64) -> bool {
         self.wants(Why::Stale, now)
     }
 
-    /// Loads the keys if they are stale. Returns true after an attempt, even a failed one. If another task is loading
-    /// the keys, returns false immediately.
+    /// Loads the keys if they are stale. Returns true after an attempt, even a failed one. If another task is already
+    /// loading the keys, this method returns false immediately.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
         if !self.is_stale(now) {
             return false;
@@ -94,8 +95,8 @@ impl KeyCache {
         }
     }
 
-    /// Reloads the keys, because a token needs a key that is not in `known`. Does nothing if another task attempted a
-    /// load in the meantime, or if the rate limit is reached. Returns the current keys if they differ from `known`.
+    /// Reloads the keys, because a token needs a key that is not in `known`. Does not load if another task attempted
+    /// a load in the meantime, or if the rate limit is reached. Returns the current keys if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,

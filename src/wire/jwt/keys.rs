@@ -32,7 +32,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Parses the key once per algorithm.
+    /// Parses the key once for each algorithm in `allowed`.
     ///
     /// # Errors
     /// The reason why the key is invalid.
@@ -54,7 +54,7 @@ impl Key {
     }
 }
 
-/// The usable keys of a JWKS. The problems are skipped keys and keys that share a key id.
+/// The usable keys of a JWKS, and its problems: skipped keys and keys that share a key id.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
@@ -69,7 +69,7 @@ struct Document {
 }
 
 impl KeySet {
-    /// Skips keys that cannot verify tokens.
+    /// Parses a JWKS. Skips keys that cannot verify tokens.
     ///
     /// # Errors
     /// The reason why the document contains no usable key.
@@ -123,12 +123,13 @@ impl KeySet {
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// Verifies a signature over `signed`. A key id in the header selects the keys with this id or, if there are
-    /// none, the keys without an id. Without a key id, all keys are selected. Up to [`MAX_TRIED`] selected keys are
-    /// tried.
+    /// Verifies a signature over `signed`. If the header has a key id, the keys with this id are tried or, without
+    /// such keys, the keys without an id. If the header has no key id, all keys are tried. At most [`MAX_TRIED`] keys
+    /// are tried.
     ///
     /// # Errors
-    /// [`Refusal::UnknownKey`] if the issuer may have another key for the token; [`Refusal::Invalid`] otherwise.
+    /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`]
+    /// otherwise.
     pub(super) fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let alg = header.alg.as_str();
         if !algorithms::is_known(alg) {

@@ -15,9 +15,9 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// `sub`. Subject and issuer together select the account.
+    /// The claim `sub`. Subject and issuer together select the account.
     pub subject: String,
-    /// The role, such as `super_admin`.
+    /// The role, such as `super_admin`; `None` for a token without a role.
     pub role: Option<String>,
     /// Time until the token expires.
     pub lifetime: Duration,

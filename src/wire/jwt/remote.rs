@@ -23,9 +23,8 @@ use crate::{
     wire::status::chain,
 };
 
-/// In bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
-/// Includes the connection setup.
+/// Maximum duration of a fetch, including the connection setup.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// `allow_private_http` permits http to private networks.
+    /// Creates the HTTP clients. `allow_private_http` permits http to hosts in private networks.
     ///
     /// # Errors
     /// INTERNAL if the TLS library cannot be set up.
@@ -44,13 +43,15 @@ impl Fetcher {
         let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
         Ok(Self {
             https: client().build().map_err(broken)?,
-            // Without a proxy: a proxy would resolve the host name itself, and this process could not check the
-            // addresses.
+            // Requests over http use no proxy: a proxy would resolve the host name itself, and this process could not
+            // check the addresses.
             http: client().no_proxy().dns_resolver(PrivateHosts).build().map_err(broken)?,
             allow_private_http,
         })
     }
 
+    /// Parses a URL and checks that it is permitted.
+    ///
     /// # Errors
     /// The reason why the URL is not permitted.
     pub(super) fn check(&self, text: &str) -> Result<Url, String> {
@@ -75,10 +76,7 @@ impl Fetcher {
         ))
     }
 
-    /// Fetches a URL that [`Fetcher::check`] has returned.
-    ///
-    /// # Errors
-    /// The URL and the reason.
+    /// Fetches the document at a URL that [`Fetcher::check`] returned.
     pub(super) async fn get(&self, url: &Url) -> Result<String, String> {
         let client = if url.scheme() == "http" {
             &self.http

@@ -50,7 +50,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Returns `None` if only a secret verifies tokens.
+    /// Returns the configured source; `None` if only a secret verifies tokens.
     ///
     /// # Errors
     /// INVALID_REQUEST if the settings contradict each other or a URL is not permitted; INTERNAL if the TLS library
@@ -81,6 +81,8 @@ impl Source {
         }
     }
 
+    /// Loads the keys.
+    ///
     /// # Errors
     /// The reason why no keys could be loaded, with the file or URL.
     pub(super) async fn load(&self) -> Result<KeySet, String> {
@@ -104,8 +106,10 @@ fn refused(setting: &'static str) -> impl Fn(String) -> Error {
     move |why| Error::invalid(format!("{setting}: {why}"))
 }
 
+/// Reads a JWKS file.
+///
 /// # Errors
-/// INVALID_REQUEST if the file is too large, cannot be read or has no usable key.
+/// INVALID_REQUEST if the file is too large, cannot be read or contains no usable key.
 pub(super) fn read_file(path: &Path) -> Result<KeySet> {
     let name = path.display();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Remembers verified tokens, so that each token is verified only once.
+//! Remembers verified tokens, so that a token is not verified again for every request.
 //!
 //! Invariant: a remembered token was verified with the keys of its `KeySet`, or with the configured secret. Each load
 //! of the keys creates a new, empty set, so the removal of a key takes effect immediately. Only the hash and the
@@ -17,27 +17,27 @@ use uuid::Uuid;
 use super::{Claims, LEEWAY_SECONDS, MAX_TOKEN_BYTES};
 use crate::id;
 
-/// Concurrent requests may slightly exceed this number.
+/// Maximum number of remembered tokens. Concurrent requests may slightly exceed this number.
 const REMEMBERED: usize = 10_000;
 
 #[derive(Debug)]
 pub struct VerifiedToken {
     pub claims: Claims,
-    /// Set once the account is known. Accounts are never deleted, and their ids never change.
+    /// The account of the token's subject, once it is known. Accounts are never deleted, and their ids never change.
     pub account_id: OnceLock<Uuid>,
     verified_at: DateTime<Utc>,
 }
 
 impl VerifiedToken {
-    /// True from `verified_at` until the token expires. An earlier `now` means that the clock was set back, so a
-    /// claim such as `nbf` may not yet permit the token.
+    /// Returns true from `verified_at` until the token expires. An earlier `now` means that the clock was set back,
+    /// and a claim such as `nbf` may not yet permit the token.
     fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
     }
 }
 
 pub(super) struct VerifiedTokens {
-    /// A random key, so that a client cannot construct tokens with chosen hashes.
+    /// A random key for the hash function, so that a client cannot construct tokens with chosen hashes.
     key: [u8; 32],
     tokens: DashMap<Hash, Arc<VerifiedToken>>,
 }
@@ -59,7 +59,7 @@ impl fmt::Debug for VerifiedTokens {
 
 impl VerifiedTokens {
     pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
-        // A longer token is never accepted, so it is not hashed.
+        // A longer token is never accepted, so it needs no lookup.
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -67,7 +67,8 @@ impl VerifiedTokens {
         found.is_valid(now).then(|| Arc::clone(&found))
     }
 
-    /// If too many tokens are remembered, removes the expired tokens or, if that is not enough, all tokens.
+    /// Adds a verified token. If too many tokens are remembered, the expired tokens are removed first. If that is not
+    /// enough, all tokens are removed.
     pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
         if self.tokens.len() >= REMEMBERED {
             self.tokens.retain(|_, known| known.is_valid(now));

@@ -12,19 +12,18 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::OnceCell;
 
-/// `Cache-Control` of files with a hash in their names, whose content never changes.
+/// `Cache-Control` of files with a hash in their names. The content of these files never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// `Cache-Control` of other files: clients must revalidate before each use.
+/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use.
 const ASK_AGAIN: &str = "no-cache";
-/// Smaller files are not compressed, because this saves little. In bytes.
+/// Minimum size in bytes of a file to compress. Compressing smaller files saves little.
 const MIN_COMPRESSED: usize = 1024;
 /// Minimum length of a hash in a file name.
 const MIN_HASH: usize = 8;
 
-/// The content security policy of a page: same origin, and images from `data:` and `blob:` URLs.
+/// The content security policy of a page: resources from the same origin, and images from `data:` and `blob:` URLs.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-/// Browser features that no page uses.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -36,18 +35,18 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// The entity tag without quotes and encoding suffix. It is computed on first use, so that the server starts
-    /// faster.
+    /// The entity tag, without quotes and encoding suffix. The tag is computed on first use, so that the server
+    /// starts faster.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
-    /// The gzip content, compressed on first use; `None` if gzip does not make it smaller.
+    /// The content in gzip, compressed on first use. `None` if gzip does not make the content smaller.
     gzip: OnceCell<Option<Bytes>>,
 }
 
 impl Asset {
-    /// `name` is the path in the site's folder. It determines the content type and the caching rules.
+    /// Creates an asset. `name`, the path in the site's folder, determines the content type and the caching rules.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -68,8 +67,8 @@ impl Asset {
         }))
     }
 
-    /// Returns the response to GET: 304 if the client's copy is current, otherwise the content, with gzip if the
-    /// client accepts it.
+    /// Returns the response to GET. If the client's copy is current, the status is 304. If the client accepts gzip,
+    /// the content is compressed.
     pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
@@ -130,7 +129,7 @@ impl Asset {
     }
 }
 
-/// For HEAD, whose headers are the same as for GET.
+/// Removes the body for HEAD. The headers of HEAD and GET are the same.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
@@ -158,17 +157,17 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
 }
 
-/// True for names with a hash in Vite's format, such as `assets/index-BxT5a0uZ.js`.
+/// Returns true if a name contains a hash in Vite's format, such as `assets/index-BxT5a0uZ.js`.
 fn has_hash(name: &str) -> bool {
     let Some(file) = name.strip_prefix("assets/") else {
         return false;
     };
     let stem = file.split('.').next().unwrap_or_default();
-    // The hash may contain hyphens, so it starts after the first hyphen.
+    // The hash may contain hyphens, so everything after the first hyphen counts as the hash.
     stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
 }
 
-/// True if `Accept-Encoding` contains gzip with a weight other than 0 (RFC 9110, 12.5.3).
+/// Returns true if `Accept-Encoding` contains gzip with a weight other than 0 (RFC 9110, 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = lists
@@ -184,7 +183,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// True if the client's copy is current (`If-None-Match`, RFC 9110, 13.1.2).
+/// Returns true if `If-None-Match` contains the tag, so that the client's copy is current (RFC 9110, 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

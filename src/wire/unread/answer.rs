@@ -18,15 +18,15 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum chunk size in bytes. Chunks that the connection has buffered stay in memory after an abort, so chunks are
-/// small.
+/// Maximum size of a chunk in bytes. Chunks that the connection has already buffered stay in memory after an abort,
+/// so chunks are small.
 pub(super) const PIECE: usize = 16 * 1024;
 
 pub(super) struct PendingResponse {
     pub(super) owner: Owner,
-    /// Number of the response's bytes in memory.
+    /// Number of bytes of the response in memory.
     pub(super) bytes: AtomicUsize,
-    /// Time of the last data that the connection accepted, in milliseconds after the ledger's creation.
+    /// Time at which the connection most recently accepted data, in milliseconds since the ledger was created.
     pub(super) taken_at: AtomicU64,
     content: Mutex<Content>,
 }
@@ -34,7 +34,7 @@ pub(super) struct PendingResponse {
 /// The unsent part of a response.
 pub(super) struct Content {
     body: Option<Body>,
-    /// The unsent rest of a frame that exceeds one chunk.
+    /// The unsent rest of a frame that was too large for one chunk.
     rest: Bytes,
     /// Size in bytes of the frame to which `rest` belongs.
     frame: usize,
@@ -42,7 +42,7 @@ pub(super) struct Content {
 }
 
 impl PendingResponse {
-    /// `now` is in milliseconds after the ledger's creation.
+    /// `now` is the time in milliseconds since the ledger was created.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -61,21 +61,21 @@ impl PendingResponse {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops the unsent bytes, and sends the client an error.
+    /// Aborts the response: drops the unsent bytes, and sends an error to the client.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // Dropped after the lock is released, because dropping the body stops the service.
+        // The body is dropped after the lock is released, because dropping the body stops the service.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Number of bytes in memory: the rest of the current frame, and an estimate of the body's buffer. The estimate
-    /// is the larger of the size that the body reports and the size of the last frame.
+    /// Returns the number of bytes in memory: the rest of the current frame, and an estimate of the bytes that the
+    /// body buffers. The estimate is the size that the body reports or, if larger, the size of the last frame.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -147,7 +147,7 @@ impl Content {
         if self.frame <= PIECE {
             return std::mem::take(&mut self.rest);
         }
-        // A copy, because a slice would keep the whole frame in memory.
+        // The chunk is copied, because a slice would keep the whole frame in memory.
         let piece = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PIECE)]);
         self.rest.advance(piece.len());
         if self.rest.is_empty() {

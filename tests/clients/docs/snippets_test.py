@@ -14,18 +14,18 @@ import unittest
 from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
-    # Minimum number of scripts per document. Detects a snippet that has lost its mark `run`.
+    # Minimum number of scripts per document. This number detects a snippet that has lost its mark `run`.
     "docs/quickstart.md": 3,
     "docs/agents/memory.md": 1,
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Beginnings of unmarked snippets that other tests cover.
+# First words of the snippets without the mark `run`. Other tests cover these snippets.
 OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
-# For each document and section: strings that the script's output must contain.
+# Maps a document and section to the strings that the output of its script must contain.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],

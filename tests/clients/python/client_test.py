@@ -431,7 +431,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # Shutting down wakes the thread that waits in accept(); closing would not.
+        # Closing the socket would not wake the thread that waits in accept(), so the socket is shut down.
         cut(self.listener)
         self.accepting.join()
         cut(*self.sockets)

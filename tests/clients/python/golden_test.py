@@ -16,7 +16,7 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# API method → the client's method and its positional arguments.
+# Maps each API method to the client's method and its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),
@@ -67,12 +67,13 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# Methods of the client that return a plain list → the list field of the API's response.
+# The client returns a plain list where the API returns an object. LISTS maps the client's method to the object's list
+# field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs", "modes": "modes",
 }
-# Attribute of the client → the list field of the response to its method `list`.
+# LISTED maps an attribute of the client to the list field that its method `list` reads.
 LISTED = {
     "agents": "agents",
     "runs": "agent_runs",

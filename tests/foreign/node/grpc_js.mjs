@@ -7,7 +7,7 @@ import { run, say, settings } from "./host_node.mjs";
 import { pause } from "./silence.mjs";
 
 const PROTO = settings.RUNYARD_PROTO;
-// JavaScript numbers would lose digits of int64 values.
+// int64 values become strings, because JavaScript numbers would lose digits.
 const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"], {
   includeDirs: [PROTO],
   keepCase: true,

@@ -1,4 +1,4 @@
-//! A request may contain a bearer token or the header `x-api-key`.
+//! A request contains one credential, as a bearer token or in the header `x-api-key`.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use runyard::{

@@ -1,4 +1,4 @@
-//! An identity provider for tests, with keys and a discovery document. It can rotate keys, fail, send oversized
+//! An identity provider for tests. It serves keys and a discovery document, and can rotate keys, fail, send oversized
 //! responses, respond slowly, or redirect.
 
 use std::sync::{

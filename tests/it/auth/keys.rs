@@ -47,7 +47,7 @@ fn a_key_id_selects_its_key() {
         accept(&verifier, &signer.sign(&claims()));
     }
     refuse(&verifier, &Signer::ec().sign(&claims()));
-    // RFC 9864 names EdDSA with the curve Ed25519 "Ed25519".
+    // RFC 9864 defines the algorithm name "Ed25519" for EdDSA with the curve Ed25519.
     accept(&verifier, &ed.sign_with_header(&json!({"alg": "Ed25519"}), &claims()));
 }
 

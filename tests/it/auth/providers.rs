@@ -14,8 +14,8 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// The documented providers: heading on the page, members of the JWK besides the public key, and the other keys of
-/// the JWKS.
+/// Returns the documented providers: the heading on the page, the members of the JWK besides the public key, and the
+/// other keys of the JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -98,7 +98,7 @@ fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap()
 }
 
-/// Copies of the settings with one mistake each, and the name of each wrong setting.
+/// Returns copies of the settings with one mistake each, and the name of each wrong setting.
 fn wrong_settings(settings: &Auth) -> Vec<(&'static str, Auth)> {
     let other = || Some("other".to_owned());
     let mut wrong = vec![(
@@ -206,7 +206,7 @@ fn every_provider_of_the_page_is_tested_and_every_block_is_valid() {
     assert_eq!(documented, tested);
     for heading in documented {
         let settings = block(heading).settings;
-        // This call checks the URLs on the page.
+        // The settings are used as they are on the page, so that their URLs are checked, too.
         Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap();
         let link = heading.to_lowercase().replace(' ', "-").replace(',', "");
         assert!(PAGE.contains(&format!("[{heading}](#{link})")), "no link to {heading}");

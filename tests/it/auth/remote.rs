@@ -77,13 +77,13 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
         }
         assert_eq!(issuer.asked(), fetches, "after {seconds} seconds");
     }
-    // Despite this limit, a new key is accepted within five seconds.
+    // Despite the limit of one fetch in five seconds, a new key is accepted within five seconds.
     issuer.say(Says::Keys(vec![known.jwk(), new.jwk()]));
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // Tokens that no new key could make valid cause no fetch: an expired token, a token with a wrong signature, and
-    // an HS256 token.
+    // No new key could make these tokens valid, so they cause no fetch: an expired token, a token with a wrong
+    // signature, and an HS256 token.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),
@@ -166,7 +166,7 @@ async fn j11_a_failing_issuer_keeps_the_known_keys() {
         seconds += 100;
     }
     assert_eq!(elsewhere.asked(), 0);
-    // Positive control: the issuer has recovered, and its new key is accepted.
+    // Positive control: after the issuer has recovered, its new key is accepted.
     issuer.say(Says::Keys(vec![unknown.jwk()]));
     assert!(gets_in(&verifier, &token(&unknown), seconds).await);
 }

@@ -85,7 +85,6 @@ impl Signer {
         Self::new(Key::Rsa(Box::new(key), alg))
     }
 
-    /// `secret` is used only for HS256.
     pub fn with_algorithm(alg: &str, secret: &str) -> Self {
         match alg {
             "HS256" => Self::from_secret(secret.as_bytes()),
@@ -179,7 +178,7 @@ impl Signer {
         }
     }
 
-    /// The signature in ASN.1 DER, which JWTs must not use.
+    /// Returns the signature in ASN.1 DER. Other protocols use this form, but JWTs must not.
     pub fn der_signature(&self, signed: &[u8]) -> Vec<u8> {
         let Key::Ec { pkcs8, .. } = &self.key else {
             panic!("only ECDSA has a DER form")
@@ -187,7 +186,7 @@ impl Signer {
         sign_ec(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, signed)
     }
 
-    /// The public key in encodings that an attacker could try as an HMAC secret.
+    /// Returns the public key in several encodings. An attacker could try each of them as an HMAC secret.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let bytes = self.public_bytes();
         let pem = format!(

@@ -57,7 +57,7 @@ async fn every_exchange_of_the_golden_table_passes() {
     .await;
 }
 
-/// The error describes the mismatch.
+/// The result of a step. The error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
 struct Player {
@@ -237,7 +237,6 @@ impl Player {
         Ok(())
     }
 
-    /// Replaces placeholders in a request with saved values.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -334,8 +333,8 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a unary method. `request` is canonical JSON with proto field names. An update mask is filled with the
-/// changed fields.
+/// Calls a unary method. `request` is canonical JSON with proto field names. If the method has an update mask, this
+/// function fills the mask with the changed fields.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -374,7 +373,7 @@ fn printed(message: &DynamicMessage) -> Value {
         .unwrap()
 }
 
-/// Converts an error of the client to JSON with the table's keys.
+/// Converts an error of the client to JSON with the keys that the table uses.
 fn refusal(error: &Error) -> Value {
     let mut details = Map::from_iter([
         ("message".to_owned(), error.message().into()),
@@ -397,7 +396,6 @@ fn refusal(error: &Error) -> Value {
     })
 }
 
-/// Converts `NotFound` to `NOT_FOUND`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -409,7 +407,7 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// Converts both `RUN_STATUS_RUNNING` and `running` to `running`.
+/// Shortens the name of an enum value: both `RUN_STATUS_RUNNING` and `running` become `running`.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
     let prefixes = [
@@ -427,7 +425,7 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// Canonical JSON prints 64-bit numbers as strings.
+/// Reads a number. Canonical JSON prints 64-bit numbers as strings.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

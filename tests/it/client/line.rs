@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, with which tests reset connections.
+//! A TCP proxy in front of a server. Tests use it to reset connections.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ impl Line {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {
                             counted.fetch_add(1, Ordering::Relaxed);
-                            // Zero linger makes a socket close with a reset instead of a FIN.
+                            // With zero linger, a socket closes with a reset instead of a FIN.
                             let _ = near.set_zero_linger();
                             let _ = far.set_zero_linger();
                         }

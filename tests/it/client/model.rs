@@ -1,5 +1,6 @@
-//! A model that follows a script in the last user message, like `tests/clients/model.py`. Each line is one step. A
-//! turn is one answer of the model. The number of assistant messages after the user message selects the turn.
+//! A model that follows a script in the last user message, like `tests/clients/model.py`. Each line of the message is
+//! one step. A turn is one answer of the model. The number of assistant messages after the user message selects the
+//! turn.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The client over TLS, through a proxy with a certificate of the CA in `tls/`. These keys are used only here. The
-//! CA's private key was deleted.
+//! Tests of the client over TLS, through a proxy whose certificate is signed by the CA in `tls/`. The keys in `tls/`
+//! are used only in these tests. The CA's private key was deleted.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::test_server::{TEST_TIMEOUT, on_every_database};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
-/// Starts a proxy that terminates TLS and forwards to `server`. Returns its port.
+/// Starts a proxy that terminates TLS and forwards to `server`. Returns the port of the proxy.
 async fn tls_proxy(server: SocketAddr) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();

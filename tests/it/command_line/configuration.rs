@@ -141,7 +141,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         assert!(load(Some(&also_good), &[]).is_ok(), "{also_good}");
     }
 
-    // The file has its comment in line 1, the model in lines 2 to 8, and the tier in lines 10 to 15.
+    // Line 1 of the file is a comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
     let table: &[(&str, &str, &str)] = &[
         (
             "input_price = 1\n",
@@ -304,7 +304,7 @@ fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     assert_eq!(has(&read("listen = \"[::1]:80\"")), [false, false]);
     assert_eq!(has(&read("listen = \"0.0.0.0:80\"")), [true, true]);
     assert_eq!(has(&read("listen = \"192.0.2.1:80\"")), [true, true]);
-    // Behind a proxy, a server on loopback is reachable from other machines.
+    // Other machines can reach a server on loopback through a proxy.
     assert_eq!(has(&read("[http]\ntrusted_proxies = [\"127.0.0.1\"]")), [true, true]);
     let off =
         "listen = \"0.0.0.0:80\"\n[http]\nrate_per_account = \"off\"\nrate_per_address = { per_second = 7, burst = 9 }";

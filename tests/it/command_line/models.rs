@@ -1,4 +1,4 @@
-//! `runyard models` and `runyard models test`.
+//! Tests of `runyard models` and `runyard models test`.
 
 use std::{path::Path, process::Output};
 
@@ -12,7 +12,7 @@ fn lines(output: &Output) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// `base_url` is the URL of the default provider.
+/// Runs `runyard models test`. `base_url` is the URL of the default provider.
 fn tested(folder: &Path, base_url: &str, arguments: &[&str]) -> Output {
     let arguments = [&["models", "test"][..], arguments].concat();
     runyard(folder, &arguments, &[("RUNYARD_OPENAI_BASE_URL", base_url)])

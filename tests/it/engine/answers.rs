@@ -1,4 +1,4 @@
-//! Model answers: deltas, finished messages, usage, broken streams, empty answers, size limits.
+//! Tests of model answers: deltas, finished messages, usage, broken streams, empty answers, size limits.
 
 use std::sync::Arc;
 
@@ -197,7 +197,7 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     let played = stage.run().await;
     played.assert_completed();
     // The request has an estimated 13 tokens: 3 for "Be brief.", 2 for "Do it.", and 8 for the overhead of a message.
-    // The window leaves 6,000 tokens.
+    // The rest of the window is 6,000 tokens.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);
@@ -372,7 +372,7 @@ async fn stop_interrupts_a_stream_that_is_always_ready() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model with an endless stream. The model stops the run after a hundred events.
+/// A model whose stream never ends. The model stops the run after a hundred events.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! The end of a run that has used up its steps, time or tokens.
+//! Tests of runs that have used up their steps, time or tokens.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn the_time_limit_ends_a_tool() {
 async fn an_exhausted_token_budget_fails_the_run() {
     let turn = |n: u32| answer(vec![call("a", "look", &json!({"n": n}))]);
     let mut stage = Stage::new(vec![turn(1), turn(2)]).usual_tools();
-    // Every answer uses 15 tokens.
+    // Every answer uses 15 tokens, and the run has already used 10.
     stage.job.budget.max_tokens = 40;
     stage.job.tokens_used = 10;
     let played = stage.run().await;

@@ -1,4 +1,4 @@
-//! Tool calls: order, parallelism, ids, invalid calls, failures, panics, stops, interruptions.
+//! Tests of tool calls: order, parallelism, ids, invalid calls, failures, panics, stops, interruptions.
 
 use std::{
     sync::{
@@ -241,8 +241,8 @@ async fn different_or_non_consecutive_failing_calls_do_not_end_tool_use() {
 #[tokio::test]
 async fn repeated_failures_are_counted_per_answer() {
     let fails = |id| call(id, "fail", &json!({"n": 1}));
-    // Failures in one answer are no repetition. A read-only call between two failures does not reset the count. A
-    // call with side effects does.
+    // Two failures in one answer do not count as a repetition. A read-only call between two failures does not reset
+    // the count. A call with side effects does.
     let twice = vec![answer(vec![fails("a"), fails("b")]), text("Done.")];
     let played = Stage::new(twice).usual_tools().failing_tool().run().await;
     played.assert_completed();
@@ -281,7 +281,7 @@ async fn the_model_is_told_why_a_call_is_invalid() {
         assert!(is_error && text.contains(told), "{arguments}: {text}");
         assert!(!played.log.has("starts"), "{arguments}");
     }
-    // Control: valid arguments. They may also be absent, or encoded as a JSON string.
+    // Control: a call with valid arguments runs. The arguments may also be absent, or encoded as a JSON string.
     for arguments in ["{\"n\": 1}", "", "\"{\\\"n\\\": 1}\""] {
         let turn = answer(vec![Say::Call("a", "look", arguments.to_owned())]);
         let played = Stage::new(vec![turn, text("Done.")]).usual_tools().run().await;

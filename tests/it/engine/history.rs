@@ -1,4 +1,4 @@
-//! The conversation: compaction, repair of missing results, resuming a run, the system prompt.
+//! Tests of the conversation: compaction, repair of missing results, resuming a run, the system prompt.
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
@@ -69,7 +69,7 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// `window` is the context window in the provider's error, if the error contains it.
+/// `window` is the size of the context window in the provider's error, if the error contains it.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),
@@ -294,7 +294,7 @@ fn the_system_prompt_has_its_parts() {
     );
 }
 
-/// Checks that exactly one result directly follows every call, and that every result has a call.
+/// Checks that exactly one result directly follows every call, and that every result belongs to a call.
 #[track_caller]
 fn assert_paired(messages: &[ChatMessage]) {
     let mut open: Vec<String> = Vec::new();

@@ -41,7 +41,7 @@ pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
     Say::Call(id, name, arguments.to_string())
 }
 
-/// A complete answer: the given events, then the usage and the end.
+/// Returns a complete answer: the given events, then the usage and the end.
 pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
     pieces
         .into_iter()
@@ -159,17 +159,17 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// A log of the run: one line for each call of the sink, and for each start and end of a tool call.
+/// A log of the run. It has one line for each call of the sink, and for each start and end of a tool call.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// Number, from 1, of the first `record` call that the sink refuses, like all later calls. `None`: the sink
-    /// accepts all calls.
+    /// Number, counted from 1, of the first `record` call that the sink refuses. The sink also refuses all later
+    /// calls. `None` if the sink refuses no call.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// Results of the next reservations: a number of output tokens, or an error. Without a result, a reservation is
-    /// unlimited.
+    /// The results of the next reservations: a number of output tokens, or an error. If the queue is empty,
+    /// reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
@@ -231,7 +231,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // This delay lets the log show whether the engine waits for the commit.
+        // A commit takes time. If the engine did not wait for the commit, the log would have a different order.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -283,7 +283,7 @@ fn short(text: &str) -> String {
 
 type Act = Arc<dyn Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync>;
 
-/// A tool whose behaviour the test defines. It has a number `n` as its only argument.
+/// A tool whose behaviour the test defines. Its only argument is the number `n`.
 pub struct Probe {
     name: &'static str,
     effect: Effect,
@@ -391,7 +391,8 @@ impl Stage {
         self
     }
 
-    /// Adds the read-only tool `look` and the tool `change` with side effects. Both answer "ok" and their argument.
+    /// Adds the read-only tool `look`, and the tool `change`, which has side effects. Both answer "ok" and their
+    /// argument.
     pub fn usual_tools(self) -> Self {
         let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
             Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })

@@ -20,7 +20,7 @@ fn compact(text: &str) -> String {
         .collect()
 }
 
-/// The example of the API documentation, plus the newer fields `skills` and `memory`.
+/// The example in the API documentation, with the newer fields `skills` and `memory` added.
 #[test]
 fn an_agent_prints_as_in_the_seed_document() {
     let seed = r##"{
@@ -185,7 +185,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Converts JSON from one dialect to the other. Returns the result or the error.
+/// Converts JSON from one dialect to the other. Returns the printed JSON or the error.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -349,7 +349,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Prints each field of a message in Runyard's dialect as `name=value`.
+/// Reads JSON in Runyard's dialect, and prints each of its fields as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {
@@ -375,8 +375,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // An enum value may be its short name, full name or number. The codec prints the short name, null for the
-        // unspecified value, or the number of an unknown value.
+        // The codec reads the short name, the full name and the number of an enum value. It prints the short name,
+        // null for the unspecified value, and the number of an unknown value.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -388,11 +388,11 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
         ),
         (r#"{"a_level": 0}"#, "a_level=\"low\""),
         (r#"{"r_colour": [null, "red"]}"#, "r_colour=[null,\"red\"]"),
-        // Integers are printed as numbers, and read from numbers or strings.
+        // Integers are printed as numbers, and may be read from strings.
         (r#"{"aInt64": "-9223372036854775808"}"#, "a_int64=-9223372036854775808"),
         (r#"{"m_int32": {"1": 18}}"#, "m_int32={\"1\":18}"),
         (r#"{"w_uint64": 18446744073709551615}"#, "w_uint64=18446744073709551615"),
-        // Times have at least three fractional digits.
+        // Times are printed with at least three fractional digits.
         (
             r#"{"k_time": "2025-08-15T10:30:00Z"}"#,
             "k_time=\"2025-08-15T10:30:00.000Z\"",
@@ -445,13 +445,14 @@ fn unset_fields_print_as_documented() {
 
 #[test]
 fn repeated_wire_fields_merge_as_protobuf_specifies() {
-    // text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, text = "c".
+    // The message contains text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, and
+    // text = "c".
     let wire = b"\x0a\x01a\x1a\x05\x0a\x01b\x10\x01\x1a\x02\x10\x02\xa8\x3e\x01\x0a\x01c";
     assert_eq!(
         EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
         r#"{"text":"c","inner":{"text":"b","number":2}}"#
     );
-    // A partly packed list, a map with a repeated key, and a oneof that is set twice.
+    // The message contains a partly packed list, a map with a repeated key, and a oneof that is set twice.
     let mut wire = Vec::new();
     let pieces = [
         r#"{"rInt32":[1,2]}"#,

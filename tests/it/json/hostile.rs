@@ -17,7 +17,7 @@ fn refusal(json: &[u8]) -> String {
     }
 }
 
-/// Inputs with the expected error, or `taken` if the input is accepted.
+/// Malformed inputs with the expected error, and valid inputs with the word `taken`.
 const MALFORMED: &[(&[u8], &str)] = &[
     (b"{}", "taken"),
     (b" {\r\n\t} ", "taken"),
@@ -120,7 +120,7 @@ fn malformed_json_is_refused() {
     for (json, expected) in MALFORMED {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
-        // Some expected errors omit the field name.
+        // Some entries omit the field name with which the error text starts.
         assert!(
             refused == *expected || refused.ends_with(&format!(": {expected}")),
             "{shown}: {refused}, not {expected}"

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{CONTRACT, EVERYTHING, Subject, random};
 
 fn expected(message: &DynamicMessage) -> Value {
-    // Converts to text first, because widening a 32-bit float changes its decimal digits.
+    // The message is converted to text first, because widening a 32-bit float changes its decimal digits.
     let text = serde_json::to_string(message).unwrap();
     alike(serde_json::from_str(&text).unwrap())
 }

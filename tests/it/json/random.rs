@@ -7,8 +7,8 @@ use rand::{Rng, seq::IndexedRandom};
 
 const DEPTH: u32 = 4;
 
-/// The permitted content of a random message. A round trip loses fields that are printed as null, because null means
-/// unset.
+/// The permitted content of a random message. In Runyard's dialect, null means unset, so a round trip loses fields
+/// that are printed as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
     Full,
@@ -99,8 +99,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // `NoNulls` sets every field whose type has a null value. An absent field would be printed as null, and
-        // reading null would set it.
+        // With `NoNulls`, every field whose type has a null value is set. An absent field would be printed as null,
+        // and reading null would set the field.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {
@@ -168,7 +168,7 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// A small, large or boundary number.
+/// Returns a small number, a large number or a boundary value.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

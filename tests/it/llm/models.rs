@@ -1,4 +1,4 @@
-//! Each public model name selects the right provider.
+//! Tests that each public model name selects the right provider.
 
 use runyard::{
     config::{Config, Provider, ProviderKind},

@@ -46,7 +46,7 @@ fn refusal(words: &str) -> Turn {
     Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
 }
 
-/// Returns reasoning and a tool call, in the signed form that the next request must send back.
+/// Returns reasoning and a tool call in the signed form that the next request must send back.
 fn signed(kind: ProviderKind) -> Value {
     match kind {
         ProviderKind::Anthropic => json!([

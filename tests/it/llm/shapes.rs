@@ -90,7 +90,7 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Fails with a list of the shapes that do not meet their expectations.
+/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -201,7 +201,7 @@ fn adapter(shape: &Shape, server: &Upstream) -> Adapter {
     let retries = Retries {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(40),
-        // A shape that expects an error needs no long retries.
+        // If the shape expects an error, the adapter retries only for a short time.
         total: if is_hopeless {
             Duration::from_millis(100)
         } else {
@@ -233,7 +233,6 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
-    /// All requests of the conversation.
     all: &'a [Received],
     /// The requests of this turn.
     new: &'a [Received],

@@ -1,5 +1,5 @@
-//! MCP servers that fail, are slow or send invalid messages. The run loses their tools or one call, but does not
-//! fail.
+//! Tests of MCP servers that fail, are slow or send invalid messages. A run loses their tools or one call, but does
+//! not fail.
 
 use serde_json::{Value, json};
 

@@ -24,7 +24,7 @@ pub enum Reaction {
     Normal,
     Result(Value),
     Status(u16, &'static str),
-    /// Answers when all requests that wait at the barrier have arrived.
+    /// Answers as the protocol requires, after all requests that wait at the barrier have arrived.
     Together(Arc<Barrier>),
     /// Never answers.
     Silence,
@@ -123,7 +123,7 @@ fn json_body(body: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Returns the correct result of a method; `None` for a notification or an unknown method.
+/// Returns the result that the protocol requires; `None` for a notification or an unknown method.
 pub fn normal(method: &str) -> Option<Value> {
     let tool = json!({"name": "act", "description": "Acts.", "inputSchema": {"type": "object"}});
     match method {

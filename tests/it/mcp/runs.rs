@@ -1,4 +1,4 @@
-//! Runs with the tools of a working MCP server.
+//! Tests of runs with the tools of a working MCP server.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -160,8 +160,7 @@ async fn servers_are_listed_at_the_same_time_and_after_the_start_is_answered() {
         |_| calls("one__act", json!({})),
         permit_loopback,
         async |server| {
-            // Both servers and this test must reach the barrier. This test reaches it only after StartRun has
-            // responded.
+            // Three parties must reach the barrier: both servers, and this test after StartRun has responded.
             let barrier = Arc::new(Barrier::new(3));
             let gate = Arc::clone(&barrier);
             let react = move |method: &str| match method {
@@ -199,7 +198,7 @@ async fn a_list_is_cached_as_long_as_its_server_permits() {
                 let mut seen = Vec::new();
                 for hours in [0, 0, 2] {
                     server.clock.advance(Duration::from_hours(hours));
-                    // An earlier token may have expired.
+                    // This is a new token, because an earlier token may have expired.
                     let caller = server.caller("ann");
                     run_of(&caller, &agent).await;
                     seen.push(remote.seen.lists.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! The header values of MCP servers are stored encrypted and never returned.
+//! Tests that the header values of MCP servers are stored encrypted and never returned.
 
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -27,12 +27,12 @@ async fn a_header_value_is_kept_behind_its_placeholder() {
             let made = caller.post("/agents", body).await.ok();
             assert_eq!(made["custom_mcps"][0]["headers"], json!({"X-Key": "***"}));
             let path = format!("/agents/{}", text(&made, "agent_id"));
-            // The client sends the received entry with another tool list.
+            // The client sends back the entry that it received, with another tool list.
             let mut entry = made["custom_mcps"][0].clone();
             entry["enabled_tools"] = json!(["echo"]);
             let changed = patch(&caller, &path, json!({"custom_mcps": [entry]})).await.ok();
             assert_eq!(changed["version_count"], 2);
-            // The placeholder and the stored value change nothing.
+            // Sending the placeholder or the stored value is no change.
             for same in ["***", "the secret key"] {
                 entry["headers"]["X-Key"] = json!(same);
                 let unchanged = patch(&caller, &path, json!({"custom_mcps": [entry]})).await.ok();

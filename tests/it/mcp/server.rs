@@ -1,4 +1,4 @@
-//! An MCP server with the library `rmcp`. It serves all protocol revisions at one URL.
+//! An MCP server that uses the library `rmcp`. It serves all protocol revisions at one URL.
 
 use std::sync::{
     Arc, Mutex,
@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 pub struct Seen {
     pub lists: AtomicUsize,
     pub calls: AtomicUsize,
-    /// Received values of the header `x-key`.
+    /// Values of the header `x-key` in the received requests.
     pub keys: Mutex<Vec<String>>,
 }
 
@@ -41,7 +41,7 @@ impl Drop for McpServer {
 }
 
 impl McpServer {
-    /// `ttl_ms` is the time for which clients may cache the list of tools, in milliseconds.
+    /// Starts the server. Clients may cache its list of tools for `ttl_ms` milliseconds.
     pub async fn start(ttl_ms: Option<u64>) -> Self {
         let seen = Arc::<Seen>::default();
         let tools = Tools {

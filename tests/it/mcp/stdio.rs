@@ -1,4 +1,4 @@
-//! A stdio MCP server runs in the sandbox of the run's project, with the project's files.
+//! Tests that a stdio MCP server runs in the sandbox of the run's project, with the project's files.
 
 use reqwest::multipart::{Form, Part};
 use runyard_upstream::{Script, Turn};

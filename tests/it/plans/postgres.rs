@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// These settings force generic plans, which use an index if one exists.
+/// Settings of the server's connections. Plans then do not depend on parameter values, and use an index if one
+/// exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
@@ -42,7 +43,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     plan
 }
 
-/// Checks a plan node and its children. `limited`: a LIMIT bounds the rows that the node reads.
+/// Checks a plan node and its children. `limited` is true if a LIMIT bounds the number of rows that the node reads.
 fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str().unwrap_or_default();
     let (kind, index, condition) = (text("Node Type"), text("Index Name"), text("Index Cond"));
@@ -64,7 +65,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // Even below a LIMIT, a node such as a sort reads all its rows before it returns the first.
+    // A node such as a sort reads all its rows before it returns the first, even below a LIMIT.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

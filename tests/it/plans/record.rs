@@ -1,4 +1,5 @@
-//! Records every statement that a server in this process prepares, from the log target `runyard::sql`.
+//! Records the text of every statement that a server in this process prepares. The database layer logs each statement
+//! with the target `runyard::sql`.
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,7 @@ use tracing_subscriber::{
 
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// Name prefix of test tables, whose statements are not recorded.
+/// Name prefix of tables that only tests create. Statements on these tables are not recorded.
 const TEST_TABLES: &str = " test_";
 
 /// The kind of database, and the SQL text without the lengths of its value lists.
@@ -47,7 +48,7 @@ pub fn noted(backend: DbBackend) -> Vec<String> {
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// Returns the statements that are new since the last call.
+/// Returns the statements that are new since the last call, and marks them as explained.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -103,7 +104,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Shortens value lists, so that statements with three and with four ids have the same text.
+/// Normalizes value lists, so that a statement with three ids and the same statement with four ids count as one.
 fn shape(sql: &str) -> String {
     // Removes only the numbers of placeholders. Different literals stay, because they may need different indexes.
     let mut after_dollar = false;

@@ -27,7 +27,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Drops an index, and returns the statement that creates it again.
+/// Drops an index, and returns the statement that creates the index again.
 pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),
@@ -38,7 +38,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// Each entry is the table, the column and the referenced table.
+/// Returns the foreign keys. Each entry is the table, the column and the referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -53,7 +53,7 @@ async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     texts(db, sql).await
 }
 
-/// Each entry is the table and the first column of an index that is not partial.
+/// Returns the first column of each index that is not partial. Each entry is the table and the column.
 async fn first_columns(db: &DatabaseConnection) -> BTreeSet<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {

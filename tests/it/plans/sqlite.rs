@@ -7,8 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes each explained text unique. Otherwise a connection could return a cached plan from before an index was
-/// dropped.
+/// Makes the text of each explained statement unique. Otherwise a connection could return a cached plan from before
+/// an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ fn why(sql: &str, line: &str) -> Option<&'static str> {
     (by_account && !is_bounded).then_some("reads all rows of an account")
 }
 
-/// True if a statement reads one page in index order without skipping rows.
+/// Returns true if a statement reads one page in index order without skipping rows.
 fn is_page(sql: &str, index: &str) -> bool {
     let Some((_, rest)) = sql.split_once(" WHERE ") else {
         return false;

@@ -1,4 +1,4 @@
-//! Commands start, end and report output as specified. Without bubblewrap, the error names the cause.
+//! Tests that commands start, end and report output as specified. Without bubblewrap, the error names the cause.
 
 use std::{
     path::PathBuf,
@@ -46,7 +46,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
         say(&sandbox, "echo 'a  b' \"$HOME\" \\\n  '$(id)' `echo x`\necho second").await,
         "a  b /workspace $(id) x\nsecond\n"
     );
-    // A command that starts with a dash is no option of the shell.
+    // A command that starts with a dash is not treated as an option of the shell.
     let execution = run(&sandbox, "-x; echo on").await;
     assert!(
         execution.text.ends_with("on\n") && execution.text.contains("not found"),
@@ -61,7 +61,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
             .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
-    // No shell interprets file names.
+    // File names may contain any characters, because no shell interprets them.
     let files = sandbox.workspace();
     for name in ["; rm -rf x", "$(touch hit)", "-rf", "two\nlines", "sub/quote'\"", "*"] {
         files.write(name, b"content").unwrap();
@@ -80,7 +80,7 @@ async fn output_is_streamed_while_the_command_runs() {
     let mut listen = move |piece: &str| {
         let mut heard = listener.lock().unwrap();
         heard.push_str(piece);
-        // The command prints its second line only if the first line arrives here within five seconds.
+        // The command prints its second line only if this listener receives the first line within about five seconds.
         if heard.contains("first") {
             files.write("go", b"").unwrap();
         }
@@ -116,7 +116,7 @@ async fn the_usual_programs_are_available() {
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
-    // Another command's files in /tmp are not visible.
+    // A command cannot see files that another command created in /tmp.
     assert_eq!(say(&sandbox, "ls -A /tmp /dev/shm").await, "/dev/shm:\n\n/tmp:\n");
 }
 
@@ -191,7 +191,7 @@ async fn another_root_file_system_can_be_configured() {
     assert_eq!(say(&yard.project(0), "echo x | awk '{print $1}'").await, "x\n");
 
     if is_root() {
-        // Users of projects cannot traverse this root folder. The error explains the fix.
+        // The service refuses a root folder that the users of projects cannot traverse. The error explains the fix.
         let folder = super::closed_folder();
         let mut settings = super::settings();
         settings.rootfs = Some(folder.path().join("root"));
@@ -209,7 +209,8 @@ fn a_service_without_openat2_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     Sandboxes::detect(&settings(), folder.path()).unwrap();
 
-    // The filter makes `openat2` unavailable for this thread, as systemd's RestrictSUIDSGID= does.
+    // Like systemd's RestrictSUIDSGID=, the filter makes `openat2` unavailable. The filter applies only to this
+    // thread.
     let refusal = u32::try_from(libc::ENOSYS).unwrap();
     let filter: BpfProgram = SeccompFilter::new(
         [(libc::SYS_openat2, Vec::new())].into(),

@@ -22,7 +22,7 @@ async fn files_are_replaced_atomically() {
     let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
     assert_eq!(after.permissions().mode() & 0o7777, 0o750);
     assert_eq!(before.uid(), after.uid());
-    // The reader opened the file before the write, so it still reads the old content.
+    // A reader that opened the file before the write still reads the old content.
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(
@@ -125,7 +125,7 @@ async fn uploads_are_placed_only_under_unused_names() {
         "data.csvmore\n"
     );
 
-    // The repeated call, as after a crash, succeeds and places the file once.
+    // A retry after a crash succeeds, and the file is placed exactly once.
     let upload = yard.host_file("uploads/two", "two");
     files.place_as(&upload, "two").unwrap();
     files.place_as(&upload, "two").unwrap();
@@ -151,7 +151,7 @@ async fn creating_a_workspace_twice_keeps_its_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
-    // A command has replaced the folder `output` with a link, which the service leaves unchanged.
+    // A command has replaced the folder `output` with a link. The service leaves the link unchanged.
     yard.sandboxes.make(sandbox.place()).unwrap();
     assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
     say(&sandbox, "rm output").await;

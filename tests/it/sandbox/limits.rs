@@ -80,7 +80,7 @@ async fn s05_memory_is_bounded() {
             "{execution:?}"
         );
     }
-    // Only together do the processes exceed the limit.
+    // Each process is small, but together the processes exceed the limit.
     let execution = run(
         &sandbox,
         "for i in 1 2 3 4 5 6; do perl -e '$x = \"x\" x 40_000_000; sleep 20; print length $x' & all=\"$all $!\"; done
@@ -123,7 +123,7 @@ async fn s06_the_disk_is_bounded() {
         say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
         "4194304\n"
     );
-    // On a full disk, no file can grow, but deleting files frees space.
+    // On a full disk, no file can grow. Deleting files frees space.
     let execution = run(&sandbox, "echo more > more || echo refused").await;
     assert!(execution.text.contains("refused"), "{execution:?}");
     say(&sandbox, "rm fill* && sleep 0.1").await;

@@ -9,13 +9,14 @@ use super::table::Answer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// One write per line of the body.
+    /// Each write is one line of the body.
     Lines,
-    /// Writes of this many bytes, which may end inside a character, a line or an event.
+    /// Each write has this many bytes. A write may end inside a character, a line or an event.
     Bytes(usize),
 }
 
-/// An answer has a complete body (`json` or `html`), or the lines of a streamed `body`.
+/// Returns the response of the scripted server: the answer's `json` or `html` as a complete body, or its `body` as a
+/// stream.
 pub fn response(kind: ProviderKind, answer: &Answer, writes: Writes) -> Turn {
     let status = answer.status.unwrap_or(200);
     let whole = answer.json.as_ref().or(answer.html.as_ref());
@@ -102,7 +103,8 @@ fn usage(kind: ProviderKind, rest: &str) -> String {
     usage.to_string()
 }
 
-/// Returns the event name, which equals the `type` in the data; `None` for protocols without event names.
+/// Returns the name of an event, which equals the `type` in its data. Returns `None` for a protocol without event
+/// names.
 fn name(kind: ProviderKind, line: &str) -> Option<String> {
     if !matches!(kind, ProviderKind::Anthropic | ProviderKind::Responses) {
         return None;

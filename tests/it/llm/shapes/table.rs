@@ -54,7 +54,7 @@ pub struct Turn {
     pub prefix: bool,
 }
 
-/// `body` has the lines of a stream. `json` and `html` are complete bodies.
+/// An answer. `body` contains the lines of a stream. `json` and `html` are complete bodies.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {
