@@ -13,7 +13,6 @@ use std::{
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// The folder of the built console.
 const CONSOLE: &str = "clients/web/dist";
 
 fn main() -> Result<(), Box<dyn Error>> {

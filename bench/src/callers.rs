@@ -20,7 +20,6 @@ use uuid::Uuid;
 use crate::{Result, children::SECRET};
 
 const CALLERS_PER_CONNECTION: usize = 16;
-/// Timeout of an HTTP request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Account {
     }
 }
 
-/// Returns a request for a run without tools.
+/// Returns a request in the mode `chat`, in which a run has no tools.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),

@@ -24,8 +24,7 @@ use crate::{
 /// Number of callers, which share one connection.
 pub(crate) const CALLERS: usize = 16;
 
-/// Measures `StartRun` on the echo server. Returns the calls per second and the 99th percentile latency in
-/// milliseconds.
+/// Returns the calls per second and the 99th percentile latency in milliseconds.
 pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: usize) -> Result<(f64, f64)> {
     let account = account.clone();
     let start = move |mut client: RunServiceClient<Channel>| {
@@ -35,13 +34,13 @@ pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: u
     repeat(&connect(address).await?, calls, start).await
 }
 
-/// Measures `GetRun` on the echo server. Returns the calls per second.
+/// Returns the calls per second.
 pub(crate) async fn echo_gets(address: SocketAddr, account: &Account, calls: usize) -> Result<f64> {
     let id = uuid::Uuid::now_v7().to_string();
     gets(&connect(address).await?, account, id, calls).await
 }
 
-/// Starts a run and measures `GetRun` calls for this run. Returns the calls per second.
+/// Returns the calls per second of `GetRun` for a new run.
 pub(crate) async fn server_gets(address: SocketAddr, account: &Account, calls: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let request = account.signed(start_on("bench/one"));

@@ -14,11 +14,9 @@ use crate::{
     callers::{Account, connect, ends_with},
 };
 
-/// Maximum number of runs whose events are read over one stream.
+/// Maximum number of runs per event stream.
 const AT_ONCE: usize = 100;
-/// Maximum time to wait until runs have ended, and to read one stream.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Checks the events of one run: the sequence numbers 1, 2, 3 and so on arrive once each, and the terminal event is
@@ -26,7 +24,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,
-    /// Number of checked events.
     pub(crate) events: i64,
     ended: Option<RunStatus>,
 }
@@ -65,7 +62,7 @@ impl Reader {
     }
 }
 
-/// Polls until an account has no unfinished run. A page of one row keeps the load of polling low.
+/// Polls until an account has no unfinished run. A page size of 1 keeps the load of polling low.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {

@@ -19,7 +19,6 @@ use tokio::{
 
 use crate::{Result, paced, report, sandbox};
 
-/// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
@@ -51,14 +50,14 @@ impl Drop for Folder {
     }
 }
 
-/// A child that prints one line when it is ready and exits when its standard input is closed.
+/// A child process that prints one line when it is ready, and exits when its standard input is closed.
 pub(crate) struct Helper {
     child: Child,
     pub(crate) line: String,
 }
 
 impl Helper {
-    /// Starts this program as a child process with `role` as its argument, and reads the line that the child prints.
+    /// Starts this program with `role` as its argument, and reads the line that the child prints.
     pub(crate) async fn start(role: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -80,10 +79,10 @@ impl Helper {
     }
 }
 
-/// Names of the scripted models. [`play_model`] prints their URLs in this order.
+/// Names of the scripted models, in the order in which [`play_model`] prints their URLs.
 const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
 
-/// Parses the line of URLs that [`play_model`] printed. Returns the name and the base URL of each model.
+/// Parses the URLs that [`play_model`] printed. Returns the name and the base URL of each model.
 pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
     if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {
@@ -125,7 +124,7 @@ pub(crate) struct Server {
     pub(crate) start_up: Duration,
 }
 
-/// The setup of a server. If `database` is `None`, the server uses SQLite.
+/// If `database` is `None`, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,

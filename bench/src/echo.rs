@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{Result, children, report};
 
-/// Serves the echo on a free port and prints the address. Returns when the parent process exits.
+/// Prints the address, and returns when the parent process exits.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     report::say(&listener.local_addr()?.to_string());

@@ -1,4 +1,4 @@
-//! Fills a database with copies of a finished run and its project, thread, messages, events and ledger entry.
+//! Fills a database with copies of a finished run: its project, thread, messages, events and ledger entry.
 //!
 //! Each copy has new ids and times. With SQLite, the server must be stopped during the copy.
 
@@ -22,7 +22,7 @@ const TABLES: [(&str, Key); 6] = [
 ];
 /// Maximum number of rows per statement. A row has eight bound values, and SQLite allows 32,766 per statement.
 const AT_ONCE: usize = 1_000;
-/// Time between the start times of two consecutive copies, in milliseconds.
+/// Milliseconds between the start times of two consecutive copies.
 const BETWEEN: u64 = 500;
 
 /// Adds `runs` finished runs, divided evenly among the accounts that have a run.
@@ -151,7 +151,6 @@ async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<String>> 
         .collect::<Result<_, _>>()?)
 }
 
-/// Returns the SQL expression for a column of a copied row.
 fn value(table: &str, column: &str) -> String {
     match (table, column) {
         ("projects", "id") => "c.project_id".to_owned(),

@@ -48,7 +48,7 @@ use upstream::Models;
 pub(crate) struct Setup {
     pub(crate) address: SocketAddr,
     pub(crate) folder: PathBuf,
-    /// The base URLs of the scripted models, in the format that `children::play_model` prints.
+    /// Base URLs of the scripted models, in the format of `children::play_model`.
     pub(crate) models: String,
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn serve(setup: &Setup) -> Result<()> {
         .route("/v1/agent/start", post(start_over_json))
         .with_state(floor);
     let listener = TcpListener::bind(setup.address).await?.tap_io(|socket| {
-        // Disables Nagle's algorithm, because an event is a small write.
+        // Disables Nagle's algorithm, because each event is a small write.
         let _ = socket.set_nodelay(true);
     });
     tokio::select! {
@@ -133,7 +133,7 @@ fn account(token: Option<&[u8]>) -> u64 {
 }
 
 impl Floor {
-    /// Commits a new run and its first event, and then executes the run in the background.
+    /// Commits a new run and its first event. The run continues in the background.
     async fn start(&self, account: u64, model: &str, prompt: String) -> Result<StartRunResponse> {
         let url = self.models.url(model)?;
         let (thread, project) = (Uuid::now_v7(), Uuid::now_v7());
@@ -191,8 +191,7 @@ impl Floor {
         }
     }
 
-    /// Calls the model, stores the chunks of its answer, and returns the whole answer. Never returns `None`: the
-    /// caller `execute` uses `None` for a stopped run.
+    /// Never returns `None`: the caller `execute` uses `None` for a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();
@@ -224,8 +223,7 @@ impl Log {
 }
 
 impl Run {
-    /// Numbers and encodes an event. Only one task at a time may append to a run; otherwise rows could be out of
-    /// order.
+    /// Only one task at a time may append to a run, so that sequence numbers are in order.
     fn row(&self, event: Event) -> Row {
         let event = RunEvent {
             agent_run_id: self.id.to_string(),

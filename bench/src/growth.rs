@@ -1,8 +1,8 @@
 //! Measures how the number of finished runs affects `StartRun`, lists, deletions and the processor time of an idle
 //! server.
 //!
-//! The measured servers differ only in this number. They run at the same time and are measured in turns, so that
-//! other load on the machine affects all servers equally.
+//! The measured servers differ only in this number. The servers run at the same time and are measured in turns, so
+//! that other load on the machine affects all of them equally.
 
 use std::{
     fmt::Write,
@@ -32,17 +32,12 @@ const CALLERS: usize = 16;
 /// Number of `StartRun` calls per batch. SQLite checkpoints its write-ahead log several times in a batch of this
 /// size.
 const STARTS: usize = 2_000;
-/// Number of batches per round.
 const BATCHES: usize = 2;
-/// Number of GET requests per path, server and round.
 const LISTS: usize = 40;
 /// The lists from which rows are deleted, each with the name of its id field.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
-/// Number of deletions per list, server and round.
 const DELETES: usize = 8;
-/// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// Pause after the `StartRun` calls, and before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
@@ -53,8 +48,7 @@ const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// Paths of the measured GET requests. The page size is 1, because lists on the server without history have only one
-/// row.
+/// Paths of the measured GET requests. The page size is 1, because lists on the server without history have one row.
 const PATHS: [&str; 16] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
@@ -200,7 +194,6 @@ impl Grown {
         format!("http://{}{path}", self.server.address)
     }
 
-    /// Returns the URLs of the newest rows in one of the first account's lists.
     async fn newest(&self, (noun, id): (&str, &str)) -> Result<Vec<String>> {
         let url = self.url(&format!("/{noun}?page_size={DELETES}"));
         let listed: Value = serde_json::from_slice(&self.accounts[0].get(&self.http, &url).await?)?;
@@ -214,7 +207,7 @@ impl Grown {
     }
 }
 
-/// Requests each path as the first account. Records the median latencies in milliseconds.
+/// Records the median latencies in milliseconds.
 async fn read_lists(all: &mut [Grown]) -> Result<()> {
     for position in 0..PATHS.len() {
         let mut times = vec![Vec::with_capacity(LISTS); all.len()];
@@ -233,8 +226,7 @@ async fn read_lists(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes some of the newest threads and projects of the first account. Records the median latencies in
-/// milliseconds.
+/// Records the median latencies in milliseconds.
 async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     for (position, list) in DELETED.into_iter().enumerate() {
         let mut urls = Vec::new();
@@ -271,7 +263,6 @@ async fn idle(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the median. The values may be unsorted.
 fn middle(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

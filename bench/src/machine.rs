@@ -58,7 +58,6 @@ pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     Ok(nanos)
 }
 
-/// Returns the total number of voluntary context switches of a process's threads.
 pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     let mut waits = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -94,7 +93,7 @@ pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Returns the processor time of the whole machine since boot, without idle time.
+/// Returns the processor time of the machine since boot, without idle time.
 fn used_by_all() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let fields: Vec<u64> = stat
@@ -120,11 +119,9 @@ pub(crate) struct Usage {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// Processor time of the server.
     pub(crate) server: Duration,
     /// Processor time of programs outside the benchmark, in percent of one core.
     pub(crate) others: f64,
-    /// Number of voluntary context switches of the server's threads.
     pub(crate) waits: u64,
 }
 

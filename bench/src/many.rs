@@ -22,7 +22,6 @@ use crate::{
 const STREAMS_PER_CONNECTION: usize = 50;
 /// Period in which the runs start, at regular intervals.
 const RAMP: Duration = Duration::from_secs(1);
-/// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
@@ -91,7 +90,6 @@ fn summary(followed: &[Followed], load: Load) -> Result<Found> {
     })
 }
 
-/// Starts a run and checks that each token arrives once.
 async fn follow(mut client: RunServiceClient<Channel>, account: &Account, load: Load) -> Result<Followed> {
     let began = Instant::now();
     let request = account.signed(start_on("bench/paced"));

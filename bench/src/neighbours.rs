@@ -1,5 +1,5 @@
-//! Measures how a noisy account affects a quiet account. Both have the same rate limit. The noisy account sends ten
-//! times as many requests as the limit allows.
+//! Measures how a noisy account affects a quiet account. The noisy account sends ten times as many requests as its
+//! rate limit allows.
 
 use std::{
     net::SocketAddr,
@@ -19,11 +19,10 @@ use crate::{
 };
 
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// Pause between two `StartRun` calls of the quiet account: half of the rate limit.
+/// Pause between two `StartRun` calls of the quiet account. This is half of the rate limit.
 const QUIET: Duration = Duration::from_millis(100);
-/// Pause between two `StartRun` calls of the noisy account: ten times the rate limit.
+/// Pause between two `StartRun` calls of the noisy account. This is ten times the rate limit.
 const NOISY: Duration = Duration::from_millis(5);
-/// Maximum number of concurrent `StartRun` calls of the noisy account.
 const UNDER_WAY: usize = 64;
 
 pub(crate) struct Found {
@@ -50,7 +49,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the quiet account's rate. Returns the 99th percentile latency of `StartRun` in milliseconds.
+/// Returns the 99th percentile latency of `StartRun` in milliseconds.
 async fn start_latency(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);

@@ -16,7 +16,6 @@ const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database pos
   --server    the server program [default: beside this one]; a second one, the previous build, is measured in turn with
               the first";
 
-/// The role of this process: the benchmark, or one of its child processes.
 pub(crate) enum Command {
     Measure(Options),
     Model,
@@ -34,7 +33,7 @@ pub(crate) struct Options {
     pub(crate) soak: Duration,
     /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
     pub(crate) database: Option<String>,
-    /// The folder that will contain the temporary folder.
+    /// The folder in which the temporary folder is created.
     pub(crate) folder: PathBuf,
     /// Programs to measure: the current build and, optionally, the previous build.
     pub(crate) servers: Vec<PathBuf>,
@@ -98,7 +97,6 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Returns true if the soak test was selected by name.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
@@ -112,7 +110,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if this part is selected by name, or if no part is.
+    /// Returns true if this part is selected by name, or if no parts were named.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

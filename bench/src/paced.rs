@@ -102,7 +102,7 @@ fn on_schedule(frames: Arc<[Bytes]>, pace: Duration) -> impl Stream<Item = std::
     let began = Instant::now();
     stream::unfold((frames, 0_u32), move |(frames, at)| async move {
         let frame = frames.get(at as usize)?.clone();
-        // The last frame has no pause before it.
+        // The last frame follows the last token without a pause.
         let number = (at + 1).min(u32::try_from(frames.len()).unwrap_or(u32::MAX) - 1);
         sleep_until(began + pace * number).await;
         Some((Ok(frame), (frames, at + 1)))

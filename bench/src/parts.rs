@@ -28,11 +28,8 @@ const LIVE: usize = 100;
 const PACED: Duration = Duration::from_secs(8);
 /// Numbers of concurrent runs in the token measurement, each with its repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
-/// Number of time-to-first-token measurements per round.
 const FIRSTS: usize = 60;
-/// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of calls in each measurement of `calls.rs`.
 const CALLS: usize = 10_000;
 
 pub(crate) struct Round<'a> {

@@ -39,7 +39,7 @@ impl Figures {
         values.push(value);
     }
 
-    /// Returns the values of a figure, oldest first. An unknown figure has no values.
+    /// An unknown figure has no values.
     pub(crate) fn values(&self, name: &str) -> &[f64] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }
@@ -76,7 +76,6 @@ impl Figures {
     }
 }
 
-/// Returns the median of sorted values, or 0 if there are no values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,

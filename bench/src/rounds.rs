@@ -17,7 +17,6 @@ use crate::{
     targets::{Compared, FULL},
 };
 
-/// Number of the quiet account's `StartRun` calls in each measurement of `neighbours.rs`.
 const QUIET: usize = 200;
 
 const HOW: &str = "\
@@ -111,7 +110,6 @@ async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec
     Ok(all)
 }
 
-/// Measures the parts that need many runs or a separate server.
 async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> {
     let options = round.options;
     let mut finished = Vec::with_capacity(all.len());
@@ -131,7 +129,6 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
     Ok(finished)
 }
 
-/// Prints the figures of each program, and a table of targets for the first program.
 fn report(all: &[Measured], options: &Options) {
     let floor = all
         .iter()
@@ -159,7 +156,6 @@ fn report(all: &[Measured], options: &Options) {
     }
 }
 
-/// Starts runs until the server has executed `many_runs` runs, and then reads the server's memory.
 async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     let target = measured.target(round.stage, round.helpers);
     let wanted = round.options.many_runs;
@@ -180,7 +176,7 @@ async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     Ok(())
 }
 
-/// Measures the effect of a noisy account on a quiet account. Uses a separate server with a rate limit.
+/// Uses a separate server with a rate limit.
 async fn beside_noise(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     let Subject::Server {
         program,

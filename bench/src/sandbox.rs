@@ -13,10 +13,8 @@ use crate::{
     machine::millis,
 };
 
-/// Number of commands per run.
 const COMMANDS: usize = 20;
 
-/// Returns true if bubblewrap is installed.
 pub(crate) fn is_available() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file())
@@ -44,7 +42,6 @@ pub(crate) struct Found {
     pub(crate) reported: Vec<f64>,
 }
 
-/// Runs the commands, and returns their times in ascending order.
 pub(crate) async fn measure(address: SocketAddr, account: &Account) -> Result<Found> {
     let mut client = connect(address).await?;
     let mut start = start_on("bench/shell");

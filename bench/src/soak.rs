@@ -26,14 +26,10 @@ use crate::{
 
 /// Number of accounts, which the steps use in turn.
 const ACCOUNTS: usize = 50;
-/// Pause between two steps.
 const STEP: Duration = Duration::from_millis(100);
-/// Maximum number of concurrent steps.
 const UNDER_WAY: usize = 32;
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Pause between two memory samples.
 const SAMPLE: Duration = Duration::from_secs(15);
-/// Maximum number of samples in the printed table.
 const SHOWN: usize = 24;
 /// Warm-up time as a fraction of the total time.
 const WARM_UP: f64 = 0.25;

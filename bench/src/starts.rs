@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
-    /// Process id of the server.
+    /// Process id.
     pub(crate) server: u32,
     /// Process ids of the benchmark's other child processes.
     pub(crate) helpers: &'a [u32],
@@ -46,8 +46,8 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Starts `runs` runs in total. The callers work in parallel; each starts its runs one after another. Waits until all
-/// runs have ended, and checks their events.
+/// The callers work in parallel; each starts its runs one after another. Returns when all runs have ended and their
+/// events are checked.
 pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
     let mut lines = Caller::all(protocol, target.address, accounts).await?;

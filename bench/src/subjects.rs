@@ -16,14 +16,12 @@ use crate::{
     targets::{EXISTING, IDLE, NEW_FOLDER},
 };
 
-/// Default number of worker slots of a server.
 const DEFAULT_SLOTS: usize = 512;
 /// Number of restarts in the measurement of the start-up time with existing data.
 const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 pub(crate) const REST: Duration = Duration::from_secs(2);
 
-/// Processes and accounts for all measurements.
 pub(crate) struct Stage {
     pub(crate) model: Helper,
     pub(crate) echo: Helper,
@@ -156,7 +154,6 @@ impl Measured {
         self.restart(EXISTING).await
     }
 
-    /// Restarts the server several times. Adds the start-up times to a figure.
     async fn restart(self, figure: &'static str) -> Result<Self> {
         let Self {
             subject,

@@ -91,18 +91,16 @@ const ROWS: &[Row] = &[
 ];
 
 pub(crate) struct Compared<'a> {
-    /// The server with limits.
+    /// Limits on.
     pub(crate) on: &'a Figures,
-    /// The server without limits.
+    /// Limits off.
     pub(crate) off: &'a Figures,
     /// The minimal comparison server (`floor.rs`), measured only with SQLite.
     pub(crate) floor: Option<&'a Figures>,
     /// The previous build of the server, with limits.
     pub(crate) previous: Option<&'a Figures>,
     pub(crate) cores: usize,
-    /// Whether the servers use PostgreSQL.
     pub(crate) has_database: bool,
-    /// Whether bubblewrap is installed.
     pub(crate) has_sandbox: bool,
 }
 
@@ -201,7 +199,6 @@ impl Compared<'_> {
         }
     }
 
-    /// Returns why a row has no figure.
     fn reason(&self, row: &Row) -> &'static str {
         match (row.5, row.2) {
             (ManyCores, _) if self.cores < LARGE => "needs 16 cores",
@@ -214,7 +211,7 @@ impl Compared<'_> {
     }
 }
 
-/// Returns the floor's median for a row: of one figure, or of the ratio of two figures.
+/// Returns the median of a row's figure, or of the ratio of its two figures.
 fn raw(floor: &Figures, value: Value) -> Option<f64> {
     match value {
         Of(name) | ToFloor(name) | ToPrevious(name) => floor.median(name),
@@ -222,8 +219,8 @@ fn raw(floor: &Figures, value: Value) -> Option<f64> {
     }
 }
 
-/// Divides a figure by another: value by value if both have equally many values, otherwise median by median. Returns
-/// `None` if a figure is missing or a divisor is zero.
+/// Divides two figures: value by value if both have equally many values, otherwise median by median. Returns `None`
+/// if a figure is missing or a divisor is zero.
 fn ratios(figure: &[f64], to: &[f64]) -> Option<Vec<f64>> {
     if to.iter().any(|value| *value <= 0.0) {
         return None;

@@ -21,13 +21,10 @@ use crate::{
 };
 
 const RUNS_PER_CONNECTION: usize = 50;
-/// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
-    /// Delivered tokens per second.
     pub(crate) tokens: f64,
-    /// Durable events per second.
     pub(crate) events: f64,
     /// The server's processor time per durable event, in microseconds.
     pub(crate) cpu: f64,
@@ -65,7 +62,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
     })
 }
 
-// Starts a run and follows it. Checks that no token is lost.
+// Checks that no token is lost.
 async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
     let started = client
         .start_run(account.signed(start_on("bench/many")))

@@ -4,10 +4,10 @@
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-// Maximum compressed bytes of the JavaScript that the first page loads.
+// Maximum bytes of compressed JavaScript that the first page loads.
 const FIRST_PAGE_LIMIT = 200 * 1024;
 
-// Fails the build if the first page's JavaScript is too large.
+// Fails the build if the first page exceeds its limit.
 function firstPageSize(): Plugin {
   return {
     name: "first-page-size",
@@ -47,7 +47,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",
-    // The content security policy forbids data: URLs for most assets, and Vite would use them for small assets.
+    // By default, Vite inlines small assets as data: URLs, which the content security policy forbids.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,

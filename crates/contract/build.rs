@@ -1,7 +1,7 @@
 //! Generates the message types of the API from the proto files, and writes the encoded descriptors to a file.
 //!
-//! The transcoder and the OpenAPI document need the options in the descriptors. prost would drop these options, so
-//! the file contains the compiler's original bytes.
+//! The transcoder and the OpenAPI document need the options in the descriptors. prost drops options, so the file
+//! contains the compiler's original bytes.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -80,7 +80,6 @@ impl Store {
         self.jobs.send(work).map_err(|_| "the floor's writer has ended".into())
     }
 
-    /// Inserts a new run with its first event, and waits for the commit.
     pub(super) async fn start(&self, run: &Arc<Run>, of: (Uuid, Uuid), prompt: String, first: Row) -> Result<()> {
         let (committed, done) = oneshot::channel();
         self.send(Work::Start {

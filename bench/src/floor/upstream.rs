@@ -41,7 +41,6 @@ struct Delta {
 }
 
 impl Models {
-    /// Parses the model URLs in `line`, which `children::play_model` printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -58,7 +57,7 @@ impl Models {
         Ok(found.ok_or("an unknown model")?.1.clone())
     }
 
-    /// Calls a model. Returns as soon as the response headers have arrived.
+    /// Returns as soon as the response headers have arrived.
     pub(super) async fn call(&self, url: Uri, prompt: &str) -> Result<Answer> {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let request = Request::post(url)

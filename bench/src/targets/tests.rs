@@ -26,7 +26,6 @@ fn compared<'a>(on: &'a Figures, off: &'a Figures) -> Compared<'a> {
     }
 }
 
-/// Returns the row with this name, with single spaces between its columns.
 fn line(compared: &Compared<'_>, name: &str) -> String {
     let table = compared.table();
     let line = table

@@ -37,7 +37,6 @@ export interface AgentTool extends Plain<WireTool> {}
 export interface Mode extends Plain<WireMode> {}
 /** The result of testing an MCP server: its tools, or the reason why it cannot be used. */
 export interface McpServerTrial extends Plain<TestMcpServerResponse> {}
-/** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** An icon and its colours, suggested by the server. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
@@ -145,22 +144,21 @@ export class Agents {
     return this.#channel.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Creates a version and makes it the current version. */
+  /** Creates the next version and makes it current. */
   createVersion(agentId: string, version: NewAgentVersion, options?: CallOptions): Promise<AgentVersion> {
     return this.#channel.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
   }
 
-  /** Makes an existing version the current version. */
   activateVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Copies an earlier version into a new version and makes the copy the current version. */
+  /** Copies an earlier version to a new version, which becomes current. */
   rollbackVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Compares two versions of an agent and returns the changed fields. */
+  /** Returns the fields that differ between two versions. */
   compareVersions(
     agentId: string,
     versionId: string,

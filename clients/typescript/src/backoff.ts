@@ -13,10 +13,7 @@ export function backoffMs(failures: number, retryAfterSeconds = 0): number {
   return Math.max(bound / 2 + (Math.random() * bound) / 2, retryAfterSeconds * 1_000);
 }
 
-/**
- * Sleeps for `ms` milliseconds. Resolves early if the browser comes online. Rejects with the signal's reason on
- * abort.
- */
+/** Sleeps for `ms` milliseconds, or until the browser comes online. Rejects with the signal's reason on abort. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {

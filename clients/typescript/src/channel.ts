@@ -8,8 +8,8 @@ import { fromTransport, invalid, isPassing, RunyardError } from "./error.js";
 import { fromPlain, toPlain, type Plain } from "./plain.js";
 
 /**
- * A token, or a function that returns one. The client calls the function before every call, and again if the server
- * rejects the token.
+ * A token, or a function that returns one. The function is called before every call, and again after the server
+ * rejected a token.
  */
 export type Token = string | (() => string | Promise<string>);
 
@@ -53,7 +53,7 @@ export class Channel {
     });
   }
 
-  /** Whether the token comes from a function, which can return a new token after a token expired. */
+  /** Whether the token comes from a function, which can replace an expired token. */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
@@ -123,7 +123,8 @@ export class Channel {
     }
   }
 
-  // Makes a call. If the server rejects the token, repeats the call once with a new token from the token function.
+  // Makes a call. If the server rejects the token, gets a new token from the token function and repeats the call
+  // once.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();
@@ -144,7 +145,7 @@ export class Channel {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // Given an invalid token, `Headers` would throw an error that contains the token.
+      // For an invalid token, `Headers` would throw an error that contains the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",

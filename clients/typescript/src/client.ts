@@ -1,4 +1,4 @@
-// The client: one instance per server and token.
+// The client for one server and one token.
 
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
@@ -34,7 +34,6 @@ export interface RunyardOptions {
   fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** A client for one server and one credential. */
 export class Runyard {
   readonly agents: Agents;
   readonly threads: Threads;

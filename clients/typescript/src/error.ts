@@ -97,7 +97,7 @@ export class RunyardError extends Error {
   }
 }
 
-/** Whether an error is a `RunyardError`, possibly of another copy of this package. */
+/** Whether an error is a `RunyardError`, even from another copy of this package. */
 export function isRunyardError(error: unknown): error is RunyardError {
   return error instanceof RunyardError || (error instanceof Error && error.name === "RunyardError" && "errorCode" in error);
 }
@@ -189,7 +189,7 @@ function isLost(error: ConnectError): boolean {
   }
 }
 
-// Whether the response was not a gRPC-Web response.
+// Whether another server answered: the response is not gRPC-Web.
 function isStranger(error: ConnectError): boolean {
   const codes = [Code.InvalidArgument, Code.Unknown, Code.Internal, Code.Unimplemented];
   return !error.metadata.has("grpc-status") && codes.includes(error.code);

@@ -27,7 +27,7 @@ import { toPlain, type Plain } from "./plain.js";
 
 export interface EventBase {
   agentRunId: string;
-  /** The position of the event in the run, counted from 1 without gaps. A stream can resume after it. */
+  /** Position of the event in the run: 1, 2, 3 and so on. A stream can resume after this position. */
   sequence: number;
   createdAt: Date;
 }
@@ -77,7 +77,6 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   notice: ["notice", NoticeSchema],
 };
 
-/** Converts a protobuf event to a plain object. */
 export function fromWire(wire: WireEvent): RunEvent {
   const base: EventBase = {
     agentRunId: wire.agentRunId,
@@ -91,7 +90,6 @@ export function fromWire(wire: WireEvent): RunEvent {
   return { ...base, type, ...(toPlain(schema, wire.event.value) as object) } as RunEvent;
 }
 
-/** Whether an event is the last event of its run. */
 export function isTerminal(event: RunEvent): event is StatusEvent {
   return event.type === "status" && event.status !== "running" && event.status !== "unspecified";
 }

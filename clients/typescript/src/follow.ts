@@ -19,7 +19,6 @@ export type ConnectionState =
 
 export type OnConnection = (state: ConnectionState) => void;
 
-/** Options for streaming the events of runs. */
 export interface FollowOptions {
   /** Sequence number of the last event that the reader has. The default 0 requests all events. */
   afterSequence?: number | undefined;
@@ -40,11 +39,11 @@ export interface FeedOptions {
   reconnectForMs: number;
   /** Milliseconds without data after which a stream is reopened, because its connection may be dead. */
   silenceMs: number;
-  /** Called when any stream connects or disconnects. */
+  /** Called when a stream connects or disconnects. */
   onConnection: OnConnection | undefined;
 }
 
-/** The streams of a client. Several readers may share a stream. */
+/** The streams of a client, which readers share. */
 export class Feed {
   readonly #channel: Channel;
   readonly #options: FeedOptions;

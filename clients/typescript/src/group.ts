@@ -1,11 +1,12 @@
-// A group of runs whose events arrive over one stream. A browser opens up to six HTTP/1.1 connections per origin, so
-// runs share streams, up to 100 runs per stream.
+// A group of runs whose events arrive over one stream. Browsers limit HTTP/1.1 connections to six per origin, so up
+// to 100 runs share a stream.
 //
-// Each reader has an inbox, a queue of events (inbox.ts). A run's cursor is the sequence number of the last event in
-// the inbox. A broken stream is reopened at the cursors, so every event arrives once and in order.
+// Each reader has an inbox, a queue of events (inbox.ts). The cursor of a run is the sequence number of the last
+// event in the inbox. A broken stream is reopened at the cursors, so every event arrives once and in order.
 //
-// A slow reader does not block the others. While its inbox is full, the client drops the events of its run. Once the
-// inbox has room, the client reopens the stream at the cursors and receives these events again.
+// A slow reader does not block other readers. While the inbox is full, the client drops the events of the slow
+// reader's run. Once the inbox has room, the client reopens the stream at the cursor and receives the dropped events
+// again.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -25,19 +26,20 @@ const QUIET_MS = 500;
 // A stream that stays open for this time resets the number of failures, even without events.
 const STEADY_MS = 5_000;
 
-/** A run and the inbox that receives its events. */
 export interface Follower {
   readonly runId: string;
   cursor: number;
   readonly inbox: Inbox;
   readonly onConnection: OnConnection | undefined;
-  /** Whether the stream omits the run until its inbox has room. Only set if other runs share the stream. */
+  /** Whether the stream omits the run until the inbox has room. Only possible if other runs share the stream. */
   parked: boolean;
-  /** Whether the client drops the run's events. The next stream starts at the cursor, so it delivers them again. */
+  /**
+   * Whether the client drops the run's events. The next stream starts at the cursor and delivers the dropped events.
+   */
   behind: boolean;
   /** Whether the open stream has delivered an event of the run. */
   hasReceived: boolean;
-  /** Whether the run may have ended before the reader's cursor. */
+  /** Whether the run may have ended at the reader's cursor. */
   mayBeAtEnd: boolean;
 }
 
@@ -45,7 +47,7 @@ export class Group {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
-  /** Runs whose event at the cursor is requested again. If this event is terminal, the run has ended. */
+  /** Runs whose last event is requested again, to find out whether it is terminal. */
   readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
@@ -106,7 +108,7 @@ export class Group {
   async run(): Promise<void> {
     const stopListening = onOnline(() => this.#reopen());
     try {
-      // After one microtask, the first stream includes all runs that were added in the same task.
+      // Wait one microtask, so that the first stream includes all runs that were added in the same task.
       await Promise.resolve();
       while (this.#members.size > 0) {
         await this.#once();
@@ -137,7 +139,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // This class itself aborts a stream to reopen it, or if no reader is left.
+      // Aborting `opened` closes a stream that will be reopened or has no readers.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -156,7 +158,7 @@ export class Group {
     let quiet: ReturnType<typeof setTimeout> | undefined;
     let heardAt = Date.now();
     let isHeldBack = false;
-    // A timer per event would be slow, because a stream can deliver thousands of events per second.
+    // One timer per event would be slow: a stream can deliver thousands of events per second.
     const { silenceMs } = this.#options;
     const silence = setInterval(() => {
       if (!isHeldBack && Date.now() - heardAt >= silenceMs) {
@@ -176,14 +178,14 @@ export class Group {
         if (member && this.#members.has(member)) {
           this.#deliver(member, event);
         }
-        // The stream has only this run. Stop reading until the inbox has room.
+        // No other run shares the stream. Stop reading until the inbox has room.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
           isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
           isHeldBack = false;
           heardAt = Date.now();
         }
-        // The group is empty, so do not wait until the server closes the stream.
+        // No run is left, so do not wait until the server closes the stream.
         if (this.#members.size === 0) {
           return;
         }
@@ -194,8 +196,8 @@ export class Group {
     }
   }
 
-  // A stream that starts at a run's newest event delivers no events, whether the run has ended or is idle. Therefore
-  // the client requests the event at the cursor again: if this event is terminal, the run has ended.
+  // A stream that starts after a run's newest event is silent, whether the run has ended or not. Therefore the client
+  // requests the newest event again and checks whether it is terminal.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.hasReceived && !member.parked && this.#members.has(member)) {
@@ -245,8 +247,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // Called when a stream ends without an error. If a run's terminal event is missing, the run had ended at its
-  // cursor, or the connection broke in a way that looks like a normal end.
+  // Called when a stream ends without an error. A missing terminal event has two possible causes: the run had ended
+  // before the cursor, or a broken connection looked like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.hasReceived) {
@@ -272,7 +274,7 @@ export class Group {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // One run may have caused the refusal. Each run gets its own stream, so that only the reader of this run gets
+      // One run may have caused the refusal. Each run now gets its own stream, so that only that run's reader gets
       // the error.
       const members = [...this.#members];
       this.#members.clear();
@@ -320,7 +322,7 @@ export class Group {
   }
 }
 
-// Calls a listener. If the listener throws, the error is rethrown later, so that it does not break the stream.
+// Calls a listener. An error from the listener must not break the stream, so it is rethrown later.
 function tell(listener: OnConnection | undefined, state: ConnectionState): void {
   try {
     listener?.(state);

@@ -1,4 +1,4 @@
-// Generates UUIDs: idempotency keys, and the ids of threads and projects that a client creates with `optimistic`.
+// Generates UUIDs.
 
 /** Returns a random UUID. `crypto.randomUUID` is missing outside a secure context. */
 export function newId(): string {

@@ -4,7 +4,6 @@ import type { RunEvent } from "./events.js";
 
 const INBOX_EVENTS = 1_024;
 
-/** Events that the reader has not consumed yet. */
 export class Inbox {
   readonly #events: RunEvent[] = [];
   #taken = 0;
@@ -42,7 +41,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Calls back once, when the number of queued events has dropped to a quarter of the maximum. */
+  /** Calls back once, when the queue has shrunk to a quarter of its maximum. */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }

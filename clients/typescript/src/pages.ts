@@ -6,11 +6,10 @@ export interface Page<T> {
   nextPageToken: string;
 }
 
-/** A lazy list, which sends no request until it is awaited or iterated. */
+/** A list that sends no request until it is awaited or iterated. */
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
 
-  /** `load` fetches a page. */
   constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
     this.#load = load;
   }

@@ -116,7 +116,7 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   }
 }
 
-/** Returns the lower-case name of an enum value, or "unspecified" for a value that this package does not know. */
+/** Returns the lower-case name of an enum value, or "unspecified" for an unknown value. */
 export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }

@@ -47,7 +47,7 @@ export class Run implements AsyncIterable<RunEvent> {
     this.#onConnection = info.onConnection;
   }
 
-  /** Same as `id`, with the name that the API uses. */
+  /** The name of `id` in the API. */
   get agentRunId(): string {
     return this.id;
   }
@@ -99,7 +99,7 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // The loop only waits for the end of the run.
+      // The events do not matter here.
       for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }

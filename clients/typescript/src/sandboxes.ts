@@ -23,7 +23,6 @@ export interface FileEntry extends Plain<WireFile> {}
 export interface ListFilesOptions extends CallOptions {
   /** Path of the folder, relative to /workspace. */
   path?: string | undefined;
-  /** Whether to list subfolders as well. */
   recursive?: boolean | undefined;
   pageSize?: number | undefined;
   pageToken?: string | undefined;
@@ -65,7 +64,7 @@ export class Sandboxes {
   /** Opens a file as a stream. A folder is streamed as a tar archive. */
   async open(sandboxId: string, path: string, options: CallOptions = {}): Promise<FileStream> {
     const content = this.#content(sandboxId, path, options.signal);
-    // The first item is the content type.
+    // `#content` yields the content type first.
     const first = await content.next();
     const contentType = first.done ? "" : (first.value as string);
     async function* rest() {

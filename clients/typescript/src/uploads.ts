@@ -8,7 +8,7 @@ import type { Plain } from "./plain.js";
 
 export interface Upload extends Plain<WireUpload> {}
 
-/** The content of a file. A Blob is read in chunks. */
+/** The content of a file. A Blob is never read as a whole. */
 export type FileContent = Blob | Uint8Array | ArrayBuffer | string;
 
 /** A File, or a name with data. In Node, `openAsBlob` from node:fs opens a file as a Blob. */
@@ -18,7 +18,6 @@ export interface UploadProgress {
   name: string;
   /** Number of bytes that the server has received. */
   sent: number;
-  /** Size of the file in bytes. */
   size: number;
 }
 
@@ -87,7 +86,7 @@ export class Uploads {
     return upload;
   }
 
-  // Returns the state of an upload. The request is an empty chunk, which changes nothing.
+  // Returns the state of an upload by sending an empty chunk, which changes nothing.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

@@ -23,7 +23,6 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** Returns a `fetch` that counts opened and open streams. */
 function counting() {
   const seen = { opened: 0, open: 0, most: 0 };
   const counted = async (url, init) => {
@@ -144,9 +143,9 @@ test("an unavailable server is an error after the last attempt", LIMIT, async ()
 });
 
 /**
- * Starts a TCP proxy in front of the server. For data from the server, the proxy calls `onBytes(connection, count)`
- * with the number of bytes received on this connection. `onBytes` may freeze the connection, or return the byte count
- * after which the proxy resets the connection.
+ * Starts a TCP proxy in front of the server. When the server sends data, the proxy calls `onBytes(connection, count)`
+ * with the total bytes received on the connection. `onBytes` may freeze the connection, or return a number of bytes
+ * after which the proxy resets it.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -269,7 +268,7 @@ test("an error of one run does not affect the others", LIMIT, async () => {
 test("a slow reader does not block others and loses no events", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   const [slow, fast] = await Promise.all([
-    // With a shorter pause, several words could share an event.
+    // With a shorter pause, several words could arrive in one event.
     client.agents.run({ prompt: "slow: 2000 8" }),
     client.agents.run({ prompt: "slow: 10 50\nsay: Done." }),
   ]);
@@ -334,7 +333,7 @@ test("a run continues without a reader and ends when stopped", LIMIT, async () =
 });
 
 test("wait resumes from the reader's cursor", LIMIT, async () => {
-  // The cursors of the opened streams. In a request body, the message follows a frame header of five bytes.
+  // The cursor of each opened stream. In the request body, a frame header of five bytes precedes the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {
@@ -360,7 +359,8 @@ test("wait resumes from the reader's cursor", LIMIT, async () => {
   await run.stop();
   assert.equal((await waited).status, "stopped");
   assert.deepEqual(cursors.slice(0, 2), [0, seen]);
-  // To check whether the run has ended, the client opens a stream one event earlier, which repeats the last event.
+  // To check whether a run has ended, the client requests the last event again, so such a stream starts one event
+  // earlier.
   assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 

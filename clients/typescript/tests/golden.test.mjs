@@ -11,7 +11,6 @@ const exchanges = JSON.parse(readFileSync(new URL("../../../tests/clients/golden
 
 const { FileService, SandboxService } = proto;
 
-/** Maps the API methods in golden.json to calls of the client. */
 const CALLS = {
   "AgentService.CreateAgent": (client, asked) => client.agents.create(asked),
   "AgentService.GetAgent": (client, { agentId }) => client.agents.get(agentId),
@@ -102,7 +101,7 @@ const CODES = {
   too_large: "RESOURCE_EXHAUSTED",
 };
 
-/** Fields whose keys come from the caller, so these keys are not renamed. */
+/** Maps whose keys come from the caller and are not renamed. */
 const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "metadata"]);
 
 function renamed(value, rename) {
@@ -339,7 +338,7 @@ for (const exchange of exchanges) {
   test(exchange.name, { timeout: 240_000 }, () => new Player(server).play(exchange));
 }
 
-/** Services and methods that the client does not wrap, each with the reason. */
+/** Methods that the client does not wrap, each with the reason. */
 const NOT_WRAPPED = {
   AdminService: "for administrators, who use the generated stubs or the command line",
   "RunService.StreamRun": "StreamRuns carries the events of one run as well",

@@ -161,8 +161,7 @@ test("the snippets of the README run", LIMIT, async () => {
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second snippet shows how to handle an exceeded run limit. The plan allows one concurrent run, which is
-  // `busy`.
+  // The second snippet handles an exceeded run limit. The plan allows one concurrent run: `busy`.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });

@@ -61,8 +61,8 @@ function Frame() {
   const where = place.value;
   const first = useRef(true);
   useEffect(() => {
-    // The new screen gets the focus, so that a screen reader starts at the top of the content. Exceptions are the
-    // first screen after a page load and the home screen.
+    // The new screen gets the focus, so that screen readers start at its top. The home screen and the first screen
+    // after a page load do not get the focus.
     if (first.current) first.current = false;
     else if (where.screen !== "home") main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);

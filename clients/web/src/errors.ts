@@ -10,7 +10,7 @@ export function setPlanName(name: string): void {
   planName = name;
 }
 
-/** Explains a thrown value; returns null for an aborted request. */
+/** Returns null for an aborted request. */
 export function explainError(error: unknown): Explained | null {
   if (error instanceof DOMException && error.name === "AbortError") return null;
   if (isRunyardError(error)) {

@@ -9,7 +9,7 @@ const KEY = "runyard.token";
 
 /** The token, or null when signed out. */
 export const token = signal<string | null>(null);
-/** The reason of the sign-out, for the sign-in screen. */
+/** Reason of the sign-out, for the sign-in screen. */
 export const signOutReason = signal<string | null>(null);
 
 /** Restores the token from the URL fragment or from storage. Must be called before the first render. */
@@ -23,7 +23,7 @@ export function resume(): void {
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
 }
 
-/** Signs in. If `remember` is set, the token is stored for the whole browser, otherwise for this tab. */
+/** If `remember` is set, the token is stored for the whole browser, otherwise for this tab. */
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
@@ -31,7 +31,7 @@ export function signIn(value: string, remember: boolean): void {
   token.value = value;
 }
 
-/** Signs out. `why` is shown on the sign-in screen. */
+/** The sign-in screen shows `why`. */
 export function signOut(why: string | null = null): void {
   forget();
   signOutReason.value = why;
@@ -44,7 +44,10 @@ export function fromFragment(hash: string): string | null {
   return found ? found : null;
 }
 
-/** Returns the token in pasted text. Removes `Bearer `, `RUNYARD_TOKEN=` and quotes, and accepts sign-in links. */
+/**
+ * Extracts the token from pasted text: a token, a sign-in link, or text with `Bearer ` or `RUNYARD_TOKEN=` before the
+ * token.
+ */
 export function fromPaste(text: string): string {
   const trimmed = text.trim().replace(/^["']|["']$/g, "");
   const at = trimmed.indexOf("#token=");

@@ -3,8 +3,8 @@
 //! [`Client::task`] prepares a run. A started task is a [`Running`], which has the run's events, result and files.
 //! While the server is unavailable, the client retries idempotent calls and reopens event streams.
 //!
-//! [`Client::channel`] and the generated clients in [`v1`] provide all other methods. [`from_status`] converts their
-//! errors.
+//! [`Client::channel`] and the generated clients in [`v1`] provide all other methods. [`from_status`] converts the
+//! errors of these methods.
 //!
 //! ```rust
 
@@ -134,7 +134,7 @@ impl Client {
         &self.server
     }
 
-    /// Starts one run per `request_id`. If `request_id` is empty, the client generates one, so that a retry does not
+    /// Starts one run per `request_id`. An empty `request_id` is replaced by a new UUID, so that a retry does not
     /// start a second run.
     ///
     /// # Errors
@@ -284,7 +284,7 @@ fn call<T>(message: T) -> Request<T> {
     request
 }
 
-/// Makes an idempotent call. Up to [`ATTEMPTS`] attempts are made while the server is unavailable.
+/// Makes an idempotent call, with up to [`ATTEMPTS`] attempts while the server is unavailable.
 async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> Result<T> {
     let mut attempt = 1;
     loop {
@@ -299,8 +299,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// Returns the delay after an attempt: 100 ms, doubled each time up to 3.2 s, minus up to half. The random part keeps
-/// clients from retrying all at once.
+/// Returns the delay after an attempt: 100 ms, doubled each time up to 3.2 s. Up to half is subtracted at random, so
+/// that clients do not retry all at once.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - rand::random::<f64>() / 2.0)

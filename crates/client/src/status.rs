@@ -5,7 +5,7 @@ use tonic::{Code as Grpc, Status};
 
 use crate::error::{Code, Error, ErrorDetails};
 
-/// Returns true if the server was unavailable or the connection broke, so that a retry may succeed.
+/// Returns true if a retry may succeed: the server was unavailable, or the connection broke.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,

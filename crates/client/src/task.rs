@@ -1,4 +1,4 @@
-//! A task for an agent, and the run that executes it.
+//! Tasks for agents, and the runs that execute the tasks.
 
 use std::path::{Path, PathBuf};
 
@@ -36,13 +36,13 @@ impl Task {
         self
     }
 
-    /// Continues the thread with this UUID instead of starting one.
+    /// Continues this thread instead of starting a new one.
     pub fn thread(mut self, thread_id: impl Into<String>) -> Self {
         self.request.thread_id = thread_id.into();
         self
     }
 
-    /// Runs the agent with this UUID instead of the default agent.
+    /// Uses this agent instead of the default agent.
     pub fn agent(mut self, agent_id: impl Into<String>) -> Self {
         self.request.agent_id = agent_id.into();
         self
@@ -80,7 +80,7 @@ impl Task {
     }
 }
 
-/// A started run. Dropping this value does not stop the run; [`Client::attach`] returns to it.
+/// A started run. Dropping this value does not stop the run. [`Client::attach`] creates a new handle on the run.
 #[derive(Debug)]
 pub struct Running {
     client: Client,
@@ -99,7 +99,7 @@ impl Running {
         &self.started.agent_run_id
     }
 
-    /// Returns the UUID of the run's thread. [`Task::thread`] continues it.
+    /// Returns the UUID of the run's thread, which [`Task::thread`] can continue.
     pub fn thread_id(&self) -> &str {
         &self.started.thread_id
     }
@@ -109,7 +109,7 @@ impl Running {
         &self.started.project_id
     }
 
-    /// Returns the sequence number of the last received event. [`Client::attach`] continues after it.
+    /// Returns the sequence number of the last received event. [`Client::attach`] can continue after this event.
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }

@@ -52,7 +52,6 @@ struct Done {
     fatal: Option<Error>,
 }
 
-/// Reason why no further calls are run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
     /// Tools were turned off because calls kept failing; the text is the reason.
@@ -112,7 +111,7 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Removes the next group from `rest`: all leading read-only calls, or one call that may change the workspace.
+    /// Removes the next group of calls from `rest`: the leading read-only calls or, if there are none, one call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()
@@ -190,7 +189,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Runs one call. A panic in the tool becomes an error result.
+    /// A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Decision::Run => {}
@@ -265,7 +264,7 @@ impl CallRunner<'_> {
         })
     }
 
-    /// Records results, followed by the notice `closing`. Returns the first fatal error among the results.
+    /// Records results, followed by the notice `closing`. Returns the first fatal error.
     async fn record(
         &self,
         done: Vec<Done>,
@@ -295,7 +294,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// Creates an error result for a call that was not run or did not finish in time.
+    /// Creates the error result of a call that was not run or did not finish in time.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -2,8 +2,8 @@
 //!
 //! [`compact`] takes these steps until the conversation fits:
 //! 1. Shorten old assistant messages and old tool results.
-//! 2. Replace old turns by a note. A turn is a message and the tool results that follow. The first and the last user
-//!    message and the last turn are kept.
+//! 2. Replace old turns by a note. A turn is a message and the tool results that follow. The last turn stays, and so
+//!    do the turns of the first and the last user message.
 //! 3. Shorten all messages.
 //!
 //! A shortened assistant message loses its provider data ([`Carried`]), which is valid only for the complete message.
@@ -36,7 +36,7 @@ const QUOTED_BYTES: usize = 160;
 /// A shortened conversation.
 #[derive(Debug)]
 pub struct Compacted {
-    /// The messages that are left.
+    /// The shortened conversation.
     pub messages: Vec<ChatMessage>,
     /// Number of shortened messages, without dropped messages and the last user message.
     pub shortened: usize,
@@ -105,7 +105,7 @@ fn carried_bytes(carried: &Carried) -> usize {
     json_bytes(&carried.value)
 }
 
-/// Returns the approximate size in bytes of a value as JSON.
+/// Returns the approximate bytes of a value as JSON.
 fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
@@ -121,7 +121,7 @@ fn json_bytes(value: &Value) -> usize {
     }
 }
 
-/// Shortens and drops messages until the estimate is `max_tokens` or nothing more can be shortened.
+/// Shortens a conversation to `max_tokens` estimated tokens, or as far as possible.
 pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut entries: Vec<Entry> = messages.into_iter().map(Entry::from).collect();
     let mut total = estimate_entries(&entries);
@@ -169,12 +169,12 @@ impl From<ChatMessage> for Entry {
     }
 }
 
-/// Returns whether the user wrote the message. The engine's notes also have the user role.
+/// Returns whether the user wrote the message. Notes of the engine also have the user role.
 fn is_prompt(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }
 
-/// Shortens the texts and arguments of a message. Returns whether the message changed.
+/// Returns whether the message changed.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
@@ -225,8 +225,8 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops turns, oldest first, until the conversation fits, and inserts a note in their place. The first and the last
-/// user message and the last turn are kept. Also returns the number of dropped messages.
+/// Replaces turns, oldest first, by a note until the conversation fits. The last turn stays, and so do the turns of
+/// the first and the last user message. Also returns the number of dropped messages.
 fn drop_turns(entries: Vec<Entry>, max_tokens: u64) -> (Vec<Entry>, usize) {
     let mut turns = split(entries);
     let is_users = |turn: &Vec<Entry>| turn.first().is_some_and(Entry::is_prompt);
@@ -264,7 +264,7 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Returns the note that replaces dropped turns: the number of messages, the called tools, and quotes of the newest
+/// Returns the text of the note: the number of dropped messages, the called tools, and quotes of the newest dropped
 /// user messages.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();

@@ -37,7 +37,7 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// Name of the provider, or [`DEMO_PROVIDER`].
     pub provider: String,
-    /// The provider's name of the model.
+    /// Name of the model at the provider.
     pub upstream: String,
     /// Reasoning effort of requests that set none; by default, the provider decides.
     pub reasoning_effort: Option<ReasoningEffort>,
@@ -65,12 +65,12 @@ pub enum ProviderKind {
 pub struct Provider {
     /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Every request URL keeps its path
-    /// and query.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Every request URL starts with its
+    /// path and keeps its query.
     pub base_url: Option<String>,
     /// API key; `None` for a provider without authentication.
     pub api_key: Option<SecretString>,
-    /// The provider's name for all its models. Overrides [`Model::upstream`].
+    /// Name of all this provider's models at the provider. Overrides [`Model::upstream`].
     pub model: Option<String>,
     /// Headers added to every request. They override the protocol's headers. Their values are secrets.
     #[serde(default)]
@@ -80,7 +80,7 @@ pub struct Provider {
     pub query: BTreeMap<String, String>,
     /// URL of an HTTP proxy. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Request field that limits the output tokens. By default, the built-in table of providers determines it.
+    /// Request field that limits the output tokens. The default comes from the built-in table of providers.
     pub max_tokens_field: Option<MaxTokensField>,
     /// Whether to send `stream_options`, which requests token usage in a stream.
     pub stream_options: Option<bool>,

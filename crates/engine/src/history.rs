@@ -1,6 +1,6 @@
-//! Repairs a conversation so that providers accept it: each tool call is followed by exactly one result.
+//! Repairs a conversation so that providers accept it: exactly one result follows each tool call.
 //!
-//! Also creates notes: user messages that the engine writes to the model and never stores.
+//! Also creates notes: user messages that the engine sends to the model and never stores.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Moves each result directly after its call, and adds missing results. Drops empty assistant messages, and results
+/// Moves each result directly after its call, and adds missing results. Drops empty assistant messages and results
 /// without a call.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());

@@ -1,11 +1,11 @@
 //! The agent loop: executes one run and reports its events.
 //!
 //! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model and runs the requested tools,
-//! until the model requests no more tools or a budget is used up. It knows no accounts, database tables or API
-//! protocols: [`llm::Llm`] provides models, and [`runyard_sandbox::Sandbox`] provides sandboxes.
+//! until the model requests no more tools or a budget is used up. [`llm::Llm`] provides the models, and
+//! [`runyard_sandbox::Sandbox`] the sandboxes. The engine knows no accounts, database tables or API protocols.
 //!
 //! Invariant: a tool starts only after its call is recorded, and each recorded call gets exactly one recorded result.
-//! If a worker stops in between, the next worker of the run records the result.
+//! If the worker stops before it records a result, the run's next worker records one.
 
 #![warn(missing_docs)]
 
@@ -128,9 +128,9 @@ pub struct Job {
     pub model: ModelLimits,
     /// The complete system prompt, assembled by [`prompt::Prompt`].
     pub system_prompt: String,
-    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
+    /// Reasoning effort of the model; by default, the configured effort or else the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Messages of the thread, oldest first, including earlier steps of this run, but without its incomplete answers.
+    /// Messages of the thread, oldest first. Includes earlier steps of this run, but not its incomplete answers.
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
@@ -142,7 +142,7 @@ pub struct Job {
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
-    /// Tokens used by these model calls.
+    /// Tokens used by the model calls in `steps_done`.
     pub tokens_used: u64,
 }
 
@@ -165,7 +165,7 @@ pub struct Budget {
     /// Maximum duration of the run, measured from the call of [`run`].
     pub max_duration: Duration,
     /// Maximum input and output tokens of all model calls. The limit is checked before each call, so the last call
-    /// can exceed it.
+    /// can exceed the limit.
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls that run in parallel.
     pub max_parallel_calls: usize,
@@ -179,14 +179,15 @@ pub trait Sink: Send + Sync {
     fn say(&self, event: Event);
 
     /// Records events and their messages in one transaction, and returns after the commit. All events that
-    /// [`Sink::say`] received earlier come first.
+    /// [`Sink::say`] received earlier are recorded first.
     ///
+    /// # Errors
     /// The events cannot be recorded, for example because the worker lost its lease on the run. The engine then
     /// returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
-    /// Queues events without waiting for the commit; used for the final answer. The next `record` or the end of the
-    /// run commits them. The events of `leave` and `record` stay in order.
+    /// Queues events and returns before the commit; used for the final answer. The next `record` or the end of the
+    /// run commits the events. `leave` and `record` keep the order of events.
     fn leave(&self, events: Vec<Recorded>);
 
     /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
@@ -200,7 +201,7 @@ pub trait Sink: Send + Sync {
 /// An event to record, and the thread message to store with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The event. Usage events have no `credits`; the [`Sink`] computes them from the model's prices.
+    /// The event. The [`Sink`] sets `credits` in usage events, because only the service knows prices.
     pub event: Event,
     /// Message to store in the same transaction.
     pub message: Option<StoredMessage>,
@@ -209,11 +210,11 @@ pub struct Recorded {
 /// A message to store in the thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// Id of the message. The events of an answer contain the same id.
+    /// Id of the message, which the events of an answer contain.
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
-    /// True for an incomplete answer: its stream failed, or the run was cancelled or timed out.
+    /// True if the answer is incomplete: the stream failed, or the run was cancelled or timed out.
     pub partial: bool,
 }
 
@@ -229,7 +230,7 @@ pub enum Outcome {
         /// Error text for the user.
         message: String,
     },
-    /// The caller cancelled the token that it passed to [`run`].
+    /// The caller of [`run`] cancelled the token.
     Stopped,
     /// The sink failed. This worker must not write anything more about the run.
     Abandoned(Error),

@@ -1,8 +1,8 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait [`Llm`]. `llm/upstream.rs` implements it over HTTP, and
-//! `llm/demo.rs` for the built-in demo model. `llm/models.rs` chooses between them by model name. Dropping the stream
-//! of a call cancels the call.
+//! The engine calls models only through the trait [`Llm`]. `llm/upstream.rs` implements the trait over HTTP, and
+//! `llm/demo.rs` for the built-in demo model. `llm/models.rs` selects the implementation by model name. Dropping the
+//! stream of a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -19,7 +19,7 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model, independent of the provider's protocol.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model. The engine sets the public name, and `Models` replaces it with the provider's name.
+    /// Name of the model: the public name or, in requests to a provider, the provider's name.
     pub model: String,
     /// The system prompt; may be empty.
     pub system: String,
@@ -29,7 +29,7 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// Maximum tokens of the answer.
     pub max_output_tokens: u32,
-    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
+    /// Reasoning effort of the model; by default, the configured effort or else the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields added to the request body. They override the fields of the protocol and of the provider's
     /// configuration.
@@ -76,7 +76,7 @@ impl ReasoningEffort {
 /// Provider data: reasoning, signatures and call ids that a provider attached to an answer. Later requests send this
 /// data back with the answer.
 ///
-/// Only the provider and model family that sent the data receive it. Only the provider's protocol interprets it.
+/// Only the same provider and model family receive the data. The engine does not interpret it.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
 pub struct Carried {
     /// Name of the provider in the configuration.
@@ -153,11 +153,11 @@ pub enum ModelEvent {
     Reasoning(String),
     /// A complete tool call.
     ToolCall(ToolRequest),
-    /// Token usage of the call, if the provider reports it.
+    /// Token usage of the call. Missing if the provider reports no usage.
     Usage(TokenUsage),
-    /// Provider data of this answer; up to one such event, before `End`.
+    /// Provider data of the answer. Up to one such event, before `End`.
     Carried(Carried),
-    /// End of the answer, and of a complete stream.
+    /// End of the answer; the last event of a complete stream.
     End(EndReason),
 }
 
@@ -183,8 +183,9 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Reason why a model call failed. Most errors fail the run. After `TooLong`, the engine shortens the conversation
-/// and calls again. After `Broken`, it calls again if retries are left and the incomplete answer has no tool calls.
+/// Reason why a model call failed. Two errors do not always fail the run. After `TooLong`, the engine shortens the
+/// conversation and calls the model again. After `Broken`, the engine calls the model again if retries are left and
+/// the answer has no tool calls.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key, for example with status 401 or 403.
@@ -209,7 +210,7 @@ pub enum LlmError {
     TooLong {
         /// The provider's error, for the user.
         message: String,
-        /// Size of the window in tokens, if the provider reports it.
+        /// Size of the window in tokens. Missing if the provider does not report it.
         window: Option<u64>,
     },
     /// No retries are left: the provider was unreachable, kept failing or sent invalid answers.
@@ -242,6 +243,6 @@ pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 /// Access to models.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Starts a model call and returns immediately. The call and its retries run while the stream is polled.
+    /// Starts a model call and returns immediately. Polling the stream drives the call and its retries.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

@@ -15,11 +15,10 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 VERSION = metadata.version("runyard")
 
 CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
-    # Identifies the client in the server's logs.
     ("grpc.primary_user_agent", f"runyard-python/{VERSION}"),
     # A page of thread messages can be large: the arguments of one tool call may take several megabytes.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # `_retry` decides when to retry. gRPC's default backoff could delay such a retry by a minute.
+    # `_retry` decides when to retry. gRPC's default backoff could delay a retry by a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
     # Despite its name, this option limits the time of one connection attempt.
     ("grpc.min_reconnect_backoff_ms", 10_000),

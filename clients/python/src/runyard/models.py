@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 
-# The types of descriptors differ between protobuf implementations.
+# Aliases of Any, because protobuf implementations have different descriptor types.
 Field = Any
 Enum = Any
 
@@ -452,7 +452,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Classes whose names differ from their protobuf messages.
+# Classes that are not named like their protobuf message.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -504,7 +504,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # In protobuf, the value 0 is named PREFIX_UNSPECIFIED, so its name contains the prefix of all values.
+    # The value 0 is named PREFIX_UNSPECIFIED, so its name shows the prefix of all values.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 

@@ -1,7 +1,6 @@
 // Generates example values and curl commands from schemas.
 import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./openapi";
 
-/** Maximum nesting depth of an example. */
 const MAX_DEPTH = 4;
 
 /** Returns an example value for a schema. The field name helps to choose a plausible value. */

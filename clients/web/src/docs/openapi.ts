@@ -24,7 +24,6 @@ export interface Parameter {
   schema?: Schema;
 }
 
-/** Maps content types to schemas. */
 export type Content = Record<string, { schema?: Schema }>;
 
 export interface Answer {
@@ -43,7 +42,6 @@ export interface Operation {
   responses: Record<string, Answer>;
 }
 
-/** The parts of an OpenAPI document that the reference shows. */
 export interface Document {
   info: { title: string; version: string; description?: string };
   servers?: { url: string; description?: string }[];
@@ -58,7 +56,6 @@ export interface Placed {
   operation: Operation;
 }
 
-/** Groups the operations by service, in the order of the document. */
 export function services(document: Document): { name: string; description: string; operations: Placed[] }[] {
   const all = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Placed => ({ method, path, operation })),
@@ -106,7 +103,7 @@ function bareType(schema: Schema): string {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-/** Returns the schema with properties or enum values inside lists, maps and nullable types; null if none exists. */
+/** Looks inside lists, maps and nullable types for a schema with properties or enum values. */
 export function inner(document: Document, original: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(original);
   if (schema.$ref) {

@@ -127,7 +127,7 @@ function Pages({ document }: { document: Document }) {
   );
 }
 
-// Turns a service name into a heading: `AccountService` becomes "Accounts".
+// For example, `AccountService` becomes "Accounts".
 function title(name: string): string {
   const noun = name.replace(/Service$/, "").replace(/([a-z])([A-Z])/g, "$1 $2");
   return noun === "Admin" ? "Administration" : `${noun}${/[sx]$/.test(noun) ? "es" : "s"}`;

@@ -4,7 +4,6 @@ import { useState } from "preact/hooks";
 import { Markdown } from "../parts/markdown";
 import { type Document, type Schema, inner, typeOf } from "./openapi";
 
-/** The fields of an object, or the values of an enum. */
 export function SchemaView({
   document,
   schema,

@@ -232,7 +232,7 @@ function draftOf(agent: Agent | null): Draft {
   };
 }
 
-// Maps a tool's name to the name of its setting, if the names differ.
+// Names of tool settings that differ from the tool's name.
 const GROUPS: Record<string, string> = { skill: "skills" };
 
 function groupOf(tool: AgentTool): string {
@@ -283,7 +283,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
 // The memory settings control these tools, so the form shows no switches for them.
 const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
-// The tools of a new agent. Also shown for an existing agent until its own tools are loaded.
+// The tools of a new agent. The form also shows them until an existing agent's tools are loaded.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],

@@ -48,7 +48,7 @@ function StateSign({ of }: { of: RunState }) {
   }
 }
 
-/** A message box. Screen readers announce warnings and errors. */
+/** Screen readers announce warnings and errors. */
 export function Note({
   kind = "info",
   children,
@@ -72,7 +72,6 @@ export function Note({
   );
 }
 
-/** An error message with actions that may resolve the error. */
 export function RefusalNote({
   explained,
   onAgain,
@@ -127,7 +126,7 @@ export function Empty({ title, children }: { title: string; children: ComponentC
   );
 }
 
-/** A modal dialog. Esc or a click outside closes it. */
+/** Esc or a click outside closes the dialog. */
 export function Dialog({
   title,
   children,
@@ -223,7 +222,7 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
   );
 }
 
-/** Shows usage relative to a limit; null means no limit. */
+/** A `limit` of null means no limit. */
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";

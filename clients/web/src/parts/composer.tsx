@@ -25,9 +25,8 @@ export interface Started {
 }
 
 export interface ComposerProperties {
-  /** The thread to continue; a new thread if missing. */
+  /** The thread to continue. By default, the composer starts a new thread. */
   threadId?: string;
-  /** Whether a run is active in the thread. */
   busy?: boolean;
   onStarted: (started: Started) => void;
   /** A task to copy into the form. A new value of `turn` copies the task again. */
@@ -51,8 +50,8 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
-  // The idempotency key of the current request. A retry after a lost response sends the same key, so it starts no
-  // second run.
+  // The idempotency key of the current request. A retry after a lost response reuses the key and so starts no second
+  // run.
   const key = useRef<{ of: string; key: string } | null>(null);
   const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {
@@ -305,7 +304,7 @@ function AgentChoice({ value, onChange }: { value: string; onChange: (value: str
 
 function ModeChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   useEffect(() => void loadModes(), []);
-  // Every server has the mode "code". It is offered until the server's modes are loaded.
+  // Every server has the mode "code", so the menu offers it until the modes are loaded.
   const list = modes.value ?? [{ name: "code", description: "" }];
   return (
     <label class="choice" title={list.find((mode) => mode.name === value)?.description}>

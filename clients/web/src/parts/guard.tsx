@@ -3,7 +3,7 @@ import { Component, type ComponentChildren } from "preact";
 import { Note } from "./basic";
 
 interface Properties {
-  /** Identifies the current screen. A new value clears the error. */
+  /** The current screen. A change clears the error. */
   at: string;
   children: ComponentChildren;
 }

@@ -1,17 +1,16 @@
 // Global keyboard shortcuts.
 import { go } from "../router";
 
-/** Apple devices use ⌘ instead of Ctrl. */
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
-// Maps the second key of a navigation shortcut to a path. The first key is `g`.
+// Navigation shortcuts: `g`, and then one of these keys. The values are paths.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", m: "/memory", c: "/account" };
 /** Maximum milliseconds between `g` and the second key. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 
 let goUntil = 0;
 
-/** Installs the shortcuts. The returned function removes them. */
+/** Call the returned function to remove the shortcuts. */
 export function listenToKeys(openPalette: () => void): () => void {
   const listen = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey) {

@@ -22,7 +22,7 @@ export function McpEditor({
   onAdd,
 }: {
   label: string;
-  /** A connection test uses the stored headers of this agent. */
+  /** The agent whose stored headers the connection test uses. */
   agentId?: string | undefined;
   servers: readonly McpServer[];
   onChange: (servers: McpServer[]) => void;
@@ -98,7 +98,6 @@ export function McpEditor({
   );
 }
 
-/** A button that tests the connection to an MCP server. */
 function Trial({ server, agentId }: { server: McpServer; agentId: string | undefined }) {
   const busy = useSignal(false);
   const result = useSignal<{ kind: "good" | "error"; text: string } | null>(null);
@@ -127,8 +126,7 @@ function Trial({ server, agentId }: { server: McpServer; agentId: string | undef
   );
 }
 
-// Selects a transport. Clears the fields of other transports, because the form hides them and the server would refuse
-// them.
+// Clears the fields of other transports: the form hides these fields, and the server would refuse them.
 function reachedBy(type: McpServer["type"]): Partial<McpServer> {
   return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
@@ -137,7 +135,7 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Parses tool names, one per line. Removes empty and duplicate names, because the server refuses them.
+// Parses tool names, one per line. The server refuses empty and duplicate names.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

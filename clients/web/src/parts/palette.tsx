@@ -23,7 +23,7 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// Preact's types forbid the role `combobox` on an input, so the type is erased here.
+// Preact's types do not allow the role `combobox` on an input.
 const COMBOBOX = { role: "combobox" } as object;
 
 const MAX_RESULTS = 12;

@@ -1,7 +1,7 @@
 // A memoised component, which renders again only if a property has changed (compared with `===`).
 import { Component, type ComponentChild, type FunctionComponent } from "preact";
 
-/** The render function must not read signals, because a changed signal would not cause a rendering. */
+/** The render function must not read signals, because the component ignores their changes. */
 export function pure<P extends object>(draw: (properties: P) => ComponentChild): FunctionComponent<P> {
   class Pure extends Component<P> {
     override shouldComponentUpdate(next: Readonly<P>): boolean {

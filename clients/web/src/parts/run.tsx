@@ -55,8 +55,8 @@ function ModelText({ step, live, ended, stopped }: { step: TextStep; live: boole
   );
 }
 
-// Returns the text to render. Long texts are slow to render and could block the page. After a rendering that took 4
-// ms or longer, the next one waits five times as long, up to one second.
+// Returns the text to render. Rendering a long text can block the page. After a rendering of 4 ms or longer, the next
+// rendering waits five times this duration, up to one second.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });
@@ -112,7 +112,6 @@ function Notice({ step }: { step: NoticeStep }) {
   );
 }
 
-/** The state, duration and usage of a run, with a button to stop or repeat it. */
 export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
   const [stopRequested, setStopRequested] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);

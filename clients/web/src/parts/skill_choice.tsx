@@ -78,7 +78,6 @@ function named(name: string, version: number | undefined): AgentSkill {
   return version === undefined ? { name } : { name, version };
 }
 
-/** Returns the choices: the skill's current version, and the version that the agent uses. */
 function versions(current: number, chosen: number | undefined): number[] {
   return [...new Set([current, ...(chosen === undefined ? [] : [chosen])])].sort((left, right) => right - left);
 }

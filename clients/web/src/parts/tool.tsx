@@ -169,7 +169,7 @@ function summary(step: ToolStep): string {
   }
 }
 
-// Returns the first line of a shell command that is neither blank nor a comment.
+// Returns the first line that is neither blank nor a comment.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();
@@ -180,7 +180,6 @@ function exitStatus(result: string): number | null {
   return found ? Number(found[1]) : null;
 }
 
-// A final newline is not a line.
 function withoutEnd(content: string): string {
   return content.replace(/\n$/, "");
 }

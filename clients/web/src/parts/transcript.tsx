@@ -9,7 +9,7 @@ import { Note } from "./basic";
 import { Composer } from "./composer";
 import { TurnView } from "./turn";
 
-/** Number of newest turns whose steps are loaded automatically. Older turns have a button. */
+/** Number of newest turns whose steps are loaded automatically. */
 const NEWEST = 10;
 
 export function Transcript({
@@ -81,8 +81,8 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // New content also increases the distance to the end. Therefore only an upward scroll shows that the user
-    // scrolled; the page itself never scrolls up.
+    // New content also increases the distance to the end, so the distance alone does not show that the user scrolled.
+    // An upward scroll does, because the page itself never scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

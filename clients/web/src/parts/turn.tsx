@@ -18,7 +18,7 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/** If `fresh` is set, the run's steps are shown immediately; otherwise, on request. */
+/** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
   turn,
   fresh,
@@ -130,7 +130,7 @@ function LiveRun({
   );
 }
 
-// Lists files that the run wrote: up to 6 images, then up to 12 other files.
+// Files that the run wrote: up to 6 images, then up to 12 other files.
 function Output({
   runId,
   sandboxId,

@@ -155,7 +155,7 @@ function VersionChoice({ label, versions, value, onChange }: { label: string; ve
   );
 }
 
-// `json` is a JSON value. A string is shown as text, any other value as indented JSON.
+// A JSON string is shown as text, any other value as indented JSON.
 function readable(json: string): string {
   try {
     const value: unknown = JSON.parse(json);

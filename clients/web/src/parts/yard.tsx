@@ -3,8 +3,8 @@
 /** The x coordinates of the tracks, in units of the view box. */
 const TRACKS = [90, 210, 330, 450, 570, 690, 810, 930, 1050, 1170, 1290, 1410];
 /**
- * A switch connects a track to the next one. Each entry is the index of the left track and the y coordinate of the
- * switch's upper end.
+ * Switches, which connect a track to the next one. Each entry has the index of the left track and the y coordinate of
+ * the upper end.
  */
 const SWITCHES: [number, number][] = [
   [0, 640],
@@ -18,7 +18,6 @@ const SWITCHES: [number, number][] = [
   [9, 380],
   [10, 160],
 ];
-/** Height of a switch. */
 const RISE = 150;
 
 export function Yard() {
@@ -54,7 +53,7 @@ function start(track: number, y: number): string {
   return `M${TRACKS[track]} 900V${y + RISE}`;
 }
 
-// The curve of a switch between two tracks. It ends at height `y`.
+// The curve of a switch, which ends at height `y`.
 function curve(from: number, to: number, y: number): string {
   const middle = y + RISE / 2;
   return `C${TRACKS[from]} ${middle} ${TRACKS[to]} ${middle} ${TRACKS[to]} ${y}`;

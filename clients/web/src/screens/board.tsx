@@ -1,4 +1,4 @@
-// The runs screen: live cards of the active runs, and cards of the newest finished runs.
+// The runs screen: the active runs, and the newest finished runs.
 import { ArrowUpRight } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
@@ -16,14 +16,14 @@ import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 const MAX_RUNS = 24;
-/** Maximum number of steps on a card. The latest steps are shown. */
+/** Number of latest steps that a card shows. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
 
 async function load(): Promise<void> {
   await newest.load(() => runyard().runs.list({ pageSize: MAX_RUNS }).all(MAX_RUNS));
-  // Another client may have started the run in a thread that is not loaded yet.
+  // Another client may have started a run in a thread that is not loaded yet.
   const known = new Set((threads.state.peek().value ?? []).map((thread) => thread.threadId));
   if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
 }
@@ -35,7 +35,6 @@ export function Board() {
     document.title = "Runs · Runyard";
     void loadActive();
   }, []);
-  // The set of active runs has changed.
   useEffect(() => {
     void load();
     void loadAccount();

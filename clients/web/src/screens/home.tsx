@@ -76,12 +76,11 @@ export function Home() {
   );
 }
 
-// The plan, the remaining credits and the usage of limits.
 function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // While the account is loading, a placeholder of the same height keeps the content below in place.
+    // The placeholder keeps the content below in place while the account is loading.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;

@@ -127,7 +127,7 @@ export function MemoryScreen() {
   );
 }
 
-/** A menu to select the account or an agent. `all` adds the choice "All memories". */
+/** `all` adds the choice "All memories". */
 function HolderChoice({ all = false, id, value, onChange }: { all?: boolean; id?: string; value: string; onChange: (holder: string) => void }) {
   return (
     <select {...(id ? { id } : { "aria-label": "Memories of" })} value={value} onChange={(event) => onChange(event.currentTarget.value)}>

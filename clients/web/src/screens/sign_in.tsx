@@ -78,7 +78,7 @@ export function SignIn() {
   );
 }
 
-// Checks the token before signing in, so that an invalid token is reported once and not by every screen.
+// Checks the token before signing in, so that only this screen reports an invalid token.
 async function checkToken(token: string): Promise<string | null> {
   if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or contains spaces.";
   try {

@@ -20,7 +20,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
-    // While the connection was lost, runs may have ended.
+    // Runs may have ended while the connection was lost.
     const reload = () => void loadThread(threadId);
     addEventListener("online", reload);
     let wasReconnecting = false;

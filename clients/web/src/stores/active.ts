@@ -8,7 +8,7 @@ import { Loadable } from "./loaded";
 
 const POLL_INTERVAL_MS = 5_000;
 
-/** The active runs, newest first. */
+/** Newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
 export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
 

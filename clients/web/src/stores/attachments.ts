@@ -1,4 +1,4 @@
-// Files attached to a task. Each file is uploaded as soon as the user adds it, so that StartRun need not wait.
+// Files attached to a task. Uploads start as soon as the user adds a file.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { explainError } from "../errors";
@@ -16,7 +16,6 @@ export interface Attachment {
   problem: string | null;
 }
 
-/** The attachments of one composer. */
 export class Attachments {
   readonly list: Signal<readonly Attachment[]> = signal([]);
   readonly problem: Signal<string | null> = signal(null);
@@ -56,7 +55,7 @@ export class Attachments {
     this.problem.value = null;
   }
 
-  /** Waits for all uploads. Returns their ids, or null if an upload failed. */
+  /** Waits for all uploads. Returns the upload ids, or null if an upload failed. */
   async ready(): Promise<string[] | null> {
     await new Promise<void>((resolve) => {
       const stop = this.list.subscribe((list) => {

@@ -4,16 +4,15 @@ import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 const MAX_FILES = 2_000;
-/** Maximum bytes that a preview loads. A longer text is truncated; a larger image is not shown. */
+/** Maximum bytes of a preview. A longer text is truncated; a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
 
 /** The kind of preview. A file of kind "other" has none. */
 export type FileKind = "image" | "table" | "markdown" | "text" | "other";
 
-/** The files of the current sandbox, ordered by path. */
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
-/** Loads the files of a sandbox. Clears the list first if it belongs to another sandbox. */
+/** Loads the files of a sandbox. First clears the list of another sandbox. */
 export function loadFiles(sandboxId: string): Promise<void> {
   if (files.state.peek().value?.sandboxId !== sandboxId) files.clear();
   return files.load(async () => ({
@@ -24,7 +23,7 @@ export function loadFiles(sandboxId: string): Promise<void> {
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Reloads the files after 150 ms. Further changes within this time cause no second reload. */
+/** Reloads the files after 150 ms. Further calls within this time do nothing. */
 export function filesChanged(sandboxId: string): void {
   if (timer !== undefined) return;
   timer = setTimeout(() => {
@@ -63,7 +62,7 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads up to `MAX_PREVIEW` bytes. `whole` is true if the file has no more bytes. */
+/** Reads up to `MAX_PREVIEW` bytes. `whole` is false if the file is longer. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };

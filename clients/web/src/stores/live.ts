@@ -1,5 +1,5 @@
-// Live views of the runs on the screen, updated once per frame at the most. One stream delivers the events of all
-// runs.
+// Live views of the runs on the screen. One stream delivers the events of all runs, and each frame updates the views
+// once.
 //
 // After an outage, the stream resumes at each run's cursor. A view applies each event once, so text has no gaps and
 // no repetitions.
@@ -14,20 +14,18 @@ import { announce } from "./announce";
 
 /** Increases when a run or a tool call ends, because workspace files may have changed. */
 export const changes = signal(0);
-/** Runs whose stream is interrupted. */
 const reconnecting: Signal<ReadonlySet<string>> = signal(new Set());
 /** Errors that ended a run's stream, by run id. */
 const streamErrors: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
 export const isReconnecting = computed(() => reconnecting.value.size > 0);
 
-/** Maximum number of views that are kept although no component watches them. */
+/** Maximum number of views without a watching component. */
 const MAX_IDLE_VIEWS = 60;
 /**
- * Maximum number of received events that wait for rendering, per run. While the queue is full, the run's stream is
- * not read.
+ * Maximum number of a run's events that wait for rendering. While the queue is full, the run's stream is not read.
  */
 const MAX_QUEUED = 1_000;
-/** Number of events to read before other tasks of the page get a turn. */
+/** Number of events after which other tasks of the page get a turn. */
 const EVENTS_PER_TASK = 100;
 
 interface Watched {
@@ -50,15 +48,15 @@ export function useRun(runId: string): Signal<RunView> {
   return view;
 }
 
-/** Watches a run until the returned function is called. */
+/** Watches a run. The returned function ends the watch. */
 export function watch(runId: string): () => void {
   const run = entry(runId);
   run.watchers += 1;
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A component that moves in the tree stops watching and immediately watches again. After a microtask both steps are
-    // done, so the run's stream stays open.
+    // A component that moves in the tree stops watching and immediately watches again. The microtask runs after both
+    // steps, so the run's stream stays open.
     queueMicrotask(() => {
       if (run.watchers === 0) stopFollowing(runId, run);
       dropIdleViews();
@@ -75,7 +73,6 @@ export function retryStream(runId: string): void {
   if (run && run.watchers > 0) void follow(runId, run);
 }
 
-/** Drops all views on sign-out. */
 export function forgetRuns(): void {
   for (const [runId, run] of runs) stopFollowing(runId, run);
   runs.clear();

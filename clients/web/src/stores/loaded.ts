@@ -9,10 +9,9 @@ export interface Loaded<T> {
   loading: boolean;
 }
 
-// All instances. Instances are created only while modules load, so the list does not grow later.
+// All instances. They are created only while modules load, so the list does not grow later.
 const all: Loadable<unknown>[] = [];
 
-/** Clears all loaded values on sign-out. */
 export function forgetLoaded(): void {
   for (const loadable of all) loadable.clear();
 }
@@ -42,13 +41,13 @@ export class Loadable<T> {
     }
   }
 
-  /** Sets the value and discards loads in progress. */
+  /** Discards loads in progress. */
   set(value: T): void {
     this.#generation += 1;
     this.state.value = { value, refused: null, loading: false };
   }
 
-  /** Removes the value and discards loads in progress. */
+  /** Discards loads in progress. */
   clear(): void {
     this.#generation += 1;
     this.state.value = { value: null, refused: null, loading: false };

@@ -16,7 +16,6 @@ export const memories = new Loadable<readonly Memory[]>();
 /** The token of the next page; empty when all memories are loaded. */
 export const moreMemories = signal("");
 
-/** Loads the first page of matching memories. */
 export function loadMemories(filter: MemoryFilter): Promise<void> {
   return memories.load(async () => {
     const page = await runyard().memories.list({ ...query(filter), pageSize: PAGE });

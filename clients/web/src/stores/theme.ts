@@ -7,7 +7,6 @@ const KEY = "runyard.theme";
 
 export const theme = signal<Theme>(stored());
 
-/** Applies and stores a theme. */
 export function choose(next: Theme): void {
   theme.value = next;
   if (next === "system") delete document.documentElement.dataset["theme"];

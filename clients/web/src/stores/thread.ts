@@ -8,13 +8,13 @@ const MAX_ITEMS = 2_000;
 
 export interface WholeThread {
   thread: Thread;
-  /** The messages, oldest first. */
+  /** Oldest first. */
   messages: readonly ThreadMessage[];
-  /** The runs, oldest first. */
+  /** Oldest first. */
   runs: readonly RunRecord[];
 }
 
-/** A user message and its run. The message or the run may be missing. */
+/** A user message and its run. Either may be missing. */
 export interface Turn {
   key: string;
   prompt: ThreadMessage | null;
@@ -37,7 +37,6 @@ export function loadThread(threadId: string): Promise<void> {
   });
 }
 
-/** Groups messages and runs into turns, oldest first. */
 export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
   const placed: { at: number; turn: Turn }[] = [];
   const byRun = new Map<string, ThreadMessage[]>();

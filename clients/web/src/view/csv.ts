@@ -6,7 +6,7 @@ export interface Table {
   more: boolean;
 }
 
-/** Parses up to `maxRows` rows. The separator is the one that occurs most often in the first line. */
+/** The separator is the candidate that occurs most often in the first line. */
 export function readTable(text: string, maxRows: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);
@@ -40,7 +40,7 @@ export function readTable(text: string, maxRows: number): Table {
   return { header, rows: rows.slice(0, maxRows), more: at < text.length || rows.length > maxRows };
 }
 
-/** Whether a column contains only numbers and is therefore aligned right. */
+/** Whether a column contains only numbers, which are aligned right. */
 export function isNumeric(table: Table, column: number): boolean {
   const cells = table.rows.map((row) => row[column] ?? "").filter((cell) => cell !== "");
   return cells.length > 0 && cells.every((cell) => /^[-+]?[\d.,\s]+%?$/.test(cell));

@@ -8,13 +8,12 @@ export interface DiffLine {
 
 /**
  * Limits the cost of a comparison, which grows with the product of the two line counts. If the product exceeds the
- * square of this number, all lines between the first and the last change count as changed.
+ * square of this limit, all lines between the first and the last change are shown as changed.
  */
 const MAX_LINES = 2_000;
 /** Number of unchanged lines around a change. */
 const CONTEXT = 3;
 
-/** Returns the differences between two texts, with a few lines of context. */
 export function difference(before: string, after: string): DiffLine[] {
   // `split` would return one line for an empty text.
   const left = before === "" ? [] : before.split("\n");
@@ -34,7 +33,6 @@ export function difference(before: string, after: string): DiffLine[] {
   return shorten([...left.slice(0, start).map(same), ...middle, ...left.slice(left.length - end).map(same)]);
 }
 
-/** Parses a unified diff. */
 export function unified(text: string): DiffLine[] {
   return text.split("\n").map((line) => {
     if (line.startsWith("@@")) return { kind: "place", text: line };
@@ -44,7 +42,7 @@ export function unified(text: string): DiffLine[] {
   });
 }
 
-// Compares two lists of lines by their longest common subsequence, with a table of lengths.
+// Finds the longest common subsequence with a table of lengths.
 function compare(left: string[], right: string[]): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: "removed", text });
   const added = (text: string): DiffLine => ({ kind: "added", text });

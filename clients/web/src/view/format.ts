@@ -71,7 +71,6 @@ export function dayAndTime(at: number | Date): string {
   });
 }
 
-/** Returns the start of a text as one line. */
 export function excerpt(text: string, maxLength: number): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).trimEnd()}…`;

@@ -4,7 +4,6 @@
 // turns the line above it into a heading.
 import { type Token, Lexer } from "marked";
 
-/** A block: the offset of its source, and its parsed token. */
 export interface Block {
   at: number;
   token: Token;
@@ -16,7 +15,7 @@ export class Growing {
   #from = 0;
   #links: Lexer["tokens"]["links"] = {};
 
-  /** Parses a text. If the text extends the previous one, returns the same objects for finished blocks. */
+  /** If the text extends the previous text, finished blocks are the same objects as before. */
   blocks(source: string): readonly Block[] {
     const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
     if (!text.startsWith(this.#text)) {
@@ -35,8 +34,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // The lexer may change the source of the last blocks, so that `token.raw` differs from the text. Such a block is
-    // not finished, because the offset of the next block depends on `token.raw`.
+    // For the last blocks, the lexer may change `token.raw`, so that it differs from the text. Such a block is not
+    // finished: the next block's offset depends on `token.raw`.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);
@@ -46,7 +45,7 @@ export class Growing {
   }
 }
 
-/** Whether a link target is safe: http, https, mailto or a fragment. */
+/** Whether a link target cannot run code. */
 export function isSafeLink(address: string): boolean {
   return /^(https?:|mailto:|#)/i.test(address.trim());
 }

@@ -8,8 +8,9 @@ import type { FileEntry } from "@runyard/client";
 const TICK = 10;
 
 /**
- * Returns the files that were modified since `startedAt`, the time of the run's first output. Includes files modified
- * up to `TICK` earlier, except attached files: the server stores them shortly before the first output.
+ * Returns the files that were modified after `startedAt`, the time of the run's first output. `TICK` allows for
+ * imprecise modification times, but not for attached files: the server stores attached files shortly before the first
+ * output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

@@ -16,7 +16,6 @@ export interface Refused {
   retryAfter?: number;
 }
 
-/** An explanation, with links to actions that may help. */
 export interface Explained {
   title: string;
   text: string;
@@ -40,7 +39,6 @@ export const CHANGE_PLAN: Code[] = [
 ];
 const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
 
-/** Explains an error. For an exceeded plan limit, adds advice to the operator of the server. */
 export function explain(refused: Refused): Explained {
   return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }

@@ -1,7 +1,7 @@
 // The view of a run, computed from its events.
 //
-// A repeated event changes nothing, and the batches in which events arrive do not matter. Therefore a stream can
-// break and resume. Events after a gap are ignored, so that the stream resumes before the gap.
+// Repeated events change nothing, and the batches in which events arrive do not matter. Therefore a stream can break
+// and resume. Events after a gap are ignored, so that the stream resumes before the gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
@@ -74,7 +74,6 @@ export interface RunView {
 /** Maximum number of characters of live tool output in a view. The result of the tool has the final output. */
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
-/** The view before the first event. */
 export function emptyView(runId: string): RunView {
   return {
     runId,
@@ -114,7 +113,7 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   return result;
 }
 
-// A mutable copy of a view. Only the steps in `fresh` may be modified: they were created or copied for this draft.
+// A mutable copy of a view. Only the steps in `fresh` may be modified.
 interface Draft extends Omit<RunView, "steps"> {
   steps: Step[];
   fresh: Set<Step>;
@@ -196,7 +195,7 @@ function apply(draft: Draft, event: RunEvent): void {
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // A new run has the status "running" at once. The view shows it as waiting until the first output of the model or a
+  // A run has the status "running" from the start. The view shows "waiting" until the first output of the model or a
   // tool.
   draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
   if (state !== "running") {
@@ -216,7 +215,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// Returns a step that may be modified. A step outside `fresh` is copied first.
+// Returns a step for modification. A step outside `fresh` is copied first.
 function editable<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

@@ -15,9 +15,9 @@ pub const MAX_MISTAKES: u32 = 5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    /// Tool names and arguments of failed calls in the previous answer.
+    /// Failed calls in the previous answer: tool names and arguments.
     before: Vec<(String, Value)>,
-    /// Tool names and arguments of failed calls in the current answer.
+    /// Failed calls in the current answer.
     now: Vec<(String, Value)>,
     /// Number of consecutive invalid calls.
     mistakes: u32,
@@ -47,7 +47,7 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// A successful call may have changed the workspace, so that earlier failed calls may now succeed.
+    /// A successful call may have changed the workspace, so that failed calls may now succeed.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();

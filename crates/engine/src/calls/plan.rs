@@ -67,7 +67,6 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns whether the call will run and may change the workspace.
     pub(crate) fn may_change(&self, call: &Planned) -> bool {
         matches!(call.plan, Decision::Run)
             && self
@@ -77,8 +76,8 @@ impl CallRunner<'_> {
     }
 }
 
-/// Parses a call's arguments: a JSON object, a JSON string that contains one, or an empty text. The error is a
-/// message for the model.
+/// Accepts a JSON object, a JSON string that contains a JSON object, or an empty text. The error is a message for the
+/// model.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

@@ -11,8 +11,8 @@ pub struct Capabilities {
     pub system_role: Option<SystemRole>,
     /// Whether consecutive user messages are sent as one message.
     pub merges_turns: Option<bool>,
-    /// Whether the provider refuses a user message directly after a tool result. The engine then inserts a short
-    /// assistant message between them.
+    /// Whether the provider refuses a user message directly after a tool result. If so, the engine inserts a short
+    /// assistant message before the user message.
     pub assistant_after_tool: Option<bool>,
     /// Required format of tool call ids. Other ids are converted.
     pub tool_call_ids: Option<CallIds>,
@@ -50,7 +50,8 @@ pub enum SystemRole {
 pub enum CallIds {
     /// Any id of up to 40 bytes.
     Any,
-    /// Exactly nine ASCII letters or digits. Even ids from the provider are converted if they differ.
+    /// Exactly nine ASCII letters or digits. The provider's own ids are converted as well if they have another
+    /// format.
     Mistral,
     /// `functions.NAME:NUMBER`, the format of Kimi models.
     Kimi,

@@ -1,7 +1,8 @@
 //! The built-in model `runyard/demo`, used while no provider is configured.
 //!
-//! The deterministic model reads the start of a file, writes one of three scripts (`demo/*.sh`), runs the script and
-//! returns its output. It keeps no state: the tool results since the user's last message determine the next step.
+//! The model reads the start of a file, writes one of three scripts (`demo/*.sh`), runs the script and returns its
+//! output. The model is deterministic and has no state: the tool results since the user's last message determine the
+//! next step.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -19,7 +20,7 @@ const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules an
     requests in a log. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
     RUNYARD_OPENAI_MODEL), or add a provider to the configuration.";
 
-/// Prefixes of words that are about files, separated by spaces.
+/// Prefixes of words about files, separated by spaces.
 const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph log plot report row spreadsheet statistic \
     summar table tsv upload visual workspace";
 
@@ -119,8 +120,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Returns the next step: write the script, run it, or report its output. `bash` writes the script if the tool
-    /// `write` is missing or fails.
+    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing
+    /// or fails, `bash` writes the script.
     fn work(&self, file: &str) -> Step {
         let (name, script, purpose) = job(file, self.task);
         let path = format!("output/{name}.sh");
@@ -166,7 +167,6 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Returns up to 300 bytes from the end of a tool result.
 fn excerpt(text: &str) -> &str {
     let text = text.trim();
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
@@ -181,7 +181,6 @@ fn say(text: impl Into<String>) -> Step {
     (text.into(), None)
 }
 
-/// Returns the name, the content and the purpose of the script for a task.
 fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
     let task = task.to_lowercase();
     if has_extension(file, TABLES) {
@@ -199,8 +198,9 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message refers to: the first table, or else the first file, among the candidates.
-/// Candidates are files that are both named and uploaded, or else all uploads, or else all named files.
+/// Returns the file that a message refers to. Candidates are the files that are both named and uploaded; if there are
+/// none, all uploads; without uploads, all named files. The first table among the candidates is returned or, without
+/// a table, the first candidate.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();
@@ -224,7 +224,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// Quotes a string for a shell. A shell script cannot contain NUL characters, so they are removed.
+/// NUL is removed, because a shell script cannot contain it.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! Maps public model names to providers. The built-in demo model replaces providers that are not configured.
+//! Maps public model names to providers. The demo model serves models whose provider is not configured.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
-    /// Numbers of skipped answer parts by provider; see [`Models::skipped_pieces`].
+    /// Counters of [`Models::skipped_pieces`].
     skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
@@ -80,7 +80,7 @@ impl Models {
         Ok(Self { routes, skipped })
     }
 
-    /// Creates models that one `Llm` serves.
+    /// Creates models that all call the same `Llm`.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
         let route = |name: &String| Route {
             llm: Arc::clone(llm),

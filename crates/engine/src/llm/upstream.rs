@@ -59,7 +59,7 @@ pub use timeouts::Timeouts;
 /// Maximum bytes of text per token. Converts the token limit of an answer to a limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// The byte limit of an answer is at least this.
+/// Minimum of the byte limit of an answer.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Maximum number of times per call that a refused request is adapted (`adapt.rs`) and sent again.

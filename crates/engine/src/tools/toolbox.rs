@@ -72,6 +72,7 @@ impl Toolbox {
         Self { slots, spec_bytes }
     }
 
+    /// Returns the specs of all tools.
     pub fn specs(&self) -> Vec<ToolSpec> {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
@@ -86,6 +87,7 @@ impl Toolbox {
         self.slots.iter().map(|slot| slot.spec.name.as_str())
     }
 
+    /// Returns the tool with this name.
     pub fn find(&self, name: &str) -> Option<&Slot> {
         self.slots
             .iter()
@@ -93,6 +95,7 @@ impl Toolbox {
             .find(|slot| slot.spec.name == name)
     }
 
+    /// Returns whether there are no tools.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

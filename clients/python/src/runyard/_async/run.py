@@ -160,7 +160,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
-    # Maps each unfinished run to the sequence number of its newest yielded event.
+    # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::Provider;
 
+/// Time limits of a model call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// Maximum time to establish the connection.
