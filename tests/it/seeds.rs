@@ -1,19 +1,20 @@
-//! Checks docs/seeds.md, a list of sentences of the API documentation with their tests. Every listed test exists.
+//! Checks docs/seeds.md, which lists sentences of the API documentation and their tests. Every listed test must
+//! exist.
 
 use std::{fs, path::Path};
 
-/// Number of sentences without a test. Never raise it.
+/// Number of sentences on the page without a test. Never raise this number.
 const UNCOVERED: usize = 0;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Number of sentences, and the BLAKE3 hash of the sentences, each followed by a newline. Update both when you change
-/// the page on purpose.
+/// The number of sentences on the page, and the BLAKE3 hash of all sentences, each followed by a newline. If you
+/// change the page on purpose, update both values.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
-/// Each row is a sentence and its tests.
+/// Returns the rows of the page. Each row is a sentence and its tests.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/seeds.md")).unwrap();
     let cells = |line: &str| {
@@ -24,7 +25,7 @@ fn rows() -> Vec<(String, String)> {
     rows.filter(|(sentence, _)| sentence != "the seed says").collect()
 }
 
-/// `test` is a path such as `service::start::a_thread_goes_on`.
+/// Returns true if the sources contain a test with this path, such as `service::start::a_thread_goes_on`.
 fn exists(test: &str) -> bool {
     let Some((module, name)) = test.rsplit_once("::") else {
         return false;

@@ -160,7 +160,7 @@ async fn s06_the_disk_is_bounded() {
 async fn s13_a_timeout_kills_every_process_of_a_command() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
-    // SIGTERM comes first, so that the command can clean up.
+    // The command first receives SIGTERM, so that it can clean up.
     let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
     let execution = run_for(&sandbox, 1.0, polite).await;
     assert_eq!(execution.ending, CommandEnd::TimedOut);
@@ -178,7 +178,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A command's daemons are killed with it. They do not delay its end.
+    // When a command ends, its daemons are killed. They do not delay the end of the command.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(
@@ -324,7 +324,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
         while with_marker(&long).is_empty() {
             assert!(Instant::now() < until, "no command was started");
         }
-        // Each kill comes one millisecond later, so that it interrupts another stage of the sandbox's start.
+        // Each round waits one millisecond longer, so that the kill interrupts another stage of the sandbox's start.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();
@@ -332,7 +332,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // After a restart, the service kills sandboxes whose start was interrupted.
+        // After a restart, the service kills the sandboxes whose start was interrupted.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }

@@ -1,4 +1,4 @@
-//! Long-lived processes: their streams, their limits and their end.
+//! Tests of long-lived processes: their streams, their limits and their end.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_process_answers_on_its_streams_until_its_input_ends() {
     for line in ["one", "two {\"json\": true}"] {
         assert_eq!(exchange(&mut process, line).await, format!("got {line}\n"));
     }
-    // Commands run in the same sandbox while the process runs.
+    // While the process runs, commands can run in the same sandbox.
     assert_eq!(say(&sandbox, "head -n 1 seen").await, "one\n");
     let execution = timeout(PATIENCE, process.close()).await.unwrap().unwrap();
     assert_eq!(execution.ending, CommandEnd::Exited(3));
@@ -60,7 +60,7 @@ async fn large_messages_pass_in_both_directions() {
     writing.await.unwrap();
     assert!(received == sent, "{} bytes", received.len());
     assert_eq!(process.close().await.unwrap().ending, CommandEnd::Exited(0));
-    // The service does not buffer unread output, so this process blocks and does not end.
+    // The service does not buffer unread output, so a process whose output is not read blocks.
     let unread = spawn(&sandbox, "head -c 100000000 /dev/zero; touch done").await;
     assert!(say(&sandbox, "sleep 0.2; ls").await.lines().all(|name| name != "done"));
     assert_eq!(unread.stop().await.unwrap().ending, CommandEnd::Cancelled);
@@ -127,7 +127,7 @@ async fn a_process_has_the_walls_of_a_command() {
     let mut process = spawn(&sandbox, probe.clone()).await;
     let mut text = String::new();
     process.stdout.read_to_string(&mut text).await.unwrap();
-    // A command has the same file descriptors and files as the process.
+    // The same script, run as a command, has the same file descriptors and reads the same files.
     assert_eq!(text, say(&sandbox, probe).await);
     assert!(text.starts_with("1000\nhere\n"), "{text}");
     assert_eq!(

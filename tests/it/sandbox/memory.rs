@@ -1,4 +1,4 @@
-//! The sandbox also limits memory outside a process's resident set, with and without control groups.
+//! Tests that memory outside the resident set of a process is also limited, with and without control groups.
 
 use runyard::sandbox::CommandEnd;
 
@@ -6,7 +6,7 @@ use super::{Yard, is_bounded_by_cgroups, run, say, settings};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Perl code that allocates about `$n` megabytes outside the resident set, or dies.
+/// Perl code that allocates about `$n` megabytes outside the resident set, or dies with the reason.
 const HIDING_PLACES: &[(&str, &str)] = &[
     (
         "memory files",
@@ -56,7 +56,8 @@ async fn hidden_memory_is_bounded() {
         );
         sandbox.workspace().write("hold.pl", script.as_bytes()).unwrap();
 
-        // Control: a small amount is allowed. Without control groups, the sandbox may forbid this memory completely.
+        // Control: a small amount is allowed. Without control groups, the sandbox may forbid this kind of memory
+        // completely.
         let little = run(&sandbox, "perl hold.pl 3 2>&1").await;
         let is_refused = little.text.starts_with("refused: ");
         assert!(little.text == "HELD\n" || is_refused, "{place}: {little:?}");
@@ -72,7 +73,7 @@ async fn hidden_memory_is_bounded() {
     }
 }
 
-/// Databases need these. They are too small to hide memory in.
+/// Databases need a small shared memory segment and a few semaphores. Both are too small to hide memory in.
 #[tokio::test]
 async fn small_system_v_segments_and_semaphores_work() {
     let yard = Yard::new();

@@ -1,4 +1,4 @@
-//! Common programs work in the sandbox, and the model receives their list.
+//! Tests that common programs work in the sandbox, and that the model receives their list.
 //!
 //! `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`, which makes a missing program a failure.
 //! Without this variable, the test of a missing program is skipped with a notice.
@@ -11,7 +11,7 @@ use std::{
 
 use super::{Yard, run, say, settings};
 
-/// True if the sandbox can see the program.
+/// Returns true if the program is in a folder that is visible in the sandbox.
 fn has(program: &str, package: &str) -> bool {
     let folders = ["/usr/local/bin", "/usr/bin"];
     if folders.iter().any(|folder| Path::new(folder).join(program).exists()) {
@@ -21,7 +21,7 @@ fn has(program: &str, package: &str) -> bool {
         std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
         "{program} is missing: apt-get install {package}"
     );
-    // The test harness would capture other output.
+    // This writes directly to standard error, because the test harness captures other output.
     let _ = writeln!(
         std::io::stderr(),
         "SKIPPED without {program}: apt-get install {package}"
@@ -42,7 +42,7 @@ async fn git_commits_without_set_up() {
     )
     .await;
     assert_eq!(text, "Runyard agent one\nmain\n");
-    // A configured user name replaces the default name.
+    // A user name that the agent or the repository configures replaces the default name.
     let text = say(
         &sandbox,
         "cd g; git config user.name Ada; echo b > b; git add b; git commit -qm two; git log -1 --format=%an
@@ -97,7 +97,7 @@ async fn installing_fails_at_once_and_says_why() {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(say(&sandbox, "ls -A; ls -A n").await, "n\noutput\n");
     }
-    // Debian packages pip separately.
+    // Debian's python3 has pip only if the package `python3-pip` is installed.
     if has("pip3", "python3-pip") {
         let start = Instant::now();
         let execution = run(&sandbox, "/usr/bin/pip3 install --break-system-packages left-pad").await;

@@ -1,4 +1,4 @@
-//! Resources of the host and of other projects that a command must not reach.
+//! Tests of the resources of the host and of other projects that a command must not reach.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -50,7 +50,7 @@ async fn s01_host_files_cannot_be_read() {
 async fn s02_no_secret_is_inherited() {
     let yard = Yard::new();
     let secret = std::fs::File::open(yard.host_file("secret", "canary-s02")).unwrap();
-    // Without close-on-exec, child processes would inherit this descriptor if the sandbox did not prevent it.
+    // Clears the close-on-exec flag. Without a countermeasure, child processes would inherit this descriptor.
     rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
     let sandbox = yard.project(0);
 
@@ -64,7 +64,7 @@ async fn s02_no_secret_is_inherited() {
          cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
     )
     .await;
-    // The script opened descriptor 9 as a control. Descriptor 3 is the folder that `ls` reads.
+    // The script opens descriptor 9 as a control. Descriptor 3 is the folder that `ls` reads.
     assert!(text.contains("descriptors: 0 1 2 3 9"), "{text}");
     assert!(text.contains("first: 0 1 2\n"), "{text}");
     let open: Vec<&str> = text.lines().filter(|line| line.starts_with("open ")).collect();
@@ -86,7 +86,7 @@ async fn s03_there_is_no_network() {
     let address = net::SocketAddr::from_abstract_name(&name).unwrap();
     let _unix = net::UnixListener::bind_addr(&address).unwrap();
     let (tcp, udp_port) = (tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port());
-    // Control: the host can reach all three addresses.
+    // Control: on the host, all three addresses can be reached.
     std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap();
     net::UnixStream::connect_addr(&address).unwrap();
 
@@ -189,7 +189,7 @@ async fn s09_processes_outside_are_unreachable() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // A command can write to the memory of its sandbox's process 1, so process 1 needs the same restrictions.
+    // A command can write to the memory of process 1 of its sandbox, so process 1 must have the same restrictions.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(
         text.trim().lines().last().unwrap().parse::<u32>().unwrap() < 10,
@@ -268,8 +268,8 @@ async fn s11_setuid_programs_have_no_effect() {
     if is_root() {
         use std::os::unix::fs::PermissionsExt as _;
         let program = sandbox.place().folder.join("rootid");
-        // If this process wrote the copy, a child process of another test could inherit the writable descriptor; see
-        // `without_root`.
+        // `cp` makes the copy. If this process wrote the copy, a child process of another test could inherit the
+        // writable descriptor.
         let copied = std::process::Command::new("cp")
             .arg("/usr/bin/id")
             .arg(&program)

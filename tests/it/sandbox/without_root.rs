@@ -16,12 +16,13 @@ fn all_sandbox_tests_pass_without_root() {
         // The tests already run as an unprivileged user.
         return;
     }
-    // The unprivileged user may be unable to reach the build folder.
+    // The unprivileged user may be unable to reach the build folder, so the test program is copied to a readable
+    // folder.
     let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();
     let program = folder.path().join("it");
-    // `cp` makes the copy. If this process wrote it, a child process of another test could inherit the writable
+    // `cp` makes the copy. If this process wrote the copy, a child process of another test could inherit the writable
     // descriptor. A program that is open for writing cannot be executed (ETXTBSY).
     let copied = Command::new("cp")
         .arg(std::env::current_exe().unwrap())

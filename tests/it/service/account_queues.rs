@@ -1,5 +1,5 @@
-//! Isolation of database load. On PostgreSQL, a locked row of one account does not delay other accounts. A request
-//! without a token makes no database query.
+//! Tests that database load is isolated. On PostgreSQL, a locked row of one account does not delay other accounts. A
+//! request without a token makes no database query.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::requests::text;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Deadline for requests that do not use the locked row. It is shorter than the wait for a database connection.
+/// Deadline for requests that do not use the locked row. It is shorter than the timeout for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
@@ -55,7 +55,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = server.outside().await;
-            // SQLite has no row locks, so there the test only shows that a hundred StartRun requests do not delay
+            // SQLite has no row locks. On SQLite, the test shows only that a hundred StartRun requests do not delay
             // other accounts.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = server.config.database_url.is_some();
@@ -88,7 +88,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
                     .await
                     .expect("bob's run should be shown");
                 got.ok();
-                // Requests of the same account that do not use its queue are also prompt.
+                // Requests of the same account that do not use the per-account queue are also answered promptly.
                 timeout(PROMPTLY, ann.get("/agents"))
                     .await
                     .expect("ann's agents should be listed")
@@ -111,7 +111,7 @@ async fn a_lock_wait_times_out_as_contended() {
         |_| Script::function(|_| Turn::text("ok")),
         |_| {},
         async |server| {
-            // SQLite never waits for row locks.
+            // SQLite has a single writer, so its statements never wait for row locks.
             if server.config.database_url.is_none() {
                 return;
             }
@@ -153,7 +153,8 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// The tables are locked, on SQLite only for writers. A new subject's first request waits, because it inserts a row.
+/// The tables are locked during the test, on SQLite only for writers. The first request of a new subject waits,
+/// because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(
@@ -172,7 +173,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                 let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                 blocker.execute_unprepared(&lock).await.unwrap();
             } else {
-                // Takes SQLite's write lock.
+                // This statement takes SQLite's write lock, so that a request that inserts a row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await
@@ -200,7 +201,8 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     .await;
 }
 
-/// Lease renewals and the event journal lock several runs. Both use the same order, so they cannot deadlock.
+/// A lease renewal and a batch of the event journal each lock several runs. Both lock the runs in the same order, so
+/// they cannot deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
     on_every_database_with(
@@ -210,7 +212,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
         },
         |config| {
             config.tiers[0].concurrent_runs = None;
-            // A long lease, so that no renewal happens during the test.
+            // The lease is so long that the worker does not renew leases during the test.
             config.worker.lease_seconds = 3_600;
         },
         async |server| {
@@ -232,7 +234,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
             let outside = server.outside().await;
             let is_postgres = server.config.database_url.is_some();
             let blocker = if is_postgres {
-                // PostgreSQL moves an updated row behind the other rows, so a table scan finds it last.
+                // PostgreSQL moves an updated row behind the other rows, so a table scan finds this row last.
                 let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
                 outside.execute_unprepared(&again).await.unwrap();
                 let blocker = outside.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! Only a super admin may use the administration API, and every change leaves an audit entry.
+//! Tests that only a super admin may use the administration API, and that every change leaves an audit entry.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -42,7 +42,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             );
             let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
             assert_eq!(granted["credits"], 325.0);
-            // Only the first of these requests with the same key grants credits.
+            // The first request grants 10 credits. The repeated requests have the same key and grant nothing.
             for _ in 0..3 {
                 let request = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(

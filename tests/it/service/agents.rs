@@ -1,4 +1,4 @@
-//! Agents: creation, validation, reads, lists and search.
+//! Tests of agents: creation, validation, reads, lists and search.
 
 use futures::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

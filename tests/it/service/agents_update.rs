@@ -1,4 +1,4 @@
-//! Agents are updated, with or without a new version, and deleted while their runs continue.
+//! Tests that agents are updated, with or without a new version, and deleted while their runs continue.
 
 use std::time::Duration;
 
@@ -299,7 +299,7 @@ async fn deleting_an_agent_keeps_its_runs() {
                 .post("/agents", json!({"name": "Agent"}))
                 .await
                 .refused(402, "AGENT_LIMIT_EXCEEDED");
-            // The run continues with its first agent version.
+            // The run continues with the agent version with which it started.
             server.gate.open();
             let ended = caller.ended(&run).await;
             assert_eq!(
@@ -318,8 +318,8 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // After a restart, the sweeper removes deleted agents without unfinished runs. Their finished runs stay
-            // readable.
+            // After a restart, the sweeper removes deleted agents that no unfinished run uses. Their finished runs
+            // stay readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;
             let swept = async {

@@ -1,4 +1,4 @@
-//! Agent versions, the tools and MCP servers of a version, and generated icons.
+//! Tests of agent versions, of the tools and MCP servers of a version, and of generated icons.
 
 use futures::future::join_all;
 use runyard::v1;
@@ -185,7 +185,7 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let others = ["remember", "recall", "forget", "skill"];
             assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                // The agent has no memory and no skills, so it lacks their tools.
+                // The agent has no memory and no skills, so it does not have their tools.
                 let is_core = json!(core.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());
@@ -236,8 +236,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             assert!(request.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
-            // An unknown icon name is also invalid. The server then derives the icon from the agent's name, so the
-            // result is always the same.
+            // An icon name outside the icon library is also invalid. After an invalid answer, the server derives the
+            // icon from the agent's name, so the result is always the same.
             assert_eq!(ask().await, nonsense);
             caller
                 .post("/agents/generate-icon", json!({"name": ""}))

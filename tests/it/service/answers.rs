@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::test_server::{Answer, on_every_database};
 
-/// Replaces values that differ between test runs.
+/// Replaces the values that differ between runs of the test: ids, times, tokens and durations.
 fn normalised(answer: &Answer) -> String {
     let pretty = serde_json::from_str::<Value>(&answer.text)
         .and_then(|json| serde_json::to_string_pretty(&json))

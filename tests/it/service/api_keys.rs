@@ -1,4 +1,4 @@
-//! API keys are shown once, limited to their scopes, and unusable after they are revoked.
+//! Tests that API keys are shown once, limited to their scopes, and unusable after they are revoked.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Builds valid and invalid zip archives of skills, without a zip library.
+//! Builds zip archives of skills. No zip library is used, so that a test can build invalid archives.
 
 use std::io::Write;
 
@@ -11,9 +11,9 @@ pub struct Entry {
     pub mode: u32,
     /// Zip flags; 1 for an encrypted entry.
     pub flags: u16,
-    /// 0 for none, 8 for deflate.
+    /// Compression method: 0 for none, 8 for deflate.
     pub method: u16,
-    /// Written into the headers instead of the actual size.
+    /// Size to write into the headers instead of the actual size.
     pub stated_size: Option<u32>,
 }
 
@@ -36,7 +36,7 @@ pub fn folder(name: &str) -> Entry {
     }
 }
 
-/// The skill contains only SKILL.md.
+/// Returns the archive of a skill that contains only SKILL.md.
 pub fn skill(name: &str, description: &str) -> Vec<u8> {
     zip(&[skill_file(name, description)])
 }
@@ -86,7 +86,7 @@ pub fn zip(entries: &[Entry]) -> Vec<u8> {
         put(&mut bytes, &shared);
         bytes.extend_from_slice(&entry.name);
         bytes.extend_from_slice(&packed);
-        // The high byte 3 marks an archive from Unix.
+        // The high byte 3 means that the archive was written on Unix.
         put(
             &mut directory,
             &[(0x0201_4b50, 4), (if entry.mode == 0 { 20 } else { 0x0314 }, 2)],

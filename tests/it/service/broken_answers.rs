@@ -1,5 +1,5 @@
-//! After a broken model stream, the server calls the model again. Provider data for later requests is stored with the
-//! message.
+//! Tests of broken model streams: the server calls the model again. Data that a provider needs in later requests is
+//! stored with the message.
 
 use runyard::{
     accounts::Scope,
@@ -114,7 +114,7 @@ async fn the_value_that_a_provider_wants_back_is_stored_and_never_shown() {
             let id = |value: &Value| -> Uuid { value.as_str().unwrap().parse().unwrap() };
             let (account_id, thread_id) = (id(&account_id), id(&run["thread_id"]));
             let run_id = id(&run["agent_run_id"]);
-            // PostgreSQL's JSON types cannot store NUL.
+            // The value contains a NUL character, which PostgreSQL's JSON types cannot store.
             let value = json!({"signature": "SIGNED", "text": "a\u{0}b", "number": 1e30});
             let carried = Carried {
                 provider: "default".to_owned(),

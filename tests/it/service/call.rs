@@ -50,7 +50,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// [`Way::Http`] contains an index into this list.
+/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into this list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
@@ -61,7 +61,7 @@ pub enum Way {
     Grpc,
     GrpcWeb,
     Connect(Format),
-    /// The index selects one of the method's HTTP bindings.
+    /// HTTP/JSON, through the HTTP binding with this index.
     Http(usize),
 }
 
@@ -79,11 +79,11 @@ pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     .collect()
 }
 
-/// An answer, reduced to the parts that must be equal over all protocols.
+/// The answer to a call, reduced to the parts that must be equal over all protocols.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Good(Vec<Value>),
-    /// The HTTP status of the error, its code and its `detail`.
+    /// A refusal: the HTTP status of the error, its code and its `detail`.
     Refused(u16, String, Value),
 }
 
@@ -99,7 +99,7 @@ impl Reply {
         }
     }
 
-    /// Lines are easier to compare for two long replies.
+    /// Returns the reply as lines, so that two long replies can be compared line by line.
     pub fn lines(&self) -> Vec<String> {
         format!("{self:#?}").lines().map(str::to_owned).collect()
     }
@@ -168,7 +168,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Plain, &wire, &mut text).unwrap();
-            // HTTP/JSON omits null fields and empty lists of a refusal.
+            // HTTP/JSON omits the null fields and the empty lists of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));
@@ -197,7 +197,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// Wraps a message in an uncompressed frame, which gRPC and gRPC-Web share.
+/// Wraps a message in an uncompressed frame. gRPC and gRPC-Web use the same format.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -216,7 +216,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-    // Without a message, the gRPC status is in the headers.
+    // If an answer has no message, the gRPC status is in the headers.
     let mut trailers = response.headers().clone();
     let mut body = response.bytes().await.unwrap();
     let mut messages = Vec::new();

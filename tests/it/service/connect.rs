@@ -1,5 +1,5 @@
-//! The Connect protocol with the real service. Every refusal is a Connect error, even from a layer in front of the
-//! services.
+//! Tests of the Connect protocol with the real service. Every refusal is a Connect error, even if it comes from a
+//! layer in front of the services.
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{StreamExt, future::join_all};
@@ -32,7 +32,7 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// Returns the messages of a streaming call, and the content of its last envelope.
+/// Sends a streaming call. Returns its messages, and the content of the last envelope.
 async fn messages(request: RequestBuilder) -> (Vec<Value>, Value) {
     let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
     assert_eq!(
@@ -254,7 +254,7 @@ async fn an_idle_stream_sends_heartbeats() {
     .await;
 }
 
-/// Removes the first envelope; `None` if it is incomplete.
+/// Removes the first envelope and returns its message. Returns `None` if the envelope is incomplete.
 fn first(received: &mut BytesMut) -> Option<Bytes> {
     let length = u32::from_be_bytes(received.get(1..5)?.try_into().unwrap()) as usize;
     (received.len() >= 5 + length).then(|| {

@@ -1,5 +1,5 @@
-//! The connection limit. At the limit, the server closes idle connections without a credential. It also closes every
-//! connection without an accepted credential after a minute.
+//! Tests of the connection limit. When it is reached, the server closes idle connections without a credential. After
+//! a minute, the server also closes every connection that has no accepted credential.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
         |config| config.http.max_connections = 20,
         async |server| {
             let token = server.caller("ann").token;
-            // This client is authenticated, and its connection is as idle as the others.
+            // This client is authenticated. Its connection is as idle as the other connections.
             let mut known = TcpStream::connect(server.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated HTTP/2 client keeps its connection, which is as idle as `silent`.
+            // An authenticated HTTP/2 client keeps its connection, although the connection is as idle as `silent`.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

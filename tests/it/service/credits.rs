@@ -1,4 +1,4 @@
-//! Credits are granted, reserved and charged exactly once. A balance never falls below zero.
+//! Tests that credits are granted, reserved and charged exactly once. A balance never falls below zero.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-/// Price of a call to kortix/minimax in millionths of a credit.
+/// Price of a call to the model kortix/minimax with these numbers of tokens, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that all balances together equal the wallet (book 1) in the ledger, that no balance is negative, and that
-/// each entry moves credits between two different books.
+/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger. No balance is
+/// negative, and each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -241,7 +241,7 @@ async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
             server.gate.open();
             let run = started.into_iter().next().unwrap().ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            // The unused part of the reservation was released.
+            // The unused part of the reservation was released, and only the charge was deducted.
             assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
             assert_balanced(server).await;
             let next = caller.start("y").await;
@@ -270,7 +270,7 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The server limited the answer to the tokens that the balance could pay for.
+            // The server limited the answer to the number of tokens that the balance could pay for.
             let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
@@ -324,10 +324,10 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
                     tx.commit().await.unwrap();
                 }
             };
-            // These hundred debits have only two step numbers, so two steps are charged.
+            // A hundred debits with only two different step numbers charge each step once.
             join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
             assert_eq!(left(&caller).await, 298_000_000);
-            // These hundred debits have different steps. They cost about twice the remaining balance.
+            // The next hundred debits are for different steps. In total, they cost about twice the remaining balance.
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(
@@ -436,7 +436,7 @@ async fn with_limits_off_nothing_is_charged() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // The server still records the usage and the price of the run.
+            // The server still records the usage of the run and its price.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],
@@ -536,7 +536,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
                 ),
                 (&json!(""), &json!("kortix/minimax"), &json!(100), &json!(false))
             );
-            // This provider reports no usage, so the server estimates the tokens from the text.
+            // If the provider reports no usage, the server estimates the tokens from the text.
             ask().await.ok();
             let listed = caller.get("/billing/usage-history").await.ok();
             let (entry, then) = (&listed["entries"][0], left(&caller).await);
@@ -545,7 +545,8 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A failed call costs nothing. A call that costs more than the balance takes the whole balance.
+            // A failed call costs nothing. If a call costs more than the balance, the server charges the whole
+            // balance.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
@@ -616,7 +617,7 @@ async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
                     let bob = bob.clone();
                     async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
                 });
-                // One account does not wait in the queue of another account.
+                // A request of one account does not wait in the queue of another account.
                 server.upstream.wait_for(2).await;
                 server.gate.open();
                 others.await.unwrap()

@@ -1,4 +1,4 @@
-//! Many runs and streams share a small pool of database connections, and each of them gets a connection.
+//! Tests that many runs and streams can share a small pool of database connections.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

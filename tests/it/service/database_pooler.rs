@@ -1,5 +1,6 @@
-//! PostgreSQL behind PgBouncer, a connection pooler. `make test` installs PgBouncer and sets `RUNYARD_TEST_PROGRAMS`,
-//! which makes a missing PgBouncer a failure. `make test-databases` runs all tests of the service behind a pooler.
+//! Tests of PostgreSQL behind PgBouncer, a connection pooler. `make test` installs PgBouncer and sets
+//! `RUNYARD_TEST_PROGRAMS`, which makes a missing PgBouncer a failure. `make test-databases` runs all tests of the
+//! service behind a pooler.
 
 use std::{
     io::Write,
@@ -24,7 +25,7 @@ use url::Url;
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, databases, with_name};
 
-/// By default, PgBouncer refuses clients that send these parameters.
+/// Makes PgBouncer ignore two start-up parameters. By default, PgBouncer refuses clients that send these parameters.
 const DROPPED: &str = "ignore_startup_parameters = extra_float_digits,options\n";
 
 struct Bouncer {
@@ -50,7 +51,7 @@ fn program() -> Option<PathBuf> {
             std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
             "PgBouncer is missing: apt-get install pgbouncer"
         );
-        // The test harness would capture other output.
+        // This writes directly to standard error, because the test harness captures other output.
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED without PgBouncer: apt-get install pgbouncer"
@@ -59,7 +60,7 @@ fn program() -> Option<PathBuf> {
     found
 }
 
-/// PgBouncer refuses to run as root.
+/// Returns the id of an unprivileged user, because PgBouncer refuses to run as root.
 fn unprivileged() -> u32 {
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let id = |name: &str| {
@@ -70,7 +71,7 @@ fn unprivileged() -> u32 {
 }
 
 impl Bouncer {
-    /// Returns `None` if the tests run without PostgreSQL or PgBouncer.
+    /// Starts PgBouncer. Returns `None` if the tests run without PostgreSQL or PgBouncer.
     async fn start(mode: &str, settings: &str) -> Option<Self> {
         let (server, program) = (postgres()?, program()?);
         let url = Url::parse(&server).unwrap();
@@ -79,8 +80,8 @@ impl Bouncer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let users = format!("\"{}\" \"{}\"\n", url.username(), url.password().unwrap_or_default());
         std::fs::write(path("users"), users).unwrap();
-        // In transaction mode, all clients share one server connection per database. In session mode, each client has
-        // its own.
+        // In transaction mode, all clients share one server connection per database. In session mode, each client
+        // uses its own server connection.
         let size = if mode == "session" { 40 } else { 1 };
         let text = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
@@ -149,7 +150,7 @@ fn value(sql: &str) -> Statement {
     Statement::from_string(DbBackend::Postgres, sql)
 }
 
-/// This client uses named prepared statements.
+/// Connects with a client that uses named prepared statements.
 async fn naming_client(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1);
@@ -176,7 +177,7 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
         };
         let mut server = bouncer.server().await;
         work(&server).await;
-        // The server's connection settings also apply behind the pooler.
+        // The server's connection settings also apply to reads and transactions behind the pooler.
         let setting = "SELECT current_setting('lock_timeout') || ' ' || current_setting('plan_cache_mode')";
         let db = &server.app().db;
         let tx = db.begin("test").await.unwrap();
@@ -187,7 +188,7 @@ async fn servers_work_behind_a_pooler_in_transaction_mode() {
             let settings: String = row.try_get_by_index(0).unwrap();
             assert_eq!(settings, "10s force_generic_plan");
         }
-        // The second server shares the pooled connections of the first.
+        // A second server shares the pooled connections with the first server.
         let second = Db::open(&server.config).await.unwrap();
         second.check().await.unwrap();
         work(&server).await;
@@ -202,14 +203,14 @@ async fn statements_that_other_clients_of_a_pooler_named_do_no_harm() {
     };
     let mut server = bouncer.server().await;
     let url = server.config.database_url.clone().unwrap();
-    // Control: named prepared statements collide, because both clients share a server connection.
+    // Control: two clients with named prepared statements collide, because they share a server connection.
     let one = naming_client(url.expose_secret()).await;
     one.query_one_raw(value("SELECT 1")).await.unwrap();
     let other = naming_client(url.expose_secret()).await;
     let collision = other.query_one_raw(value("SELECT 2")).await.unwrap_err();
     assert!(collision.to_string().contains("already exists"), "{collision}");
     work(&server).await;
-    // The migrations also use named prepared statements, but do not collide.
+    // The migrations also use named prepared statements, but do not collide with those of the two clients.
     Db::open(&server.config).await.unwrap();
     server.stop().await;
 }
@@ -265,7 +266,7 @@ async fn a_failed_start_reports_the_error_of_the_pooler() {
         message.contains("no_such_database") && message.contains("createdb"),
         "{message}"
     );
-    // `pgbouncer=true` is valid with the pooler and with a direct connection.
+    // The URL parameter `pgbouncer=true` is valid with the pooler and also with a direct connection.
     for url in [bouncer.url("postgres"), bouncer.server.clone()] {
         Db::open(&config(&format!("{url}?pgbouncer=true"))).await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! The database at the start of a server: concurrent starts, an older program version, and the errors of failed
-//! connections.
+//! Tests of the database at the start of a server: concurrent starts, an older program version, and the errors of
+//! failed connections.
 
 use runyard::{
     config::Config,
@@ -143,13 +143,14 @@ async fn a_refused_migration_is_explained() {
     execute(&url, &format!("DROP ROLE {name}")).await;
 }
 
-/// Encodes a PostgreSQL protocol message: kind, length and content.
+/// Encodes a message of the PostgreSQL protocol: its kind, its length and its content.
 fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
     [[kind].as_slice(), &length, content].concat()
 }
 
-/// Reads the length and content of a client's message. A kind byte must be read first.
+/// Reads the length and the content of a client's message. If the message has a kind byte, the caller must read this
+/// byte first.
 async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     let length = client.read_u32().await.unwrap();
     let mut content = vec![0; usize::try_from(length).unwrap() - 4];
@@ -157,10 +158,10 @@ async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     content
 }
 
-/// Acts as an old PostgreSQL server for one client.
+/// Acts as a PostgreSQL server of an old version, for one client.
 async fn old_server(listener: TcpListener) {
     let (mut client, _) = listener.accept().await.unwrap();
-    // The client requests TLS. It sends its start-up message after the server has declined.
+    // The client requests TLS. After the server has declined TLS, the client sends its start-up message.
     read_message(&mut client).await;
     client.write_all(b"N").await.unwrap();
     read_message(&mut client).await;
@@ -221,7 +222,7 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     let own = server.config.database_url.clone().unwrap();
     let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
-        // The statement runs in another database, which stays writable.
+        // The statement runs in another database of the same PostgreSQL server, because that database stays writable.
         let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
         execute(&url, &set).await;
         let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
@@ -251,8 +252,8 @@ async fn postgresql_errors_map_to_retryable_codes() {
     let Some(url) = postgres() else { return };
     let outside = Connections::connect(url).await.unwrap();
     for (state, code) in [
-        // Errors that end when the database recovers: a full disk, too many connections, a terminated session, a
-        // read-only standby.
+        // These errors end when the database server recovers: a full disk, too many connections, a terminated
+        // session, a read-only standby.
         ("53100", Code::Unavailable),
         ("53300", Code::Unavailable),
         ("57P01", Code::Unavailable),
@@ -260,10 +261,10 @@ async fn postgresql_errors_map_to_retryable_codes() {
         ("08006", Code::Unavailable),
         ("58030", Code::Unavailable),
         ("25006", Code::Unavailable),
-        // The transaction can be retried immediately after a serialization failure or a deadlock.
+        // After a serialization failure or a deadlock, the transaction can be retried immediately.
         ("40001", Code::Contended),
         ("40P01", Code::Contended),
-        // Control: a division by zero and a missing table.
+        // Control: a division by zero and a missing table are internal errors.
         ("22012", Code::Internal),
         ("42P01", Code::Internal),
     ] {

@@ -1,5 +1,6 @@
-//! PostgreSQL that accepts only TLS, with the certificate in `tests/it/client/tls`. The client key in
-//! `tests/it/service/tls` is used only here. The private key of its CA was deleted.
+//! Tests of PostgreSQL over TLS. The PostgreSQL server accepts only TLS, with the certificate in
+//! `tests/it/client/tls`. The client key in `tests/it/service/tls` is used only in these tests. The private key of
+//! its CA was deleted.
 
 use std::{
     path::Path,
@@ -16,9 +17,9 @@ use url::Url;
 use crate::test_server::{Database, TestServer, databases};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// CA certificate of the server.
+/// CA certificate that signed the server's certificate.
 const AUTHORITY: &str = "tests/it/client/tls/authority.pem";
-/// CA certificate of the client.
+/// CA certificate that signed the client's certificate.
 const CLIENTS: &str = "tests/it/service/tls/clients.pem";
 
 struct Cluster {
@@ -27,7 +28,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Returns `None` if the tests run without PostgreSQL.
+    /// Starts a server. Returns `None` if the tests run without PostgreSQL.
     fn start() -> Option<Self> {
         databases()
             .iter()
@@ -50,7 +51,7 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Paths in `parameters` are relative to the repository root.
+    /// Returns the URL of the server with these query parameters. Their paths are relative to the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

@@ -1,4 +1,5 @@
-//! `grpc-timeout` bounds streams and unary calls. Each protocol reports an expired deadline in its own form.
+//! Tests that `grpc-timeout` bounds streams and unary calls. Each protocol reports an expired deadline in its own
+//! form.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database
 
 const WHY: &str = "the deadline of the call has passed";
 
-/// Sends a few words and then waits until the gate opens.
+/// Returns a script that sends a few words and then waits until the gate opens.
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     |gate| {
         let gate = gate.clone();
@@ -42,7 +43,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     whole.expect("the stream should end at its deadline")
 }
 
-/// Returns the number of messages, and the trailers.
+/// Streams a run over gRPC-Web. Returns the number of messages, and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
@@ -96,7 +97,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");
 
-        // The expired deadlines above did not stop the run. A distant deadline has no effect.
+        // A distant deadline has no effect. The expired deadlines above did not stop the run.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             server.gate.open();

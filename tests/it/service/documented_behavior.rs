@@ -1,4 +1,4 @@
-//! Sentences of the API documentation that no other test covers. docs/seeds.md lists all sentences.
+//! Tests of sentences in the API documentation that no other test covers. docs/seeds.md lists all sentences.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::test_server::{TestServer, on_every_database, on_every_database_with};
 
-/// Makes this tier the first tier, so that new accounts get it.
+/// Moves the tier with this name to the first position, so that new accounts get it.
 fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
@@ -223,7 +223,7 @@ async fn an_internal_error_has_the_documented_wording() {
                 let detail = caller.post(path, body.clone()).await.refused(500, "INTERNAL")["detail"].clone();
                 let detail = detail.as_str().unwrap();
                 assert!(detail.starts_with(words), "{detail}");
-                // The error text does not reveal the cause.
+                // The error text does not reveal the cause: it contains no table name and no SQL.
                 assert!(
                     !detail.contains(table) && !detail.to_lowercase().contains("sql"),
                     "{detail}"
@@ -265,7 +265,7 @@ async fn a_new_agent_has_the_documented_defaults() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // Times are in RFC 3339, in UTC and with fractional seconds.
+                // Times are in RFC 3339, in UTC and with fractional seconds, such as 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

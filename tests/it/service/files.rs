@@ -1,5 +1,5 @@
-//! Uploads in chunks and forms, and downloads of whole files and ranges. Files with hostile names stay inside the
-//! workspace.
+//! Tests of uploads in chunks and forms, and of downloads of whole files and ranges. Files with hostile names stay
+//! inside the workspace.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             let first = caller.get(&path).await;
             let etag = first.header("etag").to_owned();
             assert!(!etag.is_empty() && first.header("accept-ranges") == "bytes");
-            // The answers over HTTP and over gRPC must be equal.
+            // Downloads the range over HTTP and over gRPC, and checks that both answers are equal.
             let ask = async |if_range: &str| {
                 let request = caller.request("GET", &path).header("range", "bytes=4-");
                 let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
@@ -274,8 +274,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The unused uploads of an account may have ten times the maximum file size in total, here 1,000 bytes.
-            // After these 951 bytes, 50 more do not fit.
+            // The total size of unused uploads is limited to ten times the maximum file size, here 1,000 bytes. After
+            // these 951 bytes, 50 more bytes do not fit.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -293,7 +293,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             );
             let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
-            // A file that fits is accepted. Each account has its own limit. A file that a run uses no longer counts.
+            // A file that still fits is accepted. Each account has its own limit. A file no longer counts once a run
+            // uses it.
             let last = announce(0).await.ok();
             server
                 .caller("bob")

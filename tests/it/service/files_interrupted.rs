@@ -1,5 +1,5 @@
-//! A full disk or a crash interrupts uploads. The server keeps no part of a form, but a client can resume a chunked
-//! upload.
+//! Tests of uploads that a full disk or a crash interrupts. The server keeps no part of a form, but a client can
+//! resume a chunked upload.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn form(content: Body) -> Form {
 }
 
 async fn start(program: &Program, key: &str, content: Vec<u8>) -> reqwest::Response {
-    // The server closes the connection of a refused upload.
+    // Each request uses its own connection, because the server closes the connection of a refused upload.
     let request = reqwest::Client::new().post(format!("{}/agent/start", program.url));
     let request = request.bearer_auth(&program.token).header("idempotency-key", key);
     request.multipart(form(content.into())).send().await.unwrap()
@@ -103,7 +103,7 @@ async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
 #[tokio::test]
 async fn u11_a_full_disk_refuses_only_the_upload() {
     let folder = tempfile::tempdir().unwrap();
-    // The uploads are on a disk of 1 MiB, in the program's own mount namespace.
+    // The folder for uploads is on a disk of 1 MiB, in the program's own mount namespace.
     let line = "mkdir -p data/uploads && exec unshare --mount sh -c \
                 'mount -t tmpfs -o size=1m tmpfs data/uploads && exec \"$@\"' sh \"$@\"";
     let program = Program::start_in(folder.path(), OPEN, line).await;
@@ -119,8 +119,8 @@ async fn u11_a_full_disk_refuses_only_the_upload() {
         answer.text().await.unwrap()
     );
     assert_eq!(threads(&program).await, 0);
-    // The server has deleted the refused file, so smaller files fit. The idempotency key of the refused request is
-    // valid again.
+    // The server has deleted the file of the refused request, so smaller files fit. The idempotency key of the
+    // refused request can be used again.
     for key in ["one", "two", "three"] {
         let request = program.request("POST", "/uploads");
         let new = json!({"name": "fits.bin", "size": 5});

@@ -1,4 +1,4 @@
-//! Lists of large folders are paged, need little memory, and do not delay other accounts.
+//! Tests that lists of large folders are read in pages, need little memory, and do not delay other accounts.
 
 use futures::future::join_all;
 use runyard::error::Code;
@@ -12,7 +12,7 @@ use crate::{
     test_server::{Caller, TestServer, on_every_database},
 };
 
-/// Runs a command in a new sandbox, and returns the API path of its files.
+/// Runs a command in a new sandbox. Returns the API path of the sandbox's files.
 async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -27,7 +27,7 @@ async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String 
     format!("/sandboxes/{}", text(&project, "sandbox_id"))
 }
 
-/// Returns the paths on all pages. Calls `between` after the first page.
+/// Returns the paths on all pages of a list. Calls `between` after the first page.
 async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Vec<String> {
     let (mut paths, mut token) = (Vec::new(), String::new());
     loop {
@@ -113,20 +113,20 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
-            // The walks of another account complete meanwhile.
+            // Meanwhile, folder walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // The walk of a disconnected caller continues, so the next walk of this account still waits. Other
-            // accounts do not wait.
+            // If a caller disconnects, its walk continues, so the next walk of this account still waits. A walk of
+            // another account does not wait.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());
             release.send(()).unwrap();
             next.await.unwrap().unwrap();
-            // With a full queue, the server refuses a request as retryable.
+            // If the queue is full, the server refuses a request with a retryable error.
             let places = join_all((0..5).map(|_| walks.archive(ann))).await;
             assert_eq!(places.iter().filter(|place| place.is_ok()).count(), 4);
             let refused = places.into_iter().find_map(Result::err).unwrap();

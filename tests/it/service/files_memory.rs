@@ -1,4 +1,4 @@
-//! The server streams files, so a large file hardly increases its memory.
+//! Tests that a large file hardly increases the memory of the server, because the server streams files.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -20,9 +20,9 @@ use super::{
 
 /// Size of a chunk in bytes.
 const PIECE: usize = 1_000_000;
-/// Number of chunks of the file in the form. This file has the maximum size, 1 GB.
+/// Number of chunks of the file in the form. The file has 1 GB, the maximum file size on this server.
 const PIECES: usize = 1_000;
-/// Number of chunks of the gRPC upload.
+/// Number of chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;
 /// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
@@ -103,7 +103,7 @@ async fn a_large_file_is_uploaded_and_downloaded_in_little_memory() {
         .connect()
         .await
         .unwrap();
-    // The first round causes the one-time allocations.
+    // The first round triggers the allocations that happen only once.
     server.fetch(&server.start_with(1).await, "big.bin").await;
     let before = program.memory();
     let check = |what: &str, most: u64| {

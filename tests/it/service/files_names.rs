@@ -1,4 +1,4 @@
-//! Hostile file names, size limits, and aborted uploads.
+//! Tests of hostile file names, size limits, and aborted uploads.
 
 use std::time::Duration;
 
@@ -71,8 +71,8 @@ async fn u01_hostile_names_stay_inside_the_workspace() {
             let run = caller.form("/agent/start", form).await.ok();
             caller.ended(&run).await;
             let names = names(&caller, &run).await;
-            // The workspace contains the hostile names, a long name and the folder `output`. Nothing is outside the
-            // workspace.
+            // The workspace contains one file for each hostile name, one file with a long name, and the folder
+            // `output`. Nothing is outside the workspace.
             assert_eq!(names.len(), hostile.len() + 2, "{names:?}");
             for name in &names {
                 let name = name.as_str().unwrap();
@@ -191,7 +191,7 @@ async fn u04_the_size_limit_is_exact_without_a_declared_length() {
         |config| config.tiers[0].max_upload_bytes = 100_000,
         async |server| {
             let caller = server.caller("ann");
-            // The form declares no length. The server stops reading at the limit.
+            // The form has no declared length. The server stops reading when the form exceeds the limit.
             let form = |bytes: usize| {
                 let pieces = vec![Bytes::from(vec![b'x'; 1000]); bytes / 1000].into_iter();
                 let rest = Bytes::from(vec![b'x'; bytes % 1000]);

@@ -1,4 +1,4 @@
-//! Files of repeated and concurrent StartRun requests are stored once, each under its own name.
+//! Tests that files of repeated and concurrent StartRun requests are stored once, each under its own name.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -67,7 +67,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 0,
                 "no unused upload should count against the account"
             );
-            // The same key with different content is refused, and the server stores nothing.
+            // The server refuses a request with the same key and different content, and stores nothing for it.
             caller
                 .form("/agent/start", form("c,d"))
                 .await
@@ -148,7 +148,8 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Recreates the state after the commit: both files are in the upload folder, and one name is in use.
+            // This recreates the state directly after the commit: both files are in the upload folder, and one name
+            // is in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");
@@ -174,7 +175,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
             ] {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
-            // The model and the thread get the name under which the file was stored.
+            // The model and the thread receive the name under which the file was stored.
             let request = server.upstream.requests().remove(1);
             assert!(
                 request

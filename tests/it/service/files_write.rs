@@ -1,4 +1,4 @@
-//! Placing, deleting and archiving files through `SandboxService`.
+//! Tests of placing, deleting and archiving files through `SandboxService`.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use crate::{
     test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with},
 };
 
-/// Runs a command in a new project. Returns the project, and the API path of its files.
+/// Runs a command in the workspace of a new project. Returns the project, and the API path of its files.
 async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -66,7 +66,7 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 .await
                 .refused(404, "UPLOAD_NOT_FOUND");
             assert_eq!(std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count(), 0);
-            // The upload replaces the file, and the agent's next command reads the new content.
+            // The upload replaces the existing file, and the next command of the agent reads the new content.
             let second = upload(&caller, b"new\n").await;
             caller
                 .post(&files, json!({"path": "data.csv", "upload_id": second}))
@@ -125,7 +125,7 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
             }
             let long = json!({"path": "x".repeat(256), "upload_id": id});
             caller.post(&files, long).await.refused(400, "INVALID_REQUEST");
-            // The refused requests did not use up the upload. The server replaces the link instead of following it.
+            // The refused requests did not consume the upload. The server replaces the link and does not follow it.
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
@@ -196,7 +196,7 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
     .await;
 }
 
-/// Unpacks an archive with `tar`, and returns its entries.
+/// Unpacks an archive with `tar`, and returns the list of its entries.
 fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
     let file = folder.join("archive.tar");
     std::fs::write(&file, archive).unwrap();
@@ -305,7 +305,7 @@ async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
                 let answer = content(&caller, &files, &encoded(path)).await;
                 assert_eq!((answer.status, answer.text.as_str()), (200, expected), "{path}");
             }
-            // These decoded paths are the raw bytes of the name.
+            // In these requests, the percent-decoded path is the raw bytes of the name.
             assert_eq!(content(&caller, &files, "caf%E9.txt").await.text, "one");
             assert_eq!(content(&caller, &files, "d%ff/100%25").await.text, "two");
             let below = caller.get(&format!("{files}?path=d%FF")).await.ok();

@@ -1,5 +1,5 @@
-//! One object of every kind that an account can own, and a request with these ids for every method. A method without
-//! a request fails the tests that iterate over the contract.
+//! Creates one object of every kind that an account can own, and a request with the ids of these objects for every
+//! method. If a method has no request here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::test_server::{Answer, Caller};
 /// Methods that are not implemented yet. The tests fail if the server implements one of them.
 pub const LATER: &[&str] = &[];
 
-/// Fields that are named like ids but identify no object.
+/// Fields that are named like ids but do not identify an object, each with its meaning.
 const NOT_IDS: &[(&str, &str)] = &[(
     "request_id",
     "an idempotency key that the client chooses, valid within its own account",
@@ -23,7 +23,7 @@ const NOT_IDS: &[(&str, &str)] = &[(
 
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    /// Object ids by the name of the request field.
+    /// The ids of the objects, keyed by the name of the request field.
     ids: BTreeMap<&'static str, String>,
 }
 
@@ -184,7 +184,7 @@ pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
                     });
                 }
             }
-            // Other packages contain no ids of the service.
+            // Only messages of the `runyard` packages contain ids of the service.
             Kind::Message(inner) if inner.full_name().starts_with("runyard.") && !field.is_map() => {
                 found.extend(id_fields(&inner).into_iter().map(|below| IdField {
                     pointer: format!("/{name}{first}{}", below.pointer),

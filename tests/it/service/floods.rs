@@ -1,4 +1,5 @@
-//! Clients that send as much data as they can. The program's memory stays small, and other clients are served.
+//! Tests of clients that send as much data as they can. The memory of the program stays small, and other clients are
+//! served.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use tokio::{
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// In bytes.
+/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
-/// In bytes.
+/// Maximum size of a flood, in bytes.
 const FLOOD: usize = 64 * 1024 * 1024;
 
 pub(super) const DATA: u8 = 0;
@@ -35,8 +36,8 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// Returns an HPACK header block that adds nothing to the dynamic table. `method` is an index into the static table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // The static table contains `:method` and `:scheme: http` completely, but only the names of `:path` and
-    // `:authority`.
+    // `:method` and `:scheme: http` are complete entries of the static table. The table contains only the names of
+    // `:path` and `:authority`.
     let mut block = vec![0x80 | method, 0x86, 0x04];
     let text = |block: &mut Vec<u8>, text: &str| {
         let length = text.len();
@@ -69,7 +70,7 @@ pub(super) const POST: u8 = 3;
 
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
-    // Without TCP_NODELAY, each small frame would wait about 40 ms for an acknowledgement.
+    // Without TCP_NODELAY, each small frame would wait about 40 ms for the acknowledgement of the previous frame.
     stream.set_nodelay(true).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -79,7 +80,7 @@ async fn open(program: &Program) -> TcpStream {
 #[derive(Debug, PartialEq)]
 enum End {
     Closed,
-    /// The server stopped reading, because the client does not read.
+    /// The server stopped reading, because the client does not read the responses.
     Stalled,
     /// The server read the whole flood.
     Taken,
@@ -111,7 +112,7 @@ pub(super) async fn assert_served(program: &Program) {
     assert_eq!(answer.status(), 200);
 }
 
-/// Runs an attack while another client sends requests.
+/// Runs an attack while another client sends requests. Returns the outcome of the attack.
 async fn beside<T>(program: &Program, what: &str, hostile: impl Future<Output = T>) -> T {
     assert_served(program).await;
     let before = program.memory();
@@ -206,7 +207,7 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// The server announces its maximum number of streams, and refuses only streams beyond it.
+/// The server announces the maximum number of concurrent streams. It refuses only streams beyond this number.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +225,7 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             .unwrap()
             .expect("the server should announce the limit");
         assert_eq!(limit, 1000);
-        // The bodies never arrive, so each request keeps its stream open.
+        // The bodies of these requests never arrive, so each request keeps its stream open.
         let token = format!("Bearer {}", program.token);
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         let ask = block(POST, "/threads", &headers);
@@ -238,14 +239,14 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             (kind == RST_STREAM).then(|| (number, u32::from_be_bytes(payload.try_into().unwrap())))
         });
         let refused = timeout(TEST_TIMEOUT, refused).await.unwrap();
-        // REFUSED_STREAM (7) tells the client that it may retry.
+        // The error code REFUSED_STREAM (7) tells the client that it may retry.
         assert_eq!(refused, Some((last, 7)));
     };
     beside(&program, "a thousand streams", hostile).await;
 }
 
-/// The server refuses a request before its body arrives. Later body bytes close neither the connection nor its other
-/// streams.
+/// The server answers a refused request before the body arrives. When body bytes arrive later, the server closes
+/// neither the connection nor its other streams.
 #[tokio::test]
 async fn l11_thousands_of_refusals_keep_the_connection_open() {
     const REFUSALS: u32 = 3000;
@@ -256,7 +257,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // A connection without a valid token would be closed after a minute.
+            // The first request has a valid token. Otherwise the server would close the connection after a minute.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -270,7 +271,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
                     "after {number}: {}",
                     String::from_utf8_lossy(&payload[8..])
                 );
-                // In HPACK, 0x88 means `:status: 200`.
+                // In HPACK, the byte 0x88 is the entry `:status: 200` of the static table.
                 (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
             });
             let is_accepted = timeout(TEST_TIMEOUT, status).await.unwrap();
@@ -393,7 +394,7 @@ async fn h07_a_compression_bomb_is_refused() {
 fn bomb(mebibytes: usize) -> Vec<u8> {
     let mut output = Vec::with_capacity(64 * 1024);
     let mut deflate = Compress::new(Compression::best(), false);
-    // A full flush makes the chunk independent of earlier data, so it can be repeated.
+    // A full flush makes the chunk independent of the data before it, so the chunk can be repeated.
     let piece = deflate.compress_vec(&vec![0; 1024 * 1024], &mut output, FlushCompress::Full);
     assert_eq!(piece.unwrap(), flate2::Status::Ok);
     [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &output.repeat(mebibytes)].concat()

@@ -1,5 +1,5 @@
-//! The server refuses gRPC-Web requests that no browser sends. Its answers have the headers that proxies and simple
-//! clients need.
+//! Tests that the server refuses gRPC-Web requests that no browser sends. Its answers have the headers that proxies
+//! and simple clients need.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// Returns the gRPC status from the headers or the trailers frame.
+/// Sends a call. Returns the gRPC status from the headers or from the trailers frame.
 async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = server
         .http
@@ -87,7 +87,7 @@ async fn h11_malformed_grpc_web_is_refused() {
                 let status = ask(kind, body.into()).await;
                 assert!(expected.contains(&status), "{what}: {status}");
             }
-            // A trailers frame after a message either ends the request or makes it invalid.
+            // A trailers frame after a complete message either ends the request or makes the request invalid.
             let ended = [good.clone(), trailers].concat();
             let status = ask(BINARY, ended.into()).await;
             assert!([0, 3].contains(&status), "{status}");
@@ -97,7 +97,7 @@ async fn h11_malformed_grpc_web_is_refused() {
     .await;
 }
 
-/// A header of the answer turns off the buffering of nginx.
+/// By default, nginx buffers an answer. A header of the answer turns the buffering off.
 #[tokio::test]
 async fn answers_tell_a_proxy_not_to_buffer_them() {
     on_every_database(
@@ -162,7 +162,7 @@ async fn a_refusal_message_is_readable_without_decoding() {
     .await;
 }
 
-/// connect-go reads the gRPC status only from responses with a gRPC-Web content type.
+/// connect-go reads the gRPC status of a response only if the response has a gRPC-Web content type.
 #[tokio::test]
 async fn a_refusal_before_the_service_has_the_content_type_of_grpc_web() {
     on_every_database(

@@ -1,4 +1,4 @@
-//! The history of a thread after failed runs, and the number of messages per query.
+//! Tests of the history of a thread after failed runs, and of the number of messages that one query reads.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -40,7 +40,8 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
             let thread_id = text(&first, "thread_id");
             let before = messages(&caller, thread_id).await.len();
 
-            // A StartRun request without a prompt and files adds no message. The model continues from the history.
+            // A StartRun request without a prompt and without files adds no message. The model continues from the
+            // history of the thread.
             let run = caller.post("/agent/start", json!({"thread_id": thread_id})).await.ok();
             caller.ended(&run).await;
             let after = messages(&caller, thread_id).await;
@@ -199,7 +200,7 @@ async fn large_messages_shorten_pages_and_the_history_is_bounded() {
                     page_size: 200,
                     page_token: token,
                 };
-                // Like most gRPC clients, tonic accepts messages of up to 4 MiB.
+                // Like most gRPC clients, a tonic client accepts messages of up to 4 MiB.
                 let page = threads
                     .list_messages(caller.signed(request))
                     .await
@@ -295,7 +296,7 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
                 assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
-            // The run with the refused write loses no event, and resumes when the database accepts the write.
+            // The run whose write was refused loses no event. It resumes when the database accepts the write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
             assert_no_gaps(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();

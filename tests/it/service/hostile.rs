@@ -1,5 +1,5 @@
-//! Strings that other programs could interpret, such as SQL, HTML and templates. The server stores them verbatim or
-//! refuses them.
+//! Tests of strings that other programs could interpret, such as SQL, HTML and templates. The server stores these
+//! strings verbatim or refuses them.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -58,7 +58,7 @@ async fn h14_injection_strings_are_stored_verbatim() {
             let read = caller.get(&path).await.ok();
             assert_eq!((&read["name"], &read["description"]), (&json!(text), &json!(text)));
             assert_eq!((&read["tags"], &read["current_version"]["system_prompt"]), (&json!([text]), &json!(text)));
-            // A search takes every character literally.
+            // A search takes every character literally, so a search for the text finds only this agent.
             let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
             for by in ["search", "tag"] {
                 let found = caller.get(&format!("/agents?{by}={query}")).await.ok();
@@ -244,7 +244,7 @@ async fn h09_malformed_json_is_refused() {
     .await;
 }
 
-/// A subject may be any printable string.
+/// The subject of a token may be any printable string.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
     without_limits(async |server| {

@@ -1,4 +1,4 @@
-//! The real program with an identity provider, which is unavailable at the start.
+//! Tests of the real program with an identity provider that is unavailable at the start.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
     test_server::TEST_TIMEOUT,
 };
 
-/// The token is valid for an hour.
+/// Signs a token that is valid for an hour from now.
 fn token(signer: &Signer, claims: &Value) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut all = json!({"sub": "ann", "iat": now, "exp": now + 3600});
@@ -69,7 +69,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // `runyard token` signs with the HS256 secret, so this token needs no keys of the provider.
+    // The server accepts a token from `runyard token` without the provider's keys, because the HS256 secret signed
+    // it.
     assert_eq!(status(&program, &program.token).await, StatusCode::OK);
     issuer.say(Says::Keys(vec![old.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&old, &claims)).await;

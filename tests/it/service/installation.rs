@@ -1,5 +1,6 @@
-//! Servers on one PostgreSQL database must share one data folder. If workspaces exist, a server with another folder
-//! refuses to start. Otherwise it starts, but refuses requests and executes no runs.
+//! Tests that servers on one PostgreSQL database share one data folder. If workspaces exist, a server with another
+//! folder refuses to start. Before any workspace exists, such a server starts, but refuses requests and executes no
+//! runs.
 
 use std::path::Path;
 
@@ -49,7 +50,7 @@ async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     // A second server with the same folder can start, and the first server can restart.
     drop(Server::open(server.config.clone()).await.unwrap());
     server.restart().await;
-    // `adopt` assigns the database to the other folder. The first folder is then refused.
+    // After `adopt` assigns the database to the other folder, the first folder is refused.
     server.stop().await;
     let db = Db::open(&other).await.unwrap();
     installation::adopt(&other, &db).await.unwrap();

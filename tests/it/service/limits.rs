@@ -1,4 +1,4 @@
-//! Plan limits: the documented refusals over HTTP and gRPC, and exact limits under concurrent requests.
+//! Tests of plan limits: the documented refusals over HTTP and gRPC, and exact limits under concurrent requests.
 
 use runyard::{v1, wire::status};
 use runyard_upstream::{Script, Turn};
@@ -101,7 +101,8 @@ async fn with_limits_off_nothing_is_limited() {
             let request = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", request).await.ok();
             server.gate.open();
-            // The tier's file size limit does not apply. Only the maximum size of a form does.
+            // The file size limit of the tier does not apply. The server accepts any file up to the maximum size of a
+            // form.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {
@@ -130,7 +131,7 @@ async fn a_run_times_out_after_the_limit_of_its_tier() {
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
             let request = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
             Answer::of(request.send().await.unwrap()).await.ok();
-            // The run with the longer time limit starts first but ends last.
+            // The run with the longer time limit starts first, but the run with the shorter limit times out first.
             let long = bob.start("x").await;
             server.upstream.wait_for(1).await;
             let ended = ann.ended(&ann.start("x").await).await;
@@ -170,7 +171,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                 ann.post("/agent/start", request.clone()).await.ok(),
             ];
             set("free").await;
-            // The two running runs exceed the new plan by one. Both continue.
+            // The account has two running runs, one more than the new plan allows. Both runs continue.
             let detail = ann
                 .post("/agent/start", json!({"prompt": "x"}))
                 .await

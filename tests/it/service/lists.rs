@@ -1,4 +1,4 @@
-//! Each filter of a list selects the documented rows, and each `order_by` gives the documented order.
+//! Tests that each filter of a list selects the documented rows, and that each `order_by` gives the documented order.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::requests::{each, patch, text};
 use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
-/// Time between two rows, so that their order is unambiguous.
+/// Time between the creation of two rows, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 async fn listed(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     each(&caller.get(path).await.ok(), list, field)
 }
 
-/// The prompt decides whether the run completes, fails or keeps running.
+/// Returns a script that completes the run, fails it or keeps it running, depending on the prompt.
 fn three_ends(gate: &runyard_upstream::Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -144,7 +144,7 @@ async fn agents_are_listed_in_the_requested_order() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 server.clock.advance(APART);
             }
-            // Berta was created first, and now has the latest update.
+            // The agent Berta, which was created first, now has the latest update.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),
@@ -185,7 +185,7 @@ async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
         |_| Turn::text("x"),
         async |server| {
             let is_postgres = server.config.database_url.is_some();
-            // PostgreSQL would scan the tables, because they are small.
+            // Without `enable_seqscan = off`, PostgreSQL would scan the tables, because they are small in a test.
             let tx = server.outside().await.begin().await.unwrap();
             if is_postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();

@@ -1,5 +1,5 @@
-//! The log of the real program at its default level. It contains no user content. Lines about new runs and refusals
-//! contain the request id.
+//! Tests of the log of the real program at its default level. The log contains no user content. Lines about new runs
+//! and refusals contain the request id.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ async fn requests_without_a_token_do_not_flood_the_log() {
     }
     let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
     assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
-    // The next logged refusal reports the number of omitted lines.
+    // The next logged refusal also reports the number of refusals that were not logged.
     let counted = async {
         loop {
             let answer = program.http.get(format!("{}/agents", program.url)).send().await;
@@ -184,7 +184,7 @@ async fn missing_prerequisites_are_logged_before_listening() {
         assert!(place(what) < listening, "{what}: {}", program.log());
         assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
     }
-    // With bubblewrap and a model provider, the log contains no warning.
+    // If bubblewrap and a model provider are available, the log contains no warning.
     let upstream = Upstream::start(Turn::text("Aye.")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

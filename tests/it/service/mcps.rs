@@ -101,7 +101,8 @@ async fn an_mcp_name_is_unique_across_both_lists() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // Names must be unique across both lists, even if a request updates only one of them.
+            // Names must be unique across `configured_mcps` and `custom_mcps`, even if a request updates only one
+            // list.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await
@@ -136,8 +137,8 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB; 17 do not, in any
-            // distribution over the two lists.
+            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB, and 17 entries do not,
+            // regardless of their distribution over the two lists.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

@@ -1,4 +1,4 @@
-//! Creating, listing, searching, changing and deleting memories.
+//! Tests of creating, listing, searching, changing and deleting memories.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub async fn agent(caller: &Caller, name: &str, memory: Value) -> String {
     text(&made, "agent_id").to_owned()
 }
 
-/// Creates a memory of an agent or, if `agent_id` is empty, of the account.
+/// Creates a memory of an agent or, if `agent_id` is empty, of the account. Returns the memory's id.
 pub async fn remember(caller: &Caller, agent_id: &str, fact: &str) -> String {
     let made = caller
         .post("/memories", json!({"agent_id": agent_id, "text": fact}))
@@ -155,7 +155,7 @@ async fn a_list_contains_the_memories_of_one_holder_or_of_all() {
             );
             assert_eq!(texts(&caller, "account_only=true").await, ["blue shared"]);
             assert_eq!(texts(&bob, "").await, ["blue bob"]);
-            // Equally good matches are sorted by their last change, newest first.
+            // Equally good matches are sorted by the time of their last change, newest first.
             assert_eq!(
                 texts(&caller, "search=blue").await,
                 ["blue shared", "blue other", "blue one"]
@@ -251,7 +251,7 @@ async fn the_number_and_the_size_of_memories_are_limited() {
             let second = create(&one, "tenletters").await.ok();
             let refused = create(&one, "third").await.refused(409, "MEMORY_LIMIT_EXCEEDED");
             assert!(refused.to_string().contains("limit of 2 memories"), "{refused}");
-            // Storing a known fact creates no memory, so the limit does not apply.
+            // Storing a fact again creates no new memory, so the limit does not apply.
             create(&one, "first").await.ok();
             create(&other, "first").await.ok();
             let refused = create("", "first").await.refused(409, "MEMORY_LIMIT_EXCEEDED");
@@ -291,7 +291,8 @@ async fn concurrent_calls_create_no_memory_twice_and_stop_at_the_limit() {
     .await;
 }
 
-/// Counts the full-text index entries for a word. On SQLite, the raw blocks of the index are included.
+/// Counts the entries of the full-text index that contain a word. On SQLite, the count includes the raw blocks of the
+/// index.
 async fn indexed(server: &TestServer, word: &str) -> i64 {
     let db = server.outside().await;
     let counts: Vec<String> = match db.get_database_backend() {

@@ -1,4 +1,5 @@
-//! Memory in runs: the memories in the prompt, the tools `remember`, `recall` and `forget`, and runs without memory.
+//! Tests of memory in runs: the memories in the prompt, the tools `remember`, `recall` and `forget`, and runs without
+//! memory.
 
 use futures::TryStreamExt;
 use runyard_client::v1::{self, run_event::Event};
@@ -16,8 +17,8 @@ use crate::{
 
 const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
 
-/// The prompt names a tool call, such as `recall {"query": "blue"}`. The model makes this call and answers with its
-/// result.
+/// Returns a script for prompts that name a tool call, such as `recall {"query": "blue"}`. The model makes this call
+/// and answers with its result.
 fn obedient() -> Script {
     Script::function(|request| {
         let last = request.messages().last().cloned().unwrap_or_default();
@@ -31,7 +32,7 @@ fn obedient() -> Script {
     })
 }
 
-/// Runs with memory to the end, and returns the events.
+/// Starts a run with memory, and waits for its end. Returns its events.
 async fn run(caller: &Caller, prompt: &str, with: Value) -> Vec<SseEvent> {
     let mut body = json!({"prompt": prompt, "memory_enabled": true});
     for (key, value) in with.as_object().unwrap() {
@@ -54,7 +55,7 @@ fn results(events: &[SseEvent]) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the notices that list the memories in the prompt.
+/// Returns the notices that list the memories that the model received.
 fn used(events: &[SseEvent]) -> Vec<&str> {
     let notices = events.iter().map(|event| &event.data["notice"]);
     notices
@@ -84,7 +85,7 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             assert_eq!(memory["agent_run_id"], events[0].data["agent_run_id"]);
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
-            // The gRPC stream contains the same notice.
+            // The stream over gRPC contains the same notice.
             let request = v1::StreamRunRequest {
                 agent_run_id: text(&events[0].data, "agent_run_id").to_owned(),
                 ..Default::default()
@@ -222,7 +223,7 @@ async fn memories_are_separate_for_each_agent_and_account() {
                 );
                 assert_eq!(recalled(who, agent_id).await, expected);
             }
-            // `forget` cannot delete memories of another agent or account.
+            // The tool `forget` cannot delete memories of another agent or account.
             let listed = caller.get(&format!("/memories?agent_id={own}")).await.ok();
             let id = each(&listed, "memories", "memory_id").remove(0);
             for (who, agent_id) in [(&caller, shared.as_str()), (&bob, &bobs)] {
@@ -248,7 +249,8 @@ async fn the_best_memories_within_the_token_budget_come_first() {
                 remember(&caller, "", fact).await;
             }
             let events = run(&caller, "Does Ann like BLUE?", json!({})).await;
-            // The long memory exceeds the token budget. The matching memory comes first, then the latest ones.
+            // The long memory does not fit into the token budget. The matching memory comes first, then the latest
+            // memories.
             let expected = "The model received 4 memories:\n- Ann likes blue.\n- The car is fast.\n- The shed is green.\n- Bob is tall.";
             assert_eq!(used(&events), [expected]);
             let requests = server.upstream.requests();

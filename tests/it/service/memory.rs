@@ -1,4 +1,5 @@
-//! The server releases the memory of finished runs. SQLite's log shrinks after a long read.
+//! Tests that the server releases the memory of finished runs, and that SQLite's log shrinks after a long read
+//! transaction.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Waits until no run or stream is in memory and up to `most` tasks are alive. Returns the number of tasks.
+/// Waits until no run and no stream is in memory, and no more than `most` tasks are alive. Returns the number of
+/// tasks.
 async fn settled(server: &TestServer, most: usize) -> usize {
     let waiting = async {
         loop {
@@ -43,7 +45,7 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
                 let run = caller.post("/agent/start", body).await.ok();
                 caller.ended(&run).await;
             };
-            // The first runs open connections that stay open.
+            // The first runs open connections that stay open, so the tasks are counted after these runs.
             for _ in 0..3 {
                 run("chat").await;
                 run("code").await;
@@ -53,7 +55,7 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
                 run("chat").await;
                 run("code").await;
             }
-            // A leak would add one task for each run. A few connections are no leak.
+            // A few additional connections are not a leak. A leak would add one task for each run.
             settled(server, before + 4).await;
         },
     )

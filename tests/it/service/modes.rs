@@ -1,4 +1,4 @@
-//! Built-in modes, configured modes, and their effects on a run.
+//! Tests of built-in modes, of configured modes, and of their effects on a run.
 
 use runyard::{
     config::{Config, Mode},

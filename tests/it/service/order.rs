@@ -1,4 +1,4 @@
-//! Threads and projects are listed by their latest activity, newest first.
+//! Tests that threads and projects are listed in order of their latest activity, newest first.
 
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
     }
 }
 
-/// Starts six runs with random ids from the client. Returns the thread and project ids, newest first.
+/// Starts six runs with random ids that the client chooses. Returns the ids of the threads and projects, newest
+/// first.
 async fn six_starts(server: &TestServer, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
@@ -148,7 +149,7 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
                 [wanted[2].clone()]
             );
 
-            // A thread moves to the top between two pages. The next page still continues after the first.
+            // If a thread moves to the top between two pages, the next page still continues after the first page.
             let first = caller.get("/threads?page_size=2").await.ok();
             let start = json!({"prompt": "again", "thread_id": wanted[5]});
             caller.ended(&caller.post("/agent/start", start).await.ok()).await;
@@ -196,7 +197,7 @@ async fn threads_with_equal_timestamps_are_listed_once_each() {
     .await;
 }
 
-/// Inserts rows as they were before the migration that adds counts and activity times.
+/// Inserts rows in the format of an earlier version, before the migration that adds counts and activity times.
 async fn old_rows(db: &DatabaseConnection) {
     let day = |day: u8| format!("'2026-01-{day:02}T00:00:00.500+00:00'");
     let id = |number: u8| format!("'01900000-0000-7000-8000-0000000000{number:02}'");
@@ -211,8 +212,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // Last activities: thread 4 on day 9, with its newest run; thread 5 on day 7, after its only run; thread 6,
-    // without runs, on day 4.
+    // Days of the last activity: thread 4 on day 9, with its newest run; thread 5 on day 7, after its only run;
+    // thread 6, which has no runs, on day 4.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \
@@ -257,7 +258,8 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),
             };
-            // SQLite gets a new database. On PostgreSQL, the test server's database is cleared.
+            // On SQLite, the test uses a new database. On PostgreSQL, the test clears the database of the test
+            // server.
             let folder = tempfile::tempdir().unwrap();
             let db = if drop_all.is_empty() {
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
@@ -283,7 +285,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
             let counts = "SELECT CAST(agents AS text) || '/' || CAST(threads AS text) || '/' || CAST(projects AS text) \
                 FROM accounts";
             assert_eq!(texts(counts).await, "1/3/2");
-            // From now on, triggers update the counts, even after a cascading deletion.
+            // From now on, triggers update the counts, even when a cascading foreign key deletes rows.
             for (change, counted) in [
                 (
                     "DELETE FROM projects WHERE updated_at < '2026-01-08T00:00:00+00:00'",

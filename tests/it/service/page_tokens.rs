@@ -1,4 +1,5 @@
-//! A page token is bound to every field of its list request. The contract defines the methods and fields.
+//! Tests that a page token is bound to every field of its list request. The test reads the methods and fields from
+//! the contract.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
@@ -28,7 +29,7 @@ fn is_list(method: &MethodDescriptor) -> bool {
     method.input().get_field_by_name("page_token").is_some()
 }
 
-/// Returns the smallest accepted request, with pages of one row.
+/// Returns the smallest request that the method accepts: the required ids, and pages of one row.
 fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     let mut request = json!({"page_size": 1});
     let required: &[&str] = match method.name() {
@@ -43,7 +44,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
     request
 }
 
-/// Returns a value that differs from the field's value in the first request.
+/// Returns a value that differs from the field's value in the request for the first page.
 fn other_value(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::String if field.name().ends_with("_id") => json!(Uuid::now_v7()),

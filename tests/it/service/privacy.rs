@@ -1,4 +1,4 @@
-//! Lists, cursors, streams, files, counts and public pages reveal nothing about another account.
+//! Tests that lists, cursors, streams, files, counts and public pages reveal nothing about another account.
 
 use futures::future::join_all;
 use runyard::config::Limits;
@@ -102,7 +102,7 @@ async fn j18_public_endpoints_reveal_no_account() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // No label contains an id, a name or a text of an account.
+            // No label of the metrics contains an id, a name or a text of an account.
             let metrics = server
                 .http
                 .get(server.url("/metrics"))
@@ -147,7 +147,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A token of another list or with one changed character is refused.
+                // A page token of another list and a page token with one changed character are refused.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -161,7 +161,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     let answer = ask(&ann, garbage).await;
                     assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
                 }
-                // All pages together are the whole list.
+                // Reading all pages returns the whole list.
                 let (mut all, mut next) = (0, String::new());
                 loop {
                     let page = ask(&ann, &next).await.ok();
@@ -268,7 +268,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
     .await;
 }
 
-/// Cached are the agents, credits and counts of an account, and the details of a refused StartRun request.
+/// The cached data are the agents, credits and counts of an account, and the details of a refused StartRun request.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
     on_every_database(
@@ -288,8 +288,8 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // This run occupies the account's only slot. The refusal of the next StartRun request contains this
-                // thread's id.
+                // This run occupies the account's only slot, so the next StartRun request is refused. The refusal
+                // contains the id of this thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }
@@ -342,11 +342,11 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
             let events = caller.events(&run, 0).await;
             crate::test_server::assert_no_gaps(&events, 1);
             let ended = caller.ended(&run).await;
-            // The budget is three steps. Then the model must give its final answer without tools. If it calls tools
-            // anyway, one more step follows.
+            // The budget is three steps. Then the model must give its final answer in a step without tools. If the
+            // model calls tools anyway, one more step follows.
             assert!(server.upstream.count() <= 5, "{}", server.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
-            // Tool calls in a step without tools are no answer, so the run fails.
+            // The run fails, because tool calls in a step without tools do not count as an answer.
             assert_eq!(
                 (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("MODEL_EMPTY_ANSWER")),

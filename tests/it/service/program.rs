@@ -1,4 +1,4 @@
-//! Runs the real program, for tests of its memory, its log and its recovery from crashes.
+//! Runs the real program as a separate process, for tests of its memory, its log and its recovery from crashes.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -19,7 +19,7 @@ use crate::test_server::TEST_TIMEOUT;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Every caller may use every model. The built-in model is the default.
+/// A configuration in which every caller may use every model. The built-in model is the default.
 pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
                         max_upload_bytes = 1000000000\ncredits_granted = 300\n";
 
@@ -70,12 +70,12 @@ impl Program {
         request.bearer_auth(&self.token)
     }
 
-    /// SIGKILL simulates a power failure.
+    /// Kills the program with SIGKILL, to simulate a power failure.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM and does not wait.
+    /// Sends SIGTERM to the program, and does not wait for its end.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -86,7 +86,7 @@ impl Program {
         ended.expect("the program should end").unwrap().code()
     }
 
-    /// Uses the same data and port.
+    /// Starts the program again with the same data and port.
     pub async fn start_again(&mut self) {
         self.child = serve(&self.folder, self.address, "exec \"$@\"");
         self.ready().await;
@@ -96,7 +96,7 @@ impl Program {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
-    /// Returns the log lines from level INFO up.
+    /// Returns the log lines of level INFO and above.
     pub fn lines(&self) -> Vec<Value> {
         let log = self.log();
         let lines = log
@@ -137,7 +137,7 @@ impl Program {
         assert!(ready.is_ok(), "the server did not start: {}", self.log());
     }
 
-    /// Converts a path in the program's mount namespace to a path for the test.
+    /// Converts a path in the program's mount namespace to a path that the test can open.
     pub fn sees(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
         root.join(path.strip_prefix("/").unwrap())
@@ -150,7 +150,7 @@ impl Program {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Returns the result of `work`, and the program's peak memory meanwhile, in bytes.
+    /// Runs `work`. Returns its result, and the peak memory of the program during the work, in bytes.
     pub async fn most<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let watching = async {

@@ -1,4 +1,4 @@
-//! gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
+//! Tests that gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost::Message;
@@ -50,7 +50,7 @@ async fn a_run_over_grpc_web() {
                     .body(body);
                 let response = request.send().await.unwrap();
                 assert_eq!(response.status(), 200);
-                // Without a message, the gRPC status is in the headers.
+                // If an answer has no message, the gRPC status is in the headers.
                 let early = response.headers().get("grpc-status").cloned();
                 let early = early.map(|status| format!("grpc-status:{}", status.to_str().unwrap()));
                 let (messages, trailers) = unframed(&response.bytes().await.unwrap());
@@ -159,7 +159,7 @@ async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     .await;
 }
 
-/// Replaces ids, times and secrets, which differ between accounts.
+/// Replaces ids, times and secrets, because they differ between accounts.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -182,7 +182,7 @@ fn plain(value: &mut serde_json::Value) {
     }
 }
 
-/// Deleting methods come last, so that the other methods still find their objects.
+/// Returns all methods. Methods that delete objects come last, so that the other methods still find their objects.
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
@@ -201,7 +201,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
         async |server| {
-            // Each protocol uses its own account, with the same requests.
+            // Each protocol uses its own account. All accounts make the same requests.
             let ways = [
                 ("gRPC", Way::Grpc),
                 ("gRPC-Web", Way::GrpcWeb),
@@ -218,7 +218,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
                 let mut answers = Vec::new();
                 for ((caller, has), (_, way)) in callers.iter().zip(&has).zip(ways) {
                     let request = match method.name() {
-                        // StartRun has used up the prepared upload.
+                        // StartRun has used the prepared upload, so this request contains the archive itself.
                         "CreateSkill" => {
                             json!({"archive": BASE64.encode(archives::skill("second", "A second skill."))})
                         }
@@ -261,8 +261,8 @@ async fn wait_until_idle(caller: &crate::test_server::Caller) {
     }
 }
 
-/// Each request has an invalid id, page token or page size, or a NUL character. Every protocol refuses it with the
-/// same text.
+/// Each request contains an invalid id, page token or page size, or a NUL character. Every protocol refuses the
+/// request with the same error text.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
     on_every_database_with(

@@ -1,4 +1,4 @@
-//! After a crash, every run whose StartRun was answered resumes and ends exactly once.
+//! Tests of recovery after a crash: every run whose StartRun request was answered resumes and ends exactly once.
 
 use std::{fs::File, time::Duration};
 
@@ -107,11 +107,12 @@ async fn queued_runs_survive_a_restart() {
     .await;
 }
 
-// A child process that the stopped server has just forked may hold the lock until it executes another program.
+// If the stopped server had just forked a child process, the child holds the lock of the data folder until it
+// executes another program.
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
-    // Blocking would stop the tasks of the stopped server, which end on this thread.
+    // The lock must not block the thread, because the tasks of the stopped server end on this thread.
     let hold = async |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();
         while lock.try_lock().is_err() {

@@ -1,4 +1,4 @@
-//! A rate limit on new accounts per address, and an option that turns self-registration off.
+//! Tests of a rate limit on new accounts per address, and of an option that turns self-registration off.
 
 use futures::future::join_all;
 use reqwest::RequestBuilder;
@@ -36,10 +36,10 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address; retry later");
-            // The limit admits a burst of 100 accounts. On a slow machine, it admits more during the test.
+            // The limit admits a burst of 100 accounts. On a slow machine, the token bucket refills during the test.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
-            // Existing accounts are not limited.
+            // Requests of an existing account are not limited.
             assert_eq!(first.get("/agents").await.status, 200);
         },
     )
@@ -85,7 +85,7 @@ async fn without_self_registration_an_administrator_creates_accounts() {
         |_| Turn::text("x"),
         |_| {},
         async |server| {
-            // Existing accounts still work without self-registration.
+            // Existing accounts still work after self-registration is turned off.
             let old = server.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
             server.config.auth.self_registration = false;
@@ -100,7 +100,8 @@ async fn without_self_registration_an_administrator_creates_accounts() {
                 .list_runs(ann.signed(runyard::v1::ListRunsRequest::default()))
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
-            // An administrator can create the account. A repeated request returns the same account.
+            // An administrator can create the account. A second request for the same subject returns the same
+            // account.
             let root = server.caller_as("root", Some("super_admin"));
             let before = server.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();

@@ -1,4 +1,4 @@
-//! One server streams the events of a run on another server.
+//! Tests that one server streams the events of a run that another server executes.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
     let caller = server.caller("ann");
     let run = caller.start("Go.").await;
     let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
-    // Only the second server's relay, which reads the events of other servers, adds events to this buffer.
+    // The second server does not execute the run. Only its relay, which reads the events of other servers, adds
+    // events to this buffer.
     let ring = other.hub.ring(run_id);
     let mut newest = ring.newest();
     let request = server

@@ -1,4 +1,5 @@
-//! SIGTERM and restart of the real program. It hands over its runs immediately, and no received event is lost.
+//! Tests of SIGTERM and restart with the real program. The program hands over its runs immediately. No event that a
+//! client has received is lost.
 
 use std::{path::Path, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
     test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
 };
 
-/// A shutdown takes much less time than this. Waiting for the runs to end would take much more.
+/// Deadline for a shutdown. A shutdown takes much less time, but waiting for the runs to end would take much more.
 const SOON: Duration = Duration::from_secs(12);
 
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
@@ -50,7 +51,7 @@ async fn stream_of(program: &Program, run: &Value, after: i64) -> Response {
     program.request("GET", &path).send().await.unwrap()
 }
 
-/// Returns the events of an interrupted stream without the final fault.
+/// Returns the events of a stream that the server ended, without the final fault event.
 fn cut_off(text: &str) -> Vec<SseEvent> {
     let mut seen = parse_sse(text);
     let last = seen.pop().unwrap();
@@ -110,7 +111,7 @@ async fn ten_running_runs_resume_after_a_restart() {
                 kinds(&joined)
             );
         }
-        // Every lease was released, so no run waits for an expiry.
+        // The server released each lease, so no run had to wait until its lease expired.
         let handed_over = program
             .lines()
             .iter()
@@ -234,7 +235,7 @@ async fn requests_received_before_the_signal_are_answered() {
     const STARTS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // The connections must be open before the signal, because the server then closes its port.
+    // The connections are opened before the signal, because the server closes its listening port after the signal.
     let warm = join_all((0..STARTS).map(|_| program.request("GET", "/healthz").send())).await;
     assert!(warm.into_iter().all(|answer| answer.is_ok()));
     let starts = (0..STARTS).map(|_| {
@@ -247,7 +248,8 @@ async fn requests_received_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // The server may refuse a connection that it had not accepted, but it sends no partial response.
+    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial
+    // response.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

@@ -1,4 +1,4 @@
-//! Skills over gRPC, JSON and forms: storing, reading, versions, deleting, limits and attaching to agents.
+//! Tests of skills over gRPC, JSON and forms: storing, reading, versions, deleting, limits and attaching to agents.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use reqwest::multipart::{Form, Part};

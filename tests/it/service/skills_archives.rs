@@ -1,4 +1,5 @@
-//! Hostile skill archives are refused with a reason. Harmless archives with the same kinds of entries are stored.
+//! Tests that hostile skill archives are refused with a reason. An archive with harmless entries of the same kinds is
+//! stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use runyard_upstream::Turn;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::archives::{Entry, file, skill_file, zip};
 use crate::test_server::on_every_database;
 
-/// Returns hostile entries, each with a part of the expected error.
+/// Returns groups of hostile entries, each with a part of the expected error text.
 fn hostile() -> Vec<(&'static str, Vec<Entry>)> {
     let one = |change: fn(&mut Entry)| {
         let mut entry = file("good/x.txt", "content");
@@ -77,7 +78,7 @@ async fn a_hostile_archive_is_refused_with_its_reason() {
                 assert!(refused.to_string().contains(what), "{position} {what}: {refused}");
             }
             assert_eq!(server.number("SELECT COUNT(*) FROM skills").await, 0);
-            // Positive control: harmless entries of the same kinds.
+            // Positive control: ordinary entries of the same kinds are stored.
             let mut script = file("good/scripts/x.sh", "content");
             script.mode = 0o100_755;
             let foreign = Entry {
@@ -114,7 +115,7 @@ async fn damaged_archives_never_pass() {
                 let refused = upload(bytes.to_vec()).await.refused(400, "INVALID_REQUEST");
                 assert!(refused.to_string().contains("cannot be read"), "{refused}");
             }
-            // A changed byte breaks the checksum or the compression.
+            // A changed byte in the content of a file breaks its checksum or its compression.
             let at = whole.windows(10).position(|window| window == b"good/a.txt").unwrap() + 12;
             let mut changed = whole.clone();
             changed[at] ^= 0x55;

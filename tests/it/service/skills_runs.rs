@@ -1,4 +1,5 @@
-//! Skills in runs: the list in the prompt, the tool, the sandbox folder, settings, modes, versions and deletion.
+//! Tests of skills in runs: the list in the prompt, the tool, the sandbox folder, settings, modes, versions and
+//! deletion.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use runyard_upstream::{Call, Script, Turn};
@@ -23,7 +24,7 @@ fn csv(description: &str) -> Vec<u8> {
     ])
 }
 
-/// Runs a new agent with skills, and returns the events.
+/// Creates an agent with skills and starts a run. Returns the events of the run.
 async fn run(caller: &Caller, skills: Value, mode: &str) -> Vec<SseEvent> {
     let agent = caller
         .post("/agents", json!({"name": "An agent", "skills": skills}))
@@ -157,7 +158,7 @@ async fn the_tool_exists_only_if_the_run_has_skills_and_may_use_them() {
                 run(&caller, skills.clone(), mode).await;
                 assert_eq!(has(server), (expected, expected), "{skills} {mode}");
             }
-            // The agent's setting affects its list of tools and its runs.
+            // The agent's setting for skills affects the list of its tools and its runs.
             let body = json!({"name": "An agent", "skills": [{"name": "csv"}]});
             let agent = caller.post("/agents", body).await.ok();
             let path = format!("/agents/{}", agent["agent_id"].as_str().unwrap());
@@ -230,7 +231,7 @@ async fn a_run_uses_the_named_version_or_the_current_one() {
                     .0
                     .contains("- csv: Version one.")
             );
-            // The agent keeps the deleted version, and its runs continue without the skill.
+            // An agent keeps the number of a deleted version, and its runs continue without the skill.
             let body = json!({"name": "Pinned", "skills": [{"name": "csv", "version": 1}]});
             let pinned = caller.post("/agents", body).await.ok();
             let path = format!("/skills/{}?version=1", skill["skill_id"].as_str().unwrap());

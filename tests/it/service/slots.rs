@@ -1,4 +1,4 @@
-//! Slots for concurrent runs: the limit is exact, and every end of a run releases its slot.
+//! Tests of the slots for concurrent runs. The limit is exact, and every end of a run releases its slot.
 
 use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
@@ -15,8 +15,8 @@ fn held(gate: &Gate) -> Script {
     Script::function(move |_| Turn::text("Held.").held_by(&gate))
 }
 
-/// Of 200 concurrent StartRun requests, exactly as many succeed as the plan has slots. The refusals report correct
-/// counts.
+/// Of 200 concurrent StartRun requests, the server admits exactly as many as the plan has slots. The refusals report
+/// correct counts.
 async fn l01(limit: i32) {
     on_every_database_with(
         held,
@@ -36,7 +36,7 @@ async fn l01(limit: i32) {
             let threads: Vec<Value> = threads.collect();
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // The refusal does not count the run of another account.
+                // The refusal counts only the caller's runs, not the run of another account.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = named.as_array().unwrap();
                 assert_same_set(named, &threads, "threads with an active run");
@@ -74,7 +74,8 @@ async fn l01_ten_of_two_hundred_starts_get_the_ten_slots() {
     l01(10).await;
 }
 
-/// Exactly one of two concurrent StartRun requests must get the only slot. Returns its run.
+/// Sends two concurrent StartRun requests, and checks that exactly one of them gets the only slot. Returns the
+/// started run.
 async fn assert_one_slot(caller: &Caller) -> Value {
     let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
     let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();
@@ -101,7 +102,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
             })
         },
         |config| {
-            // Long enough for a busy machine.
+            // The time limit is long enough for a busy machine.
             config.worker.run_timeout_seconds = 4;
             config.tiers[0].concurrent_runs = Some(1);
         },
@@ -118,7 +119,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
                     (&ended["status"], &ended["error"]["error_code"]),
                     (&json!(status), &code)
                 );
-                // One free slot proves that the ended run has released its slot exactly once.
+                // If exactly one slot is free now, the ended run has released its slot exactly once.
                 let next = assert_one_slot(&caller).await;
                 stop(&caller, &next).await;
             }

@@ -1,4 +1,4 @@
-//! `StartRun`: the documented request and answer, and the refusals.
+//! Tests of `StartRun`: the documented request and answer, and the refusals.
 
 use reqwest::multipart::{Form, Part};
 use runyard_upstream::Turn;
@@ -36,7 +36,7 @@ async fn the_documented_exchange_over_a_form() {
             );
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
-            // The model gets the path of the file, and the file exists there.
+            // The request to the model contains the path of the file, and the file exists at that path.
             let request = server.upstream.requests().remove(0);
             assert!(
                 request.last_text().contains("Files in /workspace: data.csv"),
@@ -200,7 +200,7 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
             }
             let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
             assert_eq!(staged, 0);
-            // Positive control.
+            // Positive control: the same caller may start a run.
             caller.ended(&caller.start("x").await).await;
         },
     )
@@ -225,7 +225,7 @@ async fn a_second_start_with_the_same_key_returns_the_first_run() {
             assert_eq!(first, again);
             send(json!({"prompt": "y"})).await.refused(409, "REQUEST_KEY_REUSED");
             caller.ended(&first).await;
-            // Each account has its own idempotency keys.
+            // Another account may use the same idempotency key, because each account has its own keys.
             let other = server.caller("bob");
             let request = other
                 .request("POST", "/agent/start")

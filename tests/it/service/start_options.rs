@@ -1,4 +1,4 @@
-//! `StartRun`: the effect of each parameter.
+//! Tests of the effect of each parameter of `StartRun`.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ async fn every_parameter_has_its_documented_default() {
         |_| echo(),
         async |server| {
             let caller = server.caller("ann");
-            // The second form has all other parts empty, as a browser sends them.
+            // The first form has only the prompt. The second form also has all other parts, but empty, as a browser
+            // sends them.
             let mut form = Form::new();
             for part in [
                 "thread_id",
@@ -180,7 +181,8 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     .await;
 }
 
-/// For other callers, `X-Emit-Timing` has no effect with any value. A super admin gets an error for an invalid value.
+/// Without the super admin role, the header `X-Emit-Timing` has no effect. A super admin gets an error for an invalid
+/// value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     on_every_database(
@@ -202,7 +204,7 @@ async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     .await;
 }
 
-/// Timings are requested with the header `X-Emit-Timing` over HTTP, and with the field `emit_timing` over gRPC.
+/// The test requests timings over HTTP with the header `X-Emit-Timing`, and over gRPC with the field `emit_timing`.
 #[tokio::test]
 async fn i11_only_a_super_admin_gets_timings() {
     on_every_database(
@@ -287,7 +289,7 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             for answer in &answers {
                 assert_eq!(*answer, answers[0]);
             }
-            // The same key over gRPC returns the same run.
+            // A StartRun request over gRPC with the same key returns the same run.
             let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -328,7 +330,7 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
             let first = start(body.clone()).await.ok();
             caller.ended(&first).await;
             assert_eq!(start(body).await.ok(), first);
-            // A refused request does not use up its idempotency key.
+            // A refused request does not use up its idempotency key, so a different request may use the key.
             start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
             start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
                 .await
@@ -343,8 +345,8 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
     .await;
 }
 
-/// Two accounts concurrently use the same new id. One becomes its owner, and the other learns nothing about the
-/// object.
+/// Two accounts concurrently send StartRun with the same new id. One account becomes the owner of the id, and the
+/// other account learns nothing about the object.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -355,7 +357,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
             let mut owned = [0, 0];
             for round in 0..100 {
                 let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
-                // The two accounts share both ids, only the thread id, or only the project id.
+                // The requests of the two accounts share both ids, only the thread id, or only the project id.
                 let (their_thread, their_project) = match round % 3 {
                     0 => (thread_id, project_id),
                     1 => (thread_id, Uuid::new_v4()),
@@ -392,7 +394,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     .await;
 }
 
-/// A client may choose any UUID in any notation. The server stores the canonical notation.
+/// An id that a client chooses may be any UUID in any notation. The server stores the canonical notation.
 #[tokio::test]
 async fn i04_client_supplied_ids_are_uuids() {
     on_every_database_with(
@@ -437,7 +439,7 @@ async fn i04_client_supplied_ids_are_uuids() {
                 let upper = made.to_string().to_uppercase();
                 let run = start(&upper, &id()).await.ok();
                 assert_eq!(run["thread_id"], made.to_string());
-                // The same id in braces.
+                // The same id in braces identifies the same thread.
                 let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
                 let again = caller.post("/agent/start", again).await.ok();
                 assert_eq!(again["thread_id"], made.to_string());
@@ -450,7 +452,7 @@ async fn i04_client_supplied_ids_are_uuids() {
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
-        // The fake `bwrap` runs with a project's uid, so it needs a folder that this uid can write to.
+        // The fake `bwrap` runs with the uid of a project, so it needs a folder that this uid can write to.
         let folder = config.data_dir.parent().unwrap().join("held");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -482,7 +484,7 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
                 }
             });
             started.await.unwrap();
-            // The fake `bwrap` still blocks the sandbox, but the server answers.
+            // The fake `bwrap` still blocks the creation of the sandbox, but the server answers a second request.
             let second = caller.start("x").await;
             for run in [&first, &second] {
                 assert_eq!(run["status"], "running");

@@ -1,4 +1,4 @@
-//! Event streams contain every event from any cursor to the end of the run.
+//! Tests that event streams contain every event from any cursor to the end of the run.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
-            // The client receives text while the gate blocks the rest of the model's answer.
+            // The stream is live: the client receives text while the gate blocks the rest of the model's answer.
             while !seen.contains("event: message_delta") {
                 let piece = tokio::time::timeout(TEST_TIMEOUT, body.next())
                     .await
@@ -138,7 +138,7 @@ async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
             let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
-            // This stream is open but not read while another reader receives the whole run.
+            // This stream is opened but not read yet. Meanwhile, another reader receives the whole run.
             let slow = caller.request("GET", &path).send().await.unwrap();
             assert_no_gaps(&caller.events(&run, 0).await, 1);
             assert_no_gaps(&parse_sse(&slow.text().await.unwrap()), 1);
@@ -225,7 +225,7 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());
-        // Both runs have ended. The stream sends the one event after the second cursor, and ends.
+        // Both runs have ended. The stream sends the one event after the second cursor, and then ends.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! For every method, id field and protocol, the id of another account's object and a random id get equal answers.
-//! Nothing changes.
+//! Tests that the id of another account's object and a random id get equal answers, for every method, id field and
+//! protocol. The requests change nothing.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -46,7 +46,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         let answer = owner.get(&path).await;
         read.push((path, answer.text));
     }
-    // No method reads an upload, but the answer to a repeated chunk shows its state.
+    // The API has no method that reads an upload, but the answer to a repeated chunk shows the state of the upload.
     for field in ["upload_id", "files"] {
         let path = format!("/uploads/{}", has.id(field));
         let body = serde_json::json!({"offset": 0, "data": "aGVsbG8="});
@@ -93,7 +93,7 @@ async fn i01_an_id_of_another_account_answers_like_a_random_id() {
                         assert_eq!(redacted(&foreign, &theirs), redacted(&unknown, &random), "{what}");
                         let later = LATER.contains(&method.name());
                         assert_eq!(foreign.code() == "UNIMPLEMENTED", later, "{what}: {foreign:?}");
-                        // An id that filters a list may give an empty list instead of an error.
+                        // If the id is the filter of a list, the answer may be an empty list instead of an error.
                         let empty = matches!(&foreign, Reply::Good(answers) if answers.iter().all(is_empty));
                         assert!(!foreign.is_good() || empty, "{what}: {foreign:?}");
                         tried += 1;
@@ -136,7 +136,7 @@ async fn i02_ids_that_do_not_belong_together_are_refused() {
             start(&bobs, &anns, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&bobs, &bobs, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&anns, &anns, &bobs).await.refused(404, "AGENT_NOT_FOUND");
-            // Two ids of the same caller must also belong together.
+            // Two ids of the same caller are also refused if they do not belong together.
             let other = ann.start("another").await;
             let body = serde_json::json!({
                 "prompt": "x", "thread_id": anns.id("thread_id"), "project_id": other["project_id"],

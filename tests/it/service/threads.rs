@@ -1,4 +1,4 @@
-//! Creating, renaming and deleting threads, and adding messages.
+//! Tests of creating, renaming and deleting threads, and of adding messages.
 
 use futures::future::join_all;
 use runyard_client::v1::{self, thread_service_client::ThreadServiceClient};
@@ -28,7 +28,8 @@ async fn a_thread_is_created_in_a_new_or_an_existing_project() {
                 .post("/threads", json!({"project_id": thread["project_id"]}))
                 .await
                 .ok();
-            // A thread without a name gets the beginning of its first prompt. A named thread keeps its name.
+            // A thread without a name gets the beginning of its first prompt as its name. A named thread keeps its
+            // name.
             for (thread, name) in [
                 (&second, "Count to three"),
                 (&second, "Count to three"),
@@ -104,7 +105,7 @@ async fn the_plan_allows_exactly_ten_threads() {
                 let detail = answer.refused(402, "THREAD_LIMIT_EXCEEDED")["detail"].clone();
                 assert_eq!((&detail["current_count"], &detail["limit"]), (&json!(10), &json!(10)));
             }
-            // The refused requests create no projects. Deleting a thread makes room for one more.
+            // The refused requests create no projects. After one thread is deleted, one more thread can be created.
             assert_eq!(
                 caller.get("/projects").await.ok()["projects"].as_array().unwrap().len(),
                 10
@@ -216,7 +217,7 @@ async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
                     .unwrap()
                     .is_empty()
             );
-            // The project is not deleted.
+            // The project and its files are not deleted.
             assert_eq!(
                 each(&caller.get("/projects").await.ok(), "projects", "project_id"),
                 [run["project_id"].clone()]

@@ -1,5 +1,5 @@
-//! Units of work share a commit in batches. A failed unit leaves nothing behind and does not affect its batch. A unit
-//! can mix [`Sql`] and SeaORM statements.
+//! Tests of units of work. A batch is a group of units that share one commit. A failed unit leaves nothing behind and
+//! does not affect the other units of its batch. One unit can mix [`Sql`] and SeaORM statements.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn numbers(db: &Db) -> Vec<i32> {
     read.await.unwrap()
 }
 
-/// Inserts a row. Then fails for the last digit 3, and panics for 7.
+/// Inserts a row. Then fails if the last digit of `number` is 3, and panics if it is 7.
 async fn insert_or_fail(tx: &Tx, number: i32) -> Result<i32> {
     tx.change(insertion(number)).await?;
     match number % 10 {
@@ -177,7 +177,8 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
     .await;
 }
 
-/// After some errors, SQLite ends the transaction of a batch. None of its units may then be reported as committed.
+/// After some errors, SQLite itself ends the transaction of a batch. No unit of this batch may then be reported as
+/// committed.
 #[tokio::test]
 async fn a_unit_is_not_reported_as_committed_if_its_transaction_was_ended() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -203,7 +204,8 @@ async fn a_unit_is_not_reported_as_committed_if_its_transaction_was_ended() {
     assert_eq!(next.await.unwrap(), 1, "the next batch is not affected");
 }
 
-/// `Sql` and SeaORM statements must store values in the same form, because SQL conditions compare the stored forms.
+/// An `Sql` statement and a SeaORM statement must store a value in the same form, because SQL conditions compare the
+/// stored forms.
 #[tokio::test]
 async fn both_kinds_of_statements_store_the_same_values() {
     let server = TestServer::open(&Database::Sqlite, Turn::text("x"), |_| {}).await;

@@ -1,4 +1,5 @@
-//! With a free worker slot, StartRun stores the run as already claimed. Queued runs start in order.
+//! Tests of worker slots. If a slot is free, StartRun stores the new run as already claimed. Queued runs start in
+//! order.
 
 use runyard::{accounts::Scope, runs::list};
 use runyard_upstream::{Script, Turn};
@@ -24,7 +25,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 #[tokio::test]
 async fn a_start_claims_its_run_when_it_commits() {
     on_every_database(held(), async |server| {
-        // Waits until the worker has opened its slots and polled once.
+        // Waits until the worker has opened its slots and has polled for work once.
         let settled = async {
             let app = server.app();
             while app.wake.has_waiting() || app.worker_slots.take().is_none() {

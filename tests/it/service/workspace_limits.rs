@@ -1,4 +1,4 @@
-//! A workspace never exceeds its size limit, with any kind of upload.
+//! Tests that a workspace never exceeds its size limit, with any kind of upload.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::requests::{delete, text};
 use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
 
-/// In bytes.
+/// Maximum size of a workspace, in bytes.
 const LIMIT: i64 = 1_000_000;
 
 fn echo() -> Script {
@@ -113,7 +113,7 @@ async fn a_refused_start_over_grpc_keeps_its_uploads() {
             };
             let refused = runs.start_run(caller.signed(ask.clone())).await.unwrap_err();
             assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
-            // In a new project, the same upload fits.
+            // The same upload is accepted in a new project.
             let elsewhere = v1::StartRunRequest {
                 thread_id: String::new(),
                 ..ask
@@ -134,7 +134,7 @@ async fn concurrent_starts_share_the_workspace_limit() {
             let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
-            // Half of the requests use an existing thread, the other half a new thread id from the client.
+            // Half of the requests contain the id of an existing thread, and the other half a new thread id.
             let answers = join_all((0..8).map(|number| {
                 let (caller, project) = (&caller, &project);
                 let thread = text(&run, "thread_id").to_owned();
@@ -205,7 +205,7 @@ async fn a_workspace_has_a_maximum_number_of_files() {
         |config| config.sandbox.max_workspace_files = 3,
         async |server| {
             let caller = server.caller("ann");
-            // The folder `output` exists from the start and counts as one entry.
+            // The folder `output` exists from the start and counts towards the limit as one entry.
             let run = start(&caller, 10, &[]).await.ok();
             caller.ended(&run).await;
             let thread = [("thread_id", text(&run, "thread_id"))];

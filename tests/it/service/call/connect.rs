@@ -28,7 +28,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, f
     }
 }
 
-/// Connect uses canonical JSON.
+/// Converts a binary request to canonical JSON, which Connect uses.
 fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     let id = CONTRACT.codec.message(method.input().full_name()).unwrap();
     let mut json = Vec::new();
