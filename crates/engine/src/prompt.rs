@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use std::fmt::Write as _;
 
-/// The system prompt of agents without one.
+/// System prompt of an agent that has none.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
 You are Runyard, an agent that completes tasks on a computer for a user.
 
@@ -24,7 +24,7 @@ pub struct Prompt<'a> {
     pub agent: Option<&'a str>,
     /// Description of the sandbox; `None` for a run without a sandbox (mode "chat").
     pub sandbox: Option<&'a str>,
-    /// True if the run has tools.
+    /// Whether the run has tools.
     pub has_tools: bool,
     /// Further sections, such as the mode's instructions and the list of skills. Empty sections are skipped.
     pub sections: &'a [String],
@@ -44,8 +44,8 @@ const CHAT_RULES: &str =
 const NO_SANDBOX: &str = "You have no sandbox in this conversation: you cannot run commands or access files.";
 
 impl Prompt<'_> {
-    /// Joins the agent's prompt or the default, the rules for files or for chat, the sandbox, the further sections
-    /// and the date.
+    /// The parts are, in order: the agent's prompt or the default, rules for files or for chat, the sandbox, further
+    /// sections, and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

@@ -31,12 +31,11 @@ pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
     }
 }
 
-/// Builds the event and the message for a complete answer with its tool calls.
 pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>) -> Recorded {
     recorded(answer, calls, answer.carried.clone(), false)
 }
 
-/// Builds the event and the message for an incomplete answer; `None` without text.
+/// Returns `None` for an answer without text.
 pub(super) fn partial_message(answer: &Answer) -> Option<Recorded> {
     (!answer.text.is_empty()).then(|| recorded(answer, Vec::new(), None, true))
 }
@@ -86,7 +85,6 @@ pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     Recorded { event, message: None }
 }
 
-/// Builds the event for a tool result, and the message for the model.
 pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
     let message = ChatMessage::Tool {
         tool_call_id: request.id.clone(),

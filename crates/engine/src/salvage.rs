@@ -15,7 +15,6 @@ const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Further keys that the JSON object of a call may contain.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
 /// Returns the calls in `text`, which must consist of calls or end with them. The calls have empty ids.
@@ -38,7 +37,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
         for value in values {
             match call_of(value).filter(|call| is_known(&call.name)) {
                 Some(call) if calls.len() < MAX_SALVAGED => calls.push(call),
-                // A value that is not a call makes the whole text an ordinary answer.
+                // One value that is not a call makes the whole text an ordinary answer.
                 _ => return Vec::new(),
             }
         }
@@ -46,7 +45,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// Returns the fenced or tagged blocks at the end of `text`, in order.
+/// Returns the fenced or tagged blocks at the end of `text`.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;

@@ -29,13 +29,13 @@ pub use toolbox::{Toolbox, core, none};
 /// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The tool only reads. Its calls may run in parallel, and are repeated after an interruption.
+    /// The tool only reads. Calls may run in parallel, and are repeated after an interruption.
     ReadOnly,
-    /// The tool may change the workspace. Its calls run one at a time, and are not repeated after an interruption.
+    /// The tool may change the workspace. Calls run one at a time, and are not repeated after an interruption.
     Changes,
 }
 
-/// Receives chunks of output while a tool runs. Must not block.
+/// Callback for chunks of output while a tool runs. Must not block.
 pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Resources for a tool call.
@@ -44,7 +44,7 @@ pub struct ToolContext {
     pub sandbox: Arc<dyn Sandbox>,
     /// Receives output while the tool runs.
     pub output: OutputSink,
-    /// Cancels the call and everything that it started.
+    /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
 
@@ -74,9 +74,9 @@ pub trait Tool: Send + Sync {
     /// Returns the name, the description and the JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns the effect of all calls, whatever their arguments are.
+    /// Returns the tool's effect, which does not depend on the arguments.
     fn effect(&self) -> Effect;
 
-    /// Runs the tool with arguments that match the schema.
+    /// Runs the tool. The arguments match the schema.
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure>;
 }

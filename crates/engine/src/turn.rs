@@ -60,9 +60,10 @@ struct RunLoop<'a> {
     is_taken_up: bool,
     /// Number of incomplete answers in the current step.
     broken: u32,
-    /// Raised output token limit, after an answer without text reached the normal limit.
+    /// Raised output token limit, set after an answer without text reached the normal limit.
     larger_answer: Option<u32>,
-    /// Maximum estimated tokens of the conversation. Lowered if the provider rejects a conversation that should fit.
+    /// Maximum estimated tokens of the conversation. Lowered after the provider rejects a conversation that should
+    /// fit.
     ceiling: u64,
 }
 
@@ -152,7 +153,7 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Checks the cancel token and the token budget. Without steps left, makes the next answer the last one.
+    /// Makes the next answer the last one if no steps are left.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -177,7 +178,7 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// Makes the next answer the last one, without tools.
+    /// The next answer is the last one, without tools.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -186,7 +187,7 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// Calls the model. If the conversation is too long for the provider, shortens it and calls again.
+    /// If the provider finds the conversation too long, shortens the conversation and calls the model again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut rejections = 0;
         loop {
@@ -226,7 +227,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Reserves credits for the next model call. Returns the allowed output tokens, up to `max_output_tokens`.
+    /// Returns the allowed output tokens, up to `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -238,7 +239,6 @@ impl<'a> RunLoop<'a> {
             })
     }
 
-    /// Runs tool calls and adds their results to the conversation.
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
         let worked = self.bench.run(calls, &mut self.failures).await?;
         self.messages.extend(worked.messages);
@@ -249,7 +249,7 @@ impl<'a> RunLoop<'a> {
                 Ok(())
             }
             Some(WorkEnd::Fatal(error)) => {
-                // The run's error omits the cause, so it is logged.
+                // The run's error omits the cause, so the cause is logged here.
                 tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }

@@ -45,7 +45,6 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
-/// The connection and the limits of a call.
 pub(crate) struct Line<'a> {
     pub(crate) peer: &'a Peer<RoleClient>,
     pub(crate) listener: &'a Listener,
@@ -92,7 +91,6 @@ pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
     Outcome::NotStarted("the server kept asking for input, which was declined".to_owned())
 }
 
-/// Sends the request and waits for the answer.
 async fn round(
     line: &Line<'_>,
     call: &Call<'_>,
@@ -123,7 +121,7 @@ async fn round(
             biased;
             () = call.cancel.cancelled() => "the call was cancelled while it ran".to_owned(),
             answer = pending.answer() => {
-                // Let the task that forwards progress deliver the last messages.
+                // The task that forwards progress may still have messages.
                 yield_now().await;
                 while let Ok(message) = progress.messages.try_recv() {
                     (call.output)(line_of(message));
@@ -144,7 +142,6 @@ async fn round(
     }
 }
 
-/// Passes the next progress message to `output`.
 async fn shown(progress: &mut Progress, output: &(dyn Fn(String) + Send + Sync)) {
     let Some(message) = progress.messages.recv().await else {
         return std::future::pending().await;
@@ -197,11 +194,10 @@ impl Drop for Pending {
     }
 }
 
-/// The answers to questions, and the state to send back to the server.
+/// Answers to questions, and the state that the server wants back.
 type Answers = (Option<BTreeMap<String, Value>>, Option<String>);
 
-/// Declines every question. Returns `None` if the server asks nothing, or something that this client does not
-/// support.
+/// Declines every question. Returns `None` if there are no questions, or if the server asks for something else.
 fn answered(asked: InputRequiredResult) -> Option<Answers> {
     let questions = asked.input_requests.unwrap_or_default();
     if questions.is_empty() && asked.request_state.is_none() {

@@ -45,7 +45,7 @@ impl Connection {
         let last = if address.may_be_sse { part(8) } else { part(10) };
         let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
         if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
-            // Some old servers answer an unknown request with an empty result, or not at all.
+            // Some old servers do not answer an unknown request, or send an empty result.
             let transport = http.transport(&target, limits);
             result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
         }
@@ -70,7 +70,7 @@ impl Connection {
         stdout: impl AsyncRead + Send + Unpin + 'static,
         limits: &Limits,
     ) -> Result<Self> {
-        // A line that is not a message, such as a debug print, is skipped.
+        // A line that is not a message is skipped, for example a debug print.
         let transport = AsyncRwTransport::<RoleClient, _, _>::new(stdout, stdin);
         let transport = transport.with_max_line_length(limits.message_bytes);
         let served = Self::serve(transport, automatic(), Instant::now() + limits.connect, limits).await;
@@ -126,8 +126,8 @@ impl Connection {
             .map_err(|_| Error::TimedOut(limit))?
     }
 
-    /// Calls a tool. `output` receives progress messages while the tool runs. The server is notified if the call is
-    /// cancelled or times out, or if the future is dropped.
+    /// Calls a tool. `output` receives progress messages. The server is notified if the call is cancelled or times
+    /// out, or if the future is dropped.
     pub async fn call(
         &self,
         tool: &str,
@@ -155,19 +155,18 @@ impl Connection {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
     }
 
-    /// Returns whether the server has reported a change of its tools, so that earlier lists are out of date.
+    /// Returns whether the server has reported a change of its tools. Earlier lists are then out of date.
     pub fn tools_changed(&self) -> bool {
         self.listener.tools_changed()
     }
 
     /// Ends the session. Waits up to `limit` for the server's confirmation.
     pub async fn close(mut self, limit: Duration) {
-        // An error only means that the session's task panicked; the session ends anyway.
+        // An error only means that the session's task panicked. The session ends anyway.
         let _ = self.service.close_with_timeout(limit).await;
     }
 }
 
-/// A failed handshake.
 struct Refusal {
     error: Error,
     /// True if the server may only know the handshake of earlier revisions.

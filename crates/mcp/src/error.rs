@@ -46,7 +46,6 @@ impl Error {
     }
 }
 
-/// Describes a failed request without its URL and headers.
 pub(crate) fn described(error: &ServiceError) -> String {
     match error {
         ServiceError::McpError(error) => format!("the server reported: {}", quoted(&error.message)),
@@ -57,7 +56,7 @@ pub(crate) fn described(error: &ServiceError) -> String {
     }
 }
 
-/// Returns the innermost cause. Outer errors of the HTTP client contain the URL, which may contain a key.
+/// Returns the innermost cause, because outer errors of the HTTP client contain the URL, which may contain a key.
 pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(cause) = cause(innermost) {
@@ -70,7 +69,7 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
             None => "the request failed".to_owned(),
         };
     }
-    // A write to a server process that has ended can fail before its closed output is noticed.
+    // When a server process has ended, a write to it can fail before its closed output is noticed.
     let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if innermost.downcast_ref().is_some_and(is_closed) {
         return CLOSED.to_owned();

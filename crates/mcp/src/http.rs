@@ -2,7 +2,7 @@
 //!
 //! All servers share one client, because each additional client costs 130 kB and 13 ms. Invariant: connections go
 //! only to permitted addresses. The resolver checks host names, and `target` checks IP addresses in URLs. Redirects
-//! are not followed. Proxies are not used, because a proxy resolves host names itself.
+//! are not followed. Proxies are not used, because a proxy would resolve host names itself.
 
 use std::{
     collections::HashMap,
@@ -39,16 +39,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time until an idle connection is closed. Many servers close it after five seconds, and a request at this moment
-/// would be lost.
+/// Time until an idle connection is closed. Common servers close idle connections after five seconds, and a request
+/// at that moment would be lost.
 const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 /// Maximum time to send a notice, such as a cancellation.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum bytes of an error body.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
-/// Number of attempts to resume a broken stream.
 const RESUMPTIONS: usize = 2;
 
 /// Headers that the protocol or the HTTP client sets.
@@ -66,7 +63,7 @@ const RESERVED: [&str; 10] = [
 ];
 const RESERVED_PREFIXES: [&str; 4] = ["content-", "mcp-", "proxy-", "transfer-"];
 
-/// Returns whether the protocol or the HTTP client sets this header, so that a configuration must not.
+/// Returns whether the protocol or the HTTP client sets this header. A configuration must not set such a header.
 pub fn is_reserved_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -89,7 +86,8 @@ pub struct Address {
     pub url: String,
     /// The headers, whose values are secret.
     pub headers: Vec<(String, SecretString)>,
-    /// Whether to try the transport of 2024, HTTP with server-sent events, if the current transport fails.
+    /// Whether the server may use the transport of 2024, HTTP with server-sent events. It is tried if the current
+    /// transport fails.
     pub may_be_sse: bool,
 }
 
@@ -123,7 +121,7 @@ impl Http {
         let refused = |why: &str| Error::Refused(why.to_owned());
         let url = Url::parse(&address.url).map_err(|_| refused("the address is not a URL"))?;
         let host = url.host_str().ok_or_else(|| refused("the URL names no host"))?;
-        // The resolver does not see an IP address in the URL.
+        // The resolver checks only host names, so IP addresses are checked here.
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         if literal.is_ok_and(|address| !(self.permits)(address)) {
             return Err(refused(NOT_PERMITTED));
@@ -176,7 +174,6 @@ impl fmt::Debug for Address {
 const NOT_PERMITTED: &str =
     "the address is private; only the operator can permit private addresses (mcp.allow_private_addresses)";
 
-/// Resolves host names only to permitted addresses.
 struct PermittedHosts(AddressRule);
 
 impl Resolve for PermittedHosts {
@@ -193,8 +190,8 @@ impl Resolve for PermittedHosts {
     }
 }
 
-/// Rejects two kinds of responses after which a request would wait forever: an acceptance without an answer, and an
-/// error that names no request.
+/// Rejects responses after which a request would wait forever: an acceptance without an answer, and an error that
+/// names no request.
 #[derive(Clone)]
 pub(crate) struct Checked(Client);
 

@@ -1,4 +1,4 @@
-//! Receives messages that a server sends without a request: progress, changes of its tools, and questions.
+//! Receives messages that a server sends on its own: progress, changes of its tools, and questions.
 
 use std::{
     collections::HashMap,
@@ -20,8 +20,7 @@ use tokio::sync::mpsc;
 /// Maximum number of progress messages that wait per call. Further messages are dropped.
 const QUEUE: usize = 32;
 
-/// Handles a server's messages. The client announces no capabilities, so the default methods decline a server's
-/// questions.
+/// The client announces no capabilities, so the default methods decline a server's questions.
 #[derive(Clone, Default)]
 pub(crate) struct Listener {
     calls: Arc<Mutex<HashMap<ProgressToken, mpsc::Sender<ProgressNotificationParam>>>>,
@@ -29,7 +28,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Subscribes to the progress messages of a call, until the returned value is dropped.
+    /// Subscribes to the progress messages of a call. Dropping the returned value ends the subscription.
     pub(crate) fn progress_of(&self, token: &ProgressToken) -> Progress {
         let (sender, messages) = mpsc::channel(QUEUE);
         self.with(|calls| calls.insert(token.clone(), sender));
@@ -67,7 +66,7 @@ impl Drop for Progress {
 impl ClientHandler for Listener {
     fn get_info(&self) -> ClientConfig {
         let this = Implementation::new("runyard", env!("CARGO_PKG_VERSION"));
-        // The newest revision has no handshake, so the handshake names an earlier revision.
+        // The newest revision has no handshake, so a handshake names an earlier revision.
         ClientConfig::new(ClientCapabilities::default(), this)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }

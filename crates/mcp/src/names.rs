@@ -1,14 +1,12 @@
 //! Gives each tool of a server a name for the model: `server__tool`.
 //!
 //! Model providers accept 1 to 64 letters, digits, `_` and `-`, and some require a letter or `_` at the start.
-//! Servers may use any characters. A name that is too long or already used is shortened and gets a hash. The same
-//! tools in the same order get the same names.
+//! Servers may use any characters. A name that is too long or already used is shortened and gets a hash. Tools in the
+//! same order always get the same names.
 
 use std::collections::BTreeSet;
 
-/// Maximum length that all model providers accept.
 const MAX_LENGTH: usize = 64;
-/// Number of hexadecimal digits of the hash.
 const HASH_LENGTH: usize = 8;
 
 /// Characters of a server's name that are never cut.
@@ -48,8 +46,8 @@ fn first_safe(name: &str) -> String {
     if is_safe { name.to_owned() } else { format!("_{name}") }
 }
 
-/// Shortens a name to leave room for a separator and a hash. The server's name is cut first, because the tool's name
-/// tells the model more. Names are ASCII here, so every byte is a character.
+/// Leaves room for a separator and a hash. The server's name is cut first, because the tool's name tells the model
+/// more. Names are ASCII here, so they can be cut at any byte.
 fn shortened(server: &str, tool: &str) -> String {
     let room = MAX_LENGTH - HASH_LENGTH - 1 - SEPARATOR.len();
     let server = &server[..server.len().min(room.saturating_sub(tool.len()).max(MIN_SERVER))];

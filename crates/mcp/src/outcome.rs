@@ -52,7 +52,7 @@ fn is_refusal(code: ErrorCode) -> bool {
 }
 
 /// Returns whether a request cannot have reached a tool: the connection was refused, or the server refused the
-/// request unread.
+/// request before reading it.
 fn never_arrived(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut current = Some(error);
     while let Some(error) = current {

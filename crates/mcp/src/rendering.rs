@@ -71,8 +71,8 @@ impl Rendered {
     }
 }
 
-/// Returns whether a text repeats the structured content. Servers send such a text for clients without support for
-/// structured content.
+/// Returns whether a text of the result repeats the structured content. Servers send such a text for clients that
+/// read only text.
 fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
     let texts = content.iter().filter_map(ContentBlock::as_text);
     let unwrapped = match structured {
@@ -84,8 +84,8 @@ fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
         if parsed.as_ref() == Some(structured) {
             return true;
         }
-        // Python libraries wrap a plain value as {"result": value}. A wrapped string is compared directly, because
-        // the text is not JSON.
+        // Python libraries wrap a plain value as {"result": value}. A wrapped string is compared without parsing,
+        // because the text is not JSON.
         let is_wrapped = match unwrapped {
             Some(Value::String(plain)) => *plain == text.text,
             Some(value) => parsed.as_ref() == Some(value),

@@ -1,8 +1,8 @@
 //! Adapts the argument schemas of tools to model providers.
 //!
-//! Providers require an object with properties, and refuse `$defs`, `$ref` and top-level `anyOf`. So references are
-//! replaced by their definitions, and top-level alternatives become one object. The adapted schema may permit more
-//! arguments, never fewer; the server checks arguments itself. Invariant: references are never fetched.
+//! Providers require an object with properties, and refuse `$defs`, `$ref` and top-level `anyOf`. Therefore
+//! definitions replace references, and top-level alternatives become one object. An adapted schema permits at least
+//! the arguments of the original; the server itself checks the arguments. Invariant: references are never fetched.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 const MAX_BYTES: usize = 64 * 1024;
 /// Maximum depth of nested schemas and references.
 const MAX_DEPTH: usize = 32;
-/// Maximum number of visited schemas. Few definitions can expand to a huge schema.
+/// Maximum number of visited schemas. A few definitions can expand to a huge schema.
 const MAX_NODES: usize = 10_000;
 
 /// Top-level keywords that providers refuse.
@@ -107,7 +107,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Merges the alternatives of an object into the object.
+/// Merges the alternatives into the object.
 fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
     let mut properties = taken_object(&mut object, "properties");
     let mut required = taken_names(&mut object, "required");
@@ -146,7 +146,7 @@ fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
                 }
             }
         }
-        // A merged alternative may permit properties that the object forbids.
+        // A merged alternative may permit properties that the object itself forbids.
         if object.get("additionalProperties") == Some(&Value::Bool(false)) && is_open {
             object.remove("additionalProperties");
         }
@@ -231,7 +231,7 @@ mod tests {
         }));
         assert_eq!(adapted["properties"]["far"], json!({}));
         assert!(!adapted.to_string().contains("$ref"), "{adapted}");
-        // Each definition contains the next one four times, so 30 levels would give 4^30 schemas.
+        // Each definition names the next one four times, so 30 levels expand to 4^30 schemas.
         let mut definitions = Map::new();
         for level in 0..30 {
             let next = json!({"$ref": format!("#/$defs/L{}", level + 1)});

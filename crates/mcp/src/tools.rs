@@ -34,7 +34,7 @@ pub struct ListedTool {
 impl ListedTool {
     /// Returns the bytes of the name, the description and the schema.
     pub fn size(&self) -> usize {
-        // Cannot fail, because all keys are strings.
+        // Serialization cannot fail, because all keys are strings.
         let schema = serde_json::to_string(&*self.schema).unwrap_or_default();
         self.name.len() + self.description.len() + schema.len()
     }
@@ -43,9 +43,9 @@ impl ListedTool {
 /// The tools of a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolList {
-    /// The tools in the server's order, without repeated names.
+    /// The tools in the server's order. Each name occurs once.
     pub tools: Vec<ListedTool>,
-    /// Time for which the server permits reuse of the list; `None` if it does not.
+    /// Time for which the server permits reuse of the list, if at all.
     pub fresh_for: Option<Duration>,
     /// True if the server has more tools than the limits permit.
     pub is_cut: bool,
@@ -80,7 +80,7 @@ pub(crate) async fn list(peer: &Peer<RoleClient>) -> Result<ToolList> {
                 list.tools.push(tool);
             }
         }
-        // A repeated cursor would repeat its pages forever.
+        // A server that repeats a cursor would repeat its pages forever.
         match page.next_cursor {
             Some(next) if cursors.insert(next.clone()) => cursor = Some(next),
             _ => return Ok(list),

@@ -1,6 +1,6 @@
 //! Creates a tar archive of a workspace folder, chunk by chunk.
 //!
-//! The file service requests the next chunk when the client has received the previous one, so a slow client blocks no
+//! The file service requests a chunk after the client has received the previous one, so a slow client blocks no
 //! thread. Links, pipes and devices are skipped. An archive that would be incomplete ends with an error.
 
 use std::{
@@ -36,10 +36,10 @@ const LIMITS: WalkLimits = WalkLimits {
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Bytes to remove from the start of each path: the archived folder and a slash.
+    /// Number of bytes to remove from the start of each path: the archived folder and a slash.
     above: usize,
     file: Option<(File, u64)>,
-    /// Path of the last opened file, for error texts.
+    /// The last opened file, for error texts.
     path: String,
     chunk: Vec<u8>,
     ended: bool,
@@ -118,8 +118,7 @@ impl Archive {
         Ok(())
     }
 
-    // The header already states the file's size. Content that was added since then is left out. Zeros replace removed
-    // content.
+    // The header already states the file's size. Content added since then is left out; zeros replace removed content.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.chunk.len();
         let wanted = left.min(CHUNK_BYTES as u64);
@@ -158,7 +157,7 @@ impl Archive {
 
     fn header(&mut self, name: &[u8], kind: u8, size: u64, metadata: &Metadata) {
         if name.len() > SHORT_NAME {
-            // GNU extension: an extra entry before the file contains the long name.
+            // GNU extension: an extra entry before the file's own entry contains the long name.
             let length = name.len() as u64 + 1;
             self.chunk.extend(block(b"././@LongLink", b'L', length, metadata));
             self.chunk.extend_from_slice(name);
@@ -183,7 +182,6 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name);
     put(100, format!("{:07o}\0", metadata.mode & 0o777).as_bytes());
-    // Owner and group are always 0.
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     if size < LARGE {
@@ -193,7 +191,7 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
         put(128, &size.to_be_bytes());
     }
     put(136, format!("{modified:011o}\0").as_bytes());
-    // While the checksum is computed, its own field contains spaces.
+    // The checksum is computed as if its own field contained spaces.
     put(148, b"        ");
     put(156, &[kind]);
     put(257, b"ustar  \0");

@@ -1,7 +1,7 @@
 //! Opens files inside a workspace and nowhere else.
 //!
 //! The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`. A separate check of the
-//! path would be a race: a command could replace a folder with a link before the path is opened.
+//! path would be a race: a command could replace a folder with a link between the check and the open.
 
 use std::{
     fs::File,
@@ -71,7 +71,7 @@ pub fn relative(path: &str) -> Result<String> {
     Ok(joined)
 }
 
-/// An open workspace folder, from which all paths are resolved.
+/// An open workspace folder, from which paths are resolved.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
@@ -100,7 +100,7 @@ impl Root {
         open_folder(&self.folder, path.as_ref())
     }
 
-    /// Opens a regular file for reading. Does not block on pipes or file leases.
+    /// Opens a regular file for reading, without blocking on pipes or file leases.
     pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
         let path = path.as_ref();
         let file = self
@@ -128,8 +128,8 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder for reading. If its mode denies this, the mode becomes 0700. So `chmod 000` cannot hide files from
-/// the measurement of disk usage, or prevent the removal of the workspace.
+/// Opens a folder for reading. If the folder's mode denies reading, the mode becomes 0700. Otherwise, `chmod 000`
+/// would hide files from the measurement of disk usage and prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -148,7 +148,7 @@ pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of a file, or of a link itself.
+/// For a link, returns the status of the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -168,7 +168,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Converts a file's status. A modification time before 1970 becomes 1970-01-01.
+/// A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -194,7 +194,6 @@ pub fn metadata(stat: &Stat) -> Metadata {
     }
 }
 
-/// Formats a path for an error text.
 pub fn shown(path: &[u8]) -> String {
     let text = spelling::text_of(path);
     if text.is_empty() {
@@ -208,7 +207,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts the error of a system call. The message names the path unless the disk is the cause.
+/// The message names the path unless the disk is the cause.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

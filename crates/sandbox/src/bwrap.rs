@@ -1,7 +1,7 @@
 //! Builds bubblewrap's arguments, which define what a sandboxed command can access.
 //!
-//! A command could read these arguments in `/proc/1/cmdline`, so bubblewrap reads them from a descriptor. A command
-//! can also read bubblewrap's environment, so it contains only the variables of `environment`.
+//! A command could read bubblewrap's arguments in `/proc/1/cmdline`, so bubblewrap reads them from a descriptor. A
+//! command can also read bubblewrap's environment, so bubblewrap gets only the variables of `environment`.
 
 use std::{
     ffi::{CString, OsStr},
@@ -29,11 +29,11 @@ use super::{
 
 /// Uid and gid of a command inside the sandbox. `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// Folders of programs. Where the root file system has a symbolic link instead (merged /usr), the sandbox gets the
-/// same link.
+/// Folders of programs. If one is a symbolic link in the root file system (merged /usr), the sandbox gets the same
+/// link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the sandbox's first process, which runs the command's shell. bubblewrap's own first process
-/// would keep a descriptor open that the command should not have.
+/// End of the first process's script: runs the command's shell. bubblewrap's own first process would keep open a
+/// descriptor that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
@@ -42,8 +42,8 @@ pub struct Layout<'a> {
     pub root: &'a Path,
     /// Workspace folder on the host; `None` for an empty tmpfs.
     pub workspace: Option<&'a Path>,
-    /// Mount point for the workspace that every uid can traverse, if the project's uid may be unable to traverse the
-    /// workspace's path.
+    /// Mount point of the workspace that every uid can traverse. `None` if the project's uid can traverse the
+    /// workspace's own path.
     pub carry_over: Option<&'a Path>,
     /// More folders of the host, mounted read-only.
     pub folders: &'a [ReadOnlyFolder],
@@ -58,12 +58,11 @@ pub struct Layout<'a> {
     pub filters: &'a Filters,
 }
 
-/// Write access to the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// The workspace is within its limit.
+    /// The command may write.
     Free,
-    /// The workspace exceeds its limit. The command can remove files, but not write content.
+    /// The command may remove files, but not write content.
     Full,
 }
 
@@ -76,7 +75,7 @@ pub enum Input {
 
 pub struct Prepared {
     pub command: Command,
-    /// Pipe on which bubblewrap reports the first process and the exit status.
+    /// bubblewrap reports the first process and the exit status through this pipe.
     pub status: OwnedFd,
     pub gate: Gate,
     /// Files that must stay open until bubblewrap is spawned.
@@ -136,9 +135,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Returns the script of the first process, which sets two limits. Set earlier, the file-size limit would apply
-    /// to bubblewrap, which writes small files. The process limit must be set in the sandbox's user namespace to
-    /// count only this command's processes.
+    /// Returns the script of the first process, which sets two limits. The file-size limit must not apply to
+    /// bubblewrap, which writes small files. The process limit counts only this command's processes if it is set
+    /// inside the sandbox's user namespace.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,
@@ -149,7 +148,7 @@ impl Layout<'_> {
             script.push_str("ulimit -f 0; ");
         }
         if let Some(processes) = self.max_processes {
-            // bash has the option `-u`, dash has `-p`.
+            // bash has `ulimit -u`, dash has `ulimit -p`.
             script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
         script + FIRST_PROCESS
@@ -191,7 +190,7 @@ impl Layout<'_> {
         }
     }
 
-    /// Adds /etc and /var: settings of programs, and small files that the service creates.
+    /// Adds /etc and /var.
     fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);
@@ -246,7 +245,7 @@ impl Layout<'_> {
     }
 }
 
-/// Prepares the mounts of folders at `target`: one folder directly, several folders inside an empty file system.
+/// Mounts a single folder at `target`, and several folders inside an empty file system at `target`.
 fn carry(folders: &[PathBuf], target: &Path) -> io::Result<Carry> {
     let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     if let [folder] = folders {
@@ -282,7 +281,7 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap. They are close-on-exec, so that no other child inherits them; `confine` clears the
+/// Descriptors for bubblewrap. Each is close-on-exec, so that no other child inherits it. The confinement clears this
 /// flag in bubblewrap's process.
 #[derive(Default)]
 struct Files {

@@ -1,7 +1,7 @@
 //! Control groups, which limit the memory and the processes of each command.
 //!
 //! Version 2 is used if its memory and pids controllers are available, otherwise version 1. Without control groups,
-//! resource limits (`start`) and the meter (`meter`) limit a command.
+//! only resource limits (`start`) and the meter (`meter`) limit a command.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// CPU shares of every group in version 1: half of the kernel's default, so that commands get less processor time
-/// than other processes.
+/// CPU shares of every group in version 1: half of the kernel's default, so that other processes get more processor
+/// time.
 const V1_CPU_SHARES: u64 = 512;
 /// CPU weight of every group in version 2: half of the kernel's default.
 const V2_CPU_WEIGHT: u64 = 50;
@@ -34,7 +34,7 @@ pub struct Cgroups {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// The service's folder, whose groups have the controllers.
+    /// The service's folder, in which groups have the controllers.
     V2(PathBuf),
     /// The service's folder for each available controller.
     V1 {
@@ -114,7 +114,7 @@ impl Cgroups {
         }
     }
 
-    /// Creates a group for one command; `None` if the service cannot use control groups.
+    /// Returns `None` if the service cannot use control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -162,14 +162,14 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // Fails while the folder contains a group. The next start of the service then removes the folder.
+            // This fails while the folder contains a group. The next start of the service then removes the folder.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
 impl Group {
-    /// Descriptors of the group's `cgroup.procs` files. A process that writes `0` to each of them joins the group.
+    /// A process joins the group by writing `0` to each of these descriptors.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
@@ -178,7 +178,7 @@ impl Group {
         &self.list
     }
 
-    /// Number of processes that the kernel killed because the group was out of memory, if known.
+    /// Number of processes that the kernel killed because the group was out of memory; 0 if unknown.
     pub fn kills(&self) -> u64 {
         let Some(text) = self.kills.as_ref().and_then(|file| fs::read_to_string(file).ok()) else {
             return 0;
@@ -205,7 +205,7 @@ impl Group {
     }
 }
 
-/// A group that is being created. Dropping this value removes the folders created so far.
+/// A group that is being created. Dropping this value removes its folders.
 #[derive(Default)]
 struct Unfinished {
     folders: Vec<PathBuf>,

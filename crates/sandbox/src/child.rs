@@ -1,4 +1,4 @@
-//! A child process whose end can be awaited without blocking a thread.
+//! Processes whose end can be awaited without blocking a thread.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A child process. Dropping it kills and reaps the child, unless `wait` has returned its status.
+/// A child process. Dropping this value kills and reaps the child, unless `wait` has returned its status.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -17,7 +17,7 @@ pub struct Process {
     ended: bool,
 }
 
-/// A process, perhaps not a child of the service, whose end can be awaited.
+/// Any process whose end can be awaited, not necessarily a child.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,
@@ -74,7 +74,8 @@ impl Watched {
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, after the registration has ended.
+        // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, which happens after the registration
+        // has ended.
         let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { exit })
     }
@@ -84,8 +85,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the end of the process. The end of a pid namespace's first process is the end of the whole
-    /// namespace.
+    /// Waits for the end of the process. When the first process of a pid namespace ends, all its other processes have
+    /// ended.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

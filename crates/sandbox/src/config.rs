@@ -8,10 +8,10 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Uid of the first project. If the service runs as root, each project's uid is this number plus the project's
+    /// Uid of the first project. If the service runs as root, a project's uid is this number plus the project's
     /// number.
     pub uid_base: u32,
-    /// Root file system whose programs the sandbox uses; by default, the host's.
+    /// Root file system with the programs of the sandbox; by default, the host's.
     pub rootfs: Option<PathBuf>,
     /// Path of bubblewrap, or its name in PATH.
     pub bwrap: PathBuf,
@@ -24,8 +24,8 @@ pub struct Config {
     pub max_output_bytes: usize,
     /// Maximum bytes of a workspace.
     pub max_workspace_bytes: u64,
-    /// Bytes to keep free on the data folder's disk, or 5 % of the disk if that is less. With less free space,
-    /// uploads and new runs are refused, and commands whose workspace grows are killed.
+    /// Bytes to keep free on the data folder's disk, or 5 % of the disk if that is less. Below this reserve, uploads
+    /// and new runs are refused, and commands whose workspace grows are killed.
     pub min_free_bytes: u64,
     /// Maximum number of files and folders in a workspace.
     pub max_workspace_files: u64,

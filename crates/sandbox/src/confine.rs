@@ -16,10 +16,10 @@ use rustix::{
     mount::{MountFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
-/// Setup of a child process. Created before the fork, because the child must not allocate memory.
+/// Setup of a child process. All values exist before the fork, because the child must not allocate memory.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// Descriptors of the `cgroup.procs` files of the groups to join, open for writing.
+    /// Open `cgroup.procs` files of the groups to join.
     pub join: Vec<RawFd>,
     /// Uid and gid of the child; `None` if the service is not root.
     pub become_user: Option<u32>,
@@ -31,31 +31,31 @@ pub struct Confinement {
     pub keep: Vec<RawFd>,
 }
 
-/// Maximum number of mounts of a command: the workspace and its read-only folders.
+/// Maximum number of mounts: the workspace and read-only folders.
 const MAX_MOUNTS: usize = 64;
 
 /// Bind mounts in the child's own mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// Mount point of an empty file system that contains the other mount points; `None` for a single mount.
+    /// Where an empty file system for the mount points is mounted; `None` for a single mount.
     pub below: Option<CString>,
     /// Folders and their mount points.
     pub mounts: Vec<(CString, CString)>,
 }
 
-/// OOM score of commands: the kernel kills commands before the service.
+/// The kernel kills commands before the service.
 const OOM_SCORE: &[u8] = b"600";
-/// Nice value of commands: the service gets processor time first.
+/// The service gets processor time before commands.
 const NICENESS: i32 = 5;
 
 impl Confinement {
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // If the service has ended, the child has another parent and must exit.
+        // A child with another parent must exit, because the service has ended.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
         // SAFETY: in the forked child of a multi-threaded program, only async-signal-safe functions may be called.
-        // `apply` only makes system calls on values from before the fork; it neither allocates nor locks.
+        // `apply` makes system calls on values that exist since before the fork. It neither allocates nor locks.
         unsafe { command.pre_exec(apply) };
     }
 
@@ -72,7 +72,7 @@ impl Confinement {
         for (resource, limit) in &self.limits {
             set_limit(*resource, *limit)?;
         }
-        // SAFETY: no call touches memory. Without SIGXFSZ, a write beyond the file size limit returns an error
+        // SAFETY: no call touches memory. With SIGXFSZ ignored, a write beyond the file size limit returns an error
         // instead of killing the program. Commands may use huge pages, even if the service does not.
         unsafe {
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
@@ -87,8 +87,7 @@ impl Confinement {
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // A change of uid clears the parent-death signal, so the signal is set afterwards. bubblewrap sets it again
-        // later.
+        // A change of uid clears the parent-death signal, so the signal is set afterwards.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid().unsigned_abs() != parent {
@@ -99,7 +98,7 @@ impl Confinement {
     }
 
     fn close_others(&self) -> io::Result<()> {
-        // SAFETY: the call only marks descriptors, which exec closes.
+        // SAFETY: the call only marks descriptors, which exec then closes.
         let marked = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         checked(marked)?;
         for descriptor in &self.keep {
@@ -142,8 +141,8 @@ impl Carry {
         Ok(())
     }
 
-    /// Mounts the folders inside a new file system at `below`. This file system can hide the folders, so they are
-    /// opened first. A missing read-only folder leaves its mount point empty.
+    /// Mounts the folders inside a new file system at `below`. The new file system can hide the folders, so they are
+    /// opened first. If a read-only folder is missing, its mount point stays empty.
     fn mount_below(&self, below: &CStr) -> io::Result<()> {
         let mut opened = [const { None }; MAX_MOUNTS];
         if self.mounts.len() > opened.len() {
@@ -170,7 +169,7 @@ impl Carry {
     }
 }
 
-/// Lowers the child's priority for CPU and memory. Errors are ignored, because the change is optional.
+/// Lowers the child's priority for CPU and memory, if the host permits this.
 fn stand_back() {
     // SAFETY: the strings are NUL-terminated, the buffer is valid for its length, and the descriptor is closed once.
     unsafe {
@@ -183,7 +182,7 @@ fn stand_back() {
     }
 }
 
-/// Sets the soft and the hard limit, up to the service's own hard limit.
+/// Sets the soft and the hard limit. The service's own hard limit is the maximum.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

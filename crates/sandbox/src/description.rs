@@ -15,7 +15,7 @@ impl Sandboxes {
     /// Returns the limits and the installed programs. If commands cannot run on this host, the text says so instead.
     pub async fn describe_for_model(&self) -> String {
         let programs = self.programs().await;
-        // `programs` has already tried bubblewrap, so `layout` does not block.
+        // `programs` has already started bubblewrap once, so `layout` does not block.
         match self.host.layout(None) {
             Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
             Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
@@ -23,7 +23,7 @@ impl Sandboxes {
     }
 
     /// Lists the programs in the sandbox. The first call runs a script in a sandbox, and later calls return its
-    /// result. After a failure, the list is empty and the next call tries again.
+    /// result. If the script fails, the list is empty and the next call tries again.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -75,8 +75,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that gives a whole number. Otherwise, sizes from 10 MiB are in
-/// megabytes, and smaller ones in bytes.
+/// Uses the largest binary unit that gives a whole number. Other sizes from 10 MiB are in megabytes, and smaller
+/// sizes in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

@@ -1,8 +1,8 @@
 //! The complete environment of a command, without the service's own variables.
 //!
-//! HOME is the workspace, so that files in `~` are kept. Caches and downloads go to /tmp, so that they are not among
-//! the project's files. Commands have no network, so variables limit the retries of package managers, which can
-//! otherwise take a minute.
+//! HOME is the workspace, so that files in `~` are kept. Caches and downloads go to /tmp, so that they are not kept.
+//! Commands have no network, so some variables limit the retries of package managers, which can otherwise take a
+//! minute.
 
 use super::beneath::GUEST_FOLDER;
 
@@ -23,7 +23,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("MPLBACKEND", "Agg"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("PYTHONUNBUFFERED", "1"),
-    // Without any retry, pip does not print why it found no package.
+    // With no retry at all, pip does not print why it found no package.
     ("PIP_RETRIES", "1"),
     ("PIP_DEFAULT_TIMEOUT", "5"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -61,7 +61,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // A git program that was built for /usr/local reads its configuration from another folder by default.
+    // By default, a git program that was built for /usr/local reads its configuration from another folder.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

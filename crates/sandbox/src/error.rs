@@ -8,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The category of an error. Each category becomes an error code of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// An argument is invalid; [`Error::field`] may name it.
+    /// An argument is invalid. [`Error::field`] may name the argument.
     Invalid,
     /// The file or folder does not exist.
     FileNotFound,
@@ -80,7 +80,7 @@ impl Error {
         self.inner.kind
     }
 
-    /// Returns the message, without the cause.
+    /// Returns the message, which omits the cause.
     pub fn message(&self) -> &str {
         &self.inner.message
     }

@@ -1,41 +1,40 @@
-//! The gate: a socket on which each command waits for the service.
+//! The gate: a socket on which each command waits until the service is ready.
 //!
-//! The sandbox's first process must end when bubblewrap ends, and bubblewrap when the service ends. The first process
-//! asks the kernel for this (`PR_SET_PDEATHSIG`) only after its start. If the service were killed before that, the
-//! sandbox would keep running. Therefore the first process then reports that it is ready, and waits for an answer. If
-//! the service has ended, it reads end-of-file and exits.
+//! If the service is killed, the kernel kills bubblewrap and then the sandbox's first process. But the first process
+//! must first ask the kernel for this (`PR_SET_PDEATHSIG`). If the service were killed before, the sandbox would keep
+//! running. Therefore the first process reports over the socket that it has asked, and waits for an answer. If the
+//! service has ended, the first process reads end-of-file and exits without running the command.
 
 use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
-/// Script of the first process before the command. Its standard input is its end of the gate's socket.
+/// Script that the first process runs before the command. Its standard input is the gate's socket.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
-/// Like [`WAIT`], but the gate's socket stays the command's standard input.
+/// Like [`WAIT`], but the socket stays the command's standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 
-/// The service's end of the gate. If it is dropped unopened, the command does not run.
+/// The service's end of the socket. If this value is dropped before the gate is opened, the command does not run.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Creates a gate. Also returns the other end of its socket, which becomes the first process's standard input.
-    /// Other child processes inherit neither end.
+    /// Creates a gate. Also returns the other end of the socket, for the standard input of the first process. Other
+    /// child processes inherit neither end.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Lets the command run as soon as the first process is ready. For commands without a record (module `records`),
-    /// such as the test of bubblewrap in `host`.
+    /// Lets the command run as soon as the first process is ready. For commands that need no record (module
+    /// `records`).
     pub fn open_ahead(&self) -> io::Result<()> {
         (&self.0).write_all(b"\n")
     }
 
     /// Waits until the first process is ready, runs `guard`, and lets the command run. Also returns the service's end
-    /// of the socket, which is connected to the command's standard input with [`WAIT_WITH_INPUT`]. Must be called
-    /// within the tokio runtime.
+    /// of the socket, through which [`WAIT_WITH_INPUT`] commands get input. Must be called within the tokio runtime.
     pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<(T, tokio::net::UnixStream)> {
         self.0.set_nonblocking(true)?;
         let socket = tokio::net::UnixStream::from_std(self.0)?;

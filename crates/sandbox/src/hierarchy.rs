@@ -1,5 +1,5 @@
-//! Finds the folder in each cgroup hierarchy in which the service may create groups. Also removes groups that a
-//! killed service left behind, with their processes.
+//! Finds the folders in which the service may create control groups. Also kills the processes in groups that a killed
+//! service left behind, and removes these groups.
 
 use std::{
     ffi::OsStr,
@@ -13,10 +13,10 @@ use super::{
     records,
 };
 
-/// In tests, several services run in one process, and each one needs its own folders.
+/// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Detects the cgroup version from the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`.
+/// `mounts` is the text of `/proc/self/mountinfo`, and `own` of `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -46,8 +46,8 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
 }
 
 /// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass
-/// controllers on. Therefore a service that is alone in a delegated group (systemd: `Delegate=yes`) moves itself into
-/// a new group below.
+/// controllers on. Therefore, if the service is alone in a delegated group (systemd: `Delegate=yes`), the service
+/// moves itself into a new group below.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -88,8 +88,8 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Creates the folder `runyard.<process>.<instance>`. First kills the remaining processes of ended services, and
-/// removes their folders.
+/// Creates the folder `runyard.<process>.<instance>`. Before that, kills the remaining processes of services that
+/// have ended, and removes their folders.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -119,7 +119,7 @@ fn own_name() -> String {
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Returns whether the process with this name has ended. Processes of other pid namespaces are not visible and count
+/// Returns whether the process with this name has ended. A process of another pid namespace is not visible and counts
 /// as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
@@ -134,8 +134,8 @@ fn is_over(name: &str) -> bool {
     }
 }
 
-/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group.
-/// `controller` is empty for version 2. Returns `None` if the hierarchy is not mounted.
+/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. Version
+/// 2 has an empty `controller`. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -1,7 +1,7 @@
 //! Detects which sandbox features this host supports.
 //!
 //! If bubblewrap cannot create sandboxes, every command fails with an error that explains the problem. The service
-//! refuses to start only if commands would be unsafe or files unreachable.
+//! itself refuses to start only if commands would be unsafe or files unreachable.
 
 use std::{
     fs, io,
@@ -34,26 +34,26 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Oldest supported version of bubblewrap.
+/// Major and minor number of the oldest supported bubblewrap.
 const OLDEST: (u32, u32) = (0, 8);
 /// Lowest permitted `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Possible mount points for a workspace: common folders that every uid can traverse. The first existing one is used.
-/// Only bubblewrap sees the mount.
+/// Possible mount points of a workspace. They exist on most hosts, and every uid can traverse them. The mount is
+/// visible only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 pub struct Host {
     pub config: config::Config,
     pub cgroups: Cgroups,
     pub spawner: Spawner,
-    /// Records of running commands. The next start of a killed service kills them.
+    /// Records of running commands. If the service is killed, its next start kills these commands.
     pub remains: CommandRecords,
-    /// Uid of the first project. `None` if the service is not root: all projects then share its uid.
+    /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// The host's bubblewrap, or the reason why it cannot be used. Detected on first use, so that the service starts
-    /// fast.
+    /// The host's bubblewrap, or the reason why it cannot be used. Detected on first use, because detection would
+    /// delay the start of the service.
     bwrap: OnceLock<Result<Bwrap, String>>,
     /// Whether bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
@@ -63,7 +63,7 @@ pub struct Host {
 struct Bwrap {
     path: PathBuf,
     version: String,
-    /// Mount point for workspaces; `None` if the service cannot mount.
+    /// Mount point of workspaces; `None` if the service cannot mount.
     carry_over: Option<PathBuf>,
 }
 
@@ -99,12 +99,12 @@ impl Host {
         Ok(host)
     }
 
-    /// Uid of a project's commands and files; `None` if the service is not root.
+    /// Returns `None` if the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
 
-    /// Checks that the uid range has room for this project.
+    /// Checks that there is a uid for the project with this number.
     pub fn check_number(&self, number: u32) -> Result<()> {
         match self
             .uid_base
@@ -136,7 +136,7 @@ impl Host {
     }
 
     /// Value of RLIMIT_NPROC for a command. `None` if a control group limits the processes, and on kernels before
-    /// 5.14, which would count the service's own processes as well.
+    /// 5.14, where the count would include the service's own processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -212,7 +212,7 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // If `bwrap --version` runs with a project's uid after a bind mount, the service can mount.
+        // If bubblewrap runs with a project's uid after a bind mount, the service can mount.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target
@@ -309,8 +309,8 @@ impl Host {
     }
 }
 
-/// Checks that `openat2` works, because files in workspaces are opened only with it. Old kernels lack this call, and
-/// some containers block it.
+/// Checks that `openat2` works, because files in workspaces are opened only with `openat2`. Old kernels lack this
+/// call, and some containers block it.
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
@@ -324,7 +324,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// Finds a program. A bare name is searched in PATH.
+/// A bare name is searched in PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());
@@ -335,8 +335,8 @@ fn find_program(name: &Path) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Waits for a short-lived program, and kills it after [`PROBE_TIMEOUT`]. Returns whether it succeeded, and its
-/// output.
+/// Waits for a short-lived program, and kills the program after [`PROBE_TIMEOUT`]. Returns whether it succeeded, and
+/// its output.
 fn finish(mut child: Child) -> io::Result<(bool, String)> {
     let until = Instant::now() + PROBE_TIMEOUT;
     while child.try_wait()?.is_none() {
@@ -353,7 +353,7 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
     ))
 }
 
-/// Returns the first folder of the path, up to the path itself, that other users may not traverse.
+/// Returns the first folder of the path that other users may not traverse. The path itself is included.
 fn closed_folder(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;

@@ -105,7 +105,7 @@ impl Upstream {
         Self::with_limits(name, provider, Timeouts::of(provider, is_local), retries)
     }
 
-    /// Creates the client of a provider with other timeouts and retries.
+    /// Creates the client of a provider with these timeouts and retries.
     ///
     /// # Errors
     /// The same errors as [`Upstream::new`].
@@ -159,7 +159,6 @@ impl Llm for Upstream {
     }
 }
 
-/// One model call and its attempts.
 struct Asking {
     inner: Arc<Inner>,
     request: ModelRequest,
@@ -230,8 +229,8 @@ impl Asking {
         }
     }
 
-    /// Handles a failure before the first token: schedules another attempt or ends the stream. Returns a notice or
-    /// the final error, or `None` if an adapted request is sent immediately.
+    /// Handles a failure before the first token. Returns a retry notice or the final error. Returns `None` if an
+    /// adapted request is sent immediately.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)
@@ -282,7 +281,6 @@ impl Asking {
 }
 
 impl Inner {
-    /// Returns the properties of a model, from the built-in table, the configuration and refused requests.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
@@ -296,7 +294,7 @@ impl Inner {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from a refusal. Returns whether an adapted request may succeed.
+    /// Returns whether an adapted request may succeed.
     fn learn(&self, model: &str, words: &str) -> bool {
         let overlay = self.overlay(model);
         let profile = Profile::new(&self.name, model, overlay);
@@ -330,8 +328,8 @@ impl Inner {
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Extends an error: lists the available models if the model is unknown, or adds the window size if the
-    /// conversation is too long.
+    /// Adds the available models to an error about an unknown model, and the window size to an error about a long
+    /// conversation.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
         let profile = Profile::new(&self.name, model, self.overlay(model));
         let catalog = Catalog {
@@ -353,8 +351,7 @@ impl Inner {
     }
 }
 
-/// Returns the maximum bytes of an answer's text and reasoning. Protects against providers that ignore the token
-/// limit.
+/// Returns the maximum bytes of an answer's text and reasoning. Some providers ignore the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

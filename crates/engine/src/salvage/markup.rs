@@ -20,7 +20,7 @@ pub(crate) const OPENINGS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Tags around calls, which are ignored.
+/// Tags that may surround calls and are ignored.
 const WRAPPERS: &[&str] = &[
     "<tool_call>",
     "</tool_call>",
@@ -34,7 +34,7 @@ const WRAPPERS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Parses a text of calls of known tools; returns `None` for other text. The calls have empty ids.
+/// Returns `None` if the text is anything but calls of known tools. The calls have empty ids.
 pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
     let mut calls = Vec::new();
@@ -62,7 +62,6 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
     (!calls.is_empty()).then_some(calls)
 }
 
-/// Arguments of a call.
 enum Arguments<'t> {
     Json(Map<String, Value>),
     /// Names and values, both as text.
@@ -71,7 +70,7 @@ enum Arguments<'t> {
 
 type Found<'t> = (&'t str, Arguments<'t>, &'t str);
 
-/// Parses the call at the start of `text`. Returns the tool's name, the arguments and the text after the call.
+/// Returns the tool's name, the arguments and the text after the call.
 fn one(text: &str) -> Option<Found<'_>> {
     if let Some(rest) = text.strip_prefix("<function=") {
         let (name, rest) = rest.split_once('>')?;
@@ -96,7 +95,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Parses calls that begin with the tool's name: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
+/// Formats: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -143,14 +142,14 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
     ))
 }
 
-/// Parses the JSON object at the start of `text`. Returns the object and its length in bytes.
+/// Returns the object at the start of `text`, and its length in bytes.
 fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;
     Some((arguments, values.byte_offset()))
 }
 
-/// Parses parameters such as `<parameter=NAME>VALUE</parameter>`.
+/// The format is `<parameter=NAME>VALUE</parameter>`.
 fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'t str)>> {
     let mut texts = Vec::new();
     let mut rest = body.trim();
@@ -166,7 +165,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     Some(texts)
 }
 
-/// Converts each argument to its type in the tool's schema. A value that is not valid JSON stays a string.
+/// Converts each argument to the type in the tool's schema. A value that is not valid JSON stays a string.
 fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
     let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
     texts

@@ -1,12 +1,11 @@
-//! Creates a small unified diff for the edit tool. Changes must be sorted by position and must not overlap.
+//! Creates a small unified diff. The changes must be sorted by position and must not overlap.
 
 use std::fmt::Write as _;
 
 /// Number of unchanged lines before and after a change.
 const CONTEXT_LINES: usize = 3;
-/// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
-/// Maximum number of removed lines per change, and of added lines.
+/// Maximum number of removed lines per change, and likewise of added lines.
 const MAX_SIDE_LINES: usize = 40;
 /// Maximum bytes per line.
 const MAX_LINE_BYTES: usize = 400;
@@ -36,7 +35,7 @@ fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
     // The next line is unchanged if both texts end with a line feed, or if whole lines are deleted. A deletion that
-    // starts inside a line joins this line with the next one.
+    // starts inside a line joins the line with the next one.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

@@ -77,7 +77,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
         return told(format!("{path} is not UTF-8 text; change it with a script"));
     };
     if !text.contains(&arguments.old_string) && text.contains("\r\n") {
-        // Models write LF line endings. In a file with CRLF, both strings are converted to CRLF.
+        // Models write LF line endings. For a file with CRLF line endings, both strings are converted.
         arguments.old_string = to_dos(&arguments.old_string);
         arguments.new_string = to_dos(&arguments.new_string);
     }
@@ -146,8 +146,8 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Returns a hint for the model if `wanted` was not found. The hint names a passage that differs only in white space.
-/// Without such a passage, it tells the model to read the file.
+/// Returns a hint for the model: the line of a passage that differs from `wanted` only in white space, or the advice
+/// to read the file.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 /// Bytes reserved for the notice.
 const MARK_BYTES: usize = 64;
 
-/// Returns a text of up to `max_bytes` bytes: of a longer text the head (two thirds) and the tail, with a notice
-/// between them.
+/// Shortens a text to `max_bytes`: the head (two thirds), a notice and the tail.
 pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);
@@ -18,7 +17,7 @@ pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
 
-/// Returns the start of a text. A notice replaces the rest.
+/// Shortens a text to `max_bytes` and a notice.
 pub fn opening(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

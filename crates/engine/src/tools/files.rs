@@ -26,14 +26,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Returns whether the call was cancelled or exceeded its time limit.
     pub(super) fn is_over(&self) -> bool {
         self.cancel.is_cancelled() || Instant::now() >= self.deadline
     }
 }
 
-/// Runs file work on a blocking thread. A cancelled call returns immediately, and its work stops at the next check of
-/// [`Files::is_over`]. If the future is dropped without cancellation, the work continues up to [`MAX_TIME`].
+/// Runs file work on a blocking thread. A cancelled call returns immediately, and the work stops at its next check of
+/// [`Files::is_over`]. A dropped call does not stop the work before [`MAX_TIME`].
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -51,12 +50,10 @@ where
     }
 }
 
-/// Deserializes arguments that match the schema.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
     serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
-/// Creates a complete, successful result.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     ToolAnswer {
         text: text.into(),
@@ -65,7 +62,7 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts an error to a text for the model. The text omits the cause of an internal error, which is logged here.
+/// Converts an error to a text for the model. The cause of an internal error is only logged.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         ErrorKind::FileNotFound => format!("there is no file {path}"),

@@ -121,7 +121,7 @@ pub(super) struct PathFilter {
 }
 
 impl PathFilter {
-    /// Parses a pattern relative to `folder` or, with the prefix `/workspace/`, to the workspace.
+    /// The pattern is relative to `folder` or, with the prefix `/workspace/`, to the workspace.
     pub(super) fn new(pattern: &str, folder: &str) -> Result<Self, ToolFailure> {
         let (pattern, folder) = match pattern.strip_prefix("/workspace/") {
             Some(pattern) => (pattern, String::new()),

@@ -1,7 +1,7 @@
 //! grep: finds lines by regular expression.
 //!
-//! The `regex` crate searches in linear time for every pattern. A search is limited in files, bytes, lines and time,
-//! and the result names the limit that ended it. Symbolic links are not followed.
+//! The `regex` crate searches in linear time for every pattern. Files, bytes, lines and time of a search are limited,
+//! and the result names the limit that was reached. Symbolic links are not followed.
 
 use std::{
     fmt::Write as _,
@@ -32,7 +32,6 @@ pub const MAX_SHOWN_LINE_BYTES: usize = 400;
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Maximum bytes searched per call.
 pub const MAX_TOTAL_BYTES: u64 = 512 << 20;
-/// Maximum bytes of a compiled pattern.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// The `grep` tool.
@@ -175,7 +174,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file. `path` names it in the result.
+    /// Searches one file, which the result calls `path`.
     fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-/// Bytes at the start of a file that are searched for NUL, which marks a binary file.
+/// Number of bytes at the start of a file in which NUL marks a binary file.
 const PROBE_BYTES: usize = 8192;
 
 pub(super) struct Lines<R> {
@@ -18,7 +18,6 @@ pub(super) struct Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Creates a reader that keeps up to `max_bytes` of each line.
     pub(super) fn new(reader: R, max_bytes: usize) -> Self {
         Self {
             reader,
@@ -27,19 +26,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Returns the bytes read from the file, including dropped parts of lines.
+    /// Includes the dropped parts of long lines.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Returns whether the file starts with binary data. Must be called before the first line is read.
+    /// Must be called before the first line is read.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into `line`; `None` at the end of the file. `give_up` is called with the bytes read so
-    /// far, and may end a long line early.
+    /// Reads the next line into `line`. `give_up` is called with the bytes read so far, and returns true to end a
+    /// long line early.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;
@@ -74,7 +73,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Formats a line, cut to `max_bytes`. A notice states the full length of a cut line.
+/// Cuts a line to `max_bytes`, with a notice about its full length.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

@@ -14,7 +14,6 @@ use crate::{
     llm::ToolSpec,
 };
 
-/// Maximum number of schema errors that a call reports.
 const MAX_MISTAKES: usize = 5;
 
 /// A set of tools with unique names.
@@ -116,7 +115,7 @@ impl Slot {
 
     /// Checks arguments against the schema.
     ///
-    /// # Errors
+    /// If the schema does not compile, only the tool's own deserialization checks the arguments.
     /// Up to five schema errors as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
         // Without a compiled schema, only the tool's deserialization checks the arguments.

@@ -1,4 +1,5 @@
-//! Calls the model again after an answer that was incomplete or empty, or reached its length limit without text.
+//! Calls the model again after an incomplete answer, an empty answer, or an answer that reached its length limit
+//! without text.
 //!
 //! The text of an incomplete answer becomes a partial message, which is not sent to the model.
 
@@ -15,7 +16,7 @@ use crate::{
 
 /// Maximum number of retries per step after incomplete answers.
 const MAX_BROKEN: u32 = 2;
-/// Factor for the output token limit after an answer without text reached the limit.
+/// Factor by which the output token limit grows after an answer without text reached the limit.
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
@@ -80,7 +81,7 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Returns a higher output token limit that fits into the context window, if there is one.
+    /// Returns a higher output token limit, if one fits into the context window.
     fn larger(&self) -> Option<u32> {
         let used = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         let room = self.model.context_window.saturating_sub(used);

@@ -9,14 +9,14 @@ use crate::{
     record,
 };
 
-/// Size of a shortened conversation in percent of the available tokens. The rest is for new messages, so that not
-/// every step shortens the conversation.
+/// Target size of a shortened conversation, in percent of the available tokens. The rest stays free for new messages,
+/// so that not every step shortens the conversation.
 const COMPACTED_PERCENT: u64 = 75;
 /// Maximum number of retries per answer after the provider found the conversation too long.
 const MAX_REJECTIONS: u32 = 4;
 /// Smallest plausible context window in tokens.
 const MIN_WINDOW: u64 = 1_024;
-/// If the provider reports a smaller window, an answer may use this fraction of the window: a quarter.
+/// An answer may use a quarter of the smaller window that a provider reports.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -29,10 +29,10 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Shortens the conversation that the provider found too long. Returns whether to call the model again.
+    /// Called after the provider found the conversation too long. Returns whether to call the model again.
     ///
-    /// The run continues with the window that the provider reported. Otherwise, if the conversation should have fit,
-    /// the estimate was too low, so `ceiling` is lowered.
+    /// The run continues with the window size that the provider reported. If the conversation should have fit, the
+    /// estimate was too low, so `ceiling` is lowered.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
@@ -46,7 +46,7 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Reduces the context window to the reported size, if plausible. Returns whether the window changed.
+    /// Returns whether the window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
             return false;
@@ -63,7 +63,7 @@ impl RunLoop<'_> {
         true
     }
 
-    /// Shortens the conversation to `max_tokens` estimated tokens, if possible. Returns whether any message changed.
+    /// Returns whether any message changed.
     async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
         let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = std::mem::take(&mut compacted.messages);
@@ -75,7 +75,6 @@ impl RunLoop<'_> {
         Ok(true)
     }
 
-    /// Returns the tokens available for the conversation.
     pub(super) fn room(&self) -> u64 {
         self.model
             .context_window

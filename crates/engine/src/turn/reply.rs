@@ -1,4 +1,4 @@
-//! Records an answer and its tool calls, and then runs the calls or ends the run.
+//! Records an answer, and then runs its tool calls or ends the run.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -15,8 +15,7 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// Records an answer and runs its tool calls. An answer without calls completes the run. After an incomplete or
-    /// empty answer, the model may be called again.
+    /// An answer without calls completes the run. After an incomplete or empty answer, the model may be called again.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {
@@ -58,8 +57,8 @@ impl RunLoop<'_> {
     }
 
     /// Plans the tool calls of an answer, including calls in its text. Each call gets an id that is unique in the
-    /// run. On the last step, and without tools, all calls are ignored. The provider data (`carried`) may refer to an
-    /// ignored call, so it is then dropped.
+    /// run. All calls are ignored on the last step, and if the run has no tools. The provider data (`carried`) is
+    /// dropped if any call is ignored, because the data may refer to this call.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -97,8 +96,8 @@ impl RunLoop<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts the tokens of an answer and returns the usage event. Estimates the usage if the provider reported no
-    /// plausible one. Returns `None` for a failed call without usage report and answer.
+    /// Returns the usage event of an answer. A missing or implausible report is replaced by an estimate. Returns
+    /// `None` for a failed call without a report and without any part of an answer.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -129,7 +128,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the error code of a failed model call. `has_begun` tells whether part of the answer arrived.
+/// `has_begun` tells whether part of the answer arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
@@ -144,7 +143,7 @@ fn code(error: &LlmError, has_begun: bool) -> &'static str {
     }
 }
 
-/// Returns a notice for an incomplete answer or ignored calls.
+/// Returns a notice about an incomplete answer or ignored calls.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

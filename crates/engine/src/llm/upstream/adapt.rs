@@ -26,13 +26,12 @@ const REFUSING: &[&str] = &[
 struct Lesson {
     /// Lower-case phrases that must all occur in the refusal.
     words: &'static [&'static str],
-    /// Whether one of [`REFUSING`] must also occur.
+    /// Whether one of the phrases in [`REFUSING`] must also occur.
     refuses: bool,
-    /// Properties to use afterwards.
     overlay: Overlay,
 }
 
-/// Rules in order. The first matching rule that changes the model's profile is applied.
+/// The first matching rule that changes the model's profile is applied.
 const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["max_tokens", "use 'max_completion_tokens'"],
@@ -197,7 +196,7 @@ pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &s
 }
 
 /// Lower-case phrases that providers use to refuse the provider data ([`Carried`](crate::llm::Carried)) of earlier
-/// answers. All phrases of an entry must occur. For example, a signature is refused if earlier messages were
+/// answers. All phrases of an entry must occur. For example, a signature becomes invalid if earlier messages were
 /// shortened.
 const CARRIED_REFUSED: &[&[&str]] = &[
     // Anthropic.
@@ -216,7 +215,7 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
-/// Returns whether the request may succeed without the provider data of earlier answers.
+/// Returns whether the provider refused the provider data of earlier answers.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();
     CARRIED_REFUSED
@@ -224,7 +223,7 @@ pub(super) fn refuses_carried(words: &str) -> bool {
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
 }
 
-/// Removes the provider data of earlier answers. Returns whether there was any.
+/// Removes the provider data of earlier answers. Returns whether the request contained any.
 pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
     let mut has_forgotten = false;
     for message in &mut request.messages {

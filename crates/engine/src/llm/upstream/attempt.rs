@@ -1,5 +1,5 @@
-//! Receives the answer of one attempt of a model call. Fails if the provider is silent for too long, or if the answer
-//! is too large or incomplete.
+//! Receives the answer of one attempt of a model call. The attempt fails if the provider is silent for too long, or
+//! if the answer is too large or incomplete.
 
 use std::{
     borrow::Cow,
@@ -43,7 +43,6 @@ pub(super) struct Terms {
     pub(super) max_bytes: usize,
     pub(super) provider: String,
     pub(super) family: String,
-    /// Number of answer parts that were skipped or repaired.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -118,8 +117,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the next queued event. At `max_bytes` of text and reasoning, ends the answer with
-    /// [`EndReason::Length`].
+    /// Returns the next queued event. At `max_bytes`, ends the answer with [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -155,7 +153,7 @@ impl Attempt {
         }
     }
 
-    /// Reads the next event. Waits for more bytes if no event is complete.
+    /// Reads the next event, or waits for more bytes.
     async fn advance(&mut self) -> Result<(), Fault> {
         if let Body::Events(events, count) = &mut self.body
             && let Some(event) = events.next()
@@ -213,9 +211,9 @@ impl Attempt {
         }
     }
 
-    /// Called when the alarm rings. Received bytes do not move the alarm, because this would be slow. So if bytes
-    /// have arrived since, sets the alarm again. Otherwise the provider was silent: ends a complete answer, and fails
-    /// for an incomplete one.
+    /// Handles the alarm. Moving the alarm for every received chunk would be slow, so the alarm may ring although
+    /// bytes have arrived. In this case, sets a later alarm. Otherwise the provider was silent: ends a complete
+    /// answer, and fails for an incomplete one.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {
@@ -261,7 +259,7 @@ impl Attempt {
         }
     }
 
-    /// Reads an answer that is not a stream: one JSON document, or a sequence of events.
+    /// Reads an answer that is JSON instead of a stream: one document, or a sequence of events.
     fn read_document(&mut self, document: &[u8]) -> Result<(), Fault> {
         let text = String::from_utf8_lossy(document);
         let text = mend(&text);
@@ -291,8 +289,8 @@ impl Attempt {
         self.check_end()
     }
 
-    /// Ends the attempt when the answer has ended. If only late events such as token usage are missing, waits up to
-    /// [`LINGER`]. Fails if a tool call was cut off.
+    /// Ends the attempt after the end of the answer. Waits up to [`LINGER`] for late events, such as token usage.
+    /// Fails if a tool call was cut off.
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;
@@ -310,7 +308,6 @@ impl Attempt {
     }
 }
 
-/// Returns whether a call's arguments are incomplete JSON.
 fn is_cut(arguments: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(arguments).is_err_and(|error| error.is_eof() && !arguments.trim().is_empty())
 }

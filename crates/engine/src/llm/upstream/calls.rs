@@ -1,8 +1,8 @@
-//! Assembles tool calls from the chunks of a Chat Completions stream, up to a total size.
+//! Assembles tool calls from the chunks of a Chat Completions stream. The total size of the calls is bounded.
 //!
-//! By the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks. This
-//! module accepts common deviations: the index, the id or the name is missing or repeated, names are split, an empty
-//! object precedes the arguments, or each chunk repeats all arguments so far.
+//! In the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks. Many
+//! servers deviate: the index, the id or the name is missing or repeated, a name is split, an empty object precedes
+//! the arguments, or each chunk repeats all arguments so far.
 
 use serde_json::{Map, Value};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Fields of a call in the protocol. Other fields are sent back to the provider.
+/// Fields of a call that the protocol defines. All other fields are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of other fields per call that are sent back.
+/// Maximum number of undefined fields per call that are sent back.
 const MAX_EXTRA: usize = 16;
 
 pub(super) struct Calls {
@@ -31,7 +31,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Other fields, to send back to the provider.
+    /// Undefined fields, to send back to the provider.
     extra: Map<String, Value>,
 }
 
@@ -95,8 +95,9 @@ impl Calls {
         Ok(())
     }
 
-    /// Returns the position of a chunk's call, or the number of calls for a new call. The index identifies the call,
-    /// or else the id. A chunk without both belongs to the newest call.
+    /// Returns the position of the call to which a chunk belongs, or the number of calls if a new call starts. The
+    /// index identifies the call; without an index, the id does. A chunk without index and id belongs to the newest
+    /// call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
         let known = self.list.iter().rposition(|call| match index {
             Some(_) => call.index == index,
@@ -111,8 +112,8 @@ impl Calls {
     }
 
     /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index
-    /// 0 or no index for every call. A different id starts a new call. Without id and index, a different name or
-    /// another complete set of arguments does.
+    /// 0 or no index for every call. A chunk with a different id starts a new call. Without id and index, a chunk
+    /// starts a new call if its name differs, or if it repeats the name after complete arguments.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;
@@ -138,7 +139,8 @@ impl Calls {
         self.tools.iter().any(|tool| tool.name == name)
     }
 
-    /// Adds the calls to the answer. Returns the provider data of each call: the provider's id and the other fields.
+    /// Adds the calls to the answer. Returns the provider data of each call: the provider's id and the undefined
+    /// fields.
     ///
     /// # Errors
     /// A temporary failure if the calls are too many or too large.
@@ -162,7 +164,7 @@ impl Calls {
         Ok(carried)
     }
 
-    /// Returns the tool's name without prefixes from the server. If the name is missing, returns the only tool that
+    /// Removes prefixes that the server added to the tool's name. If the name is missing, returns the only tool that
     /// accepts the arguments.
     fn name(&self, name: String, arguments: &str) -> String {
         if self.is_known(&name) {
@@ -188,7 +190,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds a chunk of the call's name, or the whole name so far.
+    /// A chunk contains the next part of the name, or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;
@@ -201,7 +203,7 @@ impl Call {
     }
 }
 
-/// Returns whether a tool accepts these argument names.
+/// Returns whether a tool accepts arguments with these names.
 fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
     let properties = &tool.parameters["properties"];
     let required = tool.parameters["required"].as_array();

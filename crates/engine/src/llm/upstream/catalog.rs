@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::{http::Endpoint, profile::Profile, protocol::Protocol};
 
-/// Maximum number of models in an error text.
 const MAX_MODELS: usize = 20;
 
 /// JSON pointers to the context window in the model lists of vLLM, OpenRouter, LM Studio, Mistral, Groq, Gemini and
@@ -39,9 +38,9 @@ impl Catalog<'_> {
         (!names.is_empty()).then_some(text)
     }
 
-    /// Returns the tokens of the model's context window, if the provider reports them.
+    /// Returns the model's context window in tokens, if the provider reports it.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
-        // The settings (`/props`) of a llama.cpp server contain the window of its only model.
+        // A llama.cpp server has one model, and its settings (`/props`) contain the window.
         let props = self.get("props", true).await.unwrap_or_default();
         let window = props
             .pointer("/default_generation_settings/n_ctx")

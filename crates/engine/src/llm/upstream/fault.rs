@@ -19,7 +19,7 @@ use crate::llm::LlmError;
 /// Maximum characters of a provider's message in an error text.
 const MAX_QUOTE: usize = 500;
 
-/// Secrets shorter than this number of bytes stay in error texts, because they could match ordinary text.
+/// A shorter secret stays in error texts, because it could match ordinary text. In bytes.
 const MIN_SECRET: usize = 8;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) enum Fault {
         /// Pause that the provider requested.
         retry_after: Option<Duration>,
     },
-    /// The answer ended in the middle of a tool call, before any part reached the engine. Retried only a few times.
+    /// The answer ended in the middle of a tool call, before the engine received any part. Retried only a few times.
     Broken(String),
     /// A permanent failure.
     Final(LlmError),
@@ -44,7 +44,7 @@ impl Fault {
         }
     }
 
-    /// Creates a failure for an error in a response with status 200. `error` is an error object or text.
+    /// Creates a failure for an error that a provider reports in a response with status 200.
     pub(super) fn reported(error: &Value) -> Self {
         let told = Told::new(error);
         let message = format!("the provider reported an error: {}", told.words);
@@ -72,7 +72,7 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Creates a failure for an error of the HTTP client. Only an invalid request is permanent.
+    /// Only an invalid request is a permanent failure.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {
@@ -91,7 +91,7 @@ impl Fault {
         })
     }
 
-    /// Returns the message without the text that [`LlmError`] puts before it.
+    /// Returns the message without the prefix that [`LlmError`] adds.
     pub(super) fn message(self) -> String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -99,7 +99,6 @@ impl Fault {
         }
     }
 
-    /// Lets [`Scrubber::clean`] replace the message.
     fn text(&mut self) -> &mut String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -123,18 +122,16 @@ fn text_of(error: &mut LlmError) -> &mut String {
 
 /// An error report from a provider.
 struct Told {
-    /// The error message.
     words: String,
-    /// The whole report in lower case, for the search for phrases.
+    /// The whole report in lower case.
     all: String,
-    /// The HTTP status in the report, if any.
     status: Option<u16>,
 }
 
 impl Told {
     fn new(json: &Value) -> Self {
         let json = json.as_array().and_then(|list| list.first()).unwrap_or(json);
-        // Some providers wrap the error object in another one.
+        // Some providers wrap the error object in an outer object.
         let error = json.get("error").filter(|inner| inner.is_object()).unwrap_or(json);
         let status = ["code", "status", "http_code", "status_code", "error_code"]
             .iter()
@@ -168,7 +165,6 @@ fn status_of(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
-/// Returns the error message in a report, if any.
 fn said(json: &Value) -> Option<String> {
     if let Some(text) = json.as_str() {
         return Some(text.to_owned());
@@ -217,7 +213,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
-        // Gemini also reports an exceeded quota for limits per minute, but then requests a pause.
+        // Gemini also reports an exceeded quota for limits per minute, but then sends a retry delay.
         (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
         (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
             Fault::Final(LlmError::UnknownModel(message))
@@ -238,7 +234,7 @@ pub(super) struct Scrubber {
 }
 
 impl Scrubber {
-    /// Ignores secrets shorter than [`MIN_SECRET`].
+    /// Ignores short secrets; see [`MIN_SECRET`].
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
         let is_long = |secret: &&SecretString| secret.expose_secret().trim().len() >= MIN_SECRET;
         Self {
@@ -246,8 +242,7 @@ impl Scrubber {
         }
     }
 
-    /// Removes secrets from a message, and then cuts the message to [`MAX_QUOTE`]. A cut before this could leave part
-    /// of a secret.
+    /// Removes secrets before the message is cut to [`MAX_QUOTE`], because a cut could leave part of a secret.
     pub(super) fn clean(&self, mut fault: Fault) -> Fault {
         let text = fault.text();
         *text = self.quote(text);

@@ -1,8 +1,8 @@
 //! The Gemini protocol: `streamGenerateContent` of the Gemini API and Vertex AI (ai.google.dev, "Generating
 //! content").
 //!
-//! Invariant: a thought signature is sent back in the part in which it arrived, and such a part is never merged with
-//! another part. Gemini 3 refuses calls without their signatures.
+//! Invariant: a thought signature is sent back in the part in which it arrived. A part with a signature is never
+//! merged with another part. Gemini 3 refuses calls whose signatures are missing.
 
 mod part;
 mod reader;

@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Counts more bytes. Above [`MAX_HELD_BYTES`], returns a temporary failure.
+    /// Fails with a temporary failure above [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {
@@ -31,7 +31,7 @@ impl Held {
     }
 }
 
-/// Returns the provider's id of a call, or else an id with the call's `number` in the answer.
+/// If the provider sent no id, the returned id contains the call's `number` in the answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")
@@ -70,7 +70,6 @@ impl Arguments {
         &self.text
     }
 
-    /// Returns whether the arguments are a complete JSON object.
     pub(super) fn is_complete(&self) -> bool {
         is_complete(&self.text)
     }
@@ -79,8 +78,8 @@ impl Arguments {
         self.text.trim().is_empty()
     }
 
-    /// Returns the arguments as a JSON object in text form. Some servers encode the object as a JSON string, which is
-    /// decoded.
+    /// Returns the arguments as the text of a JSON object. Some servers encode the object as a JSON string, which is
+    /// decoded here.
     pub(super) fn get(&self) -> String {
         if self.is_empty() {
             return "{}".to_owned();

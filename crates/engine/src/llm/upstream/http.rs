@@ -63,7 +63,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// Sends a request. A response with an error status becomes a failure.
+    /// A response with an error status becomes a failure.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,
@@ -99,7 +99,7 @@ impl Endpoint {
         Err(Fault::of_status(status, &headers, &String::from_utf8_lossy(&body)))
     }
 
-    /// Requests a JSON document. `path` starts at the base URL or, with `is_root`, at the server's root. Returns
+    /// Requests a JSON document. With `is_root`, `path` starts at the server's root instead of the base URL. Returns
     /// `None` on any failure.
     pub(super) async fn get(
         &self,
@@ -146,8 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL for a path relative to the base URL. Keeps the query of the base URL. Configured query
-    /// parameters override `query`.
+    /// Keeps the query of the base URL. Configured query parameters override `query`.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();

@@ -5,8 +5,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-/// Repairs a JSON text. Lone surrogates become U+FFFD, and control characters in strings are escaped. Valid JSON does
-/// not change.
+/// Lone surrogates become U+FFFD, and control characters in strings are escaped. Valid JSON does not change.
 pub(super) fn mend(text: &str) -> Cow<'_, str> {
     let has_control = text.bytes().any(|byte| byte < b' ');
     if !has_control && !has_surrogate(text) {
@@ -75,7 +74,7 @@ fn escape(rest: &str, mended: &mut String) -> usize {
     }
 }
 
-/// Returns the UTF-16 code unit if `text` starts with an escape sequence `\uXXXX`.
+/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the start of `text`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

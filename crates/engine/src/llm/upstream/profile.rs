@@ -1,7 +1,7 @@
 //! Properties of providers and models that affect requests and answers.
 //!
 //! `profile/table.rs` lists known providers by host name and model name. The configuration overrides the table.
-//! Refused requests (`adapt.rs`) override both.
+//! Properties that refused requests reveal (`adapt.rs`) override both.
 
 mod table;
 
@@ -15,8 +15,8 @@ use crate::{
     llm::Carried,
 };
 
-/// Properties from the table, the configuration or refused requests. `None` means that none of them sets the
-/// property.
+/// Properties from one or more sources: the table, the configuration or refused requests. `None` means that no source
+/// sets the property.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
     pub(super) max_tokens_field: Option<MaxTokensField>,
@@ -60,7 +60,6 @@ impl Overlay {
         }
     }
 
-    /// Replaces the properties that `over` sets.
     pub(super) fn lay(&mut self, over: Self) {
         fn set<T>(under: &mut Option<T>, over: Option<T>) {
             if over.is_some() {
@@ -84,7 +83,6 @@ impl Overlay {
         set(&mut under.key_header, over.key_header);
     }
 
-    /// Returns the built-in properties of a provider and a model.
     pub(super) fn known(kind: ProviderKind, base_url: &Url, model: &str) -> Self {
         let host = base_url.host_str().unwrap_or_default();
         let model = model.to_lowercase();
@@ -103,7 +101,7 @@ impl Overlay {
     }
 }
 
-/// All properties of a model, with defaults applied. [`Provider`] and [`Capabilities`] describe them.
+/// All properties of a model, with defaults applied. Described in [`Provider`] and [`Capabilities`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
@@ -151,7 +149,7 @@ impl Profile {
         }
     }
 
-    /// Returns the provider data to send back; `None` if it belongs to another provider or model family.
+    /// Returns `None` if the provider data belongs to another provider or model family.
     pub(super) fn carried<'c>(&self, carried: Option<&'c Carried>) -> Option<&'c serde_json::Value> {
         carried
             .filter(|carried| carried.provider == self.provider && carried.family == self.family)
@@ -175,8 +173,8 @@ pub(super) fn family(model: &str) -> String {
     }
 }
 
-/// Returns whether a base URL has a private address. Local hardware may process prompts slowly, so such providers get
-/// longer timeouts.
+/// Returns whether a base URL has a private address. Local hardware may be slow, so such providers get longer
+/// timeouts.
 pub(super) fn is_local(base_url: &Url) -> bool {
     let Some(host) = base_url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -185,7 +183,7 @@ pub(super) fn is_local(base_url: &Url) -> bool {
         Ok(std::net::IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-        // A container or a host in the local network has a name without a dot, or with one of these endings.
+        // A name without a dot, or with one of these endings, belongs to a container or a host in the local network.
         Err(_) => {
             !host.contains('.')
                 || [".local", ".internal", ".lan", ".localhost"]

@@ -44,7 +44,7 @@ pub(super) struct WireRequest {
 /// Converts an answer to [`ModelEvent`]s.
 pub(super) trait Reader: Send {
     /// Reads one server-sent event. An event without a name has the name `message`. Unknown events are counted with
-    /// [`Pieces::skip`]. The last event, such as `[DONE]`, calls [`Reader::finish`].
+    /// [`Pieces::skip`]. For the last event, such as `[DONE]`, the implementation calls [`Reader::finish`].
     ///
     /// # Errors
     /// The reported failure, or a temporary failure if the tool calls exceed the limits.
@@ -62,8 +62,8 @@ pub(super) trait Reader: Send {
     /// A temporary failure for an incomplete answer.
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Returns whether part of a tool call has arrived. A failure then counts as [`Fault::Broken`], which is retried
-    /// only a few times. Only the Chat Completions reader implements this.
+    /// Returns whether part of a tool call has arrived. A failure is then [`Fault::Broken`], which is retried only a
+    /// few times. Only the Chat Completions reader implements this check.
     fn has_calls(&self) -> bool {
         false
     }
@@ -72,7 +72,7 @@ pub(super) trait Reader: Send {
     fn is_complete(&self) -> bool;
 }
 
-/// The events that a reader has produced.
+/// Queue of the events that a reader has produced.
 #[derive(Default)]
 pub(super) struct Pieces {
     events: VecDeque<ModelEvent>,
@@ -83,7 +83,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Adds a chunk of text, which may be empty.
+    /// Ignores an empty chunk.
     pub(super) fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -91,7 +91,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a chunk of reasoning, which may be empty.
+    /// Ignores an empty chunk.
     pub(super) fn reasoning(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -99,7 +99,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a tool call. Returns a temporary failure if the calls are too many or too large.
+    /// Fails with a temporary failure if the calls are too many or too large.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -114,7 +114,7 @@ impl Pieces {
         self.events.push_back(ModelEvent::Usage(usage));
     }
 
-    /// Sets the provider data of the answer. Data over [`MAX_CARRIED_BYTES`] is dropped and counted as skipped.
+    /// Data over [`MAX_CARRIED_BYTES`] is dropped and counted as skipped.
     pub(super) fn carry(&mut self, value: Value) {
         if value.to_string().len() > MAX_CARRIED_BYTES {
             self.skip();
@@ -123,7 +123,7 @@ impl Pieces {
         }
     }
 
-    /// Adds the end of the answer, which must be the last event.
+    /// Adds the last event of the answer.
     pub(super) fn end(&mut self, reason: EndReason) {
         self.events.push_back(ModelEvent::End(reason));
     }
@@ -133,7 +133,7 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// Removes and returns the oldest event. Provider data is not an event; see [`Pieces::take_carried`].
+    /// The queue does not contain the provider data; see [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }
@@ -146,7 +146,6 @@ impl Pieces {
         self.carried.take()
     }
 
-    /// Returns the reason of the end event, if the queue contains one.
     pub(super) fn ending(&self) -> Option<EndReason> {
         match self.events.back() {
             Some(ModelEvent::End(reason)) => Some(*reason),
@@ -161,7 +160,7 @@ impl Pieces {
         })
     }
 
-    /// Keeps only text and reasoning.
+    /// Removes the provider data and all events except text and reasoning.
     pub(super) fn drop_calls(&mut self) {
         self.carried = None;
         self.events

@@ -95,8 +95,8 @@ pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns a message that calls `bash` once per id. `carried` is a model of the provider `p`, and this model's
-/// provider data.
+/// Returns a message that calls `bash` once per id. `carried` names a model of the provider `p`, and has the provider
+/// data of this model.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),
@@ -116,7 +116,7 @@ pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -
     }
 }
 
-/// Returns the result of a call. The call `bad` failed.
+/// Only the call `bad` failed.
 pub(super) fn result(id: &str) -> ChatMessage {
     ChatMessage::Tool {
         tool_call_id: id.to_owned(),

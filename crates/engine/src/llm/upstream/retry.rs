@@ -1,4 +1,4 @@
-//! Decides whether and when a call is retried that failed before the first token.
+//! Decides whether and when to retry a call that failed before the first token.
 
 mod pause;
 
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Number of attempts after which the provider's requested pause is used as it is. Later pauses also contain half of
-/// the exponential backoff.
+/// Up to this number of attempts, the provider's requested pause is used. Later pauses also contain half of the
+/// exponential backoff.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.
@@ -34,7 +34,7 @@ impl Default for Retries {
 
 impl Retries {
     /// Returns the pause before the next attempt, or the reason to stop. `made` counts the attempts, `spent` is the
-    /// time since the first attempt, and `asked` is the pause that the provider requests.
+    /// time since the first attempt, and `asked` is the pause that the provider requested.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
         let own = doubled.min(self.longest_pause).mul_f64(0.5 + id::jitter() / 2.0);

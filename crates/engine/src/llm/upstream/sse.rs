@@ -1,15 +1,15 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! Existing crates lose events after invalid UTF-8: `eventsource-stream` 0.2.3 and `sse-stream` 0.2.6. This parser
-//! replaces the invalid bytes, and refuses events over [`MAX_EVENT_BYTES`]. It also accepts two forms of errors that
-//! servers use: a field `error`, and a line of bare JSON. `attempt.rs` removes a byte order mark.
+//! Two existing crates lose events after invalid UTF-8: `eventsource-stream` 0.2.3 and `sse-stream` 0.2.6. This
+//! parser replaces invalid bytes, and refuses events over [`MAX_EVENT_BYTES`]. The parser also accepts a field
+//! `error` and a line of bare JSON, which some servers use for errors. `attempt.rs` removes a byte order mark.
 
 /// Maximum bytes of an event.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Events {
-    /// Received bytes. Bytes before `start` are already parsed.
+    /// Received bytes. The bytes before `start` are already parsed.
     buffer: Vec<u8>,
     start: usize,
     /// Number of bytes after `start` that contain no line ending.
@@ -25,7 +25,6 @@ pub(super) struct Events {
 /// State of the event in `name` and `data`.
 #[derive(Default, PartialEq, Eq)]
 enum State {
-    /// No data has arrived.
     #[default]
     Empty,
     Reading,
@@ -36,7 +35,7 @@ enum State {
 pub(super) struct Event<'e> {
     /// An event without a name is named `message`.
     pub(super) name: &'e str,
-    /// The data. LF separates the lines.
+    /// The data, with LF between lines.
     pub(super) data: &'e str,
     /// True if invalid UTF-8 in the data was replaced.
     pub(super) is_mended: bool,
@@ -60,7 +59,6 @@ impl Events {
         Ok(())
     }
 
-    /// Returns the next complete event, if any.
     pub(super) fn next(&mut self) -> Option<Event<'_>> {
         if self.state == State::Returned {
             self.state = State::Empty;
@@ -75,8 +73,8 @@ impl Events {
         None
     }
 
-    /// Returns the last event if no blank line follows it. Must be called once, after [`Events::next`] has returned
-    /// `None`.
+    /// Returns the last event of a stream that ended without a blank line. Must be called once, after
+    /// [`Events::next`] has returned `None`.
     pub(super) fn last(&mut self) -> Option<Event<'_>> {
         let end = self.buffer.len();
         if self.start < end {
@@ -85,7 +83,6 @@ impl Events {
         (self.state == State::Reading).then(|| self.event())
     }
 
-    /// Returns the position of the next line ending, if it has arrived.
     fn find_line(&mut self) -> Option<usize> {
         if self.after_return {
             match self.buffer.get(self.start) {
@@ -107,7 +104,7 @@ impl Events {
         position.map(|position| from + position)
     }
 
-    /// Parses the line up to `end`. Returns true if the line completes an event.
+    /// Returns true if the line completes an event.
     fn take_line(&mut self, end: usize) -> bool {
         let line = &self.buffer[self.start..end];
         self.after_return = self.buffer.get(end) == Some(&b'\r');

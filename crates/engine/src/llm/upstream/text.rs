@@ -1,8 +1,8 @@
 //! Separates the text of an answer from reasoning and tool calls that the server left in the text.
 //!
-//! A server without a parser for the model's format sends reasoning between tags such as `<think>`, and calls as
-//! fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized only if
-//! they begin a line and end the answer.
+//! A server may have no parser for the model's output format. Such a server sends reasoning between tags such as
+//! `<think>`, and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls
+//! are recognized only if they begin a line and end the answer.
 //!
 //! Invariant: all other text is output in order. Only text that may belong to a tag or a call is buffered.
 
@@ -13,7 +13,6 @@ use crate::{
     salvage::{self, markup},
 };
 
-/// Opening and closing tags of reasoning.
 const THINK: &[(&str, &str)] = &[
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -25,10 +24,10 @@ const THINK: &[(&str, &str)] = &[
 
 const FENCE: &str = "```";
 
-/// Languages of fenced blocks that may contain a call.
+/// Languages of fenced code blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum bytes of buffered text. Longer text is not a call.
+/// Maximum bytes of buffered text. Longer text is ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
 /// Approximate maximum bytes of reasoning to send back to the provider.
@@ -48,7 +47,6 @@ const CALL_KEYS: &[&str] = &[
     "function",
 ];
 
-/// Separates the text, the reasoning and the calls of one answer.
 pub(super) struct Splitter {
     state: State,
     held: String,
@@ -89,7 +87,7 @@ impl Splitter {
         }
     }
 
-    /// Outputs a chunk as text or reasoning. Buffers text that may belong to a tag or a call.
+    /// Outputs a chunk as text or reasoning, except for text that may belong to a tag or a call.
     pub(super) fn push(&mut self, chunk: &str, out: &mut Pieces) {
         let is_plain = |chunk: &str| !chunk.contains(['<', '[', '`', '{']);
         if self.state == State::Text && self.held.is_empty() && is_plain(chunk) {
@@ -104,7 +102,7 @@ impl Splitter {
         while self.step(out) {}
     }
 
-    /// Ends the text. Returns the buffered text if it consists of calls; otherwise outputs it.
+    /// Returns the calls in the buffered text. Other buffered text is output.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Vec<ToolRequest> {
         let held = std::mem::take(&mut self.held);
         match self.state {
@@ -131,7 +129,7 @@ impl Splitter {
         }
     }
 
-    /// Handles the buffered text. Returns true if the state changed and the remaining text must be handled again.
+    /// Returns true if the state changed and the remaining text must be handled in the new state.
     fn step(&mut self, out: &mut Pieces) -> bool {
         match self.state {
             State::Start => self.begin(out),
@@ -149,7 +147,6 @@ impl Splitter {
         }
     }
 
-    /// Finds an opening reasoning tag at the beginning of the answer.
     fn begin(&mut self, out: &mut Pieces) -> bool {
         let text = self.held.trim_start();
         if text.is_empty() {
@@ -198,8 +195,7 @@ impl Splitter {
         out.reasoning(reasoning);
     }
 
-    /// Outputs the text before a possible call, and buffers the rest. Returns true if the opening of the call is
-    /// complete.
+    /// Outputs the text before a possible call. Returns true if the rest starts with the complete opening of a call.
     fn text(&mut self, out: &mut Pieces) -> bool {
         if self.tools.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -216,7 +212,8 @@ impl Splitter {
         is_call
     }
 
-    /// Returns the position of a possible call, or the end of the text, and whether the call's opening is complete.
+    /// Returns the position of a possible call, and whether its opening is complete. Without a call, the position is
+    /// the end of the text.
     fn opening(&self) -> (usize, bool) {
         let mut line_start = self.at_line_start;
         let mut position = 0;
@@ -252,7 +249,7 @@ impl Splitter {
     }
 }
 
-/// Returns whether the buffered text may begin a call that ends the answer: JSON, fenced JSON or markup.
+/// Returns whether the text may begin a call in JSON, fenced JSON or markup.
 fn may_be_call(text: &str) -> bool {
     let Some(inner) = text.strip_prefix(FENCE) else {
         return match text.chars().next() {
@@ -273,7 +270,6 @@ fn may_be_call(text: &str) -> bool {
     ends_here && may_be_json(json)
 }
 
-/// Returns whether `text` may begin a call in JSON.
 fn may_be_json(text: &str) -> bool {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']);
     let Some(key) = inner.strip_prefix('"') else {
@@ -285,7 +281,7 @@ fn may_be_json(text: &str) -> bool {
     }
 }
 
-/// Returns the length of the longest suffix of the text that begins one of the tags.
+/// Returns the length of the longest suffix of the text that is a prefix of a tag.
 fn partial(text: &str, tags: &[&str]) -> usize {
     let longest = tags.iter().map(|tag| tag.len()).max().unwrap_or(0);
     let from = text.len().saturating_sub(longest.saturating_sub(1));

@@ -29,8 +29,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the configured time limits. By default, providers that have a private address (`is_local`) or do not
-    /// stream get more time for the first token.
+    /// By default, providers that are local or do not stream get more time for the first token. `is_local` is true for
+    /// a private address.
     pub(super) fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);

@@ -10,30 +10,30 @@ use crate::{
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
-/// Replaces the text of an empty user message, because providers refuse it.
+/// Text of an empty user message, because providers refuse messages without text.
 const NO_TEXT: &str = "(no text)";
 
 /// Maximum bytes of a call id.
 const MAX_ID: usize = 64;
 
-/// Description of a tool that earlier messages called and that is no longer available.
+/// Description of a tool that the model called earlier and can no longer call.
 const PAST_TOOL: &str = "This tool is no longer available.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The user, and tool results.
+    /// Messages of the user, and tool results.
     User,
     Model,
 }
 
-/// Turns of user and model in alternation. Consecutive messages of one side become one turn.
+/// Alternating turns of the user and the model. Consecutive messages of one side are merged into one turn.
 #[derive(Default)]
 pub(super) struct Turns {
     turns: Vec<(Side, Vec<Value>)>,
 }
 
 impl Turns {
-    /// Adds a message to the last turn, or starts a turn. Skips a message without parts.
+    /// Skips a message without parts.
     pub(super) fn add(&mut self, side: Side, parts: Vec<Value>) {
         if parts.is_empty() {
             return;
@@ -49,7 +49,7 @@ impl Turns {
     }
 }
 
-/// Call ids of a request. A provider gets its own ids back; other calls get ids from [`plain_id`].
+/// Call ids for a request. Calls of this provider keep the provider's ids; other calls get ids from [`plain_id`].
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,
@@ -57,8 +57,7 @@ pub(super) struct CallNames<'a> {
 }
 
 impl<'a> CallNames<'a> {
-    /// Registers a call and returns its id for the request: the provider's id `own`, or a plain id if `own` is
-    /// missing or already used.
+    /// Returns the id for a call: the provider's id `own`, or a plain id if `own` is missing or already used.
     pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
         let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
         let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
@@ -73,8 +72,8 @@ impl<'a> CallNames<'a> {
     }
 }
 
-/// Returns an id that every provider accepts: up to 64 ASCII letters, digits, `_` and `-`. Other ids are cut and get
-/// a hash as their end.
+/// Returns an id that every provider accepts: up to 64 ASCII letters, digits, `_` and `-`. An id in another format is
+/// shortened and gets a hash at its end.
 fn plain_id(id: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
@@ -95,8 +94,7 @@ pub(super) fn hash(text: &str) -> u64 {
     })
 }
 
-/// Returns the provider data of a message; `None` for another provider or model family, or if the profile forbids
-/// sending data back.
+/// Returns `None` for data of another provider or model family, or if the profile forbids sending reasoning back.
 pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option<&'a Vec<Value>> {
     if profile.returns_reasoning == ReasoningReturn::Never {
         return None;
@@ -108,8 +106,7 @@ pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Returns a result for the model. Some protocols have no field for failures, so the text itself says that the call
-/// failed.
+/// Some protocols have no field for failures, so the text of a failed call says that the call failed.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
@@ -118,7 +115,7 @@ pub(super) fn result_text(text: &str, is_error: bool) -> String {
     }
 }
 
-/// Converts arguments to the JSON object that providers require. Other values are wrapped in an object.
+/// Converts arguments to the JSON object that providers require. Other JSON values are wrapped in an object.
 pub(super) fn arguments(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => value,
@@ -127,7 +124,7 @@ pub(super) fn arguments(text: &str) -> Value {
     }
 }
 
-/// Returns arguments as the text of a JSON object. Other values are wrapped in an object.
+/// Like [`arguments`], but returns text.
 pub(super) fn object_text(text: &str) -> String {
     match serde_json::from_str::<Map<String, Value>>(text) {
         Ok(_) => text.to_owned(),
@@ -135,8 +132,8 @@ pub(super) fn object_text(text: &str) -> String {
     }
 }
 
-/// Returns the tools to declare, and whether the model may call them. Providers refuse messages with calls of
-/// undeclared tools, so even a request without tools declares the tools of earlier calls.
+/// Returns the tools to declare, and whether the model may call them. Providers refuse calls of undeclared tools in
+/// earlier messages, so even a request without tools declares the tools of earlier calls.
 pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSpec>, bool) {
     if !tools.is_empty() {
         return (tools.to_vec(), true);
@@ -159,7 +156,7 @@ pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSp
     (past, false)
 }
 
-/// Returns the version in a model's name: (4, 6) for `claude-opus-4-6-20260205`, (2, 5) for `gemini-2.5-flash`.
+/// Returns the numbers after the family: (4, 6) for `claude-opus-4-6-20260205`, (2, 5) for `gemini-2.5-flash`.
 pub(super) fn version(model: &str, family: &str) -> Option<(u32, u32)> {
     let model = model.to_ascii_lowercase();
     let (_, rest) = model.split_once(family)?;

@@ -38,7 +38,6 @@ pub(super) struct Block {
     pub(super) text: String,
     /// Empty until a signature arrives.
     pub(super) signature: String,
-    /// Arguments of a tool call or a server tool call.
     pub(super) arguments: Arguments,
     pub(super) citations: Vec<Value>,
     /// True if part of the block could not be parsed. Such a block is not sent back.
@@ -75,7 +74,7 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// Converts the block to a tool call, the `number`-th of the answer.
+    /// Converts the block to a tool call. `number` is the call's position in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| {
             self.start
@@ -91,7 +90,7 @@ impl Block {
         }
     }
 
-    /// Returns whether a `ChatMessage` can hold the whole block, so that no provider data is needed.
+    /// Returns whether a `ChatMessage` can hold the whole block. Other blocks are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain_id = |id: &str| {
             id.bytes()
@@ -132,7 +131,7 @@ impl Block {
         Some(Value::Object(block))
     }
 
-    /// Some servers send the complete arguments in the start event.
+    /// Some servers send all arguments in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
             Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),

@@ -188,7 +188,7 @@ impl Reader for MessageReader {
 }
 
 impl MessageReader {
-    /// Reads the usage in a message. Fails if the message reports an error.
+    /// Fails if the message reports an error.
     fn message(&mut self, message: Option<&Value>) -> Result<(), Fault> {
         let Some(message) = message else { return Ok(()) };
         if !message["error"].is_null() {
@@ -239,14 +239,14 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block with this index whose kind `fits` accepts. A missing index matches every index.
+    /// Finds the newest block with this index whose kind `fits` accepts. A missing index matches every block.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
             .rfind(|block| fits(block.kind) && (index.is_none() || block.index.is_none() || block.index == index))
     }
 
-    /// Returns the block of a delta. Creates the block if its start event was missing.
+    /// Creates the block if its start event was missing.
     fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> Result<&mut Block, Fault> {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)
@@ -278,7 +278,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Stores the blocks as provider data, unless all of them are plain.
+    /// Stores the blocks as provider data, unless `ChatMessage` can hold all of them.
     fn carry(&mut self, reason: EndReason, out: &mut Pieces) {
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.iter().all(Block::is_plain) {
@@ -286,7 +286,7 @@ impl MessageReader {
         }
         let carried: Vec<Value> = blocks
             .into_iter()
-            // At the length limit, an answer can end in unsigned thinking, which is not sent back.
+            // An answer that was cut at its length limit can end in unsigned thinking, which is not sent back.
             .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();

@@ -1,4 +1,4 @@
-//! Request fields that control how much a model thinks. They depend on the version of Claude.
+//! Request fields that control how much a model thinks. The fields depend on the version of Claude.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ enum Control {
     Budget,
     /// The type `adaptive`. Claude 4.6 deprecates budgets, and later versions refuse them.
     Adaptive,
-    /// Like `Adaptive`, but the model thinks even without being asked.
+    /// Like `Adaptive`, but the model thinks even without the field `thinking`.
     Always,
 }
 
@@ -32,7 +32,7 @@ const CONTROLS: &[((u32, u32), Control)] = &[
 
 fn control(model: &str) -> Control {
     if !model.to_ascii_lowercase().contains("claude") {
-        // Servers of other vendors support only budgets.
+        // Compatible servers of other vendors support only budgets.
         return Control::Budget;
     }
     match version(model, "claude") {
@@ -96,8 +96,8 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
 }
 
 /// Returns whether an assistant message after the user's last message has tool calls but no thinking, for example
-/// because another model wrote it. The API then refuses a budget: "a final assistant message must start with a
-/// thinking block".
+/// because another model wrote the message. The API then refuses a budget: "a final assistant message must start with
+/// a thinking block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

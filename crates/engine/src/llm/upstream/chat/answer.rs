@@ -1,7 +1,7 @@
 //! Reads a Chat Completions answer, streamed or whole.
 //!
-//! Invariants: an answer is complete only after a known finish reason, or after an unknown one and `[DONE]`. Any
-//! reported error fails the answer. A chunk that cannot be parsed is skipped.
+//! Invariants: an answer is complete only after a known finish reason, or after an unknown finish reason and
+//! `[DONE]`. Any reported error fails the answer. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,6 @@ impl ChatReader {
         }
     }
 
-    /// Reads a chunk of a stream, or a whole answer.
     fn frame(&mut self, frame: &Frame<'_>, is_whole: bool, out: &mut Pieces) -> Result<(), Fault> {
         check(frame)?;
         self.count(&frame.usage, &frame.timings);
@@ -130,7 +129,7 @@ impl ChatReader {
         Ok(())
     }
 
-    /// Reads an element of a message's content. Some providers send a list instead of a string.
+    /// Some providers send the content of a message as a list instead of a string.
     fn part(&mut self, part: &Value, out: &mut Pieces) {
         let kind = part["type"].as_str().unwrap_or("text");
         match kind {
@@ -164,7 +163,7 @@ impl ChatReader {
         self.say(text, out);
     }
 
-    /// Reads an event that is not one valid chunk: an error object, several chunks on separate lines, or invalid
+    /// Reads an event that is not a single valid chunk: an error object, several chunks on separate lines, or invalid
     /// data.
     fn odd(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(value) = serde_json::from_str::<Value>(data) {
@@ -197,7 +196,7 @@ impl Reader for ChatReader {
             let error = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(Fault::reported(&error));
         }
-        // Serde would accept a JSON array as the fields of a chunk in order.
+        // Serde would also accept a JSON array with the fields of a chunk in order.
         if !data.starts_with('{') {
             return self.odd(name, data, out);
         }
@@ -268,7 +267,7 @@ impl Reader for ChatReader {
     }
 }
 
-/// Provider data key of reasoning that arrived as part of the text.
+/// Key in the provider data for reasoning that arrived as part of the text.
 pub(super) const THOUGHT: &str = "thought_in_text";
 
 fn check(frame: &Frame<'_>) -> Result<(), Fault> {

@@ -102,7 +102,7 @@ impl Finish {
     }
 }
 
-/// Parses a `usage` object; `None` without any count. Invalid values are ignored.
+/// Returns `None` without any count. Invalid values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));
@@ -126,7 +126,6 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     })
 }
 
-/// Parses llama.cpp's `timings`.
 pub(super) fn timings(timings: &Value) -> Option<TokenUsage> {
     let cached_input = count(&timings["cache_n"]).unwrap_or(0);
     Some(TokenUsage {

@@ -24,7 +24,7 @@ pub(super) struct Frame<'a> {
     /// Groq's extension with token usage and errors.
     #[serde(borrow)]
     pub(super) x_groq: Loose<'a>,
-    /// llama.cpp's token counts. Some versions send them instead of `usage`.
+    /// llama.cpp's token counts, which some versions send instead of `usage`.
     #[serde(borrow)]
     pub(super) timings: Loose<'a>,
     /// MiniMax's status, which reports errors.
@@ -40,7 +40,7 @@ pub(super) struct Frame<'a> {
     pub(super) detail: Loose<'a>,
 }
 
-/// One of several alternative answers. Only the answer with index 0 is used.
+/// One of several alternative answers. Only the first one, with index 0, is used.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choice<'a> {
@@ -130,8 +130,8 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the error that the field reports. Null, false, zero, blank text, and lists and objects of only such
-    /// values are no errors.
+    /// Returns the error that the field reports. Null, false, zero and blank text are no errors, and neither are
+    /// lists and objects of such values.
     pub(super) fn error(&self) -> Option<Value> {
         match self {
             Self::Missing => None,

@@ -1,5 +1,5 @@
 //! Collects the provider data of an answer: fields that later requests send back with the answer. Chunks are joined
-//! to the fields of a response without streaming.
+//! to the fields that an answer without streaming contains.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    /// Collects the fields of a chunk. Returns the reasoning in the chunk; may be empty.
+    /// Returns the reasoning in the chunk, which may be empty.
     pub(super) fn take<'d>(&mut self, delta: &'d Delta<'_>) -> &'d str {
         let texts = [
             ("reasoning_content", delta.reasoning_content.text()),
@@ -87,7 +87,7 @@ impl Hung {
         }
     }
 
-    /// Adds an item to the list `name`, or merges it into the item that it continues.
+    /// Adds an item to the list `name`, or merges it into an earlier item.
     fn add_item(&mut self, name: &'static str, item: &Value) {
         self.bytes += item.to_string().len();
         if self.bytes > MAX_TEXT_BYTES {
@@ -124,8 +124,8 @@ impl Hung {
     }
 }
 
-/// Returns whether `item` continues the earlier item `whole`: types and indexes are equal, and the id is equal or
-/// missing. After a signature, only an item with an index and without a signature continues.
+/// Returns whether `item` continues the earlier item `whole`: types and indexes are equal, and the id of `item` is
+/// equal or missing. An item with a signature is continued only by an item with an index and without a signature.
 fn continues(whole: &Value, item: &Value) -> bool {
     let is_signed = whole["signature"].is_string();
     whole.is_object()

@@ -14,7 +14,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 pub(super) struct Ids {
     style: CallIds,
-    /// Maps the engine's call ids to the ids in the request. For a repeated engine id, the newest call counts.
+    /// Maps the engine's call ids to the ids in the request. If an engine id is repeated, the newest call counts.
     spelled: HashMap<String, String>,
     calls: usize,
 }
@@ -28,8 +28,8 @@ impl Ids {
         }
     }
 
-    /// Returns the id to send for a call. `own` is the provider's id of the call. `used` has the ids of earlier calls
-    /// of the message, and gets the new id.
+    /// Returns the id to send for a call. `own` is the provider's id of the call. `used` contains the ids of the
+    /// message's earlier calls, and gets the new id.
     pub(super) fn of_call(&mut self, id: &str, name: &str, own: Option<&str>, used: &mut HashSet<String>) -> String {
         let own = own.filter(|own| self.is_right(own) && !used.contains(*own));
         let spelling = own.map_or_else(|| self.spell(id, name), str::to_owned);
@@ -43,7 +43,7 @@ impl Ids {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Returns whether the provider accepts its own id. Mistral may refuse ids that it generated.
+    /// Mistral may refuse ids that it generated itself.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }
@@ -63,7 +63,7 @@ fn is_mistral(id: &str) -> bool {
     id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Returns nine letters and digits. They depend only on the id, so they are the same in every request.
+/// Returns nine letters and digits that depend only on the id, so that every request contains the same short id.
 fn short(id: &str) -> String {
     let mut hash = hash(id);
     let mut text = String::with_capacity(MISTRAL_ID_BYTES);

@@ -18,15 +18,15 @@ use crate::{
     },
 };
 
-/// Reasoning for tool calls that another provider's model made. Some providers require reasoning with every tool
+/// Placeholder reasoning for tool calls of another provider's model. Some providers require reasoning with every tool
 /// call.
 const SUBSTITUTE: &str = "(not recorded)";
 
-/// Assistant message between a tool result and a user message. Some chat templates require it.
+/// Text of an assistant message between a tool result and a user message, which some chat templates require.
 const BETWEEN: &str = "Understood.";
 
-/// Provider data that is always sent back. The remaining provider data is reasoning, which depends on
-/// `returns_reasoning`.
+/// Provider data that is always sent back. The other provider data is reasoning: `returns_reasoning` decides whether
+/// it is sent.
 const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
 
 /// Builds a request body. `http.rs` adds `extra_body`.
@@ -158,7 +158,7 @@ impl Writer<'_> {
         self.messages.push(json!({"role": "user", "content": text}));
     }
 
-    /// Adds an assistant message. Providers refuse empty messages.
+    /// Skips empty messages, because providers refuse them.
     fn add_assistant(&mut self, text: &str, calls: &[ToolRequest], carried: Option<&Carried>) {
         if text.is_empty() && calls.is_empty() {
             return;

@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Place,
     /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up. With a requested pause, this is only a rate limit.
+    /// Credit or quota is used up. If the provider sends a retry delay, this is only a rate limit.
     Plan,
     UnknownModel,
     /// The server is overloaded or still loading its model.
@@ -19,9 +19,9 @@ pub(super) enum Kind {
     Refused,
 }
 
-/// Lower-case phrases and their kinds. The first match decides.
+/// Lower-case phrases, each with the kind of failure. The first match decides.
 const PHRASES: &[(&str, Kind)] = &[
-    // Moderation comes first, because some of these messages also contain "permission" or "invalid request".
+    // Moderation comes first, because some moderation errors also contain "permission" or "invalid request".
     ("content_filter", Kind::Blocked),
     ("content filter", Kind::Blocked),
     ("content management policy", Kind::Blocked),
@@ -115,7 +115,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("could not find model", Kind::UnknownModel),
     ("model is not supported", Kind::UnknownModel),
     ("model does not exist", Kind::UnknownModel),
-    // Anthropic's message for an unknown model is only `model: ` and the name.
+    // Anthropic's message for an unknown model consists of `model: ` and the name.
     ("\"message\":\"model: ", Kind::UnknownModel),
     ("loading model", Kind::Busy),
     ("model is loading", Kind::Busy),
@@ -142,13 +142,12 @@ const PHRASES: &[(&str, Kind)] = &[
     ("failed_precondition", Kind::Refused),
 ];
 
-/// Returns the kind of failure in a lower-case report, if any phrase matches.
 pub(super) fn kind(report: &str) -> Option<Kind> {
     let phrase = PHRASES
         .iter()
         .find(|(phrase, _)| report.contains(phrase))
         .map(|(_, kind)| *kind);
-    // The model's name can be inside the phrase, as in "model x not found".
+    // A name can split the phrase, as in "model x not found".
     let names_model = report.contains("model")
         && (report.contains("does not exist") || report.contains("not found") || report.contains("is not available"));
     match phrase {

@@ -1,4 +1,4 @@
-//! A part of a message. Text is deserialized directly, for speed.
+//! A part of a message, parsed without intermediate JSON values for speed.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::word::Word;
 
-/// A part of a message. Accepts camelCase fields, and snake_case fields, which some gateways use.
+/// A part of a message. Field names may be camelCase or snake_case, which some gateways use.
 #[derive(Default)]
 pub(super) struct Part {
     /// Text of the answer or of a thought.
@@ -65,7 +65,7 @@ impl Part {
         self.call.is_none() && self.is_plain()
     }
 
-    /// Returns whether a `ChatMessage` can hold the whole part, so that no provider data is needed.
+    /// Returns whether a `ChatMessage` can hold the whole part. Other parts are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());
         self.signature.is_none() && self.rest.is_empty() && !has_id

@@ -18,7 +18,7 @@ use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
-/// One event of an answer. Accepts camelCase fields, and snake_case fields, which some gateways use.
+/// One event of an answer. Field names may be camelCase or snake_case, which some gateways use.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
@@ -99,7 +99,7 @@ pub(super) struct ContentReader {
     calls: Vec<ToolRequest>,
     usage: Counts,
     held: Held,
-    /// The finish reason and the provider's explanation, once they have arrived.
+    /// The finish reason and the provider's explanation; `None` until they arrive.
     finish: Option<(String, String)>,
 }
 
@@ -247,7 +247,6 @@ fn tool_request(call: &Value, number: usize) -> ToolRequest {
     }
 }
 
-/// Fails if the provider blocked the prompt.
 fn check_prompt(feedback: &Value) -> Result<(), Fault> {
     let field = |one: &str, other: &str| feedback[one].as_str().or_else(|| feedback[other].as_str());
     let reason = field("blockReason", "block_reason").unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Signature for a call that another model made (Google's documentation, "Thought signatures", FAQ).
+/// Placeholder for the signature of another model's call (Google's documentation, "Thought signatures", FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Builds a request body. `http.rs` adds `extra_body`.
@@ -161,8 +161,9 @@ fn call_part(call: &ToolRequest) -> Value {
     json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}})
 }
 
-/// Returns the provider's parts of an answer, with one call part per call in `tool_calls`. The engine dropped the
-/// calls of surplus parts, so these are left out. The engine found surplus calls in the text, so these get new parts.
+/// Returns the provider's parts of an answer, with one call part per call in `tool_calls`. Surplus call parts are
+/// left out, because the engine dropped their calls. Surplus calls get new parts, because the engine found these
+/// calls in the text.
 fn carried_parts<'a>(
     parts: &[Value],
     tool_calls: &'a [ToolRequest],

@@ -6,9 +6,9 @@ use crate::config::{
 };
 
 pub(super) struct Entry {
-    /// Suffixes of host names; empty for every host.
+    /// Suffixes of host names. An empty list matches every host.
     pub(super) hosts: &'static [&'static str],
-    /// Lower-case parts of model names; empty for every model.
+    /// Lower-case parts of model names. An empty list matches every model.
     pub(super) models: &'static [&'static str],
     pub(super) overlay: Overlay,
 }
@@ -140,7 +140,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
 ];
 
-/// Properties of all providers of a kind. [`TABLE`] overrides them.
+/// Properties of all providers of a kind, which [`TABLE`] overrides.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
     ProviderKind::Anthropic,
     Overlay::of_capabilities(Capabilities {

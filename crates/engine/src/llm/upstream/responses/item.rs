@@ -42,9 +42,8 @@ pub(super) struct Item {
     pub(super) id: String,
     /// Indexes of content parts whose text is already in the output. Reasoning is part 0.
     pub(super) shown: Vec<u64>,
-    /// Arguments of a call.
     pub(super) arguments: Arguments,
-    /// Fields of the item, from its newest complete copy; empty until one arrives.
+    /// Fields from the newest event with the whole item; empty until such an event arrives.
     value: Map<String, Value>,
     /// Whether `value` is final: from `response.output_item.done` or the final response.
     pub(super) is_done: bool,
@@ -63,8 +62,8 @@ impl Item {
         }
     }
 
-    /// Returns whether an event belongs to this item. The index counts more than the id, because GitHub Copilot
-    /// changes the id in each event.
+    /// Returns whether an event belongs to this item. The index takes precedence, because GitHub Copilot changes the
+    /// id in each event.
     pub(super) fn is_meant(&self, index: Option<u64>, id: &str) -> bool {
         match (index, self.index) {
             (Some(index), Some(own)) => index == own,
@@ -77,7 +76,7 @@ impl Item {
         self.value.is_empty()
     }
 
-    /// Sets the fields from the start event, the end event or the final response.
+    /// The fields come from the start event, the end event or the final response.
     pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
         if let Some(arguments) = value.get("arguments") {
             let text = match arguments {
@@ -95,7 +94,7 @@ impl Item {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// Converts the item to a tool call, the `number`-th of the answer.
+    /// Converts the item to a tool call. `number` is the call's position in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = if field("call_id").is_empty() {
@@ -110,7 +109,7 @@ impl Item {
         }
     }
 
-    /// Returns whether a `ChatMessage` can hold the whole item, so that no provider data is needed.
+    /// Returns whether a `ChatMessage` can hold the whole item. Other items are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         match self.kind {
             Kind::Message => self.value.get("phase").is_none_or(Value::is_null),
@@ -130,8 +129,8 @@ impl Item {
         self.kind != Kind::Reasoning || is_given("encrypted_content") || is_given("content")
     }
 
-    /// Returns the item to send back; `None` for an incomplete item. If the answer's reasoning is incomplete,
-    /// `keeps_id` must be false: by the item's id, the provider would search for the missing reasoning.
+    /// Returns the item to send back; `None` for an incomplete item. `keeps_id` must be false if reasoning of the
+    /// answer is missing, because the provider would use the id to search for the reasoning.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {
@@ -150,7 +149,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that are not in the output yet. The flag is true for a refusal.
+    /// Returns the texts that are not in the output yet. The flag is true for a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)
@@ -164,7 +163,7 @@ impl Item {
             .collect()
     }
 
-    /// Returns the reasoning as plain text: the summary or, without a summary, the content.
+    /// Returns the summary of the reasoning or, without a summary, its content.
     pub(super) fn reasoning(&self) -> String {
         let texts = |key: &str| -> Vec<&str> {
             let parts = self.value.get(key).and_then(Value::as_array);

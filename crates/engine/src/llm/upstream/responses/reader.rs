@@ -1,7 +1,7 @@
 //! Reads answers of the Responses protocol.
 //!
 //! Several events repeat the same content, and compatible servers omit some of these events. Therefore every event is
-//! read, and only content that is not in the output yet is added.
+//! read, and only new content is added to the output.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -46,7 +46,6 @@ struct Frame<'a> {
     error: Option<Value>,
 }
 
-/// Events without new content.
 const SILENT: &[&str] = &[
     "keepalive",
     "response.created",
@@ -174,7 +173,7 @@ impl Reader for ResponseReader {
 }
 
 impl ResponseReader {
-    /// Returns the position of an event's item. Creates the item if its start event was missing.
+    /// Creates the item if its start event was missing.
     fn position(
         &mut self,
         kind: Kind,
@@ -200,7 +199,7 @@ impl ResponseReader {
         Ok(&mut self.items[position])
     }
 
-    /// Returns whether the event's item is already complete, so that the event has no new content.
+    /// Returns whether the event's item is complete, so that the event has no new content.
     fn is_done(&self, kind: Kind, frame: &Frame<'_>) -> bool {
         let id = frame.item_id.as_deref().unwrap_or_default();
         self.items
@@ -208,7 +207,7 @@ impl ResponseReader {
             .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
     }
 
-    /// Records that a content part's text is in the output. Returns false if it was there already.
+    /// Records that a content part's text is in the output. Returns false if the text was already there.
     fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
         let item = self.item(Kind::Message, frame)?;
@@ -235,7 +234,6 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the start or the end event of an item.
     fn take_item(
         &mut self,
         value: Map<String, Value>,
@@ -272,8 +270,8 @@ impl ResponseReader {
         }
     }
 
-    /// Reads the end of a text part or of a call's arguments, or the start of a reasoning summary. Unknown events are
-    /// counted as skipped.
+    /// Reads the end of a text part, the end of a call's arguments, or the start of a reasoning summary. Unknown
+    /// events are counted as skipped.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {
@@ -302,7 +300,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the final response. Adds the items that are still incomplete.
+    /// Reads the final response, which completes the remaining items.
     fn take_response(&mut self, word: &str, response: &Value, out: &mut Pieces) -> Result<(), Fault> {
         if !response["error"].is_null() {
             return Err(Fault::reported(&response["error"]));

@@ -14,7 +14,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Name parts of models without reasoning, which refuse requests for encrypted reasoning.
+/// Parts of names of models without reasoning. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
 /// Builds a request body. `http.rs` adds `extra_body`.
@@ -116,9 +116,9 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
-/// Adds the provider's items of an answer, with one call item per call in `calls`. The engine dropped the calls of
-/// surplus items, so these are left out. The engine found surplus calls in the text, so these get new items.
-/// Reasoning at the end is left out, because the provider refuses it without its next item.
+/// Adds the provider's items of an answer, with one call item per call in `calls`. Surplus call items are left out,
+/// because the engine dropped their calls. Surplus calls get new items, because the engine found these calls in the
+/// text. Reasoning at the end is left out, because the provider refuses reasoning without the next item.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],

@@ -31,7 +31,6 @@ const FIRST_TIME: f64 = 1e9;
 /// Unix times below this limit are in seconds; others are in milliseconds.
 const FIRST_TIME_IN_MILLISECONDS: f64 = 1e11;
 
-/// Returns the pause in the headers of a response, if any.
 pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     ["", LITELLM].iter().find_map(|prefix| {
         let text = |name: &str| {
@@ -46,7 +45,8 @@ pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Returns the time until all exhausted rate limits are reset, if any. `text` returns the value of a header.
+/// Returns the time until all exhausted rate limits are reset, if any is exhausted. `text` returns the value of a
+/// header.
 fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -77,8 +77,7 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// Returns the pause in the body of a response: in a field such as Google's `RetryInfo`, or in the error message
-/// `words`.
+/// The pause may be in a field, such as Google's `RetryInfo`, or in the error message `words`.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }
@@ -144,7 +143,7 @@ fn until(time: DateTime<Utc>) -> Duration {
     (time - clock::now()).to_std().unwrap_or(Duration::ZERO)
 }
 
-/// Parses a duration such as `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
+/// For example `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;
