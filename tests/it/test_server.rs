@@ -35,7 +35,7 @@ pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, tes
     on_every_database_with(script, |_| {}, test).await;
 }
 
-/// Like [`on_every_database`], with a changed configuration.
+/// Like [`on_every_database`], but with a changed configuration.
 pub async fn on_every_database_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
@@ -52,16 +52,16 @@ pub async fn on_every_database_with<S: Into<Script>>(
 
 pub struct TestServer {
     pub upstream: Upstream,
-    /// Blocks the scripted model until the test opens the gate.
+    /// The gate that blocks the scripted model until the test opens it.
     pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
     pub clock: Clock,
-    /// `None` while the server is stopped.
+    /// The state of the running server; `None` while the server is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
-    /// True if closing the server checks the query plans. A test that recreates indexes disables the check, because
-    /// SQLite chooses between equal indexes by their order of creation.
+    /// True if closing the server checks the query plans. A test that drops and recreates indexes disables the check,
+    /// because SQLite chooses between two equally good indexes by their order of creation.
     pub explains: bool,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<Made>,
@@ -72,7 +72,8 @@ impl TestServer {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
-        // As root, the service gives each project its own uid, and these uids must be able to traverse the folder.
+        // If the service runs as root, each project has its own uid, and these uids must be able to traverse the
+        // folder.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut config = Config::parse("the test's configuration", "").unwrap();
         config.listen = "127.0.0.1:0".parse().unwrap();
@@ -143,7 +144,7 @@ impl TestServer {
         self.app.as_ref().unwrap()
     }
 
-    /// This connection does not belong to the server.
+    /// Opens a database connection that the server does not use.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
         let url = match (&self.config.database_url, &self.database) {
@@ -168,7 +169,7 @@ impl TestServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// Each name is a separate account.
+    /// Returns a caller with a valid token. Each name is a separate account.
     pub fn caller(&self, name: &str) -> Caller {
         self.caller_as(name, None)
     }
@@ -227,7 +228,7 @@ impl Caller {
         self.post("/agent/start", json!({"prompt": prompt})).await.ok()
     }
 
-    /// Reads the events after a cursor until the run ends.
+    /// Reads the events of a run after a cursor, until the run ends.
     pub async fn events(&self, run: &Value, after: i64) -> Vec<SseEvent> {
         let run_id = run["agent_run_id"].as_str().unwrap();
         let path = format!("/agent-run/{run_id}/stream?last_id={after}");
@@ -237,7 +238,7 @@ impl Caller {
         parse_sse(&text)
     }
 
-    /// Waits until a run has ended, and returns it.
+    /// Waits until a run has ended. Returns the run.
     pub async fn ended(&self, run: &Value) -> Value {
         self.events(run, 0).await;
         self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
@@ -291,13 +292,13 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
-    /// Checks for success, and returns the body.
+    /// Checks that the response is successful. Returns its body.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// Checks the status and the error code, and returns the body.
+    /// Checks the status and the error code of an error response. Returns its body.
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
             (self.status, self.header("x-error-code")),
@@ -342,7 +343,7 @@ pub fn parse_sse(text: &str) -> Vec<SseEvent> {
         .collect()
 }
 
-/// Checks that the sequence numbers from `first` have no gap, and that only the last event is terminal.
+/// Checks that every sequence number from `first` on occurs exactly once, and that only the last event is terminal.
 pub fn assert_no_gaps(events: &[SseEvent], first: i64) {
     for (position, event) in events.iter().enumerate() {
         let sequence = first + i64::try_from(position).unwrap();

@@ -11,7 +11,7 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may exceed [`MAX_LINES`]: path, maximum number of lines, and the reason.
+/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
@@ -80,7 +80,7 @@ const RINGS: &[&[&str]] = &[
     &["background", "server", "commands"],
 ];
 
-/// Crates that only certain rings may use: crate, permitted rings, and the reason.
+/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[2, 3], "nouns do not depend on a transport"),
     ("axum", &[2, 3], "nouns do not depend on a transport"),
@@ -96,7 +96,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ),
 ];
 
-/// Code that only certain files may contain: text, files, and the reason.
+/// Code that only certain files may contain. Each entry is the text of the code, the files, and the reason.
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
@@ -136,7 +136,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Files whose SQL uses tables of another module: file, tables, and the reason.
+/// Files whose SQL uses tables of another module. Each entry is the file, the tables, and the reason.
 const JOINS: &[(&str, &[&str], &str)] = &[
     (
         "src/runs/start/account.rs",
@@ -170,7 +170,8 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The library crates: crate, permitted crates of this repository, and forbidden crates.
+/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that
+/// it must not use.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
@@ -199,7 +200,8 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter here.
+    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter for a text
+    /// search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
@@ -467,7 +469,7 @@ fn restricted_code_stays_in_its_files() {
     assert_none("code outside its allowed files", &broken);
 }
 
-/// Control: the search functions find their targets in sample code.
+/// Control: the search functions find their targets in sample code, so the tests above can detect violations.
 #[test]
 fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";
@@ -485,17 +487,17 @@ fn the_search_functions_find_what_they_look_for() {
     assert_eq!(named_tables(sql), expected);
 }
 
-/// True if a path starts here: `http::` starts a path in `http::Uri`, but not in `wire::http::` or `tower_http::`.
+/// Returns true if a path starts at this position: `http::` starts a path in `http::Uri`, but not in `wire::http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }
 
-/// True if a word starts here. A path may precede it: `env::var` occurs in `std::env::var`.
+/// Returns true if a word starts at this position. A path may precede the word: `env::var` occurs in `std::env::var`.
 fn starts_a_word(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == '_' || letter.is_alphanumeric())
 }
 
-/// Returns the crate's modules that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
+/// Returns the modules of the crate that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, start) in text.match_indices("crate::") {
@@ -521,7 +523,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Returns the first segment of a path, unless it is a type.
+/// Returns the first segment of a path; `None` if this segment is a type.
 fn module_name(path: &str) -> Option<String> {
     let name: String = path
         .trim_start()

@@ -1,4 +1,4 @@
-//! The six core tools in a real sandbox. No tool can access anything outside the workspace.
+//! Tests of the six core tools in a real sandbox. No tool can access anything outside the workspace.
 
 mod bash;
 mod escape;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// Each test uses its own project number and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
-/// A sandbox with an empty workspace. Collects the streamed output of the tool calls.
+/// The sandbox of a project whose workspace is empty at first. Also collects the output that the tool calls stream.
 pub struct Shop {
     pub sandbox: Arc<ProjectSandbox>,
     pub workspace: PathBuf,
@@ -62,7 +62,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does. Arguments that do not match the schema are an error.
+    /// Calls a tool as the engine does. A call with arguments that do not match the schema fails.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
@@ -84,7 +84,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must succeed, and returns its text.
+    /// Calls a tool that must succeed. Returns its text.
     #[track_caller]
     fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -96,7 +96,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must fail, and returns the text for the model.
+    /// Calls a tool that must fail. Returns the text that the model receives.
     async fn error(&self, tool: &str, arguments: Value) -> String {
         match self.call(tool, arguments).await {
             Err(text) => text,
@@ -109,7 +109,7 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Writes a file as the host.
+    /// Writes a file into the workspace, as the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The transcoder over real sockets, in front of a scripted gRPC service.
+//! Tests of the transcoder over real sockets, in front of a gRPC service with scripted answers.
 
 mod connect;
 mod faults;

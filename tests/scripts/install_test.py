@@ -18,7 +18,7 @@ TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "
 DPKG_QUERY = """#!/usr/bin/env bash
 grep -qx "${!#}" "$MACHINE/installed" && echo installed
 """
-# Installs the packages after the word `install`. Each contains a program of the same name.
+# Installs the packages whose names follow the word `install`. Each package contains a program of the same name.
 APT_GET = """#!/usr/bin/env bash
 echo "$*" >>"$MACHINE/asked"
 [ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {
@@ -94,7 +94,7 @@ class InstallTest(unittest.TestCase):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # Without a colon, the argument names only a package. A program of this name does not count.
+        # An argument without a colon names only a package. A program of the same name does not count as installed.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 

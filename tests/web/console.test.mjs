@@ -33,7 +33,7 @@ let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  // `after` must also close what has started if another start failed.
+  // If a start fails, the browser and the servers that did start are stored first, so that `after` closes them.
   const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
   [browser, scripted, demo] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -212,8 +212,8 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // An observer records whether the first line appeared before the second. On a slow machine, polling could miss
-    // this moment.
+    // An observer records whether the first line was shown before the second line. On a slow machine, polling could
+    // miss this moment.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -289,7 +289,7 @@ test("text is shown while it streams", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // An observer records every change. On a slow machine, polling could miss some states.
+    // An observer records every change of the page. On a slow machine, polling could miss some states.
     await page.evaluate(() => {
       window.counts = new Set();
       const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
@@ -435,7 +435,7 @@ test("many runs are shown side by side over one stream", LIMIT, async () => {
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    // Up to three streams are open: the current one, its replacement, and one whose end the browser has not reported
+    // There are up to three streams: the current one, its replacement, and one whose end the browser has not reported
     // yet.
     assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
@@ -447,8 +447,8 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     await visited.signIn(token);
     let start;
     let best = { long: Infinity, work: Infinity };
-    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, CPU time replaces
-    // elapsed time.
+    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, the test uses the
+    // CPU time of the task instead of its elapsed time.
     for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();

@@ -1,4 +1,4 @@
-// Layout of every console screen at every window size, in Chromium.
+// Tests the layout of every console screen at every window size, in Chromium.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -40,7 +40,7 @@ async function fill(client) {
   for (let number = 0; number < 30; number += 1) {
     await client.threads.create({ name: `Thread ${number} ${number % 10 === 0 ? LONG_WORD : ""}` });
   }
-  // This thread has many turns, long text, long output and a long diff.
+  // This thread is extreme in every respect: many turns, long text, long output and a long diff.
   const script = [
     `write: notes.txt | ${LINES}`,
     "edit: notes.txt | line 3 | line three",

@@ -25,7 +25,8 @@ export class Site {
     writeFileSync(join(site.folder, "package.json"), '{ "private": true, "type": "module" }');
     mkdirSync(join(site.folder, "node_modules/@runyard"), { recursive: true });
     symlinkSync(join(ROOT, "clients/typescript"), join(site.folder, "node_modules/@runyard/client"));
-    // The server's URL is not known yet, because the server's configuration needs the origin of this page.
+    // A placeholder for the server's URL, which is not known yet: the server starts later, because its configuration
+    // needs the origin of this page.
     const env = { ...process.env, VITE_RUNYARD_SERVER: "RUNYARD-SERVER" };
     await run(process.execPath, [join(ROOT, "clients/web/node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"], {
       cwd: site.folder,
@@ -49,7 +50,7 @@ export class Site {
       response.setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream");
       response.end(content.replace("RUNYARD-SERVER", this.server));
     } catch {
-      // The browser also requests other files, such as the favicon.
+      // The browser also sends its own requests, for example for the favicon.
       response.statusCode = 204;
       response.end();
     }

@@ -1,8 +1,8 @@
 //! The databases on which tests run: SQLite, unless `RUNYARD_TEST_ONLY_POSTGRES` is set, and PostgreSQL if one is
 //! configured.
 //!
-//! With `RUNYARD_TEST_POOLER_URL`, servers connect to PostgreSQL through this connection pooler. The tests themselves
-//! connect directly.
+//! If `RUNYARD_TEST_POOLER_URL` is set, servers connect to PostgreSQL through that connection pooler. Only the tests
+//! themselves connect directly.
 
 use url::Url;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ impl Database {
 }
 
 pub struct Made {
-    /// Database URL for the server, through the pooler if one is configured.
+    /// Database URL for the server under test. It contains the pooler's address if a pooler is configured.
     pub url: String,
     /// Database URL without the pooler, for the test's own queries.
     pub direct: String,

@@ -1,4 +1,4 @@
-//! The bash tool: output, time limit, cancellation and exhausted resources.
+//! Tests of the bash tool: output, time limit, cancellation and exhausted resources.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ async fn bash_streams_while_it_runs() {
             assert!(started.elapsed() < Duration::from_secs(5), "no output was streamed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The command waits for this file, so its first line arrived while it was running.
+        // The command waits for this file, so the command was still running when its first line arrived.
         shop.put("go", "");
     };
     let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";
@@ -118,9 +118,9 @@ async fn bash_reports_out_of_memory() {
     let shop = Shop::with("[sandbox]\nmax_memory_bytes = 67108864\n");
     let hog = "head -c 400000000 /dev/zero | tail";
     let error = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
-    // With a control group, the kernel kills the command. Otherwise the program itself reports the error.
+    // With a control group, the kernel kills the command. With rlimits alone, the program itself reports the error.
     assert!(error.to_lowercase().contains("memory"), "{error}");
-    // Control: the same command with little memory succeeds.
+    // Control: the command succeeds if it needs little memory.
     shop.text("bash", json!({"command": "head -c 4000 /dev/zero | tail >/dev/null"}))
         .await;
 }

@@ -1,5 +1,5 @@
-//! Links, pipes and sparse files of an agent must neither give tools access to files outside the workspace nor block
-//! them.
+//! Tests of links, pipes and sparse files that an agent creates. They must not give the tools access to files outside
+//! the workspace, and must not block the tools.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn links_made_by_bash_do_not_lead_out_of_the_workspace() {
          mkdir inner; ln -s /etc inner/etc; echo control > real; ln -s real inside",
     )
     .await;
-    // Control: `real`, the target of the link `inside`, can be read.
+    // Control: `real`, the target of the link `inside`, can be read under its own name.
     assert_eq!(shop.text("read", json!({"path": "real"})).await, "     1\tcontrol\n");
     let ways = [
         "passwd",

@@ -1,4 +1,4 @@
-//! The read, write and edit tools.
+//! Tests of the read, write and edit tools.
 
 use serde_json::json;
 
@@ -212,7 +212,7 @@ async fn edit_keeps_dos_line_ends_and_limits_the_result_size() {
 #[tokio::test]
 async fn arguments_never_reach_a_shell() {
     let shop = Shop::new();
-    // Unusual but valid file names.
+    // Each of these names is an unusual but valid file name.
     for name in [
         "; touch pwned",
         "$(touch pwned)",

@@ -1,4 +1,4 @@
-//! The glob and grep tools.
+//! Tests of the glob and grep tools.
 
 use std::time::{Duration, Instant, SystemTime};
 

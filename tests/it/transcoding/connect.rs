@@ -1,4 +1,4 @@
-//! The Connect protocol: unary calls and streams in JSON and binary, with the specified errors and headers.
+//! Tests of the Connect protocol: unary calls and streams in JSON and binary, with the specified errors and headers.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Buf, Bytes};
@@ -93,7 +93,7 @@ fn enveloped(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags][..], &length, message].concat()
 }
 
-/// `GetBookRequest` of `library.proto`, with only one of its fields.
+/// The message `GetBookRequest` of `library.proto`, with only the field `book_id`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ById {
     #[prost(string, tag = "2")]
@@ -128,7 +128,7 @@ async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
     assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
 }
 
-/// Connect clients expect canonical JSON, even if the HTTP API uses another dialect.
+/// Connect clients expect canonical JSON, even if the HTTP API of the service uses another dialect.
 #[tokio::test]
 async fn json_is_canonical_for_every_service() {
     let server = TranscoderServer::answering(json!({"readingId": "r1", "binding": "BINDING_LEATHER"})).await;
@@ -227,7 +227,8 @@ async fn invalid_requests_are_refused_in_the_form_of_the_protocol() {
         let told = client(&server).post("Shelves/Nothing", kind, "{}").await;
         assert_eq!(told.refusal(), (501, "unimplemented".to_owned()));
     }
-    // A method accepts only the content types of its kind, because they distinguish streams from unary calls.
+    // The content type distinguishes streams from unary calls, so a method accepts only the content types of its
+    // kind.
     for (method, kind) in [
         ("Desk/Follow", JSON),
         ("Desk/Follow", PROTO),
@@ -309,7 +310,7 @@ async fn messages_may_be_compressed_in_both_directions() {
         let body = encoding.decompress(&told.body, MAX_BODY).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({"title": title}));
 
-        // A small compressed message that becomes large is refused.
+        // A small compressed message may become a large message, which is refused.
         let bomb = encoding.compress(&vec![b' '; MAX_BODY + 1]).unwrap();
         assert!(bomb.len() < 1000);
         let told = with(&server, &[("content-encoding", name)])
@@ -352,7 +353,8 @@ fn turned(sequence: i64, text: &str) -> Value {
     json!({"sequence": sequence.to_string(), "pageTurned": {"number": 1, "text": text}})
 }
 
-/// The stream sends a small and a large event. Then it fails if `failure` returns a status. Also returns the events.
+/// Starts a server whose stream sends a small and a large event, and then fails if `failure` returns a status. Also
+/// returns the events.
 async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static) -> (TranscoderServer, Vec<Value>) {
     let events = vec![turned(1, "short"), turned(2, &"long ".repeat(MIN_BYTES))];
     let pool = library();
@@ -466,8 +468,8 @@ async fn the_messages_of_a_stream_may_be_compressed() {
                 .post("Desk/Follow", kind, enveloped(flags, request))
                 .await;
             let (_, end) = told.envelopes();
-            // tonic returns `internal` for a message that cannot be decoded. Only Runyard's own server corrects this
-            // code.
+            // For a message that cannot be decoded, tonic returns `internal`. Runyard's server replaces this code,
+            // but the server of this test does not.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
             assert!(
                 known.contains(&end["error"]["code"].as_str().unwrap()),
@@ -508,7 +510,7 @@ async fn the_request_of_a_stream_is_exactly_one_message() {
     assert_eq!(told.envelopes().0.len(), 2);
 }
 
-/// Each message is sent as soon as it is available.
+/// Each message is sent when it is available, not when the stream ends.
 #[tokio::test]
 async fn a_stream_sends_each_message_at_once() {
     let (more, rest) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Status>>();

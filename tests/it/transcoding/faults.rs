@@ -1,4 +1,4 @@
-//! A `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as documented.
+//! Tests of errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as documented.
 
 use std::{
     sync::{Arc, Mutex},
@@ -107,7 +107,7 @@ async fn plan_refusals_match_the_seed_documents() {
             running_count: number("running_count"),
             current_count: number("current_count"),
             limit: number("limit"),
-            // The server always knows the tier, but some documented bodies omit it.
+            // The server always knows the tier, but some bodies in the API documentation omit the tier.
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();
@@ -350,7 +350,7 @@ fn a_tonic_status_is_completed_with_details_over_grpc() {
         "INVALID_REQUEST"
     );
 
-    // A status with details and a successful status stay unchanged.
+    // A status that already has details stays unchanged, and so does a successful status.
     for status in [Status::from(Error::new(Code::AgentNotFound, "x")), Status::ok("")] {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();

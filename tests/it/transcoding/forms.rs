@@ -1,5 +1,5 @@
-//! Text parts of forms become message fields, and file parts go to the store. After an error, the store keeps no
-//! file.
+//! Tests of forms: text parts become message fields, and file parts go to the store. After an error, no file stays in
+//! the store.
 
 use std::sync::{
     Arc, Mutex,
@@ -23,12 +23,12 @@ use tonic::Status;
 
 use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, message, one, until};
 
-/// A store in memory that counts the files being received.
+/// A store that keeps files in memory and counts the files that are being received.
 #[derive(Default)]
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
     receiving: AtomicUsize,
-    /// In bytes.
+    /// Size of the largest received chunk, in bytes.
     largest: AtomicUsize,
     next: AtomicUsize,
     max_file: Option<usize>,
@@ -75,7 +75,7 @@ impl FormFiles for Store {
 }
 
 impl Store {
-    /// Returns names and contents in the order of arrival.
+    /// Returns the names and contents of the stored files, in the order in which they arrived.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.files.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-/// The service refuses the prompt "refuse".
+/// Starts a server whose service refuses a request with the prompt "refuse".
 async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -149,7 +149,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // A field that the form lacks is read from its alias header.
+    // If the form lacks a field, the server reads the value from the header that is the field's alias.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")
@@ -233,7 +233,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let told = send(&server, base().text("aloud", "loud")).await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("aloud") && store.is_clean());
-    // This query parameter is refused only after the files have arrived.
+    // An invalid query parameter is detected only after the files have arrived.
     let told = server
         .send(server.request("POST", "/reading/start?nope=1").multipart(base()))
         .await;
@@ -242,7 +242,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
-    // Positive control: the store keeps the files of a valid form.
+    // Positive control: if the form is valid, the store keeps its files.
     assert_eq!(
         send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -252,7 +252,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Each part is a pair: its headers after `form-data; `, and its content.
+/// Sends a form. Each part is a pair: its headers after `form-data; `, and its content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {
@@ -266,7 +266,7 @@ async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::ser
     server.send(request.body(body)).await
 }
 
-/// HTTP libraries encode file names that are not ASCII in different ways.
+/// HTTP libraries use different encodings for file names that are not ASCII.
 #[tokio::test]
 async fn file_names_of_other_libraries_are_understood() {
     let store = Arc::new(Store::default());
@@ -382,7 +382,7 @@ async fn a_form_without_files_may_be_urlencoded() {
         .request("POST", "/reading/start")
         .header("content-type", urlencoded);
     assert_eq!(server.send(request.body(large)).await.status, 413);
-    // A method without multipart forms accepts no URL-encoded forms either.
+    // A method that does not accept multipart forms does not accept URL-encoded forms either.
     let request = server.request("PUT", "/reading/r1").header("content-type", urlencoded);
     assert_eq!(server.send(request.body("title=x")).await.status, 415);
     assert!(server.asked().is_empty() && store.is_clean());
@@ -474,7 +474,7 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // This request declares its length.
+    // This request declares its length in the header `Content-Length`.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
@@ -496,7 +496,7 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
 async fn a_fast_form_is_read_in_small_chunks() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
-    // All chunks are available at once, so a reader without back-pressure would buffer them all.
+    // All chunks are available immediately, so a reader without back-pressure would buffer all of them.
     let head = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";
     let pieces = std::iter::once(Bytes::from(head))
         .chain((0..60).map(|_| Bytes::from(vec![b'x'; 64 * 1024])))
@@ -627,7 +627,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // Gives the server time to discard the files by mistake.
+        // The server gets time to discard the files by mistake.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

@@ -1,4 +1,4 @@
-//! The conversion of HTTP requests to request messages.
+//! Tests of the conversion of HTTP requests to request messages. Invalid requests are refused.
 
 use http::HeaderValue;
 use serde_json::json;
@@ -247,7 +247,7 @@ async fn an_unreadable_body_is_refused() {
     }
     let told = server.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
-    // A method without a body refuses content, but accepts `{}`, which many clients send for "no body".
+    // A method without a body refuses a body with content. It accepts `{}`, which many clients send for "no body".
     let told = server.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
@@ -299,7 +299,7 @@ async fn a_body_over_the_size_limit_is_refused() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // These bodies use chunked encoding. One has the maximum size, the other is a byte larger.
+    // These bodies use chunked encoding without Content-Length. One has `MAX_BODY` bytes, the other is a byte larger.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text
@@ -380,7 +380,7 @@ async fn the_keys_of_a_body_are_the_update_mask() {
         assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
         assert_eq!(server.asked_message(), expected, "{method} {path} {body}");
     }
-    // Only updates have a field mask.
+    // Only updates have a field mask. A request that creates an object has none.
     server.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
     assert_eq!(server.asked_message(), json!({"prompt": "P"}));
 }
@@ -404,7 +404,7 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         200
     );
     assert_eq!(server.asked_message(), json!({"request_id": "k", "emit_timing": true}));
-    // A body field takes precedence over the header, even with its default value.
+    // A field in the body takes precedence over the header, even if the field has its default value.
     assert_eq!(
         start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
             .await
@@ -441,7 +441,8 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         ("", None, json!({"reading_id": "r"})),
         ("?last_id=4", None, json!({"reading_id": "r", "after_sequence": "4"})),
         ("", Some("5"), json!({"reading_id": "r", "after_sequence": "5"})),
-        // An EventSource repeats its first query when it reconnects, so the header `Last-Event-ID` is newer.
+        // When an EventSource reconnects, it repeats the query of its first request, so the header `Last-Event-ID` is
+        // newer.
         (
             "?last_id=4",
             Some("5"),

@@ -1,4 +1,4 @@
-//! Responses with a single message or with raw bytes.
+//! Tests of responses that consist of a single message or of raw bytes.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -157,7 +157,7 @@ async fn a_failing_download_is_an_error_or_is_aborted() {
         (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
     );
     let server = download(&[], &[Ok("one"), Err(())]).await;
-    // The error may come before or after the headers, but the partial body never seems complete.
+    // The client gets the error before or after the headers, and never accepts the partial body as complete.
     let read = async { server.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }

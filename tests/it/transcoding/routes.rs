@@ -1,4 +1,4 @@
-//! Path templates: matching paths, captured variables, and refused templates.
+//! Tests of path templates: matching paths, captured variables, and refused templates.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ fn tree(templates: &[(&str, &str)]) -> (Tree, Vec<Template>) {
     (tree, parsed)
 }
 
-/// Returns the number of the matching template and its captures. Without a match, returns the HTTP status and, for
-/// 405, the allowed methods.
+/// Finds the match for a request. Returns the number of the template and its captures as text. Without a match,
+/// returns the HTTP status and, for 405, the allowed methods.
 fn find((tree, templates): &(Tree, Vec<Template>), method: &str, path: &str) -> String {
     match tree.find(&method.parse().unwrap(), path) {
         Found::Rule(number, path) => {
@@ -76,7 +76,7 @@ fn paths_match_templates() {
         ("GET", "*", "404"),
         ("GET", "/agents/a1", "1 agent_id=a1"),
         ("HEAD", "/agents/a1", "1 agent_id=a1"),
-        // A literal takes precedence only for its own method.
+        // A literal takes precedence for its own method. For other methods, the variable still matches.
         ("POST", "/agents/generate-icon", "2"),
         ("GET", "/agents/generate-icon", "1 agent_id=generate-icon"),
         ("PUT", "/agents/generate-icon", "405 GET,HEAD,POST"),
@@ -92,7 +92,7 @@ fn paths_match_templates() {
         ("GET", "/files/", "5 path="),
         ("GET", "/files", "5 path="),
         ("GET", "/files/a//b", "5 path=a//b"),
-        // A custom verb follows the last colon of the path. A percent-encoded colon starts no verb.
+        // A custom verb follows the last colon of the path. A percent-encoded colon does not start a verb.
         ("POST", "/agents/a1:run", "8 agent_id=a1"),
         ("POST", "/agents/a1%3Arun", "405 GET,HEAD"),
         ("POST", "/agents/a:b:run", "8 agent_id=a:b"),
@@ -107,7 +107,7 @@ fn paths_match_templates() {
         ("GET", "/projects/p/q/r", "11 a=p/q/r"),
         ("GET", "/projects/p", "11 a=p"),
         ("GET", "/projects/q", "404"),
-        // Paths are split before percent-decoding. In multi-segment variables, %2F stays encoded.
+        // The path is split into segments before percent-decoding. In multi-segment variables, %2F stays encoded.
         ("GET", "/agents/a%2Fb", "1 agent_id=a/b"),
         ("GET", "/agents/a%20b%C3%A9", "1 agent_id=a bé"),
         ("GET", "/%61gents", "0"),
@@ -342,7 +342,7 @@ fn every_contract_rule_matches_with_and_without_the_prefix() {
 }
 
 proptest! {
-    /// Every path gets an answer, and captures contain only separators of the path.
+    /// Every path gets an answer, and no capture contains a separator that is not in the path.
     #[test]
     fn the_matcher_handles_any_path(path in "(/|%|%2[fF]|\\.\\.|;|:|[a-z]{1,3}|\\PC|shelves|books|by-id|pages){0,40}") {
         thread_local! {
@@ -366,7 +366,7 @@ proptest! {
     }
 }
 
-/// The contract declares the transcoder's options itself, so that clients need no other proto files.
+/// The contract declares the transcoder's options in its own package, so that clients need no other proto files.
 #[test]
 fn the_contract_and_the_transcoder_declare_the_same_options() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap();

@@ -1,4 +1,5 @@
-//! A scripted gRPC service for any descriptor set, behind a transcoder. It records the requests.
+//! A scripted gRPC service that serves any method of a descriptor set and records the requests. The test server
+//! offers it over HTTP/JSON and Connect.
 
 use std::{
     convert::Infallible,
@@ -31,12 +32,12 @@ use tonic::{
 };
 use tower::ServiceExt;
 
-/// `library.proto` is the API of these tests.
+/// Returns the descriptors of `library.proto`, the API of these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
 
-/// The files may import files in `proto/`.
+/// Compiles proto files of a folder. They may import files in `proto/`.
 pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
     let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
     compiler.include_imports(true).open_files(files).unwrap();
@@ -46,13 +47,13 @@ pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// Canonical JSON with proto field names, from prost-reflect instead of the codec under test.
+    /// Canonical JSON with proto field names. prost-reflect prints this JSON, not the codec under test.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
 }
 
-/// The authenticated caller, which a layer in front of the transcoder adds to the request extensions.
+/// The authenticated caller. A layer in front of the transcoder adds the caller to the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -151,7 +152,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 
 pub struct TranscoderServer {
     pub address: SocketAddr,
-    /// The transcoder in front of the service, which a test can call without a socket.
+    /// The transcoder in front of the scripted service. A test can call it without a socket.
     pub door: TranscoderService<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -168,7 +169,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub const MAX_FORM: u64 = 4 * 1024 * 1024;
 
 impl TranscoderServer {
-    /// The service always answers with this message, given as canonical JSON.
+    /// Starts a test server whose service always answers with one message, given as canonical JSON.
     pub async fn answering(answer: Value) -> Self {
         let pool = library();
         let known = pool.clone();
@@ -179,7 +180,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A request to `/by-id/<number>` fails with `status(number)`.
+    /// Starts a test server on which a request to `/by-id/<number>` fails with `status(number)`.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
@@ -242,7 +243,7 @@ impl TranscoderServer {
         Self {
             address,
             door,
-            // Loading the system's root certificates is slow, and the tests use no TLS.
+            // The client loads no root certificates, because loading is slow and the tests use no TLS.
             client: reqwest::Client::builder()
                 .tls_certs_only([])
                 .no_proxy()
@@ -253,7 +254,7 @@ impl TranscoderServer {
         }
     }
 
-    /// `path` starts with a slash and may contain a query.
+    /// Builds a request to the server. `path` starts with a slash and may contain a query.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
@@ -277,12 +278,12 @@ impl TranscoderServer {
         self.send(request.body(body.to_owned())).await
     }
 
-    /// Returns the requests since the last call.
+    /// Returns the requests that the service received since the last call of this function.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
-    /// Returns the message of the only request since the last call.
+    /// Returns the message of the only request that the service received since the last call of this function.
     #[track_caller]
     pub fn asked_message(&self) -> Value {
         let asked = self.asked();
@@ -308,7 +309,7 @@ impl Told {
     }
 }
 
-/// Converts canonical JSON to the encoded response message of a method.
+/// Converts canonical JSON to the response message of a method, encoded as protobuf.
 pub fn message(pool: &DescriptorPool, method: &str, json: &Value) -> Bytes {
     let method = pool
         .services()

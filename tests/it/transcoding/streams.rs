@@ -1,4 +1,4 @@
-//! Server-sent events and newline-delimited JSON: heartbeats, errors and back-pressure.
+//! Tests of server-sent events and newline-delimited JSON: heartbeats, errors and back-pressure.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,7 +17,8 @@ use super::service::{TranscoderServer, library, message, stream, until};
 
 type Event = Result<Value, Status>;
 
-/// The stream sends the events from the returned channel. It ends when the test drops the sender.
+/// Starts a test server whose stream sends the events from the returned channel. The stream ends when the test drops
+/// the sender.
 async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     let (tell, told) = mpsc::channel::<Event>(16);
     let told = Arc::new(Mutex::new(Some(told)));
@@ -53,7 +54,7 @@ fn turned(sequence: i64) -> Value {
     json!({"sequence": sequence, "page_turned": {"number": 7}})
 }
 
-/// Returns the next chunk that is not a heartbeat.
+/// Returns the next chunk of the body that is not a heartbeat.
 async fn next(response: &mut reqwest::Response) -> Option<String> {
     let waiting = async {
         loop {
@@ -192,7 +193,7 @@ async fn a_cursor_at_the_end_is_answered_with_no_content() {
         (told.status, told.body.as_str(), told.header("content-type")),
         (204, "", "")
     );
-    // Control: without the status 204, an empty stream is valid.
+    // Control: if the service does not set the status 204, an empty stream is a valid stream.
     let server = saying(&[], vec![]).await;
     let told = server.get("/reading/r/stream").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
@@ -214,7 +215,7 @@ async fn a_slow_reader_slows_the_stream_down() {
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     let text = "x".repeat(64 * 1024);
-    // The client does not read. When the socket buffers are full, the service must wait.
+    // The client does not read. When the socket buffers are full, the service must wait before it sends more.
     let mut sent = 0_i64;
     loop {
         let event = Ok(json!({"sequence": sent + 1, "closed": text}));

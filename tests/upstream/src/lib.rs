@@ -23,10 +23,10 @@ use tokio::sync::{Notify, watch};
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
 pub enum Script {
-    /// Each request gets the next turn. Later requests get status 400.
+    /// Each request gets the next turn. A request after the last turn gets status 400.
     Turns(VecDeque<Turn>),
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
-    /// Every request gets the same frames, and no request is recorded. For benchmarks.
+    /// Every request gets the same frames, and the server does not record requests. Benchmarks use this variant.
     Fixed(Fixed),
 }
 
@@ -39,7 +39,7 @@ impl Script {
         Self::Function(Box::new(function))
     }
 
-    /// Answers every request with the same `tokens` words, one delta each.
+    /// Returns a script that answers every request with the same `tokens` words. Each word is one delta.
     pub fn fixed(tokens: usize) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -47,7 +47,7 @@ impl Script {
         })
     }
 
-    /// Like [`Script::fixed`], with a pause before each frame.
+    /// Like [`Script::fixed`], with a pause of `pace` before each frame.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -82,24 +82,24 @@ pub struct Fixed {
 
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Counted from 0.
+    /// Number of the request, counted from 0.
     pub number: usize,
-    /// A path such as `/v1/chat/completions`.
+    /// The path of the request's URL, such as `/v1/chat/completions`.
     pub path: String,
-    /// The query without the question mark.
+    /// The query of the request, without the question mark.
     pub query: String,
-    /// The names are in lower case.
+    /// The headers of the request. Their names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The header `x-api-key` or `x-goog-api-key`, which some protocols use instead of `Authorization`.
+    /// The value of the header `x-api-key` or `x-goog-api-key`, which some protocols use instead of `Authorization`.
     pub api_key: Option<String>,
-    /// The header `Authorization`, such as `Bearer KEY`.
+    /// The value of the header `Authorization`, such as `Bearer KEY`.
     pub authorization: Option<String>,
-    /// A body that is not JSON becomes a string.
+    /// The body as JSON. A body that is not JSON becomes a string.
     pub body: Value,
 }
 
 impl Received {
-    /// Returns no messages if the body has none.
+    /// Returns the messages of the request; empty if there are none.
     pub fn messages(&self) -> &[Value] {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
@@ -112,7 +112,7 @@ impl Received {
             .collect()
     }
 
-    /// The text of the last message; empty without a message.
+    /// Returns the text of the last message; empty if there is no message.
     pub fn last_text(&self) -> &str {
         self.messages()
             .last()
@@ -121,7 +121,7 @@ impl Received {
     }
 }
 
-/// Dropping this handle stops the server and every open response.
+/// A running server. Dropping this handle stops the server and every open response.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -168,7 +168,7 @@ impl Upstream {
         }
     }
 
-    /// The base URL for a provider ends in `/v1/`.
+    /// Returns the base URL for a provider, ending in `/v1/`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1/", self.address)
     }
@@ -177,17 +177,17 @@ impl Upstream {
         self.address
     }
 
-    /// Oldest first. A fixed script records no requests.
+    /// Returns all recorded requests, oldest first. A fixed script records no requests.
     pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared.received).clone()
     }
 
-    /// Number of requested completions so far.
+    /// Returns the number of completions that clients have requested so far.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// Number of responses whose client disconnected early.
+    /// Returns the number of responses whose client disconnected before the end of the response.
     pub fn dropped(&self) -> usize {
         self.shared.dropped.load(Ordering::Acquire)
     }

@@ -1,4 +1,4 @@
-//! The HTTP routes: `/v1/models` lists the model, and the script answers all other paths.
+//! The HTTP routes of the server: `/v1/models` lists the model, and the script answers all other paths.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use crate::{
     turn::{Body, Step, Turn, frame},
 };
 
-/// Serves on a free port until the `Upstream` is dropped.
+/// Binds a free port and serves requests until the `Upstream` is dropped.
 #[expect(clippy::expect_used, reason = "tests cannot run without a port")]
 pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -36,7 +36,7 @@ pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
         .with_state(shared);
     let server = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |socket| {
-            // With Nagle's algorithm, a small delta would wait for the previous acknowledgement.
+            // Nagle's algorithm is off: a delta is a small write and must not wait for the previous acknowledgement.
             let _ = socket.set_nodelay(true);
         }),
         routes,
@@ -148,7 +148,7 @@ fn steps(steps: Vec<Step>, shared: Arc<Shared>, guard: Unfinished) -> impl Strea
     .filter(|played| std::future::ready(!matches!(played, Ok(bytes) if bytes.is_empty())))
 }
 
-/// Returns the bytes of a step. A step that only waits has none.
+/// Plays one step and returns the bytes to send. A step that only waits returns zero bytes.
 async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
     let mut closing = shared.closing.clone();
     let wait = async {
@@ -165,7 +165,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
             }
             Step::Hang => std::future::pending().await,
             Step::Cut => {
-                // Earlier bytes need time to arrive before the connection breaks.
+                // The network needs time to send earlier bytes before the connection breaks.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }
@@ -192,7 +192,7 @@ fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody
     response.body(body).expect("a response")
 }
 
-/// Counts a response as dropped, unless `finished` was called.
+/// Counts a response as dropped when this value is dropped, unless `finished` was called before.
 struct Unfinished(Option<Arc<Shared>>);
 
 impl Unfinished {

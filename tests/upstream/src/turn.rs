@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// Blocks responses until the test opens it.
+/// A gate that blocks responses until the test opens the gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -22,7 +22,7 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Opens the gate permanently.
+    /// Opens the gate permanently. All waiting responses continue.
     pub fn open(&self) {
         self.0.close();
     }
@@ -33,12 +33,12 @@ impl Gate {
     }
 }
 
-/// A step sends bytes, waits, or ends the response.
+/// One step of a raw response: it sends bytes, waits, or ends the response.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// One SSE event.
+    /// Sends a JSON value as one SSE event.
     Event(Value),
-    /// Bytes without SSE framing.
+    /// Sends these bytes without SSE framing.
     Bytes(Bytes),
     Pause(Duration),
     Wait(Gate),
@@ -71,12 +71,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call's id is `call_` followed by the name.
+    /// Creates a call with JSON arguments. The call's id is `call_` followed by the name.
     pub fn new(name: &str, arguments: &Value) -> Self {
         Self::raw(name, &arguments.to_string())
     }
 
-    /// Like [`Call::new`], with any text as arguments.
+    /// Like [`Call::new`], but the arguments are arbitrary text.
     pub fn raw(name: &str, arguments: &str) -> Self {
         Self {
             id: format!("call_{name}"),
@@ -108,7 +108,7 @@ pub struct Answer {
 }
 
 impl Turn {
-    /// The text is a single delta.
+    /// Returns a response with this text in a single delta.
     pub fn text(text: &str) -> Self {
         Self::deltas([text])
     }
@@ -120,7 +120,7 @@ impl Turn {
         })
     }
 
-    /// Each word is one delta.
+    /// Returns a response with `count` words, one delta each.
     pub fn words(count: usize) -> Self {
         Self::answer(Answer {
             text: (0..count).map(|n| format!("w{n} ")).collect(),
@@ -135,7 +135,7 @@ impl Turn {
         })
     }
 
-    /// The body is empty.
+    /// Returns a response with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self {
             before: Vec::new(),
@@ -154,7 +154,7 @@ impl Turn {
         }
     }
 
-    /// An event stream with these bytes in one chunk.
+    /// Returns an event stream with these bytes in one chunk.
     pub fn stream(bytes: impl Into<Bytes>) -> Self {
         Self::raw([Step::Bytes(bytes.into())])
     }
@@ -174,14 +174,14 @@ impl Turn {
         self
     }
 
-    /// The body is sent as `application/json`, not as an event stream.
+    /// Replaces the body with this text. The server sends it as `application/json`, not as an event stream.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.body = Body::Plain(body.to_owned());
         self
     }
 
-    /// Sends the headers only after the gate was opened.
+    /// Sends the headers only after the gate has been opened.
     #[must_use]
     pub fn held_by(mut self, gate: &Gate) -> Self {
         self.before.push(Step::Wait(gate.clone()));
@@ -217,7 +217,7 @@ impl Turn {
         self.with(|answer| answer.argument_pieces = pieces.max(1))
     }
 
-    /// Pauses before each text delta.
+    /// Pauses for this duration before each text delta.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.with(|answer| answer.delay = Some(delay))
@@ -241,7 +241,7 @@ impl Turn {
         self.with(|answer| answer.hang_after = Some(deltas))
     }
 
-    /// The default is `tool_calls` for a response with tool calls, and otherwise `stop`.
+    /// Sets the finish reason. The default is `tool_calls` for a response with tool calls, and `stop` otherwise.
     #[must_use]
     pub fn finish(self, reason: &str) -> Self {
         self.with(|answer| answer.finish = Some(reason.to_owned()))
