@@ -19,8 +19,8 @@ const AT_ONCE: usize = 100;
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Checks the events of one run: the sequence numbers 1, 2, 3 and so on arrive once each, and the terminal event is
-/// the last.
+/// Checks the events of one run. Each sequence number must arrive once and in order. The terminal event must be the
+/// last.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,

@@ -1,6 +1,6 @@
 //! The floor: a minimal server with which the benchmark compares Runyard.
 //!
-//! The floor starts runs over JSON and gRPC, calls the model, stores all rows in SQLite, and sends an event only
+//! The floor starts runs over JSON and gRPC, and calls the model. All rows are in SQLite, and an event is sent only
 //! after its commit. It has no limits, secondary indexes or sandbox. It does not verify tokens.
 
 mod rpc;

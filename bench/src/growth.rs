@@ -1,8 +1,8 @@
 //! Measures how the number of finished runs affects `StartRun`, lists, deletions and the processor time of an idle
 //! server.
 //!
-//! The measured servers differ only in this number. The servers run at the same time and are measured in turns, so
-//! that other load on the machine affects all of them equally.
+//! The measured servers differ only in this number. The servers run at the same time and are measured in turns. Other
+//! load on the machine therefore affects all servers equally.
 
 use std::{
     fmt::Write,

@@ -1,4 +1,4 @@
-//! Live streams of slow runs, measured alone and as background load for `StartRun`.
+//! Live streams of slow runs. They are measured alone, and as background load for `StartRun`.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;

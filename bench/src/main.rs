@@ -2,8 +2,8 @@
 //!
 //! It starts the Runyard server, a minimal server for comparison (the floor), scripted models and a gRPC echo server
 //! as child processes. Measurements alternate between the servers, so that other load on the machine affects all
-//! servers equally. At the end, the events of every run are checked: each sequence number occurs once, and only the
-//! last event is a terminal event.
+//! servers equally. At the end, the events of every run are checked. Each sequence number must occur once, and only
+//! the last event may be terminal.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 

@@ -110,7 +110,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if this part is selected by name, or if no parts were named.
+    /// Returns true if this part is selected. Without a selection, all parts are selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

@@ -36,8 +36,8 @@ const WARM_UP: f64 = 0.25;
 /// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// Time since the start in hours, memory of the server and size of SQLite's write-ahead log in MiB, and number of
-/// started runs.
+/// `hours` is the time since the start. `memory` is the server's memory and `wal` the size of SQLite's write-ahead
+/// log, both in MiB.
 struct Sample {
     hours: f64,
     memory: f64,

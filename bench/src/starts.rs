@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
-    /// Process id.
+    /// Process id of the server.
     pub(crate) server: u32,
     /// Process ids of the benchmark's other child processes.
     pub(crate) helpers: &'a [u32],

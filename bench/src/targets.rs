@@ -91,9 +91,9 @@ const ROWS: &[Row] = &[
 ];
 
 pub(crate) struct Compared<'a> {
-    /// Limits on.
+    /// Figures of the server with limits.
     pub(crate) on: &'a Figures,
-    /// Limits off.
+    /// Figures of the server without limits.
     pub(crate) off: &'a Figures,
     /// The minimal comparison server (`floor.rs`), measured only with SQLite.
     pub(crate) floor: Option<&'a Figures>,

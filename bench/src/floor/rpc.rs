@@ -44,8 +44,8 @@ fn id(text: &str) -> Outcome<Uuid, Status> {
 }
 
 impl Floor {
-    /// Streams the events of a run after a sequence number: from memory for an unfinished run, from the database for
-    /// a finished run.
+    /// Streams the events of a run after a sequence number. Events of an unfinished run come from memory, others from
+    /// the database.
     fn follow(&self, run: &str, after: i64) -> Outcome<Events, Status> {
         let run = id(run)?;
         let Some(live) = lock(&self.runs).get(&run).map(Arc::clone) else {

@@ -294,7 +294,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// Creates the error result of a call that was not run or did not finish in time.
+    /// Creates an error result for a call that was not run or did not finish in time.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -70,7 +70,7 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// API key; `None` for a provider without authentication.
     pub api_key: Option<SecretString>,
-    /// Name of all this provider's models at the provider. Overrides [`Model::upstream`].
+    /// Model name that the provider gets for all its models. Overrides [`Model::upstream`].
     pub model: Option<String>,
     /// Headers added to every request. They override the protocol's headers. Their values are secrets.
     #[serde(default)]

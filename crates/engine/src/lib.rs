@@ -1,8 +1,8 @@
 //! The agent loop: executes one run and reports its events.
 //!
 //! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model and runs the requested tools,
-//! until the model requests no more tools or a budget is used up. [`llm::Llm`] provides the models, and
-//! [`runyard_sandbox::Sandbox`] the sandboxes. The engine knows no accounts, database tables or API protocols.
+//! in turn. The run ends when the model requests no tools or a budget is used up. [`llm::Llm`] provides the models,
+//! and [`runyard_sandbox::Sandbox`] the sandboxes. The engine knows no accounts, database tables or API protocols.
 //!
 //! Invariant: a tool starts only after its call is recorded, and each recorded call gets exactly one recorded result.
 //! If the worker stops before it records a result, the run's next worker records one.

@@ -44,8 +44,8 @@ const CHAT_RULES: &str =
 const NO_SANDBOX: &str = "You have no sandbox in this conversation: you cannot run commands or access files.";
 
 impl Prompt<'_> {
-    /// The parts are, in order: the agent's prompt or the default, rules for files or for chat, the sandbox, further
-    /// sections, and the date.
+    /// Joins the agent's prompt (or the default), the rules for files or for chat, the sandbox, the further sections
+    /// and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

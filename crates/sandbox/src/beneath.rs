@@ -1,7 +1,7 @@
 //! Opens files inside a workspace and nowhere else.
 //!
 //! The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`. A separate check of the
-//! path would be a race: a command could replace a folder with a link between the check and the open.
+//! path would be a race. Between the check and the open, a command could replace a folder with a link.
 
 use std::{
     fs::File,

@@ -42,8 +42,7 @@ pub struct Layout<'a> {
     pub root: &'a Path,
     /// Workspace folder on the host; `None` for an empty tmpfs.
     pub workspace: Option<&'a Path>,
-    /// Mount point of the workspace that every uid can traverse. `None` if the project's uid can traverse the
-    /// workspace's own path.
+    /// Mount point of the workspace that every uid can traverse. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
     /// More folders of the host, mounted read-only.
     pub folders: &'a [ReadOnlyFolder],

@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # A notebook always imports IPython first. If IPython is not imported, the program does not run in a notebook.
+    # A notebook always imports IPython first.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

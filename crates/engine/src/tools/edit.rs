@@ -146,7 +146,7 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Returns a hint for the model: the line of a passage that differs from `wanted` only in white space, or the advice
+/// Returns a hint for the model. The hint names a passage that differs from `wanted` only in white space, or advises
 /// to read the file.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,5 +1,5 @@
-//! Receives the answer of one attempt of a model call. The attempt fails if the provider is silent for too long, or
-//! if the answer is too large or incomplete.
+//! Receives the answer of one attempt of a model call. The attempt fails if the provider is silent for too long. It
+//! also fails if the answer is too large or incomplete.
 
 use std::{
     borrow::Cow,

@@ -1,8 +1,8 @@
 //! Assembles tool calls from the chunks of a Chat Completions stream. The total size of the calls is bounded.
 //!
 //! In the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks. Many
-//! servers deviate: the index, the id or the name is missing or repeated, a name is split, an empty object precedes
-//! the arguments, or each chunk repeats all arguments so far.
+//! servers deviate. The index, the id or the name is missing or repeated, or a name is split. An empty object
+//! precedes the arguments, or each chunk repeats all arguments so far.
 
 use serde_json::{Map, Value};
 
@@ -112,8 +112,8 @@ impl Calls {
     }
 
     /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index
-    /// 0 or no index for every call. A chunk with a different id starts a new call. Without id and index, a chunk
-    /// starts a new call if its name differs, or if it repeats the name after complete arguments.
+    /// 0 or no index for every call. A chunk with a different id starts a new call. A chunk without id and index
+    /// starts a new call if its name differs. The same name after complete arguments also starts a new call.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;

@@ -246,7 +246,7 @@ impl MessageReader {
             .rfind(|block| fits(block.kind) && (index.is_none() || block.index.is_none() || block.index == index))
     }
 
-    /// Creates the block if its start event was missing.
+    /// Returns the block to which a delta belongs. Creates the block if its start event was missing.
     fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> Result<&mut Block, Fault> {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)

@@ -95,9 +95,9 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-/// Returns whether an assistant message after the user's last message has tool calls but no thinking, for example
-/// because another model wrote the message. The API then refuses a budget: "a final assistant message must start with
-/// a thinking block".
+/// Returns whether an assistant message after the user's last message has tool calls but no thinking. Another model
+/// may have written such a message. The API then refuses a budget: "a final assistant message must start with a
+/// thinking block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

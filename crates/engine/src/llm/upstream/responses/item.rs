@@ -130,7 +130,7 @@ impl Item {
     }
 
     /// Returns the item to send back; `None` for an incomplete item. `keeps_id` must be false if reasoning of the
-    /// answer is missing, because the provider would use the id to search for the reasoning.
+    /// answer is missing. With an id, the provider would search for the missing reasoning.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {

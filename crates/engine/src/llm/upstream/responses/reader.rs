@@ -173,7 +173,7 @@ impl Reader for ResponseReader {
 }
 
 impl ResponseReader {
-    /// Creates the item if its start event was missing.
+    /// Returns the position of the item to which an event belongs. Creates the item if its start event was missing.
     fn position(
         &mut self,
         kind: Kind,
