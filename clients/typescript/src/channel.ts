@@ -68,7 +68,7 @@ export class Channel {
   }
 
   /**
-   * Calls a method that is safe to repeat. Retries up to `attempts` times if the server is unavailable or throttles
+   * Calls a method that is safe to repeat. Makes up to `attempts` attempts while the server is unavailable or throttles
    * the caller.
    */
   async callSafely<I extends DescMessage, O extends DescMessage>(

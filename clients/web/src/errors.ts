@@ -5,7 +5,7 @@ import { type Explained, explain } from "./view/refusal";
 
 let planName: string | null = null;
 
-/** Sets the plan name for errors that do not contain it. */
+/** Sets the plan name for errors that contain none. */
 export function setPlanName(name: string): void {
   planName = name;
 }

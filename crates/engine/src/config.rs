@@ -65,12 +65,12 @@ pub enum ProviderKind {
 pub struct Provider {
     /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. Every request URL starts with its
-    /// path and keeps its query.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. The path and the query are part
+    /// of every request URL.
     pub base_url: Option<String>,
     /// API key; `None` for a provider without authentication.
     pub api_key: Option<SecretString>,
-    /// Model name that the provider gets for all its models. Overrides [`Model::upstream`].
+    /// Model name in all requests to this provider. Overrides [`Model::upstream`].
     pub model: Option<String>,
     /// Headers added to every request. They override the protocol's headers. Their values are secrets.
     #[serde(default)]

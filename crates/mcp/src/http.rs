@@ -86,8 +86,8 @@ pub struct Address {
     pub url: String,
     /// The headers, whose values are secret.
     pub headers: Vec<(String, SecretString)>,
-    /// Whether the server may use the transport of 2024, HTTP with server-sent events. It is tried if the current
-    /// transport fails.
+    /// Whether the server may use the transport of 2024, HTTP with server-sent events. The client tries this
+    /// transport if the current transport fails.
     pub may_be_sse: bool,
 }
 

@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 /// Maximum number of progress messages that wait per call. Further messages are dropped.
 const QUEUE: usize = 32;
 
-/// The client announces no capabilities, so the default methods decline a server's questions.
+/// Handles a server's messages. The client announces no capabilities, so the trait's default methods decline
+/// questions.
 #[derive(Clone, Default)]
 pub(crate) struct Listener {
     calls: Arc<Mutex<HashMap<ProgressToken, mpsc::Sender<ProgressNotificationParam>>>>,

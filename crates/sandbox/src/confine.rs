@@ -43,9 +43,9 @@ pub struct Carry {
     pub mounts: Vec<(CString, CString)>,
 }
 
-/// The kernel kills commands before the service.
+/// OOM score of commands, so that the kernel kills commands before the service.
 const OOM_SCORE: &[u8] = b"600";
-/// The service gets processor time before commands.
+/// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
 
 impl Confinement {

@@ -277,8 +277,8 @@ async fn open(
     }
 }
 
-/// Returns the result of a command without an exit status. bubblewrap was killed, or ended before it executed the
-/// command.
+/// Returns the result of a command without an exit status. In this case, bubblewrap was killed, or ended before it
+/// executed the command.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),

@@ -504,7 +504,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # The value 0 is named PREFIX_UNSPECIFIED, so its name shows the prefix of all values.
+    # The value 0 is named PREFIX_UNSPECIFIED, and all names of the enum have this prefix.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 

@@ -16,7 +16,7 @@ import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 const MAX_RUNS = 24;
-/** Number of latest steps that a card shows. */
+/** Maximum number of steps on a card, which shows the latest ones. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();

@@ -59,7 +59,7 @@ pub use timeouts::Timeouts;
 /// Maximum bytes of text per token. Converts the token limit of an answer to a limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// Minimum of the byte limit of an answer.
+/// Lower bound for the byte limit of an answer.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Maximum number of times per call that a refused request is adapted (`adapt.rs`) and sent again.
@@ -351,7 +351,7 @@ impl Inner {
     }
 }
 
-/// Returns the maximum bytes of an answer's text and reasoning. Some providers ignore the token limit.
+/// Returns the maximum bytes of an answer's text and reasoning. Needed because some providers ignore the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

@@ -212,8 +212,8 @@ impl Attempt {
     }
 
     /// Handles the alarm. Moving the alarm for every received chunk would be slow, so the alarm may ring although
-    /// bytes have arrived. In this case, sets a later alarm. Otherwise the provider was silent: ends a complete
-    /// answer, and fails for an incomplete one.
+    /// bytes have arrived. In this case, sets a later alarm. Otherwise the provider was silent, and the attempt ends:
+    /// successfully after a complete answer, otherwise with a failure.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {

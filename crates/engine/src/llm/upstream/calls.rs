@@ -13,10 +13,10 @@ use super::{
 };
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Fields of a call that the protocol defines. All other fields are sent back to the provider.
+/// Fields of a call that the protocol defines. All other fields (extra fields) are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of undefined fields per call that are sent back.
+/// Maximum number of extra fields per call that are sent back.
 const MAX_EXTRA: usize = 16;
 
 pub(super) struct Calls {
@@ -31,7 +31,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Undefined fields, to send back to the provider.
+    /// Extra fields, to send back to the provider.
     extra: Map<String, Value>,
 }
 
@@ -139,8 +139,7 @@ impl Calls {
         self.tools.iter().any(|tool| tool.name == name)
     }
 
-    /// Adds the calls to the answer. Returns the provider data of each call: the provider's id and the undefined
-    /// fields.
+    /// Adds the calls to the answer. Returns the provider data of each call: the provider's id and the extra fields.
     ///
     /// # Errors
     /// A temporary failure if the calls are too many or too large.

@@ -19,7 +19,7 @@ use crate::llm::LlmError;
 /// Maximum characters of a provider's message in an error text.
 const MAX_QUOTE: usize = 500;
 
-/// A shorter secret stays in error texts, because it could match ordinary text. In bytes.
+/// Minimum bytes of a secret that is removed from error texts. A shorter secret could match ordinary text.
 const MIN_SECRET: usize = 8;
 
 #[derive(Debug)]
