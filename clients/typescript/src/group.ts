@@ -139,7 +139,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // Aborting `opened` closes a stream that will be reopened or has no readers.
+      // An abort is no failure: this class aborts a stream to reopen it, or because no reader is left.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }

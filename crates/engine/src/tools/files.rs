@@ -32,7 +32,7 @@ impl Files {
 }
 
 /// Runs file work on a blocking thread. A cancelled call returns immediately, and the work stops at its next check of
-/// [`Files::is_over`]. A dropped call does not stop the work before [`MAX_TIME`].
+/// [`Files::is_over`]. If the future is dropped without cancellation, the work continues up to [`MAX_TIME`].
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,

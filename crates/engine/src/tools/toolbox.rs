@@ -115,10 +115,10 @@ impl Slot {
 
     /// Checks arguments against the schema.
     ///
-    /// If the schema does not compile, only the tool's own deserialization checks the arguments.
+    /// # Errors
     /// Up to five schema errors as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
-        // Without a compiled schema, only the tool's deserialization checks the arguments.
+        // If the schema does not compile, only the tool's own deserialization checks the arguments.
         let validator = self
             .validator
             .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());
