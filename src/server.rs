@@ -49,7 +49,6 @@ use crate::{
     },
 };
 
-/// Maximum number of attempts to bind a port that is in use.
 const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
@@ -113,7 +112,6 @@ impl Server {
         })
     }
 
-    /// Only tests call this method.
     pub fn app(&self) -> &App {
         &self.app
     }

@@ -112,7 +112,6 @@ pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
 pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
-/// Installs the metrics recorder, unless another recorder was installed first.
 pub fn start_metrics() {
     if handle().is_some() {
         describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");

@@ -32,7 +32,6 @@ use crate::{
 
 /// Maximum time for a client to start a protocol, and to send the headers of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent streams on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
 /// Interval between pings on an HTTP/2 connection, and the maximum time until the client answers a ping.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));

@@ -21,7 +21,6 @@ use crate::error::{Code, Error, Result};
 
 pub const MAX_ARCHIVE_BYTES: usize = 8 * 1024 * 1024;
 const MAX_UNPACKED_BYTES: u64 = 32 * 1024 * 1024;
-/// Maximum number of files and folders in an archive.
 const MAX_ENTRIES: usize = 1000;
 /// Maximum length of a path in bytes, and maximum number of its segments.
 const MAX_PATH: (usize, usize) = (512, 16);

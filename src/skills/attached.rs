@@ -48,7 +48,6 @@ pub fn check(attached: &[Attached]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the account has all skills and versions of a list.
 pub async fn check_known(db: &impl ConnectionTrait, scope: Scope, attached: &[Attached]) -> Result<()> {
     let found = find(db, scope, attached).await?;
     match found.iter().position(|(_, version)| version.is_none()) {

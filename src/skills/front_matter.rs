@@ -39,7 +39,6 @@ impl FrontMatter {
     }
 }
 
-/// Splits SKILL.md into front matter and instructions, and checks the front matter.
 pub(super) fn read(text: &str) -> Result<(FrontMatter, &str)> {
     let Some((yaml, instructions)) = split(text) else {
         return Err(refused("must start with front matter between two lines ---"));

@@ -28,7 +28,6 @@ pub struct Details {
     pub skill: Skill,
     pub instructions: String,
     pub files: Vec<SkillFile>,
-    /// Newest first.
     pub versions: Vec<version::Model>,
     /// Number of the current version.
     pub current: i32,
@@ -94,7 +93,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid, numbe
     Ok(Skill { row, version })
 }
 
-/// Newest first.
 pub(super) async fn versions(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid) -> Result<Vec<version::Model>> {
     Ok(of::<version::Entity>(scope)
         .filter(version::Column::SkillId.eq(skill_id))

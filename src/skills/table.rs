@@ -83,7 +83,6 @@ pub mod content {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "skill_contents")]
     pub struct Model {
-        /// Id of the version.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub account_id: Uuid,

@@ -21,7 +21,6 @@ pub const NAME: &str = "skill";
 pub const MOUNTED_AT: &str = "/skills";
 /// Maximum number of bytes that the tool returns from a file. Longer files are truncated.
 const MAX_FILE: u64 = 64 * 1024;
-/// Maximum number of files that the tool lists.
 const MAX_LISTED: usize = 100;
 
 #[derive(Clone, Debug)]

@@ -31,7 +31,6 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// Returns the history of a thread whose only message is a prompt without files.
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::User {

@@ -49,7 +49,6 @@ pub struct NewMessage {
     pub tool_call_id: Option<String>,
     /// Names of files in the workspace.
     pub files: Vec<String>,
-    /// True if a tool call failed.
     pub is_error: bool,
     /// True if the model's stream broke off before the message was complete.
     pub partial: bool,

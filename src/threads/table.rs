@@ -59,7 +59,6 @@ pub mod message {
         pub tool_call_id: Option<String>,
         /// JSON list of the names of files in the workspace.
         pub files: Option<Json>,
-        /// True for the result of a failed tool call.
         pub is_error: bool,
         /// True if the model's stream broke off before the message was complete.
         pub partial: bool,

@@ -32,7 +32,6 @@ use crate::{
     id,
 };
 
-/// Maximum size of a chunk in bytes.
 pub const MAX_CHUNK: usize = 1024 * 1024;
 /// Maximum length in bytes of the file name that a client sends.
 const MAX_NAME: usize = 4096;

@@ -23,7 +23,6 @@ impl<B, S> Answers<B> for S where
 
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// A service that is wrapped in a layer. The inner type is erased. Cheap to clone.
 #[derive(Clone)]
 pub struct Layered {
     serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,

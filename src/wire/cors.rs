@@ -76,10 +76,6 @@ pub(super) async fn apply(cors: Arc<CorsLayer>, request: Request<Body>, next: im
     run(cors.layer(next), request).await
 }
 
-/// Builds the layer that answers preflight requests and adds the CORS headers.
-///
-/// # Errors
-/// INVALID_REQUEST if an origin or a header name in the configuration is invalid.
 pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
     let listed = http
         .cors_origins

@@ -59,7 +59,6 @@ impl CredentialExpiry {
         expiry.ok_or_else(not_authenticated)
     }
 
-    /// Completes when the credential is no longer valid.
     async fn end(self, app: App) {
         let mut revocations = app.key_revoked.subscribe();
         loop {

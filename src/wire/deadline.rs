@@ -61,7 +61,6 @@ pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers
 }
 
 struct Expiring {
-    /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
     /// The timer for the deadline, which is created at the first wait for a frame.

@@ -42,7 +42,6 @@ use key_cache::KeyCache;
 use keys::KeySet;
 use source::Source;
 
-/// Maximum size of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Allowed clock difference between the issuer and this server, in seconds.
@@ -63,7 +62,6 @@ pub struct Verifier {
 /// The public keys of the configured source, as `runyard doctor` reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedKeys {
-    /// The file, URL or issuer of the keys.
     pub source: String,
     /// The number of usable keys, or the reason why loading failed.
     pub usable: Result<usize, String>,

@@ -112,7 +112,6 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Records that all requests so far have been answered.
     pub fn answered(&self) {
         self.link.unanswered.store(false, Relaxed);
     }

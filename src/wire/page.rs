@@ -51,7 +51,6 @@ list_requests!(
     ListUsageRequest,
 );
 
-/// The position of a row in a sorted list.
 pub trait Cursor: Sized {
     fn to_bytes(&self) -> Vec<u8>;
 
@@ -60,7 +59,6 @@ pub trait Cursor: Sized {
 
 pub struct Page<C> {
     pub size: usize,
-    /// Cursor of the previous page's last row; `None` on the first page.
     pub after: Option<C>,
     mark: [u8; MARK],
 }

@@ -18,7 +18,6 @@ pub enum Protocol {
     GrpcWeb(&'static str),
     /// The Connect protocol: a unary call or a stream.
     Connect(CallKind),
-    /// Plain HTTP: JSON, forms, event streams and pages.
     Http,
 }
 

@@ -20,7 +20,6 @@ pub(super) enum Part {
 }
 
 impl Asked<'_> {
-    /// Selects the part of the file to send.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match
@@ -47,7 +46,6 @@ impl Part {
         }
     }
 
-    /// Returns the header `Content-Range`, if the response needs it.
     pub(super) fn content_range(self, size: u64) -> Option<String> {
         match self {
             Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),

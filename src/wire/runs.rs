@@ -33,7 +33,6 @@ use crate::{
     v1,
 };
 
-/// Maximum number of runs in one stream.
 const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;

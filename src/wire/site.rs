@@ -38,9 +38,7 @@ const WITHOUT: &[(&str, &[u8])] = &[
 const HASHED: &str = "/assets/";
 /// The path of the icon that browsers request automatically.
 const ICON: &str = "/favicon.ico";
-/// Maximum number of files in `http.console_dir`, which stay in memory.
 const MAX_FILES: usize = 4096;
-/// Maximum total size of the files in `http.console_dir`, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub struct Site {

@@ -76,7 +76,6 @@ fn number(version: i32) -> Result<Option<i32>> {
     }
 }
 
-/// Stores an archive, which is either in the request or in an upload.
 async fn create(app: &App, caller: &Caller, asked: v1::CreateSkillRequest) -> Result<Details> {
     let upload_id = match (asked.archive.is_empty(), asked.files.as_slice()) {
         (false, []) => return skills::create(app, caller, asked.archive).await,

@@ -158,7 +158,6 @@ fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
 struct Pages {
     app: App,
     transcoder: Transcoder,
-    /// The OpenAPI document, which is generated for the first request.
     openapi: Arc<OnceLock<Bytes>>,
 }
 

@@ -29,7 +29,6 @@ impl From<Error> for Status {
     }
 }
 
-/// Reads a Status from Runyard, tonic or another server.
 pub fn read(status: &Status) -> StatusDetails {
     let code = status.code();
     StatusDetails::read(code as i32, status.message(), code.description(), status.details())

@@ -40,7 +40,6 @@ async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
 
 /// A future that runs to its end. If it is dropped before its end, the rest runs in a separate task.
 struct Uninterrupted<T: Send + 'static> {
-    /// The rest of the work; `None` after its end.
     rest: Option<BoxFuture<'static, T>>,
 }
 

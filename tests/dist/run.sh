@@ -39,7 +39,6 @@ for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runy
     completions/runyard completions/_runyard completions/runyard.fish; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
-# The test checks only some of the dependencies and notices.
 for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
     grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not list $inside"
 done

@@ -338,7 +338,6 @@ fn j13_only_the_compact_form_is_accepted() {
     ] {
         refuse(&verifier, &bad);
     }
-    // The header `enc` marks an encrypted token (JWE).
     refuse(
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),

@@ -41,7 +41,6 @@ async fn with_console(test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
-/// Returns a client that does not decompress responses.
 fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_gzip().build().unwrap()
 }

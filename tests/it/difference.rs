@@ -23,7 +23,6 @@ pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected:
     }
 }
 
-/// Describes the entries that only one of the two lists contains.
 fn difference<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U]) -> Option<String> {
     let mut missing: Vec<&U> = expected.iter().collect();
     let mut extra = Vec::new();

@@ -89,7 +89,6 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Folders of build output, generated code and server data.
 const SKIPPED: &[&str] = &[
     ".git",
     "target",

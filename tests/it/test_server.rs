@@ -27,7 +27,6 @@ use tonic::{Request, transport::Channel};
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
-/// Timeout of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a test on a new server for each database. `script` answers the requests to the model.
@@ -155,7 +154,6 @@ impl TestServer {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// Returns the single number that a query selects.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;

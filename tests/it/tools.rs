@@ -84,7 +84,6 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must succeed. Returns its text.
     #[track_caller]
     fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -109,7 +108,6 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Writes a file into the workspace, as the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

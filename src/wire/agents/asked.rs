@@ -21,7 +21,6 @@ use crate::{
 /// Fields that an update mask may contain, although they never change.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
-/// The fields that an update may change.
 const FIELDS: [&str; 15] = [
     "name",
     "description",

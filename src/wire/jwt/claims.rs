@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-/// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// The last second of the year 9999, as a Unix time. RFC 3339 cannot represent later times.

@@ -30,7 +30,6 @@ const UNKNOWN_SECONDS: i64 = 5;
 #[derive(Clone, Copy, Debug)]
 enum Why {
     Stale,
-    /// No loaded key verifies a token.
     UnknownKey,
 }
 
@@ -78,7 +77,6 @@ impl KeyCache {
         self.keys.load_full()
     }
 
-    /// Returns true if the keys are stale and may be reloaded now.
     pub(super) fn is_stale(&self, now: i64) -> bool {
         self.wants(Why::Stale, now)
     }

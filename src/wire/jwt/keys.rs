@@ -13,9 +13,7 @@ use super::{
     verified::VerifiedTokens,
 };
 
-/// Maximum number of keys to try for one token.
 const MAX_TRIED: usize = 16;
-/// Maximum number of problems in a report.
 const MAX_LISTED: usize = 10;
 /// Maximum length of a key id in a report, in bytes.
 const MAX_LISTED_ID: usize = 64;
@@ -115,7 +113,6 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Describes the problems on one line.
     pub(super) fn problems(&self) -> Option<String> {
         let more = self.problems.len().saturating_sub(MAX_LISTED);
         let listed = self.problems.iter().take(MAX_LISTED).cloned();

@@ -17,9 +17,7 @@ use crate::{
 pub struct Grant {
     /// The claim `sub`. Subject and issuer together select the account.
     pub subject: String,
-    /// The role, such as `super_admin`; `None` for a token without a role.
     pub role: Option<String>,
-    /// Time until the token expires.
     pub lifetime: Duration,
 }
 

@@ -132,7 +132,6 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// Sets a metadata value, unless it is invalid in HTTP. All values in this file are valid.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);

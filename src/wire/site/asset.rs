@@ -18,7 +18,6 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 /// Minimum size in bytes of a file to compress. Compressing smaller files saves little.
 const MIN_COMPRESSED: usize = 1024;
-/// Minimum length of a hash in a file name.
 const MIN_HASH: usize = 8;
 
 /// The content security policy of a page: resources from the same origin, and images from `data:` and `blob:` URLs.

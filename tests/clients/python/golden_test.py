@@ -16,7 +16,6 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# Maps each API method to the client's method and its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),

@@ -66,12 +66,10 @@ impl Issuer {
         *self.state.document.lock().unwrap() = document;
     }
 
-    /// Number of requests for the keys.
     pub fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// Number of requests for the discovery document.
     pub fn documents(&self) -> usize {
         self.state.documents.load(Ordering::SeqCst)
     }

@@ -246,7 +246,6 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
         &verifier(&[encrypts, good.jwk()]).unwrap(),
         &good.sign_with_kid(&claims()),
     );
-    // Positive control: the same members with permitted values.
     for fine in [
         change(&ec, "use", "sig"),
         change(&ec, "key_ops", json!(["sign", "verify"])),

@@ -166,7 +166,6 @@ async fn j11_a_failing_issuer_keeps_the_known_keys() {
         seconds += 100;
     }
     assert_eq!(elsewhere.asked(), 0);
-    // Positive control: after the issuer has recovered, its new key is accepted.
     issuer.say(Says::Keys(vec![unknown.jwk()]));
     assert!(gets_in(&verifier, &token(&unknown), seconds).await);
 }

@@ -363,7 +363,6 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
     Ok(printed(&answer.into_inner()))
 }
 
-/// Converts a message to canonical JSON with proto field names and default values.
 fn printed(message: &DynamicMessage) -> Value {
     let options = SerializeOptions::new()
         .use_proto_field_name(true)

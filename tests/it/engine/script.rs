@@ -33,7 +33,6 @@ pub enum Say {
     Retried(&'static str),
     Fail(LlmError),
     End(EndReason),
-    /// The stream stays open without further events.
     Hang,
 }
 

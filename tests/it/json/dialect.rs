@@ -9,7 +9,6 @@ use runyard_transcode::json::Dialect::{self, Canonical, Plain};
 
 use super::{CONTRACT, EVERYTHING};
 
-/// Removes white space between tokens.
 fn compact(text: &str) -> String {
     let mut inside = false;
     text.chars()

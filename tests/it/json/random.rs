@@ -168,7 +168,6 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// Returns a small number, a large number or a boundary value.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

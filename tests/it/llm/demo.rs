@@ -53,7 +53,6 @@ impl Desk {
         self
     }
 
-    /// Sends a message, and executes tool calls until the model makes no more. Returns the last answer.
     async fn say(&mut self, text: &str) -> String {
         self.messages.push(ChatMessage::User { text: text.to_owned() });
         for _ in 0..15 {
@@ -180,7 +179,6 @@ fn spec(name: &str) -> ToolSpec {
     }
 }
 
-/// Checks that tags are closed in the right order and that `&` begins a known entity.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {

@@ -22,7 +22,6 @@ const KINDS: [(ProviderKind, &str); 3] = [
     (ProviderKind::Responses, "gpt-5.1"),
 ];
 
-/// Returns the answer "fine" in this protocol.
 fn fine(kind: ProviderKind) -> Turn {
     let events = match kind {
         ProviderKind::Anthropic => vec![

@@ -37,7 +37,6 @@ const FILES: &[(&str, &str)] = &[
     ("responses", include_str!("shapes/responses.toml")),
 ];
 
-/// Number of shapes that are tested concurrently.
 const AT_ONCE: usize = 8;
 
 #[test]
@@ -90,7 +89,6 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -234,7 +232,6 @@ struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
     all: &'a [Received],
-    /// The requests of this turn.
     new: &'a [Received],
 }
 

@@ -42,7 +42,6 @@ fn adapter(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_secs(15))
 }
 
-/// Returns an adapter that retries for up to 50 ms.
 fn impatient(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_millis(50))
 }

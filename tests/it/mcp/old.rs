@@ -20,7 +20,6 @@ use super::raw::normal;
 
 type Answers = Arc<Mutex<Option<mpsc::Sender<Value>>>>;
 
-/// Starts the server and returns the URL of the stream.
 pub async fn start() -> String {
     let router = Router::new()
         .route("/sse", get(open))

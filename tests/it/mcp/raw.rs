@@ -26,7 +26,6 @@ pub enum Reaction {
     Status(u16, &'static str),
     /// Answers as the protocol requires, after all requests that wait at the barrier have arrived.
     Together(Arc<Barrier>),
-    /// Never answers.
     Silence,
     /// Starts an answer and closes the connection.
     Cut,

@@ -3,7 +3,6 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Statements that create 20 accounts and 2,400 runs. Each statement refers to rows of the statements before it.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",

@@ -7,7 +7,6 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use crate::test_server::on_every_database;
 use runyard_upstream::Turn;
 
-/// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
 /// Checks that the counters, which triggers update, equal the numbers of rows.

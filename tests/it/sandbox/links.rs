@@ -40,7 +40,6 @@ async fn s07_links_do_not_lead_out_of_the_workspace() {
         let error = files.open_file(path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{path}: {error}");
     }
-    // The write replaces the link instead of following it.
     files.write("far", b"ours").unwrap();
     assert_eq!(files.read("far", 100).unwrap(), b"ours");
     assert_eq!(files.write("dir/new", b"x").unwrap_err().kind(), ErrorKind::Invalid);

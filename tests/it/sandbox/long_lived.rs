@@ -54,7 +54,6 @@ async fn large_messages_pass_in_both_directions() {
         async move { stdin.write_all(&sent).await.unwrap() }
     });
     let mut received = Vec::new();
-    // `cat` ends when its input is closed.
     let reading = process.stdout.read_to_end(&mut received);
     timeout(PATIENCE, reading).await.unwrap().unwrap();
     writing.await.unwrap();

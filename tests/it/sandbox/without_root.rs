@@ -13,7 +13,6 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // The tests already run as an unprivileged user.
         return;
     }
     // The unprivileged user may be unable to reach the build folder, so the test program is copied to a readable

@@ -267,7 +267,6 @@ async fn deleting_an_agent_keeps_its_runs() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // A deleted agent does not count towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");

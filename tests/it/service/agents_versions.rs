@@ -109,7 +109,6 @@ async fn versions_are_activated_rolled_back_and_compared() {
             assert_eq!(rolled["custom_mcps"][0]["type"], "sse");
             let third = text(&rolled, "current_version_id");
             assert!(third != first && third != second);
-            // Activating an old version does not reset the numbering.
             put(&caller, &format!("{path}/versions/{first}/activate"), json!({})).await.ok();
             let fourth = patch(&caller, &path, json!({"system_prompt": "Four."})).await.ok();
             assert_eq!(fourth["current_version"]["version_number"], 4);

@@ -99,7 +99,6 @@ impl Reply {
         }
     }
 
-    /// Returns the reply as lines, so that two long replies can be compared line by line.
     pub fn lines(&self) -> Vec<String> {
         format!("{self:#?}").lines().map(str::to_owned).collect()
     }

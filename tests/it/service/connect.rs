@@ -85,7 +85,6 @@ async fn a_run_over_connect() {
             let (events, end) = messages(stream(&caller, "RunService/StreamRun", &beyond)).await;
             assert!(events.is_empty());
             assert_eq!(end["error"]["details"][0]["debug"]["reason"], "CURSOR_BEYOND_END");
-            // Errors of the HTTP API keep their own format.
             caller
                 .post("/agent/start", json!({"nope": 1}))
                 .await

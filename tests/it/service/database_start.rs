@@ -189,7 +189,6 @@ async fn old_server(listener: TcpListener) {
         ready,
     ];
     client.write_all(&answer.concat()).await.unwrap();
-    // Waits until the client closes the connection.
     drop(client.read_u8().await);
 }
 

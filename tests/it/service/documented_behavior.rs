@@ -14,7 +14,6 @@ fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
         config.tiers.swap(0, position);
-        // The account has more credits than the tests need.
         config.tiers[0].credits_granted = 100_000;
     }
 }
@@ -186,7 +185,6 @@ async fn the_agent_reads_and_writes_files_in_the_workspace() {
     .await;
 }
 
-/// Renames a table, so that statements of the server fail.
 async fn take_away(server: &TestServer, table: &str) {
     let db = server.outside().await;
     db.execute_unprepared(&format!("ALTER TABLE {table} RENAME TO taken_away"))

@@ -304,7 +304,6 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
             caller.post("/agent/start", run).await.ok();
 
-            // The number of unused uploads is also limited.
             let eve = server.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {

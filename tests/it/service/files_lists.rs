@@ -113,7 +113,6 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
-            // Meanwhile, folder walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()

@@ -49,7 +49,6 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
                 assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
-            // A retry may send the same file as a chunked upload.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -81,7 +80,6 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
     .await;
 }
 
-/// Returns the file names in the messages of a thread.
 async fn announced_files(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/threads/{}/messages", text(run, "thread_id"));
     let messages = caller.get(&path).await.ok();

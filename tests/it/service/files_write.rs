@@ -58,7 +58,6 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 (&json!("data.csv"), &json!("text/csv"))
             );
             assert_eq!(content(&caller, &files, "a/b/data.csv").await.text, "one");
-            // An upload can be used only once.
             caller.post(&files, body).await.refused(404, "UPLOAD_NOT_FOUND");
             let start = json!({"prompt": "x", "files": [first]});
             caller
@@ -196,7 +195,6 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
     .await;
 }
 
-/// Unpacks an archive with `tar`, and returns the list of its entries.
 fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
     let file = folder.join("archive.tar");
     std::fs::write(&file, archive).unwrap();

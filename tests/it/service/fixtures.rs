@@ -168,7 +168,6 @@ pub struct IdField {
     pub name: String,
 }
 
-/// Returns every id field of a request message, including nested messages.
 pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
     let mut found = Vec::new();
     for field in message.fields() {

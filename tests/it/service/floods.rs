@@ -14,9 +14,7 @@ use tokio::{
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
-/// Maximum size of a flood, in bytes.
 const FLOOD: usize = 64 * 1024 * 1024;
 
 pub(super) const DATA: u8 = 0;

@@ -162,7 +162,6 @@ async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
                 stream.write_all(&body.as_bytes()[..end]).await.unwrap();
                 open.push(stream);
             }
-            // Other requests are served while these forms are incomplete.
             caller.get("/agents").await.ok();
             drop(open);
             assert_nothing_kept(server, &caller).await;

@@ -12,7 +12,6 @@ use crate::{
     test_server::TEST_TIMEOUT,
 };
 
-/// Signs a token that is valid for an hour from now.
 fn token(signer: &Signer, claims: &Value) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut all = json!({"sub": "ann", "iat": now, "exp": now + 3600});

@@ -81,7 +81,6 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
-    // The first server still works, and executes every run.
     work(&server, &server.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),

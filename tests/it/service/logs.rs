@@ -184,7 +184,6 @@ async fn missing_prerequisites_are_logged_before_listening() {
         assert!(place(what) < listening, "{what}: {}", program.log());
         assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
     }
-    // If bubblewrap and a model provider are available, the log contains no warning.
     let upstream = Upstream::start(Turn::text("Aye.")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

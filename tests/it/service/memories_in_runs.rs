@@ -85,7 +85,6 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             assert_eq!(memory["agent_run_id"], events[0].data["agent_run_id"]);
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
-            // The stream over gRPC contains the same notice.
             let request = v1::StreamRunRequest {
                 agent_run_id: text(&events[0].data, "agent_run_id").to_owned(),
                 ..Default::default()
@@ -105,7 +104,6 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
                 system(last)
             );
             assert!(TOOLS.iter().all(|tool| last.tool_names().contains(tool)));
-            // Remembering a fact again creates no second memory.
             run(&caller, r#"remember {"text": "Ann likes\nblue."}"#, of).await;
             assert_eq!(texts(&caller, "").await.len(), 1);
         },
@@ -223,7 +221,6 @@ async fn memories_are_separate_for_each_agent_and_account() {
                 );
                 assert_eq!(recalled(who, agent_id).await, expected);
             }
-            // The tool `forget` cannot delete memories of another agent or account.
             let listed = caller.get(&format!("/memories?agent_id={own}")).await.ok();
             let id = each(&listed, "memories", "memory_id").remove(0);
             for (who, agent_id) in [(&caller, shared.as_str()), (&bob, &bobs)] {

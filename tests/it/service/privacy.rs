@@ -102,7 +102,6 @@ async fn j18_public_endpoints_reveal_no_account() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // No label of the metrics contains an id, a name or a text of an account.
             let metrics = server
                 .http
                 .get(server.url("/metrics"))
@@ -161,7 +160,6 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     let answer = ask(&ann, garbage).await;
                     assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
                 }
-                // Reading all pages returns the whole list.
                 let (mut all, mut next) = (0, String::new());
                 loop {
                     let page = ask(&ann, &next).await.ok();

@@ -75,7 +75,6 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM to the program, and does not wait for its end.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -86,7 +85,6 @@ impl Program {
         ended.expect("the program should end").unwrap().code()
     }
 
-    /// Starts the program again with the same data and port.
     pub async fn start_again(&mut self) {
         self.child = serve(&self.folder, self.address, "exec \"$@\"");
         self.ready().await;

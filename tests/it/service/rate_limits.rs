@@ -63,7 +63,6 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
                 .map(|answer| answer.unwrap().headers().get("grpc-status").cloned());
             assert!(statuses.flatten().any(|status| status == "8"));
 
-            // Other accounts are not limited, and the server soon accepts requests of the limited account again.
             let bob = server.caller("bob");
             assert_eq!(bob.get("/agents").await.status, 200);
             let waited = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
@@ -93,7 +92,6 @@ async fn an_address_is_limited_before_its_token_is_checked() {
             let refused = answers.into_iter().find(|answer| answer.status == 429).unwrap();
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many requests from this address; retry later");
-            // Health checks are not limited.
             for _ in 0..20 {
                 let health = server.http.get(server.url("/healthz")).send().await.unwrap();
                 assert_eq!(health.status(), 200);

@@ -201,7 +201,6 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
             let reply = exchange(server.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
-            // If the token is valid, the client gets status 100 and may send the body.
             let token = server.caller("ann").token;
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let head = format!(
@@ -235,7 +234,6 @@ async fn oversized_headers_are_refused_with_status_431() {
     .await;
 }
 
-/// After a refusal, the server waits only for a limited time for the rest of the body. Then it closes the connection.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;

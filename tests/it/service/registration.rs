@@ -39,7 +39,6 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             // The limit admits a burst of 100 accounts. On a slow machine, the token bucket refills during the test.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
-            // Requests of an existing account are not limited.
             assert_eq!(first.get("/agents").await.status, 200);
         },
     )
@@ -85,7 +84,6 @@ async fn without_self_registration_an_administrator_creates_accounts() {
         |_| Turn::text("x"),
         |_| {},
         async |server| {
-            // Existing accounts still work after self-registration is turned off.
             let old = server.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
             server.config.auth.self_registration = false;

@@ -155,7 +155,6 @@ async fn a_new_archive_is_the_next_version_and_versions_can_be_deleted() {
                     "{table}"
                 );
             }
-            // The name is free again, and its versions start at 1.
             let again = upload(&caller, archives::skill("a", "Again.")).await.ok();
             assert_eq!(again["version"], 1);
         },

@@ -247,7 +247,6 @@ async fn a_run_uses_the_named_version_or_the_current_one() {
             assert_eq!(caller.ended(&run).await["status"], "completed");
             let last = server.upstream.requests().pop().unwrap();
             assert!(!last.tool_names().contains(&"skill"));
-            // Other fields of the agent can still change.
             let path = format!("/agents/{}", pinned["agent_id"].as_str().unwrap());
             let changed = caller
                 .request("PUT", &path)

@@ -36,7 +36,6 @@ async fn l01(limit: i32) {
             let threads: Vec<Value> = threads.collect();
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // The refusal counts only the caller's runs, not the run of another account.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = named.as_array().unwrap();
                 assert_same_set(named, &threads, "threads with an active run");
@@ -48,7 +47,6 @@ async fn l01(limit: i32) {
                 }});
                 assert_eq!(body, expected);
             }
-            // Refused requests create no threads and no runs.
             let listed = caller.get("/threads?page_size=200").await.ok();
             assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
             let active = caller.get("/agent-runs/active").await.ok();

@@ -113,7 +113,6 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
             });
         }
     }
-    // A slow body that completes in time is accepted.
     let slow = async {
         let mut pieces: Vec<Bytes> = whole.chunks(4).map(Bytes::copy_from_slice).collect();
         let last = pieces.pop().unwrap();

@@ -198,7 +198,6 @@ async fn unread_streams_take_bounded_memory() {
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
-    // A client that does read receives the whole file and every event.
     let file = program.request("GET", &format!("/sandboxes/{sandbox_id}/files/content?path=large.bin"));
     assert_eq!(file.send().await.unwrap().bytes().await.unwrap().len(), LARGE);
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
@@ -243,11 +242,9 @@ async fn an_account_has_a_maximum_number_of_streams() {
             let web = web.header("content-type", "application/grpc-web+proto");
             let web = web.body(framed(&ask.encode_to_vec())).send().await.unwrap();
             assert_eq!(web.headers()["grpc-status"], "8");
-            // The server serves other requests of the account, and requests of other accounts.
             assert_eq!(ann.get("/agents").await.status, 200);
             let bob = server.caller("bob");
             assert_eq!(bob.get(&path).await.status, 404);
-            // After a reader disconnects, another stream can be opened.
             drop(open.pop());
             let room = async {
                 loop {

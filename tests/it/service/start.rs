@@ -200,7 +200,6 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
             }
             let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
             assert_eq!(staged, 0);
-            // Positive control: the same caller may start a run.
             caller.ended(&caller.start("x").await).await;
         },
     )

@@ -169,7 +169,6 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
             let run = caller.ended(&run).await;
             assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
             assert!(server.upstream.requests()[0].tool_names().is_empty());
-            // Positive control: the mode `code` offers the tools.
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
                 .await
@@ -289,7 +288,6 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             for answer in &answers {
                 assert_eq!(*answer, answers[0]);
             }
-            // A StartRun request over gRPC with the same key returns the same run.
             let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -439,7 +437,6 @@ async fn i04_client_supplied_ids_are_uuids() {
                 let upper = made.to_string().to_uppercase();
                 let run = start(&upper, &id()).await.ok();
                 assert_eq!(run["thread_id"], made.to_string());
-                // The same id in braces identifies the same thread.
                 let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
                 let again = caller.post("/agent/start", again).await.ok();
                 assert_eq!(again["thread_id"], made.to_string());

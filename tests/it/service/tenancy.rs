@@ -15,7 +15,6 @@ use crate::{
     test_server::{Caller, on_every_database_with},
 };
 
-/// Returns everything that the owner can read about these objects.
 async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
     let mut paths: Vec<String> = [
         "/agents",

@@ -217,7 +217,6 @@ async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
                     .unwrap()
                     .is_empty()
             );
-            // The project and its files are not deleted.
             assert_eq!(
                 each(&caller.get("/projects").await.ok(), "projects", "project_id"),
                 [run["project_id"].clone()]

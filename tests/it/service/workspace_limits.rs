@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::requests::{delete, text};
 use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
 
-/// Maximum size of a workspace, in bytes.
 const LIMIT: i64 = 1_000_000;
 
 fn echo() -> Script {
@@ -113,7 +112,6 @@ async fn a_refused_start_over_grpc_keeps_its_uploads() {
             };
             let refused = runs.start_run(caller.signed(ask.clone())).await.unwrap_err();
             assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
-            // The same upload is accepted in a new project.
             let elsewhere = v1::StartRunRequest {
                 thread_id: String::new(),
                 ..ask

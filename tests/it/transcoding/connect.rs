@@ -510,7 +510,6 @@ async fn the_request_of_a_stream_is_exactly_one_message() {
     assert_eq!(told.envelopes().0.len(), 2);
 }
 
-/// Each message is sent when it is available, not when the stream ends.
 #[tokio::test]
 async fn a_stream_sends_each_message_at_once() {
     let (more, rest) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Status>>();

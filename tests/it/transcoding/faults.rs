@@ -80,7 +80,6 @@ const SEEDS: &[(Code, &str)] = &[
     ),
 ];
 
-/// Removes white space between JSON tokens.
 fn compact(json: &str) -> String {
     let mut out = String::new();
     let mut inside = false;

@@ -28,7 +28,6 @@ use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, mess
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
     receiving: AtomicUsize,
-    /// Size of the largest received chunk, in bytes.
     largest: AtomicUsize,
     next: AtomicUsize,
     max_file: Option<usize>,
@@ -242,7 +241,6 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
-    // Positive control: if the form is valid, the store keeps its files.
     assert_eq!(
         send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -474,7 +472,6 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // This request declares its length in the header `Content-Length`.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);

@@ -32,7 +32,6 @@ use tonic::{
 };
 use tower::ServiceExt;
 
-/// Returns the descriptors of `library.proto`, the API of these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }

@@ -409,7 +409,6 @@ fn chunk(delta: &Value, finish: &Value) -> Value {
     })
 }
 
-/// Splits a string at character boundaries into up to `pieces` chunks of similar length.
 fn cut(text: &str, pieces: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

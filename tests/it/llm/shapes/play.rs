@@ -9,7 +9,6 @@ use super::table::Answer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// Each write is one line of the body.
     Lines,
     /// Each write has this many bytes. A write may end inside a character, a line or an event.
     Bytes(usize),

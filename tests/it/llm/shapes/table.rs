@@ -20,7 +20,6 @@ pub struct Shape {
     pub key: String,
     /// Path and query of the provider's base URL.
     pub base: String,
-    /// Messages before the first turn.
     pub history: Vec<ChatMessage>,
     pub extra_body: serde_json::Map<String, Value>,
     pub turns: Vec<Turn>,
@@ -133,7 +132,6 @@ impl Turn {
     }
 }
 
-/// Returns the lines of the text answer "fine".
 fn plain(kind: ProviderKind) -> &'static str {
     match kind {
         ProviderKind::OpenAi => "delta {\"content\":\"fine\"}\nfinish stop\n[DONE]",

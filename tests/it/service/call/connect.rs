@@ -98,7 +98,6 @@ async fn stream(caller: &Caller, method: &MethodDescriptor, body: &[u8], format:
     }
 }
 
-/// Converts a Connect error object to a gRPC status.
 pub fn status(error: &Value) -> Status {
     let name = error["code"].as_str().unwrap();
     let code = (1..=16)
