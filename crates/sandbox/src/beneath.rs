@@ -128,8 +128,8 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder for reading. If the folder's mode denies reading, the mode becomes 0700. Otherwise, `chmod 000`
-/// would hide files from the measurement of disk usage and prevent the removal of the workspace.
+/// Opens a folder for reading. If the folder's mode denies reading, the mode becomes 0700. Without this change,
+/// `chmod 000` would hide files from the measurement of disk usage and prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
