@@ -61,7 +61,6 @@ fn id_at(millis: u64) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
-/// The ids of the copied project, thread and run.
 type Template = (Uuid, Uuid, Uuid);
 
 async fn template(db: &impl ConnectionTrait) -> Result<Template> {

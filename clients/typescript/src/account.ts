@@ -65,7 +65,6 @@ export class ApiKeys {
     });
   }
 
-  /** Revokes an API key immediately. */
   revoke(keyId: string, options?: CallOptions): Promise<ApiKey> {
     return this.#channel.callSafely(AccountService.method.revokeApiKey, { keyId }, options);
   }

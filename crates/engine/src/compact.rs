@@ -18,7 +18,6 @@ use crate::{
     tools::excerpt::{excerpt, opening},
 };
 
-/// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
 /// Estimated tokens per message in addition to its text.
 const MESSAGE_TOKENS: u64 = 8;
@@ -30,7 +29,6 @@ const SHORTENED_BYTES: usize = 600;
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /// Maximum number of user messages that the note quotes.
 const QUOTED: usize = 5;
-/// Maximum bytes of each quote.
 const QUOTED_BYTES: usize = 160;
 
 /// A shortened conversation.
@@ -105,7 +103,6 @@ fn carried_bytes(carried: &Carried) -> usize {
     json_bytes(&carried.value)
 }
 
-/// Returns the approximate bytes of a value as JSON.
 fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,

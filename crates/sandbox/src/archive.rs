@@ -18,7 +18,6 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Approximate bytes of a chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Block size of the tar format in bytes.
 const BLOCK: usize = 512;
 /// Maximum bytes of a name in a tar header.
 const SHORT_NAME: usize = 100;

@@ -189,7 +189,6 @@ impl Layout<'_> {
         }
     }
 
-    /// Adds /etc and /var.
     fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);

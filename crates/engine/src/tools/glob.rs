@@ -113,7 +113,6 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     })
 }
 
-/// A glob pattern for paths in a folder.
 pub(super) struct PathFilter {
     matcher: GlobMatcher,
     folder: String,

@@ -4,7 +4,6 @@
 //! parser replaces invalid bytes, and refuses events over [`MAX_EVENT_BYTES`]. The parser also accepts a field
 //! `error` and a line of bare JSON, which some servers use for errors. `attempt.rs` removes a byte order mark.
 
-/// Maximum bytes of an event.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]

@@ -9,7 +9,6 @@ pub(super) enum Kind {
     Blocked,
     /// The provider does not serve the country of this server.
     Place,
-    /// Credit or quota is used up.
     Quota,
     /// Credit or quota is used up. If the provider sends a retry delay, this is only a rate limit.
     Plan,
