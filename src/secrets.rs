@@ -1,8 +1,7 @@
 //! Encrypts secrets of accounts before the database stores them, such as the headers of MCP servers.
 //!
-//! The cipher is AES-256-GCM. The key is derived from the setting `secrets_key` or from a generated file in the data
-//! folder. A secret can be decrypted only with the context that encrypted it, such as the account id. A row that is
-//! copied to another account can therefore not be decrypted.
+//! The cipher is AES-256-GCM. A secret can be decrypted only with the context that encrypted it, such as the account
+//! id. A row that is copied to another account can therefore not be decrypted.
 
 use std::fmt;
 

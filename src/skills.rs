@@ -1,9 +1,8 @@
 //! Skills: folders of instructions and files in the public Agent Skills format, which agents load when a task needs
 //! them.
 //!
-//! A client uploads a skill as a zip archive. Each archive becomes a version of the skill. The database stores the
-//! archives, so that all servers of an installation can read them. Before a run, the worker unpacks the skills of its
-//! agent into the data folder. The sandbox mounts these folders read-only at `/skills`.
+//! Each uploaded zip archive becomes a version of a skill. Before a run, the worker unpacks the skills of its agent
+//! into the data folder. The sandbox mounts these folders read-only at `/skills`.
 
 mod archive;
 pub mod attached;

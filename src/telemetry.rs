@@ -35,9 +35,6 @@ const UPKEEP: Duration = Duration::from_secs(5);
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
-///
-/// # Errors
-/// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
     // At every start, PostgreSQL reports that the migrations table already exists. This filter hides the notice.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");

@@ -1,7 +1,6 @@
 //! The protocol layer: gRPC, HTTP, JSON and tokens. Only this module and `server` use the crates tonic and http.
 //!
-//! A service method reads its request, calls one domain function and writes the response. HTTP needs no handlers,
-//! because `crates/transcode` translates HTTP requests to gRPC calls.
+//! HTTP needs no handlers, because `crates/transcode` translates HTTP requests to gRPC calls.
 
 mod access;
 mod accounts;

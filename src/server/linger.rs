@@ -1,9 +1,7 @@
 //! Closes an HTTP/1 connection without losing the last response.
 //!
 //! If a server closes a socket with unread bytes, the kernel resets the connection, and the client may lose the
-//! response. A client that is still sending a body would then not learn why its request was refused. The server
-//! therefore first closes only its sending side. Then it reads and discards the client's remaining bytes, within the
-//! limits below.
+//! response. The server therefore first closes only its sending side, and then discards the client's remaining bytes.
 
 use std::{
     io,

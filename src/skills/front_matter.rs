@@ -99,7 +99,7 @@ impl FrontMatter {
     }
 }
 
-/// Returns the rule that the name breaks as the error, for use in a message.
+/// The error text is the rule that the name breaks.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let is_plain = (1..=MAX_NAME).contains(&name.len())
         && name.split('-').all(|part| {

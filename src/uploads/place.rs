@@ -1,8 +1,8 @@
 //! Moves the uploads of a run into the workspace of its project, with one rename per file. `StartRun` places the
 //! files before it responds. The worker places files that a crash left behind. Both may run at the same time.
 //!
-//! If another file already has the chosen name, the upload gets the next free name. The new name is stored in the
-//! upload's row and in the message before the file is moved. So the file can be found after a crash.
+//! If another file has the chosen name, the upload gets the next free name. The new name is stored before the file is
+//! moved, so the file can be found after a crash.
 
 use std::collections::BTreeSet;
 

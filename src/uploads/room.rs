@@ -1,8 +1,8 @@
 //! Checks whether new files fit into a workspace, together with its current content and the uploads on the way to it.
 //!
-//! Each process has one queue per project ([`crate::app::Handles::placement_queues`]). An operation that writes files
-//! leaves the queue only when its files are in the workspace. Two operations can therefore not both use the last free
-//! space. The check counts the uploads of all unfinished runs, including runs of other processes.
+//! The check counts the uploads of all unfinished runs, including runs of other processes. An operation that writes
+//! files stays in the project's queue of its process ([`crate::app::Handles::placement_queues`]) until its files are
+//! in the workspace. Two operations can therefore not both use the last free space.
 
 use std::collections::BTreeSet;
 

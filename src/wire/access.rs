@@ -1,8 +1,7 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every response and every log line about a request contains the request id. Refused and failed requests are logged
-//! at the default level, successful requests at debug. Clients without a valid token cannot flood the log, because
-//! the rate of their lines is limited ([`LINES_PER_SECOND`]).
+//! Refused and failed requests are logged at the default level, successful requests at debug. The rate of log lines
+//! about clients without a valid token is limited ([`LINES_PER_SECOND`]).
 
 use std::{
     num::NonZeroU32,

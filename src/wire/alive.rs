@@ -1,10 +1,7 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
-//! A proxy closes a stream on which no data arrives, nginx by default after one minute. HTTP/2 pings do not help,
-//! because proxies do not forward them.
-//!
-//! A heartbeat is a `RunEvent` without an `event`. The heartbeat repeats the last sequence number, so clients that
-//! compare sequence numbers ignore it. `runyard_transcode` sends a heartbeat as a comment in server-sent events.
+//! A proxy closes a stream on which no data arrives. HTTP/2 pings do not help, because proxies do not forward them. A
+//! heartbeat is a `RunEvent` without an `event`, with the last sequence number.
 
 use std::{
     pin::Pin,

@@ -1,6 +1,5 @@
-//! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a stalled
-//! client would keep a file, a buffer and a task open forever. The limit counts only the time during which the server
-//! waits for bytes.
+//! Limits the time that a client may take to send a request body, for every protocol. The limit counts only the time
+//! during which the server waits for bytes.
 
 use std::{
     error::Error as StdError,

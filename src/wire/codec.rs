@@ -1,7 +1,6 @@
 //! The descriptors of the contract, and the gRPC and JSON codecs of its services.
 //!
-//! The gRPC codec refuses strings with the character NUL, because PostgreSQL cannot store NUL in text. Requests of
-//! all protocols pass through this codec, because the transcoder converts them to gRPC.
+//! The gRPC codec refuses strings with the character NUL, because PostgreSQL cannot store NUL in text.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -26,9 +25,6 @@ use crate::{
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
 /// Returns the descriptors of the contract. They are decoded once.
-///
-/// # Errors
-/// INTERNAL if the contract cannot be decoded.
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)
@@ -36,9 +32,6 @@ pub fn descriptors() -> Result<&'static DescriptorPool> {
 
 /// Returns the descriptors of all messages that Connect may transfer as JSON: the contract, the health service and
 /// the error details.
-///
-/// # Errors
-/// INTERNAL if the descriptors cannot be decoded.
 pub fn connect_descriptors() -> Result<DescriptorPool> {
     let mut pool = descriptors()?.clone();
     for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, ERROR_DESCRIPTORS] {

@@ -1,8 +1,7 @@
 //! Ends an open stream when the credential of its request expires or is revoked.
 //!
 //! The API key of a stream is checked at least every 30 seconds, and immediately after this process has revoked any
-//! key. If the credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect
-//! with a new credential and its last cursor.
+//! key.
 
 use std::time::Duration;
 

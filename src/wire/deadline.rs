@@ -1,8 +1,8 @@
 //! Ends calls and their streams at the client's deadline, for every protocol. The client sends the timeout in the
 //! header `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
 //!
-//! [`end_call`] stores the deadline in the request. It answers with DEADLINE_EXCEEDED if the call has no response by
-//! then. [`end_streams`] ends a stream that is still open at the deadline, with DEADLINE_EXCEEDED trailers.
+//! After the deadline, a call without a response fails with DEADLINE_EXCEEDED, and an open stream ends with
+//! DEADLINE_EXCEEDED trailers.
 
 use std::{
     pin::Pin,

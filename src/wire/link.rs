@@ -1,7 +1,7 @@
 //! The state of an accepted connection, shared by the server and the layers.
 //!
-//! The extensions of every request contain the [`Link`] of its connection. The layers record events in it, such as an
-//! accepted credential. The server uses the link to decide which connection to close and how.
+//! The extensions of every request contain the [`Link`] of its connection. The layers record events in the link. The
+//! server uses the link to decide which connection to close.
 
 use std::{
     net::IpAddr,

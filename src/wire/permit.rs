@@ -1,8 +1,7 @@
 //! Checks the scope of API keys before every method, for every protocol.
 //!
-//! A token grants full access to its account. An API key grants access only to the methods of its scope. The contract
-//! declares the scope of each method (`proto/runyard/v1/access.proto`). A method without a declaration requires the
-//! widest scope.
+//! The contract declares the scope of each method (`proto/runyard/v1/access.proto`). A method without a declaration
+//! requires the widest scope.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,7 +1,5 @@
-//! Logs a line when a plan refuses a request. The line tells the operator how to change the account's plan.
-//!
-//! The response cannot contain this advice, because the contract defines the response. The log is limited to one line
-//! per account and hour, because callers can cause any number of refusals.
+//! Logs a line when a plan refuses a request. The line tells the operator how to change the account's plan. Only one
+//! line is logged per account and hour, because callers can cause any number of refusals.
 
 use std::{
     collections::HashMap,

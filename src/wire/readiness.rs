@@ -4,9 +4,6 @@ use crate::app::App;
 
 /// Checks that the database is available and the disk has free space. This process must be neither shutting down nor
 /// on standby (see `installation`).
-///
-/// # Errors
-/// The reason, on one line.
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");

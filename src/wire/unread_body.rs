@@ -1,9 +1,8 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! An HTTP/2 connection should stay open, but h2 closes a connection that has too many unread frames
-//! ("too_many_data_frames"). On an HTTP/1 connection, the next request follows the body. The server therefore reads a
-//! short remainder and drops a long one. If it drops the remainder on HTTP/1, the response announces that the
-//! connection closes.
+//! An HTTP/2 connection should stay open, but h2 closes a connection with too many unread frames. On an HTTP/1
+//! connection, the next request follows the body. The server therefore reads a short remainder. It drops a long
+//! remainder and, on HTTP/1, closes the connection.
 
 use std::{
     pin::pin,

@@ -1,7 +1,7 @@
 //! Runs a write to its end, even if the client disconnects or the deadline of its call passes.
 //!
 //! hyper drops the future of a request when the client disconnects. The write of such a request continues in its own
-//! task. Methods that change something use this module, and read methods that may grant credits.
+//! task.
 
 use std::{
     panic::AssertUnwindSafe,

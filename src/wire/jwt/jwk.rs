@@ -1,7 +1,6 @@
 //! Reads a JWK, a public key in JSON (RFC 7517 and RFC 7518).
 //!
-//! A JWK without `alg` supports every signature algorithm of its type. Each key is parsed completely, so that
-//! unusable keys are reported when the key set is loaded.
+//! A JWK without `alg` supports every signature algorithm of its type.
 
 use aws_lc_rs::{encoding::AsDer, signature::RsaPublicKeyComponents};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -32,9 +31,6 @@ pub(super) struct Jwk {
 
 impl Jwk {
     /// Converts the JWK to a key. Returns `None` for an encryption key.
-    ///
-    /// # Errors
-    /// The reason why the key cannot verify tokens.
     pub(super) fn into_key(self) -> Result<Option<Key>, String> {
         match self.used_for.as_deref() {
             None | Some("sig") => {}

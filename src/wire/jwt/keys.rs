@@ -31,9 +31,6 @@ impl std::fmt::Debug for Key {
 
 impl Key {
     /// Parses the key once for each algorithm in `allowed`.
-    ///
-    /// # Errors
-    /// The reason why the key is invalid.
     pub(super) fn new(kid: Option<String>, allowed: &[&'static Algorithm], public: &[u8]) -> Result<Self, String> {
         let parse = |algorithm: &&'static Algorithm| {
             let parsed = ParsedPublicKey::new(algorithm.verification, public);
@@ -68,9 +65,6 @@ struct Document {
 
 impl KeySet {
     /// Parses a JWKS. Skips keys that cannot verify tokens.
-    ///
-    /// # Errors
-    /// The reason why the document contains no usable key.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let document: Document =
             serde_json::from_str(text).map_err(|error| format!("the document is not a JWKS: {error}"))?;

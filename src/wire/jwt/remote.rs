@@ -36,9 +36,6 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Creates the HTTP clients. `allow_private_http` permits http to hosts in private networks.
-    ///
-    /// # Errors
-    /// INTERNAL if the TLS library cannot be set up.
     pub(super) fn new(allow_private_http: bool) -> Result<Self> {
         let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
         Ok(Self {
@@ -51,9 +48,6 @@ impl Fetcher {
     }
 
     /// Parses a URL and checks that it is permitted.
-    ///
-    /// # Errors
-    /// The reason why the URL is not permitted.
     pub(super) fn check(&self, text: &str) -> Result<Url, String> {
         let url = Url::parse(text).map_err(|_| format!("{text:?} is not a URL"))?;
         if !url.username().is_empty() || url.password().is_some() {

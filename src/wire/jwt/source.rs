@@ -82,9 +82,6 @@ impl Source {
     }
 
     /// Loads the keys.
-    ///
-    /// # Errors
-    /// The reason why no keys could be loaded, with the file or URL.
     pub(super) async fn load(&self) -> Result<KeySet, String> {
         match self {
             Self::File(path) => {
