@@ -1,6 +1,5 @@
-//! One MCP server of a run: its settings, its cached list of tools and its connection.
-//!
-//! The connection is opened on first use, and reopened after it breaks. Concurrent calls wait for a single attempt.
+//! One MCP server of a run: its settings, its cached list of tools and its connection. The connection is opened on
+//! first use, and reopened after it breaks. Concurrent calls wait for one attempt.
 
 use std::{mem, sync::Arc};
 
@@ -22,9 +21,9 @@ use crate::{
 /// The sandbox in which stdio servers run.
 #[derive(Clone)]
 pub enum Place {
-    /// In the sandbox of the run's project.
+    /// The sandbox of the run's project.
     Project(Arc<dyn SandboxSource>),
-    /// In a sandbox with an empty workspace.
+    /// A sandbox with an empty workspace.
     Empty,
 }
 
@@ -62,7 +61,7 @@ impl Remote {
         &self.server
     }
 
-    /// Lists the tools of the server, from the cache if possible. The error is a text for the owner of the agent.
+    /// Uses the cache if possible. The error is a text for the owner of the agent.
     pub(super) async fn tools(&self) -> Result<Arc<ToolList>, String> {
         let lists = &self.app.mcp.lists;
         if let Some(key) = &self.key

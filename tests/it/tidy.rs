@@ -1,5 +1,4 @@
-//! Tests of the rules for source code: where code belongs, how long files are, and which other modules a module may
-//! use.
+//! Checks the rules for source code: where code belongs, how long files are, and which modules a module may use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +11,7 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason not to
-/// split the file.
+/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
@@ -36,11 +34,11 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers) from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are
-/// called nouns.
+/// The module layers from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are called
+/// nouns.
 ///
-/// A module may use every module of an inner ring. Within its own ring, a module of ring 0 or 3 may use all modules; a
-/// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
+/// A module may use every module of an inner ring. In rings 0 and 3, it may also use all modules of its own ring. In
+/// rings 1 and 2, it may use only `app` and the modules listed before it.
 const RINGS: &[&[&str]] = &[
     &[
         "addresses",
@@ -82,8 +80,7 @@ const RINGS: &[&[&str]] = &[
     &["background", "server", "commands"],
 ];
 
-/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason for the
-/// restriction.
+/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[2, 3], "nouns do not depend on a transport"),
     ("axum", &[2, 3], "nouns do not depend on a transport"),
@@ -173,8 +170,8 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that it
-/// must not use.
+/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that
+/// it must not use.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
@@ -203,7 +200,7 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// Returns the lines without `//` comments. Also cuts off a `//` in a string, which does not matter for a text
+    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter for a text
     /// search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
@@ -380,8 +377,8 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
-/// A noun, such as `runs`, exports its row types, but keeps its `table` modules private. A query needs these modules,
-/// so the compiler refuses a query for the rows of another noun.
+/// A noun, such as `runs`, exports its row types but not its `table` modules. Queries need these modules, so the
+/// compiler refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -490,8 +487,7 @@ fn the_search_functions_find_what_they_look_for() {
     assert_eq!(named_tables(sql), expected);
 }
 
-/// Returns true if a path starts at this position. For example, `http::` starts a path in `http::Uri`, but not in
-/// `wire::http::` or `tower_http::`.
+/// Returns true if a path starts at this position: `http::` starts a path in `http::Uri`, but not in `wire::http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }

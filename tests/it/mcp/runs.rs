@@ -1,4 +1,4 @@
-//! Tests of runs that use the tools of a working MCP server.
+//! Tests of runs with the tools of a working MCP server.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -39,7 +39,7 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 offered.contains(&"bash") && offered.contains(&"box__echo"),
                 "{offered:?}"
             );
-            // Providers refuse tool names with other characters, and schemas with `$defs`.
+            // Providers refuse other characters in tool names, and schemas with `$defs`.
             assert!(offered.contains(&"box__say_hello_gr__en"), "{offered:?}");
             let tools = requests[0].body["tools"].to_string();
             assert!(!tools.contains("$defs") && !tools.contains("$ref"), "{tools}");
@@ -198,7 +198,7 @@ async fn a_list_is_cached_as_long_as_its_server_permits() {
                 let mut seen = Vec::new();
                 for hours in [0, 0, 2] {
                     server.clock.advance(Duration::from_hours(hours));
-                    // Sign a new token, because an earlier token may have expired.
+                    // This is a new token, because an earlier token may have expired.
                     let caller = server.caller("ann");
                     run_of(&caller, &agent).await;
                     seen.push(remote.seen.lists.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! An MCP server that uses the library `rmcp`. It serves all revisions of the protocol over streamable HTTP at one URL.
+//! An MCP server that uses the library `rmcp`. It serves all protocol revisions at one URL.
 
 use std::sync::{
     Arc, Mutex,
