@@ -2,9 +2,10 @@
 //!
 //! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each listed tool becomes a
 //! tool of the run ([`McpTool`]). If a server fails, the run continues without that server's tools, and a notice says
-//! so. The connections and server processes stay open until the run's tools are dropped. Stdio servers run only in
-//! the sandbox.
+//! so. The connections and server processes stay open until the run's tools are dropped. A connection without a session
+//! then waits for the next run of the version. Stdio servers run only in the sandbox.
 
+mod idle;
 mod lists;
 mod offer;
 mod process;
@@ -19,6 +20,7 @@ use crate::{
     addresses, config,
     error::{Error, Result},
 };
+use idle::Idle;
 use lists::Lists;
 pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
 pub use remote::Place;
@@ -32,6 +34,7 @@ pub struct Mcp {
     http: Http,
     limits: Limits,
     lists: Lists,
+    idle: Idle,
     /// Queues of previews and trials, one per account.
     trials: AccountQueues,
 }
@@ -49,6 +52,7 @@ impl Mcp {
             http: Http::new(permits).map_err(broken)?,
             limits: config.limits(),
             lists: Lists::default(),
+            idle: Idle::default(),
             trials: AccountQueues::new(TRIALS.0, TRIALS.1),
         })
     }

@@ -155,6 +155,13 @@ impl Connection {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
     }
 
+    /// Returns whether the server keeps state for this connection. Since revision 2026-07-28 of the protocol, servers
+    /// keep none.
+    pub fn has_session(&self) -> bool {
+        let server = self.service.peer().peer_info();
+        server.is_none_or(|server| server.protocol_version < ProtocolVersion::V_2026_07_28)
+    }
+
     /// Returns whether the server has reported a change of its tools. Earlier lists are then out of date.
     pub fn tools_changed(&self) -> bool {
         self.listener.tools_changed()

@@ -209,3 +209,34 @@ async fn a_list_is_cached_as_long_as_its_server_permits() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn the_next_run_of_an_agent_needs_no_handshake() {
+    on_every_database_with(
+        |_| calls("box__echo", json!({"text": "x"})),
+        permit_loopback,
+        async |server| {
+            let caller = server.caller("ann");
+            let remote = McpServer::start(None).await;
+            let agent = json!({"name": "An agent", "custom_mcps": [http("box", &remote.url)]});
+            let agent = caller.post("/agents", agent).await.ok();
+            run_of(&caller, &agent).await;
+            // The handshake, the list and the call.
+            assert_eq!(remote.seen.requests.swap(0, Ordering::Relaxed), 3);
+            // A run keeps its connection a moment longer than its last event, so the second run may come too early.
+            for attempt in 1.. {
+                run_of(&caller, &agent).await;
+                match remote.seen.requests.swap(0, Ordering::Relaxed) {
+                    2 => break,
+                    requests => assert!(requests == 3 && attempt < 20, "{requests} requests in run {attempt}"),
+                }
+            }
+            // Another agent has its own connection, even to the same server.
+            let other = json!({"name": "Another agent", "custom_mcps": [http("box", &remote.url)]});
+            let other = caller.post("/agents", other).await.ok();
+            run_of(&caller, &other).await;
+            assert_eq!(remote.seen.requests.load(Ordering::Relaxed), 3);
+        },
+    )
+    .await;
+}
