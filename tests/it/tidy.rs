@@ -175,6 +175,7 @@ const JOINS: &[(&str, &[&str], &str)] = &[
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
+    ("documents", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     (
         "engine",
         &["runyard-contract", "runyard-sandbox"],
