@@ -1,10 +1,13 @@
 //! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
-//! The caller of the engine builds a [`Toolbox`] for each run: the core tools ([`core`]) or none ([`none`]), and the
-//! run's own tools. The engine validates the arguments against the tool's schema before each call. No argument passes
+//! The caller of the engine builds a [`Toolbox`] for each run: the built-in tools ([`built_in`]) or none ([`none`]), and
+//! the run's own tools. The engine validates the arguments against the tool's schema before each call. No argument passes
 //! through a shell, except the command of the `bash` tool.
 
+pub mod background;
 pub mod bash;
+pub mod bash_kill;
+pub mod bash_output;
 mod diff;
 pub mod edit;
 pub mod excerpt;
@@ -25,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::Error, llm::ToolSpec};
 
-pub use toolbox::{Toolbox, core, none};
+use background::Background;
+pub use toolbox::{Toolbox, built_in, core, leader, none};
 
 /// Effect of a tool on the workspace. After an interruption, only read-only calls are repeated automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct ToolContext {
     pub sandbox: Arc<dyn Sandbox>,
     /// Receives the output while the tool runs.
     pub output: OutputSink,
+    /// Background processes of the run.
+    pub background: Arc<Background>,
     /// Token that cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
