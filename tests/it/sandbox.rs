@@ -11,6 +11,7 @@ mod links;
 mod long_lived;
 mod memory;
 mod programs;
+mod rootfs;
 mod walls;
 mod without_root;
 

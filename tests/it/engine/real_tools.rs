@@ -122,7 +122,11 @@ fn first_output() -> Say {
 }
 
 async fn assert_still(shop: &Shop) {
-    let beats = || std::fs::read_to_string(shop.workspace.join("beats")).unwrap_or_default().len();
+    let beats = || {
+        std::fs::read_to_string(shop.workspace.join("beats"))
+            .unwrap_or_default()
+            .len()
+    };
     let before = beats();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(beats(), before, "a background process is still running");
@@ -133,17 +137,32 @@ async fn background_processes_end_with_a_completed_run() {
     let shop = Shop::new();
     let wait = json!({"command": "while [ ! -e beats ]; do sleep 0.05; done"});
     let turns = vec![
-        answer(vec![beating(), call("q", "bash", &json!({"command": "exit 3", "background": true}))]),
+        answer(vec![
+            beating(),
+            call("q", "bash", &json!({"command": "exit 3", "background": true})),
+        ]),
         answer(vec![first_output(), call("w", "bash", &wait)]),
-        answer(vec![call("e", "bash_output", &json!({"id": "bash_2", "wait_seconds": 20, "wait_for": "end"}))]),
+        answer(vec![call(
+            "e",
+            "bash_output",
+            &json!({"id": "bash_2", "wait_seconds": 20, "wait_for": "end"}),
+        )]),
         text("It runs."),
     ];
     let played = stage(&shop, turns).run().await;
     played.assert_completed();
     let log = &played.log;
-    assert!(log.has("result b \"[started bash_1 in the background"), "{:#?}", played.lines());
+    assert!(
+        log.has("result b \"[started bash_1 in the background"),
+        "{:#?}",
+        played.lines()
+    );
     assert!(log.has("result o \"ready\\n[still running"), "{:#?}", played.lines());
-    assert!(log.has("result e \"(no new output)\\n[ended: exit status 3]"), "{:#?}", played.lines());
+    assert!(
+        log.has("result e \"(no new output)\\n[ended: exit status 3]"),
+        "{:#?}",
+        played.lines()
+    );
     let notices: Vec<String> = log.events.lock().unwrap().iter().filter_map(notice).collect();
     assert_eq!(
         notices,
@@ -199,7 +218,14 @@ async fn a_resumed_run_tells_the_model_that_its_background_processes_ended() {
     for (steps_done, earlier, wanted) in [(1, false, true), (0, false, false), (1, true, false)] {
         let mut stage = stage(
             &shop,
-            vec![answer(vec![call("s", "bash", &json!({"command": "sleep 600", "background": true}))]), text("Done.")],
+            vec![
+                answer(vec![call(
+                    "s",
+                    "bash",
+                    &json!({"command": "sleep 600", "background": true}),
+                )]),
+                text("Done."),
+            ],
         );
         stage.job.steps_done = steps_done;
         stage.job.history = vec![

@@ -38,7 +38,10 @@ async fn a_background_process_runs_between_calls() {
     while !seen.contains("second") {
         seen += &shop.output(&id).await;
     }
-    assert!(seen.starts_with("first\n") && seen.contains("[still running after "), "{seen}");
+    assert!(
+        seen.starts_with("first\n") && seen.contains("[still running after "),
+        "{seen}"
+    );
     // Other calls run meanwhile. Output that was read is not returned again.
     assert_eq!(shop.bash("touch go; echo ok").await, "ok\n[exit status 0]");
     assert_eq!(shop.end(&id).await, "third\n[ended: exit status 3]");
@@ -124,7 +127,11 @@ async fn the_number_of_running_processes_is_limited() {
         let id = shop.start("true", number).await;
         shop.end(&id).await;
     }
-    assert!(shop.error("bash_output", json!({"id": "bash_3"})).await.contains("bash_1"));
+    assert!(
+        shop.error("bash_output", json!({"id": "bash_3"}))
+            .await
+            .contains("bash_1")
+    );
 }
 
 #[tokio::test]

@@ -147,12 +147,16 @@ impl Background {
 
     /// Returns the process with this id.
     pub(super) fn find(&self, id: &str) -> Result<Arc<Process>, ToolFailure> {
-        let ids = self.with(|started| {
-            match started.processes.iter().find(|process| process.id == id) {
+        let ids = self.with(
+            |started| match started.processes.iter().find(|process| process.id == id) {
                 Some(process) => Ok(Arc::clone(process)),
-                None => Err(started.processes.iter().map(|process| process.id.clone()).collect::<Vec<_>>()),
-            }
-        });
+                None => Err(started
+                    .processes
+                    .iter()
+                    .map(|process| process.id.clone())
+                    .collect::<Vec<_>>()),
+            },
+        );
         ids.map_err(|ids| {
             let those = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
             ToolFailure::Reported(format!(

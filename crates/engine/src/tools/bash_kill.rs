@@ -26,7 +26,8 @@ impl Tool for BashKill {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "bash_kill".to_owned(),
-            description: "Ends a background process and everything that it has started. Returns its last output.".to_owned(),
+            description: "Ends a background process and everything that it has started. Returns its last output."
+                .to_owned(),
             parameters: json!({
                 "type": "object",
                 "properties": {
@@ -47,8 +48,13 @@ impl Tool for BashKill {
         let process = context.background.find(&id)?;
         process.stop.cancel();
         let mut state = process.state.subscribe();
-        if timeout(DEATH, state.wait_for(|state| state.end.is_some())).await.is_err() {
-            return Err(ToolFailure::Reported(format!("{id} has not ended yet; read its status with bash_output")));
+        if timeout(DEATH, state.wait_for(|state| state.end.is_some()))
+            .await
+            .is_err()
+        {
+            return Err(ToolFailure::Reported(format!(
+                "{id} has not ended yet; read its status with bash_output"
+            )));
         }
         Ok(answer(&process))
     }

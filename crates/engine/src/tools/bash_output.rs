@@ -79,9 +79,8 @@ impl Tool for BashOutput {
         let most = Duration::from_secs(wait_seconds).min(context.sandbox.max_timeout());
         if !most.is_zero() {
             let mut state = process.state.subscribe();
-            let awaited = state.wait_for(|state| {
-                state.end.is_some() || (wait_for == WaitFor::Output && state.output.is_unread())
-            });
+            let awaited = state
+                .wait_for(|state| state.end.is_some() || (wait_for == WaitFor::Output && state.output.is_unread()));
             tokio::select! {
                 // After the time limit, the answer says that the process still runs.
                 _ = timeout(most, awaited) => {}
