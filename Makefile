@@ -11,7 +11,7 @@ help: ## List the targets
 demo: ## Build Runyard, start a server and run an agent on a CSV file (the first time takes 5 to 10 minutes)
 	@scripts/demo.sh
 
-sandbox-rootfs: ## Build a root with Python, pandas, Node.js and git for the sandbox (three minutes, 1 GB); make demo uses it
+sandbox-rootfs: ## Build a root with Python, pandas, Node.js and git for the sandbox (three minutes, 1.6 GB); make demo uses it
 	@scripts/sandbox-rootfs.sh
 
 serve: ## Build and start a server with the defaults

@@ -56,7 +56,7 @@ fi
 # Without a mirror, mmdebstrap uses Debian's own, with its security updates.
 read -ra mirror <<<"${MIRROR:-}"
 packages_list=$(IFS=,; echo "${packages[*]}")
-echo "Building $folder: ${#packages[@]} packages and their dependencies, about 1 GB; this takes a few minutes"
+echo "Building $folder: ${#packages[@]} packages and their dependencies, 1.6 GB; this takes three minutes or more"
 mmdebstrap --mode="$mode" --variant=minbase --format=directory "${skip[@]}" \
     --include="$packages_list" \
     --aptopt='APT::Install-Recommends "false"' \

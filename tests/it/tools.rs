@@ -37,7 +37,7 @@ pub struct Shop {
     cancel: CancellationToken,
     output: Arc<Mutex<String>>,
     background: Arc<Background>,
-    /// What the background processes reported to the user.
+    /// Notices of the background processes.
     reports: Arc<Mutex<Vec<String>>>,
     _data: tempfile::TempDir,
 }

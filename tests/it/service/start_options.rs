@@ -184,7 +184,7 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
                 .await
                 .ok();
             assert_eq!(caller.ended(&run).await["mode"], "code");
-            assert_eq!(server.upstream.requests()[1].tool_names().len(), 6);
+            assert_eq!(server.upstream.requests()[1].tool_names().len(), 8);
         },
     )
     .await;

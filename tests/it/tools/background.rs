@@ -51,13 +51,16 @@ async fn a_background_process_runs_between_calls() {
 }
 
 #[tokio::test]
-async fn the_processes_of_a_run_share_its_workspace_but_not_its_network() {
+async fn a_background_process_shares_the_workspace_but_not_the_network() {
     let shop = Shop::new();
-    let id = shop.start("echo $$ > pid; exec sleep 600", 1).await;
-    // A background process has its own process namespace and loopback, like every command.
-    let seen = "while [ ! -e pid ]; do sleep 0.05; done; ls -d /proc/[0-9]* | wc -l; cat /proc/*/cmdline | grep -c 'sleep.600'";
-    let answer = shop.call("bash", json!({"command": seen})).await.unwrap();
-    assert!(answer.text.contains("\n0\n"), "{}", answer.text);
+    let id = shop
+        .start("readlink /proc/self/ns/net > theirs; exec sleep 600", 1)
+        .await;
+    let command =
+        "while [ ! -s theirs ]; do sleep 0.05; done; readlink /proc/self/ns/net > ours; head -c 5 ours theirs";
+    let seen = shop.bash(command).await;
+    assert_eq!(seen.matches("net:[").count(), 2, "{seen}");
+    assert_ne!(shop.content("ours"), shop.content("theirs"));
     let killed = shop.text("bash_kill", json!({"id": id})).await;
     assert_eq!(killed, "(no new output)\n[ended: killed]");
 }
@@ -149,7 +152,7 @@ async fn a_background_process_has_the_limits_of_a_command() {
 #[tokio::test]
 async fn a_time_limit_ends_a_background_process() {
     let shop = Shop::new();
-    let arguments = json!({"command": "echo before; sleep 600", "background": true, "timeout_seconds": 1});
+    let arguments = json!({"command": "echo before; exec sleep 600", "background": true, "timeout_seconds": 1});
     shop.text("bash", arguments).await;
     let end = shop.end("bash_1").await;
     assert!(end.starts_with("before\n[ended: timed out"), "{end}");

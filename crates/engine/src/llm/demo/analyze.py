@@ -3,10 +3,12 @@
 # that the task names are preferred.
 import os
 import sys
+import warnings
 
 import matplotlib
 
 matplotlib.use("Agg")
+warnings.simplefilter("ignore")
 import matplotlib.pyplot as plt
 import pandas as pd
 from pandas.api import types
@@ -30,7 +32,7 @@ numbers = [name for name in data.columns if types.is_numeric_dtype(data[name]) a
 others = [name for name in data.columns if name not in numbers]
 times = {}
 for name in others:
-    as_times = pd.to_datetime(data[name].astype(str), errors="coerce", format="mixed")
+    as_times = pd.to_datetime(data[name].astype(str), errors="coerce")
     if data[name].notna().any() and as_times.notna().mean() > 0.9:
         times[name] = as_times
 groups = [name for name in others if name not in times and data[name].nunique() <= 100]
