@@ -33,6 +33,7 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_METRICS_TOKEN", Some("auth"), "metrics_token"),
     ("RUNYARD_CONSOLE_DIR", Some("http"), "console_dir"),
     ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
+    ("RUNYARD_SANDBOX_ROOTFS", Some("sandbox"), "rootfs"),
 ];
 
 /// Variables for the provider `default`, each with the key that it sets.

@@ -6,4 +6,4 @@ mod budgets;
 mod calls;
 mod history;
 mod real_tools;
-mod script;
+pub mod script;

@@ -30,7 +30,7 @@ use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
     error::Error,
     llm::{ChatMessage, ToolRequest},
-    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
+    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, background::Background, excerpt::excerpt},
 };
 
 pub(super) use failures::Failures;
@@ -75,6 +75,7 @@ pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn SandboxSource>,
     pub(super) sink: Arc<dyn Sink>,
+    pub(super) background: Arc<Background>,
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,
     pub(super) max_parallel_calls: usize,
@@ -211,6 +212,7 @@ impl CallRunner<'_> {
             let context = ToolContext {
                 sandbox,
                 output,
+                background: Arc::clone(&self.background),
                 cancel,
             };
             slot.tool.call(call.arguments.clone(), &context).await

@@ -3,7 +3,10 @@
 //! The caller of the engine builds a [`Toolbox`] for each run. The engine checks arguments against the tool's schema
 //! before each call. Only the command of the `bash` tool passes through a shell.
 
+pub mod background;
 pub mod bash;
+pub mod bash_kill;
+pub mod bash_output;
 mod diff;
 pub mod edit;
 pub mod excerpt;
@@ -24,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::Error, llm::ToolSpec};
 
-pub use toolbox::{Toolbox, core, none};
+use background::Background;
+pub use toolbox::{Toolbox, built_in, core, leader, none};
 
 /// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct ToolContext {
     pub sandbox: Arc<dyn Sandbox>,
     /// Receives output while the tool runs.
     pub output: OutputSink,
+    /// Background processes of the run.
+    pub background: Arc<Background>,
     /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }

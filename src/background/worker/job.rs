@@ -5,7 +5,7 @@
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
-//! | core tools | `tools` |
+//! | built-in tools | `tools` |
 //! | further tools | `worker/tools` |
 //! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
@@ -120,7 +120,7 @@ impl RunTools {
             None
         };
         Ok(Self {
-            toolbox: Toolbox::for_run(tools::core(), extra.tools)?.only(|name| access.allows(name)),
+            toolbox: Toolbox::for_run(tools::built_in(), extra.tools)?.only(|name| access.allows(name)),
             sandbox,
             sections: extra.sections,
         })

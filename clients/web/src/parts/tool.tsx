@@ -12,6 +12,8 @@ import { pure } from "./pure";
 
 const SIGNS: Record<string, IconNode> = {
   bash: SquareTerminal,
+  bash_output: SquareTerminal,
+  bash_kill: SquareTerminal,
   read: FileSearch,
   write: FilePlus2,
   edit: FilePenLine,
@@ -149,7 +151,10 @@ function summary(step: ToolStep): string {
   const args = step.args;
   switch (step.name) {
     case "bash":
-      return excerpt(firstCommand(text(args["command"])), 160);
+      return (args["background"] === true ? "in the background: " : "") + excerpt(firstCommand(text(args["command"])), 160);
+    case "bash_output":
+    case "bash_kill":
+      return text(args["id"]);
     case "write":
       return `${text(args["path"])} · ${counted(withoutEnd(text(args["content"])).split("\n").length, "line")}`;
     case "grep":
