@@ -82,6 +82,7 @@ impl Tool for McpTool {
             text,
             is_error,
             truncated,
+            images: Vec::new(),
         })
     }
 }

@@ -36,9 +36,7 @@ pub struct Past {
 /// Returns the history of a thread whose only message is a prompt without files.
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
-        messages: vec![ChatMessage::User {
-            text: prompt.to_owned(),
-        }],
+        messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
     }
 }
@@ -89,11 +87,12 @@ pub async fn load(
                     tool_call_id,
                     name,
                     text: row.content,
+                    images: Vec::new(),
                     is_error: row.is_error,
                 });
             }
             MessageRole::User | MessageRole::Unspecified => {
-                conversation.push(ChatMessage::User { text: with_files(row)? });
+                conversation.push(ChatMessage::user(with_files(row)?));
             }
         }
     }

@@ -40,6 +40,8 @@ pub(super) use plan::{Decision, Planned};
 
 /// Maximum size of a tool result in bytes. The built-in tools have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
+/// Maximum number of images of a tool result.
+const MAX_IMAGES: usize = 16;
 /// Maximum size in bytes of a call's live output, which is sent to clients while the tool runs. The limit does not
 /// apply to the result.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
@@ -221,11 +223,7 @@ impl CallRunner<'_> {
             slot.tool.call(call.arguments.clone(), &context).await
         };
         let result = AssertUnwindSafe(work).catch_unwind().await;
-        let told = |text: String| ToolAnswer {
-            text,
-            is_error: true,
-            truncated: false,
-        };
+        let told = |text: String| ToolAnswer::failed(text);
         let (answer, fatal) = match result {
             Ok(Ok(answer)) => (answer, None),
             Ok(Err(ToolFailure::Reported(text))) => (told(text), None),
@@ -302,14 +300,9 @@ impl CallRunner<'_> {
 impl Done {
     /// Creates an error result for a call that was not run or did not end in time.
     fn told(call: Planned, text: String) -> Self {
-        let answer = ToolAnswer {
-            text,
-            is_error: true,
-            truncated: false,
-        };
         Self {
             call,
-            answer,
+            answer: ToolAnswer::failed(text),
             took: Duration::ZERO,
             fatal: None,
         }
@@ -323,5 +316,6 @@ fn bounded(answer: &ToolAnswer) -> ToolAnswer {
         text: without_nul(&text),
         is_error: answer.is_error,
         truncated,
+        images: answer.images.iter().take(MAX_IMAGES).cloned().collect(),
     }
 }

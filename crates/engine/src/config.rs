@@ -1,6 +1,7 @@
 //! Configuration of model providers, and of the public models that they serve.
 
 mod capabilities;
+mod vision;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use crate::llm::ReasoningEffort;
 pub use capabilities::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
 };
+pub use vision::{ImageFormats, Vision, VisionSettings};
 
 /// Name of the provider that serves models whose configuration sets no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -43,6 +45,8 @@ pub struct Model {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields added to the body of every request for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,
+    /// Vision of this model. It overrides the provider's [`Capabilities::vision`].
+    pub vision: VisionSettings,
 }
 
 /// Wire protocol of a provider.

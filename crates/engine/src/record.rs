@@ -94,6 +94,7 @@ pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Dura
         tool_call_id: request.id.clone(),
         name: request.name.clone(),
         text: answer.text.clone(),
+        images: answer.images.clone(),
         is_error: answer.is_error,
     };
     let event = Event::ToolResult(ToolResult {

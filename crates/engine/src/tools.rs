@@ -23,7 +23,7 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, llm::ToolSpec};
+use crate::{error::Error, images::Image, llm::ToolSpec};
 
 pub use toolbox::{Toolbox, core, none};
 
@@ -58,6 +58,27 @@ pub struct ToolAnswer {
     pub is_error: bool,
     /// True if `text` is incomplete because output was left out.
     pub truncated: bool,
+    /// Images of the result. A model that sees no images is told their names, formats and sizes.
+    pub images: Vec<Image>,
+}
+
+impl ToolAnswer {
+    /// Creates a successful, complete result.
+    pub fn whole(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Creates the result of a failed call.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            is_error: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Reason why a tool returned no [`ToolAnswer`].

@@ -22,6 +22,7 @@ use super::{
     history::{INTERRUPTED, mend, note},
     record,
 };
+use crate::config::VisionSettings;
 use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
 
 /// Executes a run until it ends. All events go to the sink; the caller records the run's final state.
@@ -226,6 +227,7 @@ impl<'a> RunLoop<'a> {
             max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
             reasoning_effort: self.reasoning_effort,
             extra_body: serde_json::Map::new(),
+            vision: VisionSettings::UNSET,
         }
     }
 

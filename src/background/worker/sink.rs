@@ -171,7 +171,7 @@ fn stored(message: StoredMessage) -> NewMessage {
         partial,
     } = message;
     match message {
-        ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
+        ChatMessage::User { text, images: _ } => NewMessage::text(message_id, MessageRole::User, text),
         ChatMessage::Assistant {
             text,
             tool_calls,
@@ -194,6 +194,7 @@ fn stored(message: StoredMessage) -> NewMessage {
             tool_call_id,
             name: _,
             text,
+            images: _,
             is_error,
         } => {
             let mut new = NewMessage::text(message_id, MessageRole::Tool, text);

@@ -55,7 +55,7 @@ impl Desk {
 
     /// Sends a message, and executes tool calls until the model makes no more. Returns the last answer.
     async fn say(&mut self, text: &str) -> String {
-        self.messages.push(ChatMessage::User { text: text.to_owned() });
+        self.messages.push(ChatMessage::user(text));
         for _ in 0..15 {
             let request = ModelRequest {
                 model: "demo".to_owned(),
@@ -110,6 +110,7 @@ impl Desk {
             tool_call_id,
             name,
             text,
+            images: Vec::new(),
             is_error,
         });
     }

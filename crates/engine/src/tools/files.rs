@@ -60,11 +60,7 @@ pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFail
 
 /// Creates a successful, complete result.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
-    ToolAnswer {
-        text: text.into(),
-        is_error: false,
-        truncated: false,
-    }
+    ToolAnswer::whole(text)
 }
 
 /// Converts a file or sandbox error to an error text for the model. Internal errors are logged here, because the error

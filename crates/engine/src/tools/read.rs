@@ -108,6 +108,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         if number < arguments.offset {
@@ -123,6 +124,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         let _ = writeln!(text, "{number:>6}\t{shown}");
