@@ -4,6 +4,7 @@
 //! caller places the file at a path (`uploads/write.rs`). The file is then moved into the workspace by a rename. For a
 //! run, `uploads/name.rs` chooses the file's name in the workspace.
 
+mod contents;
 mod expire;
 pub mod name;
 pub mod place;

@@ -4,6 +4,7 @@
 //! renewed if another worker owns the run. The worker then stops executing the run and writes nothing more for the run.
 
 mod drive;
+mod images;
 mod job;
 mod sink;
 mod tools;

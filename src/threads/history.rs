@@ -6,7 +6,8 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{
-    Message,
+    Attachment, Message,
+    attachments::{self, Kind},
     messages::{self, Bound, StoredCall},
 };
 use crate::{
@@ -31,6 +32,15 @@ pub struct Past {
     /// Tool calls of the run's last assistant message that have no result, because the worker that executed the calls
     /// has stopped.
     pub interrupted: Vec<ToolRequest>,
+    /// Images of the messages, oldest first. The worker reads them from the workspace.
+    pub images: Vec<PastImage>,
+}
+
+/// An image of an earlier message.
+pub struct PastImage {
+    /// Position of the message in [`Past::messages`].
+    pub message: usize,
+    pub record: Attachment,
 }
 
 /// Returns the history of a thread whose only message is a prompt without files.
@@ -38,6 +48,7 @@ pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
+        images: Vec::new(),
     }
 }
 
@@ -61,7 +72,17 @@ pub async fn load(
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
+    let mut images = Vec::new();
     for row in without_repeated(rows, run_id) {
+        let records = attachments::of_message(&row)?.into_iter();
+        images.extend(
+            records
+                .filter(|record| record.kind == Kind::Image)
+                .map(|record| PastImage {
+                    message: conversation.len(),
+                    record,
+                }),
+        );
         let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
         match role {
             MessageRole::Assistant => {
@@ -99,6 +120,7 @@ pub async fn load(
     Ok(Past {
         messages: conversation,
         interrupted: open,
+        images,
     })
 }
 

@@ -4,7 +4,8 @@
 //!
 //! `StartRun` chooses and stores a name for each upload. If another file in the workspace has this name when the upload
 //! is placed, the upload gets the next free name. The new name is first stored in the row of the upload and in the
-//! message that names the file. Only then is the file moved, so that it can be found after a crash.
+//! message that names the file. Only then is the file moved, so that it can be found after a crash. When all files are
+//! placed, their records are added to the message (`threads::attachments`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use uuid::Uuid;
 
 use super::{
-    name, staged,
+    contents, name, staged,
     table::{Column, Entity, Model},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     sandbox::{Depth, ErrorKind, ProjectSandbox, Workspace},
-    threads::messages,
+    threads::{attachments, messages},
 };
 
 /// Maximum number of names read from the workspace to find a free name.
@@ -56,14 +57,14 @@ pub struct Destination {
 /// # Errors
 /// File system and database errors.
 pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Result<()> {
-    let query = of::<Entity>(Scope::account(run.account_id))
+    let scope = Scope::account(run.account_id);
+    let query = of::<Entity>(scope)
         .filter(Column::RunId.eq(run.run_id))
         .filter(Column::Placed.eq(false));
-    let uploads = query.all(app.db.read()).await?;
+    let uploads = query.clone().all(app.db.read()).await?;
     if uploads.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = uploads.iter().map(|upload| upload.id).collect();
     let mut left = move_in(app, sandbox.workspace(), uploads).await?;
     for _ in 0..MAX_TRIES {
         if left.is_empty() {
@@ -78,12 +79,20 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
     if let Some((_, fault)) = left.into_iter().next() {
         return Err(fault);
     }
+    // The rows contain the final names, also of the files that a concurrent call has renamed.
+    let placed = query.all(app.db.read()).await?;
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = placed.iter().map(|upload| upload.id).collect();
+    let records = contents::records(sandbox.workspace(), placed).await?;
     let tx = app.db.begin("uploads.placed").await?;
     Entity::update_many()
         .col_expr(Column::Placed, Expr::value(true))
         .filter(Column::Id.is_in(ids))
         .exec(&tx)
         .await?;
+    attachments::attach(&tx, run.account_id, (run.thread_id, run.run_id), &records).await?;
     tx.commit().await
 }
 

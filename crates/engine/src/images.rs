@@ -152,14 +152,8 @@ impl Image {
 
     /// Describes the image in words: name, format, dimensions and size.
     pub fn described(&self) -> String {
-        format!(
-            "{}: {}, {} × {} pixels, {} bytes",
-            self.name(),
-            self.media_type(),
-            self.width(),
-            self.height(),
-            self.size()
-        )
+        let dimensions = Some((self.width(), self.height()));
+        described(self.name(), self.media_type(), dimensions, self.size() as u64)
     }
 
     /// Estimates the number of tokens of the image.
@@ -226,7 +220,13 @@ impl ImageFormats {
 
 /// Returns whether a file is a PNG, JPEG, WebP or GIF image, by its first [`SIGNATURE_BYTES`] bytes.
 pub fn is_image(start: &[u8]) -> bool {
-    format(start).is_some()
+    media_type(start).is_some()
+}
+
+/// Returns the media type of a PNG, JPEG, WebP or GIF image, by its first [`SIGNATURE_BYTES`] bytes; `None` for any other
+/// file.
+pub fn media_type(start: &[u8]) -> Option<&'static str> {
+    format(start).map(|format| format.to_mime_type())
 }
 
 /// Returns the fault of a file of more than [`MAX_FILE_BYTES`] bytes.
@@ -248,11 +248,20 @@ pub fn not_shown(name: &str, why: &dyn fmt::Display) -> String {
     format!("[image {name} is not shown: {why}]")
 }
 
+/// Describes an image in words: name, format, dimensions and size.
+pub fn described(name: &str, media_type: &str, dimensions: Option<(u32, u32)>, size: u64) -> String {
+    let pixels = dimensions.map_or_else(String::new, |(width, height)| format!(" {width} × {height} pixels,"));
+    format!("{name}: {media_type},{pixels} {size} bytes")
+}
+
+/// Returns the line that a model without vision gets instead of an image.
+pub fn unseen(described: &str) -> String {
+    format!("[image {described}; you cannot see images]")
+}
+
 /// Replaces all images of a message by text for a model that sees no images. Returns the number of images.
 pub(crate) fn describe(message: &mut ChatMessage) -> usize {
-    replace(message, |image| {
-        format!("[image {}; you cannot see images]", image.described())
-    })
+    replace(message, |image| unseen(&image.described()))
 }
 
 /// Replaces all images of a message by text. Returns the number of images.

@@ -22,7 +22,7 @@ use crate::{
         reserve::{CallEstimate, reserve},
     },
     telemetry,
-    threads::{NewMessage, messages::StoredCall},
+    threads::{Attachment, NewMessage, messages::StoredCall},
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
@@ -194,11 +194,12 @@ fn stored(message: StoredMessage) -> NewMessage {
             tool_call_id,
             name: _,
             text,
-            images: _,
+            images,
             is_error,
         } => {
             let mut new = NewMessage::text(message_id, MessageRole::Tool, text);
             new.tool_call_id = Some(tool_call_id);
+            new.attachments = images.iter().filter_map(Attachment::of_image).collect();
             new.is_error = is_error;
             new
         }

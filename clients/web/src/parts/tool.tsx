@@ -1,5 +1,5 @@
 // A tool call: its arguments, its live output and its result. The card of a successful call collapses. The card of an
-// edit stays open.
+// edit or of a result with images stays open.
 import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -9,6 +9,7 @@ import { counted, duration, excerpt } from "../view/format";
 import type { ToolStep } from "../view/run";
 import { DiffView } from "./diff";
 import { Icon } from "./icon";
+import { Pictures } from "./pictures";
 import { pure } from "./pure";
 
 const SIGNS: Record<string, IconNode> = {
@@ -27,11 +28,11 @@ const SIGNS: Record<string, IconNode> = {
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // By default, the card is open while the tool runs, after a failure, and for edits. The user's choice overrides the
+  // By default, the card is open while the tool runs, after a failure, and for edits and images. The user's choice overrides the
   // default.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
-  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
+  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0);
   const status = step.result ? exitStatus(step.result.text) : null;
   return (
     <div class={`tool${working ? " tool-working" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
@@ -67,7 +68,10 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
       <Arguments step={step} />
       {step.result ? (
-        <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+        <>
+          <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+          <Pictures of={step.result.attachments} label="Images of the result" />
+        </>
       ) : (
         (step.output !== "" || working) && (
           <Output

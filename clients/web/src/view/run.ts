@@ -3,7 +3,7 @@
 // A repeated event changes nothing, and the result does not depend on the batches in which events arrive. A stream can
 // therefore break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last
 // event before the gap.
-import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
+import type { Attachment, NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
 
@@ -39,6 +39,7 @@ export interface ToolEnd {
   text: string;
   truncated: boolean;
   durationMs: number;
+  attachments: readonly Attachment[];
 }
 
 export interface NoticeStep {
@@ -177,8 +178,8 @@ function apply(draft: Draft, event: RunEvent): void {
     case "tool_result": {
       const step = tool(draft, event.toolCallId);
       if (!step) break;
-      const { isError, text, truncated, durationMs } = event;
-      step.result = { isError, text, truncated, durationMs };
+      const { isError, text, truncated, durationMs, attachments } = event;
+      step.result = { isError, text, truncated, durationMs, attachments };
       break;
     }
     case "usage":
