@@ -80,7 +80,8 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
         return Err(fault);
     }
     // The rows contain the final names, also of the files that a concurrent call has renamed.
-    let placed = query.all(app.db.read()).await?;
+    let mut placed = query.all(app.db.read()).await?;
+    placed.sort_unstable_by_key(|upload| upload.id);
     if placed.is_empty() {
         return Ok(());
     }

@@ -188,7 +188,7 @@ impl Image {
         let image = self.clone();
         let work = async move {
             let permit = DECODERS.acquire().await;
-            // The permit is held until the decoder ends, even if nobody waits for its result.
+            // The permit is held until the decoder ends, even if the caller no longer waits.
             tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 fit::fit(&image, &vision)
