@@ -1,5 +1,5 @@
-//! Saves the images and other files of a tool's result in the workspace, where the model's other tools find them. The
-//! images are also shown to the model.
+//! Saves the files of a tool's result in the workspace, where the model's other tools find them. The images are also
+//! shown to the model.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
 /// Folder of the files, in the workspace.
 const FOLDER: &str = "mcp";
 
-/// Saves the files. Returns one line per file for the model, and the images.
+/// Returns one line per file for the model, and the images.
 pub(super) async fn save(files: Arc<dyn Files>, tool: &str, attachments: Vec<Attachment>) -> (String, Vec<Image>) {
     let tool = tool.to_owned();
     let written = blocking::run("saving the files of a tool's result failed", move || {

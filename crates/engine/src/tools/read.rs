@@ -21,14 +21,14 @@ use crate::{
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
-/// Maximum number of bytes shown per line.
+/// Maximum bytes shown per line.
 pub const MAX_LINE_BYTES: usize = 2000;
-/// Maximum size of a result in bytes.
+/// Maximum bytes of a result.
 pub const MAX_BYTES: usize = 64 << 10;
-/// Maximum number of bytes that one call reads, including the lines before the offset.
+/// Maximum bytes read per call, including the lines before the offset.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The `read` tool: shows numbered lines of a text file, or an image.
+/// The `read` tool.
 pub struct Read;
 
 #[derive(Deserialize)]
@@ -54,8 +54,8 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its number and a tab, which are not part of the file. \
-                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
+                "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its \
+                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
                  {MAX_LINE_BYTES} bytes. Other binary files are refused."
             ),
             parameters: json!({
