@@ -20,7 +20,7 @@ use toml::{
 
 use crate::error::{Error, Result};
 pub use mcp::Mcp;
-pub use models::{Model, ModelTable, Provider, ProviderKind};
+pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};

@@ -18,6 +18,7 @@ pub mod config;
 mod error;
 pub mod history;
 mod id;
+pub mod images;
 pub mod llm;
 pub mod prompt;
 mod record;

@@ -23,6 +23,7 @@ use super::{
     record,
 };
 use crate::{
+    config::VisionSettings,
     llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
     tools::background::{self, Background, started_in},
 };
@@ -235,6 +236,7 @@ impl<'a> RunLoop<'a> {
             max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
             reasoning_effort: self.reasoning_effort,
             extra_body: serde_json::Map::new(),
+            vision: VisionSettings::UNSET,
         }
     }
 

@@ -8,6 +8,7 @@ import { counted, duration, excerpt } from "../view/format";
 import type { ToolStep } from "../view/run";
 import { DiffView } from "./diff";
 import { Icon } from "./icon";
+import { Pictures } from "./pictures";
 import { pure } from "./pure";
 
 const SIGNS: Record<string, IconNode> = {
@@ -28,10 +29,10 @@ const SIGNS: Record<string, IconNode> = {
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // By default, the card is open while the tool runs, after a failure, and for edits.
+  // By default, the card is open while the tool runs, after a failure, and for edits and images.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
-  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
+  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0);
   const status = step.result ? exitStatus(step.result.text) : null;
   return (
     <div class={`tool${working ? " tool-working" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
@@ -67,7 +68,10 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
       <Arguments step={step} />
       {step.result ? (
-        <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+        <>
+          <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+          <Pictures of={step.result.attachments} label="Images of the result" />
+        </>
       ) : (
         (step.output !== "" || working) && (
           <Output

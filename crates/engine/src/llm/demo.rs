@@ -89,7 +89,9 @@ impl<'a> Turn<'a> {
         let (mut task, mut latest, mut results) = ("", None, Vec::new());
         for message in &request.messages {
             match message {
-                ChatMessage::User { text } => (task, latest, results) = (text, named_file(text).or(latest), Vec::new()),
+                ChatMessage::User { text, .. } => {
+                    (task, latest, results) = (text, named_file(text).or(latest), Vec::new())
+                }
                 ChatMessage::Tool {
                     name, text, is_error, ..
                 } => results.push((name.as_str(), text.as_str(), *is_error)),

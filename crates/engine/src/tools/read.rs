@@ -1,6 +1,9 @@
-//! read: shows numbered lines of a text file.
+//! read: shows numbered lines of a text file, or an image.
 
-use std::{fmt::Write as _, io::BufReader};
+use std::{
+    fmt::Write as _,
+    io::{BufReader, Cursor, Read as _},
+};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,7 +14,10 @@ use super::{
     files::{self, Files},
     lines::{Lines, shown},
 };
-use crate::llm::ToolSpec;
+use crate::{
+    images::{Image, MAX_FILE_BYTES, SIGNATURE_BYTES, is_image, too_many_bytes},
+    llm::ToolSpec,
+};
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
@@ -48,9 +54,9 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
-                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
-                 {MAX_LINE_BYTES} bytes. Binary files are refused."
+                "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its \
+                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
+                 {MAX_LINE_BYTES} bytes. Other binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
@@ -81,8 +87,15 @@ impl Tool for Read {
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     let path = &arguments.path;
     let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
-    let size = file.size;
-    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES + 4);
+    let (size, mut content) = (file.size, file.content);
+    let mut start = Vec::with_capacity(SIGNATURE_BYTES);
+    let read = content.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut start);
+    read.map_err(|error| files::unreadable(path, &error))?;
+    if is_image(&start) {
+        return image(files, path, size);
+    }
+    let content = Cursor::new(start).chain(content);
+    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, content), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
             "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
@@ -108,6 +121,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         if number < arguments.offset {
@@ -123,6 +137,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         let _ = writeln!(text, "{number:>6}\t{shown}");
@@ -135,4 +150,23 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         ))),
         _ => Ok(files::whole(text)),
     }
+}
+
+/// Returns an image. A model that sees no images is told the format, the dimensions and the size.
+fn image(files: &Files, path: &str, size: u64) -> Result<ToolAnswer, ToolFailure> {
+    let refused =
+        |why: &dyn std::fmt::Display| ToolFailure::Reported(format!("the image {path} cannot be shown: {why}"));
+    if size > MAX_FILE_BYTES {
+        return Err(refused(&too_many_bytes(size)));
+    }
+    let bytes = files
+        .workspace
+        .read(path, MAX_FILE_BYTES)
+        .map_err(|error| files::told(path, &error))?;
+    let name = files::beneath(path);
+    let image = Image::read(&name, Some(&name), bytes).map_err(|fault| refused(&fault))?;
+    Ok(ToolAnswer {
+        images: vec![image],
+        ..files::whole("The file is an image.")
+    })
 }
