@@ -23,6 +23,7 @@ use crate::{
     sandbox::Sandboxes,
     secrets::Secrets,
     uploads::Arriving,
+    web::Web,
 };
 
 /// Maximum number of operations that wait to write files to a project's workspace (`placement_queues`).
@@ -71,6 +72,8 @@ pub struct Handles {
     pub llm: Models,
     /// The HTTP client for MCP servers, and the cached lists of the servers' tools.
     pub mcp: Mcp,
+    /// The HTTP clients of the tools `web_fetch` and `web_search`.
+    pub web: Web,
     /// The key that encrypts stored secrets.
     pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
@@ -110,6 +113,7 @@ impl App {
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config.engine())?,
             mcp: Mcp::new(&config.mcp)?,
+            web: Web::new(&config.web)?,
             secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),

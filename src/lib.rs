@@ -38,6 +38,7 @@ pub mod runs;
 pub mod skills;
 pub mod threads;
 pub mod uploads;
+pub mod web;
 
 // The wire layer.
 pub mod wire;

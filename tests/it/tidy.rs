@@ -69,6 +69,7 @@ const RINGS: &[&[&str]] = &[
         "skills",
         "agents",
         "mcp",
+        "web",
         "projects",
         "threads",
         "uploads",

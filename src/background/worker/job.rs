@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use super::tools::{Extra, mcp, memory, skills};
+use super::tools::{Extra, mcp, memory, skills, web};
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access},
@@ -53,6 +53,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     if access.allows(memory::NAME) {
         memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
     }
+    web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
