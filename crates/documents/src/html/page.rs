@@ -1,0 +1,124 @@
+//! The tree of a page: its title, and the removal of what a reader does not see.
+//!
+//! All walks are loops with their own stack, so the depth of a page cannot exhaust the thread's stack.
+
+use std::rc::Rc;
+
+use html5ever::{Attribute, ns};
+use markup5ever_rcdom::{Node, NodeData};
+
+/// Maximum depth of elements. The writer of Markdown is recursive; deeper elements are replaced by their text.
+const MAX_DEPTH: usize = 100;
+/// Elements without text for a reader.
+const UNSEEN: &[&str] = &[
+    "script", "style", "head", "template", "noscript", "noframes", "svg", "iframe", "object", "canvas", "datalist",
+];
+
+/// Returns the content of the first title element, on one line.
+pub fn title(document: &Rc<Node>) -> Option<String> {
+    let mut stack = vec![Rc::clone(document)];
+    while let Some(node) = stack.pop() {
+        if name_of(&node) == Some("title") {
+            let text = text_of(std::slice::from_ref(&node));
+            let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            return (!title.is_empty()).then_some(title);
+        }
+        stack.extend(node.children.borrow().iter().rev().cloned());
+    }
+    None
+}
+
+/// Removes unseen elements and embedded data, and bounds the depth.
+pub fn clean(document: &Rc<Node>) {
+    let mut stack = vec![(Rc::clone(document), 0)];
+    while let Some((node, depth)) = stack.pop() {
+        let mut children = node.children.borrow_mut();
+        children.retain(|child| !is_unseen(child));
+        let is_table_part = matches!(name_of(&node), Some("table" | "thead" | "tbody" | "tfoot" | "tr"));
+        if depth >= MAX_DEPTH && !is_table_part {
+            let text = text_of(&children);
+            children.clear();
+            children.push(Node::new(NodeData::Text {
+                contents: std::cell::RefCell::new(text.into()),
+            }));
+            continue;
+        }
+        for child in children.iter() {
+            if let NodeData::Element { attrs, .. } = &child.data {
+                remove_embedded(&mut attrs.borrow_mut());
+            }
+            stack.push((Rc::clone(child), depth + 1));
+        }
+    }
+}
+
+/// Returns the name of an HTML element; `None` for other nodes, also for elements of SVG and MathML.
+pub fn name_of(node: &Node) -> Option<&str> {
+    match &node.data {
+        NodeData::Element { name, .. } if name.ns == ns!(html) => Some(&name.local),
+        _ => None,
+    }
+}
+
+/// Returns the value of an attribute.
+pub fn attribute(node: &Node, name: &str) -> Option<String> {
+    let NodeData::Element { attrs, .. } = &node.data else {
+        return None;
+    };
+    let attrs = attrs.borrow();
+    let found = attrs.iter().find(|attribute| &*attribute.name.local == name)?;
+    Some(found.value.to_string())
+}
+
+fn is_unseen(node: &Node) -> bool {
+    let NodeData::Element { name, .. } = &node.data else {
+        return matches!(
+            node.data,
+            NodeData::Comment { .. } | NodeData::ProcessingInstruction { .. }
+        );
+    };
+    if UNSEEN.contains(&&*name.local) || attribute(node, "hidden").is_some() {
+        return true;
+    }
+    attribute(node, "style").is_some_and(|style| {
+        let style: String = style.chars().filter(|letter| !letter.is_whitespace()).collect();
+        let style = style.to_ascii_lowercase();
+        style.contains("display:none") || style.contains("visibility:hidden")
+    })
+}
+
+/// Removes links that contain their data. The text of a link and the description of an image stay.
+fn remove_embedded(attributes: &mut Vec<Attribute>) {
+    let is_described = attributes
+        .iter()
+        .any(|attribute| &*attribute.name.local == "alt" && !attribute.value.trim().is_empty());
+    attributes.retain_mut(|attribute| {
+        if !matches!(&*attribute.name.local, "src" | "href") {
+            return true;
+        }
+        let start: String = attribute.value.trim_start().chars().take(11).collect();
+        let start = start.to_ascii_lowercase();
+        if !start.starts_with("data:") && !start.starts_with("javascript:") {
+            return true;
+        }
+        attribute.value.clear();
+        is_described && &*attribute.name.local == "src"
+    });
+}
+
+/// Returns the text of the nodes and everything in them, with a space between text nodes.
+fn text_of(nodes: &[Rc<Node>]) -> String {
+    let mut text = String::new();
+    let mut stack: Vec<Rc<Node>> = nodes.iter().rev().cloned().collect();
+    while let Some(node) = stack.pop() {
+        if let NodeData::Text { contents } = &node.data {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&contents.borrow());
+        }
+        let children = node.children.borrow();
+        stack.extend(children.iter().rev().filter(|child| !is_unseen(child)).cloned());
+    }
+    text
+}
