@@ -91,8 +91,9 @@ async fn stopping_the_run_ends_the_fetch() {
         permit_loopback,
         async |server| {
             let caller = server.caller("ann");
+            let before = site.requests().len();
             let run = caller.start("x").await;
-            site.reached().await;
+            site.reached(before + 1).await;
             let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
             caller.post(&path, json!({})).await.ok();
             assert_eq!(caller.ended(&run).await["status"], "stopped");

@@ -106,10 +106,10 @@ impl Site {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits until the server has received a request.
-    pub async fn reached(&self) {
+    /// Waits until the server has received this number of requests.
+    pub async fn reached(&self, count: usize) {
         let reached = async {
-            while self.requests().is_empty() {
+            while self.requests().len() < count {
                 self.changed.notified().await;
             }
         };

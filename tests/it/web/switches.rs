@@ -30,7 +30,7 @@ async fn listed(caller: &Caller, agent: &Value) -> Vec<(String, bool)> {
     let of_web = tools.filter(|tool| TOOLS.contains(&tool["name"].as_str().unwrap()));
     of_web
         .map(|tool| {
-            assert_eq!(tool["is_core"].as_bool().unwrap_or_default(), false);
+            assert_ne!(tool["is_core"], true, "{tool}");
             (tool["name"].as_str().unwrap().to_owned(), tool["enabled"] == true)
         })
         .collect()
