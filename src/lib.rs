@@ -35,6 +35,7 @@ pub mod runs;
 pub mod skills;
 pub mod threads;
 pub mod uploads;
+pub mod web;
 
 // The wire layer: the protocols.
 pub mod wire;

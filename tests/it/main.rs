@@ -28,3 +28,4 @@ mod test_server;
 mod tidy;
 mod tools;
 mod transcoding;
+mod web;

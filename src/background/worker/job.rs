@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::{
     images,
-    tools::{Extra, mcp, memory, skills},
+    tools::{Extra, mcp, memory, skills, web},
 };
 use crate::{
     accounts::Scope,
@@ -59,6 +59,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     if access.allows(memory::NAME) {
         memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
     }
+    web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }

@@ -1,5 +1,5 @@
 // A tool call: its arguments, its live output and its result.
-import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
@@ -24,6 +24,8 @@ const SIGNS: Record<string, IconNode> = {
   remember: Brain,
   recall: Brain,
   forget: Brain,
+  web_fetch: Globe,
+  web_search: Search,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
@@ -172,7 +174,10 @@ function summary(step: ToolStep): string {
     case "remember":
       return excerpt(text(args["text"]), 160);
     case "recall":
+    case "web_search":
       return excerpt(text(args["query"]), 160);
+    case "web_fetch":
+      return excerpt(text(args["url"]), 160);
     default:
       return excerpt(Object.entries(args).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
   }
