@@ -1,4 +1,6 @@
-//! read: shows numbered lines of a text file.
+//! read: shows numbered lines of a text file, or pages of a document.
+
+mod pages;
 
 use std::{fmt::Write as _, io::BufReader};
 
@@ -11,7 +13,7 @@ use super::{
     files::{self, Files},
     lines::{Lines, shown},
 };
-use crate::llm::ToolSpec;
+use crate::{documents, llm::ToolSpec};
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
@@ -22,7 +24,7 @@ pub const MAX_BYTES: usize = 64 << 10;
 /// Maximum number of bytes that one call reads, including the lines before the offset.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The `read` tool: shows numbered lines of a text file.
+/// The `read` tool: shows numbered lines of a text file, or pages of a document.
 pub struct Read;
 
 #[derive(Deserialize)]
@@ -32,6 +34,8 @@ struct Arguments {
     offset: u64,
     #[serde(default = "most")]
     limit: u64,
+    pages: Option<String>,
+    sheet: Option<String>,
 }
 
 fn first() -> u64 {
@@ -50,7 +54,9 @@ impl Tool for Read {
             description: format!(
                 "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
                  One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
-                 {MAX_LINE_BYTES} bytes. Binary files are refused."
+                 {MAX_LINE_BYTES} bytes. Also reads documents as text: PDF, Word, Excel, PowerPoint, OpenDocument sheets, EPUB \
+                 and RTF; choose pages or a sheet. HTML, CSV and Jupyter notebooks are shown as they are, or as a document \
+                 if you give pages. Other binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
@@ -60,7 +66,12 @@ impl Tool for Read {
                         "description": "Path of the file, such as data.csv or /workspace/data.csv."
                     },
                     "offset": {"type": "integer", "minimum": 1, "description": "Number of the first line to read, counted from 1."},
-                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."}
+                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."},
+                    "pages": {
+                        "type": "string", "pattern": "^[0-9]{1,6}(-[0-9]{1,6})?$",
+                        "description": "Pages, slides, chapters, sheets or parts of a document, counted from 1, such as 3 or 3-5."
+                    },
+                    "sheet": {"type": "string", "maxLength": 300, "description": "Name of a sheet of a workbook."}
                 },
                 "required": ["path"],
                 "additionalProperties": false
@@ -74,8 +85,34 @@ impl Tool for Read {
 
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
         let arguments: Arguments = files::arguments(arguments)?;
+        if let Some(answer) = document(&arguments, context).await? {
+            return Ok(answer);
+        }
         files::blocking(context, move |files| read(files, &arguments)).await
     }
+}
+
+/// Returns `None` for a file that is shown as plain text.
+async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option<ToolAnswer>, ToolFailure> {
+    let path = &arguments.path;
+    let selection = pages::Selection::of(arguments)?;
+    let found = documents::find(&*context.sandbox, path).await;
+    let found = found.map_err(|error| files::told(path, &error))?;
+    let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
+        return match selection.is_given() {
+            true => Err(ToolFailure::Reported(format!(
+                "{path} is no document with pages or sheets; leave them out to read the file as text"
+            ))),
+            false => Ok(None),
+        };
+    };
+    let read = documents::read(&*context.sandbox, path, found);
+    let document = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
+    };
+    pages::shown(&document, &selection, arguments.offset, arguments.limit).map(Some)
 }
 
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
